@@ -1,0 +1,124 @@
+//! The shell face: data to standard output, everything else to standard error, and exit codes that scripts can test.
+
+#![allow(clippy::doc_markdown, reason = "doc comments are help texts here, and backticks would be printed")]
+
+mod add;
+mod connection;
+mod exit;
+mod output;
+mod sandbox;
+mod stop;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+use crate::ports::Prompt;
+
+/// What the shell needs of whoever runs it.
+pub(crate) struct Host {
+    /// A person to ask for credentials.
+    pub(crate) prompt: Arc<dyn Prompt + Send + Sync>,
+    /// What is appended to the `User-Agent`.
+    pub(crate) embedder: String,
+}
+
+/// LogicMonitor API tokens from the shell.
+///
+/// Credentials come from LM_COMPANY, LM_ACCESS_ID and LM_ACCESS_KEY (or LM_BEARER_TOKEN), or are asked for at a
+/// terminal. No secret is ever an argument.
+#[derive(Parser)]
+#[command(name = "lmtokens", version, arg_required_else_help = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Add(add::Add),
+    Sandbox(sandbox::Sandbox),
+}
+
+/// Runs the command that `arguments` (without the program's name) holds; the result is the exit status.
+pub(crate) fn run(arguments: Vec<OsString>, host: &Host) -> u8 {
+    let program = std::iter::once(OsString::from("lmtokens"));
+    let arguments = match Arguments::try_parse_from(program.chain(arguments)) {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            let shown = message.print();
+            let wanted = !message.use_stderr();
+            return if wanted && shown.is_ok() { exit::DONE } else { exit::USAGE };
+        }
+    };
+    let outcome = match arguments.command {
+        Command::Add(add) => add.run(host),
+        Command::Sandbox(sandbox) => sandbox.run(),
+    };
+    match outcome {
+        Ok(status) => status,
+        Err(Failure::Error(error)) => {
+            report(&error);
+            exit::of(&error)
+        }
+        Err(Failure::Output(error)) => {
+            say(&format!("error: cannot write to standard output: {error}"));
+            exit::FAILED
+        }
+        Err(Failure::Stopped(signal)) => {
+            say(&format!(
+                "{} by {}",
+                if signal.is_interrupt() { "interrupted" } else { "ended" },
+                signal.name()
+            ));
+            signal.exit_status()
+        }
+    }
+}
+
+/// Why a command ended without doing what it was asked.
+enum Failure {
+    Error(Error),
+    Output(std::io::Error),
+    Stopped(stop::Signal),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// A line on standard error. That it cannot be written is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// The error, what is behind it, and what to do next.
+fn report(error: &Error) {
+    say(&format!("error: {}{}", error, facts(error)));
+    let mut cause = error.details().cause.as_ref();
+    while let Some(error) = cause {
+        say(&format!("  caused by: {}{}", error, facts(error)));
+        cause = error.details().cause.as_ref();
+    }
+    for token in error.details().candidates.iter().flatten() {
+        let access_id = token.access_id.as_deref().unwrap_or("none");
+        say(&format!("  candidate: token {}, access id {access_id}", token.id));
+    }
+    if let Some(suggestion) = &error.details().suggestion {
+        say(&format!("hint: {suggestion}"));
+    }
+}
+
+fn facts(error: &Error) -> String {
+    match (error.details().status, error.details().code) {
+        (Some(status), Some(code)) if i64::from(status) != code => format!(" (HTTP {status}, code {code})"),
+        (Some(status), _) => format!(" (HTTP {status})"),
+        (None, Some(code)) => format!(" (code {code})"),
+        (None, None) => String::new(),
+    }
+}

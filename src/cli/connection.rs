@@ -1,0 +1,59 @@
+//! Which portal, and as whom: what every command that calls one shares.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{Host, say};
+use crate::client::Client;
+use crate::credentials::{self, Identity, Timeouts};
+use crate::error::Result;
+use crate::model::iso_8601;
+use crate::ports::{Event, Observer, ProcessEnvironment};
+
+#[derive(Args)]
+#[command(next_help_heading = "Portal")]
+pub(super) struct Connection {
+    /// Company: acme, acme.logicmonitor.com or a URL of the portal [env: LM_COMPANY]
+    #[arg(long)]
+    company: Option<String>,
+    /// What follows the company in the portal's host [env: LM_DOMAIN_NAME] [default: logicmonitor.com]
+    #[arg(long)]
+    domain: Option<String>,
+    /// Address of the portal where it is not made of company and domain [env: LM_BASE_URL]
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Seconds that one request may take [env: LM_TIMEOUT] [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<f64>,
+}
+
+impl Connection {
+    pub(super) fn client(&self, host: &Host) -> Result<Client> {
+        let arguments = credentials::Arguments {
+            company: self.company.clone(),
+            domain: self.domain.clone(),
+            base_url: self.base_url.clone(),
+            timeouts: self.timeout.map(|seconds| Timeouts::from_seconds(None, seconds)).transpose()?,
+            ..credentials::Arguments::default()
+        };
+        let identity = Identity::resolve(&arguments, &ProcessEnvironment, host.prompt.as_ref())?;
+        Ok(Client::new(identity, Some(&host.embedder)).observed_by(Arc::new(OnStandardError)))
+    }
+}
+
+/// Says what a person must know even though the command ended.
+struct OnStandardError;
+
+impl Observer for OnStandardError {
+    fn observe(&self, event: Event) {
+        if let Event::CreateInterrupted { admin_id, note, sent_ms } = event {
+            let note = note.map_or_else(|| "no note".to_owned(), |note| format!("note {note:?}"));
+            say(&format!(
+                "warning: the create had been sent (at {}): a token of user {admin_id} with {note} may exist, and nobody \
+                 holds its key",
+                iso_8601(i64::try_from(sent_ms / 1000).unwrap_or_default())
+            ));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Exit codes.
+
+use crate::error::{Error, ErrorKind};
+
+pub(super) const DONE: u8 = 0;
+pub(super) const FAILED: u8 = 1;
+pub(super) const USAGE: u8 = 2;
+pub(super) const AUTHENTICATION: u8 = 4;
+pub(super) const NOT_FOUND: u8 = 5;
+pub(super) const RATE_LIMIT: u8 = 6;
+pub(super) const OUTCOME_UNKNOWN: u8 = 7;
+
+/// The exit code of an error.
+pub(super) fn of(error: &Error) -> u8 {
+    match error.kind() {
+        ErrorKind::Argument | ErrorKind::Configuration => USAGE,
+        ErrorKind::Credentials
+        | ErrorKind::Authentication
+        | ErrorKind::PermissionDenied
+        | ErrorKind::TwoFactorRequired => AUTHENTICATION,
+        ErrorKind::NotFound => NOT_FOUND,
+        ErrorKind::RateLimit => RATE_LIMIT,
+        ErrorKind::OutcomeUnknown => OUTCOME_UNKNOWN,
+        _ => FAILED,
+    }
+}

@@ -1,0 +1,176 @@
+//! `lmtokens sandbox`.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use tokio::process::{Child, Command};
+
+use super::output::{Output, quoted};
+use super::stop::{Signal, Signals};
+use super::{Failure, exit, say};
+use crate::error::{Error, ErrorKind, Result};
+use crate::process;
+use crate::sandbox::{Portal, Settings};
+
+/// Run an embedded portal, alone or around a command
+///
+/// Without COMMAND, prints the variables that point to the portal and runs until interrupted. With COMMAND, runs it with
+/// those variables set, forwards signals to it, and ends with its exit status. The portal listens on 127.0.0.1 only; its
+/// users are 1 (admin), 32 (api-user) and 33 (viewer).
+#[derive(Args)]
+pub(super) struct Sandbox {
+    /// Port of 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Requests per window for each method and endpoint [default: as the real portal]
+    #[arg(long, value_name = "REQUESTS")]
+    budget: Option<u32>,
+    /// Length of the budget's window [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    window: Option<f64>,
+    /// How far the portal's clock runs ahead; negative is behind
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+    clock_offset: i64,
+    /// Makes every made-up credential follow from this number
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Write what the portal saw to this file at the end, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// The command and its arguments, after --
+    #[arg(last = true)]
+    command: Vec<OsString>,
+}
+
+impl Sandbox {
+    pub(super) fn run(self) -> Result<u8, Failure> {
+        let record = self.record.as_deref().map(Record::create).transpose()?;
+        let portal = Portal::start(Settings {
+            port: self.port,
+            budget: self.budget,
+            window_seconds: self.window,
+            clock_offset_seconds: self.clock_offset,
+            seed: self.seed,
+            ..Settings::default()
+        })?;
+        let status = match self.command.split_first() {
+            Some((program, arguments)) => around(&portal, program, arguments)?,
+            None => alone(&portal)?,
+        };
+        if let Some(record) = record {
+            record.write(&portal)?;
+        }
+        Ok(status)
+    }
+}
+
+fn variables(portal: &Portal) -> [(&'static str, String); 4] {
+    [
+        ("LM_COMPANY", portal.company().to_owned()),
+        ("LM_BASE_URL", portal.base_url()),
+        ("LM_ACCESS_ID", portal.access_id().to_owned()),
+        ("LM_ACCESS_KEY", portal.access_key().reveal().to_owned()),
+    ]
+}
+
+fn alone(portal: &Portal) -> Result<u8, Failure> {
+    let runtime = process::runtime()?;
+    // Whoever waits for the variables may end the portal as soon as it has them.
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
+    let lines: Vec<String> =
+        variables(portal).iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
+    Output::open()?.write(&lines.concat())?;
+    say(&format!("the portal is running at {}; end it with Ctrl-C", portal.base_url()));
+    runtime.block_on(signals.next());
+    Ok(exit::DONE)
+}
+
+fn around(portal: &Portal, program: &OsString, arguments: &[OsString]) -> Result<u8> {
+    let runtime = process::runtime()?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        for (name, _) in std::env::vars_os() {
+            // Whatever else points to a portal would win, or contradict.
+            if name.to_string_lossy().starts_with("LM_") {
+                command.env_remove(name);
+            }
+        }
+        command.envs(variables(portal));
+        let mut child = command
+            .spawn()
+            .map_err(|error| Error::argument(format!("cannot run {}: {error}", program.to_string_lossy())))?;
+        loop {
+            tokio::select! {
+                status = child.wait() => {
+                    let status = status.map_err(|error| {
+                        Error::new(ErrorKind::Transport, format!("cannot wait for the command: {error}"))
+                    })?;
+                    return Ok(exit_status(status));
+                }
+                signal = signals.next() => forward(&child, signal),
+            }
+        }
+    })
+}
+
+#[cfg(unix)]
+fn exit_status(status: std::process::ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt as _;
+    let number = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    number.and_then(|number| u8::try_from(number).ok()).unwrap_or(exit::FAILED)
+}
+
+#[cfg(not(unix))]
+fn exit_status(status: std::process::ExitStatus) -> u8 {
+    status.code().and_then(|number| u8::try_from(number).ok()).unwrap_or(exit::FAILED)
+}
+
+/// At a terminal, Ctrl-C reaches the command by itself, since both are in the foreground: a second one could end a
+/// clean-up that the first began.
+#[cfg(unix)]
+fn forward(child: &Child, signal: Signal) {
+    use std::io::IsTerminal as _;
+    if signal.is_interrupt() && std::io::stdin().is_terminal() {
+        return;
+    }
+    let target = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    let signal = rustix::process::Signal::from_named_raw(signal.number.into());
+    if let (Some(target), Some(signal)) = (target, signal) {
+        // It fails only where the command has just ended.
+        let _ = rustix::process::kill_process(target, signal);
+    }
+}
+
+#[cfg(not(unix))]
+fn forward(_child: &Child, _signal: Signal) {}
+
+/// The file for what the portal saw, opened before anything runs.
+struct Record<'a> {
+    path: &'a Path,
+    file: File,
+}
+
+impl<'a> Record<'a> {
+    fn create(path: &'a Path) -> Result<Self> {
+        File::create(path).map(|file| Self { path, file }).map_err(|error| cannot_write(path, &error))
+    }
+
+    fn write(mut self, portal: &Portal) -> Result<()> {
+        let mut text = Vec::new();
+        for seen in portal.record() {
+            let line = serde_json::to_vec(&seen).map_err(|error| cannot_write(self.path, &error.into()))?;
+            text.extend_from_slice(&line);
+            text.push(b'\n');
+        }
+        self.file.write_all(&text).map_err(|error| cannot_write(self.path, &error))
+    }
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
+    Error::configuration(format!("cannot write the record to {}: {error}", path.display()))
+}

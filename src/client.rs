@@ -1,0 +1,189 @@
+//! One request from start to end: sign → attempt → judge → answer.
+
+mod diagnosis;
+mod judge;
+mod transport;
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use serde_json::Value;
+
+use crate::credentials::Identity;
+use crate::error::{ErrorKind, Result};
+use crate::lmv1;
+use crate::ports::{Clock, Event, NoObserver, Observer, SystemClock};
+use crate::secret::MASK;
+
+pub use judge::{Judged, judge};
+pub use transport::{Received, TransportFailure};
+
+/// An HTTP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates: the one method that must never be sent blindly again.
+    Post,
+    /// Changes the members that are named.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// The method's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// One request, not yet signed.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// HTTP method.
+    pub method: Method,
+    /// The path with its ids replaced by names, as logs and budgets know it.
+    pub endpoint: &'static str,
+    /// The path after `/santaba/rest`.
+    pub resource_path: String,
+    /// Query parameters, which are not signed.
+    pub query: Vec<(&'static str, String)>,
+    /// The bytes to sign and send.
+    pub body: Option<Vec<u8>>,
+}
+
+/// The portal's yes.
+#[derive(Debug)]
+pub struct Answer {
+    /// The JSON of the body; null where the body was empty.
+    pub body: Value,
+    /// The portal's clock when it answered.
+    pub date: Option<SystemTime>,
+}
+
+/// Calls one portal as one identity. Clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    observer: Arc<dyn Observer>,
+}
+
+struct Shared {
+    identity: Identity,
+    transport: transport::Transport,
+    clock: Arc<dyn Clock>,
+}
+
+impl Client {
+    /// A client of an identity; `embedder` is appended to the `User-Agent`.
+    #[must_use]
+    pub fn new(identity: Identity, embedder: Option<&str>) -> Self {
+        Self::with_clock(identity, embedder, Arc::new(SystemClock))
+    }
+
+    /// A client with a clock of its own.
+    #[must_use]
+    pub fn with_clock(identity: Identity, embedder: Option<&str>, clock: Arc<dyn Clock>) -> Self {
+        let mut user_agent = format!("lmtokens/{}", crate::VERSION);
+        if let Some(embedder) = embedder {
+            user_agent.push(' ');
+            user_agent.push_str(embedder);
+        }
+        let transport = transport::Transport::new(user_agent);
+        Self { shared: Arc::new(Shared { identity, transport, clock }), observer: Arc::new(NoObserver) }
+    }
+
+    /// The same client, telling what happens to `observer`.
+    #[must_use]
+    pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
+        Self { shared: Arc::clone(&self.shared), observer }
+    }
+
+    /// Whom it calls, and as whom.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    /// Milliseconds since 1970-01-01 UTC by the client's clock.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.shared.clock.now_ms()
+    }
+
+    /// Tells what happened.
+    pub fn tell(&self, event: Event) {
+        self.observer.observe(event);
+    }
+
+    /// Lets go of the idle connections; the next request makes new ones.
+    pub fn close_connections(&self) {
+        self.shared.transport.close();
+    }
+
+    /// Sends one request once, and judges what comes back.
+    pub async fn send(&self, request: &Request) -> Result<Answer> {
+        let started = Instant::now();
+        let outcome = self.attempt(request).await;
+        let elapsed = started.elapsed();
+        let status = match &outcome {
+            Ok(received) => Some(received.status),
+            Err(failure) => failure.status,
+        };
+        self.tell(Event::Attempt {
+            method: request.method.as_str(),
+            endpoint: request.endpoint,
+            status,
+            attempt: 1,
+            elapsed,
+        });
+        let date = outcome.as_ref().ok().and_then(|received| received.date);
+        match judge(request.method, outcome) {
+            Judged::Done(body) => Ok(Answer { body, date }),
+            Judged::Failed(mut error) => {
+                let details = error.details_mut();
+                details.attempts = 1;
+                details.elapsed = elapsed;
+                details.message = self.scrub(&details.message);
+                if details.kind == ErrorKind::Authentication {
+                    let identity = &self.shared.identity;
+                    details.suggestion =
+                        Some(diagnosis::of_refused_credentials(identity, date, self.now_ms()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<Received, TransportFailure> {
+        let identity = &self.shared.identity;
+        let authorization = identity.credentials.authorization(&lmv1::Request {
+            method: request.method.as_str(),
+            timestamp_ms: self.now_ms(),
+            body: request.body.as_deref().unwrap_or_default(),
+            resource_path: &request.resource_path,
+        });
+        self.shared.transport.attempt(identity, request, authorization).await
+    }
+
+    /// The text of an answer goes to people, and nothing keeps a portal or a proxy from repeating what it was sent.
+    fn scrub(&self, message: &str) -> String {
+        message.replace(self.shared.identity.credentials.secret().reveal(), MASK)
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("portal", &self.shared.identity.portal)
+            .field("credentials", &self.shared.identity.credentials)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,224 @@
+//! One attempt over HTTP, nothing more: no retry, no redirect, no judgement.
+
+use std::error::Error as _;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue};
+
+use super::Request;
+use crate::credentials::Identity;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::RateHeaders;
+use crate::process::PerProcess;
+
+/// Load balancers drop idle connections after 60 s; a create must not be written into one that is being dropped.
+const IDLE_CONNECTION: Duration = Duration::from_secs(20);
+
+/// A page of 1,000 tokens has well under 1 MB; what is longer than this is no answer of a portal.
+const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+
+const X_VERSION: HeaderName = HeaderName::from_static("x-version");
+
+/// An answer, whatever it says.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// HTTP status.
+    pub status: u16,
+    /// The portal's clock.
+    pub date: Option<SystemTime>,
+    /// The three rate headers, where all are there and make sense.
+    pub rate: Option<RateHeaders>,
+    /// Where a redirect points to: the host only.
+    pub redirect_host: Option<String>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// No whole answer.
+#[derive(Debug)]
+pub struct TransportFailure {
+    /// Which kind of error it is.
+    pub kind: ErrorKind,
+    /// For people; names no URL and no header.
+    pub message: String,
+    /// What to do next.
+    pub suggestion: Option<String>,
+    /// Whether any byte of the request may have reached the portal.
+    pub maybe_sent: bool,
+    /// The status, where the answer broke off after it.
+    pub status: Option<u16>,
+}
+
+/// The connections of one client, made anew in each process.
+#[derive(Debug)]
+pub(super) struct Transport {
+    user_agent: String,
+    http: PerProcess<reqwest::Client>,
+}
+
+impl Transport {
+    pub(super) fn new(user_agent: String) -> Self {
+        Self { user_agent, http: PerProcess::new() }
+    }
+
+    pub(super) fn close(&self) {
+        self.http.clear();
+    }
+
+    pub(super) async fn attempt(
+        &self,
+        identity: &Identity,
+        request: &Request,
+        authorization: String,
+    ) -> Result<Received, TransportFailure> {
+        let not_sent = |error: Error| TransportFailure {
+            kind: error.kind(),
+            message: error.to_string(),
+            suggestion: error.into_details().suggestion,
+            maybe_sent: false,
+            status: None,
+        };
+        let http = self.http.get_or_try_init(|| self.build(identity)).map_err(not_sent)?;
+        let mut authorization = HeaderValue::try_from(authorization).map_err(|_| {
+            not_sent(Error::credentials("the credentials hold characters that cannot travel in a header"))
+        })?;
+        authorization.set_sensitive(true);
+
+        let query: Vec<(&str, &str)> =
+            request.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let url = identity.portal.url(&request.resource_path, &query);
+        let method = match request.method {
+            super::Method::Get => reqwest::Method::GET,
+            super::Method::Post => reqwest::Method::POST,
+            super::Method::Patch => reqwest::Method::PATCH,
+            super::Method::Delete => reqwest::Method::DELETE,
+        };
+        let mut builder = http.request(method, url).header(AUTHORIZATION, authorization);
+        if let Some(body) = &request.body {
+            builder = builder.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        let failed = |error: reqwest::Error, status| failure(error, status, identity);
+        let mut response = builder.send().await.map_err(|error| failed(error, None))?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| failed(error, Some(status)))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_BODY_BYTES {
+                return Err(TransportFailure {
+                    kind: ErrorKind::Response,
+                    message: format!("the answer is longer than {MAX_BODY_BYTES} bytes"),
+                    suggestion: None,
+                    maybe_sent: true,
+                    status: Some(status),
+                });
+            }
+        }
+        let headers = response.headers();
+        Ok(Received {
+            status,
+            date: text(headers, &DATE).and_then(|date| httpdate::parse_http_date(date).ok()),
+            rate: rate(headers),
+            redirect_host: redirect_host(&response),
+            body: Bytes::from(body),
+        })
+    }
+
+    fn build(&self, identity: &Identity) -> Result<reqwest::Client> {
+        let portal = &identity.portal;
+        let mut headers = HeaderMap::new();
+        headers.insert(X_VERSION, HeaderValue::from_static("3"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut builder = reqwest::Client::builder()
+            .user_agent(&self.user_agent)
+            .default_headers(headers)
+            .http1_only()
+            .retry(reqwest::retry::never())
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .connect_timeout(identity.timeouts.connect)
+            .timeout(identity.timeouts.total);
+        if portal.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        if portal.base_url().starts_with("http:") {
+            // No TLS will be spoken: reading the system's certificates would cost milliseconds for nothing.
+            builder = builder.tls_certs_only([]);
+        }
+        if let Some(addresses) = portal.pinned_addresses() {
+            builder = builder.resolve_to_addrs(portal.host(), &addresses);
+        }
+        builder
+            .build()
+            .map_err(|error| Error::configuration(format!("cannot set up HTTPS: {}", innermost(&error))))
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// All three or none: a portal that sends one of them, or one that makes no sense, has told nothing.
+fn rate(headers: &HeaderMap) -> Option<RateHeaders> {
+    const LIMIT: HeaderName = HeaderName::from_static("x-rate-limit-limit");
+    const REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
+    const WINDOW: HeaderName = HeaderName::from_static("x-rate-limit-window");
+    let number = |name: HeaderName| text(headers, &name).and_then(|value| value.trim().parse::<u64>().ok());
+    let (limit, remaining, window) = (number(LIMIT)?, number(REMAINING)?, number(WINDOW)?);
+    (limit > 0 && window > 0 && window <= 86_400).then(|| RateHeaders {
+        limit,
+        remaining,
+        window: Duration::from_secs(window),
+    })
+}
+
+fn redirect_host(response: &reqwest::Response) -> Option<String> {
+    let location = text(response.headers(), &reqwest::header::LOCATION)?;
+    response.url().join(location).ok()?.host_str().map(str::to_owned)
+}
+
+/// Says what happened without the URL, whose query is nobody's business, and whether the request may have arrived.
+fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> TransportFailure {
+    let host = identity.portal.host();
+    let error = error.without_url();
+    let maybe_sent = !(error.is_connect() || error.is_builder());
+    let timeouts = identity.timeouts;
+    let reason = innermost(&error);
+    let (kind, message, suggestion) = if error.is_dns() {
+        let advice = "check company (and domain, for a portal that is not on logicmonitor.com)";
+        (ErrorKind::Connect, format!("cannot find the host {host}: {reason}"), Some(advice))
+    } else if error.is_timeout() && !maybe_sent {
+        let limit = timeouts.connect.as_secs_f64();
+        let advice = "check the network and the proxy settings, or give a larger timeout";
+        (ErrorKind::RequestTimeout, format!("no connection to {host} within {limit} s"), Some(advice))
+    } else if error.is_timeout() {
+        let limit = timeouts.total.as_secs_f64();
+        (ErrorKind::RequestTimeout, format!("no whole answer from {host} within {limit} s"), None)
+    } else if is_tls(&error) {
+        let advice =
+            "check that nothing between here and the portal replaces its certificate, and the system's clock";
+        (ErrorKind::Tls, format!("no secure connection to {host}: {reason}"), Some(advice))
+    } else if !maybe_sent {
+        (ErrorKind::Connect, format!("cannot connect to {host}: {reason}"), None)
+    } else {
+        (ErrorKind::Transport, format!("the connection to {host} broke off: {reason}"), None)
+    };
+    TransportFailure { kind, message, suggestion: suggestion.map(str::to_owned), maybe_sent, status }
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    chain(error).any(|error| {
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        error.is::<rustls::Error>()
+            || wrapped.is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
+    })
+}
+
+fn innermost(error: &reqwest::Error) -> String {
+    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |error: &&(dyn std::error::Error + 'static)| (*error).source())
+}

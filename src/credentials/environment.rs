@@ -1,0 +1,131 @@
+//! What the environment holds, under the names that tools of this portal already use. An empty variable is not set.
+
+use super::{Credentials, Provenance, Timeouts};
+use crate::error::{Error, Result};
+use crate::ports::Environment;
+use crate::secret::Secret;
+
+const COMPANY: [&str; 3] = ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL"];
+const PAIRS: [(&str, &str); 2] = [("LM_ACCESS_ID", "LM_ACCESS_KEY"), ("LM_API_ID", "LM_API_KEY")];
+const BEARER_TOKEN: &str = "LM_BEARER_TOKEN";
+const DOMAIN: &str = "LM_DOMAIN_NAME";
+const BASE_URL: &str = "LM_BASE_URL";
+const TIMEOUT: &str = "LM_TIMEOUT";
+const PROFILES: [&str; 2] = ["LM_PROFILE", "LM_CONFIG_FILE"];
+
+/// Credentials of the environment.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) credentials: Credentials,
+    pub(super) names: Vec<&'static str>,
+    pub(super) passed_over: Vec<&'static str>,
+}
+
+fn variable(environment: &dyn Environment, name: &str) -> Option<String> {
+    environment.variable(name).filter(|value| !value.is_empty())
+}
+
+/// A profile that was asked for must not be passed over in silence: the call would go out as somebody else.
+pub(super) fn refuse_profiles(environment: &dyn Environment) -> Result<()> {
+    for name in PROFILES {
+        if variable(environment, name).is_some() {
+            return Err(Error::configuration(format!("{name} is set, and this version reads no profiles"))
+                .suggest(format!("unset {name} and give the credentials as arguments or variables")));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn company(environment: &dyn Environment) -> Result<Option<(String, Provenance)>> {
+    let mut found: Option<(String, &'static str)> = None;
+    for name in COMPANY {
+        let Some(value) = variable(environment, name) else { continue };
+        match &found {
+            Some((first, first_name)) if *first != value => return Err(differ(first_name, name)),
+            Some(_) => {}
+            None => found = Some((value, name)),
+        }
+    }
+    Ok(found.map(|(value, name)| (value, Provenance::Environment(vec![name]))))
+}
+
+pub(super) fn domain(environment: &dyn Environment) -> Option<String> {
+    variable(environment, DOMAIN)
+}
+
+pub(super) fn base_url(environment: &dyn Environment) -> Option<(String, Provenance)> {
+    variable(environment, BASE_URL).map(|url| (url, Provenance::Environment(vec![BASE_URL])))
+}
+
+pub(super) fn timeouts(environment: &dyn Environment) -> Result<Option<Timeouts>> {
+    let Some(text) = variable(environment, TIMEOUT) else { return Ok(None) };
+    let seconds = text.trim().parse().ok().filter(|seconds: &f64| seconds.is_finite());
+    match seconds.map(|seconds| Timeouts::from_seconds(None, seconds)) {
+        Some(Ok(timeouts)) => Ok(Some(timeouts)),
+        _ => Err(Error::configuration(format!(
+            "{TIMEOUT} is not accepted: accepted is a number of seconds above 0, such as 30"
+        ))),
+    }
+}
+
+pub(super) fn credentials(environment: &dyn Environment) -> Result<Option<Found>> {
+    let mut pair: Option<(String, Secret, Vec<&'static str>)> = None;
+    for (id_name, key_name) in PAIRS {
+        let id = variable(environment, id_name);
+        let key = variable(environment, key_name).map(Secret::new);
+        let bearer_as_key = key.as_ref().is_some_and(|key| key.reveal().starts_with("lmb_"));
+        let (id, key, names) = match (id, key) {
+            (None, None) => continue,
+            (Some(id), Some(key)) => (id, key, vec![id_name, key_name]),
+            (None, Some(key)) if bearer_as_key => (String::new(), key, vec![key_name]),
+            (None, Some(_)) => return Err(half(id_name, key_name)),
+            (Some(_), None) => return Err(half(key_name, id_name)),
+        };
+        match &pair {
+            Some((first_id, _, names)) if *first_id != id => return Err(differ(first_of(names), id_name)),
+            Some((_, first_key, names)) if *first_key != key => {
+                return Err(differ(names.last().copied().unwrap_or_default(), key_name));
+            }
+            Some(_) => {}
+            None => pair = Some((id, key, names)),
+        }
+    }
+    let bearer = variable(environment, BEARER_TOKEN).map(Secret::new);
+    let name_source = |names: &[&'static str]| format!("from {}", names.join(" and "));
+    match (pair, bearer) {
+        (Some((id, key, names)), bearer) => {
+            let id = Some(id).filter(|id| !id.is_empty());
+            let credentials = Credentials::from_pair(id.as_deref(), key)
+                .map_err(|error| located(error, &name_source(&names)))?;
+            let passed_over = bearer.map(|_| BEARER_TOKEN).into_iter().collect();
+            Ok(Some(Found { credentials, names, passed_over }))
+        }
+        (None, Some(token)) => {
+            let names = vec![BEARER_TOKEN];
+            let credentials =
+                Credentials::from_bearer(token).map_err(|error| located(error, &name_source(&names)))?;
+            Ok(Some(Found { credentials, names, passed_over: Vec::new() }))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn first_of(names: &[&'static str]) -> &'static str {
+    names.first().copied().unwrap_or_default()
+}
+
+fn located(mut error: Error, source: &str) -> Error {
+    let message = format!("{} ({source})", error.details().message);
+    error.details_mut().message = message;
+    error
+}
+
+fn half(missing: &str, present: &str) -> Error {
+    Error::credentials(format!("{missing} is missing: {present} is set without it"))
+        .suggest(format!("set {missing} as well, or unset {present}"))
+}
+
+fn differ(one: &str, other: &str) -> Error {
+    Error::configuration(format!("{one} and {other} are both set, and differ"))
+        .suggest(format!("unset one of {one} and {other}"))
+}

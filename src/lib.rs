@@ -1,0 +1,35 @@
+//! LogicMonitor API tokens: signing, HTTP and the whole life of a token.
+//!
+//! The house, from the door down; arrows between modules point down only.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | `python` | the Python face: the only place that says `pyo3`, and it decides nothing |
+//! | `cli` | the shell face |
+//! | [`tokens`] | what takes one call: one struct a verb |
+//! | [`client`] | one request from start to end: sign → attempt → judge |
+//! | [`credentials`] | who we are: arguments, environment, prompt |
+//! | [`process`] | what is new after a fork |
+//! | [`ports`] | the traits through which the core calls up |
+//! | [`sandbox`] | a small LogicMonitor; uses only the vocabulary, so that it can contradict the client |
+//! | [`lmv1`] [`secret`] [`model`] [`portal`] [`error`] | the vocabulary: no I/O, no clock of their own |
+
+#[cfg(feature = "cli")]
+mod cli;
+pub mod client;
+pub mod credentials;
+pub mod error;
+pub mod lmv1;
+pub mod model;
+pub mod portal;
+pub mod ports;
+pub mod process;
+#[cfg(feature = "python")]
+mod python;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod secret;
+pub mod tokens;
+
+/// The version of this package.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

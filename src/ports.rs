@@ -1,0 +1,110 @@
+//! The traits through which the core calls up: whoever embeds it says what time it is, what the environment holds, whom
+//! to ask and whom to tell.
+
+use std::fmt::Debug;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::error::Result;
+use crate::secret::Secret;
+
+/// Tells the time.
+pub trait Clock: Debug + Send + Sync {
+    /// Milliseconds since 1970-01-01 UTC.
+    fn now_ms(&self) -> u64;
+}
+
+/// The clock of the operating system.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> u64 {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The variables of the process's environment.
+pub trait Environment {
+    /// The value of a variable; `None` where it is not set.
+    fn variable(&self, name: &str) -> Option<String>;
+}
+
+/// The process's environment as the operating system has it.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+/// A person at a terminal or in a notebook.
+pub trait Prompt {
+    /// Whether there is one to ask.
+    fn is_available(&self) -> bool;
+    /// Asks for a text, echoed.
+    fn ask(&self, question: &str) -> Result<String>;
+    /// Asks for a secret, not echoed.
+    fn ask_secret(&self, question: &str) -> Result<Secret>;
+}
+
+/// Nobody to ask.
+#[derive(Debug, Clone, Copy)]
+pub struct NoPrompt;
+
+impl Prompt for NoPrompt {
+    fn is_available(&self) -> bool {
+        false
+    }
+
+    fn ask(&self, _question: &str) -> Result<String> {
+        Err(crate::error::Error::credentials("there is nobody to ask"))
+    }
+
+    fn ask_secret(&self, question: &str) -> Result<Secret> {
+        self.ask(question).map(Secret::new)
+    }
+}
+
+/// What the core has to tell while a call goes on. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// One request was answered, or failed.
+    Attempt {
+        /// HTTP method.
+        method: &'static str,
+        /// The path with its ids replaced by names.
+        endpoint: &'static str,
+        /// The HTTP status of the answer; `None` where none came.
+        status: Option<u16>,
+        /// Counted from 1.
+        attempt: u32,
+        /// From the start of the attempt to its end.
+        elapsed: Duration,
+    },
+    /// A create was given up while it was under way: a token may exist that nobody holds.
+    CreateInterrupted {
+        /// The owner's user id.
+        admin_id: i64,
+        /// The note it would have.
+        note: Option<String>,
+        /// When the create was sent, milliseconds since 1970-01-01 UTC.
+        sent_ms: u64,
+    },
+}
+
+/// Is told what happens. Called from any thread; must not block.
+pub trait Observer: Send + Sync {
+    /// Takes one event.
+    fn observe(&self, event: Event);
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn observe(&self, _event: Event) {}
+}

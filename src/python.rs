@@ -1,0 +1,48 @@
+//! The Python face: the only place that says `pyo3`, and it decides nothing.
+
+#![allow(clippy::doc_markdown, reason = "doc comments are Python docstrings here")]
+#![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
+
+mod client;
+mod convert;
+mod environment;
+mod errors;
+mod functions;
+mod log;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+mod secret;
+#[cfg(feature = "cli")]
+mod shell;
+mod token;
+mod wait;
+
+/// The native half of the package `lmtokens`.
+#[pyo3::pymodule(gil_used = false)]
+mod _lmtokens {
+    #[pymodule_export]
+    use super::client::Client;
+    #[pymodule_export]
+    use super::functions::{
+        _forget_default_client, _signing_stages, add_token, configure, default_client, sign,
+    };
+    #[cfg(feature = "sandbox")]
+    #[pymodule_export]
+    use super::sandbox::SandboxPortal;
+    #[pymodule_export]
+    use super::secret::Secret;
+    #[cfg(feature = "cli")]
+    #[pymodule_export]
+    use super::shell::_shell;
+    #[pymodule_export]
+    use super::token::{Token, TokenStatus, TokenType};
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "the name is Python's")]
+    const __version__: &str = crate::VERSION;
+
+    #[pymodule_init]
+    fn init(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
+        super::errors::load(py)
+    }
+}

@@ -1,0 +1,136 @@
+//! Arguments as callers may give them. A `bool` is never a number here.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
+
+use super::errors::exception;
+use super::token::{TokenStatus, TokenType};
+use crate::credentials::Timeouts;
+use crate::model;
+
+fn integer(object: &Bound<'_, PyAny>) -> Option<PyResult<i64>> {
+    if object.is_instance_of::<PyBool>() || !object.hasattr("__index__").unwrap_or(false) {
+        return None;
+    }
+    Some(object.extract())
+}
+
+fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    object.get_type().name()?.extract()
+}
+
+/// The user id of an owner.
+pub(super) struct AdminId(pub(super) i64);
+
+impl<'py> FromPyObject<'_, 'py> for AdminId {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        const ACCEPTED: &str = "accepted is the id of the token's user, an integer from 1 to 2147483647";
+        match integer(&object) {
+            Some(Ok(number)) => {
+                model::check_admin_id(number).map(Self).map_err(|error| exception(object.py(), error))
+            }
+            Some(Err(_)) => Err(PyValueError::new_err(format!("admin_id is out of range: {ACCEPTED}"))),
+            None => {
+                let given = type_name(&object)?;
+                Err(PyTypeError::new_err(format!("admin_id cannot be a {given}: {ACCEPTED}")))
+            }
+        }
+    }
+}
+
+/// The number of a status that a caller gives in any of its forms.
+pub(super) fn status(object: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let status = if let Ok(status) = object.cast::<TokenStatus>() {
+        model::TokenStatus::parse_number(status.get().0.number())
+    } else if let Ok(word) = object.cast::<PyString>() {
+        model::TokenStatus::parse_word(word.to_cow()?.as_ref())
+    } else if let Some(number) = integer(object) {
+        model::TokenStatus::parse_number(number.unwrap_or(i64::MAX))
+    } else {
+        let given = type_name(object)?;
+        return Err(PyTypeError::new_err(format!(
+            "status cannot be a {given}: accepted are 1 (disabled), 2 (enabled), a TokenStatus, \"enabled\" and \
+             \"disabled\""
+        )));
+    };
+    status.map(model::TokenStatus::number).map_err(|error| exception(object.py(), error))
+}
+
+/// The word of a type that a caller gives in any of its forms.
+pub(super) fn token_type(object: &Bound<'_, PyAny>) -> PyResult<&'static str> {
+    let parsed = if let Ok(r#type) = object.cast::<TokenType>() {
+        model::TokenType::parse(r#type.get().0.as_str())
+    } else if let Ok(word) = object.cast::<PyString>() {
+        model::TokenType::parse(word.to_cow()?.as_ref())
+    } else {
+        let given = type_name(object)?;
+        return Err(PyTypeError::new_err(format!(
+            "type cannot be a {given}: accepted are \"lmv1\", \"bearer\" and a TokenType"
+        )));
+    };
+    match parsed {
+        Ok(model::TokenType::Bearer) => Ok("bearer"),
+        Ok(_) => Ok("lmv1"),
+        Err(error) => Err(exception(object.py(), error)),
+    }
+}
+
+/// A time limit: seconds, or (seconds to connect, seconds in all).
+pub(super) struct Timeout(pub(super) Timeouts);
+
+impl<'py> FromPyObject<'_, 'py> for Timeout {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let seconds = |object: &Bound<'_, PyAny>| -> PyResult<f64> {
+            let number = !object.is_instance_of::<PyBool>() && !object.is_instance_of::<PyString>();
+            object.extract::<f64>().ok().filter(|_| number).ok_or_else(|| {
+                PyTypeError::new_err(
+                    "timeout is not accepted: accepted is a number of seconds, or two in a tuple: (to connect, in all)",
+                )
+            })
+        };
+        let timeouts = if let Ok(pair) = object.cast::<PyTuple>() {
+            if pair.len() != 2 {
+                return Err(PyTypeError::new_err(
+                    "timeout as a tuple has two numbers of seconds: (to connect, in all)",
+                ));
+            }
+            Timeouts::from_seconds(Some(seconds(&pair.get_item(0)?)?), seconds(&pair.get_item(1)?)?)
+        } else {
+            Timeouts::from_seconds(None, seconds(&object)?)
+        };
+        timeouts.map(Self).map_err(|error| exception(object.py(), error))
+    }
+}
+
+/// The bytes of a body. A `str` is refused: libraries encode one differently, and the signature covers the bytes.
+pub(super) struct Body(pub(super) Vec<u8>);
+
+impl Body {
+    pub(super) const EMPTY: Self = Self(Vec::new());
+}
+
+impl<'py> FromPyObject<'_, 'py> for Body {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            return Ok(Self(bytes.as_bytes().to_vec()));
+        }
+        if let Ok(bytes) = object.cast::<PyByteArray>() {
+            return Ok(Self(bytes.to_vec()));
+        }
+        if object.is_instance_of::<PyMemoryView>() {
+            return Ok(Self(object.call_method0("tobytes")?.extract()?));
+        }
+        Err(PyTypeError::new_err(format!(
+            "body must be bytes, not {}: the signature covers the bytes that travel, so encode the text first, as with \
+             .encode(\"utf-8\")",
+            type_name(&object)?
+        )))
+    }
+}

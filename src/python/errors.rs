@@ -1,0 +1,87 @@
+//! The one place where an error of the core becomes an exception.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyType};
+
+use super::token::Token;
+use crate::error::{Details, Error, ErrorKind};
+
+macro_rules! exceptions {
+    ($($name:ident = $kind:ident),* $(,)?) => {
+        $(pyo3::import_exception!(lmtokens.errors, $name);)*
+
+        /// Loads every class, so that a missing one is an error at import, and none is imported while a signal is
+        /// pending: that import would raise `KeyboardInterrupt`, and PyO3 would panic.
+        pub(super) fn load(py: Python<'_>) -> PyResult<()> {
+            let module = py.import("lmtokens.errors")?;
+            $(
+                module.getattr(stringify!($name))?;
+                py.get_type::<$name>();
+            )*
+            Ok(())
+        }
+
+        fn class(py: Python<'_>, kind: ErrorKind) -> Bound<'_, PyType> {
+            match kind {
+                ErrorKind::Argument => py.get_type::<PyValueError>(),
+                $(ErrorKind::$kind => py.get_type::<$name>(),)*
+            }
+        }
+    };
+}
+
+exceptions! {
+    ConfigurationError = Configuration,
+    CredentialsError = Credentials,
+    APIError = Api,
+    BadRequestError = BadRequest,
+    AuthenticationError = Authentication,
+    PermissionDeniedError = PermissionDenied,
+    NotFoundError = NotFound,
+    ConflictError = Conflict,
+    TwoFactorRequiredError = TwoFactorRequired,
+    RateLimitError = RateLimit,
+    ServerError = Server,
+    TransportError = Transport,
+    ConnectError = Connect,
+    TLSError = Tls,
+    RequestTimeoutError = RequestTimeout,
+    ResponseError = Response,
+    OutcomeUnknownError = OutcomeUnknown,
+    SelfLockoutError = SelfLockout,
+}
+
+/// The exception of an error, its cause chained.
+pub(super) fn exception(py: Python<'_>, error: Error) -> PyErr {
+    build(py, error.into_details()).unwrap_or_else(|problem| problem)
+}
+
+fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
+    let class = class(py, details.kind);
+    if details.kind == ErrorKind::Argument {
+        return Ok(PyErr::from_type(class, details.message));
+    }
+    let attributes = PyDict::new(py);
+    attributes.set_item("status", details.status)?;
+    attributes.set_item("code", details.code)?;
+    attributes.set_item("suggestion", details.suggestion)?;
+    attributes.set_item("maybe_applied", details.maybe_applied)?;
+    attributes.set_item("attempts", details.attempts)?;
+    attributes.set_item("elapsed", details.elapsed.as_secs_f64())?;
+    if let Some(rate) = details.rate {
+        attributes.set_item("limit", rate.limit)?;
+        attributes.set_item("remaining", rate.remaining)?;
+        attributes.set_item("window", rate.window.as_secs_f64())?;
+    }
+    if details.kind == ErrorKind::OutcomeUnknown {
+        let candidates =
+            details.candidates.map(|tokens| tokens.into_iter().map(Token::from).collect::<Vec<_>>());
+        attributes.set_item("candidates", candidates)?;
+    }
+    let error = PyErr::from_value(class.call((details.message,), Some(&attributes))?);
+    if let Some(cause) = details.cause {
+        error.set_cause(py, Some(exception(py, cause)));
+    }
+    Ok(error)
+}

@@ -1,0 +1,89 @@
+//! Events of the core as records of Python's `logging`, under the logger `lmtokens`.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::model::iso_8601;
+use crate::ports::{Event, Observer};
+
+/// Keeps events until the caller's thread writes them.
+#[derive(Debug, Default)]
+pub(super) struct EventLog(Mutex<Vec<Event>>);
+
+impl Observer for EventLog {
+    fn observe(&self, event: Event) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+    }
+}
+
+impl EventLog {
+    /// Writes what has come. Logging must never change a call's outcome: what a handler raises is reported as
+    /// unraisable.
+    pub(super) fn write(&self, py: Python<'_>) {
+        let events = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for event in events {
+            if let Err(error) = write(py, &event) {
+                error.write_unraisable(py, None);
+            }
+        }
+    }
+}
+
+const DEBUG: u8 = 10;
+const WARNING: u8 = 30;
+
+fn write(py: Python<'_>, event: &Event) -> PyResult<()> {
+    match event {
+        Event::Attempt { method, endpoint, status, attempt, elapsed } => {
+            let Some(logger) = logger(py, Need::IfImported)?.filter(|logger| is_enabled(logger, DEBUG))
+            else {
+                return Ok(());
+            };
+            let answer = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+            let message = format!(
+                "{method} {endpoint}: {answer} after {:.3} s (attempt {attempt})",
+                elapsed.as_secs_f64()
+            );
+            logger.call_method1(intern!(py, "log"), (DEBUG, "%s", message))?;
+        }
+        Event::CreateInterrupted { admin_id, note, sent_ms } => {
+            let Some(logger) = logger(py, Need::Always)? else { return Ok(()) };
+            let note = note.as_deref().map_or_else(|| "no note".to_owned(), |note| format!("note {note:?}"));
+            let message = format!(
+                "a create was interrupted after it was sent at {}: a token of user {admin_id} with {note} may exist, and \
+                 nobody holds its key",
+                iso_8601(i64::try_from(*sent_ms / 1000).unwrap_or_default())
+            );
+            logger.call_method1(intern!(py, "log"), (WARNING, "%s", message))?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(PartialEq)]
+enum Need {
+    /// Importing `logging` costs 14 ms; where nobody has, nobody listens.
+    IfImported,
+    /// Worth the import: without a handler, `logging` writes it to standard error.
+    Always,
+}
+
+fn logger(py: Python<'_>, need: Need) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
+    let logging = modules.call_method1(intern!(py, "get"), (intern!(py, "logging"),))?;
+    let logging = match (logging.is_none(), need) {
+        (false, _) => logging,
+        (true, Need::Always) => py.import("logging")?.into_any(),
+        (true, Need::IfImported) => return Ok(None),
+    };
+    logging.call_method1(intern!(py, "getLogger"), (intern!(py, "lmtokens"),)).map(Some)
+}
+
+fn is_enabled(logger: &Bound<'_, PyAny>, level: u8) -> bool {
+    logger
+        .call_method1(intern!(logger.py(), "isEnabledFor"), (level,))
+        .and_then(|on| on.extract())
+        .unwrap_or(false)
+}

@@ -1,0 +1,120 @@
+//! The two shapes of an answer: bare with HTTP statuses (version 3), and wrapped with HTTP 200 (version 1).
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Which shape a request asked for; without a selector the portal answers in its first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    V1,
+    V3,
+}
+
+/// What a request came to, in neither shape yet.
+pub(super) type Outcome = Result<Success, Refusal>;
+
+/// A request that was carried out.
+#[derive(Debug)]
+pub(super) struct Success {
+    /// JSON.
+    pub(super) body: Vec<u8>,
+    /// Whether anything was made, changed or deleted.
+    pub(super) acted: bool,
+}
+
+impl Success {
+    pub(super) fn new(body: &impl Serialize, acted: bool) -> Outcome {
+        match serde_json::to_vec(body) {
+            Ok(body) => Ok(Self { body, acted }),
+            Err(cause) => Err(Refusal::internal(cause.to_string())),
+        }
+    }
+}
+
+/// A request that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: i64,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    fn new(status: u16, code: i64, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, 1400, message)
+    }
+
+    /// One message for every cause, as the real portal has.
+    pub(super) fn authentication() -> Self {
+        Self::new(401, 1401, "Authentication failed")
+    }
+
+    pub(super) fn permission(message: impl Into<String>) -> Self {
+        Self::new(403, 1403, message)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(404, 1404, message)
+    }
+
+    pub(super) fn too_large() -> Self {
+        Self::new(413, 1413, "Request entity is too large")
+    }
+
+    pub(super) fn too_many_requests() -> Self {
+        Self::new(429, 1429, "Too many requests")
+    }
+
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self::new(500, 1500, message)
+    }
+}
+
+/// An outcome as HTTP status and JSON.
+pub(super) fn render(version: Version, outcome: Outcome) -> (u16, Vec<u8>) {
+    match (version, outcome) {
+        (Version::V3, Ok(success)) => (200, success.body),
+        (Version::V3, Err(refusal)) => (refusal.status, error(refusal.code, &refusal.message)),
+        (Version::V1, Ok(success)) => (200, wrapped(&success.body)),
+        (Version::V1, Err(refusal)) => {
+            // The limiter stands in front of the API and knows no version.
+            let status = if refusal.status == 429 { 429 } else { 200 };
+            (status, wrapped_error(v1_status(&refusal), &refusal.message))
+        }
+    }
+}
+
+/// A failure in the shape of version 3.
+pub(super) fn error(code: i64, message: &str) -> Vec<u8> {
+    bytes(&json!({ "errorMessage": message, "errorCode": code, "errorDetail": null }))
+}
+
+/// A failure in the shape of version 1.
+pub(super) fn wrapped_error(status: i64, message: &str) -> Vec<u8> {
+    bytes(&json!({ "status": status, "errmsg": message, "data": null }))
+}
+
+/// A success in the shape of version 1.
+fn wrapped(data: &[u8]) -> Vec<u8> {
+    [br#"{"status":200,"errmsg":"OK","data":"#, data.trim_ascii_end(), b"}"].concat()
+}
+
+/// The first version counts errors otherwise: its 403 is a failed authentication, its 1403 a missing second factor.
+fn v1_status(refusal: &Refusal) -> i64 {
+    match refusal.status {
+        400 => 1007,
+        401 => 403,
+        403 => 1041,
+        404 => 1069,
+        429 => 1100,
+        _ => 1001,
+    }
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
+}

@@ -1,0 +1,167 @@
+//! What goes back on the wire, spoiled or not.
+
+use std::collections::VecDeque;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, LOCATION};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use bytes::Bytes;
+use http_body::Frame;
+use tokio::time::Sleep;
+
+use super::budget::Rate;
+use super::clock::Clock;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("x-rate-limit-limit");
+const RATE_REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
+const RATE_WINDOW: HeaderName = HeaderName::from_static("x-rate-limit-window");
+
+/// Long enough that what came before the end of a cut body is on the wire.
+const BEFORE_THE_CUT: Duration = Duration::from_millis(10);
+
+/// The connection is closed without an answer.
+#[derive(Debug)]
+pub(super) struct HangUp;
+
+impl std::fmt::Display for HangUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the sandbox hung up, as it was asked to")
+    }
+}
+
+impl std::error::Error for HangUp {}
+
+/// How the body is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    Whole,
+    /// Half of it; the length announced is that of the whole.
+    Half,
+    /// Byte by byte, with a pause before each.
+    Trickle(Duration),
+}
+
+/// What the rate headers say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RateShown {
+    Nothing,
+    Rate(Rate),
+    /// Limit, remaining and window.
+    Texts([&'static str; 3]),
+}
+
+/// An answer before it is HTTP.
+#[derive(Debug, Clone)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) content_type: &'static str,
+    pub(super) body: Vec<u8>,
+    pub(super) delivery: Delivery,
+    pub(super) rate: RateShown,
+    pub(super) location: Option<String>,
+    pub(super) date: String,
+}
+
+impl Reply {
+    pub(super) fn json(clock: Clock, status: u16, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            content_type: "application/json",
+            body,
+            delivery: Delivery::Whole,
+            rate: RateShown::Nothing,
+            location: None,
+            date: clock.http_date(),
+        }
+    }
+
+    pub(super) fn html(clock: Clock, status: u16) -> Self {
+        Self {
+            content_type: "text/html; charset=UTF-8",
+            body: b"<html><head><title>Service Temporarily Unavailable</title></head>\r\n\
+                    <body><h1>Service Temporarily Unavailable</h1></body></html>\r\n"
+                .to_vec(),
+            ..Self::json(clock, status, Vec::new())
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let length = self.body.len();
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let body = Bytes::from(self.body);
+        let mut response = Response::new(match self.delivery {
+            _ if bodiless => Body::empty(),
+            Delivery::Whole => Body::from(body),
+            Delivery::Half => Body::new(SlowBody::half(&body)),
+            Delivery::Trickle(pause) => Body::new(SlowBody::trickle(&body, pause)),
+        });
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        if !bodiless {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if let Ok(date) = HeaderValue::from_maybe_shared(Bytes::from(self.date)) {
+            headers.insert(DATE, date);
+        }
+        if let Some(location) = self.location.and_then(|location| HeaderValue::try_from(location).ok()) {
+            headers.insert(LOCATION, location);
+        }
+        let rate = match self.rate {
+            RateShown::Nothing => return response,
+            RateShown::Rate(Rate { limit, remaining, window_seconds }) => {
+                [limit.into(), remaining.into(), window_seconds.into()]
+            }
+            RateShown::Texts(texts) => texts.map(HeaderValue::from_static),
+        };
+        headers.extend([RATE_LIMIT, RATE_REMAINING, RATE_WINDOW].into_iter().zip(rate));
+        response
+    }
+}
+
+/// A body that takes its time, and may break off.
+struct SlowBody {
+    pieces: VecDeque<Bytes>,
+    /// Before each piece, and before the end of a body that breaks off.
+    pause: Duration,
+    pausing: Option<Pin<Box<Sleep>>>,
+    breaks_off: bool,
+}
+
+impl SlowBody {
+    fn half(whole: &Bytes) -> Self {
+        let half = whole.slice(..whole.len() / 2);
+        Self { pieces: [half].into(), pause: BEFORE_THE_CUT, pausing: None, breaks_off: true }
+    }
+
+    fn trickle(whole: &Bytes, pause: Duration) -> Self {
+        let pieces = (0..whole.len()).map(|index| whole.slice(index..=index)).collect();
+        Self { pieces, pause, pausing: None, breaks_off: false }
+    }
+}
+
+impl http_body::Body for SlowBody {
+    type Data = Bytes;
+    type Error = HangUp;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, HangUp>>> {
+        if self.pieces.is_empty() && !self.breaks_off {
+            return Poll::Ready(None);
+        }
+        let pause = self.pause;
+        let pausing = self.pausing.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+        if pausing.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.pausing = None;
+        Poll::Ready(Some(self.pieces.pop_front().map(Frame::data).ok_or(HangUp)))
+    }
+}

@@ -1,0 +1,127 @@
+//! The HTTP server: one thread, one single-threaded runtime, connections that are kept.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::DATE;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tower_service::Service as _;
+
+use super::Shared;
+use super::control;
+use super::exchange::{Exchange, Peer};
+use super::reply::{HangUp, Reply};
+use super::rest;
+use crate::error::Error;
+use crate::lmv1::REST_PREFIX;
+
+/// A server that runs; it stops when told to.
+#[derive(Debug)]
+pub(super) struct Server {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+    process: u32,
+}
+
+impl Server {
+    /// Listens on a port of 127.0.0.1 and answers from then on.
+    pub(super) fn start(port: u16, shared: &Arc<Shared>) -> Result<(Self, SocketAddr), Error> {
+        let failed = |what: &str| {
+            let what = what.to_owned();
+            move |cause: std::io::Error| {
+                Error::configuration(format!("the sandbox could not {what}: {cause}"))
+            }
+        };
+        let listen = || {
+            let listener = StdTcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) = listen().map_err(failed(&format!("listen on port {port} of 127.0.0.1")))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed("start its runtime"))?;
+        let listener = {
+            let _inside = runtime.enter();
+            TcpListener::from_std(listener).map_err(failed("watch its port"))?
+        };
+        let (stop, stopped) = oneshot::channel();
+        let shared = Arc::clone(shared);
+        let thread = std::thread::Builder::new()
+            .name("lmtokens-sandbox".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        _ = stopped => {}
+                        () = accept(&listener, &shared) => {}
+                    }
+                });
+            })
+            .map_err(failed("start its thread"))?;
+        Ok((Self { stop, thread, process: std::process::id() }, address))
+    }
+
+    /// Closes the listener and every connection, and returns when that is done.
+    pub(super) fn stop(self) {
+        // A forked child has the handle but not the thread, and would wait for it for ever.
+        if self.process != std::process::id() {
+            std::mem::forget(self);
+            return;
+        }
+        drop(self.stop);
+        drop(self.thread.join());
+    }
+}
+
+async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    let control = control::router(Arc::clone(shared));
+    for connection in 1.. {
+        let (stream, address) = loop {
+            match listener.accept().await {
+                Ok(accepted) => break accepted,
+                // Out of file descriptors, most likely; some are closed soon.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        };
+        let peer = Peer { connection, ip: address.ip() };
+        tokio::spawn(serve_connection(stream, peer, Arc::clone(shared), control.clone()));
+    }
+}
+
+async fn serve_connection(stream: TcpStream, peer: Peer, shared: Arc<Shared>, control: Router) {
+    // Answers are small and whole; waiting to fill a packet would only slow them.
+    drop(stream.set_nodelay(true));
+    let service = service_fn(|request| answer(&shared, &control, peer, request));
+    // An error here is the client's hanging up, or ours.
+    drop(http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await);
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    control: &Router,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, HangUp> {
+    let path = request.uri().path();
+    let is_rest = path.strip_prefix(REST_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if is_rest {
+        let exchange = Exchange::receive(peer, request).await;
+        return rest::serve(shared, exchange).await.map(Reply::into_response);
+    }
+    let Ok(mut response) = control.clone().call(request).await as Result<Response<Body>, Infallible>;
+    response.headers_mut().extend(shared.clock().http_date().parse().ok().map(|date| (DATE, date)));
+    Ok(response)
+}

@@ -1,0 +1,187 @@
+//! Everything that the portal keeps, behind one lock.
+
+use std::collections::{BTreeMap, HashMap};
+
+use axum::http::Method;
+
+use super::budget::{Budget, Budgets};
+use super::clock::Clock;
+use super::faults::Faults;
+use super::random::Generator;
+use super::record::Record;
+use super::settings::{Settings, window};
+use super::token::{NewToken, StoredToken, TokenType};
+use super::user::{NewUser, User};
+use crate::error::Error;
+use crate::lmv1::check_method;
+use crate::secret::Secret;
+
+/// The administrator who owns the built-in tokens.
+pub(super) const ADMINISTRATOR: u32 = 1;
+const FIRST_TOKEN_ID: u32 = 101;
+
+/// The credentials that a portal has from its start; they outlive a reset.
+#[derive(Debug, Clone)]
+pub(super) struct BuiltIn {
+    pub(super) access_id: String,
+    pub(super) access_key: Secret,
+    pub(super) bearer: Secret,
+}
+
+impl BuiltIn {
+    pub(super) fn new(generator: &mut Generator) -> Result<Self, Error> {
+        Ok(Self {
+            access_id: generator.access_id()?,
+            access_key: generator.access_key()?,
+            bearer: generator.bearer()?,
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) users: BTreeMap<u32, User>,
+    tokens: BTreeMap<u32, StoredToken>,
+    by_handle: HashMap<String, u32>,
+    next_token_id: u32,
+    generator: Generator,
+    pub(super) clock: Clock,
+    pub(super) budgets: Budgets,
+    pub(super) faults: Faults,
+    pub(super) record: Record,
+    pub(super) lock_out_after: u32,
+    pub(super) negative_totals: bool,
+    /// Changes with every reset, so that a request from before it cannot act after it.
+    pub(super) generation: u64,
+}
+
+impl Store {
+    pub(super) fn new(settings: &Settings, built_in: &BuiltIn, generator: Generator) -> Result<Self, Error> {
+        let window = settings.window_seconds.map(window).transpose()?;
+        let mut store = Self {
+            users: User::built_in().map(|user| (user.id, user)).into(),
+            tokens: BTreeMap::new(),
+            by_handle: HashMap::new(),
+            next_token_id: FIRST_TOKEN_ID,
+            generator,
+            clock: Clock::new(settings.clock_offset_seconds),
+            budgets: Budgets::new(settings.budget, window),
+            faults: Faults::default(),
+            record: Record::new(settings.record_limit),
+            lock_out_after: settings.lock_out_after,
+            negative_totals: settings.negative_totals,
+            generation: 0,
+        };
+        let new = |r#type, note: &str| NewToken {
+            admin_id: ADMINISTRATOR,
+            note: note.to_owned(),
+            r#type,
+            ..NewToken::default()
+        };
+        let lmv1 = new(TokenType::Lmv1, "built-in");
+        store.keep(lmv1, "admin", built_in.access_id.clone(), built_in.access_key.clone());
+        let bearer = new(TokenType::Bearer, "built-in bearer");
+        store.keep(bearer, "admin", String::new(), built_in.bearer.clone());
+        Ok(store)
+    }
+
+    /// Back to the start; requests from before can neither act nor write into the record.
+    pub(super) fn reset(
+        &mut self,
+        settings: &Settings,
+        built_in: &BuiltIn,
+        generator: Generator,
+    ) -> Result<(), Error> {
+        let fresh = Self::new(settings, built_in, generator)?;
+        let mut record = std::mem::replace(&mut self.record, Record::new(0));
+        record.clear();
+        *self = Self { generation: self.generation + 1, record, ..fresh };
+        Ok(())
+    }
+
+    pub(super) fn set_clock_offset(&mut self, seconds: i64) {
+        self.clock = Clock::new(seconds);
+    }
+
+    pub(super) fn set_budget(
+        &mut self,
+        method: Option<&str>,
+        limit: u32,
+        window_seconds: f64,
+    ) -> Result<(), Error> {
+        let window = window(window_seconds)?;
+        let method = method.map(check_method).transpose()?;
+        let method = method.map(|method| Method::from_bytes(method.as_bytes())).transpose();
+        let method = method.map_err(|_| Error::argument("method must be the name of an HTTP method"))?;
+        self.budgets.set(method, Budget { limit, window });
+        Ok(())
+    }
+
+    pub(super) fn add_user(&mut self, new: NewUser) -> u32 {
+        let next = self.users.last_key_value().map_or(1, |(id, _)| id.saturating_add(1));
+        let id = new.id.unwrap_or(next);
+        self.users.insert(id, User::new(id, new));
+        id
+    }
+
+    /// Makes a token with fresh credentials.
+    pub(super) fn create(&mut self, new: NewToken, created_by: &str) -> Result<StoredToken, Error> {
+        let (access_id, secret) = match new.r#type {
+            TokenType::Lmv1 => (self.generator.access_id()?, self.generator.access_key()?),
+            TokenType::Bearer => (String::new(), self.generator.bearer()?),
+        };
+        Ok(self.keep(new, created_by, access_id, secret))
+    }
+
+    fn keep(
+        &mut self,
+        new: NewToken,
+        created_by: &str,
+        access_id: String,
+        access_key: Secret,
+    ) -> StoredToken {
+        let token = StoredToken {
+            id: self.next_token_id,
+            r#type: new.r#type,
+            access_id,
+            access_key,
+            admin_id: new.admin_id,
+            status: new.status,
+            note: new.note,
+            created_by: created_by.to_owned(),
+            created_on: new.created_on.unwrap_or_else(|| self.clock.now_seconds()),
+            last_used_on: new.last_used_on,
+            last_auth_ip: String::new(),
+            failures: 0,
+            locked: false,
+        };
+        self.next_token_id += 1;
+        self.by_handle.insert(token.handle().to_owned(), token.id);
+        self.tokens.insert(token.id, token.clone());
+        token
+    }
+
+    pub(super) fn remove(&mut self, id: u32) -> Option<StoredToken> {
+        let token = self.tokens.remove(&id)?;
+        self.by_handle.remove(token.handle());
+        Some(token)
+    }
+
+    pub(super) fn token(&self, id: u32) -> Option<&StoredToken> {
+        self.tokens.get(&id)
+    }
+
+    pub(super) fn token_mut(&mut self, id: u32) -> Option<&mut StoredToken> {
+        self.tokens.get_mut(&id)
+    }
+
+    /// The token of an access id, or of what lists show of a bearer.
+    pub(super) fn by_handle(&self, handle: &str) -> Option<&StoredToken> {
+        self.tokens.get(self.by_handle.get(handle)?)
+    }
+
+    /// Every token, by id.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &StoredToken> {
+        self.tokens.values()
+    }
+}

@@ -1,0 +1,1 @@
+//! The core without Python, against the embedded portal over a real socket.
