@@ -2,6 +2,8 @@
 
 mod diagnosis;
 mod judge;
+mod retry;
+mod tls;
 mod transport;
 
 use std::sync::Arc;
@@ -12,10 +14,11 @@ use serde_json::Value;
 use crate::credentials::Identity;
 use crate::error::{ErrorKind, Result};
 use crate::lmv1;
-use crate::ports::{Clock, Event, NoObserver, Observer, SystemClock};
+use crate::ports::{Clock, Event, NoObserver, Observer, SystemClock, SystemRandom};
 use crate::secret::MASK;
 
-pub use judge::{Judged, judge};
+pub use judge::{Judged, judge, may_repeat};
+pub use retry::Retry;
 pub use transport::{Received, TransportFailure};
 
 /// An HTTP method.
@@ -79,6 +82,7 @@ struct Shared {
     identity: Identity,
     transport: transport::Transport,
     clock: Arc<dyn Clock>,
+    retry: Retry,
 }
 
 impl Client {
@@ -97,7 +101,8 @@ impl Client {
             user_agent.push_str(embedder);
         }
         let transport = transport::Transport::new(user_agent);
-        Self { shared: Arc::new(Shared { identity, transport, clock }), observer: Arc::new(NoObserver) }
+        let shared = Shared { identity, transport, clock, retry: Retry::default() };
+        Self { shared: Arc::new(shared), observer: Arc::new(NoObserver) }
     }
 
     /// The same client, telling what happens to `observer`.
@@ -128,37 +133,61 @@ impl Client {
         self.shared.transport.close();
     }
 
-    /// Sends one request once, and judges what comes back.
+    /// Sends one request, again where that can do no harm, and judges what comes back.
     pub async fn send(&self, request: &Request) -> Result<Answer> {
         let started = Instant::now();
-        let outcome = self.attempt(request).await;
-        let elapsed = started.elapsed();
-        let status = match &outcome {
-            Ok(received) => Some(received.status),
-            Err(failure) => failure.status,
-        };
-        self.tell(Event::Attempt {
-            method: request.method.as_str(),
-            endpoint: request.endpoint,
-            status,
-            attempt: 1,
-            elapsed,
-        });
-        let date = outcome.as_ref().ok().and_then(|received| received.date);
-        match judge(request.method, outcome) {
-            Judged::Done(body) => Ok(Answer { body, date }),
-            Judged::Failed(mut error) => {
-                let details = error.details_mut();
-                details.attempts = 1;
-                details.elapsed = elapsed;
-                details.message = self.scrub(&details.message);
-                if details.kind == ErrorKind::Authentication {
-                    let identity = &self.shared.identity;
-                    details.suggestion =
-                        Some(diagnosis::of_refused_credentials(identity, date, self.now_ms()));
+        let mut earlier_maybe_applied = false;
+        let mut attempt = 1;
+        loop {
+            let attempt_started = Instant::now();
+            let outcome = self.attempt(request).await;
+            let status = match &outcome {
+                Ok(received) => Some(received.status),
+                Err(failure) => failure.status,
+            };
+            let date = outcome.as_ref().ok().and_then(|received| received.date);
+            let judged = judge(request.method, outcome);
+            let pause = match &judged {
+                Judged::Failed(error) if attempt < self.shared.retry.max_attempts => {
+                    may_repeat(request.method, error).then(|| self.shared.retry.pause(attempt, &SystemRandom))
                 }
-                Err(error)
+                _ => None,
+            };
+            self.tell(Event::Attempt {
+                method: request.method.as_str(),
+                endpoint: request.endpoint,
+                status,
+                attempt,
+                elapsed: attempt_started.elapsed(),
+                pause,
+            });
+            let mut error = match judged {
+                Judged::Done(body) => return Ok(Answer { body, date }),
+                Judged::Failed(error) => error,
+            };
+            if let Some(pause) = pause {
+                earlier_maybe_applied |= error.details().maybe_applied;
+                tokio::time::sleep(pause).await;
+                attempt += 1;
+                continue;
             }
+            if request.method == Method::Delete
+                && error.kind() == ErrorKind::NotFound
+                && earlier_maybe_applied
+            {
+                // What an earlier attempt may have deleted is gone: that was the wish.
+                return Ok(Answer { body: Value::Null, date });
+            }
+            let details = error.details_mut();
+            details.attempts = attempt;
+            details.elapsed = started.elapsed();
+            details.maybe_applied |= earlier_maybe_applied;
+            details.message = self.scrub(&details.message);
+            if details.kind == ErrorKind::Authentication {
+                let identity = &self.shared.identity;
+                details.suggestion = Some(diagnosis::of_refused_credentials(identity, date, self.now_ms()));
+            }
+            return Err(error);
         }
     }
 

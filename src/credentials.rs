@@ -13,6 +13,7 @@ pub use validate::{check_access_id, check_access_key, check_bearer_token};
 
 use crate::error::{Error, Result};
 use crate::lmv1;
+use crate::network::Network;
 use crate::portal::Portal;
 use crate::ports::{Environment, Prompt};
 use crate::secret::Secret;
@@ -129,6 +130,8 @@ pub struct Identity {
     pub passed_over: Vec<&'static str>,
     /// How long a request may take.
     pub timeouts: Timeouts,
+    /// How the portal is reached.
+    pub network: Network,
 }
 
 impl Identity {
@@ -143,6 +146,7 @@ impl Identity {
             Some(timeouts) => timeouts,
             None => environment::timeouts(environment)?.unwrap_or_default(),
         };
+        let network = Network::resolve(&arguments.network, environment)?;
         // Credentials that are wrong are an error even where the portal is missing too, and a person is asked last.
         let credentials = match arguments.credentials()? {
             Some(credentials) => Some((credentials, Provenance::Arguments, Vec::new())),
@@ -172,7 +176,7 @@ impl Identity {
                 ));
             }
         };
-        Ok(Self { portal, portal_from, credentials, credentials_from, passed_over, timeouts })
+        Ok(Self { portal, portal_from, credentials, credentials_from, passed_over, timeouts, network })
     }
 }
 

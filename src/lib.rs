@@ -7,20 +7,24 @@
 //! | `python` | the Python face: the only place that says `pyo3`, and it decides nothing |
 //! | `cli` | the shell face |
 //! | [`tokens`] | what takes one call: one struct a verb |
+//! | [`signer`] | the signature for requests that others send |
 //! | [`client`] | one request from start to end: sign → attempt → judge |
 //! | [`credentials`] | who we are: arguments, environment, prompt |
+//! | [`network`] | how the portal is reached: time limits, trust, proxy |
 //! | [`process`] | what is new after a fork |
 //! | [`ports`] | the traits through which the core calls up |
 //! | [`sandbox`] | a small LogicMonitor; uses only the vocabulary, so that it can contradict the client |
-//! | [`lmv1`] [`secret`] [`model`] [`portal`] [`error`] | the vocabulary: no I/O, no clock of their own |
+//! | [`lmv1`] [`secret`] [`model`] [`filter`] [`portal`] [`error`] | the vocabulary: no I/O, no clock of their own |
 
 #[cfg(feature = "cli")]
 mod cli;
 pub mod client;
 pub mod credentials;
 pub mod error;
+pub mod filter;
 pub mod lmv1;
 pub mod model;
+pub mod network;
 pub mod portal;
 pub mod ports;
 pub mod process;
@@ -29,6 +33,7 @@ mod python;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod secret;
+pub mod signer;
 pub mod tokens;
 
 /// The version of this package.

@@ -140,6 +140,8 @@ pub struct Token {
     pub access_id: Option<String>,
     /// The secret half, or the bearer itself; only a create tells it.
     pub access_key: Option<Secret>,
+    /// What a list shows of a bearer token: its beginning, and asterisks. Tells whether it is the one that calls.
+    pub masked_bearer: Option<Secret>,
     /// The owner's user id.
     pub admin_id: Option<i64>,
     /// The owner's user name.
@@ -178,9 +180,11 @@ impl Token {
     #[must_use]
     pub fn from_json(value: &Value, answer: Answer, asked: &TokenType) -> Option<Self> {
         let members = value.as_object()?;
-        let access_key = match answer {
-            Answer::Create => text(members, "accessKey").map(Secret::new),
-            Answer::Other => None,
+        let shown = text(members, "accessKey").map(Secret::new);
+        let (access_key, masked_bearer) = match (answer, asked) {
+            (Answer::Create, _) => (shown, None),
+            (Answer::Other, TokenType::Bearer) => (None, shown),
+            (Answer::Other, _) => (None, None),
         };
         Some(Self {
             id: integer(members.get("id")?)?,
@@ -192,6 +196,7 @@ impl Token {
             },
             access_id: text(members, "accessId"),
             access_key,
+            masked_bearer,
             admin_id: members.get("adminId").and_then(integer),
             admin_name: text(members, "adminName"),
             status: members.get("status").and_then(integer).map(TokenStatus::from_number),

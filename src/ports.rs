@@ -24,6 +24,23 @@ impl Clock for SystemClock {
     }
 }
 
+/// Gives random numbers.
+pub trait Random: Debug + Send + Sync {
+    /// A number from 0 to 1.
+    fn unit(&self) -> f64;
+}
+
+/// The operating system's generator: forked children never share its numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn unit(&self) -> f64 {
+        let number = getrandom::u32().unwrap_or(u32::MAX / 2);
+        f64::from(number) / f64::from(u32::MAX)
+    }
+}
+
 /// The variables of the process's environment.
 pub trait Environment {
     /// The value of a variable; `None` where it is not set.
@@ -83,6 +100,8 @@ pub enum Event {
         attempt: u32,
         /// From the start of the attempt to its end.
         elapsed: Duration,
+        /// How long the pause is before it is sent again; `None` where it is not.
+        pause: Option<Duration>,
     },
     /// A create was given up while it was under way: a token may exist that nobody holds.
     CreateInterrupted {

@@ -31,7 +31,7 @@ impl<T> Default for PerProcess<T> {
 impl<T> PerProcess<T> {
     /// Nothing made yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Self(ArcSwapOption::const_empty())
     }
 
@@ -83,7 +83,7 @@ impl<T> std::ops::Deref for OfProcess<T> {
 
 /// The runtime of this process, started on first use.
 pub fn runtime() -> Result<OfProcess<Runtime>> {
-    static RUNTIME: PerProcess<Runtime> = PerProcess(ArcSwapOption::const_empty());
+    static RUNTIME: PerProcess<Runtime> = PerProcess::new();
     RUNTIME.get_or_try_init(|| {
         Builder::new_multi_thread()
             // One thread drives the sockets; callers poll their own requests.

@@ -1,31 +1,41 @@
 //! The Python face: the only place that says `pyo3`, and it decides nothing.
 
 #![allow(clippy::doc_markdown, reason = "doc comments are Python docstrings here")]
+#![allow(clippy::doc_link_with_quotes, reason = "docstrings show lists")]
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
+mod awaitable;
 mod client;
 mod convert;
 mod environment;
 mod errors;
+mod filter;
 mod functions;
+mod list;
 mod log;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod secret;
+mod settings;
 #[cfg(feature = "cli")]
 mod shell;
+mod signer;
 mod token;
+mod verbs;
 mod wait;
+mod whoami;
 
 /// The native half of the package `lmtokens`.
 #[pyo3::pymodule(gil_used = false)]
 mod _lmtokens {
     #[pymodule_export]
-    use super::client::Client;
+    use super::client::{AsyncCore, Client};
     #[pymodule_export]
-    use super::functions::{
-        _forget_default_client, _signing_stages, add_token, configure, default_client, sign,
-    };
+    use super::filter::{Field, Filter, Where};
+    #[pymodule_export]
+    use super::functions::{_forget_default_client, _signing_stages, configure, default_client, sign};
+    #[pymodule_export]
+    use super::list::{TokenIterator, TokenPages};
     #[cfg(feature = "sandbox")]
     #[pymodule_export]
     use super::sandbox::SandboxPortal;
@@ -35,7 +45,15 @@ mod _lmtokens {
     #[pymodule_export]
     use super::shell::_shell;
     #[pymodule_export]
+    use super::signer::Signer;
+    #[pymodule_export]
     use super::token::{Token, TokenStatus, TokenType};
+    #[pymodule_export]
+    use super::verbs::{
+        add_token, delete_token, disable_token, enable_token, find_token, list_tokens, update_token, whoami,
+    };
+    #[pymodule_export]
+    use super::whoami::Whoami;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "the name is Python's")]

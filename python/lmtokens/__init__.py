@@ -11,15 +11,27 @@ TokenStatus.ENABLED
 from lmtokens import errors
 from lmtokens._lmtokens import (
     Client,
+    Field,
+    Filter,
     Secret,
     Token,
+    TokenIterator,
     TokenStatus,
     TokenType,
+    Where,
+    Whoami,
     __version__,
     add_token,
     configure,
     default_client,
+    delete_token,
+    disable_token,
+    enable_token,
+    find_token,
+    list_tokens,
     sign,
+    update_token,
+    whoami,
 )
 from lmtokens.errors import (
     APIError,
@@ -43,8 +55,14 @@ from lmtokens.errors import (
     TwoFactorRequiredError,
 )
 
+TYPE_CHECKING = False  # as typing has it, whose import costs more than everything here
+if TYPE_CHECKING:
+    from lmtokens.aio import AsyncClient
+    from lmtokens.auth import LMv1Auth
+
 __all__ = [
     "APIError",
+    "AsyncClient",
     "AuthenticationError",
     "BadRequestError",
     "Client",
@@ -52,7 +70,10 @@ __all__ = [
     "ConflictError",
     "ConnectError",
     "CredentialsError",
+    "Field",
+    "Filter",
     "LMTokensError",
+    "LMv1Auth",
     "NotFoundError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
@@ -64,14 +85,46 @@ __all__ = [
     "ServerError",
     "TLSError",
     "Token",
+    "TokenIterator",
     "TokenStatus",
     "TokenType",
     "TransportError",
     "TwoFactorRequiredError",
+    "Where",
+    "Whoami",
     "__version__",
     "add_token",
     "configure",
     "default_client",
+    "delete_token",
+    "disable_token",
+    "enable_token",
     "errors",
+    "find_token",
+    "list_tokens",
     "sign",
+    "update_token",
+    "where",
+    "whoami",
 ]
+
+where = Where()
+"""The members of a token by which a list can be filtered: ``lmtokens.where.status == 1``."""
+
+_LAZY = {"AsyncClient": "lmtokens.aio", "LMv1Auth": "lmtokens.auth"}
+
+
+def __getattr__(name: str) -> object:
+    """Load what not every program needs on first use."""
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'lmtokens' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *_LAZY})

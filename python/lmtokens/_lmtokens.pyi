@@ -2,28 +2,36 @@
 The native half of the package `lmtokens`.
 """
 
+from collections.abc import Awaitable
 from datetime import datetime
-from typing import Final, SupportsFloat, SupportsIndex, final
+from os import PathLike
+from typing import Any, Final, SupportsFloat, SupportsIndex, final
 from typing_extensions import disjoint_base
 
-__all__ = [
-    "__version__",
-    "Client",
-    "SandboxPortal",
-    "Secret",
-    "Token",
-    "TokenStatus",
-    "TokenType",
-    "_forget_default_client",
-    "_shell",
-    "_signing_stages",
-    "add_token",
-    "configure",
-    "default_client",
-    "sign",
-]
+__all__ = ["__version__", "AsyncCore", "Client", "Field", "Filter", "SandboxPortal", "Secret", "Signer", "Token", "TokenIterator", "TokenPages", "TokenStatus", "TokenType", "Where", "Whoami", "_forget_default_client", "_shell", "_signing_stages", "add_token", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "sign", "update_token", "whoami"]
 
 __version__: Final[str]
+
+@disjoint_base
+class AsyncCore:
+    """
+    What `AsyncClient` is made of: each method returns an awaitable.
+    """
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None) -> AsyncCore: ...
+    def __reduce_ex__(self, protocol: "object", /) -> "str": ...
+    def __repr__(self, /) -> str:
+        """
+        Names the portal and where the credentials come from, never the credentials.
+        """
+    def _add_token(self, /, admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1") -> Awaitable[Any]: ...
+    def _close(self, /) -> None: ...
+    def _delete_token(self, /, token: "int | str | Token", *, force: "bool" = False) -> Awaitable[Any]: ...
+    def _disable_token(self, /, token: "int | str | Token", *, force: "bool" = False) -> Awaitable[Any]: ...
+    def _enable_token(self, /, token: "int | str | Token") -> Awaitable[Any]: ...
+    def _find_token(self, /, token: "int | str | Token") -> Awaitable[Any]: ...
+    def _list_tokens(self, /, admin_id: "int | str | None" = None, *, type: "str | TokenType | None" = None, filter: "Filter | str | None" = None, page_size: "int" = 1000) -> "TokenPages": ...
+    def _update_token(self, /, token: "int | str | Token", note: "str | None" = None, status: "int | str | TokenStatus | None" = None, *, force: "bool" = False) -> Awaitable[Any]: ...
+    def _whoami(self, /) -> Awaitable[Any]: ...
 
 @disjoint_base
 class Client:
@@ -48,6 +56,13 @@ class Client:
             loopback, ending with ``/santaba/rest``. Environment: ``LM_BASE_URL``.
         timeout (float | tuple[float, float] | None): seconds that one request may take, or (seconds to connect, seconds
             in all); default 30, of which 10 to connect. Environment: ``LM_TIMEOUT``.
+        ca_bundle (str | os.PathLike | None): a file of certificates in PEM, or a folder of such files, to trust instead
+            of the system's. Environment: ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, else ``REQUESTS_CA_BUNDLE``, else
+            ``CURL_CA_BUNDLE``. Certificate checks cannot be switched off.
+        client_cert (str | os.PathLike | tuple | None): a file with a certificate of our own and its private key in PEM,
+            or (certificate, private key) in two files; default none.
+        proxy (str | Secret | None): the URL of a proxy, ``http://USER:PASSWORD@HOST:PORT``, used for every request but
+            to loopback. Environment: ``HTTPS_PROXY``, else ``ALL_PROXY``, with the exceptions of ``NO_PROXY``.
 
     Raises:
         ConfigurationError: settings that contradict each other or cannot be used.
@@ -60,32 +75,13 @@ class Client:
     """
     def __enter__(self, /) -> Client: ...
     def __exit__(self, /, *exception: "object") -> "None": ...
-    def __new__(
-        cls,
-        /,
-        company: "str | None" = None,
-        *,
-        access_id: "str | Secret | None" = None,
-        access_key: "str | Secret | None" = None,
-        bearer_token: "str | Secret | None" = None,
-        domain: "str | None" = None,
-        base_url: "str | None" = None,
-        timeout: "float | tuple[float, float] | None" = None,
-    ) -> Client: ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None) -> Client: ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str:
         """
         Names the portal and where the credentials come from, never the credentials.
         """
-    def add_token(
-        self,
-        /,
-        admin_id: "int",
-        note: "str | None" = None,
-        status: "int | str | TokenStatus" = 2,
-        *,
-        type: "str | TokenType" = "lmv1",
-    ) -> "Token":
+    def add_token(self, /, admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1") -> "Token":
         """
         Make an API token for a user, with exactly one POST.
 
@@ -127,6 +123,190 @@ class Client:
         """
         Let go of the idle connections. The client stays usable: its next call makes new ones.
         """
+    def delete_token(self, /, token: "int | str | Token", *, force: "bool" = False) -> "None":
+        """
+        Delete a token for good.
+
+        A token that is gone counts as deleted where an earlier attempt of the same call may have deleted it.
+
+        Args:
+            token (int | str | Token): the token, its id or its access id.
+            force (bool): delete even the token that signs the call; default ``False``.
+
+        Raises:
+            TypeError, ValueError: an argument that can never be right; nothing was sent.
+            NotFoundError: there is none, or the credentials may not view it.
+            SelfLockoutError: it is the token that signs the call.
+            APIError, TransportError: the portal said no, or could not be asked; ``maybe_applied`` tells whether it may have
+                acted.
+
+        Source: the vendor's API contract, DELETE on a token.
+        """
+    def disable_token(self, /, token: "int | str | Token", *, force: "bool" = False) -> "Token":
+        """
+        Disable a token: the portal keeps it, and refuses it until it is enabled again.
+
+        Args:
+            token (int | str | Token): the token, its id or its access id.
+            force (bool): disable even the token that signs the call; default ``False``.
+
+        Returns:
+            Token: as the portal has it now.
+
+        Raises:
+            As ``update_token``.
+
+        Source: the vendor's page "Adding API Tokens": status 1 is disabled.
+        """
+    def enable_token(self, /, token: "int | str | Token") -> "Token":
+        """
+        Enable a token.
+
+        Args:
+            token (int | str | Token): the token, its id or its access id.
+
+        Returns:
+            Token: as the portal has it now.
+
+        Raises:
+            As ``update_token``.
+
+        Source: the vendor's page "Adding API Tokens": status 2 is enabled.
+        """
+    def find_token(self, /, token: "int | str | Token") -> "Token":
+        """
+        Find one token anywhere in the portal.
+
+        Args:
+            token (int | str | Token): its id or its access id; a ``Token`` is read again.
+
+        Returns:
+            Token: as the portal has it now; its access key is never told again.
+
+        Raises:
+            TypeError, ValueError: an argument that can never be right; nothing was sent.
+            NotFoundError: there is none, or the credentials may not view it.
+            APIError, TransportError, ResponseError: the portal said no, or could not be asked.
+
+        Source: the vendor's page "Getting API Token Details"; the portal has no request for one token, so its lists are asked.
+        """
+    def list_tokens(self, /, admin_id: "int | str | None" = None, *, type: "str | TokenType | None" = None, filter: "Filter | str | None" = None, page_size: "int" = 1000) -> "TokenIterator":
+        """
+        List tokens, page by page as they are iterated over.
+
+        Pages are asked for by key, so that tokens which are deleted meanwhile neither hide others nor make them come twice.
+
+        Args:
+            admin_id (int | str | None): of this user only, by id or name; default of every user.
+            type (str | TokenType | None): ``"lmv1"`` or ``"bearer"`` only; default both, LMv1 first (the portal lists one type at
+                a time).
+            filter (Filter | str | None): which of them: comparisons of ``lmtokens.where``, or a text in the portal's own grammar,
+                which is sent as it is.
+            page_size (int): how many to ask for at once, 1 to 1000 (the default).
+
+        Returns:
+            Iterator[Token]: without access keys, which the portal never tells again. An error leaves it where it was: iterating
+            on asks for the same page again.
+
+        Raises:
+            TypeError, ValueError: an argument that can never be right; nothing was sent.
+            APIError, TransportError, ResponseError: from the iteration; the portal said no, or could not be asked.
+
+        Source: the vendor's page "Getting API Token Details".
+
+        Example:
+            >>> import lmtokens.sandbox
+            >>> from lmtokens import where
+            >>> with lmtokens.sandbox.Portal() as portal, portal.client() as client:
+            ...     disabled = client.add_token(32, "old", 1)
+            ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
+            ['old']
+        """
+    def update_token(self, /, token: "int | str | Token", note: "str | None" = None, status: "int | str | TokenStatus | None" = None, *, force: "bool" = False) -> "Token":
+        """
+        Change a token's note, its status, or both.
+
+        Args:
+            token (int | str | Token): the token, its id or its access id.
+            note (str | None): the new label, ``""`` for none; ``None`` (the default) leaves it.
+            status (int | str | TokenStatus | None): as for ``add_token``; ``None`` (the default) leaves it.
+            force (bool): disable even the token that signs the call; default ``False``.
+
+        Returns:
+            Token: as the portal has it now.
+
+        Raises:
+            TypeError, ValueError: an argument that can never be right, or nothing to change; nothing was sent.
+            NotFoundError: there is none, or the credentials may not view it.
+            SelfLockoutError: it is the token that signs the call, and would be disabled.
+            APIError, TransportError, ResponseError: the portal said no, or could not be asked; ``maybe_applied`` tells whether
+                it may have acted.
+
+        Source: the vendor's API contract, PATCH on a token: what is not named stays as it is. (A PUT without a status would
+        enable a disabled token.)
+        """
+    def whoami(self, /) -> "Whoami":
+        """
+        Say who calls: the portal, the token and its owner, and which source gave the credentials.
+
+        Returns:
+            Whoami: what can be known. Credentials that may not view tokens are good all the same: ``token`` is then ``None``, and
+            ``limitation`` says why.
+
+        Raises:
+            AuthenticationError: the credentials are not good.
+            APIError, TransportError, ResponseError: the portal said no otherwise, or could not be asked.
+        """
+
+@final
+class Field:
+    """
+    One member of a token, to be compared with a value.
+    """
+    def __eq__(self, other: object, /) -> Filter: ...
+    def __ge__(self, other: object, /) -> Filter: ...
+    def __gt__(self, other: object, /) -> Filter: ...
+    def __le__(self, other: object, /) -> Filter: ...
+    def __lt__(self, other: object, /) -> Filter: ...
+    def __ne__(self, other: object, /) -> Filter: ...
+    def __repr__(self, /) -> str: ...
+    def contains(self, /, text: "str") -> "Filter":
+        """
+        Tokens whose member contains a text.
+
+        Args:
+            text (str): what to look for, letter by letter.
+        """
+    def lacks(self, /, text: "str") -> "Filter":
+        """
+        Tokens whose member does not contain a text.
+
+        Args:
+            text (str): what to look for, letter by letter.
+        """
+    def one_of(self, /, values: Any) -> Filter:
+        """
+        Tokens whose member equals one of some values.
+
+        Args:
+            values (Iterable[str | int]): at least one.
+        """
+
+@final
+class Filter:
+    """
+    Which tokens to list; made by comparing members of ``lmtokens.where``, joined with ``&`` and ``|``.
+
+    What the portal is asked is never narrower than the filter, and what it answers is checked again, so that its
+    treatment of special characters cannot hide a token.
+    """
+    def __and__(self, other: object, /) -> Filter: ...
+    def __bool__(self, /) -> bool: ...
+    def __or__(self, other: object, /) -> Filter: ...
+    def __repr__(self, /) -> str:
+        """
+        Shows what the portal is asked, which may be wider than the filter.
+        """
 
 @final
 class SandboxPortal:
@@ -154,9 +334,7 @@ class SandboxPortal:
         """
     def record(self, /) -> str: ...
     def reset(self, /) -> None: ...
-    def set_budget(
-        self, /, method: str | None, limit: SupportsIndex, window_seconds: SupportsFloat | SupportsIndex
-    ) -> None: ...
+    def set_budget(self, /, method: str | None, limit: SupportsIndex, window_seconds: SupportsFloat | SupportsIndex) -> None: ...
     def set_clock_offset(self, /, seconds: SupportsIndex) -> None: ...
     def set_random_faults(self, /, faults: str | None) -> None: ...
     def stop(self, /) -> None: ...
@@ -199,6 +377,25 @@ class Secret:
 
         Returns:
             str: the secret, in the clear.
+        """
+
+@disjoint_base
+class Signer:
+    """
+    Signs requests to one portal; what `LMv1Auth` is made of.
+    """
+    def __copy__(self, /) -> Signer: ...
+    def __deepcopy__(self, memo: "object", /) -> "Signer": ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None) -> Signer: ...
+    def __reduce_ex__(self, protocol: "object", /) -> "str": ...
+    def __repr__(self, /) -> str: ...
+    def _authorization(self, /, method: "str", url: "str", body: "bytes") -> "str":
+        """
+        The value of the ``Authorization`` header for a request whose body is exactly ``body``.
+        """
+    def _is_bound_to(self, /, url: str) -> bool:
+        """
+        Whether a URL is one of the portal's.
         """
 
 @final
@@ -299,6 +496,24 @@ class Token:
         """
 
 @final
+class TokenIterator:
+    """
+    Tokens, asked for page by page as they are wanted.
+    """
+    def __iter__(self, /) -> TokenIterator: ...
+    def __next__(self, /) -> Token: ...
+
+@final
+class TokenPages:
+    """
+    Pages of tokens, for an iterator of the async face.
+    """
+    def next(self, /) -> Awaitable[Any]:
+        """
+        An awaitable of the next tokens, or of None at the end.
+        """
+
+@final
 class TokenStatus:
     """
     Whether a token may be used: ``TokenStatus.DISABLED`` (1) or ``TokenStatus.ENABLED`` (2).
@@ -308,7 +523,6 @@ class TokenStatus:
     Args:
         number (int): the portal's number.
     """
-
     DISABLED: Final[TokenStatus]
     """
     Kept by the portal, and refused.
@@ -339,7 +553,6 @@ class TokenType:
     Args:
         word (str): the kind's word.
     """
-
     BEARER: Final[TokenType]
     """
     One text that is sent as it is.
@@ -358,6 +571,149 @@ class TokenType:
     def __repr__(self, /) -> str: ...
     def __str__(self, /) -> str: ...
 
+@final
+class Where:
+    """
+    The members of a token by which a list can be filtered, as attributes of ``lmtokens.where``.
+
+    Compared with a value, a member becomes a ``Filter``: ``where.status == 1``, ``where.note.contains("ci")``,
+    ``where.created_on < datetime(2025, 1, 1, tzinfo=timezone.utc)``. Filters are joined with ``&`` and ``|``.
+
+    Example:
+        >>> from lmtokens import where
+        >>> (where.status == 1) & where.note.contains("ci")
+        <lmtokens.Filter status:1,note~"ci">
+    """
+    def __new__(cls, /) -> Where: ...
+    def __repr__(self, /) -> str: ...
+    @property
+    def access_id(self, /) -> Field:
+        """
+        Field: the public half of a pair.
+        """
+    @property
+    def admin_id(self, /) -> Field:
+        """
+        Field: the owner's user id.
+        """
+    @property
+    def admin_name(self, /) -> Field:
+        """
+        Field: the owner's user name.
+        """
+    @property
+    def created_by(self, /) -> Field:
+        """
+        Field: the user name of who made it.
+        """
+    @property
+    def created_on(self, /) -> Field:
+        """
+        Field: when it was made; compared with an aware ``datetime`` or seconds since 1970-01-01 UTC.
+        """
+    @property
+    def id(self, /) -> Field:
+        """
+        Field: the token's number.
+        """
+    @property
+    def last_auth_ip(self, /) -> Field:
+        """
+        Field: the address it was last used from.
+        """
+    @property
+    def last_used_on(self, /) -> Field:
+        """
+        Field: when it was last used; never is before everything (0).
+        """
+    @property
+    def note(self, /) -> Field:
+        """
+        Field: the label; a missing one is the empty text.
+        """
+    @property
+    def status(self, /) -> Field:
+        """
+        Field: 1 (disabled) or 2 (enabled).
+        """
+
+@final
+class Whoami:
+    """
+    Who calls, and which source said so. What the credentials may not see is ``None``, and ``limitation`` says why.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def admin_id(self, /) -> int | None:
+        """
+        int | None: the user id of its owner.
+        """
+    @property
+    def admin_name(self, /) -> str | None:
+        """
+        str | None: the user name of its owner.
+        """
+    @property
+    def base_url(self, /) -> str:
+        """
+        str: the portal's address, ending with ``/santaba/rest``.
+        """
+    @property
+    def company(self, /) -> str | None:
+        """
+        str | None: the company, where one was named.
+        """
+    @property
+    def credentials(self, /) -> str:
+        """
+        str: the kind of credentials, ``"LMv1"`` or ``"bearer"``.
+        """
+    @property
+    def credentials_from(self, /) -> str:
+        """
+        str: where they were found: ``"arguments"``, ``"environment (LM_ACCESS_ID, LM_ACCESS_KEY)"``, ``"prompt"``, …
+        """
+    @property
+    def limitation(self, /) -> str | None:
+        """
+        str | None: why the token cannot be seen.
+        """
+    @property
+    def passed_over(self, /) -> list[str]:
+        """
+        list[str]: variables that hold other credentials, which were not used.
+        """
+    @property
+    def portal_from(self, /) -> str:
+        """
+        str: where the portal was named: ``"arguments"``, ``"environment (LM_COMPANY)"``, ``"prompt"``, …
+        """
+    @property
+    def roles(self, /) -> list[str]:
+        """
+        list[str]: the names of its owner's roles.
+        """
+    @property
+    def status(self, /) -> TokenStatus | None:
+        """
+        TokenStatus | None: whether it is enabled.
+        """
+    @property
+    def token(self, /) -> Token | None:
+        """
+        Token | None: the token that calls.
+        """
+    @property
+    def token_id(self, /) -> int | None:
+        """
+        int | None: its id.
+        """
+    @property
+    def user_permission(self, /) -> str | None:
+        """
+        str | None: what it may do with its owner: ``"write"``, ``"read"`` or ``"none"``.
+        """
+
 def _forget_default_client() -> None:
     """
     Forget the default client: the next use makes one from the environment as it is then. For test fixtures.
@@ -368,20 +724,12 @@ def _shell(arguments: "list[str]") -> "int":
     Runs the command that ``arguments`` holds, without the program's name; the result is the exit status.
     """
 
-def _signing_stages(
-    method: "str", timestamp_ms: "int", body: "bytes", resource_path: "str", access_key: "str"
-) -> "tuple[bytes, str, str]":
+def _signing_stages(method: "str", timestamp_ms: "int", body: "bytes", resource_path: "str", access_key: "str") -> "tuple[bytes, str, str]":
     """
     The stages of a signature, for tests against vectors: (string to sign, hex digest, base64 signature).
     """
 
-def add_token(
-    admin_id: "int",
-    note: "str | None" = None,
-    status: "int | str | TokenStatus" = 2,
-    *,
-    type: "str | TokenType" = "lmv1",
-) -> "Token":
+def add_token(admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1") -> "Token":
     """
     Make an API token for a user, with exactly one POST.
 
@@ -420,21 +768,13 @@ def add_token(
         ********
     """
 
-def configure(
-    company: "str | None" = None,
-    *,
-    access_id: "str | Secret | None" = None,
-    access_key: "str | Secret | None" = None,
-    bearer_token: "str | Secret | None" = None,
-    domain: "str | None" = None,
-    base_url: "str | None" = None,
-    timeout: "float | tuple[float, float] | None" = None,
-) -> "Client":
+def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None) -> "Client":
     """
-    Say what the module's functions use from now on, with the arguments of ``Client``.
+    Say what the module's functions use from now on.
 
     Args:
-        company, access_id, access_key, bearer_token, domain, base_url, timeout: as for ``Client``.
+        company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy: as for
+            ``Client``.
 
     Returns:
         Client: the new default client.
@@ -456,15 +796,111 @@ def default_client() -> "Client":
         ConfigurationError, CredentialsError: the environment does not say which portal, or as whom.
     """
 
-def sign(
-    method: "str",
-    resource_path: "str",
-    body: "bytes | bytearray | memoryview" = ...,
-    *,
-    access_id: "str | Secret",
-    access_key: "str | Secret",
-    timestamp_ms: "int | None" = None,
-) -> "str":
+def delete_token(token: "int | str | Token", *, force: "bool" = False) -> "None":
+    """
+    Delete a token for good.
+
+    A token that is gone counts as deleted where an earlier attempt of the same call may have deleted it.
+
+    Args:
+        token (int | str | Token): the token, its id or its access id.
+        force (bool): delete even the token that signs the call; default ``False``.
+
+    Raises:
+        TypeError, ValueError: an argument that can never be right; nothing was sent.
+        NotFoundError: there is none, or the credentials may not view it.
+        SelfLockoutError: it is the token that signs the call.
+        APIError, TransportError: the portal said no, or could not be asked; ``maybe_applied`` tells whether it may have
+            acted.
+
+    Source: the vendor's API contract, DELETE on a token.
+    """
+
+def disable_token(token: "int | str | Token", *, force: "bool" = False) -> "Token":
+    """
+    Disable a token: the portal keeps it, and refuses it until it is enabled again.
+
+    Args:
+        token (int | str | Token): the token, its id or its access id.
+        force (bool): disable even the token that signs the call; default ``False``.
+
+    Returns:
+        Token: as the portal has it now.
+
+    Raises:
+        As ``update_token``.
+
+    Source: the vendor's page "Adding API Tokens": status 1 is disabled.
+    """
+
+def enable_token(token: "int | str | Token") -> "Token":
+    """
+    Enable a token.
+
+    Args:
+        token (int | str | Token): the token, its id or its access id.
+
+    Returns:
+        Token: as the portal has it now.
+
+    Raises:
+        As ``update_token``.
+
+    Source: the vendor's page "Adding API Tokens": status 2 is enabled.
+    """
+
+def find_token(token: "int | str | Token") -> "Token":
+    """
+    Find one token anywhere in the portal.
+
+    Args:
+        token (int | str | Token): its id or its access id; a ``Token`` is read again.
+
+    Returns:
+        Token: as the portal has it now; its access key is never told again.
+
+    Raises:
+        TypeError, ValueError: an argument that can never be right; nothing was sent.
+        NotFoundError: there is none, or the credentials may not view it.
+        APIError, TransportError, ResponseError: the portal said no, or could not be asked.
+
+    Source: the vendor's page "Getting API Token Details"; the portal has no request for one token, so its lists are asked.
+    """
+
+def list_tokens(admin_id: "int | str | None" = None, *, type: "str | TokenType | None" = None, filter: "Filter | str | None" = None, page_size: "int" = 1000) -> "TokenIterator":
+    """
+    List tokens, page by page as they are iterated over.
+
+    Pages are asked for by key, so that tokens which are deleted meanwhile neither hide others nor make them come twice.
+
+    Args:
+        admin_id (int | str | None): of this user only, by id or name; default of every user.
+        type (str | TokenType | None): ``"lmv1"`` or ``"bearer"`` only; default both, LMv1 first (the portal lists one type at
+            a time).
+        filter (Filter | str | None): which of them: comparisons of ``lmtokens.where``, or a text in the portal's own grammar,
+            which is sent as it is.
+        page_size (int): how many to ask for at once, 1 to 1000 (the default).
+
+    Returns:
+        Iterator[Token]: without access keys, which the portal never tells again. An error leaves it where it was: iterating
+        on asks for the same page again.
+
+    Raises:
+        TypeError, ValueError: an argument that can never be right; nothing was sent.
+        APIError, TransportError, ResponseError: from the iteration; the portal said no, or could not be asked.
+
+    Source: the vendor's page "Getting API Token Details".
+
+    Example:
+        >>> import lmtokens.sandbox
+        >>> from lmtokens import where
+        >>> with lmtokens.sandbox.Portal() as portal, portal.client() as client:
+        ...     disabled = client.add_token(32, "old", 1)
+        ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
+        ['old']
+    """
+
+def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryview" = ..., *, access_id: "str | Secret", access_key: "str | Secret", timestamp_ms: "int | None" = None) -> "str":
     """
     Sign one request with LMv1, for code that makes its own.
 
@@ -493,4 +929,41 @@ def sign(
         >>> lmtokens.sign("get", "/setting/admins/apitokens", access_id="exampleAccessId00001",
         ...               access_key="unit+test(key)]{%~^_=Z", timestamp_ms=1700000000000)
         'LMv1 exampleAccessId00001:MDljOGVkMWVlYzdhOTg4ZTRkODhmMzRmZTIyMmY4MDM3ODk2Nzc5ZDIzNGQyNzQ1YWUxMmMxZGFiODhkYTJlYQ==:1700000000000'
+    """
+
+def update_token(token: "int | str | Token", note: "str | None" = None, status: "int | str | TokenStatus | None" = None, *, force: "bool" = False) -> "Token":
+    """
+    Change a token's note, its status, or both.
+
+    Args:
+        token (int | str | Token): the token, its id or its access id.
+        note (str | None): the new label, ``""`` for none; ``None`` (the default) leaves it.
+        status (int | str | TokenStatus | None): as for ``add_token``; ``None`` (the default) leaves it.
+        force (bool): disable even the token that signs the call; default ``False``.
+
+    Returns:
+        Token: as the portal has it now.
+
+    Raises:
+        TypeError, ValueError: an argument that can never be right, or nothing to change; nothing was sent.
+        NotFoundError: there is none, or the credentials may not view it.
+        SelfLockoutError: it is the token that signs the call, and would be disabled.
+        APIError, TransportError, ResponseError: the portal said no, or could not be asked; ``maybe_applied`` tells whether
+            it may have acted.
+
+    Source: the vendor's API contract, PATCH on a token: what is not named stays as it is. (A PUT without a status would
+    enable a disabled token.)
+    """
+
+def whoami() -> "Whoami":
+    """
+    Say who calls: the portal, the token and its owner, and which source gave the credentials.
+
+    Returns:
+        Whoami: what can be known. Credentials that may not view tokens are good all the same: ``token`` is then ``None``, and
+        ``limitation`` says why.
+
+    Raises:
+        AuthenticationError: the credentials are not good.
+        APIError, TransportError, ResponseError: the portal said no otherwise, or could not be asked.
     """

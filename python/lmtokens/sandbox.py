@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
+    from lmtokens.aio import AsyncClient
+    from lmtokens.auth import LMv1Auth
+
 __all__ = ["Portal", "Seen", "StoredToken"]
 
 
@@ -189,10 +192,25 @@ class Portal:
 
     def client(self, **settings: Any) -> Client:
         """A client of this portal, as the administrator; ``settings`` are those of ``Client``, and win."""
-        credentials = {"access_id", "access_key", "bearer_token"}
-        if not credentials & settings.keys():
-            settings.update(access_id=self.access_id, access_key=self.access_key)
-        return Client(**{"company": self.company, "base_url": self.base_url, **settings})
+        return Client(**self._settings(settings))
+
+    def async_client(self, **settings: Any) -> AsyncClient:
+        """An async client of this portal, as the administrator; ``settings`` are those of ``AsyncClient``, and win."""
+        from lmtokens.aio import AsyncClient
+
+        return AsyncClient(**self._settings(settings))
+
+    def auth(self, **settings: Any) -> LMv1Auth:
+        """What signs for this portal, as the administrator; ``settings`` are those of ``LMv1Auth``, and win."""
+        from lmtokens.auth import LMv1Auth
+
+        return LMv1Auth(**self._settings(settings))
+
+    def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
+        defaults: dict[str, Any] = {"company": self.company, "base_url": self.base_url}
+        if not {"access_id", "access_key", "bearer_token"} & settings.keys():
+            defaults.update(access_id=self.access_id, access_key=self.access_key)
+        return {**defaults, **settings}
 
     def environment(self) -> dict[str, str]:
         """The variables by which a program in a process of its own finds this portal, as the administrator."""

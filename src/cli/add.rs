@@ -8,16 +8,16 @@ use super::stop::run_until_signal;
 use super::{Failure, Host, exit, report, say};
 use crate::client::Client;
 use crate::model::{Token, TokenStatus, TokenType};
-use crate::tokens::{AddToken, DeleteToken};
+use crate::tokens::{AddToken, DeleteToken, Target};
 
 /// Make a token for a user and print it, its secret included, once
 ///
 /// Sends one request. If the token cannot be written to standard output, it is deleted again.
 #[derive(Args)]
 pub(super) struct Add {
-    /// Id of the token's user
-    #[arg(value_name = "ADMIN")]
-    admin_id: i64,
+    /// Id or name of the token's user
+    #[arg(value_name = "ADMIN", allow_hyphen_values = true)]
+    admin: String,
     /// A label
     #[arg(long)]
     note: Option<String>,
@@ -40,15 +40,17 @@ pub(super) struct Add {
 impl Add {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         let verb = AddToken {
-            admin_id: self.admin_id,
+            admin: self.admin.parse()?,
             note: self.note,
             status: if self.disabled { TokenStatus::Disabled } else { TokenStatus::Enabled },
             r#type: TokenType::parse(&self.r#type)?,
         };
-        let request = verb.request()?;
+        verb.admin.check()?;
         let mut output = Output::open()?;
         let client = self.connection.client(host)?;
         if self.dry_run {
+            let admin_id = run_until_signal(verb.admin.id(&client))?;
+            let request = verb.request(admin_id)?;
             let query: Vec<(&str, &str)> =
                 request.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let url = client.identity().portal.url(&request.resource_path, &query);
@@ -69,7 +71,9 @@ impl Add {
 fn take_back(client: &Client, token: &Token, failure: Failure) -> Failure {
     let Some(admin_id) = token.admin_id else { return failure };
     let id = token.id;
-    match run_until_signal(DeleteToken { admin_id, id }.run(client)) {
+    match run_until_signal(
+        DeleteToken { target: Target::Token(Box::new(token.clone())), force: true }.run(client),
+    ) {
         Ok(()) => {
             say(&format!("the token just made ({id}) was deleted: its secret could not be handed over"));
         }

@@ -40,6 +40,21 @@ pub fn judge(method: Method, outcome: Result<Received, TransportFailure>) -> Jud
     Judged::Failed(error)
 }
 
+/// Whether sending the request again can do no harm, and may do good.
+///
+/// Any request that cannot have reached the portal. Beyond that GET, PATCH and DELETE, which do the same thing twice
+/// as once; a POST that may have made something never is.
+#[must_use]
+pub fn may_repeat(method: Method, error: &Error) -> bool {
+    let details = error.details();
+    match details.kind {
+        ErrorKind::Connect => true,
+        ErrorKind::RequestTimeout | ErrorKind::Transport => method != Method::Post || !details.maybe_applied,
+        ErrorKind::Server => method != Method::Post && matches!(details.status, Some(502..=504)),
+        _ => false,
+    }
+}
+
 /// 202 with this code: the portal will do it later, or not.
 const ACCEPTED_UNFINISHED: i64 = 1202;
 

@@ -139,13 +139,23 @@ impl Transport {
             .pool_idle_timeout(IDLE_CONNECTION)
             .connect_timeout(identity.timeouts.connect)
             .timeout(identity.timeouts.total);
-        if portal.is_loopback() {
-            builder = builder.no_proxy();
+        match &identity.network.proxy {
+            _ if portal.is_loopback() => builder = builder.no_proxy(),
+            Some(proxy) => {
+                let exceptions = reqwest::NoProxy::from_string(&proxy.exceptions);
+                let proxy = reqwest::Proxy::all(proxy.url.reveal())
+                    .map_err(|_| Error::configuration("the proxy's URL cannot be used"))?;
+                builder = builder.proxy(proxy.no_proxy(exceptions));
+            }
+            // The operating system's settings, where it has any.
+            None => {}
         }
-        if portal.base_url().starts_with("http:") {
+        builder = if portal.base_url().starts_with("https:") {
+            builder.tls_backend_preconfigured(super::tls::configuration(&identity.network)?)
+        } else {
             // No TLS will be spoken: reading the system's certificates would cost milliseconds for nothing.
-            builder = builder.tls_certs_only([]);
-        }
+            builder.tls_certs_only([])
+        };
         if let Some(addresses) = portal.pinned_addresses() {
             builder = builder.resolve_to_addrs(portal.host(), &addresses);
         }
@@ -185,33 +195,35 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
     let maybe_sent = !(error.is_connect() || error.is_builder());
     let timeouts = identity.timeouts;
     let reason = innermost(&error);
+    let through = identity.network.proxy.as_ref().filter(|_| !identity.portal.is_loopback());
+    let via = through.map(|proxy| format!(" (through the proxy {})", proxy.host)).unwrap_or_default();
     let (kind, message, suggestion) = if error.is_dns() {
         let advice = "check company (and domain, for a portal that is not on logicmonitor.com)";
-        (ErrorKind::Connect, format!("cannot find the host {host}: {reason}"), Some(advice))
+        (ErrorKind::Connect, format!("cannot find the host {host}{via}: {reason}"), Some(advice))
     } else if error.is_timeout() && !maybe_sent {
         let limit = timeouts.connect.as_secs_f64();
         let advice = "check the network and the proxy settings, or give a larger timeout";
-        (ErrorKind::RequestTimeout, format!("no connection to {host} within {limit} s"), Some(advice))
+        (ErrorKind::RequestTimeout, format!("no connection to {host}{via} within {limit} s"), Some(advice))
     } else if error.is_timeout() {
         let limit = timeouts.total.as_secs_f64();
         (ErrorKind::RequestTimeout, format!("no whole answer from {host} within {limit} s"), None)
-    } else if is_tls(&error) {
-        let advice =
-            "check that nothing between here and the portal replaces its certificate, and the system's clock";
-        (ErrorKind::Tls, format!("no secure connection to {host}: {reason}"), Some(advice))
+    } else if let Some(problem) = tls_problem(&error) {
+        let (problem, advice) = super::tls::explain(problem, host);
+        (ErrorKind::Tls, format!("no secure connection to {host}{via}: {problem}"), Some(advice))
     } else if !maybe_sent {
-        (ErrorKind::Connect, format!("cannot connect to {host}: {reason}"), None)
+        (ErrorKind::Connect, format!("cannot connect to {host}{via}: {reason}"), None)
     } else {
         (ErrorKind::Transport, format!("the connection to {host} broke off: {reason}"), None)
     };
     TransportFailure { kind, message, suggestion: suggestion.map(str::to_owned), maybe_sent, status }
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
-    chain(error).any(|error| {
+fn tls_problem(error: &reqwest::Error) -> Option<&rustls::Error> {
+    chain(error).find_map(|error| {
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        error.is::<rustls::Error>()
-            || wrapped.is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
+        error
+            .downcast_ref::<rustls::Error>()
+            .or_else(|| wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>()))
     })
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Credentials;
 use crate::error::{Error, Result};
+use crate::network;
 use crate::secret::Secret;
 
 /// What a caller may give; what is `None` is looked for elsewhere.
@@ -23,6 +24,8 @@ pub struct Arguments {
     pub bearer_token: Option<Secret>,
     /// Time limits.
     pub timeouts: Option<Timeouts>,
+    /// How the portal is reached.
+    pub network: network::Arguments,
 }
 
 impl Arguments {

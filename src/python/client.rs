@@ -1,19 +1,10 @@
-//! `Client`: the blocking face.
+//! `Client`, and the native half of `AsyncClient`.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 
-use super::convert::{AdminId, Timeout, status, token_type};
-use super::environment::{OsEnviron, PythonPrompt};
-use super::errors::exception;
-use super::secret::SecretText;
-use super::token::Token;
-use super::wait::wait;
+use super::settings::{Asking, Settings, constructor, with_settings};
 use crate::client;
-use crate::credentials::{Arguments, Identity};
-use crate::model::{TokenStatus, TokenType};
-use crate::tokens::AddToken;
 
 /// Calls one portal as one identity. Threads may share a client; connections are kept for 20 s of idleness.
 ///
@@ -35,6 +26,13 @@ use crate::tokens::AddToken;
 ///         loopback, ending with ``/santaba/rest``. Environment: ``LM_BASE_URL``.
 ///     timeout (float | tuple[float, float] | None): seconds that one request may take, or (seconds to connect, seconds
 ///         in all); default 30, of which 10 to connect. Environment: ``LM_TIMEOUT``.
+///     ca_bundle (str | os.PathLike | None): a file of certificates in PEM, or a folder of such files, to trust instead
+///         of the system's. Environment: ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, else ``REQUESTS_CA_BUNDLE``, else
+///         ``CURL_CA_BUNDLE``. Certificate checks cannot be switched off.
+///     client_cert (str | os.PathLike | tuple | None): a file with a certificate of our own and its private key in PEM,
+///         or (certificate, private key) in two files; default none.
+///     proxy (str | Secret | None): the URL of a proxy, ``http://USER:PASSWORD@HOST:PORT``, used for every request but
+///         to loopback. Environment: ``HTTPS_PROXY``, else ``ALL_PROXY``, with the exceptions of ``NO_PROXY``.
 ///
 /// Raises:
 ///     ConfigurationError: settings that contradict each other or cannot be used.
@@ -47,68 +45,39 @@ use crate::tokens::AddToken;
 #[pyclass(frozen, module = "lmtokens", subclass)]
 pub(super) struct Client(client::Client);
 
+impl Client {
+    pub(super) fn of(py: Python<'_>, settings: Settings) -> PyResult<Self> {
+        let identity = settings.identity(py, Asking::Allowed)?;
+        Ok(Self(client::Client::new(identity, Some(&embedder(py)))))
+    }
+
+    pub(super) fn core(&self) -> &client::Client {
+        &self.0
+    }
+}
+
+with_settings! { constructor, Client, |py, settings| Self::of(py, settings) }
+
+/// What `AsyncClient` is made of: each method returns an awaitable.
+#[pyclass(frozen, module = "lmtokens._lmtokens", subclass)]
+pub(super) struct AsyncCore(client::Client);
+
+impl AsyncCore {
+    pub(super) fn core(&self) -> &client::Client {
+        &self.0
+    }
+}
+
+with_settings! {
+    constructor, AsyncCore, |py, settings| {
+        // A question would stop the event loop.
+        let identity = settings.identity(py, Asking::Never)?;
+        Ok(Self(client::Client::new(identity, Some(&embedder(py)))))
+    }
+}
+
 #[pymethods]
 impl Client {
-    #[new]
-    #[pyo3(signature = (
-        company: "str | None" = None,
-        *,
-        access_id: "str | Secret | None" = None,
-        access_key: "str | Secret | None" = None,
-        bearer_token: "str | Secret | None" = None,
-        domain: "str | None" = None,
-        base_url: "str | None" = None,
-        timeout: "float | tuple[float, float] | None" = None,
-    ))]
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn new(
-        py: Python<'_>,
-        company: Option<Bound<'_, PyString>>,
-        access_id: Option<SecretText>,
-        access_key: Option<SecretText>,
-        bearer_token: Option<SecretText>,
-        domain: Option<Bound<'_, PyString>>,
-        base_url: Option<Bound<'_, PyString>>,
-        timeout: Option<Timeout>,
-    ) -> PyResult<Self> {
-        let text = |text: Option<Bound<'_, PyString>>| text.map(|text| text.extract::<String>()).transpose();
-        let arguments = Arguments {
-            company: text(company)?,
-            domain: text(domain)?,
-            base_url: text(base_url)?,
-            access_id: access_id.map(|secret| secret.0),
-            access_key: access_key.map(|secret| secret.0),
-            bearer_token: bearer_token.map(|secret| secret.0),
-            timeouts: timeout.map(|timeout| timeout.0),
-        };
-        let prompt = PythonPrompt::new(py);
-        match Identity::resolve(&arguments, &OsEnviron::new(py)?, &prompt) {
-            Ok(identity) => Ok(Self(client::Client::new(identity, Some(&embedder(py))))),
-            Err(error) => Err(prompt.interrupt().unwrap_or_else(|| exception(py, error))),
-        }
-    }
-
-    #[doc = include_str!("doc/add_token.md")]
-    #[pyo3(signature = (
-        admin_id: "int",
-        note: "str | None" = None,
-        status: "int | str | TokenStatus" = 2,
-        *,
-        r#type: "str | TokenType" = "lmv1",
-    ) -> "Token")]
-    pub(super) fn add_token(
-        &self,
-        py: Python<'_>,
-        admin_id: AdminId,
-        note: Option<String>,
-        #[pyo3(from_py_with = status)] status: i64,
-        #[pyo3(from_py_with = token_type)] r#type: &str,
-    ) -> PyResult<Token> {
-        let r#type = TokenType::parse(r#type).map_err(|error| exception(py, error))?;
-        let verb = AddToken { admin_id: admin_id.0, note, status: TokenStatus::from_number(status), r#type };
-        wait(py, &self.0, |client| async move { verb.run(&client).await }).map(Token::from)
-    }
-
     /// Let go of the idle connections. The client stays usable: its next call makes new ones.
     fn close(&self) {
         self.0.close_connections();
@@ -126,24 +95,47 @@ impl Client {
 
     /// Names the portal and where the credentials come from, never the credentials.
     fn __repr__(&self) -> String {
-        let identity = self.0.identity();
-        format!(
-            "<lmtokens.Client {}, {} from {}>",
-            identity.portal,
-            identity.credentials.kind(),
-            identity.credentials_from
-        )
+        shown("Client", &self.0)
     }
 
     #[allow(clippy::unused_self)]
     #[pyo3(signature = (protocol: "object", /) -> "str")]
     fn __reduce_ex__(&self, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         let _ = protocol;
-        Err(PyTypeError::new_err(
-            "a Client cannot be pickled or copied: its credentials would be written in the clear; make one where it is \
-             used, from the environment (a forked child may use its parent's)",
-        ))
+        Err(not_picklable())
     }
+}
+
+#[pymethods]
+impl AsyncCore {
+    fn _close(&self) {
+        self.0.close_connections();
+    }
+
+    /// Names the portal and where the credentials come from, never the credentials.
+    fn __repr__(&self) -> String {
+        shown("AsyncClient", &self.0)
+    }
+
+    #[allow(clippy::unused_self)]
+    #[pyo3(signature = (protocol: "object", /) -> "str")]
+    fn __reduce_ex__(&self, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        let _ = protocol;
+        Err(not_picklable())
+    }
+}
+
+fn shown(class: &str, client: &client::Client) -> String {
+    let identity = client.identity();
+    let (kind, from) = (identity.credentials.kind(), &identity.credentials_from);
+    format!("<lmtokens.{class} {}, {kind} from {from}>", identity.portal)
+}
+
+fn not_picklable() -> PyErr {
+    PyTypeError::new_err(
+        "a client cannot be pickled or copied: its credentials would be written in the clear; make one where it is used, \
+         from the environment (a forked child may use its parent's)",
+    )
 }
 
 /// The interpreter, as it stands in the `User-Agent`.

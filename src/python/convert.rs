@@ -1,42 +1,125 @@
 //! Arguments as callers may give them. A `bool` is never a number here.
 
+use std::path::PathBuf;
+
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
 
 use super::errors::exception;
-use super::token::{TokenStatus, TokenType};
+use super::filter::Filter;
+use super::token::{Token, TokenStatus, TokenType};
 use crate::credentials::Timeouts;
-use crate::model;
+use crate::{model, tokens};
 
-fn integer(object: &Bound<'_, PyAny>) -> Option<PyResult<i64>> {
+pub(super) fn integer(object: &Bound<'_, PyAny>) -> Option<PyResult<i64>> {
     if object.is_instance_of::<PyBool>() || !object.hasattr("__index__").unwrap_or(false) {
         return None;
     }
     Some(object.extract())
 }
 
-fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
+pub(super) fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
     object.get_type().name()?.extract()
 }
 
-/// The user id of an owner.
-pub(super) struct AdminId(pub(super) i64);
+/// A user, by id or by name.
+pub(super) struct Admin(pub(super) tokens::Admin);
 
-impl<'py> FromPyObject<'_, 'py> for AdminId {
+impl<'py> FromPyObject<'_, 'py> for Admin {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        const ACCEPTED: &str = "accepted is the id of the token's user, an integer from 1 to 2147483647";
+        const ACCEPTED: &str =
+            "accepted is the id of the token's user, an integer from 1 to 2147483647, or the user's name";
+        let raised = |error| exception(object.py(), error);
+        if let Ok(name) = object.cast::<PyString>() {
+            return tokens::Admin::named(name.to_cow()?.as_ref()).map(Self).map_err(raised);
+        }
         match integer(&object) {
             Some(Ok(number)) => {
-                model::check_admin_id(number).map(Self).map_err(|error| exception(object.py(), error))
+                model::check_admin_id(number).map(tokens::Admin::Id).map(Self).map_err(raised)
             }
             Some(Err(_)) => Err(PyValueError::new_err(format!("admin_id is out of range: {ACCEPTED}"))),
             None => {
                 let given = type_name(&object)?;
                 Err(PyTypeError::new_err(format!("admin_id cannot be a {given}: {ACCEPTED}")))
             }
+        }
+    }
+}
+
+/// A token: one that was had from the portal, its id, or its access id.
+pub(super) struct Target(pub(super) tokens::Target);
+
+impl<'py> FromPyObject<'_, 'py> for Target {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        const ACCEPTED: &str =
+            "accepted are a Token, a token's id (an integer from 1 to 2147483647) and its access id";
+        let find = if let Ok(token) = object.cast::<Token>() {
+            return Ok(Self(tokens::Target::Token(Box::new(token.get().core().clone()))));
+        } else if let Ok(access_id) = object.cast::<PyString>() {
+            tokens::FindToken::AccessId(access_id.to_cow()?.into_owned())
+        } else {
+            match integer(&object) {
+                Some(Ok(id)) => tokens::FindToken::Id(id),
+                Some(Err(_)) => {
+                    return Err(PyValueError::new_err(format!("the token's id is out of range: {ACCEPTED}")));
+                }
+                None => {
+                    let given = type_name(&object)?;
+                    return Err(PyTypeError::new_err(format!("a token cannot be a {given}: {ACCEPTED}")));
+                }
+            }
+        };
+        find.check().map_err(|error| exception(object.py(), error))?;
+        Ok(Self(tokens::Target::Find(find)))
+    }
+}
+
+impl Target {
+    /// What to look for.
+    pub(super) fn find(self) -> tokens::FindToken {
+        match self.0 {
+            tokens::Target::Token(token) => tokens::FindToken::Id(token.id),
+            tokens::Target::Find(find) => find,
+        }
+    }
+}
+
+/// Where a certificate of our own is: one file with its key, or one file for each.
+#[derive(FromPyObject)]
+pub(super) enum Certificate {
+    Pair(PathBuf, PathBuf),
+    #[pyo3(transparent)]
+    One(PathBuf),
+}
+
+impl Certificate {
+    pub(super) fn paths(self) -> (PathBuf, Option<PathBuf>) {
+        match self {
+            Self::Pair(chain, key) => (chain, Some(key)),
+            Self::One(both) => (both, None),
+        }
+    }
+}
+
+/// Which tokens to list.
+#[derive(FromPyObject)]
+pub(super) enum Wanted<'py> {
+    #[pyo3(transparent)]
+    Filter(Bound<'py, Filter>),
+    #[pyo3(transparent)]
+    Raw(String),
+}
+
+impl Wanted<'_> {
+    pub(super) fn core(self) -> tokens::Wanted {
+        match self {
+            Self::Filter(filter) => tokens::Wanted::Filter(filter.get().core().clone()),
+            Self::Raw(raw) => tokens::Wanted::Raw(raw),
         }
     }
 }

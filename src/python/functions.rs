@@ -1,14 +1,15 @@
-//! The module's functions: the verbs of a client that is made from the environment on first use.
+//! The client that the module's functions use, and signing.
+
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 
 use super::client::Client;
-use super::convert::{AdminId, Body, Timeout, status, token_type};
+use super::convert::Body;
 use super::errors::exception;
 use super::secret::SecretText;
-use super::token::Token;
+use super::settings::{Settings, function_of_settings, with_settings};
 use crate::lmv1;
 use crate::ports::{Clock as _, SystemClock};
 use crate::{credentials, error};
@@ -31,7 +32,7 @@ pub(super) fn default_client(py: Python<'_>) -> PyResult<Py<Client>> {
     if let Some(client) = DEFAULT_CLIENT.load_full() {
         return Ok(client.clone_ref(py));
     }
-    let client = Py::new(py, Client::new(py, None, None, None, None, None, None, None)?)?;
+    let client = Py::new(py, Client::of(py, Settings::none())?)?;
     let before = DEFAULT_CLIENT.compare_and_swap(
         &None::<std::sync::Arc<Py<Client>>>,
         Some(std::sync::Arc::new(client.clone_ref(py))),
@@ -45,61 +46,24 @@ pub(super) fn _forget_default_client() {
     DEFAULT_CLIENT.store(None);
 }
 
-/// Say what the module's functions use from now on, with the arguments of ``Client``.
-///
-/// Args:
-///     company, access_id, access_key, bearer_token, domain, base_url, timeout: as for ``Client``.
-///
-/// Returns:
-///     Client: the new default client.
-///
-/// Raises:
-///     ConfigurationError, CredentialsError: as for ``Client``; the default client is then unchanged.
-#[pyfunction]
-#[pyo3(signature = (
-    company: "str | None" = None,
-    *,
-    access_id: "str | Secret | None" = None,
-    access_key: "str | Secret | None" = None,
-    bearer_token: "str | Secret | None" = None,
-    domain: "str | None" = None,
-    base_url: "str | None" = None,
-    timeout: "float | tuple[float, float] | None" = None,
-) -> "Client")]
-#[allow(clippy::too_many_arguments)]
-pub(super) fn configure(
-    py: Python<'_>,
-    company: Option<Bound<'_, PyString>>,
-    access_id: Option<SecretText>,
-    access_key: Option<SecretText>,
-    bearer_token: Option<SecretText>,
-    domain: Option<Bound<'_, PyString>>,
-    base_url: Option<Bound<'_, PyString>>,
-    timeout: Option<Timeout>,
-) -> PyResult<Py<Client>> {
-    let client = Client::new(py, company, access_id, access_key, bearer_token, domain, base_url, timeout)?;
-    let client = Py::new(py, client)?;
-    DEFAULT_CLIENT.store(Some(std::sync::Arc::new(client.clone_ref(py))));
-    Ok(client)
-}
-
-#[doc = include_str!("doc/add_token.md")]
-#[pyfunction]
-#[pyo3(signature = (
-    admin_id: "int",
-    note: "str | None" = None,
-    status: "int | str | TokenStatus" = 2,
-    *,
-    r#type: "str | TokenType" = "lmv1",
-) -> "Token")]
-pub(super) fn add_token(
-    py: Python<'_>,
-    admin_id: AdminId,
-    note: Option<String>,
-    #[pyo3(from_py_with = status)] status: i64,
-    #[pyo3(from_py_with = token_type)] r#type: &str,
-) -> PyResult<Token> {
-    default_client(py)?.get().add_token(py, admin_id, note, status, r#type)
+with_settings! {
+    function_of_settings,
+    /// Say what the module's functions use from now on.
+    ///
+    /// Args:
+    ///     company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy: as for
+    ///         ``Client``.
+    ///
+    /// Returns:
+    ///     Client: the new default client.
+    ///
+    /// Raises:
+    ///     ConfigurationError, CredentialsError: as for ``Client``; the default client is then unchanged.
+    fn configure -> "Client", Py<Client>, |py, settings| {
+        let client = Py::new(py, Client::of(py, settings)?)?;
+        DEFAULT_CLIENT.store(Some(Arc::new(client.clone_ref(py))));
+        Ok(client)
+    }
 }
 
 /// Sign one request with LMv1, for code that makes its own.

@@ -36,14 +36,16 @@ const WARNING: u8 = 30;
 
 fn write(py: Python<'_>, event: &Event) -> PyResult<()> {
     match event {
-        Event::Attempt { method, endpoint, status, attempt, elapsed } => {
+        Event::Attempt { method, endpoint, status, attempt, elapsed, pause } => {
             let Some(logger) = logger(py, Need::IfImported)?.filter(|logger| is_enabled(logger, DEBUG))
             else {
                 return Ok(());
             };
             let answer = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+            let again =
+                pause.map(|pause| format!("; again in {:.3} s", pause.as_secs_f64())).unwrap_or_default();
             let message = format!(
-                "{method} {endpoint}: {answer} after {:.3} s (attempt {attempt})",
+                "{method} {endpoint}: {answer} after {:.3} s (attempt {attempt}{again})",
                 elapsed.as_secs_f64()
             );
             logger.call_method1(intern!(py, "log"), (DEBUG, "%s", message))?;

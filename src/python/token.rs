@@ -201,6 +201,7 @@ impl Token {
             r#type: model::TokenType::parse(&word).unwrap_or(model::TokenType::Other(word)),
             access_id: text("access_id")?,
             access_key: None,
+            masked_bearer: None,
             admin_id: number("admin_id")?,
             admin_name: text("admin_name")?,
             status: number("status")?.map(model::TokenStatus::from_number),
@@ -216,6 +217,10 @@ impl Token {
 }
 
 impl Token {
+    pub(super) fn core(&self) -> &model::Token {
+        &self.0
+    }
+
     /// As [`Token::to_dict`], with times as the portal's seconds.
     fn portal_members<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let members = self.to_dict(py)?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
+use super::admin::Admin;
 use super::list::newest_of_owner;
 use crate::client::{Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,8 +16,8 @@ use crate::ports::Event;
 /// Makes one token for a user, by exactly one POST.
 #[derive(Debug, Clone)]
 pub struct AddToken {
-    /// The owner's user id.
-    pub admin_id: i64,
+    /// The owner.
+    pub admin: Admin,
     /// A label.
     pub note: Option<String>,
     /// Born enabled or disabled.
@@ -37,11 +38,13 @@ impl AddToken {
     /// Sends it. Where the answer does not tell whether a token was made, the error is
     /// [`ErrorKind::OutcomeUnknown`] with the tokens that one look at the portal found; nothing is sent twice.
     pub async fn run(self, client: &Client) -> Result<Token> {
-        let request = self.request()?;
+        self.admin.check()?;
+        let admin_id = self.admin.id(client).await?;
+        let request = self.request(admin_id)?;
         let started = Instant::now();
-        let mut under_way = UnderWay { client, token: Some(&self), sent_ms: client.now_ms() };
+        let mut under_way = UnderWay { client, token: Some((admin_id, &self)), sent_ms: client.now_ms() };
         let outcome = match client.send(&request).await {
-            Ok(answer) => self.made(&answer.body),
+            Ok(answer) => self.made(admin_id, &answer.body),
             Err(error) if error.details().maybe_applied => Err(Box::new((error, None))),
             Err(error) => {
                 under_way.token = None;
@@ -52,7 +55,7 @@ impl AddToken {
             Ok(token) => Ok(token),
             Err(lost) => {
                 let (cause, found) = *lost;
-                Err(self.outcome_unknown(client, cause, found, started).await)
+                Err(self.outcome_unknown(client, admin_id, cause, found, started).await)
             }
         };
         under_way.token = None;
@@ -60,22 +63,22 @@ impl AddToken {
     }
 
     /// The request that makes it.
-    pub fn request(&self) -> Result<Request> {
-        check_admin_id(self.admin_id)?;
+    pub fn request(&self, admin_id: i64) -> Result<Request> {
+        check_admin_id(admin_id)?;
         let body = Body { note: self.note.as_deref(), status: self.status.number() };
         let body = serde_json::to_vec(&body)
             .map_err(|error| Error::argument(format!("the token cannot be written as JSON: {error}")))?;
         Ok(Request {
             method: Method::Post,
             endpoint: "/setting/admins/{adminId}/apitokens",
-            resource_path: format!("/setting/admins/{}/apitokens", self.admin_id),
+            resource_path: format!("/setting/admins/{admin_id}/apitokens"),
             query: self.r#type.query_value().map(|value| ("type", value.to_owned())).into_iter().collect(),
             body: Some(body),
         })
     }
 
     /// The token of an answer, if it is whole: one without its secret is a credential that nobody holds.
-    fn made(&self, body: &serde_json::Value) -> Result<Token, Box<(Error, Option<Token>)>> {
+    fn made(&self, admin_id: i64, body: &serde_json::Value) -> Result<Token, Box<(Error, Option<Token>)>> {
         let unreadable = |message: &str| {
             let mut error = Error::new(ErrorKind::Response, message);
             error.details_mut().status = Some(200);
@@ -86,7 +89,7 @@ impl AddToken {
         let Some(mut token) = Token::from_json(body, Answer::Create, &self.r#type) else {
             return Err(Box::new((unreadable("the answer to the create holds no token"), None)));
         };
-        token.admin_id = token.admin_id.or(Some(self.admin_id));
+        token.admin_id = token.admin_id.or(Some(admin_id));
         if token.access_key.is_none() {
             return Err(Box::new((unreadable("the answer to the create holds no access key"), Some(token))));
         }
@@ -100,17 +103,18 @@ impl AddToken {
     async fn outcome_unknown(
         &self,
         client: &Client,
+        admin_id: i64,
         cause: Error,
         found: Option<Token>,
         started: Instant,
     ) -> Error {
         let candidates = match found {
             Some(token) => Some(vec![token]),
-            None => self.candidates(client, started).await,
+            None => self.candidates(client, admin_id, started).await,
         };
         let mut error = Error::new(
             ErrorKind::OutcomeUnknown,
-            format!("a token for user {} may have been made: {cause}", self.admin_id),
+            format!("a token for user {admin_id} may have been made: {cause}"),
         );
         let details = error.details_mut();
         details.suggestion = Some(advice(candidates.as_deref()));
@@ -125,10 +129,10 @@ impl AddToken {
     }
 
     /// The owner's tokens that may be the lost one: same note, made since the call began by the portal's own clock.
-    async fn candidates(&self, client: &Client, started: Instant) -> Option<Vec<Token>> {
+    async fn candidates(&self, client: &Client, admin_id: i64, started: Instant) -> Option<Vec<Token>> {
         const LOOK: Duration = Duration::from_secs(10);
         const SLACK: Duration = Duration::from_secs(120);
-        let look = newest_of_owner(client, self.admin_id, &self.r#type);
+        let look = newest_of_owner(client, admin_id, &self.r#type);
         let (tokens, date) = tokio::time::timeout(LOOK, look).await.ok()?.ok()?;
         let since = date
             .and_then(|date| date.checked_sub(started.elapsed() + SLACK))
@@ -169,15 +173,15 @@ fn advice(candidates: Option<&[Token]>) -> String {
 /// Tells that a token may exist when the create is dropped while it is under way.
 struct UnderWay<'a> {
     client: &'a Client,
-    token: Option<&'a AddToken>,
+    token: Option<(i64, &'a AddToken)>,
     sent_ms: u64,
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if let Some(token) = self.token {
+        if let Some((admin_id, token)) = self.token {
             self.client.tell(Event::CreateInterrupted {
-                admin_id: token.admin_id,
+                admin_id,
                 note: token.note.clone(),
                 sent_ms: self.sent_ms,
             });

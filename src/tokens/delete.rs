@@ -1,26 +1,31 @@
-//! Deleting a token.
+//! Deleting a token. The portal has no way to get one back.
 
+use super::target::Target;
 use crate::client::{Client, Method, Request};
 use crate::error::Result;
-use crate::model::check_admin_id;
 
 /// Deletes one token for good.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct DeleteToken {
-    /// The owner's user id.
-    pub admin_id: i64,
-    /// The token's id.
-    pub id: i64,
+    /// Which token.
+    pub target: Target,
+    /// Delete even the token that signs the call.
+    pub force: bool,
 }
 
 impl DeleteToken {
-    /// Sends it, once.
+    /// Sends it. A token that an earlier attempt of this very call may have deleted counts as deleted.
     pub async fn run(self, client: &Client) -> Result<()> {
-        check_admin_id(self.admin_id)?;
+        self.target.check()?;
+        let located = if self.force {
+            self.target.locate(client).await?
+        } else {
+            self.target.locate_other(client, "delete").await?
+        };
         let request = Request {
             method: Method::Delete,
             endpoint: "/setting/admins/{adminId}/apitokens/{id}",
-            resource_path: format!("/setting/admins/{}/apitokens/{}", self.admin_id, self.id),
+            resource_path: format!("/setting/admins/{}/apitokens/{}", located.admin_id, located.id),
             query: Vec::new(),
             body: None,
         };

@@ -1,0 +1,123 @@
+"""The async face: the verbs of ``Client`` as coroutines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lmtokens._lmtokens import AsyncCore, Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+
+    from lmtokens._lmtokens import Filter, Token, TokenPages, TokenStatus, TokenType, Whoami
+
+__all__ = ["AsyncClient"]
+
+
+class AsyncClient(AsyncCore):
+    """Calls one portal as one identity, from any event loop of ``asyncio``, also from several at once.
+
+    It has the verbs of ``Client`` with the same parameters, as coroutines; ``list_tokens`` is an async iterator. It takes
+    the arguments of ``Client`` and follows the same chain, but never asks a person: a question would stop the loop.
+    Cancelling a call drops its request.
+
+    Example:
+        >>> import asyncio, lmtokens.sandbox
+        >>> async def main():
+        ...     with lmtokens.sandbox.Portal() as portal:
+        ...         async with portal.async_client() as client:
+        ...             token = await client.add_token(32, "ci")
+        ...             return [token.note async for token in client.list_tokens(32)]
+        >>> asyncio.run(main())
+        ['ci']
+    """
+
+    async def add_token(
+        self,
+        admin_id: int | str,
+        note: str | None = None,
+        status: int | str | TokenStatus = 2,
+        *,
+        type: str | TokenType = "lmv1",
+    ) -> Token:
+        result: Token = await self._add_token(admin_id, note, status, type=type)
+        return result
+
+    async def find_token(self, token: int | str | Token) -> Token:
+        result: Token = await self._find_token(token)
+        return result
+
+    async def update_token(
+        self,
+        token: int | str | Token,
+        note: str | None = None,
+        status: int | str | TokenStatus | None = None,
+        *,
+        force: bool = False,
+    ) -> Token:
+        result: Token = await self._update_token(token, note, status, force=force)
+        return result
+
+    async def enable_token(self, token: int | str | Token) -> Token:
+        result: Token = await self._enable_token(token)
+        return result
+
+    async def disable_token(self, token: int | str | Token, *, force: bool = False) -> Token:
+        result: Token = await self._disable_token(token, force=force)
+        return result
+
+    async def delete_token(self, token: int | str | Token, *, force: bool = False) -> None:
+        await self._delete_token(token, force=force)
+
+    async def whoami(self) -> Whoami:
+        result: Whoami = await self._whoami()
+        return result
+
+    def list_tokens(
+        self,
+        admin_id: int | str | None = None,
+        *,
+        type: str | TokenType | None = None,
+        filter: Filter | str | None = None,
+        page_size: int = 1000,
+    ) -> AsyncIterator[Token]:
+        return _tokens(self._list_tokens(admin_id, type=type, filter=filter, page_size=page_size))
+
+    async def close(self) -> None:
+        """Let go of the idle connections. The client stays usable: its next call makes new ones."""
+        self._close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._close()
+
+
+async def _tokens(pages: TokenPages) -> AsyncIterator[Token]:
+    while True:
+        page: list[Token] | None = await pages.next()
+        if page is None:
+            return
+        for token in page:
+            yield token
+
+
+# Written once, at the blocking face: the words are the same.
+for _verb in (
+    "add_token",
+    "find_token",
+    "update_token",
+    "enable_token",
+    "disable_token",
+    "delete_token",
+    "whoami",
+    "list_tokens",
+):
+    getattr(AsyncClient, _verb).__doc__ = getattr(Client, _verb).__doc__

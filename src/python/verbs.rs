@@ -1,0 +1,213 @@
+//! The verbs, each written once: as a method of `Client`, as one of `AsyncCore`, and as a function of the module.
+
+use pyo3::prelude::*;
+
+use super::awaitable::{Awaitable, awaitable};
+use super::client::{AsyncCore, Client};
+use super::convert::{Admin, Target, Wanted, status, token_type};
+use super::errors::exception;
+use super::functions::default_client;
+use super::list::{TokenIterator, TokenPages};
+use super::token::Token;
+use super::wait::wait;
+use super::whoami::Whoami;
+use crate::client::Client as CoreClient;
+use crate::error::Result;
+use crate::model::{TokenStatus, TokenType};
+use crate::tokens::{self, AddToken, DeleteToken, ListTokens, Types, UpdateToken};
+
+/// Each row: documentation, name, name on the async core, Python's signature and result, Rust's parameters and result,
+/// and what is done with a client.
+macro_rules! verbs {
+    ($(
+        #[doc = $doc:expr]
+        $name:ident / $core:ident ($($signature:tt)*) -> $returns:literal,
+        ($($parameters:tt)*) -> $result:ty = $verb:expr;
+    )*) => {
+        #[pymethods]
+        impl Client {
+            $(
+                #[doc = $doc]
+                #[pyo3(signature = ($($signature)*) -> $returns)]
+                fn $name(&self, py: Python<'_>, $($parameters)*) -> PyResult<$result> {
+                    wait(py, self.core(), $verb)
+                }
+            )*
+        }
+
+        #[pymethods]
+        impl AsyncCore {
+            $(
+                #[pyo3(signature = ($($signature)*))]
+                fn $core<'py>(&self, py: Python<'py>, $($parameters)*) -> PyResult<Awaitable<'py>> {
+                    awaitable(py, self.core(), $verb)
+                }
+            )*
+        }
+
+        $(
+            #[doc = $doc]
+            #[pyfunction]
+            #[pyo3(signature = ($($signature)*) -> $returns)]
+            pub(super) fn $name(py: Python<'_>, $($parameters)*) -> PyResult<$result> {
+                wait(py, default_client(py)?.get().core(), $verb)
+            }
+        )*
+    };
+}
+
+verbs! {
+    #[doc = include_str!("doc/add_token.md")]
+    add_token / _add_token(
+        admin_id: "int | str",
+        note: "str | None" = None,
+        status: "int | str | TokenStatus" = 2,
+        *,
+        r#type: "str | TokenType" = "lmv1",
+    ) -> "Token",
+    (
+        admin_id: Admin,
+        note: Option<String>,
+        #[pyo3(from_py_with = status)] status: i64,
+        #[pyo3(from_py_with = token_type)] r#type: &str,
+    ) -> Token = add(admin_id, note, status, r#type);
+
+    #[doc = include_str!("doc/find_token.md")]
+    find_token / _find_token(token: "int | str | Token") -> "Token",
+    (token: Target) -> Token = {
+        let verb = token.find();
+        move |client: CoreClient| async move { verb.run(&client).await.map(Token::from) }
+    };
+
+    #[doc = include_str!("doc/update_token.md")]
+    update_token / _update_token(
+        token: "int | str | Token",
+        note: "str | None" = None,
+        status: "int | str | TokenStatus | None" = None,
+        *,
+        force: "bool" = false,
+    ) -> "Token",
+    (
+        token: Target,
+        note: Option<String>,
+        #[pyo3(from_py_with = optional_status)] status: Option<i64>,
+        force: bool,
+    ) -> Token = update(token, note, status, force);
+
+    #[doc = include_str!("doc/enable_token.md")]
+    enable_token / _enable_token(token: "int | str | Token") -> "Token",
+    (token: Target) -> Token = update(token, None, Some(2), false);
+
+    #[doc = include_str!("doc/disable_token.md")]
+    disable_token / _disable_token(token: "int | str | Token", *, force: "bool" = false) -> "Token",
+    (token: Target, force: bool) -> Token = update(token, None, Some(1), force);
+
+    #[doc = include_str!("doc/delete_token.md")]
+    delete_token / _delete_token(token: "int | str | Token", *, force: "bool" = false) -> "None",
+    (token: Target, force: bool) -> () = {
+        let verb = DeleteToken { target: token.0, force };
+        move |client: CoreClient| async move { verb.run(&client).await }
+    };
+
+    #[doc = include_str!("doc/whoami.md")]
+    whoami / _whoami() -> "Whoami",
+    () -> Whoami = |client: CoreClient| async move { tokens::whoami(&client).await.map(Whoami::from) };
+}
+
+fn optional_status(object: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+    if object.is_none() { Ok(None) } else { status(object).map(Some) }
+}
+
+fn add(
+    admin_id: Admin,
+    note: Option<String>,
+    status: i64,
+    r#type: &str,
+) -> impl FnOnce(CoreClient) -> Running<Token> + use<> {
+    let r#type = TokenType::parse(r#type);
+    move |client| {
+        Box::pin(async move {
+            let verb = AddToken {
+                admin: admin_id.0,
+                note,
+                status: TokenStatus::from_number(status),
+                r#type: r#type?,
+            };
+            verb.run(&client).await.map(Token::from)
+        })
+    }
+}
+
+fn update(
+    token: Target,
+    note: Option<String>,
+    status: Option<i64>,
+    force: bool,
+) -> impl FnOnce(CoreClient) -> Running<Token> {
+    let verb = UpdateToken { target: token.0, note, status: status.map(TokenStatus::from_number), force };
+    move |client| Box::pin(async move { verb.run(&client).await.map(Token::from) })
+}
+
+type Running<T> = std::pin::Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// Defines the listing verb, whose result is no single value.
+macro_rules! list_verb {
+    ([$($signature:tt)*] [$($parameters:tt)*] |$py:ident| $verb:expr) => {
+        #[pymethods]
+        impl Client {
+            #[doc = include_str!("doc/list_tokens.md")]
+            #[pyo3(signature = ($($signature)*) -> "TokenIterator")]
+            fn list_tokens(&self, $py: Python<'_>, $($parameters)*) -> PyResult<TokenIterator> {
+                TokenIterator::new($py, self.core().clone(), $verb?)
+            }
+        }
+
+        #[pymethods]
+        impl AsyncCore {
+            #[pyo3(signature = ($($signature)*) -> "TokenPages")]
+            fn _list_tokens(&self, $py: Python<'_>, $($parameters)*) -> PyResult<TokenPages> {
+                TokenPages::new($py, self.core().clone(), $verb?)
+            }
+        }
+
+        #[doc = include_str!("doc/list_tokens.md")]
+        #[pyfunction]
+        #[pyo3(signature = ($($signature)*) -> "TokenIterator")]
+        pub(super) fn list_tokens($py: Python<'_>, $($parameters)*) -> PyResult<TokenIterator> {
+            TokenIterator::new($py, default_client($py)?.get().core().clone(), $verb?)
+        }
+    };
+}
+
+list_verb! {
+    [
+        admin_id: "int | str | None" = None,
+        *,
+        r#type: "str | TokenType | None" = None,
+        filter: "Filter | str | None" = None,
+        page_size: "int" = 1000,
+    ]
+    [
+        admin_id: Option<Admin>,
+        #[pyo3(from_py_with = optional_type)] r#type: Option<&str>,
+        filter: Option<Wanted<'_>>,
+        page_size: u32,
+    ]
+    |py| list(py, admin_id, r#type, filter, page_size)
+}
+
+fn optional_type(object: &Bound<'_, PyAny>) -> PyResult<Option<&'static str>> {
+    if object.is_none() { Ok(None) } else { token_type(object).map(Some) }
+}
+
+fn list(
+    py: Python<'_>,
+    admin_id: Option<Admin>,
+    r#type: Option<&str>,
+    filter: Option<Wanted<'_>>,
+    page_size: u32,
+) -> PyResult<ListTokens> {
+    let types = Types::parse(r#type).map_err(|error| exception(py, error))?;
+    let wanted = filter.map(Wanted::core).unwrap_or_default();
+    Ok(ListTokens { admin: admin_id.map(|admin| admin.0), types, wanted, page_size })
+}

@@ -1,0 +1,64 @@
+//! Signing requests that other HTTP libraries send: for one portal, and for no other address.
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::credentials::Identity;
+use crate::error::{Error, Result};
+use crate::lmv1::{self, Request};
+use crate::ports::Clock;
+
+/// Signs requests to one portal.
+#[derive(Debug)]
+pub struct Signer {
+    identity: Identity,
+    clock: Box<dyn Clock>,
+}
+
+impl Signer {
+    /// A signer for the identity's portal.
+    #[must_use]
+    pub fn new(identity: Identity, clock: Box<dyn Clock>) -> Self {
+        Self { identity, clock }
+    }
+
+    /// Whom it signs as, and for which portal.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Whether a URL is one of the portal's: same scheme, host and port, and a path below its `/santaba/rest`.
+    #[must_use]
+    pub fn is_bound_to(&self, url: &str) -> bool {
+        Url::parse(url).is_ok_and(|url| self.resource_path(&url).is_some())
+    }
+
+    /// The value of the `Authorization` header for a request whose body is exactly `body`.
+    pub fn authorization(&self, method: &str, url: &str, body: &[u8]) -> Result<String> {
+        let method = lmv1::check_method(method)?;
+        let parsed = Url::parse(url).map_err(|_| Error::argument("the request's URL cannot be read"))?;
+        let Some(resource_path) = self.resource_path(&parsed) else {
+            let portal = self.identity.portal.base_url();
+            let origin = parsed.origin().ascii_serialization();
+            return Err(Error::configuration(format!(
+                "the request goes to {origin}{}, and these credentials are bound to {portal}: they are sent nowhere else",
+                parsed.path()
+            ))
+            .suggest("use another auth for other addresses; base_url= binds it to another portal"));
+        };
+        let timestamp_ms = self.clock.now_ms();
+        let request = Request { method: &method, timestamp_ms, body, resource_path: &resource_path };
+        Ok(self.identity.credentials.authorization(&request))
+    }
+
+    fn resource_path(&self, url: &Url) -> Option<String> {
+        let base = Url::parse(self.identity.portal.base_url()).ok()?;
+        let same_origin = url.scheme() == base.scheme()
+            && url.host() == base.host()
+            && url.port_or_known_default() == base.port_or_known_default();
+        let path = url.path().strip_prefix(base.path()).filter(|path| path.starts_with('/'))?;
+        let decoded = percent_decode_str(path).decode_utf8().ok()?;
+        same_origin.then(|| decoded.into_owned())
+    }
+}
