@@ -63,12 +63,23 @@ pub struct Request {
 }
 
 /// The portal's yes.
-#[derive(Debug)]
 pub struct Answer {
+    /// The HTTP status, of 2xx.
+    pub status: u16,
     /// The JSON of the body; null where the body was empty.
     pub body: Value,
     /// The portal's clock when it answered.
     pub date: Option<SystemTime>,
+}
+
+impl std::fmt::Debug for Answer {
+    /// Without the body: that of a create holds the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("date", &self.date)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Calls one portal as one identity. Clones share connections.
@@ -140,7 +151,9 @@ impl Client {
         let mut attempt = 1;
         loop {
             let attempt_started = Instant::now();
-            let outcome = self.attempt(request).await;
+            let authorization = self.authorization(request);
+            let outcome =
+                self.shared.transport.attempt(&self.shared.identity, request, authorization.clone()).await;
             let status = match &outcome {
                 Ok(received) => Some(received.status),
                 Err(failure) => failure.status,
@@ -162,7 +175,7 @@ impl Client {
                 pause,
             });
             let mut error = match judged {
-                Judged::Done(body) => return Ok(Answer { body, date }),
+                Judged::Done(body) => return Ok(Answer { status: status.unwrap_or(200), body, date }),
                 Judged::Failed(error) => error,
             };
             if let Some(pause) = pause {
@@ -176,13 +189,13 @@ impl Client {
                 && earlier_maybe_applied
             {
                 // What an earlier attempt may have deleted is gone: that was the wish.
-                return Ok(Answer { body: Value::Null, date });
+                return Ok(Answer { status: 404, body: Value::Null, date });
             }
             let details = error.details_mut();
             details.attempts = attempt;
             details.elapsed = started.elapsed();
             details.maybe_applied |= earlier_maybe_applied;
-            details.message = self.scrub(&details.message);
+            details.message = self.scrub(&details.message, &authorization);
             if details.kind == ErrorKind::Authentication {
                 let identity = &self.shared.identity;
                 details.suggestion = Some(diagnosis::of_refused_credentials(identity, date, self.now_ms()));
@@ -191,21 +204,41 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, request: &Request) -> Result<Received, TransportFailure> {
-        let identity = &self.shared.identity;
-        let authorization = identity.credentials.authorization(&lmv1::Request {
+    fn authorization(&self, request: &Request) -> String {
+        self.shared.identity.credentials.authorization(&lmv1::Request {
             method: request.method.as_str(),
             timestamp_ms: self.now_ms(),
             body: request.body.as_deref().unwrap_or_default(),
             resource_path: &request.resource_path,
-        });
-        self.shared.transport.attempt(identity, request, authorization).await
+        })
     }
 
-    /// The text of an answer goes to people, and nothing keeps a portal or a proxy from repeating what it was sent.
-    fn scrub(&self, message: &str) -> String {
-        message.replace(self.shared.identity.credentials.secret().reveal(), MASK)
+    /// The text of an answer goes to people, and nothing keeps a portal or a proxy from repeating what it was sent. Cut
+    /// only after that: what a cut left of a secret would not be found.
+    fn scrub(&self, message: &str, authorization: &str) -> String {
+        const MAX_CHARACTERS: usize = 500;
+        let signature = authorization.split(':').nth(1).unwrap_or_default();
+        let secret = self.shared.identity.credentials.secret().reveal();
+        let masked = mask(&mask(message, secret), signature);
+        masked.chars().take(MAX_CHARACTERS).collect()
     }
+}
+
+/// Hosts are told in lower case, whatever case they were sent in.
+fn mask(text: &str, hidden: &str) -> String {
+    if hidden.is_empty() {
+        return text.to_owned();
+    }
+    let (lower, hidden) = (text.to_ascii_lowercase(), hidden.to_ascii_lowercase());
+    let mut masked = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, found) in lower.match_indices(&hidden) {
+        masked.push_str(text.get(from..at).unwrap_or_default());
+        masked.push_str(MASK);
+        from = at + found.len();
+    }
+    masked.push_str(text.get(from..).unwrap_or_default());
+    masked
 }
 
 impl std::fmt::Debug for Client {

@@ -141,7 +141,10 @@ impl Identity {
         environment: &dyn Environment,
         prompt: &dyn Prompt,
     ) -> Result<Self> {
-        environment::refuse_profiles(environment)?;
+        if arguments.credentials()?.is_none() || (arguments.company.is_none() && arguments.base_url.is_none())
+        {
+            environment::refuse_profiles(environment)?;
+        }
         let timeouts = match arguments.timeouts {
             Some(timeouts) => timeouts,
             None => environment::timeouts(environment)?.unwrap_or_default(),
@@ -187,18 +190,19 @@ fn portal(arguments: &Arguments, environment: &dyn Environment) -> Result<Option
         Some(company) => Some((company.clone(), Provenance::Arguments)),
         None => environment::company(environment)?,
     };
-    let name = company.as_ref().map(|(name, _)| name.as_str());
+    let domain = domain(arguments, environment);
+    // With its domain, so that what is good without a base URL is good beside one.
+    let by_company = company
+        .map(|(name, from)| -> Result<_> { Ok((Portal::of_company(&name, domain.as_deref())?, from)) })
+        .transpose()?;
+    let name = by_company.as_ref().and_then(|(portal, _)| portal.company());
     if let Some(base_url) = &arguments.base_url {
         return Ok(Some((Portal::at(base_url, name)?, Provenance::Arguments)));
     }
     if let Some((base_url, from)) = environment::base_url(environment) {
         return Ok(Some((Portal::at(&base_url, name)?, from)));
     }
-    let Some((company, from)) = company else {
-        return Ok(None);
-    };
-    let domain = domain(arguments, environment);
-    Ok(Some((Portal::of_company(&company, domain.as_deref())?, from)))
+    Ok(by_company)
 }
 
 fn domain(arguments: &Arguments, environment: &dyn Environment) -> Option<String> {

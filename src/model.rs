@@ -266,7 +266,7 @@ fn epoch_seconds(value: &Value) -> Option<i64> {
 
 fn roles(value: Option<&Value>) -> Vec<String> {
     let name = |role: &Value| match role {
-        Value::String(name) => Some(name.clone()),
+        Value::String(name) => Some(name.clone()).filter(|name| !name.is_empty()),
         Value::Object(members) => text(members, "name"),
         _ => None,
     };

@@ -147,7 +147,8 @@ fn not_a_company() -> Error {
 /// Takes a company as people give it apart: the bare name and the domain.
 fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> {
     let given = given.trim();
-    let host = if given.contains("://") {
+    let is_url = given.contains("://");
+    let host = if is_url {
         let url = Url::parse(given).map_err(|_| not_a_company())?;
         let plain = url.scheme() == "https"
             && url.username().is_empty()
@@ -161,7 +162,7 @@ fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> 
     } else {
         given.to_ascii_lowercase()
     };
-    if !host.contains('.') {
+    if !host.contains('.') && !is_url {
         check_label(&host)?;
         return Ok((host, domain.unwrap_or(DEFAULT_DOMAIN).to_owned()));
     }
@@ -177,8 +178,8 @@ fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> 
         if let Some(company) = pasted(known) {
             check_label(&company)?;
             return match domain {
-                Some(domain) => Err(Error::configuration(format!(
-                    "company names the domain {known} and domain= names {domain}; give one of them, or the same twice"
+                Some(_) => Err(Error::configuration(format!(
+                    "company names the domain {known} and domain= names another; give one of them, or the same twice"
                 ))),
                 None => Ok((company, known.to_owned())),
             };
@@ -189,7 +190,14 @@ fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> 
 
 fn check_label(label: &str) -> Result<()> {
     let characters = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if characters && (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-') {
+    // A made-up or mistaken credential must not be looked up as a host.
+    let credential = label.starts_with("lmb_") || label.starts_with("lma_");
+    if characters
+        && !credential
+        && (1..=63).contains(&label.len())
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+    {
         return Ok(());
     }
     Err(not_a_company())

@@ -1,5 +1,7 @@
 //! The one place that decides, from the method and what came back, what a request's outcome is.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::Method;
@@ -8,12 +10,21 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::RateHeaders;
 
 /// What became of a request.
-#[derive(Debug)]
 pub enum Judged {
     /// The portal did it, and this is what it said.
     Done(Value),
     /// It did not, or it cannot be known; `maybe_applied` says which.
     Failed(Error),
+}
+
+impl fmt::Debug for Judged {
+    /// Without the body: that of a create holds the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(_) => f.write_str("Done"),
+            Self::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
+        }
+    }
 }
 
 /// Judges an attempt.
@@ -25,7 +36,7 @@ pub fn judge(method: Method, outcome: Result<Received, TransportFailure>) -> Jud
             Err(error) => {
                 // A 5xx, or an answer that cannot be read, does not tell what reached the store. Any other no is a no.
                 let unknown = matches!(error.kind(), ErrorKind::Server | ErrorKind::Response)
-                    || error.details().code == Some(ACCEPTED_UNFINISHED);
+                    || matches!(error.details().code, Some(ACCEPTED_UNFINISHED | PARTLY_DONE));
                 (error, unknown)
             }
         },
@@ -58,6 +69,9 @@ pub fn may_repeat(method: Method, error: &Error) -> bool {
 /// 202 with this code: the portal will do it later, or not.
 const ACCEPTED_UNFINISHED: i64 = 1202;
 
+/// Version 1's partial success: what was asked for may be among what was done.
+const PARTLY_DONE: i64 = 1201;
+
 /// The success body of an answer, or the error that it is. Errors also come with status 200, in either version's shape.
 fn read(received: &Received) -> Result<Value> {
     let text = received.body.trim_ascii();
@@ -87,10 +101,8 @@ fn read(received: &Received) -> Result<Value> {
 
 /// An error in a body whose HTTP status says success. `status` alone decides nothing: tokens have a member of that name.
 fn refusal(members: &Map<String, Value>) -> Option<Error> {
-    if let (Some(code), Some(Value::String(message))) =
-        (integer(members, "errorCode"), members.get("errorMessage"))
-    {
-        return Some(of_portal(kind_of_code(code), Some(message.clone()), Some(code)));
+    if let Some(code) = integer(members, "errorCode").filter(|_| members.contains_key("errorMessage")) {
+        return Some(of_portal(kind_of_code(code), portal_message(members), Some(code)));
     }
     let v1_status = integer(members, "status").filter(|_| is_v1_envelope(members))?;
     (v1_status != 200)
@@ -117,12 +129,11 @@ fn of_portal(kind: ErrorKind, message: Option<String>, code: Option<i64>) -> Err
 }
 
 fn portal_message(members: &Map<String, Value>) -> Option<String> {
-    const MAX_CHARACTERS: usize = 500;
     let message = ["errorMessage", "errmsg", "message", "error"]
         .iter()
         .find_map(|name| members.get(*name).and_then(Value::as_str).filter(|text| !text.trim().is_empty()))?;
     let one_line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    Some(one_line.trim().chars().take(MAX_CHARACTERS).collect())
+    Some(one_line.trim().to_owned())
 }
 
 fn integer(members: &Map<String, Value>, name: &str) -> Option<i64> {
@@ -146,7 +157,7 @@ fn kind_of_status(status: u16) -> ErrorKind {
 /// Source: the vendor's page "REST API Status Codes".
 fn kind_of_code(code: i64) -> ErrorKind {
     match code {
-        1400 | 14001 | 14003 | 14004 | 1413 => ErrorKind::BadRequest,
+        1400 | 14001 | 14003 | 14004 | 1104 | 1031 | 1077 | 1413 => ErrorKind::BadRequest,
         1401 => ErrorKind::Authentication,
         1403 => ErrorKind::PermissionDenied,
         1404 | 14042 | 1065 | 1069 => ErrorKind::NotFound,

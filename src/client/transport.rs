@@ -21,7 +21,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 const X_VERSION: HeaderName = HeaderName::from_static("x-version");
 
 /// An answer, whatever it says.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Received {
     /// HTTP status.
     pub status: u16,
@@ -33,6 +33,13 @@ pub struct Received {
     pub redirect_host: Option<String>,
     /// The body.
     pub body: Bytes,
+}
+
+impl std::fmt::Debug for Received {
+    /// Without the body: that of a create holds the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Received").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 /// No whole answer.
@@ -219,11 +226,14 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
 }
 
 fn tls_problem(error: &reqwest::Error) -> Option<&rustls::Error> {
-    chain(error).find_map(|error| {
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        error
-            .downcast_ref::<rustls::Error>()
-            .or_else(|| wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>()))
+    chain(error).find_map(rustls_error)
+}
+
+/// An I/O error hides what it holds from `source`, and one may hold another.
+fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    error.downcast_ref::<rustls::Error>().or_else(|| {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)?;
+        rustls_error(inner)
     })
 }
 

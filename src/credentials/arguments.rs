@@ -64,7 +64,7 @@ impl Timeouts {
     pub fn from_seconds(connect: Option<f64>, total: f64) -> Result<Self> {
         let check = |seconds: f64| {
             if seconds > 0.0 && seconds <= Self::MAX_SECONDS {
-                return Ok(Duration::from_secs_f64(seconds));
+                return Ok(Duration::from_secs_f64(seconds).max(Duration::from_millis(1)));
             }
             Err(Error::argument(format!(
                 "timeout {seconds} is not accepted: accepted is a number of seconds above 0 and up to {}",
@@ -72,7 +72,8 @@ impl Timeouts {
             )))
         };
         let total = check(total)?;
-        let connect = check(connect.unwrap_or(Self::CONNECT_SECONDS))?.min(total);
+        // Were the two alike, the total could strike first, and a connection that was never made look like one that was.
+        let connect = check(connect.unwrap_or(Self::CONNECT_SECONDS))?.min(total.mul_f64(0.9));
         Ok(Self { connect, total })
     }
 }

@@ -44,7 +44,7 @@ impl AddToken {
         let started = Instant::now();
         let mut under_way = UnderWay { client, token: Some((admin_id, &self)), sent_ms: client.now_ms() };
         let outcome = match client.send(&request).await {
-            Ok(answer) => self.made(admin_id, &answer.body),
+            Ok(answer) => self.made(admin_id, &answer),
             Err(error) if error.details().maybe_applied => Err(Box::new((error, None))),
             Err(error) => {
                 under_way.token = None;
@@ -78,15 +78,19 @@ impl AddToken {
     }
 
     /// The token of an answer, if it is whole: one without its secret is a credential that nobody holds.
-    fn made(&self, admin_id: i64, body: &serde_json::Value) -> Result<Token, Box<(Error, Option<Token>)>> {
+    fn made(
+        &self,
+        admin_id: i64,
+        answer: &crate::client::Answer,
+    ) -> Result<Token, Box<(Error, Option<Token>)>> {
         let unreadable = |message: &str| {
             let mut error = Error::new(ErrorKind::Response, message);
-            error.details_mut().status = Some(200);
+            error.details_mut().status = Some(answer.status);
             error.details_mut().attempts = 1;
             error.details_mut().maybe_applied = true;
             error
         };
-        let Some(mut token) = Token::from_json(body, Answer::Create, &self.r#type) else {
+        let Some(mut token) = Token::from_json(&answer.body, Answer::Create, &self.r#type) else {
             return Err(Box::new((unreadable("the answer to the create holds no token"), None)));
         };
         token.admin_id = token.admin_id.or(Some(admin_id));

@@ -1,0 +1,95 @@
+//! The chain of credentials: which source wins, what is half a pair, and that no refusal repeats a credential.
+
+mod chain;
+mod leaks;
+mod refusals;
+mod timeouts;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+
+use lmtokens::credentials::{Arguments, Credentials, Identity};
+use lmtokens::error::Result;
+use lmtokens::ports::{Environment, NoPrompt, Prompt};
+use lmtokens::secret::Secret;
+
+use crate::support::{ACCESS_ID, ACCESS_KEY, BEARER, secret};
+
+struct FakeEnvironment(HashMap<String, String>);
+
+impl Environment for FakeEnvironment {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+}
+
+fn environment(variables: &[(&str, &str)]) -> FakeEnvironment {
+    FakeEnvironment(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+}
+
+/// A person with the answers ready, who remembers what was asked and whether it was to be hidden.
+struct FakePrompt {
+    answers: RefCell<VecDeque<String>>,
+    asked: RefCell<Vec<(String, bool)>>,
+}
+
+impl FakePrompt {
+    fn answering(answers: &[&str]) -> Self {
+        let answers = answers.iter().map(|answer| (*answer).to_owned()).collect();
+        Self { answers: RefCell::new(answers), asked: RefCell::default() }
+    }
+
+    fn answer(&self, question: &str, hidden: bool) -> String {
+        self.asked.borrow_mut().push((question.to_owned(), hidden));
+        self.answers.borrow_mut().pop_front().unwrap_or_else(|| panic!("nobody expected {question:?}"))
+    }
+
+    /// The first words of each question, and whether its answer was hidden.
+    fn asked(&self) -> Vec<(String, bool)> {
+        let start = |(question, hidden): &(String, bool)| {
+            (question.split_inclusive(' ').take(2).collect::<String>().trim().to_owned(), *hidden)
+        };
+        self.asked.borrow().iter().map(start).collect()
+    }
+}
+
+impl Prompt for FakePrompt {
+    fn is_available(&self) -> bool {
+        true
+    }
+
+    fn ask(&self, question: &str) -> Result<String> {
+        Ok(self.answer(question, false))
+    }
+
+    fn ask_secret(&self, question: &str) -> Result<Secret> {
+        Ok(Secret::new(self.answer(question, true)))
+    }
+}
+
+fn pair_arguments() -> Arguments {
+    Arguments {
+        company: Some("acme".to_owned()),
+        access_id: Some(secret(ACCESS_ID)),
+        access_key: Some(secret(ACCESS_KEY)),
+        ..Arguments::default()
+    }
+}
+
+fn resolve(arguments: &Arguments, variables: &[(&str, &str)]) -> Result<Identity> {
+    Identity::resolve(arguments, &environment(variables), &NoPrompt)
+}
+
+/// With nothing but the environment and a company.
+fn from_environment(variables: &[(&str, &str)]) -> Result<Identity> {
+    let arguments = Arguments { company: Some("acme".to_owned()), ..Arguments::default() };
+    resolve(&arguments, variables)
+}
+
+fn lmv1(access_id: &str, access_key: &str) -> Credentials {
+    Credentials::Lmv1 { access_id: access_id.to_owned(), access_key: secret(access_key) }
+}
+
+fn bearer(token: &str) -> Credentials {
+    Credentials::Bearer { token: secret(token) }
+}

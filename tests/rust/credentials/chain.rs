@@ -1,0 +1,261 @@
+//! Which source wins, and that the identity remembers it.
+
+use lmtokens::credentials::{Arguments, Identity, Provenance};
+use lmtokens::ports::NoPrompt;
+
+use super::{ACCESS_ID, ACCESS_KEY, BEARER, FakePrompt, bearer, environment, from_environment, lmv1};
+use super::{pair_arguments, resolve};
+use crate::support::secret;
+
+const OTHER: [(&str, &str); 4] = [
+    ("LM_COMPANY", "other"),
+    ("LM_ACCESS_ID", "otherAccessId0000001"),
+    ("LM_ACCESS_KEY", "other+test(key)"),
+    ("LM_BEARER_TOKEN", "lmb_other-unit-test-bearer"),
+];
+
+#[test]
+fn arguments_win_over_everything() {
+    let prompt = FakePrompt::answering(&[]);
+    let identity = Identity::resolve(&pair_arguments(), &environment(&OTHER), &prompt).unwrap();
+    assert_eq!(identity.credentials, lmv1(ACCESS_ID, ACCESS_KEY));
+    assert_eq!(identity.portal.host(), "acme.logicmonitor.com");
+    assert_eq!(
+        (identity.portal_from, identity.credentials_from),
+        (Provenance::Arguments, Provenance::Arguments)
+    );
+    assert_eq!(identity.passed_over, Vec::<&str>::new());
+    assert_eq!(prompt.asked(), []);
+}
+
+#[test]
+fn the_environment_wins_over_the_prompt() {
+    let prompt = FakePrompt::answering(&[]);
+    let identity = Identity::resolve(&Arguments::default(), &environment(&OTHER), &prompt).unwrap();
+    assert_eq!(identity.credentials, lmv1("otherAccessId0000001", "other+test(key)"));
+    assert_eq!(identity.portal_from, Provenance::Environment(vec!["LM_COMPANY"]));
+    assert_eq!(identity.credentials_from, Provenance::Environment(vec!["LM_ACCESS_ID", "LM_ACCESS_KEY"]));
+    assert_eq!(identity.credentials_from.to_string(), "environment (LM_ACCESS_ID, LM_ACCESS_KEY)");
+    assert_eq!(prompt.asked(), []);
+}
+
+#[test]
+fn portal_and_credentials_may_come_from_different_sources() {
+    let credentials = Arguments { company: None, ..pair_arguments() };
+    let identity = resolve(&credentials, &OTHER).unwrap();
+    assert_eq!(identity.credentials, lmv1(ACCESS_ID, ACCESS_KEY));
+    assert_eq!(identity.portal.company(), Some("other"));
+    let identity = from_environment(&OTHER).unwrap();
+    assert_eq!(identity.credentials, lmv1("otherAccessId0000001", "other+test(key)"));
+    assert_eq!(identity.portal.company(), Some("acme"));
+}
+
+#[test]
+fn of_both_kinds_the_pair_wins_and_the_other_is_remembered() {
+    let identity = from_environment(&OTHER).unwrap();
+    assert_eq!(identity.passed_over, ["LM_BEARER_TOKEN"]);
+    let identity = from_environment(&OTHER[3..]).unwrap();
+    assert_eq!(identity.credentials, bearer("lmb_other-unit-test-bearer"));
+    assert_eq!(identity.credentials_from, Provenance::Environment(vec!["LM_BEARER_TOKEN"]));
+    assert_eq!(identity.passed_over, Vec::<&str>::new());
+}
+
+#[test]
+fn aliases_are_as_good_as_the_names() {
+    for company in ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL"] {
+        let variables = [(company, "acme"), ("LM_API_ID", ACCESS_ID), ("LM_API_KEY", ACCESS_KEY)];
+        let identity = resolve(&Arguments::default(), &variables).unwrap();
+        assert_eq!(identity.portal_from, Provenance::Environment(vec![company]));
+        assert_eq!(identity.portal.company(), Some("acme"));
+        assert_eq!(identity.credentials, lmv1(ACCESS_ID, ACCESS_KEY));
+        assert_eq!(identity.credentials_from, Provenance::Environment(vec!["LM_API_ID", "LM_API_KEY"]));
+    }
+}
+
+#[test]
+fn aliases_that_agree_are_one() {
+    let variables = [
+        ("LM_COMPANY", "acme"),
+        ("LM_ACCOUNT", "acme"),
+        ("LM_PORTAL", "acme"),
+        ("LM_ACCESS_ID", ACCESS_ID),
+        ("LM_ACCESS_KEY", ACCESS_KEY),
+        ("LM_API_ID", ACCESS_ID),
+        ("LM_API_KEY", ACCESS_KEY),
+    ];
+    let identity = resolve(&Arguments::default(), &variables).unwrap();
+    assert_eq!(identity.portal_from, Provenance::Environment(vec!["LM_COMPANY"]));
+    assert_eq!(identity.credentials_from, Provenance::Environment(vec!["LM_ACCESS_ID", "LM_ACCESS_KEY"]));
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    let empty = [
+        ("LM_COMPANY", ""),
+        ("LM_ACCOUNT", "acme"),
+        ("LM_ACCESS_ID", ""),
+        ("LM_ACCESS_KEY", ""),
+        ("LM_API_ID", ACCESS_ID),
+        ("LM_API_KEY", ACCESS_KEY),
+        ("LM_BEARER_TOKEN", ""),
+        ("LM_DOMAIN_NAME", ""),
+        ("LM_BASE_URL", ""),
+        ("LM_TIMEOUT", ""),
+        ("LM_PROFILE", ""),
+        ("LM_CONFIG_FILE", ""),
+    ];
+    let identity = resolve(&Arguments::default(), &empty).unwrap();
+    assert_eq!(identity.portal.base_url(), "https://acme.logicmonitor.com/santaba/rest");
+    assert_eq!(identity.credentials, lmv1(ACCESS_ID, ACCESS_KEY));
+    assert_eq!(identity.passed_over, Vec::<&str>::new());
+}
+
+#[test]
+fn a_key_that_is_a_bearer_needs_no_id_and_ignores_one() {
+    for id in [None, Some(secret(ACCESS_ID))] {
+        let arguments = Arguments { access_id: id, access_key: Some(secret(BEARER)), ..pair_arguments() };
+        assert_eq!(resolve(&arguments, &[]).unwrap().credentials, bearer(BEARER));
+    }
+    let identity = from_environment(&[("LM_ACCESS_KEY", BEARER)]).unwrap();
+    assert_eq!(identity.credentials, bearer(BEARER));
+    assert_eq!(identity.credentials_from, Provenance::Environment(vec!["LM_ACCESS_KEY"]));
+    let identity = from_environment(&[("LM_API_ID", ACCESS_ID), ("LM_API_KEY", BEARER)]).unwrap();
+    assert_eq!(identity.credentials, bearer(BEARER));
+    let arguments = Arguments {
+        company: Some("acme".to_owned()),
+        bearer_token: Some(secret(BEARER)),
+        ..Arguments::default()
+    };
+    assert_eq!(resolve(&arguments, &OTHER).unwrap().credentials, bearer(BEARER));
+}
+
+#[test]
+fn the_base_url_wins_and_the_company_beside_it_is_its_name() {
+    const BASE_URL: &str = "http://127.0.0.1:8080/santaba/rest";
+    let by_variable = [("LM_BASE_URL", BASE_URL), ("LM_COMPANY", "other")];
+    let identity = resolve(&pair_arguments(), &by_variable).unwrap();
+    assert_eq!((identity.portal.base_url(), identity.portal.company()), (BASE_URL, Some("acme")));
+    assert_eq!(identity.portal_from, Provenance::Environment(vec!["LM_BASE_URL"]));
+
+    let without_company = Arguments { company: None, ..pair_arguments() };
+    let identity = resolve(&without_company, &by_variable).unwrap();
+    assert_eq!(identity.portal.company(), Some("other"));
+    let identity = resolve(&without_company, &by_variable[..1]).unwrap();
+    assert_eq!(identity.portal.company(), None);
+
+    let given =
+        Arguments { base_url: Some("https://own.example.com/santaba/rest".to_owned()), ..pair_arguments() };
+    let identity = resolve(&given, &by_variable).unwrap();
+    assert_eq!((identity.portal.host(), identity.portal_from), ("own.example.com", Provenance::Arguments));
+}
+
+/// A program that names its company by host and domain must still be led to an embedded portal.
+#[test]
+fn a_base_url_stands_beside_every_company_that_is_good_without_it() {
+    const BASE_URL: (&str, &str) = ("LM_BASE_URL", "http://127.0.0.1:8080/santaba/rest");
+    for (company, domain) in [
+        ("acme", None),
+        ("acme.lmgov.us", None),
+        ("https://acme.logicmonitor.com/santaba/uiv4", None),
+        ("acme", Some("example.com")),
+        ("acme.lmgov.us", Some("lmgov.us")),
+        ("acme.example.com", Some("example.com")),
+    ] {
+        let arguments = Arguments {
+            company: Some(company.to_owned()),
+            domain: domain.map(str::to_owned),
+            ..pair_arguments()
+        };
+        resolve(&arguments, &[]).unwrap();
+        let portal = resolve(&arguments, &[BASE_URL]).map(|identity| identity.portal);
+        let portal = portal.unwrap_or_else(|error| panic!("{company:?}, {domain:?}: {error}"));
+        assert_eq!((portal.base_url(), portal.company()), (BASE_URL.1, Some("acme")));
+    }
+}
+
+#[test]
+fn the_domain_comes_from_the_argument_then_the_environment() {
+    let variable = [("LM_DOMAIN_NAME", "lmgov.us")];
+    let identity = resolve(&pair_arguments(), &variable).unwrap();
+    assert_eq!(identity.portal.host(), "acme.lmgov.us");
+    let arguments = Arguments { domain: Some("example.com".to_owned()), ..pair_arguments() };
+    assert_eq!(resolve(&arguments, &variable).unwrap().portal.host(), "acme.example.com");
+}
+
+fn ask(
+    arguments: &Arguments,
+    variables: &[(&str, &str)],
+    answers: &[&str],
+) -> (Identity, Vec<(String, bool)>) {
+    let prompt = FakePrompt::answering(answers);
+    let identity = Identity::resolve(arguments, &environment(variables), &prompt).unwrap();
+    assert!(prompt.answers.borrow().is_empty(), "an answer was left over");
+    (identity, prompt.asked())
+}
+
+#[test]
+fn only_what_is_missing_is_asked_for() {
+    let company = || ("LogicMonitor company".to_owned(), false);
+    let id = || ("Access id".to_owned(), false);
+    let key = || ("Access key".to_owned(), true);
+    let token = || ("Bearer token".to_owned(), true);
+
+    let (identity, asked) = ask(&Arguments::default(), &[], &["acme", ACCESS_ID, ACCESS_KEY]);
+    assert_eq!(asked, [company(), id(), key()]);
+    assert_eq!(identity.credentials, lmv1(ACCESS_ID, ACCESS_KEY));
+    assert_eq!((identity.portal_from, identity.credentials_from), (Provenance::Prompt, Provenance::Prompt));
+
+    let (identity, asked) =
+        ask(&Arguments { company: None, ..pair_arguments() }, &[], &["https://acme.lmgov.us/x"]);
+    assert_eq!(asked, [company()]);
+    assert_eq!(identity.portal.host(), "acme.lmgov.us");
+    assert_eq!(
+        (identity.portal_from, identity.credentials_from),
+        (Provenance::Prompt, Provenance::Arguments)
+    );
+
+    let (_, asked) = ask(&Arguments::default(), &OTHER[1..3], &["acme"]);
+    assert_eq!(asked, [company()]);
+    let (identity, asked) = ask(&Arguments::default(), &OTHER[..1], &[" exampleAccessId00001 ", ACCESS_KEY]);
+    assert_eq!(asked, [id(), key()]);
+    assert_eq!(identity.credentials, lmv1(ACCESS_ID, ACCESS_KEY));
+    assert_eq!(identity.portal_from, Provenance::Environment(vec!["LM_COMPANY"]));
+
+    let (identity, asked) =
+        ask(&Arguments::default(), &[("LM_DOMAIN_NAME", "lmgov.us")], &["acme", "", BEARER]);
+    assert_eq!(asked, [company(), id(), token()]);
+    assert_eq!((identity.portal.host(), identity.credentials), ("acme.lmgov.us", bearer(BEARER)));
+
+    let base_url = [("LM_BASE_URL", "http://127.0.0.1:1/santaba/rest")];
+    let (_, asked) = ask(&Arguments::default(), &base_url, &[ACCESS_ID, ACCESS_KEY]);
+    assert_eq!(asked, [id(), key()]);
+}
+
+#[test]
+fn nobody_is_asked_about_what_is_wrong_already() {
+    for (arguments, variables) in [
+        (Arguments { access_key: None, ..pair_arguments() }, vec![]),
+        (Arguments { company: None, access_key: None, ..pair_arguments() }, vec![]),
+        (Arguments::default(), vec![("LM_ACCESS_ID", ACCESS_ID)]),
+        (Arguments::default(), vec![("LM_COMPANY", "acme/x")]),
+        (Arguments::default(), vec![("LM_TIMEOUT", "soon")]),
+        (Arguments::default(), vec![("LM_PROFILE", "work")]),
+    ] {
+        let prompt = FakePrompt::answering(&[]);
+        assert!(Identity::resolve(&arguments, &environment(&variables), &prompt).is_err(), "{variables:?}");
+        assert_eq!(prompt.asked(), [], "{variables:?}");
+    }
+}
+
+#[test]
+fn without_anybody_to_ask_the_error_names_what_to_set() {
+    let error = Identity::resolve(&Arguments::default(), &environment(&OTHER[1..]), &NoPrompt).unwrap_err();
+    assert!(error.to_string().contains("company"), "{error}");
+    assert!(error.details().suggestion.as_ref().unwrap().contains("LM_COMPANY"));
+    let error = from_environment(&[]).unwrap_err();
+    for name in
+        ["access_id", "access_key", "bearer_token", "LM_ACCESS_ID", "LM_ACCESS_KEY", "LM_BEARER_TOKEN"]
+    {
+        assert!(error.details().suggestion.as_ref().unwrap().contains(name), "{name}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Time limits, given and from the environment.
+
+use std::time::Duration;
+
+use lmtokens::credentials::{Arguments, Timeouts};
+use lmtokens::error::ErrorKind;
+
+use super::{pair_arguments, resolve};
+
+fn timeouts(variable: &str) -> Timeouts {
+    resolve(&pair_arguments(), &[("LM_TIMEOUT", variable)]).unwrap().timeouts
+}
+
+#[test]
+fn a_request_has_thirty_seconds_and_its_connection_ten() {
+    let standard = resolve(&pair_arguments(), &[]).unwrap().timeouts;
+    assert_eq!(standard, Timeouts { connect: Duration::from_secs(10), total: Duration::from_secs(30) });
+    assert_eq!(standard, Timeouts::default());
+}
+
+#[test]
+fn the_variable_is_seconds_and_the_argument_wins() {
+    assert_eq!(timeouts("45").total, Duration::from_secs(45));
+    assert_eq!(timeouts("45").connect, Duration::from_secs(10));
+    assert_eq!(timeouts(" 2.5\n").total, Duration::from_millis(2500));
+    assert!(timeouts("2.5").connect <= Duration::from_millis(2500));
+    let given = Timeouts::from_seconds(Some(1.0), 5.0).unwrap();
+    let arguments = Arguments { timeouts: Some(given), ..pair_arguments() };
+    assert_eq!(resolve(&arguments, &[("LM_TIMEOUT", "45")]).unwrap().timeouts, given);
+}
+
+#[test]
+fn what_is_no_time_limit_is_refused() {
+    for refused in ["0", "-1", "soon", "30s", "1e9", "nan", "NaN", "inf", "-inf", "1,5", "0x10", " "] {
+        let error = resolve(&pair_arguments(), &[("LM_TIMEOUT", refused)]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{refused:?}");
+        assert!(error.to_string().contains("LM_TIMEOUT") && error.to_string().contains("seconds"), "{error}");
+    }
+    for refused in [0.0, -0.0, -1.0, 86_400.5, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for (connect, total) in [(None, refused), (Some(refused), 30.0)] {
+            let error = Timeouts::from_seconds(connect, total).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Argument, "{refused}");
+            assert!(error.to_string().contains("seconds") && error.to_string().contains("86400"), "{error}");
+        }
+    }
+    assert_eq!(Timeouts::from_seconds(None, 86_400.0).unwrap().total, Duration::from_secs(86_400));
+}
+
+#[test]
+fn to_connect_never_takes_longer_than_the_whole() {
+    let timeouts = Timeouts::from_seconds(Some(60.0), 5.0).unwrap();
+    assert!(timeouts.connect <= timeouts.total);
+}
+
+/// The limit of no time at all would fail every request.
+#[test]
+fn an_accepted_limit_is_longer_than_nothing() {
+    for seconds in [f64::MIN_POSITIVE, 1e-300, 1e-12] {
+        if let Ok(timeouts) = Timeouts::from_seconds(None, seconds) {
+            assert!(timeouts.total > Duration::ZERO, "{seconds}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Within 2xx the body decides: errors of both versions, and what is no answer at all.
+
+use lmtokens::client::Method;
+use lmtokens::error::ErrorKind;
+use serde_json::json;
+
+use super::{METHODS, assert_refused, done, failed, received};
+
+/// The vendor's page "REST API Status Codes", with the finer codes of each.
+const CODES: [(i64, ErrorKind, bool); 31] = [
+    (1400, ErrorKind::BadRequest, false),
+    (14001, ErrorKind::BadRequest, false),
+    (14003, ErrorKind::BadRequest, false),
+    (14004, ErrorKind::BadRequest, false),
+    (1413, ErrorKind::BadRequest, false),
+    (1401, ErrorKind::Authentication, false),
+    (1403, ErrorKind::PermissionDenied, false),
+    (1404, ErrorKind::NotFound, false),
+    (14042, ErrorKind::NotFound, false),
+    (1065, ErrorKind::NotFound, false),
+    (1069, ErrorKind::NotFound, false),
+    (1409, ErrorKind::Conflict, false),
+    (1412, ErrorKind::TwoFactorRequired, false),
+    (1429, ErrorKind::RateLimit, false),
+    (1091, ErrorKind::RateLimit, false),
+    (1100, ErrorKind::RateLimit, false),
+    (1500, ErrorKind::Server, true),
+    (1000, ErrorKind::Server, true),
+    (1001, ErrorKind::Server, true),
+    (1301, ErrorKind::Server, true),
+    (500, ErrorKind::Server, true),
+    (503, ErrorKind::Server, true),
+    (599, ErrorKind::Server, true),
+    (1202, ErrorKind::Api, true),
+    (0, ErrorKind::Api, false),
+    (-1, ErrorKind::Api, false),
+    (200, ErrorKind::Api, false),
+    (401, ErrorKind::Api, false),
+    (4711, ErrorKind::Api, false),
+    (i64::MAX, ErrorKind::Api, false),
+    (i64::MIN, ErrorKind::Api, false),
+];
+
+#[test]
+fn an_error_of_version_3_in_a_success_is_an_error() {
+    for (code, kind, unknown) in CODES {
+        for status in [200, 202, 207] {
+            let body = json!({ "errorMessage": "the words", "errorCode": code, "errorDetail": null });
+            assert_refused(status, &body.to_string(), kind, Some(code), unknown);
+            let error = failed(Method::Post, Ok(received(status, body.to_string())));
+            assert_eq!(error.to_string(), "the words");
+        }
+    }
+}
+
+/// The page lists them under 400, beside 14001, 14003 and 14004.
+#[test]
+fn the_finer_codes_of_a_bad_request_are_bad_requests() {
+    for code in [1104, 1031, 1077] {
+        let body = json!({ "errorMessage": "the words", "errorCode": code });
+        assert_refused(200, &body.to_string(), ErrorKind::BadRequest, Some(code), false);
+    }
+}
+
+/// An exception without a text is written as null. Taken for a yes it would say that a token is deleted which is not.
+#[test]
+fn an_error_without_words_in_a_success_is_an_error() {
+    for message in [json!(null), json!(""), json!(" ")] {
+        let body = json!({ "errorMessage": message, "errorCode": 1403, "errorDetail": null });
+        assert_refused(200, &body.to_string(), ErrorKind::PermissionDenied, Some(1403), false);
+    }
+}
+
+/// Version 1 uses some of the numbers for other things.
+const V1_STATUSES: [(i64, ErrorKind, bool); 17] = [
+    (403, ErrorKind::Authentication, false),
+    (401, ErrorKind::Authentication, false),
+    (1401, ErrorKind::Authentication, false),
+    (1403, ErrorKind::TwoFactorRequired, false),
+    (2403, ErrorKind::TwoFactorRequired, false),
+    (3403, ErrorKind::TwoFactorRequired, false),
+    (1041, ErrorKind::PermissionDenied, false),
+    (1069, ErrorKind::NotFound, false),
+    (404, ErrorKind::NotFound, false),
+    (600, ErrorKind::Conflict, false),
+    (1400, ErrorKind::BadRequest, false),
+    (1100, ErrorKind::RateLimit, false),
+    (500, ErrorKind::Server, true),
+    (1001, ErrorKind::Server, true),
+    (1007, ErrorKind::Server, true),
+    (1101, ErrorKind::Server, true),
+    (1202, ErrorKind::Api, true),
+];
+
+#[test]
+fn an_error_of_version_1_in_a_success_is_an_error() {
+    for (status, kind, unknown) in V1_STATUSES {
+        for body in [
+            json!({ "status": status, "errmsg": "the words", "data": null }),
+            json!({ "status": status, "errmsg": "the words", "data": { "id": 248 } }),
+            json!({ "status": status, "errmsg": "the words" }),
+        ] {
+            assert_refused(200, &body.to_string(), kind, Some(status), unknown);
+        }
+        let wordless = json!({ "status": status, "errmsg": null, "data": null });
+        assert_refused(200, &wordless.to_string(), kind, Some(status), unknown);
+    }
+}
+
+/// Partly done is no refusal: what was asked for may be among what was done.
+#[test]
+fn a_partial_success_of_version_1_is_unknown() {
+    let body = json!({ "status": 1201, "errmsg": "partial", "data": null });
+    assert_refused(200, &body.to_string(), ErrorKind::Api, Some(1201), true);
+}
+
+#[test]
+fn the_envelope_of_version_1_is_taken_off() {
+    for method in METHODS {
+        let wrapped = json!({ "status": 200, "errmsg": "OK", "data": { "id": 248, "status": 1 } });
+        assert_eq!(done(method, received(200, wrapped.to_string())), json!({ "id": 248, "status": 1 }));
+        let empty = json!({ "status": 200, "errmsg": "OK", "data": null });
+        assert!(done(method, received(200, empty.to_string())).is_null());
+    }
+}
+
+#[test]
+fn what_a_token_holds_is_never_taken_for_an_error() {
+    for body in [
+        json!({ "id": 248, "status": 1 }),
+        json!({ "id": 248, "status": 2, "data": null }),
+        json!({ "id": 248, "status": 403 }),
+        json!({ "id": 248, "status": 500, "data": {} }),
+        json!({ "id": 248, "status": 2, "errmsg": null }),
+        json!({ "id": 248, "errorMessage": "a new member" }),
+        json!({ "id": 248, "message": "a new member", "error": "another" }),
+        json!({ "total": -1, "items": [], "searchId": null }),
+        json!([{ "errorCode": 1401, "errorMessage": "inside" }]),
+        json!({ "items": [{ "errorCode": 1401, "errorMessage": "inside", "status": 403, "errmsg": "x" }] }),
+    ] {
+        for method in METHODS {
+            assert_eq!(done(method, received(200, body.to_string())), body);
+        }
+    }
+}
+
+#[test]
+fn a_success_that_cannot_be_read_is_no_success() {
+    let deep = "[".repeat(10_000);
+    let bodies: [&[u8]; 11] = [
+        b"<html><body>login: sentinel</body></html>",
+        b"sentinel",
+        b"{\"id\":248,\"accessKey\":\"sentinel",
+        b"{\"id\":248}}",
+        b"{\"id\":248}{\"id\":249}",
+        b"{'id':248}",
+        b"\xff\xfe{\"id\":\x00",
+        b"{\"note\":\"\xff\"}",
+        b"\x00",
+        b"NaN",
+        deep.as_bytes(),
+    ];
+    for body in bodies {
+        for status in [200, 201, 202] {
+            for method in METHODS {
+                let error = failed(method, Ok(received(status, body.to_vec())));
+                let details = error.details();
+                assert_eq!(
+                    (details.kind, details.code, details.status, details.maybe_applied),
+                    (ErrorKind::Response, None, Some(status), method != Method::Get),
+                    "{method:?} {status} {body:?}"
+                );
+                assert!(!format!("{error:?}").contains("sentinel"), "{error:?}");
+            }
+        }
+    }
+}

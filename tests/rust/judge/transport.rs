@@ -1,0 +1,44 @@
+//! No whole answer: what it was called on the way up, and whether the portal may have acted.
+
+use lmtokens::client::{Method, TransportFailure};
+use lmtokens::error::ErrorKind;
+
+use super::{METHODS, failed};
+
+/// Each kind of failure, and whether any byte of the request may have been sent.
+pub(super) const FAILURES: [(ErrorKind, bool); 8] = [
+    (ErrorKind::Connect, false),
+    (ErrorKind::Tls, false),
+    (ErrorKind::Tls, true),
+    (ErrorKind::RequestTimeout, false),
+    (ErrorKind::RequestTimeout, true),
+    (ErrorKind::Transport, false),
+    (ErrorKind::Transport, true),
+    (ErrorKind::Response, true),
+];
+
+#[test]
+fn only_what_may_have_been_sent_may_have_been_applied_and_never_by_a_get() {
+    for (kind, maybe_sent) in FAILURES {
+        for status in [None, Some(200), Some(503)] {
+            for method in METHODS {
+                let failure = TransportFailure {
+                    kind,
+                    message: "the words".to_owned(),
+                    suggestion: Some("the advice".to_owned()),
+                    maybe_sent,
+                    status,
+                };
+                let error = failed(method, Err(failure));
+                let details = error.details();
+                assert_eq!(
+                    (details.kind, details.code, details.status, details.maybe_applied),
+                    (kind, None, status, maybe_sent && method != Method::Get),
+                    "{method:?} {kind:?}"
+                );
+                assert_eq!(details.message, "the words");
+                assert_eq!(details.suggestion.as_deref(), Some("the advice"));
+            }
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! The portal's JSON, read tolerantly.
+
+use lmtokens::error::ErrorKind;
+use lmtokens::model::{Answer, MAX_ID, Token, TokenStatus, TokenType, check_admin_id, iso_8601};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::support::secret;
+
+fn read(value: &Value) -> Option<Token> {
+    Token::from_json(value, Answer::Create, &TokenType::Lmv1)
+}
+
+/// A token with one member more.
+fn with(name: &str, value: &Value) -> Token {
+    let mut members = Map::from_iter([("id".to_owned(), json!(248))]);
+    members.insert(name.to_owned(), value.clone());
+    read(&Value::Object(members)).unwrap_or_else(|| panic!("{name} {value} made it no token"))
+}
+
+#[test]
+fn every_documented_member_is_read() {
+    let token = read(&json!({
+        "id": 248,
+        "type": "lmv1",
+        "accessId": "exampleAccessId00001",
+        "accessKey": "unit+test(key)",
+        "adminId": 32,
+        "adminName": "svc",
+        "roles": ["readonly", "ops"],
+        "status": 1,
+        "note": "ci",
+        "createdBy": "root",
+        "createdOn": 1_700_000_000,
+        "lastUsedOn": 1_700_000_001,
+        "lastAuthIp": "192.0.2.1",
+        "userPermission": "write",
+    }));
+    let wanted = Token {
+        id: 248,
+        r#type: TokenType::Lmv1,
+        access_id: Some("exampleAccessId00001".to_owned()),
+        access_key: Some(secret("unit+test(key)")),
+        masked_bearer: None,
+        admin_id: Some(32),
+        admin_name: Some("svc".to_owned()),
+        status: Some(TokenStatus::Disabled),
+        note: Some("ci".to_owned()),
+        roles: vec!["readonly".to_owned(), "ops".to_owned()],
+        created_by: Some("root".to_owned()),
+        created_on: Some(1_700_000_000),
+        last_used_on: Some(1_700_000_001),
+        last_auth_ip: Some("192.0.2.1".to_owned()),
+        user_permission: Some("write".to_owned()),
+    };
+    assert_eq!(token, Some(wanted));
+}
+
+#[test]
+fn members_that_are_missing_null_empty_or_of_another_type_are_none() {
+    let bare = read(&json!({ "id": 248 })).unwrap();
+    let nothing = Token {
+        id: 248,
+        r#type: TokenType::Lmv1,
+        access_id: None,
+        access_key: None,
+        masked_bearer: None,
+        admin_id: None,
+        admin_name: None,
+        status: None,
+        note: None,
+        roles: Vec::new(),
+        created_by: None,
+        created_on: None,
+        last_used_on: None,
+        last_auth_ip: None,
+        user_permission: None,
+    };
+    assert_eq!(bare, nothing);
+    let names = [
+        "type",
+        "accessId",
+        "accessKey",
+        "adminId",
+        "adminName",
+        "roles",
+        "status",
+        "createdBy",
+        "createdOn",
+        "lastUsedOn",
+        "lastAuthIp",
+        "userPermission",
+    ];
+    for name in names {
+        for value in [json!(null), json!(""), json!([]), json!({}), json!(true), json!([[null]])] {
+            assert_eq!(with(name, &value), nothing, "{name}: {value}");
+        }
+    }
+    for value in [json!(null), json!(7), json!({}), json!(["ci"])] {
+        assert_eq!(with("note", &value), nothing, "note: {value}");
+    }
+    assert_eq!(with("note", &json!("")).note.as_deref(), Some(""), "an empty note is one");
+    assert_eq!(with("newlyInvented", &json!({ "id": [1], "accessKey": "no" })), nothing);
+}
+
+#[test]
+fn without_an_id_there_is_no_token() {
+    for value in [
+        json!(null),
+        json!(248),
+        json!("248"),
+        json!([]),
+        json!([{ "id": 248 }]),
+        json!({}),
+        json!({ "id": null }),
+        json!({ "id": "x" }),
+        json!({ "id": "" }),
+        json!({ "id": 2.5 }),
+        json!({ "id": [248] }),
+        json!({ "ID": 248 }),
+        json!({ "id": u64::MAX }),
+    ] {
+        assert_eq!(read(&value), None, "{value}");
+    }
+    assert_eq!(read(&json!({ "id": "248" })).unwrap().id, 248);
+    assert_eq!(read(&json!({ "id": " 248\n" })).unwrap().id, 248);
+}
+
+#[test]
+fn the_type_is_what_the_portal_says_or_else_what_was_asked_for() {
+    for (said, asked, wanted) in [
+        (json!(null), TokenType::Lmv1, TokenType::Lmv1),
+        (json!(null), TokenType::Bearer, TokenType::Bearer),
+        (json!(""), TokenType::Bearer, TokenType::Bearer),
+        (json!(3), TokenType::Bearer, TokenType::Bearer),
+        (json!("bearer"), TokenType::Lmv1, TokenType::Bearer),
+        (json!("Bearer"), TokenType::Lmv1, TokenType::Bearer),
+        (json!("LMv1"), TokenType::Bearer, TokenType::Lmv1),
+        (json!("oauth"), TokenType::Lmv1, TokenType::Other("oauth".to_owned())),
+    ] {
+        let token = Token::from_json(&json!({ "id": 1, "type": said }), Answer::Other, &asked).unwrap();
+        assert_eq!(token.r#type, wanted, "{said}");
+    }
+    let token = Token::from_json(&json!({ "id": 1 }), Answer::Other, &TokenType::Bearer).unwrap();
+    assert_eq!(token.r#type, TokenType::Bearer);
+}
+
+#[test]
+fn the_status_is_known_unknown_or_none() {
+    for (said, wanted) in [
+        (json!(1), Some(TokenStatus::Disabled)),
+        (json!(2), Some(TokenStatus::Enabled)),
+        (json!("2"), Some(TokenStatus::Enabled)),
+        (json!(0), Some(TokenStatus::Other(0))),
+        (json!(3), Some(TokenStatus::Other(3))),
+        (json!(-1), Some(TokenStatus::Other(-1))),
+        (json!("active"), None),
+        (json!(2.5), None),
+    ] {
+        assert_eq!(with("status", &said).status, wanted, "{said}");
+        assert_eq!(
+            wanted.map(TokenStatus::number),
+            wanted.and_then(|_| with("status", &said).status).map(TokenStatus::number)
+        );
+    }
+}
+
+#[test]
+fn roles_are_names_however_they_are_told() {
+    for (said, wanted) in [
+        (json!(["readonly", "ops"]), vec!["readonly", "ops"]),
+        (json!([{ "id": 1, "name": "readonly" }, { "name": "ops" }]), vec!["readonly", "ops"]),
+        (json!(["readonly", { "name": "ops" }, null, 3, { "id": 4 }]), vec!["readonly", "ops"]),
+        (json!("readonly"), vec!["readonly"]),
+        (json!({ "name": "readonly" }), vec!["readonly"]),
+        (json!(3), vec![]),
+    ] {
+        assert_eq!(with("roles", &said).roles, wanted, "{said}");
+    }
+}
+
+#[test]
+fn times_are_seconds_whatever_the_portal_counts_in() {
+    for (said, wanted) in [
+        (json!(1_700_000_000), Some(1_700_000_000)),
+        (json!("1700000000"), Some(1_700_000_000)),
+        (json!(1_700_000_000_000_i64), Some(1_700_000_000)),
+        (json!("1700000000000"), Some(1_700_000_000)),
+        (json!(1), Some(1)),
+        (json!(10_000_000_000_i64), Some(10_000_000_000)),
+        (json!(10_000_000_001_i64), Some(10_000_000)),
+        (json!(253_402_300_799_000_i64), Some(253_402_300_799)),
+        (json!(253_402_300_800_000_i64), None),
+        (json!(0), None),
+        (json!("0"), None),
+        (json!(-1), None),
+        (json!(-1_700_000_000), None),
+        (json!(i64::MAX), None),
+        (json!(i64::MIN), None),
+        (json!(u64::MAX), None),
+        (json!(1e300), None),
+        (json!("yesterday"), None),
+        (json!("2023-11-14T22:13:20Z"), None),
+    ] {
+        assert_eq!(with("createdOn", &said).created_on, wanted, "{said}");
+        assert_eq!(with("lastUsedOn", &said).last_used_on, wanted, "{said}");
+    }
+}
+
+#[test]
+fn only_a_create_tells_a_secret() {
+    let value = json!({ "id": 248, "accessId": "exampleAccessId00001", "accessKey": "unit+test(key)" });
+    assert_eq!(read(&value).unwrap().access_key, Some(secret("unit+test(key)")));
+    let listed = Token::from_json(&value, Answer::Other, &TokenType::Lmv1).unwrap();
+    assert_eq!((listed.access_key, listed.access_id.as_deref()), (None, Some("exampleAccessId00001")));
+    // Of a bearer the beginning tells whether it is the one that calls; it is kept like a secret.
+    let masked = json!({ "id": 248, "accessKey": "lmb_unit-test****", "type": "bearer" });
+    let listed = Token::from_json(&masked, Answer::Other, &TokenType::Bearer).unwrap();
+    assert_eq!((listed.access_key, listed.masked_bearer), (None, Some(secret("lmb_unit-test****"))));
+    let created = Token::from_json(&masked, Answer::Create, &TokenType::Bearer).unwrap();
+    assert_eq!((created.access_key, created.masked_bearer), (Some(secret("lmb_unit-test****")), None));
+}
+
+#[test]
+fn iso_8601_is_what_every_python_reads() {
+    for (seconds, wanted) in [
+        (0, "1970-01-01T00:00:00+00:00"),
+        (1_700_000_000, "2023-11-14T22:13:20+00:00"),
+        (951_782_400, "2000-02-29T00:00:00+00:00"),
+        (253_402_300_799, "9999-12-31T23:59:59+00:00"),
+        (-1, "1969-12-31T23:59:59+00:00"),
+        (i64::MAX, ""),
+        (i64::MIN, ""),
+    ] {
+        assert_eq!(iso_8601(seconds), wanted, "{seconds}");
+    }
+}
+
+#[test]
+fn statuses_and_types_of_users_are_known_words_or_an_error_that_names_them() {
+    for (word, wanted) in [
+        ("enabled", TokenStatus::Enabled),
+        ("ACTIVE", TokenStatus::Enabled),
+        ("Disabled", TokenStatus::Disabled),
+        ("suspended", TokenStatus::Disabled),
+    ] {
+        assert_eq!(TokenStatus::parse_word(word).unwrap(), wanted);
+    }
+    assert_eq!(TokenStatus::parse_number(1).unwrap(), TokenStatus::Disabled);
+    assert_eq!(TokenStatus::parse_number(2).unwrap(), TokenStatus::Enabled);
+    let refused = [
+        TokenStatus::parse_word("on").unwrap_err(),
+        TokenStatus::parse_word("").unwrap_err(),
+        TokenStatus::parse_word("enabled ").unwrap_err(),
+        TokenStatus::parse_number(0).unwrap_err(),
+        TokenStatus::parse_number(3).unwrap_err(),
+        TokenStatus::parse_number(i64::MIN).unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.kind(), ErrorKind::Argument);
+        for accepted in ["1", "2", "enabled", "disabled", "active", "suspended"] {
+            assert!(error.to_string().contains(accepted), "{error}");
+        }
+    }
+    assert_eq!(TokenType::parse("LMv1").unwrap(), TokenType::Lmv1);
+    assert_eq!(TokenType::parse("bearer").unwrap(), TokenType::Bearer);
+    for word in ["", "API Token", "lmv2", "bearer "] {
+        let error = TokenType::parse(word).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Argument);
+        assert!(error.to_string().contains("lmv1") && error.to_string().contains("bearer"), "{error}");
+    }
+    // An LMv1 token is asked for by saying nothing.
+    assert_eq!((TokenType::Lmv1.query_value(), TokenType::Bearer.query_value()), (None, Some("bearer")));
+}
+
+#[test]
+fn user_ids_are_positive_and_have_32_bits() {
+    for id in [1, 32, MAX_ID] {
+        assert_eq!(check_admin_id(id).unwrap(), id);
+    }
+    for id in [0, -1, MAX_ID + 1, i64::MAX, i64::MIN] {
+        let error = check_admin_id(id).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Argument);
+        assert!(
+            error.to_string().contains("admin_id") && error.to_string().contains("2147483647"),
+            "{error}"
+        );
+    }
+}
+
+/// Any JSON, with the names and shapes of tokens more often than chance has it.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        "-?[0-9]{1,20}".prop_map(Value::from),
+    ];
+    let name = prop_oneof![
+        4 => prop::sample::select(vec![
+            "id", "type", "accessId", "accessKey", "adminId", "roles", "status", "note", "createdOn", "lastUsedOn",
+            "name",
+        ])
+        .prop_map(str::to_owned),
+        1 => any::<String>(),
+    ];
+    leaf.prop_recursive(3, 30, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((name.clone(), inner), 0..8)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_json_is_a_token_or_none(value in any_json(), id: i64) {
+        drop(read(&value));
+        let mut members = value.as_object().cloned().unwrap_or_default();
+        members.insert("id".to_owned(), json!(id));
+        let token = read(&Value::Object(members.clone())).unwrap();
+        prop_assert_eq!(token.id, id);
+        for time in [token.created_on, token.last_used_on].into_iter().flatten() {
+            prop_assert!(!iso_8601(time).is_empty(), "{}", time);
+        }
+        let listed = Token::from_json(&Value::Object(members), Answer::Other, &TokenType::Lmv1).unwrap();
+        prop_assert_eq!(listed.access_key, None);
+    }
+
+    #[test]
+    fn any_time_has_a_text_or_none(seconds: i64) {
+        let text = iso_8601(seconds);
+        prop_assert!(text.is_empty() || text.ends_with("+00:00"), "{}", text);
+    }
+}

@@ -1,0 +1,108 @@
+//! What each process makes for itself. That a forked child makes its own is proved from Python: to fork is unsafe here.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+
+use lmtokens::error::{Error, ErrorKind};
+use lmtokens::process::{PerProcess, runtime};
+
+#[test]
+fn a_value_is_made_once_and_on_first_use() {
+    let count = AtomicUsize::new(0);
+    let per_process = PerProcess::new();
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    let make = || Ok(count.fetch_add(1, Ordering::SeqCst));
+    let first = per_process.get_or_try_init(make).unwrap();
+    let second = per_process.get_or_try_init(make).unwrap();
+    assert_eq!((*first, *second, count.load(Ordering::SeqCst)), (0, 0, 1));
+    assert!(std::ptr::eq(&raw const *first, &raw const *second));
+}
+
+#[test]
+fn threads_that_make_one_at_once_all_get_the_first() {
+    const THREADS: usize = 8;
+    for _ in 0..50 {
+        let per_process = PerProcess::<usize>::new();
+        let (all_are_making, count) = (Barrier::new(THREADS), AtomicUsize::new(0));
+        let got: Vec<usize> = thread::scope(|scope| {
+            let get = || {
+                let make = || {
+                    all_are_making.wait();
+                    Ok(count.fetch_add(1, Ordering::SeqCst))
+                };
+                *per_process.get_or_try_init(make).unwrap()
+            };
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(get)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(count.load(Ordering::SeqCst), THREADS);
+        assert!(got.iter().all(|value| *value == got[0]), "{got:?}");
+        assert_eq!(*per_process.get_or_try_init(|| panic!("it was made already")).unwrap(), got[0]);
+    }
+}
+
+#[test]
+fn a_failure_is_not_kept() {
+    let per_process = PerProcess::<u8>::new();
+    let error = per_process.get_or_try_init(|| Err(Error::configuration("not now"))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(*per_process.get_or_try_init(|| Ok(7)).unwrap(), 7);
+}
+
+#[test]
+fn clearing_lets_go_of_the_value_and_not_of_what_still_uses_it() {
+    let value = Arc::new(());
+    let per_process = PerProcess::new();
+    per_process.clear();
+    let used = per_process.get_or_try_init(|| Ok(Arc::clone(&value))).unwrap();
+    per_process.clear();
+    assert_eq!(Arc::strong_count(&value), 2, "it is still in use");
+    assert!(Arc::ptr_eq(&used, &value));
+    drop(used);
+    assert_eq!(Arc::strong_count(&value), 1);
+
+    let other = Arc::new(());
+    let used = per_process.get_or_try_init(|| Ok(Arc::clone(&other))).unwrap();
+    assert!(Arc::ptr_eq(&used, &other), "the next use makes a new one");
+    drop(used);
+    drop(per_process);
+    assert_eq!(Arc::strong_count(&other), 1, "it was dropped with its owner");
+}
+
+#[test]
+fn clearing_while_others_use_it_loses_nothing() {
+    let per_process = PerProcess::new();
+    let live = Arc::new(());
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    let value = per_process.get_or_try_init(|| Ok(Arc::clone(&live))).unwrap();
+                    assert!(Arc::ptr_eq(&value, &live));
+                    per_process.clear();
+                }
+            });
+        }
+    });
+    assert_eq!(Arc::strong_count(&live), 1, "a value was leaked");
+}
+
+#[test]
+fn one_runtime_serves_every_thread() {
+    let here = runtime().unwrap();
+    let shared = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|number| {
+                scope.spawn(move || {
+                    let runtime = runtime().unwrap();
+                    let spawned = runtime.spawn(async move { number });
+                    assert_eq!(runtime.block_on(spawned).unwrap(), number);
+                    std::ptr::from_ref(&*runtime).addr()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(shared, [std::ptr::from_ref(&*here).addr(); 4]);
+}

@@ -1,0 +1,195 @@
+//! The embedded portal over raw HTTP, signed by hand: nothing here goes through the client.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, outside of tests"
+)]
+
+mod attacks;
+mod budgets;
+mod checks;
+mod control;
+mod faults;
+mod filters;
+mod lists;
+mod record;
+mod tokens;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lmtokens::lmv1::Request;
+use lmtokens::sandbox::{Fault, NewToken, NewUser, Portal, Seen, Settings, StoredToken};
+use lmtokens::secret::Secret;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// The tokens of user 32.
+const TOKENS: &str = "/setting/admins/32/apitokens";
+
+/// A portal and someone who calls it.
+struct Api {
+    portal: Portal,
+    client: reqwest::Client,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+struct Reply {
+    status: u16,
+    headers: HeaderMap,
+    text: String,
+}
+
+/// Who signs.
+#[derive(Clone)]
+struct Pair {
+    access_id: String,
+    access_key: Secret,
+}
+
+impl Api {
+    fn start() -> Self {
+        Self::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Self {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self { portal: Portal::start(settings).unwrap(), client }
+    }
+
+    fn admin(&self) -> Pair {
+        Pair { access_id: self.portal.access_id().to_owned(), access_key: self.portal.access_key() }
+    }
+
+    /// Makes a user with a token to sign with.
+    fn user(&self, new: NewUser) -> (u32, Pair) {
+        let admin_id = self.portal.add_user(new);
+        (admin_id, self.token(NewToken { admin_id, ..NewToken::default() }).pair())
+    }
+
+    fn token(&self, new: NewToken) -> StoredToken {
+        self.portal.create_token(new).unwrap()
+    }
+
+    fn fault(&self, fault: impl Into<Fault>) {
+        self.portal.add_fault(fault.into()).unwrap();
+    }
+
+    fn last_seen(&self) -> Seen {
+        self.portal.record().pop().unwrap()
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.portal.base_url())
+    }
+
+    /// A request without credentials or version.
+    fn bare(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method.parse().unwrap(), self.url(path))
+    }
+
+    /// A request of version 3 that `pair` signs now.
+    fn signed(&self, pair: &Pair, method: &str, path: &str, body: &str) -> reqwest::RequestBuilder {
+        let authorization = sign(pair, method, path, body, now_ms());
+        self.bare(method, path)
+            .header("X-Version", "3")
+            .header("Authorization", authorization)
+            .body(body.to_owned())
+    }
+
+    async fn call_as(&self, pair: &Pair, method: &str, path: &str, body: &str) -> Reply {
+        send(self.signed(pair, method, path, body)).await.unwrap()
+    }
+
+    /// As the administrator.
+    async fn call(&self, method: &str, path: &str, body: &str) -> Reply {
+        self.call_as(&self.admin(), method, path, body).await
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        self.call("GET", path, "").await
+    }
+
+    async fn try_call(&self, method: &str, path: &str, body: &str) -> reqwest::Result<Reply> {
+        send(self.signed(&self.admin(), method, path, body)).await
+    }
+
+    /// Writes bytes to a new connection and reads until the portal closes it, or for a while.
+    async fn raw(&self, bytes: &[u8]) -> String {
+        let address = self.portal.base_url();
+        let address = address.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        let reading = stream.read_to_end(&mut answer);
+        drop(tokio::time::timeout(std::time::Duration::from_millis(500), reading).await);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The portal still works.
+    async fn assert_alive(&self) {
+        assert_eq!(self.get("/setting/admins").await.status, 200);
+    }
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// Status and error code.
+    fn error(&self) -> (u16, i64) {
+        let body = self.json();
+        assert!(body["errorMessage"].is_string() && body["errorDetail"].is_null(), "{self:?}");
+        (self.status, body["errorCode"].as_i64().unwrap())
+    }
+
+    fn ids(&self) -> Vec<u64> {
+        assert_eq!(self.status, 200, "{self:?}");
+        self.json()["items"].as_array().unwrap().iter().map(|item| item["id"].as_u64().unwrap()).collect()
+    }
+}
+
+trait ToPair {
+    fn pair(&self) -> Pair;
+}
+
+impl ToPair for StoredToken {
+    fn pair(&self) -> Pair {
+        Pair { access_id: self.access_id.clone(), access_key: self.access_key.clone() }
+    }
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// The path may carry a query, which is not signed.
+fn sign(pair: &Pair, method: &str, path: &str, body: &str, timestamp_ms: u64) -> String {
+    let resource_path = path.split('?').next().unwrap();
+    Request { method, timestamp_ms, body: body.as_bytes(), resource_path }
+        .authorization(&pair.access_id, pair.access_key.reveal().as_bytes())
+}
+
+/// One query parameter, encoded.
+fn query(name: &str, value: &str) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
+}
+
+async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
+    let response = request.send().await?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Ok(Reply { status, headers, text: response.text().await? })
+}

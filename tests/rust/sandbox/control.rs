@@ -1,0 +1,92 @@
+//! The control surface over HTTP.
+
+use serde_json::{Value, json};
+
+use super::{Api, Pair, Reply, TOKENS, send};
+
+async fn control(api: &Api, method: &str, path: &str, body: Value) -> Reply {
+    let url = api.portal.base_url().replace("/santaba/rest", &format!("/sandbox/{path}"));
+    send(api.client.request(method.parse().unwrap(), url).body(body.to_string())).await.unwrap()
+}
+
+#[tokio::test]
+async fn everything_can_be_had_over_http() {
+    let api = Api::start();
+    let done = async |method: &str, path: &str, body: Value| {
+        let reply = control(&api, method, path, body).await;
+        assert_eq!(reply.status, 200, "{method} {path} {reply:?}");
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        reply.json()
+    };
+    let id = done("POST", "users", json!({"username": "eve", "may_view": false})).await["id"].clone();
+    assert_eq!(id, 34);
+    let token = done("POST", "tokens", json!({"admin_id": id, "note": "n", "created_on": 5})).await;
+    assert_eq!((&token["created_on"], &token["type"]), (&json!(5), &json!("lmv1")));
+    let pair = Pair {
+        access_id: token["access_id"].as_str().unwrap().to_owned(),
+        access_key: lmtokens::secret::Secret::new(token["access_key"].as_str().unwrap().to_owned()),
+    };
+    assert_eq!(api.call_as(&pair, "GET", TOKENS, "").await.json()["total"], 0);
+    let record = done("GET", "record", json!(null)).await;
+    assert_eq!((record[0]["signature"].as_str(), record[0]["status"].as_u64()), (Some("valid"), Some(200)));
+    let tokens = done("GET", "tokens", json!(null)).await;
+    assert_eq!(tokens.as_array().unwrap().len(), 3);
+    assert!(tokens[0].get("access_key").is_none());
+
+    done("POST", "faults", json!({"kind": "error-in-200", "times": null})).await;
+    assert_eq!(api.get(TOKENS).await.error(), (200, 1500));
+    done("DELETE", "faults", json!(null)).await;
+    done("PUT", "random-faults", json!({"rate": 1, "kinds": ["html"]})).await;
+    assert_eq!(api.get(TOKENS).await.status, 503);
+    done("PUT", "random-faults", json!(null)).await;
+    done("PUT", "budget", json!({"limit": 3, "window_seconds": 7, "method": "GET"})).await;
+    assert_eq!(api.get(TOKENS).await.header("x-rate-limit-window"), Some("7"));
+    done("PUT", "clock", json!({"offset_seconds": 7200})).await;
+    assert_eq!(api.get(TOKENS).await.status, 401);
+    done("DELETE", "record", json!(null)).await;
+    assert_eq!(api.portal.record().len(), 0);
+    done("POST", "reset", json!(null)).await;
+    assert_eq!(api.portal.tokens().len(), 2);
+    api.assert_alive().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told_clearly() {
+    let api = Api::start();
+    for (method, path, body, says) in [
+        ("POST", "faults", json!({"kind": "nope"}), "unknown variant `nope`"),
+        ("POST", "faults", json!({"kind": "html", "colour": 1}), "unknown field `colour`"),
+        ("POST", "faults", json!({"kind": "html", "seconds": 1}), "no parameter seconds"),
+        ("POST", "users", json!({"name": "x"}), "unknown field `name`"),
+        ("POST", "tokens", json!({"type": "lmv2"}), "unknown variant `lmv2`"),
+        ("PUT", "budget", json!({"limit": -1, "window_seconds": 1}), "-1"),
+        ("PUT", "budget", json!({"limit": 1, "window_seconds": 0}), "window_seconds"),
+        ("PUT", "clock", json!({}), "offset_seconds"),
+        ("PUT", "random-faults", json!({"rate": 2}), "rate"),
+    ] {
+        let reply = control(&api, method, path, body).await;
+        assert_eq!(reply.status, 400, "{reply:?}");
+        assert!(reply.json()["error"].as_str().unwrap().contains(says), "{reply:?}");
+    }
+    assert_eq!(control(&api, "POST", "tokens", json!({"admin_id": 999})).await.status, 404);
+    assert_eq!(control(&api, "GET", "nothing", json!(null)).await.status, 404);
+    assert_eq!(control(&api, "PUT", "record", json!(null)).await.status, 405);
+    assert_eq!(control(&api, "POST", "users", json!("x".repeat(2_000_000))).await.status, 413);
+}
+
+#[tokio::test]
+async fn web_pages_are_kept_out() {
+    let api = Api::start();
+    let ask = async |headers: &str| {
+        let raw = format!("GET /sandbox/tokens HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+        api.raw(raw.as_bytes()).await.split(' ').nth(1).unwrap().to_owned()
+    };
+    for good in ["127.0.0.1:80", "localhost", "LOCALHOST:1", "[::1]:5", "127.9.9.9"] {
+        assert_eq!(ask(&format!("Host: {good}\r\n")).await, "200", "{good}");
+    }
+    for bad in ["evil.example", "127.0.0.1.example", "localhost.example", "10.0.0.1", "", "a b", "@"] {
+        assert_eq!(ask(&format!("Host: {bad}\r\n")).await, "403", "{bad}");
+    }
+    assert_eq!(ask("").await, "403");
+    assert_eq!(ask("Host: localhost\r\nOrigin: https://evil.example\r\n").await, "403");
+}

@@ -1,0 +1,200 @@
+//! The life of a token: create, change, replace, delete.
+
+use lmtokens::sandbox::{NewToken, Settings, TokenType};
+use serde_json::json;
+
+use super::{Api, TOKENS, ToPair as _, now_ms};
+
+#[tokio::test]
+async fn a_create_tells_the_whole_token_with_its_secret() {
+    let api = Api::start();
+    let now = now_ms() / 1000;
+    let made = api.call("POST", TOKENS, r#"{"note":"ci é","status":1}"#).await.json();
+    let (id, key) = (made["accessId"].as_str().unwrap(), made["accessKey"].as_str().unwrap());
+    assert_eq!(id.len(), 20);
+    assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    assert_eq!(key.len(), 40);
+    assert!(key.starts_with("sandbox-key-") && key.bytes().all(|byte| byte.is_ascii_graphic()));
+    let created = made["createdOn"].as_u64().unwrap();
+    assert!((now..=now + 10).contains(&created));
+    assert_eq!(
+        made,
+        json!({
+            "id": 103, "accessId": id, "accessKey": key, "adminId": 32, "adminName": "api-user",
+            "roles": ["token-manager"], "status": 1, "note": "ci é", "createdBy": "admin", "createdOn": created,
+            "lastUsedOn": 0, "lastAuthIp": "", "userPermission": "write",
+        })
+    );
+}
+
+#[tokio::test]
+async fn an_empty_object_makes_an_enabled_token_that_works() {
+    let api = Api::start();
+    let made = api.call("POST", TOKENS, "{}").await.json();
+    assert_eq!((&made["status"], &made["note"]), (&json!(2), &json!("")));
+    let pair = super::Pair {
+        access_id: made["accessId"].as_str().unwrap().to_owned(),
+        access_key: lmtokens::secret::Secret::new(made["accessKey"].as_str().unwrap().to_owned()),
+    };
+    assert_eq!(api.call_as(&pair, "GET", TOKENS, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_bearer_is_told_once_and_masked_from_then_on() {
+    let api = Api::start();
+    let path = format!("{TOKENS}?type=bearer");
+    let made = api.call("POST", &path, "{}").await.json();
+    let bearer = made["accessKey"].as_str().unwrap();
+    assert_eq!((&made["accessId"], &made["type"]), (&json!(""), &json!("bearer")));
+    assert!(bearer.starts_with("lmb_sandbox-"));
+    let listed = api.get(&path).await.json()["items"][0]["accessKey"].as_str().unwrap().to_owned();
+    assert_eq!(listed.len(), bearer.len());
+    assert_eq!(listed[..24], bearer[..24]);
+    assert!(listed[24..].bytes().all(|byte| byte == b'*'));
+}
+
+#[tokio::test]
+async fn every_list_and_every_change_hides_the_access_key() {
+    let api = Api::start();
+    let token = api.token(NewToken::default());
+    let item = format!("{TOKENS}/{}", token.id);
+    for reply in [
+        api.get(TOKENS).await,
+        api.get("/setting/admins/apitokens").await,
+        api.get("/setting/admins").await,
+        api.call("PATCH", &item, r#"{"note":"x"}"#).await,
+        api.call("PUT", &item, r#"{"note":"y"}"#).await,
+    ] {
+        assert_eq!(reply.status, 200);
+        assert!(!reply.text.contains("sandbox-key-"), "{reply:?}");
+        assert!(reply.text.contains(r#""accessKey":null"#), "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn patch_changes_what_it_names_and_put_replaces_all() {
+    let api = Api::start();
+    let item = format!("{TOKENS}/{}", api.token(NewToken { note: "a".into(), ..NewToken::default() }).id);
+    let step = async |method: &str, body: &str| {
+        let reply = api.call(method, &item, body).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let token = reply.json();
+        (token["note"].as_str().unwrap().to_owned(), token["status"].as_i64().unwrap(), api.last_seen().acted)
+    };
+    assert_eq!(step("PATCH", r#"{"status":1}"#).await, ("a".to_owned(), 1, true));
+    assert_eq!(step("PATCH", r#"{"note":"b"}"#).await, ("b".to_owned(), 1, true));
+    assert_eq!(step("PATCH", "{}").await, ("b".to_owned(), 1, false));
+    assert_eq!(step("PUT", r#"{"note":"c"}"#).await, ("c".to_owned(), 2, true), "it re-enables");
+    assert_eq!(step("PUT", r#"{"status":1}"#).await, (String::new(), 1, true), "it empties");
+    assert_eq!(step("PATCH", r#"{"note":"d","id":7,"unknown":[]}"#).await, ("d".to_owned(), 1, true));
+}
+
+#[tokio::test]
+async fn delete_answers_an_empty_object_and_the_token_is_gone() {
+    let api = Api::start();
+    for body in ["", "{}"] {
+        let item = format!("{TOKENS}/{}", api.token(NewToken::default()).id);
+        let reply = api.call("DELETE", &item, body).await;
+        assert_eq!((reply.status, reply.text.as_str()), (200, "{}\r\n"));
+        assert_eq!(api.call("DELETE", &item, body).await.error(), (404, 1404));
+        assert_eq!(api.call("PATCH", &item, "{}").await.error(), (404, 1404));
+    }
+    assert_eq!(api.portal.tokens().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_404() {
+    let api = Api::start();
+    let id = api.token(NewToken::default()).id;
+    for (method, path) in [
+        ("GET", format!("{TOKENS}/{id}")),
+        ("PATCH", format!("/setting/admins/33/apitokens/{id}")),
+        ("DELETE", format!("/setting/admins/33/apitokens/{id}")),
+        ("PUT", format!("{TOKENS}/4000000000")),
+        ("PATCH", format!("{TOKENS}/99999999999999999999")),
+        ("PATCH", format!("{TOKENS}/+{id}")),
+        ("POST", "/setting/admins/999/apitokens".to_owned()),
+        ("GET", "/setting/admins/999/apitokens".to_owned()),
+        ("GET", "/setting/admins/me/apitokens".to_owned()),
+        ("POST", "/setting/admins/apitokens".to_owned()),
+        ("GET", "/setting/admins/apitokens/".to_owned()),
+        ("GET", "/setting/admins//apitokens".to_owned()),
+        ("GET", "/device/devices".to_owned()),
+        ("GET", String::new()),
+    ] {
+        let reply = api.call(method, &path, "{}").await;
+        assert_eq!(reply.error(), (404, 1404), "{method} {path}");
+        assert!(reply.header("x-rate-limit-limit").is_some());
+    }
+    assert!(api.portal.tokens().iter().any(|token| token.id == id));
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_used_are_400() {
+    let api = Api::start();
+    let item = format!("{TOKENS}/{}", api.token(NewToken::default()).id);
+    for body in [
+        "",
+        "[]",
+        "null",
+        "1",
+        "\"{}\"",
+        "{",
+        "{} {}",
+        "{'note':1}",
+        r#"{"note":1}"#,
+        r#"{"note":["a"]}"#,
+        r#"{"status":0}"#,
+        r#"{"status":3}"#,
+        r#"{"status":1.5}"#,
+        r#"{"status":-1}"#,
+        r#"{"status":99999999999999999999}"#,
+        r#"{"status":true}"#,
+        r#"{"status":"enabled"}"#,
+        r#"{"status":{}}"#,
+    ] {
+        for (method, path) in [("POST", TOKENS), ("PATCH", item.as_str()), ("PUT", item.as_str())] {
+            assert_eq!(api.call(method, path, body).await.error(), (400, 1400), "{method} {body}");
+        }
+    }
+    let jackson = api.call("POST", TOKENS, r#"{"status":"enabled"}"#).await;
+    let message = jackson.json()["errorMessage"].as_str().unwrap().to_owned();
+    assert!(message.contains("java.lang.Integer") && message.contains("\"enabled\""), "{message}");
+    assert_eq!(api.call("POST", TOKENS, r#"{"note":null,"status":null}"#).await.status, 200);
+    assert_eq!(api.call("POST", &format!("{TOKENS}?type=lmv1"), "{}").await.error(), (400, 1400));
+    assert_eq!(api.call("POST", &format!("{TOKENS}?type=API+Token"), "{}").await.status, 200);
+    assert_eq!(api.portal.tokens().len(), 5, "what was refused made nothing");
+}
+
+#[tokio::test]
+async fn a_seed_makes_the_same_credentials_and_none_makes_others() {
+    let credentials = |seed| {
+        let api = Api::with(Settings { seed, ..Settings::default() });
+        let made = |r#type| api.token(NewToken { r#type, ..NewToken::default() });
+        let (lmv1, bearer) = (made(TokenType::Lmv1), made(TokenType::Bearer));
+        let portal = &api.portal;
+        [portal.access_key(), portal.bearer_token(), lmv1.access_key, bearer.access_key]
+            .map(|secret| secret.reveal().to_owned())
+    };
+    assert_eq!(credentials(Some(7)), credentials(Some(7)));
+    assert_ne!(credentials(Some(7)), credentials(Some(8)));
+    assert_ne!(credentials(None), credentials(None));
+}
+
+#[tokio::test]
+async fn a_reset_goes_back_to_the_start_and_keeps_the_built_in_credentials() {
+    let api = Api::start();
+    let token = api.token(NewToken::default());
+    api.portal.add_user(lmtokens::sandbox::NewUser::default());
+    api.portal.set_clock_offset(90_000);
+    api.portal.set_budget(None, 1, 60.0).unwrap();
+    api.fault(lmtokens::sandbox::FaultKind::Html);
+    api.portal.reset();
+    assert_eq!(api.portal.record().len(), 0);
+    assert_eq!(api.call_as(&token.pair(), "GET", TOKENS, "").await.status, 401);
+    for _ in 0..3 {
+        let users = api.get("/setting/admins").await;
+        assert_eq!(users.ids(), [1, 32, 33]);
+    }
+    assert_eq!(api.portal.tokens().len(), 2);
+}

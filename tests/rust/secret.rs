@@ -1,0 +1,198 @@
+//! A secret leaves by `reveal` and by nothing else.
+
+use std::fmt::{Debug, Display};
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use bytes::Bytes;
+use lmtokens::client::{Client, Judged, Method, Received, Request};
+use lmtokens::credentials::{Arguments, Credentials};
+use lmtokens::error::{Error, ErrorKind};
+use lmtokens::model::{self, Token, TokenType};
+use lmtokens::network::{self, Network};
+use lmtokens::ports::{Environment, SystemClock};
+use lmtokens::sandbox::{NewToken, Portal, Settings};
+use lmtokens::secret::{MASK, Secret};
+use lmtokens::signer::Signer;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::support::{ACCESS_ID, identity, secret};
+
+const BASE_URL: &str = "https://acme.logicmonitor.com/santaba/rest";
+
+const MARKER: &str = "markerSecretThatOpensNothing";
+
+struct NoEnvironment;
+
+impl Environment for NoEnvironment {
+    fn variable(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
+fn assert_hidden(what: &str, value: &dyn Debug) {
+    for shown in [format!("{value:?}"), format!("{value:#?}")] {
+        assert!(!shown.contains(MARKER), "{what}: {shown}");
+    }
+}
+
+fn created() -> Value {
+    json!({ "id": 248, "accessId": ACCESS_ID, "accessKey": MARKER })
+}
+
+fn token() -> Token {
+    let token = Token::from_json(&created(), model::Answer::Create, &TokenType::Lmv1).unwrap();
+    assert_eq!(token.access_key, Some(secret(MARKER)));
+    token
+}
+
+#[test]
+fn values_that_hold_a_secret_do_not_show_it() {
+    assert_hidden("Secret", &secret(MARKER));
+    assert_hidden("Option<Secret>", &Some(secret(MARKER)));
+    assert_hidden("Token", &token());
+    let arguments = Arguments {
+        access_id: Some(secret(MARKER)),
+        access_key: Some(secret(MARKER)),
+        bearer_token: Some(secret(MARKER)),
+        ..Arguments::default()
+    };
+    assert_hidden("Arguments", &arguments);
+    let bearer = Credentials::from_bearer(secret(MARKER)).unwrap();
+    let kinds = [
+        Credentials::from_pair(Some(ACCESS_ID), secret(MARKER)).unwrap(),
+        // Whoever swaps id and key finds the key in the id's place.
+        Credentials::from_pair(Some(MARKER), secret("other(key)")).unwrap(),
+        bearer.clone(),
+    ];
+    for credentials in kinds {
+        assert_hidden("Credentials", &credentials);
+        let whole = identity(BASE_URL, credentials);
+        assert_hidden("Identity", &whole);
+        assert_hidden("Client", &Client::new(whole, None));
+    }
+    let proxied = network::Arguments {
+        proxy: Some(secret(&format!("http://user:{MARKER}@proxy.example.com:3128"))),
+        ..network::Arguments::default()
+    };
+    assert_hidden("network::Arguments", &proxied);
+    let network = Network::resolve(&proxied, &NoEnvironment).unwrap();
+    assert!(network.proxy.is_some());
+    assert_hidden("Network", &network);
+    assert_hidden("Signer", &Signer::new(identity(BASE_URL, bearer), Box::new(SystemClock)));
+}
+
+#[test]
+fn what_a_list_shows_of_a_bearer_is_not_shown_again() {
+    let listed = Token::from_json(&created(), model::Answer::Other, &TokenType::Bearer).unwrap();
+    assert_eq!(listed.masked_bearer, Some(secret(MARKER)));
+    assert_hidden("Token of a list", &listed);
+}
+
+#[test]
+fn errors_do_not_show_the_secrets_of_what_they_carry() {
+    let mut cause = Error::new(ErrorKind::Response, "no answer");
+    cause.details_mut().candidates = Some(vec![token()]);
+    let mut error = Error::new(ErrorKind::OutcomeUnknown, "who knows").suggest("look").caused_by(cause);
+    error.details_mut().candidates = Some(vec![token()]);
+    assert_hidden("Error", &error);
+    assert_hidden("Details", error.details());
+    assert!(!error.to_string().contains(MARKER));
+    assert_hidden("Details, kept", &error.into_details());
+}
+
+/// The answer to a create holds the secret as text before it is a token.
+#[tokio::test]
+async fn an_answer_to_a_create_does_not_show_it() {
+    let portal = Portal::start(Settings::default()).unwrap();
+    let credentials = Credentials::from_bearer(portal.bearer_token()).unwrap();
+    let client = Client::new(identity(&portal.base_url(), credentials), None);
+    let create = Request {
+        method: Method::Post,
+        endpoint: "/setting/admins/{adminId}/apitokens",
+        resource_path: "/setting/admins/32/apitokens".to_owned(),
+        query: Vec::new(),
+        body: Some(b"{}".to_vec()),
+    };
+    let answer = client.send(&create).await.unwrap();
+    let key = answer.body["accessKey"].as_str().unwrap();
+    assert!(!format!("{answer:?}{answer:#?}").contains(key), "Answer: {answer:?}");
+
+    assert_hidden("Judged", &Judged::Done(created()));
+    let body = Bytes::from(created().to_string());
+    let received = Received { status: 200, date: None, rate: None, redirect_host: None, body };
+    assert_hidden("Received", &received);
+}
+
+#[test]
+fn the_embedded_portal_does_not_show_its_secrets() {
+    let portal = Portal::start(Settings::default()).unwrap();
+    let stored = portal.create_token(NewToken::default()).unwrap();
+    let shown = format!("{portal:?} {stored:?} {:?} {:?}", portal.tokens(), portal.record());
+    for hidden in [portal.access_key(), portal.bearer_token(), stored.access_key] {
+        assert!(hidden.reveal().len() > 20 && !shown.contains(hidden.reveal()), "{shown}");
+    }
+}
+
+#[test]
+fn the_mask_is_always_the_same() {
+    let shown = |text: &str| format!("{:?}", secret(text));
+    assert_eq!(shown(""), format!("Secret({MASK})"));
+    for text in ["x", MARKER, "lmb_bearer", "lma_key", MASK, "\u{e9}\n"] {
+        assert_eq!(shown(text), shown(""), "of {text:?}");
+    }
+    assert_eq!(format!("{:40?}", secret("x")), format!("{:40?}", secret(MARKER)));
+}
+
+#[test]
+fn equality_is_that_of_the_texts() {
+    let one = secret(MARKER);
+    assert!(one == one.clone() && one == secret(MARKER));
+    assert_eq!(one.reveal(), MARKER);
+    for other in
+        ["", "markerSecretThatOpensNothin", "markerSecretThatOpensNothing!", "MarkerSecretThatOpensNothing"]
+    {
+        assert!(one != secret(other), "{other:?}");
+    }
+}
+
+/// Whether a type has a trait: the constant of the type itself hides that of the fallback.
+struct Has<T>(PhantomData<T>);
+
+trait Fallback {
+    const DISPLAY: bool = false;
+    const SERIALIZE: bool = false;
+    const DEREF: bool = false;
+    const TEXT: bool = false;
+}
+
+impl<T> Fallback for Has<T> {}
+
+impl<T: Display> Has<T> {
+    const DISPLAY: bool = true;
+}
+
+impl<T: Serialize> Has<T> {
+    const SERIALIZE: bool = true;
+}
+
+impl<T: Deref> Has<T> {
+    const DEREF: bool = true;
+}
+
+impl<T: AsRef<str>> Has<T> {
+    const TEXT: bool = true;
+}
+
+#[test]
+fn there_is_no_second_door() {
+    // What the four say of a type that has all of it, so that they are known to work.
+    let text = [Has::<String>::DISPLAY, Has::<String>::SERIALIZE, Has::<String>::DEREF, Has::<String>::TEXT];
+    assert_eq!(text, [true; 4]);
+    let secret =
+        [Has::<Secret>::DISPLAY, Has::<Secret>::SERIALIZE, Has::<Secret>::DEREF, Has::<Secret>::TEXT];
+    assert_eq!(secret, [false; 4]);
+    assert_eq!([Has::<Credentials>::DISPLAY, Has::<Credentials>::SERIALIZE], [false; 2]);
+    assert_eq!([Has::<Token>::DISPLAY, Has::<Token>::SERIALIZE], [false; 2]);
+}
