@@ -1,7 +1,7 @@
 """How long a whole process takes: import, and import with one create, beside a bare interpreter and beside requests.
 
-Every row runs in processes of its own, the rows in turn, against one embedded portal in another process. The table shows
-medians, and what is left of them after the bare interpreter's. No number here is a promise.
+Every row runs in processes of its own, the rows in turn, against one embedded portal in another process. The table
+shows medians, and what is left of them after the bare interpreter's. No number here is a promise.
 """
 
 from __future__ import annotations

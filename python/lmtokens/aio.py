@@ -18,9 +18,9 @@ __all__ = ["AsyncClient"]
 class AsyncClient(AsyncCore):
     """Calls one portal as one identity, from any event loop of ``asyncio``, also from several at once.
 
-    It has the verbs of ``Client`` with the same parameters, as coroutines; ``list_tokens`` is an async iterator. It takes
-    the arguments of ``Client`` and follows the same chain, but never asks a person: a question would stop the loop.
-    Cancelling a call drops its request.
+    It has the verbs of ``Client`` with the same parameters, as coroutines; ``list_tokens`` is an async iterator. It
+    takes the arguments of ``Client`` and follows the same chain, but never asks a person: a question would stop the
+    loop. Cancelling a call drops its request.
 
     Example:
         >>> import asyncio, lmtokens.sandbox

@@ -25,8 +25,8 @@ class LMv1Auth(Signer):
 
     Takes the arguments of ``Client`` and follows the same chain; bearer tokens work as well. It is bound to one origin,
     its portal's: a request to any other address is an error, and a redirect elsewhere is followed without credentials.
-    What is signed is the body's exact bytes and the path, never the query. The portal speaks version 3 of its API only to
-    requests with the header ``X-Version: 3``, which stays the caller's business.
+    What is signed is the body's exact bytes and the path, never the query. The portal speaks version 3 of its API only
+    to requests with the header ``X-Version: 3``, which stays the caller's business.
 
     Raises:
         ConfigurationError: when called: a request to another address than the portal's.

@@ -1,0 +1,465 @@
+"""Who we are: arguments, then the environment, then a person at a terminal or in a notebook."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import types
+from typing import TYPE_CHECKING, Any
+
+import lmtokens
+import pytest
+from lmtokens import ConfigurationError, CredentialsError
+from support import ACCESS_ID, ACCESS_KEY, SHELL, run_at_terminal, run_python
+
+if TYPE_CHECKING:
+    from lmtokens.sandbox import Portal
+
+OTHER_ID = "exampleAccessId00002"
+BEARER = "lmb_invented-bearer"
+PAIR = {"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": ACCESS_KEY}
+ACME = "<lmtokens.Client https://acme.logicmonitor.com/santaba/rest,"
+
+
+@pytest.fixture
+def setenv(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def set_all(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_all
+
+
+@pytest.mark.parametrize("name", ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL"])
+@pytest.mark.parametrize("value", ["acme", "acme.logicmonitor.com", "https://acme.logicmonitor.com/santaba/uiv4"])
+def test_names_of_the_company(setenv: Any, name: str, value: str) -> None:
+    setenv(**{name: value}, **PAIR)
+    assert repr(lmtokens.Client()) == f"{ACME} LMv1 from environment (LM_ACCESS_ID, LM_ACCESS_KEY)>"
+
+
+@pytest.mark.parametrize(("id_name", "key_name"), [("LM_ACCESS_ID", "LM_ACCESS_KEY"), ("LM_API_ID", "LM_API_KEY")])
+def test_names_of_the_pair(setenv: Any, lmtokens_portal: Portal, id_name: str, key_name: str) -> None:
+    own = lmtokens_portal.create_token(1)
+    for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
+        setenv(**{name: ""})
+    setenv(**{id_name: own.access_id, key_name: own.access_key.reveal()})
+    client = lmtokens.Client()
+    assert f"LMv1 from environment ({id_name}, {key_name})" in repr(client)
+    client.add_token(32)
+    assert lmtokens_portal.record[-1].token_id == own.id
+
+
+def test_name_of_the_bearer(setenv: Any, lmtokens_portal: Portal) -> None:
+    setenv(LM_ACCESS_ID="", LM_ACCESS_KEY="", LM_BEARER_TOKEN=lmtokens_portal.bearer_token.reveal())
+    client = lmtokens.Client()
+    assert "bearer from environment (LM_BEARER_TOKEN)" in repr(client)
+    client.add_token(32)
+    assert lmtokens_portal.record[-1].signature == "bearer-valid"
+
+
+def test_bearer_as_a_key_needs_no_id(setenv: Any) -> None:
+    setenv(LM_COMPANY="acme", LM_ACCESS_KEY=BEARER)
+    assert repr(lmtokens.Client()) == f"{ACME} bearer from environment (LM_ACCESS_KEY)>"
+    assert repr(lmtokens.Client(access_key=BEARER)) == f"{ACME} bearer from arguments>"
+
+
+def test_name_of_the_domain(setenv: Any) -> None:
+    setenv(LM_COMPANY="acme", LM_DOMAIN_NAME="lmgov.us", **PAIR)
+    assert "https://acme.lmgov.us/santaba/rest" in repr(lmtokens.Client())
+    assert "https://acme.logicmonitor.com/" in repr(lmtokens.Client(domain="logicmonitor.com"))
+
+
+def test_base_url_may_stand_beside_a_company(setenv: Any) -> None:
+    setenv(LM_COMPANY="acme", LM_BASE_URL="http://127.0.0.1:9/santaba/rest", **PAIR)
+    assert "acme at http://127.0.0.1:9/santaba/rest" in repr(lmtokens.Client())
+    # A program whose company is written into it can be pointed to an embedded portal.
+    assert "other at http://127.0.0.1:9/santaba/rest" in repr(lmtokens.Client("other"))
+    assert "https://example.com/santaba/rest" in repr(lmtokens.Client(base_url="https://example.com/santaba/rest"))
+
+
+def test_base_url_needs_no_company(setenv: Any) -> None:
+    setenv(LM_BASE_URL="http://127.0.0.1:9/santaba/rest", **PAIR)
+    assert "Client http://127.0.0.1:9/santaba/rest," in repr(lmtokens.Client())
+
+
+def test_timeout_of_the_environment(setenv: Any, lmtokens_portal: Portal) -> None:
+    setenv(LM_TIMEOUT="0.2")
+    lmtokens_portal.fail("delay", seconds=40, times=None)
+    with pytest.raises(lmtokens.OutcomeUnknownError, match=r"within 0\.2 s"):
+        lmtokens.add_token(32)
+
+
+def test_timeout_as_an_argument_wins(setenv: Any, lmtokens_portal: Portal) -> None:
+    setenv(LM_TIMEOUT="0.001")
+    lmtokens_portal.fail("delay", seconds=0.1)
+    assert lmtokens.Client(timeout=60).add_token(32).id
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "soon", "30s", "1,5", "0x10", "86401"])
+def test_timeout_that_is_none(setenv: Any, value: str) -> None:
+    setenv(LM_COMPANY="acme", LM_TIMEOUT=value, **PAIR)
+    with pytest.raises(ConfigurationError, match="LM_TIMEOUT is not accepted: accepted is a number of seconds"):
+        lmtokens.Client()
+
+
+def test_arguments_win_over_the_environment(setenv: Any) -> None:
+    setenv(LM_COMPANY="other", LM_BEARER_TOKEN=BEARER, LM_ACCESS_ID=OTHER_ID, LM_ACCESS_KEY="invented-other-key")
+    client = lmtokens.Client("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY)
+    assert repr(client) == f"{ACME} LMv1 from arguments>"
+    assert repr(lmtokens.Client("acme", bearer_token=BEARER)) == f"{ACME} bearer from arguments>"
+
+
+def test_lmv1_wins_over_a_bearer(setenv: Any, lmtokens_portal: Portal) -> None:
+    setenv(LM_BEARER_TOKEN=lmtokens_portal.bearer_token.reveal())
+    lmtokens.add_token(32)
+    assert lmtokens_portal.record[-1].signature == "valid"
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"LM_ACCESS_ID": ACCESS_ID}, "LM_ACCESS_KEY is missing: LM_ACCESS_ID is set without it"),
+        ({"LM_ACCESS_KEY": ACCESS_KEY}, "LM_ACCESS_ID is missing: LM_ACCESS_KEY is set without it"),
+        ({"LM_API_ID": ACCESS_ID}, "LM_API_KEY is missing: LM_API_ID is set without it"),
+        ({"LM_API_KEY": ACCESS_KEY}, "LM_API_ID is missing: LM_API_KEY is set without it"),
+        ({"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": ""}, "LM_ACCESS_KEY is missing"),
+        ({"LM_ACCESS_ID": ACCESS_ID, "LM_BEARER_TOKEN": BEARER}, "LM_ACCESS_KEY is missing"),
+        # Never completed from another alias.
+        ({"LM_ACCESS_ID": ACCESS_ID, "LM_API_KEY": ACCESS_KEY}, "LM_ACCESS_KEY is missing"),
+        ({**PAIR, "LM_API_ID": ACCESS_ID}, "LM_API_KEY is missing"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_half_a_pair_names_the_missing_half(setenv: Any, variables: dict[str, str], words: str) -> None:
+    setenv(LM_COMPANY="acme", **variables)
+    with pytest.raises(CredentialsError, match=words):
+        lmtokens.Client()
+
+
+@pytest.mark.parametrize("given", ["access_id", "access_key"])
+def test_half_a_pair_of_arguments_is_not_completed(setenv: Any, given: str) -> None:
+    setenv(LM_COMPANY="acme", **PAIR)
+    missing = {"access_id": "access_key", "access_key": "access_id"}[given]
+    with pytest.raises(CredentialsError, match=f"{missing} is missing"):
+        lmtokens.Client(**{given: {"access_id": ACCESS_ID, "access_key": ACCESS_KEY}[given]})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("variables", "names"),
+    [
+        ({"LM_COMPANY": "acme", "LM_ACCOUNT": "other"}, "LM_COMPANY and LM_ACCOUNT"),
+        ({"LM_ACCOUNT": "acme", "LM_PORTAL": "other"}, "LM_ACCOUNT and LM_PORTAL"),
+        ({"LM_COMPANY": "acme", **PAIR, "LM_API_ID": OTHER_ID, "LM_API_KEY": ACCESS_KEY}, "LM_ACCESS_ID and LM_API_ID"),
+        ({"LM_COMPANY": "acme", **PAIR, "LM_API_ID": ACCESS_ID, "LM_API_KEY": "x"}, "LM_ACCESS_KEY and LM_API_KEY"),
+    ],
+)
+def test_aliases_that_differ(setenv: Any, variables: dict[str, str], names: str) -> None:
+    setenv(**{**PAIR, **variables})
+    with pytest.raises(ConfigurationError, match=f"{names} are both set, and differ") as caught:
+        lmtokens.Client()
+    assert not any(value in str(caught.value) for value in (ACCESS_ID, OTHER_ID, ACCESS_KEY))
+
+
+def test_aliases_that_agree(setenv: Any) -> None:
+    setenv(LM_COMPANY="acme", LM_ACCOUNT="acme", LM_API_ID=ACCESS_ID, LM_API_KEY=ACCESS_KEY, **PAIR)
+    assert repr(lmtokens.Client()).startswith(ACME)
+
+
+@pytest.mark.parametrize("name", ["LM_PROFILE", "LM_CONFIG_FILE"])
+def test_profile_is_not_passed_over_in_silence(setenv: Any, name: str) -> None:
+    setenv(LM_COMPANY="acme", **{name: "production"}, **PAIR)
+    with pytest.raises(ConfigurationError, match=name):
+        lmtokens.Client()
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": f"{ACCESS_KEY}\n"}, "from LM_ACCESS_ID and LM_ACCESS_KEY"),
+        ({"LM_ACCESS_ID": ACCESS_KEY, "LM_ACCESS_KEY": ACCESS_ID}, "from LM_ACCESS_ID and LM_ACCESS_KEY"),
+        ({"LM_BEARER_TOKEN": f"{BEARER} "}, "from LM_BEARER_TOKEN"),
+    ],
+)
+def test_credentials_that_cannot_be_right_name_their_variables(
+    setenv: Any, variables: dict[str, str], words: str
+) -> None:
+    setenv(LM_COMPANY="acme", **variables)
+    with pytest.raises(CredentialsError, match=words):
+        lmtokens.Client()
+
+
+def test_variable_that_is_no_text_is_not_taken_for_unset() -> None:
+    completed = run_python(
+        "import os, lmtokens\n"
+        "os.environb[b'LM_ACCESS_KEY'] = b'invented\\xff'\n"
+        "try: lmtokens.Client('acme')\n"
+        "except lmtokens.CredentialsError as error: print(error)\n",
+        environment={"LM_ACCESS_ID": ACCESS_ID},
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert "LM_ACCESS_KEY" in completed.stdout
+    assert "LM_ACCESS_KEY is missing" not in completed.stdout
+
+
+def test_profile_that_is_no_text_is_not_passed_over_in_silence() -> None:
+    completed = run_python(
+        "import os, lmtokens\n"
+        "os.environb[b'LM_PROFILE'] = b'prod\\xff'\n"
+        "try: print(lmtokens.Client('acme'))\n"
+        "except lmtokens.ConfigurationError as error: print('refused', error)\n",
+        environment=PAIR,
+    )
+    assert completed.stdout.startswith("refused"), completed.stdout
+
+
+def test_default_client_that_could_not_be_made_is_not_remembered(setenv: Any, lmtokens_portal: Portal) -> None:
+    setenv(LM_ACCESS_KEY="")
+    with pytest.raises(CredentialsError):
+        lmtokens.add_token(32)
+    setenv(LM_ACCESS_KEY=lmtokens_portal.access_key.reveal())
+    assert lmtokens.add_token(32).id
+
+
+def test_default_client_is_remembered(setenv: Any, lmtokens_portal: Portal) -> None:
+    first = lmtokens.default_client()
+    setenv(LM_ACCESS_KEY="")
+    assert lmtokens.default_client() is first
+    assert lmtokens.add_token(32).id
+
+
+def test_configure_replaces_the_default_client(lmtokens_portal: Portal) -> None:
+    before = lmtokens.default_client()
+    own = lmtokens_portal.create_token(1)
+    configured = lmtokens.configure(access_id=own.access_id, access_key=own.access_key)
+    assert lmtokens.default_client() is configured
+    assert configured is not before
+    lmtokens.add_token(32)
+    assert lmtokens_portal.record[-1].token_id == own.id
+
+
+def test_configure_that_fails_changes_nothing(lmtokens_portal: Portal) -> None:
+    configured = lmtokens.configure()
+    with pytest.raises(CredentialsError):
+        lmtokens.configure(access_id=ACCESS_ID)
+    assert lmtokens.default_client() is configured
+
+
+def test_change_of_the_environment_does_not_change_a_client(setenv: Any, lmtokens_portal: Portal) -> None:
+    client = lmtokens.Client()
+    setenv(LM_ACCESS_ID=OTHER_ID, LM_ACCESS_KEY=ACCESS_KEY, LM_BASE_URL="http://127.0.0.1:9/santaba/rest")
+    assert client.add_token(32).id
+
+
+class Person:
+    """Somebody in a notebook, where the kernel puts its own functions in place."""
+
+    def __init__(self, *answers: str) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self._answers = list(answers)
+
+    def plain(self, question: str = "") -> str:
+        self.asked.append(("plain", question))
+        return self._answers.pop(0)
+
+    def secret(self, question: str = "") -> str:
+        self.asked.append(("secret", question))
+        return self._answers.pop(0)
+
+
+def notebook(monkeypatch: pytest.MonkeyPatch, *answers: str) -> Person:
+    person = Person(*answers)
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    monkeypatch.setattr("builtins.input", person.plain)
+    monkeypatch.setattr("getpass.getpass", person.secret)
+    return person
+
+
+def test_notebook_asks_for_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    person = notebook(monkeypatch, "acme", ACCESS_ID, ACCESS_KEY)
+    assert repr(lmtokens.Client()) == f"{ACME} LMv1 from prompt>"
+    assert [how for how, _ in person.asked] == ["plain", "plain", "secret"]
+    assert ["company" in person.asked[0][1], "id" in person.asked[1][1], "key" in person.asked[2][1]] == [True] * 3
+
+
+def test_notebook_asks_only_for_what_is_missing(monkeypatch: pytest.MonkeyPatch, lmtokens_portal: Portal) -> None:
+    monkeypatch.delenv("LM_ACCESS_ID")
+    monkeypatch.delenv("LM_ACCESS_KEY")
+    person = notebook(monkeypatch, lmtokens_portal.access_id, lmtokens_portal.access_key.reveal())
+    assert lmtokens.add_token(32).id
+    assert [how for how, _ in person.asked] == ["plain", "secret"]
+    # Remembered: nobody is asked twice.
+    assert lmtokens.add_token(32).id
+    assert len(person.asked) == 2
+
+
+def test_notebook_takes_a_bearer_where_the_id_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    person = notebook(monkeypatch, "acme", "", BEARER)
+    assert repr(lmtokens.Client()) == f"{ACME} bearer from prompt>"
+    assert "Bearer" in person.asked[2][1]
+
+
+def test_nobody_is_asked_where_nothing_is_missing(monkeypatch: pytest.MonkeyPatch, setenv: Any) -> None:
+    person = notebook(monkeypatch)
+    setenv(LM_COMPANY="acme", **PAIR)
+    lmtokens.Client()
+    assert person.asked == []
+
+
+def test_nobody_is_asked_to_complete_half_a_pair(monkeypatch: pytest.MonkeyPatch, setenv: Any) -> None:
+    person = notebook(monkeypatch)
+    setenv(LM_COMPANY="acme", LM_ACCESS_ID=ACCESS_ID)
+    with pytest.raises(CredentialsError, match="LM_ACCESS_KEY is missing"):
+        lmtokens.Client()
+    assert person.asked == []
+
+
+@pytest.mark.parametrize("value", ["true", "1", "false"])
+def test_nobody_is_asked_with_ci_set(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    person = notebook(monkeypatch)
+    monkeypatch.setenv("CI", value)
+    with pytest.raises(ConfigurationError, match="company is missing"):
+        lmtokens.Client()
+    with pytest.raises(CredentialsError, match="no credentials"):
+        lmtokens.Client("acme")
+    assert person.asked == []
+
+
+def test_nobody_is_asked_off_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    person = notebook(monkeypatch)
+    errors: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            lmtokens.Client("acme")
+        except CredentialsError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert "no credentials" in str(errors[0])
+    assert person.asked == []
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
+def test_whoever_ends_the_prompt_ends_the_call(monkeypatch: pytest.MonkeyPatch, raised: type[BaseException]) -> None:
+    notebook(monkeypatch)
+
+    def end(question: str) -> str:
+        raise raised
+
+    monkeypatch.setattr("builtins.input", end)
+    with pytest.raises(raised):
+        lmtokens.Client("acme")
+
+
+def test_end_of_input_at_the_prompt_is_an_error_of_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook(monkeypatch)
+
+    def end(question: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", end)
+    with pytest.raises(CredentialsError, match="EOFError"):
+        lmtokens.Client("acme")
+
+
+ONE_LINER = "import lmtokens; print('made', lmtokens.add_token(32).id)"
+
+
+def test_no_terminal_no_question() -> None:
+    completed = run_python("import lmtokens; lmtokens.Client('acme')", stdin=f"{ACCESS_ID}\n{ACCESS_KEY}\n")
+    assert "CredentialsError: no credentials" in completed.stderr
+    assert "Access id" not in completed.stdout + completed.stderr
+
+
+def at_the_prompt(portal: Portal) -> list[tuple[str, str]]:
+    return [
+        ("company", f"{portal.company}\n"),
+        ("Access id", f"{portal.access_id}\n"),
+        ("Access key", f"{portal.access_key.reveal()}\n"),
+    ]
+
+
+def test_terminal_echoes_company_and_id_and_not_the_key(
+    lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY", "LM_COMPANY", "LM_BASE_URL"):
+        monkeypatch.delenv(name)
+    # A company alone leads to the vendor's domain; the answers are what is looked at.
+    typed = run_at_terminal(
+        [sys.executable, "-c", "import lmtokens; print(lmtokens.Client())"], at_the_prompt(lmtokens_portal)
+    )
+    assert typed.status == 0, typed.shown
+    assert f"acme.logicmonitor.com): {lmtokens_portal.company}" in typed.shown
+    assert lmtokens_portal.access_id in typed.shown
+    assert "LMv1 from prompt" in typed.shown
+    assert lmtokens_portal.access_key.reveal() not in typed.shown
+
+
+def test_one_liner_at_a_terminal(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    typed = run_at_terminal([sys.executable, "-c", ONE_LINER], at_the_prompt(lmtokens_portal)[1:])
+    assert f"made {lmtokens_portal.tokens[-1].id}" in typed.shown
+    assert lmtokens_portal.access_key.reveal() not in typed.shown
+
+
+def test_terminal_is_not_asked_with_ci_set(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    typed = run_at_terminal([sys.executable, "-c", ONE_LINER], [], environment={"CI": "true"})
+    assert "CredentialsError" in typed.shown
+    assert "Access id" not in typed.shown
+
+
+@pytest.mark.parametrize("question", ["Access id", "Access key"])
+def test_interrupt_at_the_prompt(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch, question: str) -> None:
+    for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    dialogue = (
+        [("Access id", "\x03")] if question == "Access id" else [("Access id", f"{ACCESS_ID}\n"), (question, "\x03")]
+    )
+    code = f"try:\n    exec({ONE_LINER!r})\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
+    typed = run_at_terminal([sys.executable, "-c", code], dialogue)
+    assert typed.shown.rstrip().endswith("interrupted")
+    assert lmtokens_portal.record == []
+
+
+def test_shell_asks_at_a_terminal(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    typed = run_at_terminal([*SHELL, "add", "32"], at_the_prompt(lmtokens_portal)[1:])
+    made = lmtokens_portal.tokens[-1]
+    assert typed.status == 0, typed.shown
+    assert made.access_key.reveal() in typed.shown
+    assert lmtokens_portal.access_key.reveal() not in typed.shown
+
+
+def test_questions_of_the_shell_do_not_go_to_standard_output(
+    lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    typed = run_at_terminal(
+        [*SHELL, "add", "32", "-o", "env"], at_the_prompt(lmtokens_portal)[1:], redirect_stdout=True, patience=10
+    )
+    assert "Access id" in typed.shown
+    assert "Access id" not in typed.stdout
+    made = lmtokens_portal.tokens[-1]
+    assert typed.stdout == f"LM_ACCESS_ID='{made.access_id}'\nLM_ACCESS_KEY='{made.access_key.reveal()}'\n"
+
+
+@pytest.mark.parametrize("question", ["Access id", "Access key"])
+def test_interrupt_at_the_prompt_of_the_shell(
+    lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    dialogue = (
+        [("Access id", "\x03")] if question == "Access id" else [("Access id", f"{ACCESS_ID}\n"), (question, "\x03")]
+    )
+    typed = run_at_terminal([*SHELL, "add", "32"], dialogue)
+    assert typed.status == 130, typed.shown
+    assert "Traceback" not in typed.shown
+    assert lmtokens_portal.record == []

@@ -1,0 +1,210 @@
+"""What ``import lmtokens`` brings, and what it leaves alone."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import lmtokens
+import pytest
+from support import PATIENCE
+
+PACKAGE = Path(lmtokens.__file__).parent
+
+PUBLIC = {
+    "APIError",
+    "AsyncClient",
+    "AuthenticationError",
+    "BadRequestError",
+    "Client",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectError",
+    "CredentialsError",
+    "Field",
+    "Filter",
+    "LMTokensError",
+    "LMv1Auth",
+    "NotFoundError",
+    "OutcomeUnknownError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RequestTimeoutError",
+    "ResponseError",
+    "Secret",
+    "SelfLockoutError",
+    "ServerError",
+    "TLSError",
+    "Token",
+    "TokenIterator",
+    "TokenStatus",
+    "TokenType",
+    "TransportError",
+    "TwoFactorRequiredError",
+    "Where",
+    "Whoami",
+    "__version__",
+    "add_token",
+    "configure",
+    "default_client",
+    "delete_token",
+    "disable_token",
+    "enable_token",
+    "errors",
+    "find_token",
+    "list_tokens",
+    "sign",
+    "update_token",
+    "where",
+    "whoami",
+}
+
+CLIENT_ARGUMENTS = (
+    "company=None, *, access_id=None, access_key=None, bearer_token=None, domain=None, base_url=None, timeout=None, "
+    "ca_bundle=None, client_cert=None, proxy=None"
+)
+
+
+def run_bare(code: str) -> str:
+    """Runs code with nothing loaded but the interpreter's own start."""
+    command = [sys.executable, "-I", "-S", "-c", code, str(PACKAGE.parent)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+
+
+def test_import_adds_only_its_own_modules() -> None:
+    added = run_bare(
+        "import sys\n"
+        "sys.path.append(sys.argv[1])\n"
+        "before = set(sys.modules)\n"
+        "import lmtokens\n"
+        "print(*sorted(set(sys.modules) - before))\n"
+    )
+    assert set(added.split()) == {"lmtokens", "lmtokens.errors", "lmtokens._lmtokens"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_import_starts_no_thread_and_a_call_does() -> None:
+    counts = run_bare(
+        "import sys, os\n"
+        "sys.path.append(sys.argv[1])\n"
+        "count = lambda: len(os.listdir('/proc/self/task'))\n"
+        "before = count()\n"
+        "import lmtokens\n"
+        "imported = count()\n"
+        "client = lmtokens.Client('acme', access_id='exampleAccessId00001', access_key='invented-key',\n"
+        "                         base_url='http://127.0.0.1:9/santaba/rest')\n"
+        "constructed = count()\n"
+        "try: client.add_token(32)\n"
+        "except lmtokens.ConnectError: pass\n"
+        "print(before, imported, constructed, count())\n"
+    )
+    before, imported, constructed, called = map(int, counts.split())
+    assert before == imported == constructed == 1
+    # The count can see a thread at all.
+    assert called > 1
+
+
+def test_all_is_the_public_face() -> None:
+    assert set(lmtokens.__all__) == PUBLIC
+    assert len(lmtokens.__all__) == len(PUBLIC)
+    assert all(hasattr(lmtokens, name) for name in lmtokens.__all__)
+
+
+def test_public_names_are_in_all() -> None:
+    public = {
+        name for name, value in vars(lmtokens).items() if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+    assert public <= PUBLIC
+
+
+def test_error_classes_are_in_all_of_their_module() -> None:
+    defined = {name for name, value in vars(lmtokens.errors).items() if isinstance(value, type)}
+    assert defined == set(lmtokens.errors.__all__)
+
+
+def test_version_is_that_of_the_distribution() -> None:
+    assert lmtokens.__version__ == importlib.metadata.version("lmtokens")
+
+
+@pytest.mark.parametrize(
+    ("name", "signature"),
+    [
+        ("add_token", "(admin_id, note=None, status=2, *, type='lmv1')"),
+        ("sign", "(method, resource_path, body=b'', *, access_id, access_key, timestamp_ms=None)"),
+        ("list_tokens", "(admin_id=None, *, type=None, filter=None, page_size=1000)"),
+        ("find_token", "(token)"),
+        ("update_token", "(token, note=None, status=None, *, force=False)"),
+        ("enable_token", "(token)"),
+        ("disable_token", "(token, *, force=False)"),
+        ("delete_token", "(token, *, force=False)"),
+        ("whoami", "()"),
+        ("configure", f"({CLIENT_ARGUMENTS})"),
+        ("default_client", "()"),
+        ("Client", f"({CLIENT_ARGUMENTS})"),
+        ("Secret", "(text)"),
+    ],
+)
+def test_signature_is_as_documented(name: str, signature: str) -> None:
+    if isinstance(getattr(lmtokens, name), type) and sys.version_info < (3, 10):
+        pytest.skip("inspect reads no signature of native classes here")
+    assert str(inspect.signature(getattr(lmtokens, name))) == signature
+
+
+VERBS = [
+    "add_token",
+    "list_tokens",
+    "find_token",
+    "update_token",
+    "enable_token",
+    "disable_token",
+    "delete_token",
+    "whoami",
+]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_clients_verb_has_the_signature_of_the_function(verb: str) -> None:
+    bound = inspect.signature(getattr(lmtokens.Client, verb)).parameters
+    assert list(bound.values())[1:] == list(inspect.signature(getattr(lmtokens, verb)).parameters.values())
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC - {"__version__"}))
+def test_public_name_has_a_docstring(name: str) -> None:
+    value = getattr(lmtokens, name)
+    assert (value.__doc__ or "").strip()
+    if isinstance(value, type):
+        # Inherited from the base class, it would say nothing of this one.
+        assert value.__doc__ not in {base.__doc__ for base in value.__mro__[1:]}
+
+
+@pytest.mark.parametrize("name", ["Client", "Secret", "Token", "TokenStatus", "TokenType"])
+def test_public_member_has_a_docstring(name: str) -> None:
+    members = {member: value for member, value in vars(getattr(lmtokens, name)).items() if not member.startswith("_")}
+    assert members
+    assert [member for member, value in members.items() if not (value.__doc__ or "").strip()] == []
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "sign", "configure"])
+def test_docstring_of_a_verb_names_arguments_result_and_errors(verb: str) -> None:
+    function = getattr(lmtokens, verb)
+    text = inspect.getdoc(function) or ""
+    parameters = inspect.signature(function).parameters
+    sections = {"Args:"} if parameters else set()
+    # What returns nothing needs no words for it.
+    sections |= {"Raises:"} if verb == "delete_token" else {"Returns:", "Raises:"}
+    assert sections <= set(text.split())
+    assert [name for name in parameters if name not in text] == []
+
+
+def test_types_are_installed() -> None:
+    assert (PACKAGE / "py.typed").is_file()
+    assert (PACKAGE / "_lmtokens.pyi").is_file()
+
+
+def test_no_dependency_is_declared() -> None:
+    required = importlib.metadata.requires("lmtokens") or []
+    assert [name for name in required if "extra ==" not in name] == []

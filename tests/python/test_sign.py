@@ -1,0 +1,204 @@
+"""The LMv1 signature against the vectors, against CPython's hmac, and against what can never verify."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import lmtokens
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lmtokens import _lmtokens
+from support import ACCESS_ID, ACCESS_KEY
+
+VECTORS: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "lmv1.json").read_text(encoding="utf-8")
+)["cases"]
+
+PATH = "/setting/admins/32/apitokens"
+NOW = 1700000000000
+
+
+def reference(method: str, timestamp_ms: int, body: bytes, path: str, key: str) -> tuple[bytes, str, str]:
+    """The three stages of a signature, by CPython alone."""
+    text = method.encode() + str(timestamp_ms).encode() + body + path.encode()
+    digest = hmac.new(key.encode(), text, hashlib.sha256).hexdigest()
+    return text, digest, base64.b64encode(digest.encode()).decode()
+
+
+def sign(method: Any = "POST", path: Any = PATH, body: Any = b"{}", **changed: Any) -> str:
+    arguments = {"access_id": ACCESS_ID, "access_key": ACCESS_KEY, "timestamp_ms": NOW, **changed}
+    return lmtokens.sign(method, path, body, **arguments)
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=[case["name"] for case in VECTORS])
+def test_vector_stage_by_stage(case: dict[str, Any]) -> None:
+    body = base64.b64decode(case["body_base64"])
+    expected = (base64.b64decode(case["string_to_sign_base64"]), case["digest_hex"], case["signature"])
+    stages = _lmtokens._signing_stages(
+        case["method"], case["timestamp_ms"], body, case["resource_path"], case["access_key"]
+    )
+    assert stages == expected
+    # The vectors themselves could be wrong.
+    assert expected == reference(case["method"], case["timestamp_ms"], body, case["resource_path"], case["access_key"])
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=[case["name"] for case in VECTORS])
+def test_vector_through_the_public_door(case: dict[str, Any]) -> None:
+    header = lmtokens.sign(
+        case["method"],
+        case["resource_path"],
+        base64.b64decode(case["body_base64"]),
+        access_id=case["access_id"],
+        access_key=case["access_key"],
+        timestamp_ms=case["timestamp_ms"],
+    )
+    assert header == case["authorization"]
+
+
+VISIBLE = st.characters(exclude_categories=("Cc", "Cs", "Z"))
+KEYS = st.one_of(st.text(VISIBLE, min_size=1, max_size=80), st.text(VISIBLE, min_size=65, max_size=130))
+PATHS = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="?#"), max_size=40).map(
+    lambda rest: f"/setting/{rest}"
+)
+
+
+@settings(max_examples=10_000)
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"]),
+    timestamp_ms=st.integers(0, 2**63 - 1),
+    body=st.binary(max_size=200),
+    path=PATHS,
+    key=KEYS,
+)
+def test_random_input_agrees_with_hmac(method: str, timestamp_ms: int, body: bytes, path: str, key: str) -> None:
+    expected = reference(method, timestamp_ms, body, path, key)
+    assert _lmtokens._signing_stages(method, timestamp_ms, body, path, key) == expected
+    header = lmtokens.sign(method, path, body, access_id=ACCESS_ID, access_key=key, timestamp_ms=timestamp_ms)
+    assert header == f"LMv1 {ACCESS_ID}:{expected[2]}:{timestamp_ms}"
+
+
+def test_recipe_of_the_vendors_script() -> None:
+    # The script joins texts, keys the HMAC with the key's UTF-8 and encodes the hex digits, not the digest.
+    joined = "POST" + str(NOW) + "{}" + PATH
+    hexadecimal = hmac.new(ACCESS_KEY.encode("utf-8"), joined.encode("utf-8"), "sha256").hexdigest()
+    signature = base64.b64encode(hexadecimal.encode("utf-8")).decode("utf-8")
+    assert sign() == "LMv1 " + ACCESS_ID + ":" + signature + ":" + str(NOW)
+
+
+@pytest.mark.parametrize("spelling", ["post", "Post", "pOsT"])
+def test_method_is_raised_to_upper_case(spelling: str) -> None:
+    assert sign(spelling) == sign("POST")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\x00{}",
+        bytearray(b"\xff\x00{}"),
+        memoryview(b"\xff\x00{}"),
+        memoryview(b"\xff-\x00-{-}-")[::2],
+    ],
+    ids=["bytes", "bytearray", "memoryview", "memoryview with steps"],
+)
+def test_body_is_bytes_of_any_kind(body: Any) -> None:
+    assert sign(body=body).split(":")[1] == reference("POST", NOW, b"\xff\x00{}", PATH, ACCESS_KEY)[2]
+
+
+def test_body_is_empty_by_default() -> None:
+    given_nothing = lmtokens.sign("GET", PATH, access_id=ACCESS_ID, access_key=ACCESS_KEY, timestamp_ms=NOW)
+    assert given_nothing == sign("GET", body=b"")
+
+
+def test_secrets_are_taken_as_they_are() -> None:
+    assert sign(access_id=lmtokens.Secret(ACCESS_ID), access_key=lmtokens.Secret(ACCESS_KEY)) == sign()
+
+
+def test_time_is_now_by_default() -> None:
+    before = time.time_ns() // 1_000_000
+    stamp = int(sign(timestamp_ms=None).rsplit(":", 1)[1])
+    assert before <= stamp <= time.time_ns() // 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("", "begin with a slash"),
+        ("setting/admins", "begin with a slash"),
+        ("https://acme.logicmonitor.com/santaba/rest/setting", "begin with a slash"),
+        ("/santaba/rest", "must not include /santaba/rest"),
+        ("/santaba/rest/setting/admins", "must not include /santaba/rest"),
+        ("/setting/admins/apitokens?size=1", "query"),
+        ("/setting/admins/apitokens#top", "fragment"),
+        ("/setting/admins\n", "control character"),
+        ("/setting/\x00", "control character"),
+    ],
+)
+def test_path_that_can_never_verify_is_refused(path: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        sign(path=path)
+    assert "accepted is the path after /santaba/rest, such as /setting/admins/32/apitokens" in str(caught.value)
+
+
+def test_path_that_only_looks_like_the_prefix_is_signed() -> None:
+    assert (
+        sign(path="/santaba/restful").split(":")[1]
+        == (reference("POST", NOW, b"{}", "/santaba/restful", ACCESS_KEY)[2])
+    )
+
+
+@pytest.mark.parametrize("method", ["", " ", "GET ", "G3T", "POST\r\nX: y", "GÉT"])
+def test_method_that_is_none_is_refused(method: str) -> None:
+    with pytest.raises(ValueError, match="GET, POST, PUT, PATCH or DELETE"):
+        sign(method)
+
+
+@pytest.mark.parametrize("body", ["{}", None, 1, {}, [1]])
+def test_body_that_is_no_bytes_is_refused(body: Any) -> None:
+    with pytest.raises(TypeError, match=r"body must be bytes.*encode") as caught:
+        sign(body=body)
+    assert type(body).__name__ in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("", "empty"), (" ", "white space"), ("key\n", "line break"), ("\tkey", "white space"), ("k y", "white")],
+)
+def test_key_that_is_none_is_refused(key: str, words: str) -> None:
+    with pytest.raises(lmtokens.CredentialsError, match=words) as caught:
+        sign(access_key=key)
+    assert "accepted is the access key" in str(caught.value)
+
+
+@pytest.mark.parametrize("access_id", ["", "id\n", "two words", "a:b", "Zoë", "lmb_example", "lma_example"])
+def test_id_that_is_none_is_refused(access_id: str) -> None:
+    with pytest.raises(lmtokens.CredentialsError, match="letters and digits only"):
+        sign(access_id=access_id)
+
+
+@pytest.mark.parametrize("timestamp_ms", [-1, 2**64, 10**30])
+def test_time_out_of_range_is_refused(timestamp_ms: int) -> None:
+    with pytest.raises(ValueError, match="timestamp_ms"):
+        sign(timestamp_ms=timestamp_ms)
+
+
+@pytest.mark.parametrize("timestamp_ms", [True, 1.5, "1700000000000"])
+def test_time_that_is_no_integer_is_refused(timestamp_ms: Any) -> None:
+    with pytest.raises(TypeError):
+        sign(timestamp_ms=timestamp_ms)
+
+
+@pytest.mark.parametrize("missing", ["access_id", "access_key"])
+def test_credentials_are_not_taken_from_anywhere_else(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LM_ACCESS_ID", ACCESS_ID)
+    monkeypatch.setenv("LM_ACCESS_KEY", ACCESS_KEY)
+    given_one: dict[str, Any] = {"access_id": ACCESS_ID, "access_key": ACCESS_KEY}
+    del given_one[missing]
+    with pytest.raises(TypeError, match=missing):
+        lmtokens.sign("GET", PATH, **given_one)
