@@ -1,0 +1,195 @@
+"""What stands between a client and a portal: TLS that ends before it, and a proxy. Real ones, on loopback."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import select
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Callable
+from urllib.parse import urlsplit
+
+from support import PATIENCE
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from certificates import Credential
+    from lmtokens.sandbox import Portal
+
+
+class Server:
+    """Hands every connection to ``handle``, in a thread of its own, and closes it afterwards."""
+
+    def __init__(self, handle: Callable[[socket.socket], None], host: str = "127.0.0.1") -> None:
+        self.connections = 0
+        self._handle = handle
+        self._open: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listening = socket.create_server((host, 0), family=family)
+        self.port: int = self._listening.getsockname()[1]
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.add(connection)
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection.settimeout(PATIENCE)
+            self._handle(connection)
+        self._open.discard(connection)
+        connection.close()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Without it, Linux leaves a thread in accept() or recv() for ever.
+        for waiting in (self._listening, *self._open):
+            with contextlib.suppress(OSError):
+                # The plain one: that of an SSLSocket would take the session away from the thread that reads.
+                socket.socket.shutdown(waiting, socket.SHUT_RDWR)
+        self._listening.close()
+        for thread in [self._accepting, *self._threads]:
+            thread.join(PATIENCE)
+
+
+def splice(one: socket.socket, other: socket.socket, record: list[bytes]) -> None:
+    """Carries bytes both ways until either side ends, and records what comes from ``one``."""
+    across: dict[socket.socket, socket.socket] = {one: other, other: one}
+    while True:
+        # What OpenSSL has decrypted already, select() does not know of.
+        ready: list[socket.socket] = [end for end in across if isinstance(end, ssl.SSLSocket) and end.pending()]
+        if not ready:
+            ready, _, _ = select.select(list(across), [], [], PATIENCE)
+        if not ready:
+            return
+        for end in ready:
+            piece = end.recv(65536)
+            if not piece:
+                return
+            if end is one:
+                record.append(piece)
+            across[end].sendall(piece)
+
+
+def read_head(connection: socket.socket) -> bytes:
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = connection.recv(65536)
+        if not piece:
+            break
+        head += piece
+    return head
+
+
+class TlsServer(Server):
+    """Ends TLS and passes what was in it to a port of loopback, such as a portal's."""
+
+    def __init__(
+        self,
+        credential: Credential,
+        target_port: int,
+        *,
+        host: str = "127.0.0.1",
+        newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+        client_authority: bytes | None = None,
+    ) -> None:
+        # What came through TLS; a handshake alone leaves it empty.
+        self.received: list[bytes] = []
+        self.versions: list[str | None] = []
+        self._target_port = target_port
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.maximum_version = newest
+        credential.configure(self._context)
+        if client_authority is not None:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(cadata=client_authority.decode())
+        super().__init__(self._relay, host)
+
+    def base_url(self, host: str = "127.0.0.1") -> str:
+        return f"https://{host}:{self.port}/santaba/rest"
+
+    def _relay(self, connection: socket.socket) -> None:
+        with self._context.wrap_socket(connection, server_side=True) as secure:
+            # The socket that was wrapped is an empty shell from here on.
+            self._open.add(secure)
+            self.versions.append(secure.version())
+            with socket.create_connection(("127.0.0.1", self._target_port), PATIENCE) as target:
+                splice(secure, target, self.received)
+
+    def __enter__(self) -> TlsServer:
+        return self
+
+
+def tls_in_front_of(portal: Portal, credential: Credential, **settings: object) -> TlsServer:
+    port = urlsplit(portal.base_url).port
+    assert port is not None
+    return TlsServer(credential, port, **settings)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Connect:
+    """One request to the proxy, and what followed in the tunnel."""
+
+    target: str
+    head: str
+    tunnelled: list[bytes]
+
+
+class ConnectProxy(Server):
+    """A proxy that knows where names lead, so that no resolver is asked; optionally for those with a password only."""
+
+    def __init__(self, routes: dict[str, int], *, credentials: str | None = None, answer: bytes | None = None) -> None:
+        self.seen: list[Connect] = []
+        self._routes = routes
+        self._expected = credentials and "Basic " + base64.b64encode(credentials.encode()).decode()
+        self._answer = answer
+        super().__init__(self._connect)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def url_for(self, user: str, password: str) -> str:
+        return f"http://{user}:{password}@127.0.0.1:{self.port}"
+
+    def _connect(self, connection: socket.socket) -> None:
+        head = read_head(connection).decode("latin-1")
+        lines = head.split("\r\n")
+        target = lines[0].split(" ")[1] if lines[0].startswith("CONNECT ") else lines[0]
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+        connect = Connect(target, head, [])
+        self.seen.append(connect)
+        if self._answer is not None:
+            connection.sendall(self._answer)
+        elif self._expected is not None and headers.get("proxy-authorization") != self._expected:
+            connection.sendall(
+                b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=test\r\n"
+                b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+        elif target not in self._routes:
+            connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        else:
+            with socket.create_connection(("127.0.0.1", self._routes[target]), PATIENCE) as onward:
+                connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                splice(connection, onward, connect.tunnelled)
+
+    def __enter__(self) -> ConnectProxy:
+        return self

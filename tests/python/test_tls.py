@@ -1,0 +1,202 @@
+"""A certificate that does not hold up is an error that says why, and nothing of the request is sent."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+from typing import TYPE_CHECKING, Callable
+
+import lmtokens
+import pytest
+import trustme
+from certificates import DAY, NOW, Credential, authority_pem, issued, self_signed
+from network import Server, tls_in_front_of
+from support import ACCESS_ID, ACCESS_KEY, run_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmtokens.sandbox import Portal
+
+pytestmark = pytest.mark.usefixtures("_no_trust_from_outside")
+
+REFUSED: dict[str, tuple[Callable[[], Credential], str, str]] = {
+    "self-signed": (
+        lambda: self_signed("localhost"),
+        "its certificate is self-signed",
+        "give its certificate as ca_bundle= or in SSL_CERT_FILE",
+    ),
+    "expired": (
+        lambda: issued("localhost", not_before=NOW - 9 * DAY, not_after=NOW - DAY),
+        "its certificate has expired",
+        "check this machine's clock; if it is right, whoever runs the host must renew the certificate",
+    ),
+    "not yet valid": (
+        lambda: issued("localhost", not_before=NOW + DAY, not_after=NOW + 9 * DAY),
+        "its certificate is not valid yet",
+        "check this machine's clock",
+    ),
+    "wrong name": (
+        lambda: issued("other.example"),
+        "its certificate is for another name than localhost",
+        "check company and domain",
+    ),
+    "unknown issuer": (
+        lambda: issued("localhost", issuer=trustme.CA()),
+        "its certificate comes from an issuer that is not trusted here",
+        "give its certificate as ca_bundle= or in SSL_CERT_FILE",
+    ),
+}
+
+
+@pytest.fixture
+def _no_trust_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    path = tmp_path / "authority.pem"
+    path.write_bytes(authority_pem())
+    return path
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_bad_certificate(lmtokens_portal: Portal, bundle: Path, kind: str) -> None:
+    credential, problem, advice = REFUSED[kind]
+    with tls_in_front_of(lmtokens_portal, credential()) as server:
+        client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle)
+        with pytest.raises(lmtokens.TLSError) as caught:
+            client.add_token(32)
+    print(f"{kind}: {caught.value}")
+    assert f"no secure connection to localhost: {problem}" in str(caught.value)
+    assert advice in str(caught.value.suggestion)
+    assert (caught.value.maybe_applied, caught.value.attempts, caught.value.status) == (False, 1, None)
+    assert server.connections == 1
+    assert server.received == []
+    assert lmtokens_portal.record == []
+
+
+@pytest.mark.parametrize("kind", ["self-signed", "unknown issuer"])
+def test_bad_certificate_by_the_systems_store(lmtokens_portal: Portal, kind: str) -> None:
+    credential, problem, advice = REFUSED[kind]
+    with (
+        tls_in_front_of(lmtokens_portal, credential()) as server,
+        pytest.raises(lmtokens.TLSError, match=problem) as caught,
+    ):
+        lmtokens_portal.client(base_url=server.base_url("localhost")).add_token(32)
+    assert advice in str(caught.value.suggestion)
+    assert server.received == []
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_no_variable_switches_the_checks_off(
+    lmtokens_portal: Portal, bundle: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    for name in ("PYTHONHTTPSVERIFY", "NODE_TLS_REJECT_UNAUTHORIZED", "SSL_VERIFY", "LM_VERIFY_SSL", "VERIFY_SSL"):
+        monkeypatch.setenv(name, "0")
+    for name in ("GIT_SSL_NO_VERIFY", "LM_INSECURE", "CURL_INSECURE"):
+        monkeypatch.setenv(name, "1")
+    code = "import lmtokens, sys; lmtokens.Client(ca_bundle=sys.argv[1]).add_token(32)"
+    with tls_in_front_of(lmtokens_portal, REFUSED[kind][0]()) as server:
+        monkeypatch.setenv("LM_BASE_URL", server.base_url("localhost"))
+        completed = run_python(code, str(bundle))
+    assert REFUSED[kind][1] in completed.stderr
+    assert completed.returncode == 1
+    assert server.connections == 1
+    assert server.received == []
+
+
+@pytest.mark.parametrize("name", ["verify", "verify_ssl", "insecure", "check_hostname", "ssl", "ssl_context"])
+@pytest.mark.parametrize("take", [lmtokens.Client, lmtokens.AsyncClient, lmtokens.LMv1Auth, lmtokens.configure])
+def test_no_argument_switches_the_checks_off(take: Callable[..., object], name: str) -> None:
+    with pytest.raises(TypeError, match=name):
+        take("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY, **{name: False})
+
+
+@pytest.mark.parametrize("bundle_of_nothing", [False, "", 0])
+def test_no_value_of_the_bundle_switches_the_checks_off(bundle_of_nothing: object) -> None:
+    with pytest.raises((TypeError, lmtokens.ConfigurationError)):
+        lmtokens.Client("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY, ca_bundle=bundle_of_nothing)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("host", "name"), [("localhost", "localhost"), ("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")])
+def test_good_certificate(lmtokens_portal: Portal, bundle: Path, host: str, name: str) -> None:
+    with tls_in_front_of(lmtokens_portal, issued(name), host="::1" if name == "::1" else "127.0.0.1") as server:
+        token = lmtokens_portal.client(base_url=server.base_url(host), ca_bundle=bundle).add_token(32)
+    assert token.id == lmtokens_portal.tokens[-1].id
+    assert server.versions == ["TLSv1.3"]
+
+
+def test_name_of_the_certificate_is_no_address(lmtokens_portal: Portal, bundle: Path) -> None:
+    with (
+        tls_in_front_of(lmtokens_portal, issued("localhost")) as server,
+        pytest.raises(lmtokens.TLSError, match=r"for another name than 127\.0\.0\.1"),
+    ):
+        lmtokens_portal.client(base_url=server.base_url("127.0.0.1"), ca_bundle=bundle).add_token(32)
+    assert server.received == []
+
+
+def test_server_of_tls_1_2(lmtokens_portal: Portal, bundle: Path) -> None:
+    with tls_in_front_of(lmtokens_portal, issued("localhost"), newest=ssl.TLSVersion.TLSv1_2) as server:
+        lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle).add_token(32)
+    assert server.versions == ["TLSv1.2"]
+
+
+def test_https_to_a_port_of_plain_http(lmtokens_portal: Portal, bundle: Path) -> None:
+    base_url = lmtokens_portal.base_url.replace("http:", "https:")
+    with pytest.raises(lmtokens.TLSError, match=r"no secure connection to 127\.0\.0\.1") as caught:
+        lmtokens_portal.client(base_url=base_url, ca_bundle=bundle).add_token(32)
+    assert caught.value.maybe_applied is False
+    assert "check that this is the portal's address" in str(caught.value.suggestion)
+    assert lmtokens_portal.record == []
+
+
+def test_http_to_a_port_of_https(lmtokens_portal: Portal) -> None:
+    with tls_in_front_of(lmtokens_portal, issued("localhost")) as server:
+        base_url = server.base_url("localhost").replace("https:", "http:")
+        with pytest.raises(lmtokens.LMTokensError) as caught:
+            lmtokens_portal.client(base_url=base_url).add_token(32)
+    assert lmtokens_portal.access_key.reveal() not in str(caught.value)
+    assert lmtokens_portal.record == []
+
+
+def _reset(connection: socket.socket) -> None:
+    connection.recv(64)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _hang_up(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.shutdown(socket.SHUT_WR)
+    connection.recv(65536)
+
+
+@pytest.mark.parametrize("end", [_reset, _hang_up])
+def test_server_that_ends_the_handshake(end: Callable[[socket.socket], None]) -> None:
+    with Server(end) as server:
+        client = lmtokens.Client(
+            access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=f"https://localhost:{server.port}/santaba/rest"
+        )
+        with pytest.raises(lmtokens.ConnectError, match="cannot connect to localhost") as caught:
+            client.add_token(32)
+    assert caught.value.maybe_applied is False
+    # Nothing was sent, so that trying again is safe even for a create.
+    assert caught.value.attempts == server.connections > 1
+
+
+def test_server_that_sends_an_alert() -> None:
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
+        connection.recv(65536)
+
+    with Server(refuse) as server:
+        client = lmtokens.Client(
+            access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=f"https://localhost:{server.port}/santaba/rest"
+        )
+        with pytest.raises(lmtokens.TLSError) as caught:
+            client.add_token(32)
+    assert (caught.value.maybe_applied, caught.value.attempts) == (False, 1)
