@@ -1,0 +1,114 @@
+"""Portals that answer as the embedded one never does: unsorted, deaf to filters, forgetful of types."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import lmtokens
+from support import ACCESS_ID, ACCESS_KEY, PATIENCE
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class OddPortal:
+    """Lists, changes and deletes tokens of user 32; checks no signature.
+
+    Args:
+        sorts: whether it heeds ``sort``; where not, tokens come in the order of ``tokens``.
+        filters: whether it heeds ``filter``, of which it knows ``id:N``, ``id>N`` and ``accessId:"X"``.
+        total: what every list says its total is, instead of the truth.
+    """
+
+    def __init__(self, *, sorts: bool = True, filters: bool = True, total: Any = ...) -> None:
+        self.tokens: list[dict[str, Any]] = []
+        self.bearers: list[dict[str, Any]] = []
+        self.requests: list[tuple[str, str, str | None]] = []
+        self.lock = threading.Lock()
+        self._sorts, self._filters, self._total = sorts, filters, total
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _reply(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                with outer.lock:
+                    outer.requests.append((self.command, self.path, self.headers.get("Authorization")))
+                    status, answer = outer._answer(self.command, self.path, body)
+                reply = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(reply)))
+                self.end_headers()
+                self.wfile.write(reply)
+
+            do_GET = do_PATCH = do_DELETE = _reply
+
+            def log_message(self, *arguments: object) -> None:
+                """Standard error is for what is tested."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def add(self, note: str, *, type: str = "lmv1") -> int:
+        """Keeps a token with an id above all others, and returns the id."""
+        id = 100 + len(self.tokens) + len(self.bearers)
+        token = {"id": id, "adminId": 32, "note": note, "status": 2, "accessId": f"oddAccessId{id:09}"}
+        (self.bearers if type == "bearer" else self.tokens).append(token)
+        return id
+
+    def client(self, **settings: Any) -> lmtokens.Client:
+        base_url = f"http://127.0.0.1:{self._server.server_port}/santaba/rest"
+        return lmtokens.Client(base_url=base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY, **settings)
+
+    def _answer(self, method: str, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        address = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(address.query).items()}
+        if method == "GET":
+            return 200, self._page(self.bearers if query.get("type") == "bearer" else self.tokens, query)
+        id = int(address.path.rpartition("/")[2])
+        for tokens in (self.tokens, self.bearers):
+            for token in tokens:
+                if token["id"] == id:
+                    if method == "PATCH":
+                        token.update(json.loads(body))
+                        return 200, token
+                    tokens.remove(token)
+                    return 200, {}
+        return 404, {"errorCode": 1404, "errorMessage": "No such API token"}
+
+    def _page(self, tokens: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
+        if self._filters and "filter" in query:
+            tokens = [token for token in tokens if _meets(token, query["filter"])]
+        if self._sorts and query.get("sort") == "+id":
+            tokens = sorted(tokens, key=lambda token: int(token["id"]))
+        offset = int(query.get("offset", 0))
+        items = tokens[offset : offset + int(query["size"])]
+        return {"total": len(tokens) if self._total is ... else self._total, "items": items, "searchId": None}
+
+    def __enter__(self) -> OddPortal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(PATIENCE)
+
+
+def _meets(token: dict[str, Any], condition: str) -> bool:
+    """Whether a token meets a filter of one condition."""
+    match = re.fullmatch(r'(id|accessId)([:>])"?(\w+)"?', condition)
+    assert match, condition
+    field, operator, value = match.groups()
+    if operator == ">":
+        return bool(token[field] > int(value))
+    return str(token[field]) == value

@@ -1,0 +1,206 @@
+"""Forks: a client from before the fork serves parent and children, and no socket serves two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from listing import UNLIMITED
+from support import run_python
+
+if TYPE_CHECKING:
+    from lmtokens.sandbox import Portal
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+CHILDREN = 50
+
+# What the parent has used is what its children call with; each child says which sockets it made for itself.
+PREAMBLE = f"""
+import asyncio, json, os, signal, socket, sys, time, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+import lmtokens
+
+CHILDREN = {CHILDREN}
+client = lmtokens.Client()
+async_client = lmtokens.AsyncClient()
+
+def sync_call(note):
+    return client.add_token(32, note).note
+
+def async_call(note):
+    async def main():
+        return (await async_client.add_token(32, note)).note
+    return asyncio.run(main())
+
+def sockets():
+    held = set()
+    for name in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else []:
+        try:
+            target = os.readlink("/proc/self/fd/" + name)
+        except OSError:
+            continue
+        if target.startswith("socket:"):
+            held.add(target)
+    return held
+
+def child(number, work):
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(writer)
+        return pid, reader
+    try:
+        inherited = sockets()
+        said = {{"note": work(f"child {{number}}"), "made": sorted(sockets() - inherited)}}
+        os.write(writer, json.dumps(said).encode())
+    except BaseException as error:
+        os.write(writer, json.dumps({{"error": repr(error)}}).encode())
+    finally:
+        os._exit(0)
+
+def outcome(pid, reader):
+    deadline = time.monotonic() + 40
+    while not os.waitpid(pid, os.WNOHANG)[0]:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            sys.exit("a child hangs")
+        time.sleep(0.002)
+    with open(reader, "rb") as pipe:
+        return json.loads(pipe.read())
+"""
+
+
+def run(code: str) -> Any:
+    """Runs code after the preamble; what it printed, which is JSON."""
+    completed = run_python(PREAMBLE + code)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    return json.loads(completed.stdout)
+
+
+def connections(portal: Portal, beginning: str) -> list[int]:
+    return [seen.connection for seen in portal.record if f'"note":"{beginning}' in seen.body.replace(" ", "")]
+
+
+def test_fifty_children_of_a_client_in_use(lmtokens_portal: Portal) -> None:
+    lmtokens_portal.set_budget(UNLIMITED)
+    said = run(
+        """
+before = [sync_call("parent"), async_call("parent")]
+running = [child(number, (sync_call, async_call)[number % 2]) for number in range(CHILDREN)]
+outcomes = [outcome(*one) for one in running]
+after = [sync_call("parent"), async_call("parent")]
+print(json.dumps({"before": before, "outcomes": outcomes, "after": after}))
+"""
+    )
+    assert said["before"] == said["after"] == ["parent", "parent"]
+    assert [one.get("note") for one in said["outcomes"]] == [f"child {number}" for number in range(CHILDREN)], said
+    if os.path.exists("/proc/self/fd"):
+        assert all(one["made"] for one in said["outcomes"])
+    of_parent, of_children = connections(lmtokens_portal, "parent"), connections(lmtokens_portal, "child")
+    # The portal's side of it: a connection that two processes wrote to would have one number.
+    assert len(set(of_children)) == len(of_children) == CHILDREN
+    assert set(of_children).isdisjoint(of_parent)
+    # The parent still has the connections that it had.
+    assert len(of_parent) == 4
+    assert set(of_parent[2:]) <= set(of_parent[:2])
+
+
+def test_children_of_a_loop_with_a_call_under_way(lmtokens_portal: Portal) -> None:
+    lmtokens_portal.fail("delay", seconds=1.0, path="/setting/admins/33/apitokens")
+    said = run(
+        """
+async def main():
+    client.whoami()
+    call = asyncio.ensure_future(async_client.add_token(33, "parent"))
+    await asyncio.sleep(0)
+    running = [child(number, sync_call) for number in range(8)]
+    outcomes = await asyncio.to_thread(lambda: [outcome(*one) for one in running])
+    return outcomes, (await call).note
+outcomes, note = asyncio.run(main())
+print(json.dumps({"outcomes": outcomes, "note": note}))
+"""
+    )
+    assert said["note"] == "parent"
+    assert [one.get("note") for one in said["outcomes"]] == [f"child {number}" for number in range(8)], said
+    assert len(connections(lmtokens_portal, "parent")) == 1
+
+
+@pytest.mark.parametrize("work", ["sync_call", "async_call"])
+def test_pool_of_forked_workers(lmtokens_portal: Portal, work: str) -> None:
+    lmtokens_portal.set_budget(UNLIMITED)
+    said = run(
+        f"""
+import multiprocessing
+{work}("before")
+with multiprocessing.get_context("fork").Pool(4) as pool:
+    notes = pool.map({work}, [str(number) for number in range(100)], chunksize=1)
+    pool.close()
+    pool.join()
+print(json.dumps([*notes, {work}("after")]))
+"""
+    )
+    assert said == [*map(str, range(100)), "after"]
+    assert len(lmtokens_portal.tokens) == 2 + 102
+
+
+def test_child_is_the_first_to_call(lmtokens_portal: Portal) -> None:
+    said = run('print(json.dumps([outcome(*child(0, sync_call)), outcome(*child(1, async_call)), sync_call("after")]))')
+    assert [said[0]["note"], said[1]["note"], said[2]] == ["child 0", "child 1", "after"]
+
+
+def test_grandchild_calls(lmtokens_portal: Portal) -> None:
+    said = run(
+        """
+def with_child(note):
+    return [sync_call(note), outcome(*child(1, async_call))["note"]]
+sync_call("before")
+print(json.dumps(outcome(*child(0, with_child))["note"]))
+"""
+    )
+    assert said == ["child 0", "child 1"]
+    assert [token.note for token in lmtokens_portal.tokens[2:]] == ["before", "child 0", "child 1"]
+
+
+def test_fork_while_threads_are_calling(lmtokens_portal: Portal) -> None:
+    lmtokens_portal.set_budget(UNLIMITED)
+    said = run(
+        """
+import threading
+stop = threading.Event()
+calls = [0] * 4
+def work(number):
+    while not stop.is_set():
+        client.whoami()
+        calls[number] += 1
+threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+for thread in threads: thread.start()
+while min(calls) < 3: time.sleep(0.001)
+outcomes = [outcome(*child(number, (sync_call, async_call)[number % 2]))["note"] for number in range(10)]
+stop.set()
+for thread in threads: thread.join()
+print(json.dumps(outcomes))
+"""
+    )
+    assert said == [f"child {number}" for number in range(10)]
+
+
+@pytest.mark.usefixtures("lmtokens_portal")
+def test_embedded_portal_of_a_parent_survives_its_child() -> None:
+    said = run(
+        """
+import lmtokens.sandbox
+portal = lmtokens.sandbox.Portal()
+of_portal = portal.client()
+of_portal.whoami()
+def work(note):
+    made = of_portal.add_token(32, note).note
+    portal.close()
+    return made
+print(json.dumps([outcome(*child(0, work))["note"], of_portal.add_token(32, "after").note]))
+"""
+    )
+    assert said == ["child 0", "after"]

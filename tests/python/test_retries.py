@@ -1,0 +1,175 @@
+"""What is sent again, how often, and what never is."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import lmtokens
+import pytest
+from faces import KINDS, face
+from support import ACCESS_ID, ACCESS_KEY, Answering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lmtokens.sandbox import Portal, Seen
+
+MOST = 3
+
+# One request each, of the method that names it.
+CALLS: dict[str, Callable[[lmtokens.Client, lmtokens.Token], object]] = {
+    "GET": lambda verbs, token: list(verbs.list_tokens(32, type="lmv1")),
+    "PATCH": lambda verbs, token: verbs.update_token(token, "after"),
+    "DELETE": lambda verbs, token: verbs.delete_token(token),
+}
+
+AGAIN: list[dict[str, Any]] = [
+    {"kind": "close-before-acting"},
+    {"kind": "act-then-close"},
+    {"kind": "status-before-acting", "status": 502},
+    {"kind": "act-then-status", "status": 503},
+    {"kind": "html", "status": 504},
+    {"kind": "act-then-html", "status": 503},
+    {"kind": "truncated"},
+]
+
+NOT_AGAIN: list[tuple[dict[str, Any], type[lmtokens.LMTokensError]]] = [
+    ({"kind": "status-before-acting", "status": 500}, lmtokens.ServerError),
+    ({"kind": "act-then-status", "status": 500}, lmtokens.ServerError),
+    ({"kind": "html", "status": 501}, lmtokens.ServerError),
+    ({"kind": "status-before-acting", "status": 400}, lmtokens.BadRequestError),
+    ({"kind": "status-before-acting", "status": 401}, lmtokens.AuthenticationError),
+    ({"kind": "status-before-acting", "status": 403}, lmtokens.PermissionDeniedError),
+    ({"kind": "status-before-acting", "status": 404}, lmtokens.NotFoundError),
+    ({"kind": "status-before-acting", "status": 409}, lmtokens.ConflictError),
+    ({"kind": "status-before-acting", "status": 412}, lmtokens.TwoFactorRequiredError),
+    ({"kind": "error-in-200"}, lmtokens.ServerError),
+    ({"kind": "v1-error"}, lmtokens.ServerError),
+    ({"kind": "garbage"}, lmtokens.ResponseError),
+    ({"kind": "redirect"}, lmtokens.APIError),
+]
+
+
+def word(fault: dict[str, Any]) -> str:
+    return "-".join(str(value) for value in fault.values())
+
+
+def of(portal: Portal, method: str) -> list[Seen]:
+    return [seen for seen in portal.record if seen.method == method]
+
+
+@pytest.mark.parametrize("method", CALLS)
+class TestWhatDoesTheSameTwiceAsOnce:
+    @pytest.mark.parametrize("fault", AGAIN, ids=word)
+    def test_is_sent_again(self, lmtokens_portal: Portal, method: str, fault: dict[str, Any]) -> None:
+        client = lmtokens_portal.client()
+        token = client.add_token(32, "before")
+        lmtokens_portal.fail(**fault, method=method)
+        CALLS[method](client, token)
+        assert len(of(lmtokens_portal, method)) == 2
+        after = {kept.id: kept.note for kept in lmtokens_portal.tokens}.get(token.id)
+        assert after == {"GET": "before", "PATCH": "after", "DELETE": None}[method]
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_is_sent_three_times_at_most(self, lmtokens_portal: Portal, method: str, kind: str) -> None:
+        verbs = face(kind, lmtokens_portal)
+        token = verbs.add_token(32, "before")
+        lmtokens_portal.fail("close-before-acting", method=method, times=None)
+        with pytest.raises(lmtokens.TransportError) as raised:
+            CALLS[method](verbs, token)
+        assert raised.value.attempts == len(of(lmtokens_portal, method)) == MOST
+        assert raised.value.maybe_applied == (method != "GET")
+
+    def test_is_sent_again_when_no_answer_comes_in_time(self, lmtokens_portal: Portal, method: str) -> None:
+        token = lmtokens_portal.client().add_token(32, "before")
+        lmtokens_portal.fail("delay", method=method, times=None, seconds=60)
+        with pytest.raises(lmtokens.RequestTimeoutError) as raised:
+            CALLS[method](lmtokens_portal.client(timeout=0.25), token)
+        assert raised.value.attempts == MOST
+        assert raised.value.maybe_applied == (method != "GET")
+
+    @pytest.mark.parametrize(
+        ("fault", "error"), NOT_AGAIN, ids=lambda value: word(value) if type(value) is dict else ""
+    )
+    def test_is_not_sent_again_after_a_plain_answer(
+        self, lmtokens_portal: Portal, method: str, fault: dict[str, Any], error: type[lmtokens.LMTokensError]
+    ) -> None:
+        client = lmtokens_portal.client()
+        token = client.add_token(32, "before")
+        lmtokens_portal.fail(**fault, method=method, times=None)
+        with pytest.raises(error) as raised:
+            CALLS[method](client, token)
+        assert raised.value.attempts == len(of(lmtokens_portal, method)) == 1
+
+    def test_is_signed_anew_each_time(self, lmtokens_portal: Portal, method: str) -> None:
+        client = lmtokens_portal.client()
+        token = client.add_token(32, "before")
+        lmtokens_portal.fail("status-before-acting", method=method, status=503, times=2)
+        CALLS[method](client, token)
+        assert [seen.signature for seen in of(lmtokens_portal, method)] == ["valid"] * MOST
+
+
+def test_signing_time_is_that_of_the_attempt() -> None:
+    with Answering(b"busy", status=503) as server:
+        client = lmtokens.Client(base_url=server.base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY)
+        with pytest.raises(lmtokens.ServerError):
+            client.find_token(1)
+    headers = [heard.headers["authorization"] for heard in server.heard]
+    times = [int(header.rpartition(":")[2]) for header in headers]
+    assert len(times) == MOST
+    assert times == sorted(times)
+    assert len(set(times)) > 1
+    assert headers == [
+        lmtokens.sign("GET", "/setting/admins/apitokens", access_id=ACCESS_ID, access_key=ACCESS_KEY, timestamp_ms=time)
+        for time in times
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fault", [*AGAIN, *(fault for fault, _ in NOT_AGAIN)], ids=word)
+def test_create_that_may_have_arrived_is_sent_once(lmtokens_portal: Portal, kind: str, fault: dict[str, Any]) -> None:
+    lmtokens_portal.fail(**fault, method="POST", times=None)
+    with pytest.raises(lmtokens.LMTokensError):
+        face(kind, lmtokens_portal).add_token(32)
+    assert len(of(lmtokens_portal, "POST")) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_create_that_cannot_have_arrived_is_tried_again(lmtokens_portal: Portal, kind: str) -> None:
+    verbs = face(kind, lmtokens_portal)
+    lmtokens_portal.close()
+    with pytest.raises(lmtokens.ConnectError) as raised:
+        verbs.add_token(32)
+    assert (raised.value.attempts, raised.value.maybe_applied) == (MOST, False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_earlier_attempt_is_not_forgotten(lmtokens_portal: Portal, kind: str) -> None:
+    verbs = face(kind, lmtokens_portal)
+    token = verbs.add_token(32, "before")
+    lmtokens_portal.fail("act-then-close", method="PATCH")
+    lmtokens_portal.fail("status-before-acting", method="PATCH", status=400)
+    with pytest.raises(lmtokens.BadRequestError) as raised:
+        verbs.update_token(token, "after")
+    assert (raised.value.attempts, raised.value.maybe_applied) == (2, True)
+
+
+def test_own_token_whose_delete_lost_its_answer_may_be_deleted(lmtokens_portal: Portal) -> None:
+    # The repeat is refused, for its token is gone.
+    client = lmtokens_portal.client()
+    lmtokens_portal.fail("act-then-close", method="DELETE")
+    with pytest.raises(lmtokens.AuthenticationError) as raised:
+        client.delete_token(101, force=True)
+    assert raised.value.maybe_applied
+
+
+def test_log_tells_each_attempt_and_pause(lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture) -> None:
+    lmtokens_portal.fail("status-before-acting", method="GET", status=503, times=2)
+    with caplog.at_level(logging.DEBUG, logger="lmtokens"):
+        list(lmtokens_portal.client().list_tokens(type="bearer"))
+    said = [record.getMessage() for record in caplog.records if record.name == "lmtokens"]
+    assert len(said) == MOST
+    assert ["again in" in text for text in said] == [True, True, False]
+    assert ["503" in text for text in said] == [True, True, False]
+    assert all(f"attempt {number}" in text for number, text in enumerate(said, 1))

@@ -1,0 +1,96 @@
+"""Users by name: exactly that user, whatever the portal's filter grammar makes of the name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lmtokens
+import pytest
+from faces import KINDS, changes, face
+
+if TYPE_CHECKING:
+    from lmtokens.sandbox import Portal
+
+HOSTILE = [
+    "o'brien",
+    'say "hi"',
+    "a,b",
+    "a|b",
+    "a||b",
+    "[x]",
+    "(x)",
+    "back\\slash",
+    "star*star",
+    "*",
+    "$&#",
+    "a:b~c",
+    "x@example.invalid",
+    "ünïcode",
+    "日本",
+    "🙂",
+    " leading",
+    "trailing ",
+    "tab\tbed",
+    "line\nbreak",
+    "%2C%22",
+    "a+b",
+    "32x",
+]
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def verbs(kind: str, lmtokens_portal: Portal) -> lmtokens.Client:
+    return face(kind, lmtokens_portal)
+
+
+class TestUsersByName:
+    @pytest.mark.parametrize("name", HOSTILE)
+    def test_is_exactly_that_user(self, lmtokens_portal: Portal, name: str) -> None:
+        # Each is what the portal's grammar could take the name for.
+        for decoy in (name.upper() + "-", "x" + name, name + "x", name.translate(dict.fromkeys(range(33, 48), "Z"))):
+            if decoy != name:
+                lmtokens_portal.add_user(decoy)
+        id = lmtokens_portal.add_user(name)
+        lmtokens_portal.add_user(name.swapcase() + " ")
+        token = lmtokens_portal.client().add_token(name, "named")
+        assert token.admin_id == id
+        assert [one.id for one in lmtokens_portal.client().list_tokens(name)] == [token.id]
+
+    def test_on_every_face(self, verbs: lmtokens.Client) -> None:
+        assert verbs.add_token("api-user", "named").admin_id == 32
+        assert [token.note for token in verbs.list_tokens("api-user")] == ["named"]
+
+    @pytest.mark.parametrize("name", ["nobody", "API-USER", "api-use", "api-user ", "api*", "*", "٣٢", "-32", "0x20"])
+    def test_of_nobody_is_not_found(self, lmtokens_portal: Portal, verbs: lmtokens.Client, name: str) -> None:
+        with pytest.raises(lmtokens.NotFoundError):
+            verbs.add_token(name)
+        assert changes(lmtokens_portal) == []
+
+    @pytest.mark.parametrize("name", ["32", "0", "", " ", "\t\n"])
+    def test_that_is_none_is_refused_before_anything_is_sent(
+        self, lmtokens_portal: Portal, verbs: lmtokens.Client, name: str
+    ) -> None:
+        with pytest.raises(ValueError, match="admin_id"):
+            verbs.add_token(name)
+        with pytest.raises(ValueError, match="admin_id"):
+            next(iter(verbs.list_tokens(name)), None)
+        assert lmtokens_portal.record == []
+
+    def test_is_looked_up_before_the_one_post(self, lmtokens_portal: Portal, verbs: lmtokens.Client) -> None:
+        verbs.add_token("api-user")
+        assert [(seen.method, seen.path) for seen in lmtokens_portal.record] == [
+            ("GET", "/santaba/rest/setting/admins"),
+            ("POST", "/santaba/rest/setting/admins/32/apitokens"),
+        ]
+
+    def test_failure_of_the_look_up_is_no_unknown_outcome(self, lmtokens_portal: Portal) -> None:
+        lmtokens_portal.fail("status-before-acting", method="GET")
+        with pytest.raises(lmtokens.ServerError) as raised:
+            lmtokens_portal.client().add_token("api-user")
+        assert not raised.value.maybe_applied
