@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable
 from urllib.parse import urlsplit
 
+import pytest
 from support import PATIENCE
 
 if TYPE_CHECKING:
@@ -89,6 +90,17 @@ def splice(one: socket.socket, other: socket.socket, record: list[bytes]) -> Non
             across[end].sendall(piece)
 
 
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+NEEDS_IPV6 = pytest.mark.skipif(not _has_ipv6(), reason="this machine has no ::1")
+
+
 def read_head(connection: socket.socket) -> bytes:
     head = b""
     while b"\r\n\r\n" not in head:
@@ -97,6 +109,18 @@ def read_head(connection: socket.socket) -> bytes:
             break
         head += piece
     return head
+
+
+class Relay(Server):
+    """Passes everything to a port of loopback, such as a portal's, from another address."""
+
+    def __init__(self, target_port: int, host: str) -> None:
+        self._target_port = target_port
+        super().__init__(self._relay, host)
+
+    def _relay(self, connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", self._target_port), PATIENCE) as target:
+            splice(connection, target, [])
 
 
 class TlsServer(Server):
@@ -138,10 +162,21 @@ class TlsServer(Server):
         return self
 
 
-def tls_in_front_of(portal: Portal, credential: Credential, **settings: object) -> TlsServer:
+def port_of(portal: Portal) -> int:
     port = urlsplit(portal.base_url).port
     assert port is not None
-    return TlsServer(credential, port, **settings)  # type: ignore[arg-type]
+    return port
+
+
+def tls_in_front_of(
+    portal: Portal,
+    credential: Credential,
+    *,
+    host: str = "127.0.0.1",
+    newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+    client_authority: bytes | None = None,
+) -> TlsServer:
+    return TlsServer(credential, port_of(portal), host=host, newest=newest, client_authority=client_authority)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import lmtokens
 import pytest
 import trustme
 from certificates import DAY, NOW, Credential, authority_pem, issued, self_signed
-from network import Server, tls_in_front_of
+from network import NEEDS_IPV6, Server, tls_in_front_of
 from support import ACCESS_ID, ACCESS_KEY, run_python
 
 if TYPE_CHECKING:
@@ -122,7 +122,14 @@ def test_no_value_of_the_bundle_switches_the_checks_off(bundle_of_nothing: objec
         lmtokens.Client("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY, ca_bundle=bundle_of_nothing)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("host", "name"), [("localhost", "localhost"), ("127.0.0.1", "127.0.0.1"), ("[::1]", "::1")])
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("localhost", "localhost"),
+        ("127.0.0.1", "127.0.0.1"),
+        pytest.param("[::1]", "::1", marks=NEEDS_IPV6),
+    ],
+)
 def test_good_certificate(lmtokens_portal: Portal, bundle: Path, host: str, name: str) -> None:
     with tls_in_front_of(lmtokens_portal, issued(name), host="::1" if name == "::1" else "127.0.0.1") as server:
         token = lmtokens_portal.client(base_url=server.base_url(host), ca_bundle=bundle).add_token(32)
