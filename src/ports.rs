@@ -4,7 +4,8 @@
 use std::fmt::Debug;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Token;
 use crate::secret::Secret;
 
 /// Tells the time.
@@ -112,6 +113,64 @@ pub enum Event {
         /// When the create was sent, milliseconds since 1970-01-01 UTC.
         sent_ms: u64,
     },
+    /// A create was done, and its result reached nobody: a token exists whose key nobody holds.
+    ResultLost {
+        /// The token's id.
+        token_id: i64,
+        /// The owner's user id.
+        admin_id: Option<i64>,
+        /// Its note.
+        note: Option<String>,
+    },
+    /// A create ended with an unknown outcome, and the error reached nobody: a token may exist that nobody holds.
+    OutcomeLost {
+        /// The error's sentence.
+        message: String,
+        /// What to do next.
+        suggestion: Option<String>,
+    },
+}
+
+/// What a verb ends with, as far as it matters that it reaches the caller.
+pub trait Loss {
+    /// What to tell where it reaches nobody; `None` where nothing is lost.
+    fn loss(&self) -> Option<Event> {
+        None
+    }
+}
+
+impl Loss for () {}
+
+/// A page of a list, in which the portal tells no secret.
+impl<T> Loss for Option<Vec<T>> {}
+
+impl Loss for Token {
+    /// Only the answer to a create holds the secret, and the portal never tells it again.
+    fn loss(&self) -> Option<Event> {
+        self.access_key.as_ref().map(|_| Event::ResultLost {
+            token_id: self.id,
+            admin_id: self.admin_id,
+            note: self.note.clone(),
+        })
+    }
+}
+
+impl Loss for Error {
+    fn loss(&self) -> Option<Event> {
+        (self.kind() == ErrorKind::OutcomeUnknown).then(|| Event::OutcomeLost {
+            message: self.details().message.clone(),
+            suggestion: self.details().suggestion.clone(),
+        })
+    }
+}
+
+impl<T: Loss> Loss for Result<T> {
+    fn loss(&self) -> Option<Event> {
+        match self {
+            Ok(value) => value.loss(),
+            Err(error) => error.loss(),
+        }
+    }
 }
 
 /// Is told what happens. Called from any thread; must not block.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from lmtokens._lmtokens import AsyncCore, Client
 
@@ -41,8 +42,22 @@ class AsyncClient(AsyncCore):
         *,
         type: str | TokenType = "lmv1",
     ) -> Token:
-        result: Token = await self._add_token(admin_id, note, status, type=type)
+        created: Any = self._add_token(admin_id, note, status, type=type)
+        try:
+            result: Token = await created
+        except BaseException as error:
+            self._let_go(created, error)
+            raise
         return result
+
+    def _let_go(self, created: Any, error: BaseException) -> None:
+        """End a create that is not awaited any more, and tell what it has ended with already."""
+        if not created.done():
+            # A closed coroutine: its loop may be closed too.
+            with suppress(RuntimeError):
+                created.cancel()
+        elif not created.cancelled() and created.exception() is not error:
+            self._lost(created.exception() or created.result())
 
     async def find_token(self, token: int | str | Token) -> Token:
         result: Token = await self._find_token(token)

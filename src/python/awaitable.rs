@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use pyo3::BoundObject as _;
@@ -14,6 +14,7 @@ use super::errors::exception;
 use super::log::EventLog;
 use crate::client::Client;
 use crate::error::Result;
+use crate::ports::Loss;
 use crate::process;
 
 /// An `asyncio.Future`, which the stub calls what it is.
@@ -38,15 +39,51 @@ impl<'py> IntoPyObject<'py> for Awaitable<'py> {
 type BoxedFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 /// What the event loop's thread and the runtime share of one call.
-struct Call<T> {
-    /// Taken out when it is done, or when the call is cancelled: dropping it ends the request.
-    verb: Mutex<Option<BoxedFuture<T>>>,
-    result: Mutex<Option<Result<T>>>,
+struct Call<T: Loss> {
+    state: Mutex<State<T>>,
     events: Arc<EventLog>,
 }
 
-fn locked<V>(mutex: &Mutex<V>) -> std::sync::MutexGuard<'_, V> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// One state at a time: whoever takes it knows whether there is a request to end, or a result to hand over.
+enum State<T> {
+    /// Dropping it ends the request.
+    Running(BoxedFuture<T>),
+    Done(Result<T>),
+    Over,
+}
+
+impl<T: Loss> Call<T> {
+    fn locked(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> State<T> {
+        std::mem::replace(&mut *self.locked(), State::Over)
+    }
+
+    /// Ends it where nobody waits any more.
+    fn give_up(&self) {
+        if let State::Done(result) = self.take() {
+            self.events.lost(&result);
+        }
+    }
+}
+
+impl<T: Loss> Drop for Call<T> {
+    /// The loop may have been closed, or forgotten, before it handed the result over.
+    fn drop(&mut self) {
+        self.give_up();
+        if !self.events.is_empty() {
+            Python::try_attach(|py| {
+                // An object may be dropped while an exception is on its way.
+                let pending = PyErr::take(py);
+                self.events.write(py);
+                if let Some(pending) = pending {
+                    pending.restore(py);
+                }
+            });
+        }
+    }
 }
 
 /// Starts a verb and returns the `asyncio.Future` of its result. Log records are written, and the result is made into
@@ -57,7 +94,7 @@ pub(super) fn awaitable<'py, T, F>(
     verb: impl FnOnce(Client) -> F,
 ) -> PyResult<Awaitable<'py>>
 where
-    T: for<'a> IntoPyObject<'a> + Send + 'static,
+    T: for<'a> IntoPyObject<'a> + Loss + Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
     let event_loop = py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))?;
@@ -66,31 +103,36 @@ where
 
     let events = Arc::new(EventLog::default());
     let verb: BoxedFuture<T> = Box::pin(verb(client.observed_by(events.clone())));
-    let call = Arc::new(Call { verb: Mutex::new(Some(verb)), result: Mutex::new(None), events });
+    let call = Arc::new(Call { state: Mutex::new(State::Running(verb)), events });
 
     let finish = Bound::new(py, Finish::of(&call))?;
     future.call_method1(intern!(py, "add_done_callback"), (&finish,))?;
     let (event_loop, settled, finish) = (event_loop.unbind(), future.clone().unbind(), finish.unbind());
     runtime.spawn(async move {
-        let Some(result) = run(&call).await else { return };
-        locked(&call.result).replace(result);
+        if !run(&call).await {
+            return;
+        }
         // The interpreter may be ending, and the loop may be closed: then nobody waits for the result any more.
-        let _ = Python::try_attach(|py| {
-            event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (finish, settled)).map(drop)
+        let scheduled = Python::try_attach(|py| {
+            event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (finish, settled)).is_ok()
         });
+        if scheduled == Some(false) {
+            // Off the runtime, so that a handler of log records may call this package.
+            tokio::task::spawn_blocking(move || drop(call));
+        }
     });
     Ok(Awaitable(future))
 }
 
-/// Runs the verb to its end; `None` where it was cancelled.
-async fn run<T>(call: &Call<T>) -> Option<Result<T>> {
+/// Runs the verb to its end; `false` where it was cancelled.
+async fn run<T: Loss>(call: &Call<T>) -> bool {
     std::future::poll_fn(|context| {
-        let mut verb = locked(&call.verb);
-        let Some(running) = verb.as_mut() else { return Poll::Ready(None) };
-        match running.as_mut().poll(context) {
+        let mut state = call.locked();
+        let State::Running(verb) = &mut *state else { return Poll::Ready(false) };
+        match verb.as_mut().poll(context) {
             Poll::Ready(result) => {
-                *verb = None;
-                Poll::Ready(Some(result))
+                *state = State::Done(result);
+                Poll::Ready(true)
             }
             Poll::Pending => Poll::Pending,
         }
@@ -107,20 +149,19 @@ struct Finish(Settle);
 impl Finish {
     fn of<T>(call: &Arc<Call<T>>) -> Self
     where
-        T: for<'a> IntoPyObject<'a> + Send + 'static,
+        T: for<'a> IntoPyObject<'a> + Loss + Send + 'static,
     {
         let call = Arc::clone(call);
         Self(Box::new(move |py, future| {
             if future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
                 // The runtime may be polling just now; it needs no interpreter to end that.
-                let verb = py.detach(|| locked(&call.verb).take());
-                drop(verb);
+                py.detach(|| call.give_up());
             }
             call.events.write(py);
             if future.call_method0(intern!(py, "done"))?.is_truthy()? {
                 return Ok(());
             }
-            let Some(result) = locked(&call.result).take() else { return Ok(()) };
+            let State::Done(result) = call.take() else { return Ok(()) };
             let result = match result {
                 Ok(value) => {
                     value.into_pyobject(py).map(|value| value.into_any().unbind()).map_err(Into::into)

@@ -3,6 +3,7 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use super::log::write_lost;
 use super::settings::{Asking, Settings, constructor, with_settings};
 use crate::client;
 
@@ -110,6 +111,13 @@ impl Client {
 impl AsyncCore {
     fn _close(&self) {
         self.0.close_connections();
+    }
+
+    /// Tells what an awaited create ended with, which its caller will not get.
+    #[pyo3(signature = (outcome: "object", /) -> "None")]
+    #[allow(clippy::unused_self)]
+    fn _lost(&self, outcome: &Bound<'_, PyAny>) -> PyResult<()> {
+        write_lost(outcome)
     }
 
     /// Names the portal and where the credentials come from, never the credentials.

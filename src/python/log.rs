@@ -5,8 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::errors::OutcomeUnknownError;
+use super::token::Token;
 use crate::model::iso_8601;
-use crate::ports::{Event, Observer};
+use crate::ports::{Event, Loss, Observer};
 
 /// Keeps events until the caller's thread writes them.
 #[derive(Debug, Default)]
@@ -19,6 +21,17 @@ impl Observer for EventLog {
 }
 
 impl EventLog {
+    /// Takes note of what the caller should have had and will not get.
+    pub(super) fn lost(&self, result: &impl Loss) {
+        if let Some(event) = result.loss() {
+            self.observe(event);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Writes what has come. Logging must never change a call's outcome: what a handler raises is reported as
     /// unraisable.
     pub(super) fn write(&self, py: Python<'_>) {
@@ -29,6 +42,21 @@ impl EventLog {
             }
         }
     }
+}
+
+/// Writes what an awaited create ended with: a token, or the error of an unknown outcome.
+pub(super) fn write_lost(outcome: &Bound<'_, PyAny>) -> PyResult<()> {
+    let events = EventLog::default();
+    if let Ok(token) = outcome.cast::<Token>() {
+        events.lost(token.get());
+    } else if outcome.is_instance_of::<OutcomeUnknownError>() {
+        events.observe(Event::OutcomeLost {
+            message: outcome.getattr("args")?.get_item(0)?.extract()?,
+            suggestion: outcome.getattr("suggestion")?.extract()?,
+        });
+    }
+    events.write(outcome.py());
+    Ok(())
 }
 
 const DEBUG: u8 = 10;
@@ -51,17 +79,42 @@ fn write(py: Python<'_>, event: &Event) -> PyResult<()> {
             logger.call_method1(intern!(py, "log"), (DEBUG, "%s", message))?;
         }
         Event::CreateInterrupted { admin_id, note, sent_ms } => {
-            let Some(logger) = logger(py, Need::Always)? else { return Ok(()) };
-            let note = note.as_deref().map_or_else(|| "no note".to_owned(), |note| format!("note {note:?}"));
-            let message = format!(
-                "a create was interrupted after it was sent at {}: a token of user {admin_id} with {note} may exist, and \
-                 nobody holds its key",
-                iso_8601(i64::try_from(*sent_ms / 1000).unwrap_or_default())
-            );
-            logger.call_method1(intern!(py, "log"), (WARNING, "%s", message))?;
+            let time = iso_8601(i64::try_from(*sent_ms / 1000).unwrap_or_default());
+            let note = shown(note.as_deref());
+            warn(
+                py,
+                format!(
+                    "a create was interrupted after it was sent at {time}: a token of user {admin_id} with {note} may \
+                     exist, and nobody holds its key"
+                ),
+            )?;
+        }
+        Event::ResultLost { token_id, admin_id, note } => {
+            let owner = admin_id.map(|id| format!(" of user {id}")).unwrap_or_default();
+            let note = shown(note.as_deref());
+            warn(
+                py,
+                format!(
+                    "a create was interrupted just when it was done: token {token_id}{owner} with {note} exists, and \
+                     nobody holds its key; delete it, as with delete_token({token_id})"
+                ),
+            )?;
+        }
+        Event::OutcomeLost { message, suggestion } => {
+            let advice = suggestion.as_deref().unwrap_or("list the user's tokens before calling again");
+            warn(py, format!("a create was interrupted while its outcome was unknown: {message}; {advice}"))?;
         }
     }
     Ok(())
+}
+
+fn shown(note: Option<&str>) -> String {
+    note.map_or_else(|| "no note".to_owned(), |note| format!("note {note:?}"))
+}
+
+fn warn(py: Python<'_>, message: String) -> PyResult<()> {
+    let Some(logger) = logger(py, Need::Always)? else { return Ok(()) };
+    logger.call_method1(intern!(py, "log"), (WARNING, "%s", message)).map(drop)
 }
 
 #[derive(PartialEq)]

@@ -8,6 +8,7 @@ use pyo3::types::{PyDateTime, PyDict, PyString};
 
 use super::secret::Secret;
 use crate::model;
+use crate::ports::{Event, Loss};
 
 /// One API token, as the portal last told. A frozen value; two are equal where all members are.
 ///
@@ -18,6 +19,12 @@ pub(super) struct Token(model::Token);
 impl From<model::Token> for Token {
     fn from(token: model::Token) -> Self {
         Self(token)
+    }
+}
+
+impl Loss for Token {
+    fn loss(&self) -> Option<Event> {
+        self.0.loss()
     }
 }
 

@@ -11,6 +11,7 @@ use super::errors::exception;
 use super::log::EventLog;
 use crate::client::Client;
 use crate::error::Result;
+use crate::ports::Loss;
 use crate::process;
 
 /// How long Ctrl-C can go unnoticed.
@@ -20,7 +21,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// of the future: outside the runtime and with no lock held, so that a handler may call this package itself.
 pub(super) fn wait<T, F>(py: Python<'_>, client: &Client, verb: impl FnOnce(Client) -> F) -> PyResult<T>
 where
-    T: Send,
+    T: Loss + Send,
     F: Future<Output = Result<T>> + Send,
 {
     let events = Arc::new(EventLog::default());
@@ -45,7 +46,10 @@ where
         }
     };
     // Before an error is built: code that runs while a signal is pending raises that signal's exception instead.
-    let outcome = outcome.and_then(|result| py.check_signals().map(|()| result));
+    let outcome = outcome.and_then(|result| {
+        py.check_signals().inspect_err(|_interrupt| events.lost(&result))?;
+        Ok(result)
+    });
     events.write(py);
     outcome?.map_err(|error| exception(py, error))
 }

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 use super::token::{Token, TokenStatus};
+use crate::ports::Loss;
 use crate::tokens;
 
 /// Who calls, and which source said so. What the credentials may not see is ``None``, and ``limitation`` says why.
@@ -14,6 +15,8 @@ impl From<tokens::Whoami> for Whoami {
         Self(whoami)
     }
 }
+
+impl Loss for Whoami {}
 
 #[pymethods]
 impl Whoami {

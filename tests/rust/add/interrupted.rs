@@ -4,9 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lmtokens::ports::Event;
+use lmtokens::ports::{Event, Loss as _};
 use lmtokens::sandbox::{Fault, FaultKind};
-use lmtokens::tokens::{AddToken, Admin};
+use lmtokens::tokens::{AddToken, Admin, FindToken};
 
 use super::{Setting, add};
 use crate::support::{HANGING, Spy};
@@ -103,4 +103,23 @@ async fn what_is_refused_before_it_is_sent_tells_nothing() {
     let refused = AddToken { admin: Admin::Id(0), ..add("ci") };
     refused.run(&client).await.unwrap_err();
     assert_eq!((spy.events(), setting.portal.record().len()), (Vec::new(), 0));
+}
+
+#[tokio::test]
+async fn only_what_nobody_can_have_again_is_a_loss() {
+    let setting = Setting::start();
+    let made = add("ci").run(&setting.client).await;
+    let token = made.as_ref().unwrap();
+    let lost = Event::ResultLost { token_id: token.id, admin_id: Some(32), note: Some("ci".to_owned()) };
+    assert_eq!(made.loss(), Some(lost));
+    let found = FindToken::Id(token.id).run(&setting.client).await;
+    assert_eq!(found.unwrap().loss(), None);
+
+    setting.strike(FaultKind::ActThenClose);
+    let unknown = add("ci").run(&setting.client).await;
+    assert!(matches!(unknown.loss(), Some(Event::OutcomeLost { .. })));
+    setting.strike(FaultKind::RateLimited);
+    let refused = add("ci").run(&setting.client).await;
+    assert!(refused.is_err());
+    assert_eq!(refused.loss(), None);
 }
