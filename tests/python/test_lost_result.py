@@ -85,18 +85,21 @@ def test_interrupt_that_comes_with_another_answer_is_silent(verb: str) -> None:
 
 
 class Watched(asyncio.SelectorEventLoop):
-    """Says when a result is on its way from the thread that drives the sockets, and does something next to it."""
+    """Says when a result is on its way from the thread that drives the sockets, and does something right after it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.answered = threading.Event()
-        self.next_to_it: Callable[[], object] = lambda: None
+        self.right_after: Callable[[], object] = lambda: None
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Any, *arguments: Any, context: Any = None
     ) -> asyncio.Handle:
-        handle = super().call_soon_threadsafe(callback, *arguments, context=context)
-        super().call_soon_threadsafe(self.next_to_it)
+        def both() -> None:
+            callback(*arguments)
+            self.right_after()
+
+        handle = super().call_soon_threadsafe(both, context=context)
         self.answered.set()
         return handle
 
@@ -140,7 +143,7 @@ def test_cancellation_after_the_future_has_its_result(
 ) -> None:
     async def main() -> None:
         task = asyncio.ensure_future(lmtokens_portal.async_client().add_token(32, "ci"))
-        loop.next_to_it = task.cancel
+        loop.right_after = task.cancel
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -156,7 +159,7 @@ def test_cancellation_after_an_unknown_outcome(
 
     async def main() -> None:
         task = asyncio.ensure_future(lmtokens_portal.async_client().add_token(32, "ci"))
-        loop.next_to_it = task.cancel
+        loop.right_after = task.cancel
         with pytest.raises(asyncio.CancelledError):
             await task
 
