@@ -1,0 +1,120 @@
+"""requests, httpx (sync and async) and aiohttp behind one face: what is promised of LMv1Auth is promised with each."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable
+
+import aiohttp
+import httpx
+import requests
+from support import PATIENCE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import lmtokens
+
+VERSION_3 = {"X-Version": "3"}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back at the end, after any redirects."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a call may ask for; ``text_or_bytes`` is a body as it is, ``form`` one of fields."""
+
+    params: dict[str, str] | None = None
+    json: Any = None
+    text_or_bytes: str | bytes | None = None
+    form: dict[str, str] | None = None
+    ca_bundle: Path | None = None
+    follow: bool = True
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ca_bundle)
+
+
+def _with_requests(auth: lmtokens.LMv1Auth, method: str, url: str, options: Options) -> Reply:
+    with requests.Session() as session:
+        response = session.request(
+            method,
+            url,
+            params=options.params,
+            json=options.json,
+            data=options.form if options.text_or_bytes is None else options.text_or_bytes,
+            headers=VERSION_3,
+            auth=auth,
+            allow_redirects=options.follow,
+            verify=str(options.ca_bundle) if options.ca_bundle else True,
+            timeout=PATIENCE,
+        )
+        return Reply(response.status_code, response.content)
+
+
+def _for_httpx(options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
+    client = {"verify": options.context, "follow_redirects": options.follow, "timeout": PATIENCE, "headers": VERSION_3}
+    body = {"json": options.json, "content": options.text_or_bytes, "data": options.form}
+    return client, {"params": options.params, **{name: value for name, value in body.items() if value is not None}}
+
+
+def _with_httpx(auth: lmtokens.LMv1Auth, method: str, url: str, options: Options) -> Reply:
+    of_client, of_request = _for_httpx(options)
+    with httpx.Client(auth=auth, **of_client) as client:
+        response = client.request(method, url, **of_request)
+        return Reply(response.status_code, response.content)
+
+
+def _with_httpx_async(auth: lmtokens.LMv1Auth, method: str, url: str, options: Options) -> Reply:
+    async def run() -> Reply:
+        of_client, of_request = _for_httpx(options)
+        async with httpx.AsyncClient(auth=auth, **of_client) as client:
+            response = await client.request(method, url, **of_request)
+            return Reply(response.status_code, response.content)
+
+    return asyncio.run(run())
+
+
+def _with_aiohttp(auth: lmtokens.LMv1Auth, method: str, url: str, options: Options) -> Reply:
+    async def run() -> Reply:
+        timeout = aiohttp.ClientTimeout(PATIENCE)
+        # The other three follow the environment unasked.
+        async with (
+            aiohttp.ClientSession(middlewares=[auth], headers=VERSION_3, timeout=timeout, trust_env=True) as session,
+            session.request(
+                method,
+                url,
+                params=options.params,
+                json=options.json,
+                data=options.form if options.text_or_bytes is None else options.text_or_bytes,
+                allow_redirects=options.follow,
+                ssl=options.context,
+            ) as response,
+        ):
+            return Reply(response.status, await response.read())
+
+    return asyncio.run(run())
+
+
+_SEND: dict[str, Callable[[lmtokens.LMv1Auth, str, str, Options], Reply]] = {
+    "requests": _with_requests,
+    "httpx": _with_httpx,
+    "httpx async": _with_httpx_async,
+    "aiohttp": _with_aiohttp,
+}
+
+LIBRARIES = list(_SEND)
+
+
+def send(library: str, auth: lmtokens.LMv1Auth, method: str, url: str, **options: Any) -> Reply:
+    """One call with a client of its own; ``options`` are those of ``Options``."""
+    return _SEND[library](auth, method, url, Options(**options))
