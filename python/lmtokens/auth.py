@@ -17,6 +17,15 @@ __all__ = ["LMv1Auth"]
 _redirected_to: ContextVar[str | None] = ContextVar("lmtokens_redirected_to", default=None)
 
 
+class _Header(str):
+    """The header's value, for requests and exceptions that others print: a bearer token stands in it whole."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
+
+
 class LMv1Auth(Signer):
     """Signs requests to one portal: ``auth=`` in requests and httpx (sync and async), a middleware in aiohttp.
 
@@ -27,6 +36,10 @@ class LMv1Auth(Signer):
     its portal's: a request to any other address is an error, and a redirect elsewhere is followed without credentials.
     What is signed is the body's exact bytes and the path, never the query. The portal speaks version 3 of its API only
     to requests with the header ``X-Version: 3``, which stays the caller's business.
+
+    A signature holds for about 30 minutes and one path. A call that you make again is signed again. What requests or
+    httpx send again by themselves (urllib3's ``Retry``, a redirect within the portal) carries the old header; aiohttp
+    signs each hop, and each attempt of a middleware that stands before this one.
 
     Raises:
         ConfigurationError: when called: a request to another address than the portal's.
@@ -43,21 +56,31 @@ class LMv1Auth(Signer):
         if handler is not None:
             return self._aiohttp(request, handler)
         body = _httpx_body(request) if hasattr(request, "stream") else _requests_body(request)
-        request.headers["Authorization"] = self._authorization(request.method, str(request.url), body)
+        request.headers["Authorization"] = _Header(self._authorization(request.method, str(request.url), body))
         return request
 
     async def _aiohttp(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
         url = str(request.url)
         if self._is_bound_to(url) or _redirected_to.get() != str(request.url.origin()):
             body = await _aiohttp_body(request)
-            request.headers["Authorization"] = self._authorization(request.method, url, body)
+            request.headers["Authorization"] = _Header(self._authorization(request.method, url, body))
         _redirected_to.set(None)
         response = await handler(request)
-        location = response.headers.get("Location")
-        if 300 <= response.status < 400 and location is not None:
-            target = response.url.join(type(response.url)(location))
-            _redirected_to.set(str(target.origin()) if target.is_absolute() else None)
+        _redirected_to.set(_target(response))
         return response
+
+
+def _target(response: Any) -> str | None:
+    """The origin that an answer of aiohttp redirects to."""
+    location = response.headers.get("Location")
+    if not 300 <= response.status < 400 or location is None:
+        return None
+    try:
+        target = response.url.join(type(response.url)(location))
+        return str(target.origin()) if target.is_absolute() else None
+    except ValueError:
+        # No address: aiohttp says so better.
+        return None
 
 
 _STREAM = (
