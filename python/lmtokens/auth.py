@@ -9,7 +9,12 @@ from lmtokens._lmtokens import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from os import PathLike
     from typing import Any
+
+    from typing_extensions import Self
+
+    from lmtokens._lmtokens import Secret
 
 __all__ = ["LMv1Auth"]
 
@@ -50,6 +55,23 @@ class LMv1Auth(Signer):
         >>> lmtokens.LMv1Auth("acme", access_id="exampleAccessId00001", access_key="invented-key")
         <lmtokens.LMv1Auth https://acme.logicmonitor.com/santaba/rest, LMv1 from arguments>
     """
+
+    if TYPE_CHECKING:
+        # The generated stub has the base class make itself, whichever class was called.
+        def __new__(
+            cls,
+            company: str | None = None,
+            *,
+            access_id: str | Secret | None = None,
+            access_key: str | Secret | None = None,
+            bearer_token: str | Secret | None = None,
+            domain: str | None = None,
+            base_url: str | None = None,
+            timeout: float | tuple[float, float] | None = None,
+            ca_bundle: str | PathLike[str] | None = None,
+            client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None,
+            proxy: str | Secret | None = None,
+        ) -> Self: ...
 
     def __call__(self, request: Any, handler: Callable[[Any], Awaitable[Any]] | None = None) -> Any:
         """Sign a request of requests or httpx; with a handler, sign one of aiohttp and send it."""

@@ -1,0 +1,46 @@
+"""Sign the calls of aiohttp, with a second middleware that waits when the portal's budget is spent.
+
+pip install lmtokens aiohttp
+lmtokens sandbox -- python examples/auth_aiohttp.py       # against the embedded portal, with no account
+LM_COMPANY=acme LM_ACCESS_ID=... LM_ACCESS_KEY=... python examples/auth_aiohttp.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import aiohttp
+import lmtokens
+
+ATTEMPTS = 3
+
+
+async def wait_for_budget(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Tries again after a 429, which says that the portal did nothing."""
+    for _ in range(ATTEMPTS - 1):
+        response = await handler(request)
+        if response.status != 429:
+            return response
+        window = float(response.headers.get("X-Rate-Limit-Window", "60"))
+        response.release()
+        await asyncio.sleep(window)
+    return await handler(request)
+
+
+async def main() -> None:
+    base_url = os.environ.get("LM_BASE_URL") or f"https://{os.environ['LM_COMPANY']}.logicmonitor.com/santaba/rest"
+    # The order matters: LMv1Auth stands last, so that each attempt is signed with the time at which it is made.
+    async with aiohttp.ClientSession(
+        middlewares=[wait_for_budget, lmtokens.LMv1Auth()], headers={"X-Version": "3"}
+    ) as session:
+        params = {"filter": "status:2", "fields": "id,adminName,note,lastUsedOn", "size": "1000", "sort": "id"}
+        async with session.get(f"{base_url}/setting/admins/apitokens", params=params) as response:
+            response.raise_for_status()
+            for token in (await response.json())["items"]:
+                never = "" if token["lastUsedOn"] else " (never used)"
+                print(f"{token['id']} of {token['adminName']}: {token['note']}{never}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,31 @@
+"""Sign the calls of httpx: change the note of a token.
+
+pip install lmtokens httpx
+lmtokens sandbox -- sh -c 'lmtokens add 32 -o json; python examples/auth_httpx.py 32 103 "night job"'
+LM_COMPANY=acme LM_ACCESS_ID=... LM_ACCESS_KEY=... python examples/auth_httpx.py USER_ID TOKEN_ID NOTE
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import httpx
+import lmtokens
+
+
+def main(user_id: str, token_id: str, note: str) -> None:
+    base_url = os.environ.get("LM_BASE_URL") or f"https://{os.environ['LM_COMPANY']}.logicmonitor.com/santaba/rest"
+    # The credentials come from the environment, as those of every function of lmtokens.
+    with httpx.Client(auth=lmtokens.LMv1Auth(), headers={"X-Version": "3"}, timeout=30) as client:
+        # What is signed are the bytes that json= makes, so that any language may stand in a note.
+        response = client.patch(f"{base_url}/setting/admins/{user_id}/apitokens/{token_id}", json={"note": note})
+        response.raise_for_status()
+        token = response.json()
+        print(f"{token['id']}: {token['note']}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("usage: auth_httpx.py USER_ID TOKEN_ID NOTE")
+    main(*sys.argv[1:])
