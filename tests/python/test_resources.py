@@ -1,0 +1,114 @@
+"""Nothing grows: thousands of calls, hundreds of clients, lists that are abandoned, loops that come and go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from held import needs_proc
+from listing import UNLIMITED, fill
+from support import run_python
+
+if TYPE_CHECKING:
+    from lmtokens.sandbox import Portal
+
+pytestmark = needs_proc
+
+HELD = Path(__file__).with_name("held.py")
+
+# Growth that is none: an allocator keeps some of what it is given back, and a call that begins before the connection of
+# the last one is free again opens another.
+KILOBYTES = 6_000
+FILES = 2
+
+# The work is done some times first, after which everything that is kept for good is there.
+PROGRAM = """
+import asyncio, json, runpy, time
+import lmtokens, lmtokens.aio
+held = runpy.run_path({held!r})["held"]
+client = lmtokens.Client()
+async_client = lmtokens.AsyncClient()
+
+def work(times):
+{body}
+
+def settled(bound):
+    deadline = time.monotonic() + 30
+    now = held()
+    while now["files"] > bound["files"] + {files} and time.monotonic() < deadline:
+        time.sleep(0.01)
+        now = held()
+    return now
+
+work({warm_up})
+before = held()
+work({times})
+print(json.dumps([before, settled(before)]))
+"""
+
+WORK = {
+    "5,000 calls": (5_000, "    for _ in range(times): client.whoami()"),
+    "5,000 errors": (
+        5_000,
+        """
+    for _ in range(times):
+        try: client.update_token(1, "n")
+        except lmtokens.NotFoundError: pass""",
+    ),
+    "5,000 awaited calls, 10 at once": (
+        5_000,
+        """
+    async def main():
+        for _ in range(times // 10):
+            await asyncio.gather(*(async_client.whoami() for _ in range(10)))
+    asyncio.run(main())""",
+    ),
+    "2,000 cancelled calls": (
+        2_000,
+        """
+    async def main():
+        await async_client.whoami()
+        for number in range(times):
+            call = asyncio.ensure_future(async_client.whoami())
+            await asyncio.sleep(0.0005 if number % 2 else 0)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+    asyncio.run(main())""",
+    ),
+    "200 clients": (200, "    for _ in range(times): lmtokens.Client().whoami()"),
+    "100 awaited clients and loops": (100, "    for _ in range(times): asyncio.run(lmtokens.AsyncClient().whoami())"),
+    "200 abandoned lists": (200, "    for _ in range(times): next(client.list_tokens(32))"),
+    "200 abandoned awaited lists": (
+        200,
+        """
+    async def main():
+        for _ in range(times):
+            async for token in async_client.list_tokens(32):
+                break
+    asyncio.run(main())""",
+    ),
+    "50 embedded portals": (
+        50,
+        """
+    import lmtokens.sandbox
+    for _ in range(times):
+        with lmtokens.sandbox.Portal() as portal: portal.client().whoami()""",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_nothing_grows(lmtokens_portal: Portal, name: str) -> None:
+    times, body = WORK[name]
+    lmtokens_portal.set_budget(UNLIMITED)
+    fill(lmtokens_portal, 400)
+    program = PROGRAM.format(held=str(HELD), body=body, times=times, warm_up=times // 4, files=FILES)
+    completed = run_python(program, environment=lmtokens_portal.environment())
+    assert (completed.returncode, completed.stderr) == (0, "")
+    before, after = json.loads(completed.stdout)
+    print(f"\n{name}: before {before}, after {after}")
+    assert after["threads"] <= before["threads"]
+    assert after["files"] <= before["files"] + FILES
+    assert after["kilobytes"] - before["kilobytes"] < KILOBYTES
