@@ -9,7 +9,7 @@ mod validate;
 use std::fmt;
 
 pub use arguments::{Arguments, Timeouts};
-pub use validate::{check_access_id, check_access_key, check_bearer_token};
+pub use validate::{check_access_id, check_access_key, check_bearer_token, check_signing_key};
 
 use crate::error::{Error, Result};
 use crate::lmv1;

@@ -4,6 +4,7 @@
 #![allow(clippy::doc_link_with_quotes, reason = "docstrings show lists")]
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
+mod arguments;
 mod awaitable;
 mod client;
 mod convert;

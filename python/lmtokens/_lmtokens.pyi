@@ -371,7 +371,7 @@ class Secret:
     def __deepcopy__(self, memo: "object", /) -> Secret: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __format__(self, spec: str, /) -> str: ...
-    def __new__(cls, /, text: str) -> Secret: ...
+    def __new__(cls, /, text: "str") -> Secret: ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str: ...
     def __str__(self, /) -> str: ...
@@ -915,15 +915,16 @@ def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryv
             encode it as it will travel.
         access_id (str | Secret): letters and digits.
         access_key (str | Secret): any text without white space.
-        timestamp_ms (int | None): milliseconds since 1970-01-01 UTC; default now. The portal accepts what is within 30
-            minutes of its own clock.
+        timestamp_ms (int | None): milliseconds since 1970-01-01 UTC, up to the end of the year 9999; default now. The
+            portal accepts what is within 30 minutes of its own clock.
 
     Returns:
         str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. It is no secret of
         lasting value, but whoever has it can repeat this one request for 30 minutes.
 
     Raises:
-        ValueError: a method or path whose signature could never verify.
+        ValueError: a method, path or time whose signature could never verify, or a bearer token (it begins with
+            ``lmb_``), which travels as it is.
         CredentialsError: credentials that cannot be right.
 
     Source: the vendor's page "REST API Authentication"; the hex step, which its formula leaves out, is in its sample.

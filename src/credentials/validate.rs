@@ -47,6 +47,17 @@ pub fn check_access_key(access_key: &Secret) -> Result<()> {
     )))
 }
 
+/// Checks what is to sign a request: an access key, and no bearer token.
+pub fn check_signing_key(access_key: &Secret) -> Result<()> {
+    if access_key.reveal().starts_with(BEARER_PREFIX) {
+        return Err(Error::argument(
+            "access_key is a bearer token (it begins with lmb_), which signs nothing: send it as it is, in the header \
+             \"Authorization: Bearer ...\", or give the access key of an LMv1 token",
+        ));
+    }
+    check_access_key(access_key)
+}
+
 /// Checks a bearer token: visible ASCII, since it travels in a header.
 pub fn check_bearer_token(token: &Secret) -> Result<()> {
     let token = token.reveal();

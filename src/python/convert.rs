@@ -1,4 +1,4 @@
-//! Arguments as callers may give them. A `bool` is never a number here.
+//! Arguments as callers may give them. A `bool` is never a number here, and a status is no id.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
 
+use super::arguments::{encodable, read_as};
 use super::errors::exception;
 use super::filter::Filter;
 use super::token::{Token, TokenStatus, TokenType};
@@ -13,7 +14,10 @@ use crate::credentials::Timeouts;
 use crate::{model, tokens};
 
 pub(super) fn integer(object: &Bound<'_, PyAny>) -> Option<PyResult<i64>> {
-    if object.is_instance_of::<PyBool>() || !object.hasattr("__index__").unwrap_or(false) {
+    if object.is_instance_of::<PyBool>()
+        || object.is_instance_of::<TokenStatus>()
+        || !object.hasattr("__index__").unwrap_or(false)
+    {
         return None;
     }
     Some(object.extract())
@@ -34,7 +38,7 @@ impl<'py> FromPyObject<'_, 'py> for Admin {
             "accepted is the id of the token's user, an integer from 1 to 2147483647, or the user's name";
         let raised = |error| exception(object.py(), error);
         if let Ok(name) = object.cast::<PyString>() {
-            return tokens::Admin::named(name.to_cow()?.as_ref()).map(Self).map_err(raised);
+            return tokens::Admin::named(&encodable("admin_id", &name)?).map(Self).map_err(raised);
         }
         match integer(&object) {
             Some(Ok(number)) => {
@@ -61,7 +65,7 @@ impl<'py> FromPyObject<'_, 'py> for Target {
         let find = if let Ok(token) = object.cast::<Token>() {
             return Ok(Self(tokens::Target::Token(Box::new(token.get().core().clone()))));
         } else if let Ok(access_id) = object.cast::<PyString>() {
-            tokens::FindToken::AccessId(access_id.to_cow()?.into_owned())
+            tokens::FindToken::AccessId(encodable("token", &access_id)?)
         } else {
             match integer(&object) {
                 Some(Ok(id)) => tokens::FindToken::Id(id),
@@ -89,19 +93,47 @@ impl Target {
     }
 }
 
+/// Where the certificates to trust are.
+pub(super) struct CaBundle(pub(super) PathBuf);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for CaBundle {
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = PathBuf::INPUT_TYPE;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        read_as("ca_bundle", "a path, as a str or an os.PathLike", object).map(Self)
+    }
+}
+
 /// Where a certificate of our own is: one file with its key, or one file for each.
+pub(super) struct Certificate(Files);
+
 #[derive(FromPyObject)]
-pub(super) enum Certificate {
+enum Files {
     Pair(PathBuf, PathBuf),
     #[pyo3(transparent)]
     One(PathBuf),
 }
 
+impl<'a, 'py> FromPyObject<'a, 'py> for Certificate {
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = Files::INPUT_TYPE;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let accepted = "a path, or two in a tuple: (certificate chain, private key)";
+        read_as("client_cert", accepted, object).map(Self)
+    }
+}
+
 impl Certificate {
     pub(super) fn paths(self) -> (PathBuf, Option<PathBuf>) {
-        match self {
-            Self::Pair(chain, key) => (chain, Some(key)),
-            Self::One(both) => (both, None),
+        match self.0 {
+            Files::Pair(chain, key) => (chain, Some(key)),
+            Files::One(both) => (both, None),
         }
     }
 }
@@ -129,7 +161,7 @@ pub(super) fn status(object: &Bound<'_, PyAny>) -> PyResult<i64> {
     let status = if let Ok(status) = object.cast::<TokenStatus>() {
         model::TokenStatus::parse_number(status.get().0.number())
     } else if let Ok(word) = object.cast::<PyString>() {
-        model::TokenStatus::parse_word(word.to_cow()?.as_ref())
+        model::TokenStatus::parse_word(&encodable("status", word)?)
     } else if let Some(number) = integer(object) {
         model::TokenStatus::parse_number(number.unwrap_or(i64::MAX))
     } else {
@@ -147,7 +179,7 @@ pub(super) fn token_type(object: &Bound<'_, PyAny>) -> PyResult<&'static str> {
     let parsed = if let Ok(r#type) = object.cast::<TokenType>() {
         model::TokenType::parse(r#type.get().0.as_str())
     } else if let Ok(word) = object.cast::<PyString>() {
-        model::TokenType::parse(word.to_cow()?.as_ref())
+        model::TokenType::parse(&encodable("type", word)?)
     } else {
         let given = type_name(object)?;
         return Err(PyTypeError::new_err(format!(

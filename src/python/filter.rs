@@ -5,6 +5,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::arguments::encodable;
 use super::convert::{integer, type_name};
 use super::errors::exception;
 use super::token::TokenStatus;
@@ -82,10 +83,15 @@ impl Field {
             return Ok(Value::Number(status.get().0.number()));
         }
         if let Ok(text) = object.cast::<PyString>() {
-            return Ok(Value::Text(text.to_cow()?.into_owned()));
+            return encodable(self.0.name(), text).map(Value::Text);
         }
         if let Some(number) = integer(object) {
-            return number.map(Value::Number);
+            return number.map(Value::Number).map_err(|_| {
+                PyValueError::new_err(format!(
+                    "{} is out of range: accepted are numbers of 64 bits",
+                    self.0.name()
+                ))
+            });
         }
         if object.hasattr("timestamp")? {
             if object.getattr("tzinfo")?.is_none() {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
 
+use super::arguments;
 use super::client::Client;
 use super::convert::Body;
 use super::errors::exception;
-use super::secret::SecretText;
 use super::settings::{Settings, function_of_settings, with_settings};
 use crate::lmv1;
 use crate::ports::{Clock as _, SystemClock};
+use crate::secret::Secret;
 use crate::{credentials, error};
 
 /// No lock: a forked child could find it held for ever.
@@ -75,15 +76,16 @@ with_settings! {
 ///         encode it as it will travel.
 ///     access_id (str | Secret): letters and digits.
 ///     access_key (str | Secret): any text without white space.
-///     timestamp_ms (int | None): milliseconds since 1970-01-01 UTC; default now. The portal accepts what is within 30
-///         minutes of its own clock.
+///     timestamp_ms (int | None): milliseconds since 1970-01-01 UTC, up to the end of the year 9999; default now. The
+///         portal accepts what is within 30 minutes of its own clock.
 ///
 /// Returns:
 ///     str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. It is no secret of
 ///     lasting value, but whoever has it can repeat this one request for 30 minutes.
 ///
 /// Raises:
-///     ValueError: a method or path whose signature could never verify.
+///     ValueError: a method, path or time whose signature could never verify, or a bearer token (it begins with
+///         ``lmb_``), which travels as it is.
 ///     CredentialsError: credentials that cannot be right.
 ///
 /// Source: the vendor's page "REST API Authentication"; the hex step, which its formula leaves out, is in its sample.
@@ -105,14 +107,14 @@ with_settings! {
 ) -> "str", text_signature = "(method, resource_path, body=b'', *, access_id, access_key, timestamp_ms=None)")]
 pub(super) fn sign(
     py: Python<'_>,
-    method: &str,
-    resource_path: &str,
+    #[pyo3(from_py_with = arguments::method)] method: String,
+    #[pyo3(from_py_with = arguments::resource_path)] resource_path: String,
     body: Body,
-    access_id: SecretText,
-    access_key: SecretText,
-    timestamp_ms: Option<u64>,
+    #[pyo3(from_py_with = arguments::access_id)] access_id: Secret,
+    #[pyo3(from_py_with = arguments::access_key)] access_key: Secret,
+    #[pyo3(from_py_with = arguments::timestamp_ms)] timestamp_ms: Option<u64>,
 ) -> PyResult<String> {
-    signed(method, resource_path, &body.0, &access_id, &access_key, timestamp_ms)
+    signed(&method, &resource_path, &body.0, &access_id, &access_key, timestamp_ms)
         .map_err(|error| exception(py, error))
 }
 
@@ -120,18 +122,18 @@ fn signed(
     method: &str,
     resource_path: &str,
     body: &[u8],
-    access_id: &SecretText,
-    access_key: &SecretText,
+    access_id: &Secret,
+    access_key: &Secret,
     timestamp_ms: Option<u64>,
 ) -> error::Result<String> {
     let method = lmv1::check_method(method)?;
     lmv1::check_resource_path(resource_path)?;
-    let access_id = access_id.0.reveal();
+    let access_id = access_id.reveal();
     credentials::check_access_id(access_id)?;
-    credentials::check_access_key(&access_key.0)?;
+    credentials::check_signing_key(access_key)?;
     let timestamp_ms = timestamp_ms.unwrap_or_else(|| SystemClock.now_ms());
     let request = lmv1::Request { method: &method, timestamp_ms, body, resource_path };
-    Ok(request.authorization(access_id, access_key.0.reveal().as_bytes()))
+    Ok(request.authorization(access_id, access_key.reveal().as_bytes()))
 }
 
 /// The stages of a signature, for tests against vectors: (string to sign, hex digest, base64 signature).

@@ -3,6 +3,7 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use super::arguments;
 use crate::secret::{self, MASK};
 
 /// A text that leaves by one door: `reveal()`.
@@ -27,7 +28,8 @@ pub(super) struct Secret(pub(super) secret::Secret);
 #[pymethods]
 impl Secret {
     #[new]
-    fn new(text: String) -> Self {
+    #[pyo3(signature = (text: "str"))]
+    fn new(#[pyo3(from_py_with = arguments::text)] text: String) -> Self {
         Self(secret::Secret::new(text))
     }
 
@@ -77,26 +79,5 @@ impl Secret {
         Err(PyTypeError::new_err(
             "a Secret cannot be pickled: it would be written in the clear; hand over secret.reveal() where that is meant",
         ))
-    }
-}
-
-/// A secret that a caller gives, as a `str` or a `Secret`.
-pub(super) struct SecretText(pub(super) secret::Secret);
-
-impl<'py> FromPyObject<'_, 'py> for SecretText {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(secret) = object.cast::<Secret>() {
-            return Ok(Self(secret.get().0.clone()));
-        }
-        // The value itself must not stand in the error, whatever it is.
-        match object.extract::<String>() {
-            Ok(text) => Ok(Self(secret::Secret::new(text))),
-            Err(_) => Err(PyTypeError::new_err(format!(
-                "a credential must be a str or a Secret, not {}",
-                object.get_type().name()?
-            ))),
-        }
     }
 }

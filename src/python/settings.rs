@@ -1,29 +1,27 @@
 //! The settings of a client, as every constructor takes them.
 
-use std::path::PathBuf;
-
 use pyo3::prelude::*;
 
-use super::convert::{Certificate, Timeout};
+use super::convert::{CaBundle, Certificate, Timeout};
 use super::environment::{OsEnviron, PythonPrompt};
 use super::errors::exception;
-use super::secret::SecretText;
 use crate::credentials::{Arguments, Identity};
 use crate::network;
 use crate::ports::NoPrompt;
+use crate::secret::Secret;
 
 /// What a caller gave.
 pub(super) struct Settings {
     pub(super) company: Option<String>,
-    pub(super) access_id: Option<SecretText>,
-    pub(super) access_key: Option<SecretText>,
-    pub(super) bearer_token: Option<SecretText>,
+    pub(super) access_id: Option<Secret>,
+    pub(super) access_key: Option<Secret>,
+    pub(super) bearer_token: Option<Secret>,
     pub(super) domain: Option<String>,
     pub(super) base_url: Option<String>,
     pub(super) timeout: Option<Timeout>,
-    pub(super) ca_bundle: Option<PathBuf>,
+    pub(super) ca_bundle: Option<CaBundle>,
     pub(super) client_cert: Option<Certificate>,
-    pub(super) proxy: Option<SecretText>,
+    pub(super) proxy: Option<Secret>,
 }
 
 /// Whether a person may be asked for what is missing.
@@ -55,14 +53,14 @@ impl Settings {
             company: self.company,
             domain: self.domain,
             base_url: self.base_url,
-            access_id: self.access_id.map(|secret| secret.0),
-            access_key: self.access_key.map(|secret| secret.0),
-            bearer_token: self.bearer_token.map(|secret| secret.0),
+            access_id: self.access_id,
+            access_key: self.access_key,
+            bearer_token: self.bearer_token,
             timeouts: self.timeout.map(|timeout| timeout.0),
             network: network::Arguments {
-                ca_bundle: self.ca_bundle,
+                ca_bundle: self.ca_bundle.map(|bundle| bundle.0),
                 client_cert: self.client_cert.map(Certificate::paths),
-                proxy: self.proxy.map(|secret| secret.0),
+                proxy: self.proxy,
             },
         };
         let environment = OsEnviron::new(py)?;
@@ -95,16 +93,16 @@ macro_rules! with_settings {
                 proxy: "str | Secret | None" = None,
             ]
             [
-                company: Option<String>,
-                access_id: Option<$crate::python::secret::SecretText>,
-                access_key: Option<$crate::python::secret::SecretText>,
-                bearer_token: Option<$crate::python::secret::SecretText>,
-                domain: Option<String>,
-                base_url: Option<String>,
+                #[pyo3(from_py_with = $crate::python::arguments::setting::company)] company: Option<String>,
+                #[pyo3(from_py_with = $crate::python::arguments::setting::access_id)] access_id: Option<$crate::secret::Secret>,
+                #[pyo3(from_py_with = $crate::python::arguments::setting::access_key)] access_key: Option<$crate::secret::Secret>,
+                #[pyo3(from_py_with = $crate::python::arguments::setting::bearer_token)] bearer_token: Option<$crate::secret::Secret>,
+                #[pyo3(from_py_with = $crate::python::arguments::setting::domain)] domain: Option<String>,
+                #[pyo3(from_py_with = $crate::python::arguments::setting::base_url)] base_url: Option<String>,
                 timeout: Option<$crate::python::convert::Timeout>,
-                ca_bundle: Option<std::path::PathBuf>,
+                ca_bundle: Option<$crate::python::convert::CaBundle>,
                 client_cert: Option<$crate::python::convert::Certificate>,
-                proxy: Option<$crate::python::secret::SecretText>,
+                #[pyo3(from_py_with = $crate::python::arguments::setting::proxy)] proxy: Option<$crate::secret::Secret>,
             ]
             [
                 company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy

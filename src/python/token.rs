@@ -4,8 +4,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDateTime, PyDict, PyString};
+use pyo3::types::{PyDateTime, PyDict, PyInt, PyString};
 
+use super::arguments;
 use super::secret::Secret;
 use crate::model;
 use crate::ports::{Event, Loss};
@@ -246,11 +247,20 @@ impl Token {
 #[pyclass(frozen, module = "lmtokens")]
 pub(super) struct TokenStatus(pub(super) model::TokenStatus);
 
+/// What a status is compared with; any other object has the say itself.
+#[derive(FromPyObject)]
+enum StatusOrNumber<'py> {
+    #[pyo3(transparent)]
+    Status(Bound<'py, TokenStatus>),
+    #[pyo3(transparent)]
+    Number(Bound<'py, PyInt>),
+}
+
 #[pymethods]
 impl TokenStatus {
     #[new]
     #[pyo3(signature = (number: "int"))]
-    fn new(number: i64) -> Self {
+    fn new(#[pyo3(from_py_with = arguments::number)] number: i64) -> Self {
         Self(model::TokenStatus::from_number(number))
     }
 
@@ -282,10 +292,12 @@ impl TokenStatus {
         }
     }
 
-    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        match other.cast::<Self>() {
-            Ok(other) => self.0 == other.get().0,
-            Err(_) => other.extract::<i64>().is_ok_and(|number| self.0.number() == number),
+    fn __eq__(&self, other: StatusOrNumber<'_>) -> bool {
+        match other {
+            StatusOrNumber::Status(other) => self.0 == other.get().0,
+            StatusOrNumber::Number(other) => {
+                other.extract::<i64>().is_ok_and(|number| self.0.number() == number)
+            }
         }
     }
 
@@ -309,11 +321,20 @@ impl TokenStatus {
 #[pyclass(frozen, module = "lmtokens")]
 pub(super) struct TokenType(pub(super) model::TokenType);
 
+/// What a type is compared with; any other object has the say itself.
+#[derive(FromPyObject)]
+enum TypeOrWord<'py> {
+    #[pyo3(transparent)]
+    Type(Bound<'py, TokenType>),
+    #[pyo3(transparent)]
+    Word(Bound<'py, PyString>),
+}
+
 #[pymethods]
 impl TokenType {
     #[new]
     #[pyo3(signature = (word: "str"))]
-    fn new(word: String) -> Self {
+    fn new(#[pyo3(from_py_with = arguments::word)] word: String) -> Self {
         Self(model::TokenType::parse(&word).unwrap_or(model::TokenType::Other(word)))
     }
 
@@ -337,10 +358,10 @@ impl TokenType {
         })
     }
 
-    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        match other.cast::<Self>() {
-            Ok(other) => self.0 == other.get().0,
-            Err(_) => other.extract::<String>().is_ok_and(|word| self.0.as_str() == word),
+    fn __eq__(&self, other: TypeOrWord<'_>) -> bool {
+        match other {
+            TypeOrWord::Type(other) => self.0 == other.get().0,
+            TypeOrWord::Word(other) => other.to_cow().is_ok_and(|word| self.0.as_str() == word),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+use super::arguments;
 use super::awaitable::{Awaitable, awaitable};
 use super::client::{AsyncCore, Client};
 use super::convert::{Admin, Target, Wanted, status, token_type};
@@ -67,7 +68,7 @@ verbs! {
     ) -> "Token",
     (
         admin_id: Admin,
-        note: Option<String>,
+        #[pyo3(from_py_with = arguments::note)] note: Option<String>,
         #[pyo3(from_py_with = status)] status: i64,
         #[pyo3(from_py_with = token_type)] r#type: &str,
     ) -> Token = add(admin_id, note, status, r#type);
@@ -89,9 +90,9 @@ verbs! {
     ) -> "Token",
     (
         token: Target,
-        note: Option<String>,
+        #[pyo3(from_py_with = arguments::note)] note: Option<String>,
         #[pyo3(from_py_with = optional_status)] status: Option<i64>,
-        force: bool,
+        #[pyo3(from_py_with = arguments::force)] force: bool,
     ) -> Token = update(token, note, status, force);
 
     #[doc = include_str!("doc/enable_token.md")]
@@ -100,11 +101,11 @@ verbs! {
 
     #[doc = include_str!("doc/disable_token.md")]
     disable_token / _disable_token(token: "int | str | Token", *, force: "bool" = false) -> "Token",
-    (token: Target, force: bool) -> Token = update(token, None, Some(1), force);
+    (token: Target, #[pyo3(from_py_with = arguments::force)] force: bool) -> Token = update(token, None, Some(1), force);
 
     #[doc = include_str!("doc/delete_token.md")]
     delete_token / _delete_token(token: "int | str | Token", *, force: "bool" = false) -> "None",
-    (token: Target, force: bool) -> () = {
+    (token: Target, #[pyo3(from_py_with = arguments::force)] force: bool) -> () = {
         let verb = DeleteToken { target: token.0, force };
         move |client: CoreClient| async move { verb.run(&client).await }
     };
@@ -190,8 +191,8 @@ list_verb! {
     [
         admin_id: Option<Admin>,
         #[pyo3(from_py_with = optional_type)] r#type: Option<&str>,
-        filter: Option<Wanted<'_>>,
-        page_size: u32,
+        #[pyo3(from_py_with = arguments::filter)] filter: Option<Wanted<'_>>,
+        #[pyo3(from_py_with = arguments::page_size)] page_size: u32,
     ]
     |py| list(py, admin_id, r#type, filter, page_size)
 }

@@ -25,6 +25,10 @@ PATH = "/setting/admins/32/apitokens"
 NOW = 1700000000000
 
 
+# 9999-12-31T23:59:59.999 UTC, in milliseconds.
+END_OF_9999 = 253_402_300_799_999
+
+
 def reference(method: str, timestamp_ms: int, body: bytes, path: str, key: str) -> tuple[bytes, str, str]:
     """The three stages of a signature, by CPython alone."""
     text = method.encode() + str(timestamp_ms).encode() + body + path.encode()
@@ -72,7 +76,7 @@ PATHS = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_character
 @settings(max_examples=10_000)
 @given(
     method=st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"]),
-    timestamp_ms=st.integers(0, 2**63 - 1),
+    timestamp_ms=st.integers(0, END_OF_9999),
     body=st.binary(max_size=200),
     path=PATHS,
     key=KEYS,
@@ -182,15 +186,28 @@ def test_id_that_is_none_is_refused(access_id: str) -> None:
         sign(access_id=access_id)
 
 
-@pytest.mark.parametrize("timestamp_ms", [-1, 2**64, 10**30])
+@pytest.mark.parametrize("timestamp_ms", [-1, END_OF_9999 + 1, 2**64, 10**30, -(10**30)])
 def test_time_out_of_range_is_refused(timestamp_ms: int) -> None:
-    with pytest.raises(ValueError, match="timestamp_ms"):
+    with pytest.raises(ValueError, match=r"timestamp_ms.*milliseconds since 1970-01-01 UTC.*9999") as caught:
         sign(timestamp_ms=timestamp_ms)
+    assert type(caught.value) is ValueError
+
+
+@pytest.mark.parametrize("timestamp_ms", [0, END_OF_9999])
+def test_first_and_last_time(timestamp_ms: int) -> None:
+    assert sign(timestamp_ms=timestamp_ms).endswith(f":{timestamp_ms}")
+
+
+def test_bearer_token_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"access_key is a bearer token.*Authorization: Bearer") as caught:
+        sign(access_key="lmb_inventedBearer")
+    assert type(caught.value) is ValueError
+    assert "inventedBearer" not in str(caught.value)
 
 
 @pytest.mark.parametrize("timestamp_ms", [True, 1.5, "1700000000000"])
 def test_time_that_is_no_integer_is_refused(timestamp_ms: Any) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="timestamp_ms must be an int of milliseconds since 1970-01-01 UTC"):
         sign(timestamp_ms=timestamp_ms)
 
 

@@ -18,6 +18,13 @@ def main() -> None:
     )
     assert header.split(":")[1].startswith("MDljOGVk"), header
 
+    try:
+        lmtokens.Client(5)  # type: ignore[arg-type]
+    except TypeError as error:
+        assert "company" in str(error), error
+    else:
+        raise AssertionError("a company that is a number was accepted")
+
     with lmtokens.sandbox.Portal() as portal:
         token = portal.client().add_token(32, "smoke", 2)
         assert (token.admin_id, token.note) == (32, "smoke")
