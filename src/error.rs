@@ -96,7 +96,7 @@ pub struct Details {
     pub code: Option<i64>,
     /// Whether the portal may have acted on the request.
     pub maybe_applied: bool,
-    /// How many requests were sent.
+    /// How often the request that failed was sent; other requests of the same call do not count.
     pub attempts: u32,
     /// From the start of the call to the error.
     pub elapsed: Duration,

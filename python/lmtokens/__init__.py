@@ -59,6 +59,7 @@ TYPE_CHECKING = False  # as typing has it, whose import costs more than everythi
 if TYPE_CHECKING:
     from lmtokens.aio import AsyncClient
     from lmtokens.auth import LMv1Auth
+del TYPE_CHECKING
 
 __all__ = [
     "APIError",

@@ -29,6 +29,7 @@ while a signal is pending.
 TYPE_CHECKING = False  # as typing has it, whose import costs more than everything here
 if TYPE_CHECKING:
     from lmtokens._lmtokens import Token
+del TYPE_CHECKING
 
 __all__ = [
     "APIError",
@@ -61,7 +62,8 @@ class LMTokensError(Exception):
         code (int | None): the portal's own error code, such as 1401.
         suggestion (str | None): what to do next, for people.
         maybe_applied (bool): whether the portal may have acted on the request. ``False`` means that it did not.
-        attempts (int): how many requests were sent.
+        attempts (int): how often the request that failed was sent, the first time included; 0 where it never was. Other
+            requests of the same call, such as a look for the user's id, do not count.
         elapsed (float): seconds from the start of the call to the error.
     """
 

@@ -27,8 +27,9 @@ def lmtokens_portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
     for name in [name for name in os.environ if name.startswith("LM_")]:
         monkeypatch.delenv(name)
     with Portal() as portal:
-        for name, value in portal.environment().items():
-            monkeypatch.setenv(name, value)
+        # The values stay out of this frame, whose variables a traceback may show.
+        for name in portal.environment():
+            monkeypatch.setenv(name, portal.environment()[name])
         _lmtokens._forget_default_client()
         yield portal
         _lmtokens._forget_default_client()

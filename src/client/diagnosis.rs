@@ -21,9 +21,9 @@ pub(super) fn of_refused_credentials(identity: &Identity, date: Option<SystemTim
     if let Credentials::Lmv1 { access_id, .. } = &identity.credentials
         && access_id.len() != ACCESS_ID_LENGTH
     {
+        // Not how many it has: it may be a key.
         findings.push(format!(
-            "the access id has {} characters, and access ids usually have {ACCESS_ID_LENGTH}",
-            access_id.len()
+            "the access id has not the {ACCESS_ID_LENGTH} characters that access ids usually have"
         ));
     }
     if let Credentials::Bearer { token } = &identity.credentials

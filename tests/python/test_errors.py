@@ -441,7 +441,7 @@ def odd_bearer(portal: Portal) -> lmtokens.Client:
         (wrong_key, "came from arguments"),
         (wrong_key, "lmgov.us"),
         (disabled, "disabled, deleted or locked out"),
-        (odd_id, "has 5 characters, and access ids usually have 20"),
+        (odd_id, "has not the 20 characters that access ids usually have"),
         (odd_bearer, "does not begin with lmb_"),
     ],
 )
@@ -452,6 +452,23 @@ def test_refused_credentials_are_diagnosed(
     assert words in suggestion
     # A clock that is right is no finding.
     assert "clock" not in suggestion
+
+
+@pytest.mark.parametrize("length", [5, 41, 90])
+def test_diagnosis_does_not_tell_how_long_a_swapped_key_is(lmtokens_portal: Portal, length: int) -> None:
+    # Letters and digits alone could be an id.
+    client = lmtokens_portal.client(access_id="k" * length, access_key="exampleAccessId00001")
+    suggestion = refused(lmtokens_portal, client).suggestion or ""
+    assert "has not the 20 characters" in suggestion
+    assert str(length) not in suggestion.replace(lmtokens_portal.base_url, "")
+
+
+def test_attempts_count_the_request_that_failed(lmtokens_portal: Portal) -> None:
+    lmtokens_portal.fail("status-before-acting", method="POST", status=400)
+    with pytest.raises(errors.BadRequestError) as caught:
+        lmtokens.add_token("api-user")
+    assert [seen.method for seen in lmtokens_portal.record] == ["GET", "POST"]
+    assert caught.value.attempts == 1
 
 
 def test_credentials_that_were_passed_over_are_diagnosed(

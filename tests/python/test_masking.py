@@ -1,0 +1,56 @@
+"""What masks a secret: never so much that the message is lost, and in the frames of a test's traceback too."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import lmtokens
+import pytest
+from support import ACCESS_ID, PATIENCE, Answering
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("key", ["e", "er", "error"])
+def test_very_short_key_does_not_hide_the_message(key: str) -> None:
+    words = json.dumps({"errorMessage": "the error is here", "errorCode": 1400}).encode()
+    with Answering(words, 400) as server:
+        client = lmtokens.Client(access_id=ACCESS_ID, access_key=key, base_url=server.base_url)
+        with pytest.raises(lmtokens.BadRequestError, match="the error is here"):
+            client.add_token(32)
+
+
+def test_key_of_six_characters_is_masked() -> None:
+    words = json.dumps({"errorMessage": "no such key: qwertz", "errorCode": 1400}).encode()
+    with Answering(words, 400) as server:
+        client = lmtokens.Client(access_id=ACCESS_ID, access_key="qwertz", base_url=server.base_url)
+        with pytest.raises(lmtokens.BadRequestError, match=r"no such key: \*{8}"):
+            client.add_token(32)
+
+
+FIXTURE_THAT_FAILS = """
+import os, pathlib
+from lmtokens import _lmtokens
+
+def test_it(monkeypatch, request):
+    def fail():
+        pathlib.Path("key").write_text(os.environ["LM_ACCESS_KEY"])
+        raise RuntimeError("invented")
+    monkeypatch.setattr(_lmtokens, "_forget_default_client", fail)
+    request.getfixturevalue("lmtokens_portal")
+"""
+
+
+def test_traceback_with_locals_of_the_fixture(tmp_path: Path) -> None:
+    test = tmp_path / "test_it.py"
+    test.write_text(FIXTURE_THAT_FAILS)
+    command = [sys.executable, "-m", "pytest", "--showlocals", "-vv", "-p", "no:cacheprovider", str(test)]
+    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    shown = completed.stdout + completed.stderr
+    assert "RuntimeError: invented" in shown
+    assert "Portal http" in shown
+    assert (tmp_path / "key").read_text() not in shown
