@@ -222,12 +222,15 @@ _HIDE_STORE = """
 for folder in /etc/ssl /etc/pki /usr/share/ca-certificates /usr/local/share/certs /usr/lib/ssl /etc/ca-certificates; do
     test ! -d "$folder" || mount -t tmpfs none "$folder" || exit 77
 done
+if test -n "$STORE"; then
+    mkdir -p /etc/ssl/certs && cp "$STORE" /etc/ssl/certs/ca-certificates.crt || exit 77
+fi
 exec "$@"
 """
 
-_WITHOUT_STORE = """
+_CREATE = """
 import os, sys, lmtokens
-assert not os.path.exists("/etc/ssl/certs")
+assert os.path.exists("/etc/ssl/certs") == bool(os.environ["STORE"])
 try:
     print(lmtokens.add_token(32).id)
 except lmtokens.TLSError as error:
@@ -235,21 +238,34 @@ except lmtokens.TLSError as error:
 """
 
 
-def _without_store() -> subprocess.CompletedProcess[str]:
+def _with_other_store(store: Path | None) -> subprocess.CompletedProcess[str]:
+    """A create by a program that sees this file as the system's certificates, or none at all."""
     unshare = shutil.which("unshare")
     if unshare is None:
         pytest.skip("nothing here can hide the system's certificates")
     command = [unshare, "--map-root-user", "--mount", "sh", "-c", _HIDE_STORE, "sh", sys.executable, "-c"]
     completed = subprocess.run(
-        [*command, _WITHOUT_STORE], capture_output=True, text=True, timeout=PATIENCE, check=False
+        [*command, _CREATE],
+        env={**os.environ, "STORE": str(store or "")},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     if completed.returncode == 77 or "unshare" in completed.stderr:
         pytest.skip("this machine lets nobody hide the system's certificates")
     return completed
 
 
+def test_systems_store(server: TlsServer, lmtokens_portal: Portal, good: Path, stranger: Path) -> None:
+    completed = _with_other_store(good)
+    assert (completed.stdout.strip(), completed.stderr) == (str(lmtokens_portal.tokens[-1].id), "")
+    assert "an issuer that is not trusted here" in _with_other_store(stranger).stdout
+    assert len(lmtokens_portal.record) == 1
+
+
 def test_bundled_roots_where_the_system_has_none(server: TlsServer) -> None:
-    completed = _without_store()
+    completed = _with_other_store(None)
     assert "its certificate comes from an issuer that is not trusted here" in completed.stdout
     assert completed.stderr == ""
     assert server.connections == 1
@@ -260,7 +276,7 @@ def test_variable_where_the_system_has_none(
     server: TlsServer, monkeypatch: pytest.MonkeyPatch, good: Path, lmtokens_portal: Portal
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(good))
-    completed = _without_store()
+    completed = _with_other_store(None)
     assert completed.stderr == ""
     assert completed.stdout.strip() == str(lmtokens_portal.tokens[-1].id)
 
