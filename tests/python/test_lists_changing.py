@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import threading
 from typing import TYPE_CHECKING
@@ -37,6 +38,21 @@ class TestDeletionsMeanwhile:
         chaos.check()
         # Half of them, or there was no chaos.
         assert len(chaos.living) < len(made) * (1 - share / 2)
+
+    @pytest.mark.parametrize("raw", [None, 'note~"e"||note~"o"'], ids=["by-key", "overlapping"])
+    def test_hide_nothing_and_repeat_nothing_from_an_awaited_list(self, portal: Portal, raw: str | None) -> None:
+        made = fill(portal, self.COUNT) + fill(portal, self.COUNT, type="bearer")
+        client = portal.client()
+        deleting = {token.id: token for token in client.list_tokens(32)}
+        chaos = Chaos(11, made, lambda id: client.delete_token(deleting[id]), 0.3)
+
+        async def main() -> None:
+            async for token in portal.async_client().list_tokens(32, filter=raw, page_size=100):
+                chaos.see(token.id)
+
+        asyncio.run(main())
+        chaos.check()
+        assert len(chaos.living) < len(made) * 0.85
 
     @pytest.mark.parametrize("share", [0.1, 1.0])
     @pytest.mark.parametrize(

@@ -59,6 +59,17 @@ class TestWhoami:
         who = lmtokens.whoami()
         assert (who.credentials, who.passed_over) == ("LMv1", ["LM_BEARER_TOKEN"])
 
+    def test_of_a_viewer_sees_all_and_may_change_nothing(self, kind: str, lmtokens_portal: Portal, type: str) -> None:
+        own = lmtokens_portal.create_token(33, type=type)
+        verbs = face(kind, lmtokens_portal, **credentials(own))
+        who = verbs.whoami()
+        assert (who.token_id, who.admin_id, who.admin_name) == (own.id, 33, "viewer")
+        assert (who.user_permission, who.limitation) == ("read", None)
+        with pytest.raises(lmtokens.PermissionDeniedError):
+            verbs.add_token(32)
+        with pytest.raises(lmtokens.PermissionDeniedError):
+            verbs.update_token(own.id, "mine")
+
     def test_is_modest_where_tokens_may_not_be_viewed(self, kind: str, lmtokens_portal: Portal, type: str) -> None:
         lmtokens_portal.add_user("blind", id=40, may_view=False)
         own = lmtokens_portal.create_token(40, type=type)
