@@ -160,7 +160,7 @@ impl Identity {
             Some(found) => found,
             None if prompt.is_available() => {
                 let company = prompt.ask("LogicMonitor company (acme in acme.logicmonitor.com): ")?;
-                let domain = domain(arguments, environment);
+                let domain = domain(arguments, environment)?;
                 (Portal::of_company(&company, domain.as_deref())?, Provenance::Prompt)
             }
             None => {
@@ -190,23 +190,29 @@ fn portal(arguments: &Arguments, environment: &dyn Environment) -> Result<Option
         Some(company) => Some((company.clone(), Provenance::Arguments)),
         None => environment::company(environment)?,
     };
-    let domain = domain(arguments, environment);
     // With its domain, so that what is good without a base URL is good beside one.
-    let by_company = company
-        .map(|(name, from)| -> Result<_> { Ok((Portal::of_company(&name, domain.as_deref())?, from)) })
-        .transpose()?;
+    let by_company = match company {
+        Some((name, from)) => {
+            let domain = domain(arguments, environment)?;
+            Some((Portal::of_company(&name, domain.as_deref())?, from))
+        }
+        None => None,
+    };
     let name = by_company.as_ref().and_then(|(portal, _)| portal.company());
     if let Some(base_url) = &arguments.base_url {
         return Ok(Some((Portal::at(base_url, name)?, Provenance::Arguments)));
     }
-    if let Some((base_url, from)) = environment::base_url(environment) {
+    if let Some((base_url, from)) = environment::base_url(environment)? {
         return Ok(Some((Portal::at(&base_url, name)?, from)));
     }
     Ok(by_company)
 }
 
-fn domain(arguments: &Arguments, environment: &dyn Environment) -> Option<String> {
-    arguments.domain.clone().or_else(|| environment::domain(environment))
+fn domain(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<String>> {
+    match &arguments.domain {
+        Some(domain) => Ok(Some(domain.clone())),
+        None => environment::domain(environment),
+    }
 }
 
 fn ask(prompt: &dyn Prompt) -> Result<Credentials> {

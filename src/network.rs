@@ -83,23 +83,19 @@ impl Network {
     }
 }
 
-fn variable(environment: &dyn Environment, name: &str) -> Option<String> {
-    environment.variable(name).filter(|value| !value.is_empty())
-}
-
 /// The argument, else the first of the variables that the ecosystem knows.
 fn trust(arguments: &Arguments, environment: &dyn Environment) -> Result<Trust> {
-    let path = |name: &str| variable(environment, name).map(PathBuf::from);
+    let path = |name: &str| Ok(environment.filled(name)?.map(PathBuf::from));
     let mut sources: Vec<(&str, PathBuf)> = Vec::new();
     if let Some(bundle) = &arguments.ca_bundle {
         sources.push(("ca_bundle", bundle.clone()));
     } else {
         for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
-            sources.extend(path(name).map(|path| (name, path)));
+            sources.extend(path(name)?.map(|path| (name, path)));
         }
         for name in ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
             if sources.is_empty() {
-                sources.extend(path(name).map(|path| (name, path)));
+                sources.extend(path(name)?.map(|path| (name, path)));
             }
         }
     }
@@ -167,8 +163,11 @@ fn proxy(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<
         return checked_proxy("proxy", url.clone(), String::new()).map(Some);
     }
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        if let Some(url) = variable(environment, name) {
-            let exceptions = variable(environment, "NO_PROXY").or_else(|| variable(environment, "no_proxy"));
+        if let Some(url) = environment.filled(name)? {
+            let exceptions = match environment.filled("NO_PROXY")? {
+                Some(exceptions) => Some(exceptions),
+                None => environment.filled("no_proxy")?,
+            };
             // As elsewhere, a variable may name host and port only.
             let url = if url.contains("://") { url } else { format!("http://{url}") };
             return checked_proxy(name, Secret::new(url), exceptions.unwrap_or_default()).map(Some);

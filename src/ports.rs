@@ -1,6 +1,7 @@
 //! The traits through which the core calls up: whoever embeds it says what time it is, what the environment holds, whom
 //! to ask and whom to tell.
 
+use std::env::VarError;
 use std::fmt::Debug;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -44,8 +45,21 @@ impl Random for SystemRandom {
 
 /// The variables of the process's environment.
 pub trait Environment {
-    /// The value of a variable; `None` where it is not set.
-    fn variable(&self, name: &str) -> Option<String>;
+    /// The value of a variable; `None` where it is not set. One that is no text is an error: taken for unset, the call
+    /// would go out as somebody else, or elsewhere.
+    fn variable(&self, name: &str) -> Result<Option<String>>;
+
+    /// As [`Environment::variable`]; an empty variable is not set.
+    fn filled(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.variable(name)?.filter(|value| !value.is_empty()))
+    }
+}
+
+/// The error of a variable whose bytes are no text. Repeats nothing of them.
+#[must_use]
+pub fn not_text(name: &str) -> Error {
+    Error::configuration(format!("{name} is set to what is no text: its bytes are not valid UTF-8"))
+        .suggest(format!("set {name} anew, or unset it"))
 }
 
 /// The process's environment as the operating system has it.
@@ -53,8 +67,12 @@ pub trait Environment {
 pub struct ProcessEnvironment;
 
 impl Environment for ProcessEnvironment {
-    fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
+    fn variable(&self, name: &str) -> Result<Option<String>> {
+        match std::env::var(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(not_text(name)),
+        }
     }
 }
 

@@ -21,14 +21,10 @@ pub(super) struct Found {
     pub(super) passed_over: Vec<&'static str>,
 }
 
-fn variable(environment: &dyn Environment, name: &str) -> Option<String> {
-    environment.variable(name).filter(|value| !value.is_empty())
-}
-
 /// A profile that was asked for must not be passed over in silence: the call would go out as somebody else.
 pub(super) fn refuse_profiles(environment: &dyn Environment) -> Result<()> {
     for name in PROFILES {
-        if variable(environment, name).is_some() {
+        if environment.filled(name)?.is_some() {
             return Err(Error::configuration(format!("{name} is set, and this version reads no profiles"))
                 .suggest(format!("unset {name} and give the credentials as arguments or variables")));
         }
@@ -39,7 +35,7 @@ pub(super) fn refuse_profiles(environment: &dyn Environment) -> Result<()> {
 pub(super) fn company(environment: &dyn Environment) -> Result<Option<(String, Provenance)>> {
     let mut found: Option<(String, &'static str)> = None;
     for name in COMPANY {
-        let Some(value) = variable(environment, name) else { continue };
+        let Some(value) = environment.filled(name)? else { continue };
         match &found {
             Some((first, first_name)) if *first != value => return Err(differ(first_name, name)),
             Some(_) => {}
@@ -49,16 +45,16 @@ pub(super) fn company(environment: &dyn Environment) -> Result<Option<(String, P
     Ok(found.map(|(value, name)| (value, Provenance::Environment(vec![name]))))
 }
 
-pub(super) fn domain(environment: &dyn Environment) -> Option<String> {
-    variable(environment, DOMAIN)
+pub(super) fn domain(environment: &dyn Environment) -> Result<Option<String>> {
+    environment.filled(DOMAIN)
 }
 
-pub(super) fn base_url(environment: &dyn Environment) -> Option<(String, Provenance)> {
-    variable(environment, BASE_URL).map(|url| (url, Provenance::Environment(vec![BASE_URL])))
+pub(super) fn base_url(environment: &dyn Environment) -> Result<Option<(String, Provenance)>> {
+    Ok(environment.filled(BASE_URL)?.map(|url| (url, Provenance::Environment(vec![BASE_URL]))))
 }
 
 pub(super) fn timeouts(environment: &dyn Environment) -> Result<Option<Timeouts>> {
-    let Some(text) = variable(environment, TIMEOUT) else { return Ok(None) };
+    let Some(text) = environment.filled(TIMEOUT)? else { return Ok(None) };
     let seconds = text.trim().parse().ok().filter(|seconds: &f64| seconds.is_finite());
     match seconds.map(|seconds| Timeouts::from_seconds(None, seconds)) {
         Some(Ok(timeouts)) => Ok(Some(timeouts)),
@@ -71,8 +67,8 @@ pub(super) fn timeouts(environment: &dyn Environment) -> Result<Option<Timeouts>
 pub(super) fn credentials(environment: &dyn Environment) -> Result<Option<Found>> {
     let mut pair: Option<(String, Secret, Vec<&'static str>)> = None;
     for (id_name, key_name) in PAIRS {
-        let id = variable(environment, id_name);
-        let key = variable(environment, key_name).map(Secret::new);
+        let id = environment.filled(id_name)?;
+        let key = environment.filled(key_name)?.map(Secret::new);
         let bearer_as_key = key.as_ref().is_some_and(|key| key.reveal().starts_with("lmb_"));
         let (id, key, names) = match (id, key) {
             (None, None) => continue,
@@ -90,24 +86,25 @@ pub(super) fn credentials(environment: &dyn Environment) -> Result<Option<Found>
             None => pair = Some((id, key, names)),
         }
     }
-    let bearer = variable(environment, BEARER_TOKEN).map(Secret::new);
+    let bearer = environment.filled(BEARER_TOKEN);
     let name_source = |names: &[&'static str]| format!("from {}", names.join(" and "));
-    match (pair, bearer) {
-        (Some((id, key, names)), bearer) => {
-            let id = Some(id).filter(|id| !id.is_empty());
-            let credentials = Credentials::from_pair(id.as_deref(), key)
-                .map_err(|error| located(error, &name_source(&names)))?;
-            let passed_over = bearer.map(|_| BEARER_TOKEN).into_iter().collect();
-            Ok(Some(Found { credentials, names, passed_over }))
-        }
-        (None, Some(token)) => {
-            let names = vec![BEARER_TOKEN];
-            let credentials =
-                Credentials::from_bearer(token).map_err(|error| located(error, &name_source(&names)))?;
-            Ok(Some(Found { credentials, names, passed_over: Vec::new() }))
-        }
-        (None, None) => Ok(None),
+    if let Some((id, key, names)) = pair {
+        let id = Some(id).filter(|id| !id.is_empty());
+        let credentials = Credentials::from_pair(id.as_deref(), key)
+            .map_err(|error| located(error, &name_source(&names)))?;
+        // Whatever it holds: it is not used.
+        let is_set = !matches!(bearer, Ok(None));
+        return Ok(Some(Found {
+            credentials,
+            names,
+            passed_over: is_set.then_some(BEARER_TOKEN).into_iter().collect(),
+        }));
     }
+    let Some(token) = bearer?.map(Secret::new) else { return Ok(None) };
+    let names = vec![BEARER_TOKEN];
+    let credentials =
+        Credentials::from_bearer(token).map_err(|error| located(error, &name_source(&names)))?;
+    Ok(Some(Found { credentials, names, passed_over: Vec::new() }))
 }
 
 fn first_of(names: &[&'static str]) -> &'static str {

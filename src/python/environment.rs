@@ -7,7 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::ports::{Environment, Prompt};
+use crate::ports::{Environment, Prompt, not_text};
 use crate::secret::Secret;
 
 /// `os.environ`, which other threads may change only while they hold the interpreter, unlike the C library's.
@@ -20,8 +20,10 @@ impl<'py> OsEnviron<'py> {
 }
 
 impl Environment for OsEnviron<'_> {
-    fn variable(&self, name: &str) -> Option<String> {
-        self.0.call_method1(intern!(self.0.py(), "get"), (name,)).ok()?.extract().ok()
+    fn variable(&self, name: &str) -> Result<Option<String>> {
+        let value = self.0.call_method1(intern!(self.0.py(), "get"), (name,));
+        // Bytes that are no UTF-8 stand in it as surrogates, which a Rust text cannot hold.
+        value.and_then(|value| value.extract()).map_err(|_| not_text(name))
     }
 }
 

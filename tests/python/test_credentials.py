@@ -188,30 +188,6 @@ def test_credentials_that_cannot_be_right_name_their_variables(
         lmtokens.Client()
 
 
-def test_variable_that_is_no_text_is_not_taken_for_unset() -> None:
-    completed = run_python(
-        "import os, lmtokens\n"
-        "os.environb[b'LM_ACCESS_KEY'] = b'invented\\xff'\n"
-        "try: lmtokens.Client('acme')\n"
-        "except lmtokens.CredentialsError as error: print(error)\n",
-        environment={"LM_ACCESS_ID": ACCESS_ID},
-    )
-    assert completed.returncode == 0, completed.stderr
-    assert "LM_ACCESS_KEY" in completed.stdout
-    assert "LM_ACCESS_KEY is missing" not in completed.stdout
-
-
-def test_profile_that_is_no_text_is_not_passed_over_in_silence() -> None:
-    completed = run_python(
-        "import os, lmtokens\n"
-        "os.environb[b'LM_PROFILE'] = b'prod\\xff'\n"
-        "try: print(lmtokens.Client('acme'))\n"
-        "except lmtokens.ConfigurationError as error: print('refused', error)\n",
-        environment=PAIR,
-    )
-    assert completed.stdout.startswith("refused"), completed.stdout
-
-
 def test_default_client_that_could_not_be_made_is_not_remembered(setenv: Any, lmtokens_portal: Portal) -> None:
     setenv(LM_ACCESS_KEY="")
     with pytest.raises(CredentialsError):

@@ -2,6 +2,7 @@
 
 mod chain;
 mod leaks;
+mod not_text;
 mod refusals;
 mod timeouts;
 
@@ -18,8 +19,8 @@ use crate::support::{ACCESS_ID, ACCESS_KEY, BEARER, secret};
 struct FakeEnvironment(HashMap<String, String>);
 
 impl Environment for FakeEnvironment {
-    fn variable(&self, name: &str) -> Option<String> {
-        self.0.get(name).cloned()
+    fn variable(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.0.get(name).cloned())
     }
 }
 

@@ -1,0 +1,42 @@
+//! Variables that are set to what is no text.
+
+use lmtokens::credentials::{Arguments, Identity, Provenance};
+use lmtokens::error::{ErrorKind, Result};
+use lmtokens::ports::{Environment, NoPrompt, not_text};
+
+use super::{FakeEnvironment, environment, pair_arguments};
+use crate::support::{ACCESS_ID, ACCESS_KEY};
+
+/// An environment in which one variable holds no text.
+struct Spoilt(&'static str, FakeEnvironment);
+
+impl Environment for Spoilt {
+    fn variable(&self, name: &str) -> Result<Option<String>> {
+        if name == self.0 { Err(not_text(name)) } else { self.1.variable(name) }
+    }
+}
+
+fn resolve(arguments: &Arguments, spoilt: &'static str, variables: &[(&str, &str)]) -> Result<Identity> {
+    Identity::resolve(arguments, &Spoilt(spoilt, environment(variables)), &NoPrompt)
+}
+
+#[test]
+fn that_would_be_used_are_errors_that_name_them() {
+    let company = Arguments { company: Some("acme".to_owned()), ..Arguments::default() };
+    for name in ["LM_PROFILE", "LM_ACCESS_ID", "LM_API_KEY", "LM_BEARER_TOKEN", "LM_TIMEOUT", "LM_BASE_URL"] {
+        let error = resolve(&company, name, &[]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
+        assert!(error.to_string().starts_with(name), "{error}");
+    }
+}
+
+#[test]
+fn that_are_not_used_do_not_matter() {
+    for name in ["LM_PROFILE", "LM_ACCESS_ID", "LM_BEARER_TOKEN", "LM_COMPANY"] {
+        resolve(&pair_arguments(), name, &[]).unwrap();
+    }
+    let pair = [("LM_COMPANY", "acme"), ("LM_ACCESS_ID", ACCESS_ID), ("LM_ACCESS_KEY", ACCESS_KEY)];
+    let identity = resolve(&Arguments::default(), "LM_BEARER_TOKEN", &pair).unwrap();
+    assert_eq!(identity.credentials_from, Provenance::Environment(vec!["LM_ACCESS_ID", "LM_ACCESS_KEY"]));
+    assert_eq!(identity.passed_over, ["LM_BEARER_TOKEN"]);
+}
