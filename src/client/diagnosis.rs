@@ -23,7 +23,7 @@ pub(super) fn of_refused_credentials(identity: &Identity, date: Option<SystemTim
     {
         // Not how many it has: it may be a key.
         findings.push(format!(
-            "the access id has not the {ACCESS_ID_LENGTH} characters that access ids usually have"
+            "the access id does not have the {ACCESS_ID_LENGTH} characters that access ids usually have"
         ));
     }
     if let Credentials::Bearer { token } = &identity.credentials

@@ -441,7 +441,7 @@ def odd_bearer(portal: Portal) -> lmtokens.Client:
         (wrong_key, "came from arguments"),
         (wrong_key, "lmgov.us"),
         (disabled, "disabled, deleted or locked out"),
-        (odd_id, "has not the 20 characters that access ids usually have"),
+        (odd_id, "does not have the 20 characters that access ids usually have"),
         (odd_bearer, "does not begin with lmb_"),
     ],
 )
@@ -459,7 +459,7 @@ def test_diagnosis_does_not_tell_how_long_a_swapped_key_is(lmtokens_portal: Port
     # Letters and digits alone could be an id.
     client = lmtokens_portal.client(access_id="k" * length, access_key="exampleAccessId00001")
     suggestion = refused(lmtokens_portal, client).suggestion or ""
-    assert "has not the 20 characters" in suggestion
+    assert "does not have the 20 characters" in suggestion
     assert str(length) not in suggestion.replace(lmtokens_portal.base_url, "")
 
 
