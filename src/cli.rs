@@ -43,40 +43,42 @@ enum Command {
     Sandbox(sandbox::Sandbox),
 }
 
-/// Runs the command that `arguments` (without the program's name) holds; the result is the exit status.
-pub(crate) fn run(arguments: Vec<OsString>, host: &Host) -> u8 {
+/// How a command ended.
+pub(crate) struct Ended {
+    status: u8,
+    /// Whether an interrupt is one of the ways in which it is meant to end.
+    takes_interrupts: bool,
+}
+
+impl Ended {
+    pub(crate) fn status(&self) -> u8 {
+        self.status
+    }
+
+    /// The exit status where an interrupt came as well.
+    pub(crate) fn status_if_interrupted(&self) -> u8 {
+        if self.takes_interrupts { self.status } else { stop::Signal::INTERRUPT.exit_status() }
+    }
+}
+
+/// Runs the command that `arguments` (without the program's name) holds.
+pub(crate) fn run(arguments: Vec<OsString>, host: &Host) -> Ended {
     let program = std::iter::once(OsString::from("lmtokens"));
     let arguments = match Arguments::try_parse_from(program.chain(arguments)) {
         Ok(arguments) => arguments,
         Err(message) => {
             let shown = message.print();
             let wanted = !message.use_stderr();
-            return if wanted && shown.is_ok() { exit::DONE } else { exit::USAGE };
+            let status = if wanted && shown.is_ok() { exit::DONE } else { exit::USAGE };
+            return Ended { status, takes_interrupts: false };
         }
     };
+    let takes_interrupts = matches!(arguments.command, Command::Sandbox(_));
     let outcome = match arguments.command {
         Command::Add(add) => add.run(host),
         Command::Sandbox(sandbox) => sandbox.run(),
     };
-    match outcome {
-        Ok(status) => status,
-        Err(Failure::Error(error)) => {
-            report(&error);
-            exit::of(&error)
-        }
-        Err(Failure::Output(error)) => {
-            say(&format!("error: cannot write to standard output: {error}"));
-            exit::FAILED
-        }
-        Err(Failure::Stopped(signal)) => {
-            say(&format!(
-                "{} by {}",
-                if signal.is_interrupt() { "interrupted" } else { "ended" },
-                signal.name()
-            ));
-            signal.exit_status()
-        }
-    }
+    Ended { status: outcome.unwrap_or_else(|failure| failure.tell()), takes_interrupts }
 }
 
 /// Why a command ended without doing what it was asked.
@@ -84,6 +86,27 @@ enum Failure {
     Error(Error),
     Output(std::io::Error),
     Stopped(stop::Signal),
+}
+
+impl Failure {
+    /// Says why; the result is the exit status.
+    fn tell(&self) -> u8 {
+        match self {
+            Self::Error(error) => {
+                report(error);
+                exit::of(error)
+            }
+            Self::Output(error) => {
+                say(&format!("error: cannot write to standard output: {error}"));
+                exit::FAILED
+            }
+            Self::Stopped(signal) => {
+                let verb = if signal.is_interrupt() { "interrupted" } else { "ended" };
+                say(&format!("{verb} by {}", signal.name()));
+                signal.exit_status()
+            }
+        }
+    }
 }
 
 impl From<Error> for Failure {

@@ -84,6 +84,10 @@ pub trait Prompt {
     fn ask(&self, question: &str) -> Result<String>;
     /// Asks for a secret, not echoed.
     fn ask_secret(&self, question: &str) -> Result<Secret>;
+    /// Whether the person wants no more of it, as with Ctrl-C; an error is then of no interest.
+    fn is_interrupted(&self) -> bool {
+        false
+    }
 }
 
 /// Nobody to ask.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{Host, say};
+use super::stop::Signal;
+use super::{Failure, Host, say};
 use crate::client::Client;
 use crate::credentials::{self, Identity, Timeouts};
-use crate::error::Result;
 use crate::model::iso_8601;
 use crate::ports::{Event, Observer, ProcessEnvironment};
 
@@ -29,7 +29,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn client(&self, host: &Host) -> Result<Client> {
+    pub(super) fn client(&self, host: &Host) -> Result<Client, Failure> {
         let arguments = credentials::Arguments {
             company: self.company.clone(),
             domain: self.domain.clone(),
@@ -37,7 +37,11 @@ impl Connection {
             timeouts: self.timeout.map(|seconds| Timeouts::from_seconds(None, seconds)).transpose()?,
             ..credentials::Arguments::default()
         };
-        let identity = Identity::resolve(&arguments, &ProcessEnvironment, host.prompt.as_ref())?;
+        let identity = Identity::resolve(&arguments, &ProcessEnvironment, host.prompt.as_ref());
+        if host.prompt.is_interrupted() {
+            return Err(Failure::Stopped(Signal::INTERRUPT));
+        }
+        let identity = identity?;
         Ok(Client::new(identity, Some(&host.embedder)).observed_by(Arc::new(OnStandardError)))
     }
 }

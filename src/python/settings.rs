@@ -7,7 +7,7 @@ use super::environment::{OsEnviron, PythonPrompt};
 use super::errors::exception;
 use crate::credentials::{Arguments, Identity};
 use crate::network;
-use crate::ports::NoPrompt;
+use crate::ports::{NoPrompt, Prompt};
 use crate::secret::Secret;
 
 /// What a caller gave.
@@ -64,13 +64,12 @@ impl Settings {
             },
         };
         let environment = OsEnviron::new(py)?;
-        if asking == Asking::Never {
-            return Identity::resolve(&arguments, &environment, &NoPrompt)
-                .map_err(|error| exception(py, error));
-        }
         let prompt = PythonPrompt::new(py);
-        Identity::resolve(&arguments, &environment, &prompt)
-            .map_err(|error| prompt.interrupt().unwrap_or_else(|| exception(py, error)))
+        let asked: &dyn Prompt = if asking == Asking::Allowed { &prompt } else { &NoPrompt };
+        Identity::resolve(&arguments, &environment, asked).map_err(|error| {
+            let interrupt = environment.interrupt().or_else(|| prompt.interrupt());
+            interrupt.unwrap_or_else(|| exception(py, error))
+        })
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 
 use super::client::embedder;
@@ -15,24 +17,47 @@ use crate::secret::Secret;
 /// Runs the command that ``arguments`` holds, without the program's name; the result is the exit status.
 #[pyfunction]
 #[pyo3(signature = (arguments: "list[str]") -> "int")]
-pub(super) fn _shell(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
-    let host = Host { prompt: Arc::new(AttachedPrompt), embedder: embedder(py) };
-    py.detach(|| cli::run(arguments, &host))
+pub(super) fn _shell(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
+    let host = Host { prompt: Arc::new(AttachedPrompt::default()), embedder: embedder(py) };
+    let ended = py.detach(|| cli::run(arguments, &host));
+    // The interpreter's handler hears of every SIGINT too, and would raise the exception at the next turn.
+    match py.check_signals() {
+        Err(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => Ok(ended.status_if_interrupted()),
+        outcome => outcome.map(|()| ended.status()),
+    }
 }
 
 /// A prompt for code that runs detached.
-struct AttachedPrompt;
+#[derive(Default)]
+struct AttachedPrompt {
+    interrupted: AtomicBool,
+}
+
+impl AttachedPrompt {
+    fn with<T>(&self, ask: impl FnOnce(&PythonPrompt<'_>) -> T) -> T {
+        Python::attach(|py| {
+            let prompt = PythonPrompt::new(py);
+            let answer = ask(&prompt);
+            self.interrupted.fetch_or(prompt.is_interrupted(), Ordering::Relaxed);
+            answer
+        })
+    }
+}
 
 impl Prompt for AttachedPrompt {
     fn is_available(&self) -> bool {
-        Python::attach(|py| PythonPrompt::new(py).is_available())
+        self.with(|prompt| prompt.is_available())
     }
 
     fn ask(&self, question: &str) -> Result<String> {
-        Python::attach(|py| PythonPrompt::new(py).ask(question))
+        self.with(|prompt| prompt.ask(question))
     }
 
     fn ask_secret(&self, question: &str) -> Result<Secret> {
-        Python::attach(|py| PythonPrompt::new(py).ask_secret(question))
+        self.with(|prompt| prompt.ask_secret(question))
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed) || Python::attach(|py| py.check_signals().is_err())
     }
 }

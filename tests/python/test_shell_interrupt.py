@@ -1,0 +1,111 @@
+"""Ctrl-C ends the command with 130 and no traceback, whenever it comes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+from lmtokens import __main__, _lmtokens
+from support import ACCESS_ID, PATIENCE, SHELL, run_at_terminal, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmtokens.sandbox import Portal
+
+
+def test_while_the_result_is_written(lmtokens_portal: Portal) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while os.write(writing, b"\n" * 65_536):
+            pass
+    os.set_blocking(writing, True)
+    try:
+        with subprocess.Popen(
+            [*SHELL, "add", "32"], stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE, text=True
+        ) as process:
+            os.close(writing)
+            wait_until(lambda: [seen.status for seen in lmtokens_portal.record] == [200])
+            process.send_signal(signal.SIGINT)
+            while os.read(reading, 65_536):
+                pass
+            _, err = process.communicate(timeout=PATIENCE)
+    finally:
+        os.close(reading)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+
+
+def test_before_anything_is_sent(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    # A certificate file that is a pipe: the command waits for it before it calls the portal.
+    certificates = tmp_path / "certificates.pem"
+    os.mkfifo(certificates)
+    with subprocess.Popen(
+        [*SHELL, "add", "32"],
+        env={**os.environ, "SSL_CERT_FILE": str(certificates)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        with certificates.open("wb") as pipe:
+            process.send_signal(signal.SIGINT)
+            pipe.write(trustme.CA().cert_pem.bytes())
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (130, "", "interrupted by SIGINT\n")
+    assert lmtokens_portal.record == []
+
+
+def test_outside_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_lmtokens, "_shell", interrupted)
+    assert __main__.main() == 130
+
+
+@pytest.mark.parametrize("question", ["Access id", "Access key"])
+@pytest.mark.parametrize("redirect_stdout", [False, True], ids=["terminal", "redirected"])
+def test_at_the_prompt(
+    lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch, question: str, redirect_stdout: bool
+) -> None:
+    for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    dialogue = [("Access id", "\x03")]
+    if question == "Access key":
+        dialogue = [("Access id", f"{ACCESS_ID}\n"), (question, "\x03")]
+    typed = run_at_terminal([*SHELL, "add", "32"], dialogue, redirect_stdout=redirect_stdout)
+    assert (typed.status, typed.stdout) == (130, ""), typed.shown
+    assert typed.shown.endswith("interrupted by SIGINT\r\n")
+    assert "error:" not in typed.shown
+    assert "Traceback" not in typed.shown
+    assert lmtokens_portal.record == []
+
+
+def test_end_of_input_at_the_prompt_is_an_error_of_credentials(
+    lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    typed = run_at_terminal([*SHELL, "add", "32"], [("Access id", "\x04")], redirect_stdout=True)
+    assert (typed.status, typed.stdout) == (4, ""), typed.shown
+    assert "EOFError" in typed.shown
+
+
+def test_of_a_python_program_at_the_prompt_is_its_own(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    code = (
+        "import lmtokens\n"
+        "try: lmtokens.add_token(32)\n"
+        "except KeyboardInterrupt as error: print('interrupted', error.__context__)\n"
+    )
+    typed = run_at_terminal([sys.executable, "-c", code], [("Access id", "\x03")], redirect_stdout=True)
+    assert (typed.status, typed.stdout) == (0, "interrupted None\n"), typed.shown
