@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lmtokens._lmtokens import Client, SandboxPortal, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from lmtokens.aio import AsyncClient
@@ -117,7 +117,7 @@ class Portal:
 
     Raises:
         ValueError: a setting that cannot be used.
-        lmtokens.TransportError: the port cannot be had.
+        lmtokens.ConfigurationError: the port cannot be had.
     """
 
     def __init__(
@@ -135,14 +135,14 @@ class Portal:
         self._portal = SandboxPortal(
             json.dumps(
                 {
-                    "port": port,
-                    "budget": budget,
-                    "window_seconds": window,
-                    "clock_offset_seconds": clock_offset,
-                    "seed": seed,
-                    "lock_out_after": lock_out_after,
+                    "port": _whole("port", port, 65_535),
+                    "budget": _whole("budget", budget, _U32),
+                    "window_seconds": _seconds("window", window, above_0=True),
+                    "clock_offset_seconds": _whole("clock_offset", clock_offset, _I64, -_I64),
+                    "seed": _whole("seed", seed, _U64),
+                    "lock_out_after": _whole("lock_out_after", lock_out_after, _U32),
                     "negative_totals": negative_totals,
-                    "record_limit": record_limit,
+                    "record_limit": _whole("record_limit", record_limit, _U32),
                 }
             )
         )
@@ -257,7 +257,17 @@ class Portal:
         Raises:
             ValueError: a fault that could never strike, or a parameter that the kind does not take.
         """
-        fault = {"kind": kind, "method": method, "path": path, "skip": skip, "times": times, **parameters}
+        fault = {
+            "kind": kind,
+            "method": method,
+            "path": path,
+            "skip": _whole("skip", skip, _U32),
+            "times": _whole("times", times, _U32),
+            **parameters,
+            "status": _whole("status", parameters.get("status"), 599, 200),
+            "seconds": _seconds("seconds", parameters.get("seconds")),
+            "code": _whole("code", parameters.get("code"), _I64, -_I64),
+        }
         self._portal.add_fault(json.dumps(fault))
 
     def fail_at_random(
@@ -277,8 +287,15 @@ class Portal:
             kinds: what goes wrong, each as likely as the other; default a mix.
             methods: strikes only these methods.
             seconds: the time span of those kinds that wait.
+
+        Raises:
+            ValueError: a number or kind that is not accepted.
         """
-        faults: dict[str, Any] = {"rate": rate, "seed": seed, "seconds": seconds}
+        faults: dict[str, Any] = {
+            "rate": _number("rate", rate, "a number from 0 to 1", lambda number: 0 <= number <= 1),
+            "seed": _whole("seed", seed, _U64),
+            "seconds": _seconds("seconds", seconds),
+        }
         if kinds is not None:
             faults["kinds"] = list(kinds)
         if methods is not None:
@@ -290,12 +307,17 @@ class Portal:
         self._portal.clear_faults()
 
     def set_budget(self, limit: int, window: float = 60.0, *, method: str | None = None) -> None:
-        """Allow ``limit`` requests per rolling ``window`` seconds at each endpoint, for one method or every one."""
+        """Allow ``limit`` requests per rolling ``window`` seconds at each endpoint, for one method or every one.
+
+        Raises:
+            ValueError: a limit, window or method that is not accepted.
+        """
+        limit, window = _whole("limit", limit, _U32), _seconds("window", window, above_0=True)
         self._portal.set_budget(method, limit, window)
 
     def set_clock_offset(self, seconds: int) -> None:
         """Set how many seconds the portal's clock runs ahead of the real one; negative is behind."""
-        self._portal.set_clock_offset(seconds)
+        self._portal.set_clock_offset(_whole("seconds", seconds, _I64, -_I64))
 
     def add_user(
         self,
@@ -315,7 +337,7 @@ class Portal:
         return self._portal.add_user(
             json.dumps(
                 {
-                    "id": id,
+                    "id": _whole("id", id, _U32),
                     "username": username,
                     "apionly": apionly,
                     "roles": list(roles),
@@ -341,12 +363,12 @@ class Portal:
             self._portal.create_token(
                 json.dumps(
                     {
-                        "admin_id": admin_id,
+                        "admin_id": _whole("admin_id", admin_id, _U32),
                         "note": note,
-                        "status": status,
+                        "status": _whole("status", status, _I64, -_I64),
                         "type": type,
-                        "created_on": created_on,
-                        "last_used_on": last_used_on,
+                        "created_on": _whole("created_on", created_on, _I64, -_I64),
+                        "last_used_on": _whole("last_used_on", last_used_on, _I64, -_I64),
                     }
                 )
             )
@@ -365,3 +387,30 @@ class Portal:
 def _stored(kept: tuple[str, Secret]) -> StoredToken:
     members, access_key = kept
     return StoredToken(access_key=access_key, **json.loads(members))
+
+
+# What the native half can hold.
+_U32 = 2**32 - 1
+_U64 = 2**64 - 1
+_I64 = 2**63 - 1
+
+
+def _whole(name: str, value: Any, highest: int, lowest: int = 0) -> Any:
+    """Refuse what is no whole number in a range; ``None`` is the native half's business."""
+    if value is not None and (type(value) is bool or not hasattr(value, "__index__")):
+        value = lowest - 1
+    if value is not None and not lowest <= value <= highest:
+        raise ValueError(f"{name} is not accepted: accepted are whole numbers from {lowest} to {highest}")
+    return None if value is None else int(value)
+
+
+def _seconds(name: str, value: Any, *, above_0: bool = False) -> Any:
+    """Refuse what is no time span of at most a day."""
+    accepted = "seconds above 0 and up to 86400" if above_0 else "0 to 86400 seconds"
+    return _number(name, value, accepted, lambda number: 0 <= number <= 86_400 and not (above_0 and number == 0))
+
+
+def _number(name: str, value: Any, accepted: str, is_accepted: Callable[[float], bool]) -> Any:
+    if value is not None and (type(value) is bool or not hasattr(value, "__float__") or not is_accepted(value)):
+        raise ValueError(f"{name} is not accepted: accepted is {accepted}")
+    return None if value is None else float(value)
