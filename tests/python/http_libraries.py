@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable
@@ -28,6 +29,12 @@ class Reply:
     body: bytes
 
 
+@functools.cache
+def _systems_context() -> ssl.SSLContext:
+    # Once: it takes longer than most of these tests.
+    return ssl.create_default_context()
+
+
 @dataclass(frozen=True)
 class Options:
     """What a call may ask for; ``text_or_bytes`` is a body as it is, ``form`` one of fields."""
@@ -41,7 +48,7 @@ class Options:
 
     @property
     def context(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.ca_bundle)
+        return ssl.create_default_context(cafile=self.ca_bundle) if self.ca_bundle else _systems_context()
 
 
 def _with_requests(auth: lmtokens.LMv1Auth, method: str, url: str, options: Options) -> Reply:
