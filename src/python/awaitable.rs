@@ -63,6 +63,9 @@ impl<T: Loss> Call<T> {
 
     /// Ends it where nobody waits any more.
     fn give_up(&self) {
+        // A request that is dropped may hand its half-made connection over to a task of the runtime.
+        let runtime = process::runtime();
+        let _context = runtime.as_ref().ok().map(|runtime| runtime.enter());
         if let State::Done(result) = self.take() {
             self.events.lost(&result);
         }

@@ -27,6 +27,8 @@ where
     let events = Arc::new(EventLog::default());
     let runtime = process::runtime().map_err(|error| exception(py, error))?;
     let outcome = {
+        // A request that is dropped may hand its half-made connection over to a task of the runtime.
+        let _context = runtime.enter();
         let mut future = pin!(verb(client.observed_by(events.clone())));
         loop {
             let turn = {
