@@ -8,6 +8,7 @@ mod arguments;
 mod awaitable;
 mod client;
 mod convert;
+mod ending;
 mod environment;
 mod errors;
 mod filter;
@@ -62,6 +63,7 @@ mod _lmtokens {
 
     #[pymodule_init]
     fn init(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
+        super::ending::announce(py)?;
         super::errors::load(py)
     }
 }

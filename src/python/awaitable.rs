@@ -10,6 +10,7 @@ use pyo3::BoundObject as _;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::ending;
 use super::errors::exception;
 use super::log::EventLog;
 use crate::client::Client;
@@ -77,7 +78,7 @@ impl<T: Loss> Drop for Call<T> {
     fn drop(&mut self) {
         self.give_up();
         if !self.events.is_empty() {
-            Python::try_attach(|py| {
+            ending::attached(|py| {
                 // An object may be dropped while an exception is on its way.
                 let pending = PyErr::take(py);
                 self.events.write(py);
@@ -104,6 +105,7 @@ where
     let future = event_loop.call_method0(intern!(py, "create_future"))?;
     let runtime = process::runtime().map_err(|error| exception(py, error))?;
 
+    ending::begin();
     let events = Arc::new(EventLog::default());
     let verb: BoxedFuture<T> = Box::pin(verb(client.observed_by(events.clone())));
     let call = Arc::new(Call { state: Mutex::new(State::Running(verb)), events });
@@ -116,7 +118,7 @@ where
             return;
         }
         // The interpreter may be ending, and the loop may be closed: then nobody waits for the result any more.
-        let scheduled = Python::try_attach(|py| {
+        let scheduled = ending::attached(|py| {
             event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (finish, settled)).is_ok()
         });
         if scheduled == Some(false) {
@@ -158,7 +160,7 @@ impl Finish {
         Self(Box::new(move |py, future| {
             if future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
                 // The runtime may be polling just now; it needs no interpreter to end that.
-                py.detach(|| call.give_up());
+                ending::detached(py, || call.give_up());
             }
             call.events.write(py);
             if future.call_method0(intern!(py, "done"))?.is_truthy()? {

@@ -126,7 +126,9 @@ enum Need {
 }
 
 fn logger(py: Python<'_>, need: Need) -> PyResult<Option<Bound<'_, PyAny>>> {
-    let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
+    // An interpreter that is ending imports nothing.
+    let Ok(sys) = py.import(intern!(py, "sys")) else { return Ok(None) };
+    let modules = sys.getattr(intern!(py, "modules"))?;
     let logging = modules.call_method1(intern!(py, "get"), (intern!(py, "logging"),))?;
     let logging = match (logging.is_none(), need) {
         (false, _) => logging,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::ending;
 use super::errors::exception;
 use super::log::EventLog;
 use crate::client::Client;
@@ -34,7 +35,9 @@ where
             let turn = {
                 let future = &mut future;
                 let runtime = &runtime;
-                py.detach(move || runtime.block_on(async { tokio::time::timeout(TICK, future).await }))
+                ending::detached(py, move || {
+                    runtime.block_on(async { tokio::time::timeout(TICK, future).await })
+                })
             };
             match turn {
                 Ok(result) => break Ok(result),

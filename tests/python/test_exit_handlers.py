@@ -1,0 +1,48 @@
+"""The end of a program whose calls the runtime's thread may still be answering, and calls from its exit handlers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support import run_python
+
+if TYPE_CHECKING:
+    from lmtokens.sandbox import Portal
+
+FIRST_OF_EIGHT = """
+import asyncio, lmtokens
+async def main():
+    client = lmtokens.AsyncClient()
+    calls = [asyncio.ensure_future(client.whoami()) for _ in range(8)]
+    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+asyncio.run(main())
+"""
+
+
+def test_answers_that_come_at_the_end_do_not_crash_it(lmtokens_portal: Portal) -> None:
+    lmtokens_portal.set_budget(1_000_000)
+    for _ in range(40):
+        completed = run_python(FIRST_OF_EIGHT, environment=lmtokens_portal.environment())
+        assert (completed.returncode, completed.stderr) == (0, "")
+
+
+CALLS = {
+    "blocking": "print(lmtokens.add_token(32, 'last').note)",
+    "awaited": "print(asyncio.run(lmtokens.AsyncClient().add_token(32, 'last')).note)",
+}
+
+
+@pytest.mark.parametrize("earlier", ["", "lmtokens.whoami()"], ids=["first call", "later call"])
+@pytest.mark.parametrize("registered", ["before", "after"])
+@pytest.mark.parametrize("kind", CALLS)
+def test_exit_handler_may_call(lmtokens_portal: Portal, kind: str, registered: str, earlier: str) -> None:
+    lines = ["atexit.register(last)", earlier]
+    code = f"""
+import asyncio, atexit, lmtokens
+def last():
+    {CALLS[kind]}
+"""
+    code += "\n".join(lines if registered == "before" else reversed(lines))
+    completed = run_python(code, environment=lmtokens_portal.environment())
+    assert (completed.returncode, completed.stdout, completed.stderr) == (0, "last\n", "")
