@@ -3,11 +3,14 @@
 #![allow(clippy::doc_markdown, reason = "doc comments are help texts here, and backticks would be printed")]
 
 mod add;
+mod bulk;
 mod connection;
+mod destination;
 mod exit;
 mod output;
 mod sandbox;
 mod stop;
+mod sweep;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -24,6 +27,8 @@ pub(crate) struct Host {
     pub(crate) prompt: Arc<dyn Prompt + Send + Sync>,
     /// What is appended to the `User-Agent`.
     pub(crate) embedder: String,
+    /// The words of the command, without the program's name.
+    pub(crate) arguments: Vec<OsString>,
 }
 
 /// LogicMonitor API tokens from the shell.
@@ -40,6 +45,8 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Add(add::Add),
+    Bulk(bulk::Bulk),
+    Sweep(sweep::Sweep),
     Sandbox(sandbox::Sandbox),
 }
 
@@ -61,10 +68,10 @@ impl Ended {
     }
 }
 
-/// Runs the command that `arguments` (without the program's name) holds.
-pub(crate) fn run(arguments: Vec<OsString>, host: &Host) -> Ended {
+/// Runs the command that the host's arguments hold.
+pub(crate) fn run(host: &Host) -> Ended {
     let program = std::iter::once(OsString::from("lmtokens"));
-    let arguments = match Arguments::try_parse_from(program.chain(arguments)) {
+    let arguments = match Arguments::try_parse_from(program.chain(host.arguments.iter().cloned())) {
         Ok(arguments) => arguments,
         Err(message) => {
             let shown = message.print();
@@ -76,6 +83,8 @@ pub(crate) fn run(arguments: Vec<OsString>, host: &Host) -> Ended {
     let takes_interrupts = matches!(arguments.command, Command::Sandbox(_));
     let outcome = match arguments.command {
         Command::Add(add) => add.run(host),
+        Command::Bulk(bulk) => bulk.run(host),
+        Command::Sweep(sweep) => sweep.run(host),
         Command::Sandbox(sandbox) => sandbox.run(),
     };
     Ended { status: outcome.unwrap_or_else(|failure| failure.tell()), takes_interrupts }

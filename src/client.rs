@@ -1,24 +1,30 @@
-//! One request from start to end: sign → attempt → judge → answer.
+//! One request from start to end: wait for budget → sign → attempt → judge → answer, or again.
 
 mod diagnosis;
 mod judge;
+mod limiter;
+mod memory;
 mod retry;
 mod tls;
 mod transport;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
 use crate::credentials::Identity;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lmv1;
 use crate::ports::{Clock, Event, NoObserver, Observer, SystemClock, SystemRandom};
+use crate::process::{OfProcess, PerProcess};
 use crate::secret::MASK;
+use limiter::Place;
+use memory::Memory;
 
 pub use judge::{Judged, judge, may_repeat};
-pub use retry::Retry;
+pub use limiter::OnLimit;
+pub use retry::Policy;
 pub use transport::{Received, TransportFailure};
 
 /// An HTTP method.
@@ -82,10 +88,11 @@ impl std::fmt::Debug for Answer {
     }
 }
 
-/// Calls one portal as one identity. Clones share connections.
+/// Calls one portal as one identity. Clones share connections and what is remembered.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    policy: Policy,
     observer: Arc<dyn Observer>,
 }
 
@@ -93,7 +100,15 @@ struct Shared {
     identity: Identity,
     transport: transport::Transport,
     clock: Arc<dyn Clock>,
-    retry: Retry,
+    memory: PerProcess<Memory>,
+}
+
+/// What is known of a request while it goes on, also when its time is over.
+#[derive(Default)]
+struct Progress {
+    attempts: u32,
+    maybe_applied: bool,
+    waited: Duration,
 }
 
 impl Client {
@@ -112,14 +127,20 @@ impl Client {
             user_agent.push_str(embedder);
         }
         let transport = transport::Transport::new(user_agent);
-        let shared = Shared { identity, transport, clock, retry: Retry::default() };
-        Self { shared: Arc::new(shared), observer: Arc::new(NoObserver) }
+        let shared = Shared { identity, transport, clock, memory: PerProcess::new() };
+        Self { shared: Arc::new(shared), policy: Policy::default(), observer: Arc::new(NoObserver) }
+    }
+
+    /// The same client with another policy.
+    #[must_use]
+    pub fn with_policy(&self, policy: Policy) -> Self {
+        Self { policy, ..self.clone() }
     }
 
     /// The same client, telling what happens to `observer`.
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
-        Self { shared: Arc::clone(&self.shared), observer }
+        Self { observer, ..self.clone() }
     }
 
     /// Whom it calls, and as whom.
@@ -134,9 +155,43 @@ impl Client {
         self.shared.clock.now_ms()
     }
 
+    /// The portal's clock, as its last answer told and the time since then has it; `None` where none told.
+    pub fn portal_time(&self) -> Result<Option<SystemTime>> {
+        Ok(self.memory()?.portal_time())
+    }
+
     /// Tells what happened.
     pub fn tell(&self, event: Event) {
         self.observer.observe(event);
+    }
+
+    /// Remembers that these credentials made a token.
+    pub(crate) fn made(&self, id: i64) {
+        if let Ok(memory) = self.memory() {
+            memory.made(id);
+        }
+    }
+
+    /// Remembers that a list showed these tokens.
+    pub(crate) fn saw(&self, ids: impl IntoIterator<Item = i64>) {
+        if let Ok(memory) = self.memory() {
+            memory.saw(ids);
+        }
+    }
+
+    /// Whether a list has shown these credentials a token that they made. Without that, a list that lacks a token is no
+    /// evidence: whoever may create and not view sees an empty one.
+    pub(crate) fn sees_own(&self) -> bool {
+        self.memory().is_ok_and(|memory| memory.sees_own())
+    }
+
+    /// The last token that these credentials made.
+    pub(crate) fn last_made(&self) -> Option<i64> {
+        self.memory().ok()?.last_made()
+    }
+
+    fn memory(&self) -> Result<OfProcess<Memory>> {
+        self.shared.memory.get_or_try_init(|| Ok(Memory::default()))
     }
 
     /// Lets go of the idle connections; the next request makes new ones.
@@ -147,42 +202,89 @@ impl Client {
     /// Sends one request, again where that can do no harm, and judges what comes back.
     pub async fn send(&self, request: &Request) -> Result<Answer> {
         let started = Instant::now();
-        let mut earlier_maybe_applied = false;
-        let mut attempt = 1;
+        let mut progress = Progress::default();
+        let outcome = match self.policy.deadline {
+            None => self.attempts(request, &mut progress).await,
+            Some(deadline) => {
+                match tokio::time::timeout(deadline, self.attempts(request, &mut progress)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(Error::new(
+                        ErrorKind::RequestTimeout,
+                        format!("not done within the deadline of {} s", deadline.as_secs_f64()),
+                    )),
+                }
+            }
+        };
+        outcome.map_err(|mut error| {
+            let details = error.details_mut();
+            details.attempts = progress.attempts;
+            details.elapsed = started.elapsed();
+            details.maybe_applied |= progress.maybe_applied;
+            error
+        })
+    }
+
+    async fn attempts(&self, request: &Request, progress: &mut Progress) -> Result<Answer> {
+        let budget = limiter::budget(self.identity().portal.base_url(), request.method, request.endpoint)?;
+        let mut refusal = None;
         loop {
+            let place = self.place(&budget, request, progress, refusal.take()).await?;
+            progress.attempts += 1;
+            let earlier_maybe_applied = progress.maybe_applied;
+            // Until it is known better: whoever ends the call now leaves a request that the portal may act on.
+            progress.maybe_applied |= request.method != Method::Get;
+
             let attempt_started = Instant::now();
             let authorization = self.authorization(request);
             let outcome =
                 self.shared.transport.attempt(&self.shared.identity, request, authorization.clone()).await;
-            let status = match &outcome {
-                Ok(received) => Some(received.status),
-                Err(failure) => failure.status,
-            };
-            let date = outcome.as_ref().ok().and_then(|received| received.date);
+            let received = outcome.as_ref().ok();
+            let (date, rate) =
+                (received.and_then(|received| received.date), received.and_then(|received| received.rate));
+            let (answered, not_sent) = (received.is_some(), outcome.as_ref().is_err_and(|f| !f.maybe_sent));
+            let status =
+                outcome.as_ref().map_or_else(|failure| failure.status, |received| Some(received.status));
+            if let (Some(date), Ok(memory)) = (date, self.memory()) {
+                memory.set_portal_time(date);
+            }
             let judged = judge(request.method, outcome);
-            let pause = match &judged {
-                Judged::Failed(error) if attempt < self.shared.retry.max_attempts => {
-                    may_repeat(request.method, error).then(|| self.shared.retry.pause(attempt, &SystemRandom))
-                }
-                _ => None,
+            let is_refusal = matches!(&judged, Judged::Failed(error) if error.kind() == ErrorKind::RateLimit);
+            if is_refusal {
+                place.refused(rate);
+            } else if answered {
+                place.answered(rate);
+            } else if not_sent {
+                place.not_sent();
+            } else {
+                drop(place);
+            }
+            let again = match &judged {
+                Judged::Failed(error) => self.again(request.method, error, progress.attempts),
+                Judged::Done(_) => Again::No,
             };
             self.tell(Event::Attempt {
                 method: request.method.as_str(),
                 endpoint: request.endpoint,
                 status,
-                attempt,
+                attempt: progress.attempts,
                 elapsed: attempt_started.elapsed(),
-                pause,
+                pause: if let Again::After(pause) = again { Some(pause) } else { None },
             });
             let mut error = match judged {
                 Judged::Done(body) => return Ok(Answer { status: status.unwrap_or(200), body, date }),
                 Judged::Failed(error) => error,
             };
-            if let Some(pause) = pause {
-                earlier_maybe_applied |= error.details().maybe_applied;
-                tokio::time::sleep(pause).await;
-                attempt += 1;
-                continue;
+            progress.maybe_applied = earlier_maybe_applied | error.details().maybe_applied;
+            match again {
+                Again::After(pause) => {
+                    tokio::time::sleep(pause).await;
+                    continue;
+                }
+                Again::WithinBudget => {
+                    refusal = Some(error);
+                    continue;
+                }
+                Again::No => {}
             }
             if request.method == Method::Delete
                 && error.kind() == ErrorKind::NotFound
@@ -192,9 +294,6 @@ impl Client {
                 return Ok(Answer { status: 404, body: Value::Null, date });
             }
             let details = error.details_mut();
-            details.attempts = attempt;
-            details.elapsed = started.elapsed();
-            details.maybe_applied |= earlier_maybe_applied;
             details.message = self.scrub(&details.message, &authorization);
             if details.kind == ErrorKind::Authentication {
                 let identity = &self.shared.identity;
@@ -202,6 +301,43 @@ impl Client {
             }
             return Err(error);
         }
+    }
+
+    fn again(&self, method: Method, error: &Error, attempts: u32) -> Again {
+        let policy = &self.policy;
+        if !may_repeat(method, error) || policy.max_attempts == 1 {
+            Again::No
+        } else if error.kind() == ErrorKind::RateLimit {
+            if policy.on_limit == OnLimit::Wait { Again::WithinBudget } else { Again::No }
+        } else if attempts < policy.max_attempts {
+            Again::After(policy.pause(attempts, &SystemRandom))
+        } else {
+            Again::No
+        }
+    }
+
+    /// Waits until the budget allows one more request. `refusal` is the portal's, where it has refused this request.
+    async fn place(
+        &self,
+        budget: &limiter::Budget,
+        request: &Request,
+        progress: &mut Progress,
+        refusal: Option<Error>,
+    ) -> Result<Place> {
+        const LONG: Duration = Duration::from_secs(2);
+        let started = Instant::now();
+        let max_wait = self.policy.max_wait.saturating_sub(progress.waited);
+        let (method, endpoint) = (request.method.as_str(), request.endpoint);
+        let mut told = false;
+        let tell = |wait: Duration| {
+            if wait > LONG && !told {
+                told = true;
+                self.tell(Event::LongWait { method, endpoint, wait });
+            }
+        };
+        let place = budget.place(self.policy.on_limit, max_wait, tell).await;
+        progress.waited += started.elapsed();
+        place.map_err(|spent| refusal.unwrap_or_else(|| budget_spent(request, &spent, self.policy)))
     }
 
     fn authorization(&self, request: &Request) -> String {
@@ -222,6 +358,35 @@ impl Client {
         let masked = mask(&mask(message, secret), signature);
         masked.chars().take(MAX_CHARACTERS).collect()
     }
+}
+
+/// Whether and when a request is sent once more.
+enum Again {
+    No,
+    After(Duration),
+    /// As soon as the budget allows.
+    WithinBudget,
+}
+
+/// Nothing was sent: that the budget is spent is known.
+fn budget_spent(request: &Request, spent: &limiter::Spent, policy: Policy) -> Error {
+    let wait = spent.wait.as_secs_f64();
+    let reason = match policy.on_limit {
+        OnLimit::Raise => "on_limit=\"raise\"".to_owned(),
+        OnLimit::Wait => format!("max_wait={}", policy.max_wait.as_secs_f64()),
+    };
+    let mut error = Error::new(
+        ErrorKind::RateLimit,
+        format!(
+            "the portal's budget for {} {} is spent: there may be some again in {wait:.1} s, and {reason} says not to \
+             wait for that",
+            request.method.as_str(),
+            request.endpoint
+        ),
+    )
+    .suggest("call again later, or allow a longer wait; the budget is shared by everyone who uses the portal");
+    error.details_mut().rate = spent.rate;
+    error
 }
 
 /// Hosts are told in lower case, whatever case they were sent in. Something shorter than any real secret occurs in words

@@ -49,11 +49,13 @@ pub enum ErrorKind {
     OutcomeUnknown,
     /// The call would disable or delete the token that signs it.
     SelfLockout,
+    /// The secret of a new token could not be put where it belongs.
+    Delivery,
 }
 
 impl ErrorKind {
     /// Every kind, for tests that no kind is forgotten.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Argument,
         Self::Configuration,
         Self::Credentials,
@@ -73,6 +75,7 @@ impl ErrorKind {
         Self::Response,
         Self::OutcomeUnknown,
         Self::SelfLockout,
+        Self::Delivery,
     ];
 }
 

@@ -6,22 +6,27 @@
 //! | --- | --- |
 //! | `python` | the Python face: the only place that says `pyo3`, and it decides nothing |
 //! | `cli` | the shell face |
+//! | [`lifecycle`] | what takes several calls: create with a destination, bulk and its journal, sweep |
+//! | [`destinations`] | where the secret of a new token can go |
 //! | [`tokens`] | what takes one call: one struct a verb |
 //! | [`signer`] | the signature for requests that others send |
-//! | [`client`] | one request from start to end: sign → attempt → judge |
+//! | [`client`] | one request from start to end: budget → sign → attempt → judge |
 //! | [`credentials`] | who we are: arguments, environment, prompt |
 //! | [`network`] | how the portal is reached: time limits, trust, proxy |
 //! | [`process`] | what is new after a fork |
 //! | [`ports`] | the traits through which the core calls up |
 //! | [`sandbox`] | a small LogicMonitor; uses only the vocabulary, so that it can contradict the client |
-//! | [`lmv1`] [`secret`] [`model`] [`filter`] [`portal`] [`error`] | the vocabulary: no I/O, no clock of their own |
+//! | [`lmv1`] [`secret`] [`model`] [`filter`] [`tag`] [`handover`] [`portal`] [`error`] | the vocabulary: no I/O, no clock of their own |
 
 #[cfg(feature = "cli")]
 mod cli;
 pub mod client;
 pub mod credentials;
+pub mod destinations;
 pub mod error;
 pub mod filter;
+pub mod handover;
+pub mod lifecycle;
 pub mod lmv1;
 pub mod model;
 pub mod network;
@@ -34,6 +39,7 @@ mod python;
 pub mod sandbox;
 pub mod secret;
 pub mod signer;
+pub mod tag;
 pub mod tokens;
 
 /// The version of this package.

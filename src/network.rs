@@ -6,8 +6,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use url::Url;
 
 use crate::error::{Error, Result};
@@ -85,17 +87,18 @@ impl Network {
 
 /// The argument, else the first of the variables that the ecosystem knows.
 fn trust(arguments: &Arguments, environment: &dyn Environment) -> Result<Trust> {
-    let path = |name: &str| Ok(environment.filled(name)?.map(PathBuf::from));
+    let paths =
+        |name: &str| Ok(environment.filled(name)?.map(|value| paths(name, &value)).unwrap_or_default());
     let mut sources: Vec<(&str, PathBuf)> = Vec::new();
     if let Some(bundle) = &arguments.ca_bundle {
         sources.push(("ca_bundle", bundle.clone()));
     } else {
         for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
-            sources.extend(path(name)?.map(|path| (name, path)));
+            sources.extend(paths(name)?.into_iter().map(|path| (name, path)));
         }
         for name in ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
             if sources.is_empty() {
-                sources.extend(path(name)?.map(|path| (name, path)));
+                sources.extend(paths(name)?.into_iter().map(|path| (name, path)));
             }
         }
     }
@@ -107,6 +110,15 @@ fn trust(arguments: &Arguments, environment: &dyn Environment) -> Result<Trust> 
         certificates.extend(certificates_at(name, path)?);
     }
     Ok(Trust::Only(Arc::new(certificates)))
+}
+
+/// `SSL_CERT_DIR` is a list, as OpenSSL reads it: what of it is not there is passed over, unless nothing is.
+fn paths(name: &str, value: &str) -> Vec<PathBuf> {
+    if name != "SSL_CERT_DIR" || Path::new(value).exists() {
+        return vec![PathBuf::from(value)];
+    }
+    let existing: Vec<PathBuf> = std::env::split_paths(value).filter(|path| path.exists()).collect();
+    if existing.is_empty() { vec![PathBuf::from(value)] } else { existing }
 }
 
 fn certificates_at(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
@@ -132,8 +144,9 @@ fn certificates_at(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static
             Err(error) => return refuse(format!("cannot be read: {error}")),
         }
     };
-    if certificates.is_empty() {
-        return refuse("holds no certificate in PEM".to_owned());
+    // A store of many may hold some that are too odd to be used; one of nothing else would trust nobody.
+    if !certificates.iter().any(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok()) {
+        return refuse("holds no usable certificate in PEM".to_owned());
     }
     Ok(certificates)
 }
@@ -155,6 +168,15 @@ fn client_certificate((chain_path, key_path): &(PathBuf, Option<PathBuf>)) -> Re
     let key = PrivateKeyDer::from_pem_file(key_path).map_err(|_| {
         refuse(key_path, "holds no private key in PEM that can be read without pass phrase".to_owned())
     })?;
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), &aws_lc_rs::default_provider()).map_err(
+        |error| {
+            let problem = match error {
+                rustls::Error::InconsistentKeys(_) => "holds a certificate of another private key".to_owned(),
+                other => format!("cannot be used: {other}"),
+            };
+            refuse(chain_path, problem)
+        },
+    )?;
     Ok(ClientCertificate { chain, key: Arc::new(key) })
 }
 

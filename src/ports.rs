@@ -3,11 +3,13 @@
 
 use std::env::VarError;
 use std::fmt::Debug;
+use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Token;
 use crate::secret::Secret;
+use crate::tag::Tag;
 
 /// Tells the time.
 pub trait Clock: Debug + Send + Sync {
@@ -108,6 +110,35 @@ impl Prompt for NoPrompt {
     }
 }
 
+/// Work whose type has no name.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where the secret of a new token goes before the token works.
+///
+/// Each method is given the token as it will be, its secret included, and the tag of the attempt that made it.
+pub trait Destination: Send + Sync {
+    /// Fails where a delivery could never succeed, before anything is sent to the portal.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes the secret; durable when it returns.
+    fn deliver<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>>;
+
+    /// The token works now.
+    fn commit<'a>(&'a self, _token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// The token will never work: what was delivered is worth nothing.
+    fn discard<'a>(&'a self, _token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// What it is, for people.
+    fn describe(&self) -> String;
+}
+
 /// What the core has to tell while a call goes on. Never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -123,8 +154,35 @@ pub enum Event {
         attempt: u32,
         /// From the start of the attempt to its end.
         elapsed: Duration,
-        /// How long the pause is before it is sent again; `None` where it is not.
+        /// How long the pause is before it is sent again; `None` where it is not, or as soon as the budget allows.
         pause: Option<Duration>,
+    },
+    /// The budget is spent, and the request waits for more than two seconds.
+    LongWait {
+        /// HTTP method.
+        method: &'static str,
+        /// The path with its ids replaced by names.
+        endpoint: &'static str,
+        /// How long the wait is in all, as far as that is known.
+        wait: Duration,
+    },
+    /// A create with a destination was given up while it was under way: what it leaves is left to sweep.
+    LeftUnfinished {
+        /// The owner's user id.
+        admin_id: i64,
+        /// The token, where its making was answered.
+        id: Option<i64>,
+        /// How its note begins.
+        tag: String,
+        /// Whether its secret is where it belongs, so that enabling the token finishes the create.
+        delivered: bool,
+    },
+    /// Unfinished tokens of a run could not be removed at its end. They are disabled.
+    LeftOvers {
+        /// How many; `None` where they could not be listed.
+        count: Option<u64>,
+        /// The run that their tags name.
+        run: String,
     },
     /// A create was given up while it was under way: a token may exist that nobody holds.
     CreateInterrupted {
@@ -165,6 +223,9 @@ impl Loss for () {}
 
 /// A page of a list, in which the portal tells no secret.
 impl<T> Loss for Option<Vec<T>> {}
+
+/// What was found; in lists the portal tells no secret.
+impl<T> Loss for Vec<T> {}
 
 impl Loss for Token {
     /// Only the answer to a create holds the secret, and the portal never tells it again.

@@ -6,13 +6,17 @@
 
 mod arguments;
 mod awaitable;
+mod bulk;
+mod caller;
 mod client;
 mod convert;
-mod ending;
+mod deliver;
 mod environment;
 mod errors;
 mod filter;
 mod functions;
+mod gate;
+mod hints;
 mod list;
 mod log;
 #[cfg(feature = "sandbox")]
@@ -22,6 +26,7 @@ mod settings;
 #[cfg(feature = "cli")]
 mod shell;
 mod signer;
+mod sweep;
 mod token;
 mod verbs;
 mod wait;
@@ -31,7 +36,13 @@ mod whoami;
 #[pyo3::pymodule(gil_used = false)]
 mod _lmtokens {
     #[pymodule_export]
+    use super::bulk::{
+        AsyncBulkRun, BulkRun, JournalEntry, NewToken, RowResult, Summary, add_tokens, read_journal,
+    };
+    #[pymodule_export]
     use super::client::{AsyncCore, Client};
+    #[pymodule_export]
+    use super::deliver::{ToCommand, ToFile, to_command, to_file};
     #[pymodule_export]
     use super::filter::{Field, Filter, Where};
     #[pymodule_export]
@@ -49,10 +60,13 @@ mod _lmtokens {
     #[pymodule_export]
     use super::signer::Signer;
     #[pymodule_export]
+    use super::sweep::SweptToken;
+    #[pymodule_export]
     use super::token::{Token, TokenStatus, TokenType};
     #[pymodule_export]
     use super::verbs::{
-        add_token, delete_token, disable_token, enable_token, find_token, list_tokens, update_token, whoami,
+        add_token, delete_token, disable_token, enable_token, find_token, list_tokens, sweep_tokens,
+        update_token, whoami,
     };
     #[pymodule_export]
     use super::whoami::Whoami;
@@ -63,7 +77,22 @@ mod _lmtokens {
 
     #[pymodule_init]
     fn init(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
-        super::ending::announce(py)?;
+        super::refuse_subinterpreter()?;
+        super::gate::close_at_the_end(py)?;
         super::errors::load(py)
     }
+}
+
+/// What this package keeps for a process (its runtime, its connections, the classes of its errors) belongs to one
+/// interpreter.
+fn refuse_subinterpreter() -> pyo3::PyResult<()> {
+    // SAFETY: the current thread is attached, so there is a current interpreter, and asking for its number changes nothing.
+    #[allow(unsafe_code)]
+    let number = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
+    if number == 0 {
+        return Ok(());
+    }
+    Err(pyo3::exceptions::PyImportError::new_err(
+        "lmtokens does not support subinterpreters: import it in the main interpreter",
+    ))
 }

@@ -16,4 +16,5 @@ pub use find::FindToken;
 pub use list::{ListTokens, Listing, Types, Wanted};
 pub use target::Target;
 pub use update::UpdateToken;
+pub(crate) use update::change;
 pub use whoami::{Whoami, whoami};

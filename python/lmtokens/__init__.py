@@ -10,10 +10,16 @@ TokenStatus.ENABLED
 # The errors come first: the extension loads their classes when it is imported.
 from lmtokens import errors
 from lmtokens._lmtokens import (
+    BulkRun,
     Client,
     Field,
     Filter,
+    JournalEntry,
+    NewToken,
+    RowResult,
     Secret,
+    Summary,
+    SweptToken,
     Token,
     TokenIterator,
     TokenStatus,
@@ -22,6 +28,7 @@ from lmtokens._lmtokens import (
     Whoami,
     __version__,
     add_token,
+    add_tokens,
     configure,
     default_client,
     delete_token,
@@ -29,7 +36,9 @@ from lmtokens._lmtokens import (
     enable_token,
     find_token,
     list_tokens,
+    read_journal,
     sign,
+    sweep_tokens,
     update_token,
     whoami,
 )
@@ -41,6 +50,7 @@ from lmtokens.errors import (
     ConflictError,
     ConnectError,
     CredentialsError,
+    DeliveryError,
     LMTokensError,
     NotFoundError,
     OutcomeUnknownError,
@@ -57,33 +67,41 @@ from lmtokens.errors import (
 
 TYPE_CHECKING = False  # as typing has it, whose import costs more than everything here
 if TYPE_CHECKING:
-    from lmtokens.aio import AsyncClient
+    from lmtokens.aio import AsyncBulkRun, AsyncClient
     from lmtokens.auth import LMv1Auth
 del TYPE_CHECKING
 
 __all__ = [
     "APIError",
+    "AsyncBulkRun",
     "AsyncClient",
     "AuthenticationError",
     "BadRequestError",
+    "BulkRun",
     "Client",
     "ConfigurationError",
     "ConflictError",
     "ConnectError",
     "CredentialsError",
+    "DeliveryError",
     "Field",
     "Filter",
+    "JournalEntry",
     "LMTokensError",
     "LMv1Auth",
+    "NewToken",
     "NotFoundError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
     "RateLimitError",
     "RequestTimeoutError",
     "ResponseError",
+    "RowResult",
     "Secret",
     "SelfLockoutError",
     "ServerError",
+    "Summary",
+    "SweptToken",
     "TLSError",
     "Token",
     "TokenIterator",
@@ -95,15 +113,19 @@ __all__ = [
     "Whoami",
     "__version__",
     "add_token",
+    "add_tokens",
     "configure",
     "default_client",
     "delete_token",
+    "deliver",
     "disable_token",
     "enable_token",
     "errors",
     "find_token",
     "list_tokens",
+    "read_journal",
     "sign",
+    "sweep_tokens",
     "update_token",
     "where",
     "whoami",
@@ -112,20 +134,23 @@ __all__ = [
 where = Where()
 """The members of a token by which a list can be filtered: ``lmtokens.where.status == 1``."""
 
-_LAZY = {"AsyncClient": "lmtokens.aio", "LMv1Auth": "lmtokens.auth"}
+_LAZY = {"AsyncBulkRun": "lmtokens.aio", "AsyncClient": "lmtokens.aio", "LMv1Auth": "lmtokens.auth"}
+_LAZY_MODULES = {"deliver"}
 
 
 def __getattr__(name: str) -> object:
     """Load what not every program needs on first use."""
+    from importlib import import_module
+
+    if name in _LAZY_MODULES:
+        return import_module(f"lmtokens.{name}")
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module 'lmtokens' has no attribute {name!r}")
-    from importlib import import_module
-
     value = getattr(import_module(module), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> "list[str]":
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})

@@ -4,26 +4,45 @@ The native half of the package `lmtokens`.
 
 from collections.abc import Awaitable
 from datetime import datetime
+from lmtokens._types import Destination, OnWait, Progress, Rows, Words
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
-__all__ = ["__version__", "AsyncCore", "Client", "Field", "Filter", "SandboxPortal", "Secret", "Signer", "Token", "TokenIterator", "TokenPages", "TokenStatus", "TokenType", "Where", "Whoami", "_forget_default_client", "_shell", "_signing_stages", "add_token", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "sign", "update_token", "whoami"]
+__all__ = ["__version__", "AsyncBulkRun", "AsyncCore", "BulkRun", "Client", "Field", "Filter", "JournalEntry", "NewToken", "RowResult", "SandboxPortal", "Secret", "Signer", "Summary", "SweptToken", "ToCommand", "ToFile", "Token", "TokenIterator", "TokenPages", "TokenStatus", "TokenType", "Where", "Whoami", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "read_journal", "sign", "sweep_tokens", "to_command", "to_file", "update_token", "whoami"]
 
 __version__: Final[str]
+
+@final
+class AsyncBulkRun:
+    """
+    The native half of the async face's run.
+    """
+    def close(self, /) -> None: ...
+    @property
+    def closed(self, /) -> bool: ...
+    def interrupted(self, /) -> None: ...
+    def next(self, /) -> Awaitable[Any]:
+        """
+        An awaitable of the next row that has ended, or of None at the end.
+        """
+    @property
+    def summary(self, /) -> Summary: ...
+    def told(self, /) -> None: ...
 
 @disjoint_base
 class AsyncCore:
     """
     What `AsyncClient` is made of: each method returns an awaitable.
     """
-    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None) -> AsyncCore: ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "str" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str:
         """
         Names the portal and where the credentials come from, never the credentials.
         """
-    def _add_token(self, /, admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1") -> Awaitable[Any]: ...
+    def _add_token(self, /, admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1", deliver: Destination | None = None) -> Awaitable[Any]: ...
+    def _add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, deliver: Destination | None = None) -> "AsyncBulkRun": ...
     def _close(self, /) -> None: ...
     def _delete_token(self, /, token: "int | str | Token", *, force: "bool" = False) -> Awaitable[Any]: ...
     def _disable_token(self, /, token: "int | str | Token", *, force: "bool" = False) -> Awaitable[Any]: ...
@@ -34,8 +53,40 @@ class AsyncCore:
         """
         Tells what an awaited create ended with, which its caller will not get.
         """
+    def _sweep_tokens(self, /, *, dry_run: "bool" = True) -> Awaitable[Any]: ...
     def _update_token(self, /, token: "int | str | Token", note: "str | None" = None, status: "int | str | TokenStatus | None" = None, *, force: "bool" = False) -> Awaitable[Any]: ...
     def _whoami(self, /) -> Awaitable[Any]: ...
+
+@final
+class BulkRun:
+    """
+    A run of ``add_tokens``: an iterator of how the rows ended, as they end.
+
+    The first step of the iteration sends the first request. Leaving it (``break``, ``close()``, the end of a ``with``
+    block) starts no new row; Ctrl-C cuts off what is under way, which ``resume=True`` finishes later. An error of the run as
+    a whole (the credentials are refused, the journal cannot be written) is raised at the end, after every row has ended.
+    """
+    def __enter__(self, /) -> BulkRun: ...
+    def __exit__(self, /, *exception: "object") -> "None": ...
+    def __iter__(self, /) -> BulkRun: ...
+    def __next__(self, /) -> RowResult: ...
+    def __repr__(self, /) -> str: ...
+    def close(self, /) -> None:
+        """
+        Start no new row. Those under way go on to their end.
+        """
+    def finish(self, /) -> Summary:
+        """
+        Go through all that is left, and say how the rows ended.
+
+        Returns:
+            Summary: how many rows ended how.
+        """
+    @property
+    def summary(self, /) -> Summary:
+        """
+        Summary: how many rows ended how, so far.
+        """
 
 @disjoint_base
 class Client:
@@ -65,6 +116,15 @@ class Client:
             ``CURL_CA_BUNDLE``. Certificate checks cannot be switched off.
         client_cert (str | os.PathLike | tuple | None): a file with a certificate of our own and its private key in PEM,
             or (certificate, private key) in two files; default none.
+        max_attempts (int): how often one request is sent at most, the first time included; default 3, 1 to 100. Only what
+            can do no harm is sent again: GET, PATCH and DELETE after a failed connection, a time-out, 502, 503 or 504; any
+            request that never reached the portal. A create that may have happened is never sent again.
+        deadline (float | None): seconds that one request may take with all its attempts, pauses and waits; default none.
+        on_limit (str): where the portal's budget is spent: ``"wait"`` (the default) or ``"raise"`` a ``RateLimitError``.
+            Budgets are learned from the portal's answers, and all clients of this process share them.
+        max_wait (float): seconds that one request may wait for its budget in all; default 120.
+        on_wait (Callable[[float], object] | None): called with the seconds that such a wait takes, as soon as they are more
+            than 2. It runs on the caller's thread (async: in its loop).
         proxy (str | Secret | None): the URL of a proxy, ``http://USER:PASSWORD@HOST:PORT``, used for every request but
             to loopback. Environment: ``HTTPS_PROXY``, else ``ALL_PROXY``, with the exceptions of ``NO_PROXY``.
 
@@ -77,28 +137,35 @@ class Client:
         >>> client
         <lmtokens.Client https://acme.logicmonitor.com/santaba/rest, LMv1 from arguments>
     """
-    def __enter__(self, /) -> Client: ...
+    def __enter__(self, /) -> Self: ...
     def __exit__(self, /, *exception: "object") -> "None": ...
-    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None) -> Client: ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "str" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str:
         """
         Names the portal and where the credentials come from, never the credentials.
         """
-    def add_token(self, /, admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1") -> "Token":
+    def add_token(self, /, admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1", deliver: Destination | None = None) -> "Token":
         """
         Make an API token for a user, with exactly one POST.
 
+        With ``deliver=`` there is at no time a token that works and whose key nobody holds: it is born disabled under a tagged note,
+        its key is delivered, and only then one PATCH gives it its status and note. Whatever ends this in between leaves a token
+        that is disabled and that ``sweep_tokens`` finds.
+
         Args:
-            admin_id (int): the id of the token's user, 1 to 2147483647.
+            admin_id (int | str): the id of the token's user, 1 to 2147483647, or the user's name, which is looked up.
             note (str | None): a label; default none.
             status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default), ``"enabled"``
                 or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
+            deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): where the key goes before the token works:
+                ``lmtokens.deliver.to_file(…)`` or ``to_command([…])``, a callable that takes the token, or an object with
+                ``deliver(token)`` and, where wanted, ``commit(token)`` and ``discard(token)``. Default: nowhere but the result.
 
         Returns:
             Token: the new token. ``token.access_key`` is a ``Secret`` and is told this once; for a bearer token it is the
-            token itself.
+            token itself. With ``deliver=`` it is ``None``: the key is where it was delivered.
 
         Raises:
             TypeError, ValueError: an argument that can never be right; nothing was sent.
@@ -106,6 +173,7 @@ class Client:
             APIError: the portal said no, and did nothing; ``AuthenticationError``, ``PermissionDeniedError``,
                 ``NotFoundError`` (no such user), ``RateLimitError`` and others say which no.
             ConnectError, TLSError: the connection was never made; nothing was sent.
+            DeliveryError: the key could not be delivered; the token never worked, and is deleted.
             OutcomeUnknownError: the answer was lost, so a token may have been made. Nothing is sent twice; ``candidates``
                 holds the tokens that may be it.
 
@@ -122,6 +190,52 @@ class Client:
             (32, 'ci', TokenStatus.ENABLED)
             >>> print(token.access_key)
             ********
+        """
+    def add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, deliver: Destination | None = None) -> "BulkRun":
+        """
+        Make many tokens, with a journal from which a run goes on after any death.
+
+        All rows are checked before the first request. Each token is made disabled, its key is written to the journal and is on disk,
+        and only then it is enabled; so at no time is there a token that works and whose key is nowhere. The portal may e-mail a user
+        for each change of a token: expect about two mails a row.
+
+        Args:
+            tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken``s, ``dict``s with ``admin_id`` and where wanted
+                ``note``, ``status`` and ``type``, or tuples in this order. A user may be named by id or by name; each name is
+                looked up once.
+            journal (str | os.PathLike): a file, readable by its owner only, in JSON lines. Keep it as you would keep the keys.
+                One that is there is refused without ``resume=True``.
+            resume (bool): go on with a journal that is there: rows that are done stay done, the others are tried again, and
+                nothing is made twice. Where there is none, begin one. Default no.
+            concurrency (int): how many rows are under way at once, 1 to 64; default 8. The first row goes alone.
+            on_error (str): ``"continue"`` (the default) with the other rows when one fails, or ``"stop"``.
+            progress (bool | Callable[[int, int], object] | None): ``True`` shows it on standard error; a callable is called with
+                (rows that have ended, all rows) after each. Default none.
+            lock (bool): keep other processes off the journal; default yes. Only for a file system without locks.
+            deliver (ToFile | ToCommand | Callable | object | None): where each key goes, as for ``add_token``; then the journal
+                holds none. Default: the journal.
+
+        Returns:
+            BulkRun: an iterator of ``RowResult``s as the rows end, with a ``summary``; ``finish()`` goes through them all.
+
+        Raises:
+            TypeError, ValueError: rows or arguments that can never be right, each with its number; nothing was sent.
+            DeliveryError: the journal cannot be used: it exists, belongs to another portal or another input, another process is
+                at work on it, or it cannot be written. While the run goes on, it is raised at the end.
+            AuthenticationError: at the end: the portal refused the credentials. The run stops at the first such answer, since
+                repeats lock a token.
+
+        Example:
+            >>> import lmtokens.sandbox, os, tempfile
+            >>> journal = os.path.join(tempfile.mkdtemp(), "run.journal")
+            >>> with lmtokens.sandbox.Portal() as portal:
+            ...     run = portal.client().add_tokens([(32, "a"), {"admin_id": "viewer", "note": "b"}], journal=journal)
+            ...     for result in run:
+            ...         print(result.number, result.state)
+            1 created
+            2 created
+            >>> run.summary
+            Summary(total=2, created=2, done_before=0, failed=0, unknown=0, skipped=0)
         """
     def close(self, /) -> None:
         """
@@ -226,6 +340,32 @@ class Client:
             ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
             ['old']
         """
+    def sweep_tokens(self, /, *, dry_run: "bool" = True) -> "list[SweptToken]":
+        """
+        Find tokens that were never finished, and delete them.
+
+        A token that is made with ``deliver=``, by ``add_tokens`` or in the shell is born disabled under a note that is a tag of
+        this package; when its secret is where it belongs, it is enabled and gets its own note. A process that dies in between
+        leaves a disabled token behind. This finds such tokens, of any process and any machine: disabled, never used, with a tag as
+        their whole note, made when the tag says, and more than an hour old by the portal's clock. Each is read again before it is
+        deleted. Whatever lacks one of these stays.
+
+        Args:
+            dry_run (bool): only tell what would be deleted; the default. Pass ``False`` to delete.
+
+        Returns:
+            list[SweptToken]: what was found, each with ``token``, ``deleted`` and ``error``.
+
+        Raises:
+            APIError: the portal refused to list.
+            ResponseError: the portal does not tell its time; a local clock is no ground to delete.
+
+        Example:
+            >>> import lmtokens.sandbox
+            >>> with lmtokens.sandbox.Portal() as portal:
+            ...     portal.client().sweep_tokens()
+            []
+        """
     def update_token(self, /, token: "int | str | Token", note: "str | None" = None, status: "int | str | TokenStatus | None" = None, *, force: "bool" = False) -> "Token":
         """
         Change a token's note, its status, or both.
@@ -313,6 +453,119 @@ class Filter:
         """
 
 @final
+class JournalEntry:
+    """
+    One row of a journal.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def admin(self, /) -> str:
+        """
+        str: the user as the input named one, an id or a name.
+        """
+    @property
+    def error(self, /) -> str | None:
+        """
+        str | None: why there is none, or why it is not known.
+        """
+    @property
+    def note(self, /) -> str | None:
+        """
+        str | None: the note that the row asks for.
+        """
+    @property
+    def state(self, /) -> str:
+        """
+        str: ``"created"``; ``"made"``: there is a token, disabled or not known to be enabled; ``"failed"``;
+        ``"unknown"``.
+        """
+    @property
+    def token(self, /) -> Token | None:
+        """
+        Token | None: the token, with its key where the journal holds keys.
+        """
+
+@final
+class NewToken:
+    """
+    A token to be made, as ``add_tokens`` takes it.
+
+    Args:
+        admin_id (int | str): the id of the token's user, or the user's name.
+        note (str | None): a label; default none.
+        status (int | str | TokenStatus): as for ``add_token``; default 2, enabled.
+        type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
+
+    Raises:
+        TypeError, ValueError: what can never be right.
+
+    Example:
+        >>> import lmtokens
+        >>> lmtokens.NewToken(32, "ci")
+        NewToken(32, note='ci', status=2, type='lmv1')
+    """
+    def __new__(cls, /, admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1") -> NewToken: ...
+    def __repr__(self, /) -> str: ...
+    @property
+    def admin_id(self, /) -> Any:
+        """
+        int | str: the id of the token's user, or the user's name.
+        """
+    @property
+    def note(self, /) -> str | None:
+        """
+        str | None: the label.
+        """
+    @property
+    def status(self, /) -> int:
+        """
+        int: 1 for disabled, 2 for enabled.
+        """
+    @property
+    def type(self, /) -> str:
+        """
+        str: ``"lmv1"`` or ``"bearer"``.
+        """
+
+@final
+class RowResult:
+    """
+    How one row ended.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def error(self, /) -> Any | None:
+        """
+        LMTokensError | None: the error of a failed or unknown row.
+        """
+    @property
+    def number(self, /) -> int:
+        """
+        int: which row it is, counted from 1.
+        """
+    @property
+    def reason(self, /) -> str | None:
+        """
+        str | None: why it is not created.
+        """
+    @property
+    def row(self, /) -> NewToken:
+        """
+        NewToken: what was asked for.
+        """
+    @property
+    def state(self, /) -> str:
+        """
+        str: ``"created"``; ``"failed"``: nothing works that was not there before; ``"unknown"``: ``error`` says what is
+        known; ``"skipped"``: done by an earlier run, whose token ``token`` is, or not tried.
+        """
+    @property
+    def token(self, /) -> Token | None:
+        """
+        Token | None: the token, its key included unless that went to a destination of the caller's.
+        """
+
+@final
 class SandboxPortal:
     """
     The embedded portal, as ``lmtokens.sandbox`` wraps it.
@@ -390,7 +643,7 @@ class Signer:
     """
     def __copy__(self, /) -> Signer: ...
     def __deepcopy__(self, memo: "object", /) -> "Signer": ...
-    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None) -> Signer: ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None) -> "Self": ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str: ...
     def _authorization(self, /, method: "str", url: "str", body: "bytes") -> "str":
@@ -401,6 +654,81 @@ class Signer:
         """
         Whether a URL is one of the portal's.
         """
+
+@final
+class Summary:
+    """
+    How many rows of a run ended how, so far.
+    """
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
+    def __repr__(self, /) -> str: ...
+    @property
+    def created(self, /) -> int:
+        """
+        int: made by this run.
+        """
+    @property
+    def done_before(self, /) -> int:
+        """
+        int: done by an earlier run.
+        """
+    @property
+    def failed(self, /) -> int:
+        """
+        int: failed.
+        """
+    @property
+    def skipped(self, /) -> int:
+        """
+        int: not tried, because the run ended before.
+        """
+    @property
+    def total(self, /) -> int:
+        """
+        int: all rows.
+        """
+    @property
+    def unknown(self, /) -> int:
+        """
+        int: not known.
+        """
+
+@final
+class SweptToken:
+    """
+    A token that was left behind, and whether it is deleted now.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def deleted(self, /) -> bool:
+        """
+        bool: whether it is deleted; never in a dry run.
+        """
+    @property
+    def error(self, /) -> Any | None:
+        """
+        LMTokensError | None: why it could not be deleted.
+        """
+    @property
+    def token(self, /) -> Token:
+        """
+        Token: what it was.
+        """
+
+@final
+class ToCommand:
+    """
+    A command as a destination; ``lmtokens.deliver.to_command`` makes one.
+    """
+    def __repr__(self, /) -> str: ...
+
+@final
+class ToFile:
+    """
+    A file as a destination; ``lmtokens.deliver.to_file`` makes one.
+    """
+    def __repr__(self, /) -> str: ...
 
 @final
 class Token:
@@ -733,20 +1061,27 @@ def _signing_stages(method: "str", timestamp_ms: "int", body: "bytes", resource_
     The stages of a signature, for tests against vectors: (string to sign, hex digest, base64 signature).
     """
 
-def add_token(admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1") -> "Token":
+def add_token(admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1", deliver: Destination | None = None) -> "Token":
     """
     Make an API token for a user, with exactly one POST.
 
+    With ``deliver=`` there is at no time a token that works and whose key nobody holds: it is born disabled under a tagged note,
+    its key is delivered, and only then one PATCH gives it its status and note. Whatever ends this in between leaves a token
+    that is disabled and that ``sweep_tokens`` finds.
+
     Args:
-        admin_id (int): the id of the token's user, 1 to 2147483647.
+        admin_id (int | str): the id of the token's user, 1 to 2147483647, or the user's name, which is looked up.
         note (str | None): a label; default none.
         status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default), ``"enabled"``
             or ``TokenStatus.ENABLED``.
         type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
+        deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): where the key goes before the token works:
+            ``lmtokens.deliver.to_file(…)`` or ``to_command([…])``, a callable that takes the token, or an object with
+            ``deliver(token)`` and, where wanted, ``commit(token)`` and ``discard(token)``. Default: nowhere but the result.
 
     Returns:
         Token: the new token. ``token.access_key`` is a ``Secret`` and is told this once; for a bearer token it is the
-        token itself.
+        token itself. With ``deliver=`` it is ``None``: the key is where it was delivered.
 
     Raises:
         TypeError, ValueError: an argument that can never be right; nothing was sent.
@@ -754,6 +1089,7 @@ def add_token(admin_id: "int | str", note: "str | None" = None, status: "int | s
         APIError: the portal said no, and did nothing; ``AuthenticationError``, ``PermissionDeniedError``,
             ``NotFoundError`` (no such user), ``RateLimitError`` and others say which no.
         ConnectError, TLSError: the connection was never made; nothing was sent.
+        DeliveryError: the key could not be delivered; the token never worked, and is deleted.
         OutcomeUnknownError: the answer was lost, so a token may have been made. Nothing is sent twice; ``candidates``
             holds the tokens that may be it.
 
@@ -772,13 +1108,60 @@ def add_token(admin_id: "int | str", note: "str | None" = None, status: "int | s
         ********
     """
 
-def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None) -> "Client":
+def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, deliver: Destination | None = None) -> "BulkRun":
+    """
+    Make many tokens, with a journal from which a run goes on after any death.
+
+    All rows are checked before the first request. Each token is made disabled, its key is written to the journal and is on disk,
+    and only then it is enabled; so at no time is there a token that works and whose key is nowhere. The portal may e-mail a user
+    for each change of a token: expect about two mails a row.
+
+    Args:
+        tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken``s, ``dict``s with ``admin_id`` and where wanted
+            ``note``, ``status`` and ``type``, or tuples in this order. A user may be named by id or by name; each name is
+            looked up once.
+        journal (str | os.PathLike): a file, readable by its owner only, in JSON lines. Keep it as you would keep the keys.
+            One that is there is refused without ``resume=True``.
+        resume (bool): go on with a journal that is there: rows that are done stay done, the others are tried again, and
+            nothing is made twice. Where there is none, begin one. Default no.
+        concurrency (int): how many rows are under way at once, 1 to 64; default 8. The first row goes alone.
+        on_error (str): ``"continue"`` (the default) with the other rows when one fails, or ``"stop"``.
+        progress (bool | Callable[[int, int], object] | None): ``True`` shows it on standard error; a callable is called with
+            (rows that have ended, all rows) after each. Default none.
+        lock (bool): keep other processes off the journal; default yes. Only for a file system without locks.
+        deliver (ToFile | ToCommand | Callable | object | None): where each key goes, as for ``add_token``; then the journal
+            holds none. Default: the journal.
+
+    Returns:
+        BulkRun: an iterator of ``RowResult``s as the rows end, with a ``summary``; ``finish()`` goes through them all.
+
+    Raises:
+        TypeError, ValueError: rows or arguments that can never be right, each with its number; nothing was sent.
+        DeliveryError: the journal cannot be used: it exists, belongs to another portal or another input, another process is
+            at work on it, or it cannot be written. While the run goes on, it is raised at the end.
+        AuthenticationError: at the end: the portal refused the credentials. The run stops at the first such answer, since
+            repeats lock a token.
+
+    Example:
+        >>> import lmtokens.sandbox, os, tempfile
+        >>> journal = os.path.join(tempfile.mkdtemp(), "run.journal")
+        >>> with lmtokens.sandbox.Portal() as portal:
+        ...     run = portal.client().add_tokens([(32, "a"), {"admin_id": "viewer", "note": "b"}], journal=journal)
+        ...     for result in run:
+        ...         print(result.number, result.state)
+        1 created
+        2 created
+        >>> run.summary
+        Summary(total=2, created=2, done_before=0, failed=0, unknown=0, skipped=0)
+    """
+
+def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "str" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Client":
     """
     Say what the module's functions use from now on.
 
     Args:
-        company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy: as for
-            ``Client``.
+        company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy,
+            max_attempts, deadline, on_limit, max_wait, on_wait: as for ``Client``.
 
     Returns:
         Client: the new default client.
@@ -904,6 +1287,29 @@ def list_tokens(admin_id: "int | str | None" = None, *, type: "str | TokenType |
         ['old']
     """
 
+def read_journal(path: str | PathLike[str]) -> "list[JournalEntry]":
+    """
+    Read the rows of a journal that ``add_tokens`` or ``lmtokens bulk`` wrote, and hand their keys out again.
+
+    Args:
+        path (str | os.PathLike): the journal. It may be in use; a line that a crash tore off is left out, since its token
+            never worked.
+
+    Returns:
+        list[JournalEntry]: one for each row that was begun, in that order.
+
+    Raises:
+        DeliveryError: the file cannot be read, or is no journal.
+
+    Example:
+        >>> import lmtokens.sandbox, os, tempfile
+        >>> journal = os.path.join(tempfile.mkdtemp(), "run.journal")
+        >>> with lmtokens.sandbox.Portal() as portal:
+        ...     summary = portal.client().add_tokens([(32, "a"), (32, "b")], journal=journal).finish()
+        >>> [(entry.state, entry.note, entry.token.access_key) for entry in lmtokens.read_journal(journal)]
+        [('created', 'a', Secret('********')), ('created', 'b', Secret('********'))]
+    """
+
 def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryview" = ..., *, access_id: "str | Secret", access_key: "str | Secret", timestamp_ms: "int | None" = None) -> "str":
     """
     Sign one request with LMv1, for code that makes its own.
@@ -934,6 +1340,92 @@ def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryv
         >>> lmtokens.sign("get", "/setting/admins/apitokens", access_id="exampleAccessId00001",
         ...               access_key="unit+test(key)]{%~^_=Z", timestamp_ms=1700000000000)
         'LMv1 exampleAccessId00001:MDljOGVkMWVlYzdhOTg4ZTRkODhmMzRmZTIyMmY4MDM3ODk2Nzc5ZDIzNGQyNzQ1YWUxMmMxZGFiODhkYTJlYQ==:1700000000000'
+    """
+
+def sweep_tokens(*, dry_run: "bool" = True) -> "list[SweptToken]":
+    """
+    Find tokens that were never finished, and delete them.
+
+    A token that is made with ``deliver=``, by ``add_tokens`` or in the shell is born disabled under a note that is a tag of
+    this package; when its secret is where it belongs, it is enabled and gets its own note. A process that dies in between
+    leaves a disabled token behind. This finds such tokens, of any process and any machine: disabled, never used, with a tag as
+    their whole note, made when the tag says, and more than an hour old by the portal's clock. Each is read again before it is
+    deleted. Whatever lacks one of these stays.
+
+    Args:
+        dry_run (bool): only tell what would be deleted; the default. Pass ``False`` to delete.
+
+    Returns:
+        list[SweptToken]: what was found, each with ``token``, ``deleted`` and ``error``.
+
+    Raises:
+        APIError: the portal refused to list.
+        ResponseError: the portal does not tell its time; a local clock is no ground to delete.
+
+    Example:
+        >>> import lmtokens.sandbox
+        >>> with lmtokens.sandbox.Portal() as portal:
+        ...     portal.client().sweep_tokens()
+        []
+    """
+
+def to_command(command: Words, *, timeout: "float" = 30.0) -> "ToCommand":
+    """
+    Hand the secret of a new token to a command, as JSON on its standard input.
+
+    The command has the secret when it ends with status 0; anything else fails the delivery, and the token is deleted.
+    What it prints is thrown away: it may be the secret.
+
+    Args:
+        command (Sequence[str | os.PathLike]): the program and its arguments, each a word of its own; no shell reads them.
+        timeout (float): seconds that it may take; default 30. Then it is killed.
+
+    Returns:
+        ToCommand: for ``deliver=``.
+
+    Raises:
+        TypeError: a text instead of a list of words.
+        ValueError: no words, or a time limit of 0 or less.
+
+    Example:
+        >>> import lmtokens.sandbox, sys
+        >>> from lmtokens.deliver import to_command
+        >>> store = [sys.executable, "-c", "import json, sys; json.load(sys.stdin)['access_key']"]
+        >>> with lmtokens.sandbox.Portal() as portal:
+        ...     token = portal.client().add_token(32, deliver=to_command(store))
+        >>> token.status
+        TokenStatus.ENABLED
+    """
+
+def to_file(path: str | PathLike[str], format: "str" = "json", *, overwrite: "bool" = False) -> "ToFile":
+    """
+    Write the secret of a new token to a file.
+
+    Before the token works, the secret is in ``PATH.<tag>.pending`` beside it, on disk and readable by its owner only from
+    the moment it exists; when the token works, that file takes the place of ``path`` in one step. So an old key in
+    ``path`` is never lost before the new one works.
+
+    Args:
+        path (str | os.PathLike): where the secret is to be. A symbolic link is refused, and so is a folder that others may
+            write to, unless it is sticky as ``/tmp`` is.
+        format (str): ``"json"`` (the default: one object with the token's members), ``"env"`` (the variables that this
+            package reads) or ``"key"`` (the secret alone); each ends with a line break.
+        overwrite (bool): replace a file that is there; default no, which is an error before anything is made.
+
+    Returns:
+        ToFile: for ``deliver=``.
+
+    Raises:
+        ValueError: a format that is not known.
+
+    Example:
+        >>> import lmtokens.sandbox, os, tempfile
+        >>> from lmtokens.deliver import to_file
+        >>> path = os.path.join(tempfile.mkdtemp(), "token.json")
+        >>> with lmtokens.sandbox.Portal() as portal:
+        ...     token = portal.client().add_token(32, "ci", deliver=to_file(path))
+        >>> oct(os.stat(path).st_mode & 0o777), token.access_key
+        ('0o600', None)
     """
 
 def update_token(token: "int | str | Token", note: "str | None" = None, status: "int | str | TokenStatus | None" = None, *, force: "bool" = False) -> "Token":

@@ -18,6 +18,7 @@
     │  └─ RequestTimeoutError (TimeoutError)
     ├─ ResponseError                        an answer that could not be understood
     ├─ OutcomeUnknownError                  a create may have happened; carries what was found
+    ├─ DeliveryError                        a secret could not be put where it belongs
     └─ SelfLockoutError                     would disable or delete the calling token
 
 Arguments that can never be right are plain ``TypeError`` and ``ValueError``.
@@ -39,6 +40,7 @@ __all__ = [
     "ConflictError",
     "ConnectError",
     "CredentialsError",
+    "DeliveryError",
     "LMTokensError",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -231,6 +233,14 @@ class OutcomeUnknownError(LMTokensError):
             elapsed=elapsed,
         )
         self.candidates = candidates
+
+
+class DeliveryError(LMTokensError):
+    """The secret of a new token could not be put where it belongs, or a journal cannot be used.
+
+    The token, if one was made, never worked and is deleted; ``suggestion`` says so where deleting it failed too. What the
+    caller's own destination raised is the ``__cause__``.
+    """
 
 
 class SelfLockoutError(LMTokensError):

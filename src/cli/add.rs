@@ -1,18 +1,25 @@
 //! `lmtokens add`.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use super::connection::Connection;
-use super::output::{self, Format, Output};
+use super::destination::{ToOutput, Where};
+use super::output::{Format, Output};
 use super::stop::run_until_signal;
-use super::{Failure, Host, exit, report, say};
+use super::{Failure, Host, exit, say};
 use crate::client::Client;
-use crate::model::{Token, TokenStatus, TokenType};
-use crate::tokens::{AddToken, DeleteToken, Target};
+use crate::error::Error;
+use crate::lifecycle::CreateToken;
+use crate::model::{TokenStatus, TokenType};
+use crate::ports::Destination;
+use crate::tag::RunId;
+use crate::tokens::AddToken;
 
-/// Make a token for a user and print it, its secret included, once
+/// Make a token for a user and hand its secret over, once
 ///
-/// Sends one request. If the token cannot be written to standard output, it is deleted again.
+/// The token is made disabled; it is enabled when its secret has been written. If that fails, it is deleted.
 #[derive(Args)]
 pub(super) struct Add {
     /// Id or name of the token's user
@@ -21,15 +28,21 @@ pub(super) struct Add {
     /// A label
     #[arg(long)]
     note: Option<String>,
-    /// Make it disabled
+    /// Leave it disabled
     #[arg(long)]
     disabled: bool,
     /// Kind of token
     #[arg(long, value_name = "TYPE", default_value = "lmv1", value_parser = ["lmv1", "bearer"])]
     r#type: String,
-    /// How to print it
-    #[arg(short, long, value_enum, default_value = "table")]
-    output: Format,
+    /// Where the secret goes: - (standard output), file:PATH, or command:WORDS (its standard input, as JSON)
+    #[arg(long, value_name = "WHERE", default_value = "-")]
+    to: String,
+    /// Replace the file of --to, once the new token works
+    #[arg(long)]
+    overwrite: bool,
+    /// How it is written [default: table; json to a file]
+    #[arg(short, long, value_enum)]
+    output: Option<Format>,
     /// Only say what would be sent
     #[arg(long)]
     dry_run: bool,
@@ -39,53 +52,44 @@ pub(super) struct Add {
 
 impl Add {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
-        let verb = AddToken {
+        let token = AddToken {
             admin: self.admin.parse()?,
-            note: self.note,
+            note: self.note.clone(),
             status: if self.disabled { TokenStatus::Disabled } else { TokenStatus::Enabled },
             r#type: TokenType::parse(&self.r#type)?,
         };
-        verb.admin.check()?;
+        let to = Where::parse(&self.to)?;
         let mut output = Output::open()?;
         let client = self.connection.client(host)?;
         if self.dry_run {
-            let admin_id = run_until_signal(verb.admin.id(&client))?;
-            let request = verb.request(admin_id)?;
-            let query: Vec<(&str, &str)> =
-                request.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            let url = client.identity().portal.url(&request.resource_path, &query);
-            let body = String::from_utf8_lossy(request.body.as_deref().unwrap_or_default()).into_owned();
-            output.write(&format!("{} {url}\n{body}\n", request.method.as_str()))?;
-            return Ok(exit::DONE);
+            return dry_run(&token, &client, &mut output);
         }
-        let token = run_until_signal(verb.run(&client))?;
-        let text = output::new_token(&token, self.output).map_err(Failure::Error);
-        match text.and_then(|text| output.write(&text)) {
-            Ok(()) => Ok(exit::DONE),
-            Err(failure) => Err(take_back(&client, &token, failure)),
+        let (destination, shown): (Arc<dyn Destination>, _) = match to {
+            Where::Output => (Arc::new(ToOutput::new(output, self.output.unwrap_or(Format::Table))), None),
+            elsewhere => (elsewhere.destination(self.output, self.overwrite)?, Some(output)),
+        };
+        let create = CreateToken { token, destination: Arc::clone(&destination), run: RunId::fresh()? };
+        create.check()?;
+        let token = run_until_signal(create.run(&client))?;
+        if let Some(mut output) = shown {
+            say(&format!("the key is with {}", destination.describe()));
+            // Where the secret is elsewhere, what is left to know is which token it is.
+            output.write(&format!("{}\n", token.id))?;
         }
+        Ok(exit::DONE)
     }
 }
 
-/// Deletes the token whose secret reached nobody.
-fn take_back(client: &Client, token: &Token, failure: Failure) -> Failure {
-    let Some(admin_id) = token.admin_id else { return failure };
-    let id = token.id;
-    match run_until_signal(
-        DeleteToken { target: Target::Token(Box::new(token.clone())), force: true }.run(client),
-    ) {
-        Ok(()) => {
-            say(&format!("the token just made ({id}) was deleted: its secret could not be handed over"));
-        }
-        Err(deletion) => {
-            say(&format!(
-                "warning: token {id} of user {admin_id} was made, its secret could not be handed over, and deleting it \
-                 failed too; delete it: it is live, and nobody holds its key"
-            ));
-            if let Failure::Error(error) = deletion {
-                report(&error);
-            }
-        }
-    }
-    failure
+fn dry_run(token: &AddToken, client: &Client, output: &mut Output) -> Result<u8, Failure> {
+    token.admin.check()?;
+    let admin_id = run_until_signal(token.admin.id(client))?;
+    let request = token.request(admin_id)?;
+    let query: Vec<(&str, &str)> =
+        request.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let url = client.identity().portal.url(&request.resource_path, &query);
+    let body = String::from_utf8(request.body.unwrap_or_default())
+        .map_err(|error| Failure::Error(Error::argument(error.to_string())))?;
+    let method = request.method.as_str();
+    output.write(&format!("{method} {url}\n{body}\n"))?;
+    Ok(exit::DONE)
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::stop::Signal;
 use super::{Failure, Host, say};
-use crate::client::Client;
+use crate::client::{Client, Policy};
 use crate::credentials::{self, Identity, Timeouts};
 use crate::model::iso_8601;
 use crate::ports::{Event, Observer, ProcessEnvironment};
@@ -26,6 +26,9 @@ pub(super) struct Connection {
     /// Seconds that one request may take [env: LM_TIMEOUT] [default: 30]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<f64>,
+    /// Seconds that a request may wait where the portal's budget is spent [default: 120]
+    #[arg(long, value_name = "SECONDS")]
+    max_wait: Option<f64>,
 }
 
 impl Connection {
@@ -42,7 +45,9 @@ impl Connection {
             return Err(Failure::Stopped(Signal::INTERRUPT));
         }
         let identity = identity?;
-        Ok(Client::new(identity, Some(&host.embedder)).observed_by(Arc::new(OnStandardError)))
+        let policy = Policy::of(None, None, None, self.max_wait)?;
+        let client = Client::new(identity, Some(&host.embedder)).with_policy(policy);
+        Ok(client.observed_by(Arc::new(OnStandardError)))
     }
 }
 
@@ -51,13 +56,40 @@ struct OnStandardError;
 
 impl Observer for OnStandardError {
     fn observe(&self, event: Event) {
-        if let Event::CreateInterrupted { admin_id, note, sent_ms } = event {
-            let note = note.map_or_else(|| "no note".to_owned(), |note| format!("note {note:?}"));
-            say(&format!(
-                "warning: the create had been sent (at {}): a token of user {admin_id} with {note} may exist, and nobody \
-                 holds its key",
-                iso_8601(i64::try_from(sent_ms / 1000).unwrap_or_default())
-            ));
+        match event {
+            // The shell hands results over itself.
+            Event::Attempt { .. } | Event::ResultLost { .. } | Event::OutcomeLost { .. } => {}
+            Event::LongWait { method, endpoint, wait } => say(&format!(
+                "the portal's budget for {method} {endpoint} is spent: waiting, {:.0} s in all",
+                wait.as_secs_f64()
+            )),
+            Event::LeftOvers { count, .. } => {
+                let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
+                say(&format!(
+                    "warning: {count} unfinished tokens of this run may be left behind, disabled: --resume removes them, or \
+                     `lmtokens sweep` when they are an hour old"
+                ));
+            }
+            Event::LeftUnfinished { admin_id, id, tag, delivered } => {
+                let token = id.map_or_else(|| "a token".to_owned(), |id| format!("token {id}"));
+                let key = if delivered {
+                    "its key was handed over, and it may be enabled"
+                } else {
+                    "it is disabled"
+                };
+                say(&format!(
+                    "warning: {token} of user {admin_id} may be left behind: {key}; its note begins with {tag}, and \
+                     `lmtokens sweep` deletes it when it is an hour old and still disabled"
+                ));
+            }
+            Event::CreateInterrupted { admin_id, note, sent_ms } => {
+                let note = note.map_or_else(|| "no note".to_owned(), |note| format!("note {note:?}"));
+                say(&format!(
+                    "warning: the create had been sent (at {}): a token of user {admin_id} with {note} may exist, and \
+                     nobody holds its key",
+                    iso_8601(i64::try_from(sent_ms / 1000).unwrap_or_default())
+                ));
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind};
 pub(super) const DONE: u8 = 0;
 pub(super) const FAILED: u8 = 1;
 pub(super) const USAGE: u8 = 2;
+pub(super) const PARTLY_DONE: u8 = 3;
 pub(super) const AUTHENTICATION: u8 = 4;
 pub(super) const NOT_FOUND: u8 = 5;
 pub(super) const RATE_LIMIT: u8 = 6;

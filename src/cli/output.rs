@@ -5,14 +5,14 @@ use std::io::{self, Write as _};
 
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
-use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::Failure;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Token, TokenStatus, TokenType, iso_8601};
-use crate::secret::Secret;
+use crate::handover::{self, Form, Members};
+use crate::model::Token;
 
 /// How data is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,6 +27,8 @@ pub(super) enum Format {
     Csv,
     /// Variables for a shell's eval or an env file
     Env,
+    /// The secret alone
+    Key,
 }
 
 /// Standard output as a file of its own. Rust's `stdout()` takes a closed one for a good one.
@@ -40,10 +42,14 @@ impl Output {
 
     /// Writes all of `text`, and returns when a file has it on disk.
     pub(super) fn write(&mut self, text: &str) -> Result<(), Failure> {
-        self.0.write_all(text.as_bytes()).map_err(Failure::Output)?;
+        self.put(text).map_err(Failure::Output)
+    }
+
+    pub(super) fn put(&mut self, text: &str) -> io::Result<()> {
+        self.0.write_all(text.as_bytes())?;
         match self.0.sync_data() {
             // Pipes, terminals and the like cannot be synchronised; what they took, they have.
-            Err(error) if is_disk_error(&error) => Err(Failure::Output(error)),
+            Err(error) if is_disk_error(&error) => Err(error),
             _ => Ok(()),
         }
     }
@@ -73,41 +79,48 @@ fn own_stdout() -> io::Result<File> {
 
 /// A token that was just made, its secret in the clear.
 pub(super) fn new_token(token: &Token, format: Format) -> Result<String> {
-    let members = members(token);
-    let written = |error: serde_json::Error| Error::new(ErrorKind::Response, error.to_string());
     Ok(match format {
-        Format::Table => table(&members),
-        Format::Json => serde_json::to_string_pretty(&members).map_err(written)? + "\n",
-        Format::Jsonl => serde_json::to_string(&members).map_err(written)? + "\n",
-        Format::Csv => csv(&members)?,
-        Format::Env => env(token),
+        Format::Table => table(&handover::members(token)),
+        Format::Json => json(&handover::members(token))?,
+        Format::Jsonl => handover::json_line(token)?,
+        Format::Csv => csv(&[handover::members(token)])?,
+        Format::Env => handover::env(token),
+        Format::Key => Form::Key.write(token)?.to_string(),
     })
 }
 
-/// The members of a token in the order in which people look for them.
-struct Members(Vec<(&'static str, Value)>);
-
-impl Serialize for Members {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
+/// How lists are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ListFormat {
+    /// For people
+    Table,
+    /// One JSON document
+    Json,
+    /// One JSON object a line
+    Jsonl,
+    /// With a header line
+    Csv,
 }
 
-fn members(token: &Token) -> Members {
-    let secret = token.access_key.as_ref().map(Secret::reveal);
-    Members(vec![
-        ("id", json!(token.id)),
-        ("type", json!(token.r#type.as_str())),
-        ("access_id", json!(token.access_id)),
-        ("access_key", json!(secret)),
-        ("admin_id", json!(token.admin_id)),
-        ("admin_name", json!(token.admin_name)),
-        ("status", json!(token.status.map(TokenStatus::number))),
-        ("note", json!(token.note)),
-        ("roles", json!(token.roles)),
-        ("created_by", json!(token.created_by)),
-        ("created_on", json!(token.created_on.map(iso_8601))),
-    ])
+/// Things with the same members.
+pub(super) fn list(rows: &[Members], format: ListFormat) -> Result<String> {
+    Ok(match format {
+        ListFormat::Table => columns(rows),
+        ListFormat::Json => json(rows)?,
+        ListFormat::Jsonl => {
+            let lines = rows.iter().map(|row| serde_json::to_string(row).map(|line| line + "\n"));
+            lines.collect::<serde_json::Result<Vec<_>>>().map_err(|error| cannot_format(&error))?.concat()
+        }
+        ListFormat::Csv => csv(rows)?,
+    })
+}
+
+fn cannot_format(error: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Response, format!("cannot write this as text: {error}"))
+}
+
+fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| cannot_format(&error))
 }
 
 fn plain(value: &Value) -> String {
@@ -125,38 +138,40 @@ fn table(members: &Members) -> String {
     for (name, value) in &members.0 {
         table.add_row([*name, &printable(&plain(value))]);
     }
+    trimmed(&table)
+}
+
+fn columns(rows: &[Members]) -> String {
+    let Some(first) = rows.first() else { return String::new() };
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(first.0.iter().map(|(name, _)| *name));
+    for row in rows {
+        table.add_row(row.0.iter().map(|(_, value)| printable(&plain(value))));
+    }
+    trimmed(&table)
+}
+
+fn trimmed(table: &Table) -> String {
     let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned() + "\n").collect();
     lines.concat()
 }
 
 /// What a portal sends must not steer a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-fn csv(members: &Members) -> Result<String> {
-    let failed = |error: String| Error::new(ErrorKind::Response, error);
+fn csv(rows: &[Members]) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer
-        .write_record(members.0.iter().map(|(name, _)| *name))
-        .map_err(|error| failed(error.to_string()))?;
-    writer
-        .write_record(members.0.iter().map(|(_, value)| plain(value)))
-        .map_err(|error| failed(error.to_string()))?;
-    let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
-}
-
-fn env(token: &Token) -> String {
-    let secret = token.access_key.as_ref().map(Secret::reveal).unwrap_or_default();
-    if token.r#type == TokenType::Bearer {
-        return format!("LM_BEARER_TOKEN={}\n", quoted(secret));
+    if let Some(first) = rows.first() {
+        writer.write_record(first.0.iter().map(|(name, _)| *name)).map_err(|error| cannot_format(&error))?;
     }
-    let access_id = token.access_id.as_deref().unwrap_or_default();
-    format!("LM_ACCESS_ID={}\nLM_ACCESS_KEY={}\n", quoted(access_id), quoted(secret))
-}
-
-/// Access keys are full of a shell's own characters.
-pub(super) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
+    for row in rows {
+        writer
+            .write_record(row.0.iter().map(|(_, value)| plain(value)))
+            .map_err(|error| cannot_format(&error))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| cannot_format(&error))?;
+    String::from_utf8(bytes).map_err(|error| cannot_format(&error))
 }

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tokio::process::{Child, Command};
 
-use super::output::{Output, quoted};
+use super::output::Output;
 use super::stop::{Signal, Signals};
 use super::{Failure, exit, say};
 use crate::error::{Error, ErrorKind, Result};
+use crate::handover::quoted;
 use crate::process;
 use crate::sandbox::{Portal, Settings};
 

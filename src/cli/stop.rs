@@ -76,6 +76,22 @@ impl Signals {
     }
 }
 
+/// Runs `work` to its end; `None` where a signal ended it, which `stopped` is told.
+pub(super) fn run_until_signal_or<T>(
+    work: impl Future<Output = Result<T>>,
+    stopped: impl FnOnce(Signal),
+) -> Option<Result<T>> {
+    match run_until_signal(work) {
+        Ok(value) => Some(Ok(value)),
+        Err(Failure::Error(error)) => Some(Err(error)),
+        Err(Failure::Stopped(signal)) => {
+            stopped(signal);
+            None
+        }
+        Err(Failure::Output(_)) => None,
+    }
+}
+
 /// Runs `work` to its end, or drops it at a signal.
 pub(super) fn run_until_signal<T>(work: impl Future<Output = Result<T>>) -> Result<T, Failure> {
     let runtime = process::runtime()?;

@@ -53,13 +53,16 @@ pub fn judge(method: Method, outcome: Result<Received, TransportFailure>) -> Jud
 
 /// Whether sending the request again can do no harm, and may do good.
 ///
-/// Any request that cannot have reached the portal. Beyond that GET, PATCH and DELETE, which do the same thing twice
-/// as once; a POST that may have made something never is.
+/// Any request that cannot have reached the portal, or that it refused for the budget's sake. Beyond that GET, PATCH and
+/// DELETE, which do the same thing twice as once; a POST that may have made something never is.
 #[must_use]
 pub fn may_repeat(method: Method, error: &Error) -> bool {
     let details = error.details();
     match details.kind {
-        ErrorKind::Connect => true,
+        // A 200 that says so in its body says something the portal's pages do not: no ground to make something twice.
+        ErrorKind::RateLimit => method != Method::Post || details.status == Some(429),
+        // A proxy that refuses a password locks an account out after some tries.
+        ErrorKind::Connect => details.status.is_none(),
         ErrorKind::RequestTimeout | ErrorKind::Transport => method != Method::Post || !details.maybe_applied,
         ErrorKind::Server => method != Method::Post && matches!(details.status, Some(502..=504)),
         _ => false,

@@ -7,7 +7,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
 };
 
 use crate::error::{Error, Result};
@@ -125,10 +126,37 @@ fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
         .is_ok_and(|certificate| certificate.issuer() == certificate.subject())
 }
 
+/// Whether a server refused our certificate, or that there is none: which it does before it reads any request, although
+/// TLS 1.3 lets us learn of it only after one was written.
+pub(super) fn refuses_our_certificate(error: &rustls::Error) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        error,
+        rustls::Error::AlertReceived(
+            Alert::CertificateRequired
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+        )
+    )
+}
+
 /// What is wrong with a connection's TLS, and what to do, in words.
 pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, &'static str) {
     const INSPECTION: &str =
         "if a company's proxy inspects TLS, give its certificate as ca_bundle= or in SSL_CERT_FILE";
+    if matches!(error, rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) {
+        return ("it demands a certificate of the client".to_owned(), "give one as client_cert=");
+    }
+    if refuses_our_certificate(error) {
+        return (
+            format!("it refuses the certificate of the client ({error})"),
+            "check the certificate that is given as client_cert=",
+        );
+    }
     let rustls::Error::InvalidCertificate(problem) = error else {
         return (error.to_string(), "check that this is the portal's address, and what stands between");
     };

@@ -18,6 +18,9 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(20);
 /// A page of 1,000 tokens has well under 1 MB; what is longer than this is no answer of a portal.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
+/// What hyper-util says of a 407; its type is not public.
+const PROXY_WANTS_CREDENTIALS: &str = "proxy authorization required";
+
 const X_VERSION: HeaderName = HeaderName::from_static("x-version");
 
 /// An answer, whatever it says.
@@ -183,7 +186,7 @@ fn rate(headers: &HeaderMap) -> Option<RateHeaders> {
     const WINDOW: HeaderName = HeaderName::from_static("x-rate-limit-window");
     let number = |name: HeaderName| text(headers, &name).and_then(|value| value.trim().parse::<u64>().ok());
     let (limit, remaining, window) = (number(LIMIT)?, number(REMAINING)?, number(WINDOW)?);
-    (limit > 0 && window > 0 && window <= 86_400).then(|| RateHeaders {
+    (limit > 0 && remaining <= limit && window > 0 && window <= 86_400).then(|| RateHeaders {
         limit,
         remaining,
         window: Duration::from_secs(window),
@@ -199,14 +202,32 @@ fn redirect_host(response: &reqwest::Response) -> Option<String> {
 fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> TransportFailure {
     let host = identity.portal.host();
     let error = error.without_url();
-    let maybe_sent = !(error.is_connect() || error.is_builder());
+    let problem = tls_problem(&error);
+    let never_read = problem.is_some_and(super::tls::refuses_our_certificate);
+    let maybe_sent = !(error.is_connect() || error.is_builder() || never_read);
     let timeouts = identity.timeouts;
     let reason = innermost(&error);
     let through = identity.network.proxy.as_ref().filter(|_| !identity.portal.is_loopback());
     let via = through.map(|proxy| format!(" (through the proxy {})", proxy.host)).unwrap_or_default();
     let (kind, message, suggestion) = if error.is_dns() {
-        let advice = "check company (and domain, for a portal that is not on logicmonitor.com)";
+        let advice = if through.is_some() {
+            "check company (and domain, for a portal that is not on logicmonitor.com) and the proxy's host"
+        } else {
+            "check company (and domain, for a portal that is not on logicmonitor.com)"
+        };
         (ErrorKind::Connect, format!("cannot find the host {host}{via}: {reason}"), Some(advice))
+    } else if !maybe_sent && through.is_some() && reason.ends_with(PROXY_WANTS_CREDENTIALS) {
+        let problem = "the proxy demands a user name and a password, or refuses those given";
+        let advice = "give them in the proxy's URL, percent-encoded, as proxy= or in HTTPS_PROXY: \
+                      http://USER:PASSWORD@HOST:PORT";
+        let message = format!("cannot connect to {host}{via}: {problem}");
+        return TransportFailure {
+            kind: ErrorKind::Connect,
+            message,
+            suggestion: Some(advice.to_owned()),
+            maybe_sent,
+            status: Some(407),
+        };
     } else if error.is_timeout() && !maybe_sent {
         let limit = timeouts.connect.as_secs_f64();
         let advice = "check the network and the proxy settings, or give a larger timeout";
@@ -214,7 +235,7 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
     } else if error.is_timeout() {
         let limit = timeouts.total.as_secs_f64();
         (ErrorKind::RequestTimeout, format!("no whole answer from {host} within {limit} s"), None)
-    } else if let Some(problem) = tls_problem(&error) {
+    } else if let Some(problem) = problem {
         let (problem, advice) = super::tls::explain(problem, host);
         (ErrorKind::Tls, format!("no secure connection to {host}{via}: {problem}"), Some(advice))
     } else if !maybe_sent {

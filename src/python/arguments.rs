@@ -1,9 +1,11 @@
 //! Arguments of plain types. PyO3 names an argument only in a note, which CPython has from 3.11 on, and quotes a text that
 //! cannot be encoded: here every message names its argument, and none repeats a value, which may be a secret.
 
+use std::path::PathBuf;
+
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBool, PyString};
 
 use super::convert::{Wanted, integer, type_name};
 use super::secret::Secret;
@@ -33,6 +35,16 @@ arguments! {
     text: String = read_text;
     word: String = read_text;
     number: i64 = read_number;
+    dry_run: bool = read_flag;
+    resume: bool = read_flag;
+    lock: bool = read_flag;
+    overwrite: bool = read_flag;
+    format: &'static str = one_of(&["json", "env", "key"]);
+    on_error: &'static str = one_of(&["continue", "stop"]);
+    concurrency: i64 = read_number;
+    timeout: f64 = read_seconds;
+    path: PathBuf = read_path;
+    journal: PathBuf = read_path;
 }
 
 pub(super) fn filter<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Wanted<'py>>> {
@@ -43,7 +55,9 @@ pub(super) fn filter<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Wanted<
 
 /// The arguments of every constructor, each of which may be `None`.
 pub(super) mod setting {
-    use super::{Bound, PyAny, PyResult, optional, read_secret, read_text};
+    use super::{
+        Bound, PyAny, PyResult, one_of, optional, read_number, read_seconds, read_secret, read_text,
+    };
     use crate::secret::Secret;
 
     arguments! {
@@ -54,6 +68,10 @@ pub(super) mod setting {
         domain: Option<String> = optional(read_text);
         base_url: Option<String> = optional(read_text);
         proxy: Option<Secret> = optional(read_secret);
+        max_attempts: i64 = read_number;
+        deadline: Option<f64> = optional(read_seconds);
+        on_limit: &'static str = one_of(&["wait", "raise"]);
+        max_wait: f64 = read_seconds;
     }
 }
 
@@ -134,6 +152,31 @@ fn read_number(name: &str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
         }
         None => wrong_type(name, "an int", object),
     }
+}
+
+/// A reader of one of some words.
+fn one_of<'a, 'py: 'a>(
+    words: &'static [&'static str],
+) -> impl Fn(&str, &'a Bound<'py, PyAny>) -> PyResult<&'static str> {
+    move |name, object| {
+        let given = read_text(name, object)?;
+        words.iter().find(|word| **word == given).copied().ok_or_else(|| {
+            let accepted = words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" and ");
+            PyValueError::new_err(format!("{name} {given:?} is not accepted: accepted are {accepted}"))
+        })
+    }
+}
+
+fn read_seconds(name: &str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let is_number = !object.is_instance_of::<PyBool>() && !object.is_instance_of::<PyString>();
+    match object.extract::<f64>() {
+        Ok(seconds) if is_number => Ok(seconds),
+        _ => wrong_type(name, "a number of seconds", object),
+    }
+}
+
+fn read_path(name: &str, object: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
+    read_as(name, "a path, as a str or an os.PathLike", object.as_borrowed())
 }
 
 fn read_milliseconds(name: &str, object: &Bound<'_, PyAny>) -> PyResult<u64> {

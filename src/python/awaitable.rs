@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -10,11 +11,12 @@ use pyo3::BoundObject as _;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::ending;
+use super::caller::{Caller, with_what_was_raised};
+use super::client::Face;
 use super::errors::exception;
-use super::log::EventLog;
+use super::gate::{self, Inside, attached, detached};
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ports::Loss;
 use crate::process;
 
@@ -42,7 +44,7 @@ type BoxedFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 /// What the event loop's thread and the runtime share of one call.
 struct Call<T: Loss> {
     state: Mutex<State<T>>,
-    events: Arc<EventLog>,
+    caller: Arc<Caller>,
 }
 
 /// One state at a time: whoever takes it knows whether there is a request to end, or a result to hand over.
@@ -64,11 +66,11 @@ impl<T: Loss> Call<T> {
 
     /// Ends it where nobody waits any more.
     fn give_up(&self) {
-        // A request that is dropped may hand its half-made connection over to a task of the runtime.
+        // What is dropped hands its connection back, and that may start a task.
         let runtime = process::runtime();
         let _context = runtime.as_ref().ok().map(|runtime| runtime.enter());
         if let State::Done(result) = self.take() {
-            self.events.lost(&result);
+            self.caller.events.lost(&result);
         }
     }
 }
@@ -77,11 +79,11 @@ impl<T: Loss> Drop for Call<T> {
     /// The loop may have been closed, or forgotten, before it handed the result over.
     fn drop(&mut self) {
         self.give_up();
-        if !self.events.is_empty() {
-            ending::attached(|py| {
+        if !self.caller.events.is_empty() {
+            attached(|py| {
                 // An object may be dropped while an exception is on its way.
                 let pending = PyErr::take(py);
-                self.events.write(py);
+                self.caller.events.write(py);
                 if let Some(pending) = pending {
                     pending.restore(py);
                 }
@@ -94,21 +96,41 @@ impl<T: Loss> Drop for Call<T> {
 /// Python's, on the loop's own thread.
 pub(super) fn awaitable<'py, T, F>(
     py: Python<'py>,
-    client: &Client,
-    verb: impl FnOnce(Client) -> F,
+    face: &Face,
+    verb: impl FnOnce(Client, &Arc<Caller>) -> F,
 ) -> PyResult<Awaitable<'py>>
 where
     T: for<'a> IntoPyObject<'a> + Loss + Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    let event_loop = py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))?;
+    let event_loop = running_loop(py)?;
+    let caller = Caller::in_loop(py, face, event_loop.unbind());
+    let future = verb(face.core().observed_by(caller.clone()), &caller);
+    awaitable_as(py, caller, future)
+}
+
+/// The loop that this thread runs.
+pub(super) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))
+}
+
+/// Starts a future whose caller is known already.
+pub(super) fn awaitable_as<'py, T, F>(
+    py: Python<'py>,
+    caller: Arc<Caller>,
+    future: F,
+) -> PyResult<Awaitable<'py>>
+where
+    T: for<'a> IntoPyObject<'a> + Loss + Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let _inside = Inside::enter(py);
+    gate::let_results_in();
+    let verb: BoxedFuture<T> = Box::pin(future);
+    let event_loop = running_loop(py)?;
     let future = event_loop.call_method0(intern!(py, "create_future"))?;
     let runtime = process::runtime().map_err(|error| exception(py, error))?;
-
-    ending::begin();
-    let events = Arc::new(EventLog::default());
-    let verb: BoxedFuture<T> = Box::pin(verb(client.observed_by(events.clone())));
-    let call = Arc::new(Call { state: Mutex::new(State::Running(verb)), events });
+    let call = Arc::new(Call { state: Mutex::new(State::Running(verb)), caller });
 
     let finish = Bound::new(py, Finish::of(&call))?;
     future.call_method1(intern!(py, "add_done_callback"), (&finish,))?;
@@ -118,9 +140,10 @@ where
             return;
         }
         // The interpreter may be ending, and the loop may be closed: then nobody waits for the result any more.
-        let scheduled = ending::attached(|py| {
+        let scheduled = attached(|py| {
             event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (finish, settled)).is_ok()
         });
+        call.caller.visits.end();
         if scheduled == Some(false) {
             // Off the runtime, so that a handler of log records may call this package.
             tokio::task::spawn_blocking(move || drop(call));
@@ -134,8 +157,12 @@ async fn run<T: Loss>(call: &Call<T>) -> bool {
     std::future::poll_fn(|context| {
         let mut state = call.locked();
         let State::Running(verb) = &mut *state else { return Poll::Ready(false) };
-        match verb.as_mut().poll(context) {
+        // A panic is a bug of ours; whoever awaits must hear of it all the same.
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| verb.as_mut().poll(context)));
+        let broken = |_| Poll::Ready(Err(Error::new(ErrorKind::Transport, "lmtokens failed: a bug in it")));
+        match polled.unwrap_or_else(broken) {
             Poll::Ready(result) => {
+                call.caller.visits.begin();
                 *state = State::Done(result);
                 Poll::Ready(true)
             }
@@ -160,18 +187,22 @@ impl Finish {
         Self(Box::new(move |py, future| {
             if future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
                 // The runtime may be polling just now; it needs no interpreter to end that.
-                ending::detached(py, || call.give_up());
+                detached(py, || {
+                    call.give_up();
+                    call.caller.visits.wait_for_the_end();
+                });
             }
-            call.events.write(py);
+            call.caller.events.write(py);
             if future.call_method0(intern!(py, "done"))?.is_truthy()? {
                 return Ok(());
             }
             let State::Done(result) = call.take() else { return Ok(()) };
+            detached(py, || call.caller.visits.wait_for_the_end());
             let result = match result {
                 Ok(value) => {
                     value.into_pyobject(py).map(|value| value.into_any().unbind()).map_err(Into::into)
                 }
-                Err(error) => Err(exception(py, error)),
+                Err(error) => Err(with_what_was_raised(py, &call.caller, exception(py, error))),
             };
             match result {
                 Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
@@ -186,6 +217,7 @@ impl Finish {
 impl Finish {
     #[pyo3(signature = (future, /))]
     fn __call__(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+        let _inside = Inside::enter(py);
         (self.0)(py, future)
     }
 }

@@ -1,10 +1,14 @@
 //! `Client`, and the native half of `AsyncClient`.
 
+use std::sync::Arc;
+
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use super::gate::Inside;
+use super::hints::Itself;
 use super::log::write_lost;
-use super::settings::{Asking, Settings, constructor, with_settings};
+use super::settings::{Asking, Settings, constructor, with_client_settings};
 use crate::client;
 
 /// Calls one portal as one identity. Threads may share a client; connections are kept for 20 s of idleness.
@@ -32,6 +36,15 @@ use crate::client;
 ///         ``CURL_CA_BUNDLE``. Certificate checks cannot be switched off.
 ///     client_cert (str | os.PathLike | tuple | None): a file with a certificate of our own and its private key in PEM,
 ///         or (certificate, private key) in two files; default none.
+///     max_attempts (int): how often one request is sent at most, the first time included; default 3, 1 to 100. Only what
+///         can do no harm is sent again: GET, PATCH and DELETE after a failed connection, a time-out, 502, 503 or 504; any
+///         request that never reached the portal. A create that may have happened is never sent again.
+///     deadline (float | None): seconds that one request may take with all its attempts, pauses and waits; default none.
+///     on_limit (str): where the portal's budget is spent: ``"wait"`` (the default) or ``"raise"`` a ``RateLimitError``.
+///         Budgets are learned from the portal's answers, and all clients of this process share them.
+///     max_wait (float): seconds that one request may wait for its budget in all; default 120.
+///     on_wait (Callable[[float], object] | None): called with the seconds that such a wait takes, as soon as they are more
+///         than 2. It runs on the caller's thread (async: in its loop).
 ///     proxy (str | Secret | None): the URL of a proxy, ``http://USER:PASSWORD@HOST:PORT``, used for every request but
 ///         to loopback. Environment: ``HTTPS_PROXY``, else ``ALL_PROXY``, with the exceptions of ``NO_PROXY``.
 ///
@@ -44,36 +57,57 @@ use crate::client;
 ///     >>> client
 ///     <lmtokens.Client https://acme.logicmonitor.com/santaba/rest, LMv1 from arguments>
 #[pyclass(frozen, module = "lmtokens", subclass)]
-pub(super) struct Client(client::Client);
+pub(super) struct Client(Arc<Face>);
 
 impl Client {
     pub(super) fn of(py: Python<'_>, settings: Settings) -> PyResult<Self> {
-        let identity = settings.identity(py, Asking::Allowed)?;
-        Ok(Self(client::Client::new(identity, Some(&embedder(py)))))
+        Face::new(py, settings, Asking::Allowed).map(Self)
     }
 
-    pub(super) fn core(&self) -> &client::Client {
+    pub(super) fn face(&self) -> &Arc<Face> {
         &self.0
     }
 }
 
-with_settings! { constructor, Client, |py, settings| Self::of(py, settings) }
+with_client_settings! { constructor, Client, |py, settings| Self::of(py, settings) }
 
 /// What `AsyncClient` is made of: each method returns an awaitable.
 #[pyclass(frozen, module = "lmtokens._lmtokens", subclass)]
-pub(super) struct AsyncCore(client::Client);
+pub(super) struct AsyncCore(Arc<Face>);
 
 impl AsyncCore {
-    pub(super) fn core(&self) -> &client::Client {
+    pub(super) fn face(&self) -> &Arc<Face> {
         &self.0
     }
 }
 
-with_settings! {
-    constructor, AsyncCore, |py, settings| {
-        // A question would stop the event loop.
-        let identity = settings.identity(py, Asking::Never)?;
-        Ok(Self(client::Client::new(identity, Some(&embedder(py)))))
+with_client_settings! {
+    // A question would stop the event loop.
+    constructor, AsyncCore, |py, settings| Face::new(py, settings, Asking::Never).map(Self)
+}
+
+/// A client of the core, and what Python adds to it.
+pub(super) struct Face {
+    core: client::Client,
+    on_wait: Option<Py<PyAny>>,
+}
+
+impl Face {
+    fn new(py: Python<'_>, settings: Settings, asking: Asking) -> PyResult<Arc<Self>> {
+        let _inside = Inside::enter(py);
+        let policy = settings.policy(py)?;
+        let on_wait = settings.on_wait.as_ref().map(|on_wait| on_wait.0.clone_ref(py));
+        let identity = settings.identity(py, asking)?;
+        let core = client::Client::new(identity, Some(&embedder(py))).with_policy(policy);
+        Ok(Arc::new(Self { core, on_wait }))
+    }
+
+    pub(super) fn core(&self) -> &client::Client {
+        &self.core
+    }
+
+    pub(super) fn on_wait(&self) -> Option<&Py<PyAny>> {
+        self.on_wait.as_ref()
     }
 }
 
@@ -81,11 +115,11 @@ with_settings! {
 impl Client {
     /// Let go of the idle connections. The client stays usable: its next call makes new ones.
     fn close(&self) {
-        self.0.close_connections();
+        self.0.core().close_connections();
     }
 
-    fn __enter__(slf: Py<Self>) -> Py<Self> {
-        slf
+    fn __enter__(slf: Py<Self>) -> Itself {
+        Itself(slf.into_any())
     }
 
     #[pyo3(signature = (*exception: "object") -> "None")]
@@ -96,7 +130,7 @@ impl Client {
 
     /// Names the portal and where the credentials come from, never the credentials.
     fn __repr__(&self) -> String {
-        shown("Client", &self.0)
+        shown("Client", self.0.core())
     }
 
     #[allow(clippy::unused_self)]
@@ -110,7 +144,7 @@ impl Client {
 #[pymethods]
 impl AsyncCore {
     fn _close(&self) {
-        self.0.close_connections();
+        self.0.core().close_connections();
     }
 
     /// Tells what an awaited create ended with, which its caller will not get.
@@ -122,7 +156,7 @@ impl AsyncCore {
 
     /// Names the portal and where the credentials come from, never the credentials.
     fn __repr__(&self) -> String {
-        shown("AsyncClient", &self.0)
+        shown("AsyncClient", self.0.core())
     }
 
     #[allow(clippy::unused_self)]

@@ -1,5 +1,7 @@
 //! The one place where an error of the core becomes an exception.
 
+use std::sync::{Mutex, OnceLock, PoisonError};
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
@@ -50,11 +52,34 @@ exceptions! {
     ResponseError = Response,
     OutcomeUnknownError = OutcomeUnknown,
     SelfLockoutError = SelfLockout,
+    DeliveryError = Delivery,
 }
 
 /// The exception of an error, its cause chained.
 pub(super) fn exception(py: Python<'_>, error: Error) -> PyErr {
     build(py, error.into_details()).unwrap_or_else(|problem| problem)
+}
+
+/// An error that is made into its exception when somebody asks for it.
+pub(super) struct Late {
+    error: Mutex<Option<Error>>,
+    exception: OnceLock<Py<PyAny>>,
+}
+
+impl From<Option<Error>> for Late {
+    fn from(error: Option<Error>) -> Self {
+        Self { error: Mutex::new(error), exception: OnceLock::new() }
+    }
+}
+
+impl Late {
+    pub(super) fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let error = self.error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(error) = error {
+            let _ = self.exception.set(exception(py, error).into_value(py).into_any());
+        }
+        self.exception.get().map(|exception| exception.clone_ref(py))
+    }
 }
 
 fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {

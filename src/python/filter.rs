@@ -77,8 +77,11 @@ fields! {
 #[pyclass(frozen, module = "lmtokens")]
 pub(super) struct Field(CoreField);
 
+/// No token was made at this time.
+const NEVER: f64 = -1.0;
+
 impl Field {
-    fn value(&self, object: &Bound<'_, PyAny>) -> PyResult<Value> {
+    fn value(&self, operator: Operator, object: &Bound<'_, PyAny>) -> PyResult<Value> {
         if let Ok(status) = object.cast::<TokenStatus>() {
             return Ok(Value::Number(status.get().0.number()));
         }
@@ -99,10 +102,15 @@ impl Field {
                     "a datetime without time zone is not accepted: make it aware",
                 ));
             }
-            // Whole seconds are all that the portal knows.
             let seconds: f64 = object.call_method0("timestamp")?.extract()?;
+            // Whole seconds are all that the portal knows: a fraction moves to the side on which it says the same.
+            let whole = match operator {
+                Operator::Less | Operator::GreaterOrEqual => seconds.ceil(),
+                Operator::Equal | Operator::NotEqual if seconds.fract() != 0.0 => NEVER,
+                _ => seconds.floor(),
+            };
             #[allow(clippy::cast_possible_truncation)]
-            return Ok(Value::Number(seconds.floor() as i64));
+            return Ok(Value::Number(whole as i64));
         }
         let (name, given) = (self.0.name(), type_name(object)?);
         Err(PyTypeError::new_err(format!(
@@ -111,7 +119,7 @@ impl Field {
     }
 
     fn compare(&self, operator: Operator, object: &Bound<'_, PyAny>) -> PyResult<filter::Filter> {
-        let condition = Condition::new(self.0, operator, self.value(object)?);
+        let condition = Condition::new(self.0, operator, self.value(operator, object)?);
         raised(object.py(), condition.map(filter::Filter::from))
     }
 }

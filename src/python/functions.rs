@@ -9,7 +9,7 @@ use super::arguments;
 use super::client::Client;
 use super::convert::Body;
 use super::errors::exception;
-use super::settings::{Settings, function_of_settings, with_settings};
+use super::settings::{Settings, function_of_settings, with_client_settings};
 use crate::lmv1;
 use crate::ports::{Clock as _, SystemClock};
 use crate::secret::Secret;
@@ -47,13 +47,13 @@ pub(super) fn _forget_default_client() {
     DEFAULT_CLIENT.store(None);
 }
 
-with_settings! {
+with_client_settings! {
     function_of_settings,
     /// Say what the module's functions use from now on.
     ///
     /// Args:
-    ///     company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy: as for
-    ///         ``Client``.
+    ///     company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy,
+    ///         max_attempts, deadline, on_limit, max_wait, on_wait: as for ``Client``.
     ///
     /// Returns:
     ///     Client: the new default client.

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::prelude::*;
 
 use super::awaitable::{Awaitable, awaitable};
+use super::client::Face;
 use super::errors::exception;
 use super::token::Token;
 use super::wait::wait;
-use crate::client::Client;
 use crate::model;
 use crate::tokens::{ListTokens, Listing};
 
@@ -24,14 +24,14 @@ fn start(py: Python<'_>, verb: ListTokens) -> PyResult<Shared> {
 /// Tokens, asked for page by page as they are wanted.
 #[pyclass(frozen, module = "lmtokens")]
 pub(super) struct TokenIterator {
-    client: Client,
+    face: Arc<Face>,
     listing: Shared,
     ready: Mutex<VecDeque<model::Token>>,
 }
 
 impl TokenIterator {
-    pub(super) fn new(py: Python<'_>, client: Client, verb: ListTokens) -> PyResult<Self> {
-        Ok(Self { client, listing: start(py, verb)?, ready: Mutex::default() })
+    pub(super) fn new(py: Python<'_>, face: Arc<Face>, verb: ListTokens) -> PyResult<Self> {
+        Ok(Self { face, listing: start(py, verb)?, ready: Mutex::default() })
     }
 
     fn take(&self) -> Option<Token> {
@@ -54,8 +54,8 @@ impl TokenIterator {
             let page =
                 wait(
                     py,
-                    &self.client,
-                    |client| async move { listing.lock().await.next_page(&client).await },
+                    &self.face,
+                    |client, _| async move { listing.lock().await.next_page(&client).await },
                 )?;
             let Some(page) = page else { return Ok(None) };
             self.ready.lock().unwrap_or_else(PoisonError::into_inner).extend(page);
@@ -66,13 +66,13 @@ impl TokenIterator {
 /// Pages of tokens, for an iterator of the async face.
 #[pyclass(frozen, module = "lmtokens._lmtokens")]
 pub(super) struct TokenPages {
-    client: Client,
+    face: Arc<Face>,
     listing: Shared,
 }
 
 impl TokenPages {
-    pub(super) fn new(py: Python<'_>, client: Client, verb: ListTokens) -> PyResult<Self> {
-        Ok(Self { client, listing: start(py, verb)? })
+    pub(super) fn new(py: Python<'_>, face: Arc<Face>, verb: ListTokens) -> PyResult<Self> {
+        Ok(Self { face, listing: start(py, verb)? })
     }
 }
 
@@ -81,7 +81,7 @@ impl TokenPages {
     /// An awaitable of the next tokens, or of None at the end.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Awaitable<'py>> {
         let listing = Arc::clone(&self.listing);
-        awaitable(py, &self.client, |client| async move {
+        awaitable(py, &self.face, |client, _| async move {
             let page = listing.lock().await.next_page(&client).await?;
             Ok(page.map(|tokens| tokens.into_iter().map(Token::from).collect::<Vec<_>>()))
         })

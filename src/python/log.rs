@@ -11,16 +11,23 @@ use crate::model::iso_8601;
 use crate::ports::{Event, Loss, Observer};
 
 /// Keeps events until the caller's thread writes them.
-#[derive(Debug, Default)]
-pub(super) struct EventLog(Mutex<Vec<Event>>);
+#[derive(Default)]
+pub(super) struct EventLog {
+    events: Mutex<Vec<Event>>,
+    on_wait: Option<Py<PyAny>>,
+}
 
 impl Observer for EventLog {
     fn observe(&self, event: Event) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
 }
 
 impl EventLog {
+    pub(super) fn new(py: Python<'_>, on_wait: Option<&Py<PyAny>>) -> Self {
+        Self { events: Mutex::default(), on_wait: on_wait.map(|callback| callback.clone_ref(py)) }
+    }
+
     /// Takes note of what the caller should have had and will not get.
     pub(super) fn lost(&self, result: &impl Loss) {
         if let Some(event) = result.loss() {
@@ -29,17 +36,26 @@ impl EventLog {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Writes what has come. Logging must never change a call's outcome: what a handler raises is reported as
     /// unraisable.
     pub(super) fn write(&self, py: Python<'_>) {
-        let events = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let events = std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner));
         for event in events {
-            if let Err(error) = write(py, &event) {
+            if let Err(error) = write(py, &event).and_then(|()| self.call_back(py, &event)) {
                 error.write_unraisable(py, None);
             }
+        }
+    }
+
+    fn call_back(&self, py: Python<'_>, event: &Event) -> PyResult<()> {
+        match (event, &self.on_wait) {
+            (Event::LongWait { wait, .. }, Some(on_wait)) => {
+                on_wait.call1(py, (wait.as_secs_f64(),)).map(drop)
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -60,6 +76,7 @@ pub(super) fn write_lost(outcome: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 const DEBUG: u8 = 10;
+const INFO: u8 = 20;
 const WARNING: u8 = 30;
 
 fn write(py: Python<'_>, event: &Event) -> PyResult<()> {
@@ -77,6 +94,35 @@ fn write(py: Python<'_>, event: &Event) -> PyResult<()> {
                 elapsed.as_secs_f64()
             );
             logger.call_method1(intern!(py, "log"), (DEBUG, "%s", message))?;
+        }
+        Event::LongWait { method, endpoint, wait } => {
+            let Some(logger) = logger(py, Need::IfImported)? else { return Ok(()) };
+            let seconds = wait.as_secs_f64();
+            let message =
+                format!("{method} {endpoint}: the portal's budget is spent; waiting, {seconds:.1} s in all");
+            logger.call_method1(intern!(py, "log"), (INFO, "%s", message))?;
+        }
+        Event::LeftOvers { count, run } => {
+            let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
+            warn(
+                py,
+                format!(
+                    "{count} unfinished tokens of run {run} may be left behind, disabled: resume=True removes them, or \
+                     sweep_tokens when they are an hour old"
+                ),
+            )?;
+        }
+        Event::LeftUnfinished { admin_id, id, tag, delivered } => {
+            let token = id.map_or_else(|| "a token".to_owned(), |id| format!("token {id}"));
+            let key =
+                if *delivered { "its key was delivered, and it may be enabled" } else { "it is disabled" };
+            warn(
+                py,
+                format!(
+                    "a create was interrupted: {token} of user {admin_id} may be left behind; {key}, and its note begins \
+                     with {tag}; sweep_tokens deletes it when it is an hour old and still disabled"
+                ),
+            )?;
         }
         Event::CreateInterrupted { admin_id, note, sent_ms } => {
             let time = iso_8601(i64::try_from(*sent_ms / 1000).unwrap_or_default());
@@ -112,7 +158,7 @@ fn shown(note: Option<&str>) -> String {
     note.map_or_else(|| "no note".to_owned(), |note| format!("note {note:?}"))
 }
 
-fn warn(py: Python<'_>, message: String) -> PyResult<()> {
+pub(super) fn warn(py: Python<'_>, message: String) -> PyResult<()> {
     let Some(logger) = logger(py, Need::Always)? else { return Ok(()) };
     logger.call_method1(intern!(py, "log"), (WARNING, "%s", message)).map(drop)
 }
@@ -126,7 +172,7 @@ enum Need {
 }
 
 fn logger(py: Python<'_>, need: Need) -> PyResult<Option<Bound<'_, PyAny>>> {
-    // An interpreter that is ending imports nothing.
+    // At the very end of the interpreter nothing can be imported any more, and nobody listens.
     let Ok(sys) = py.import(intern!(py, "sys")) else { return Ok(None) };
     let modules = sys.getattr(intern!(py, "modules"))?;
     let logging = modules.call_method1(intern!(py, "get"), (intern!(py, "logging"),))?;

@@ -1,10 +1,13 @@
 //! The settings of a client, as every constructor takes them.
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use super::convert::{CaBundle, Certificate, Timeout};
+use super::convert::{CaBundle, Certificate, Timeout, type_name};
 use super::environment::{OsEnviron, PythonPrompt};
 use super::errors::exception;
+use super::hints::OnWait;
+use crate::client::Policy;
 use crate::credentials::{Arguments, Identity};
 use crate::network;
 use crate::ports::{NoPrompt, Prompt};
@@ -22,6 +25,11 @@ pub(super) struct Settings {
     pub(super) ca_bundle: Option<CaBundle>,
     pub(super) client_cert: Option<Certificate>,
     pub(super) proxy: Option<Secret>,
+    pub(super) max_attempts: i64,
+    pub(super) deadline: Option<f64>,
+    pub(super) on_limit: &'static str,
+    pub(super) max_wait: f64,
+    pub(super) on_wait: Option<OnWait>,
 }
 
 /// Whether a person may be asked for what is missing.
@@ -44,7 +52,24 @@ impl Settings {
             ca_bundle: None,
             client_cert: None,
             proxy: None,
+            max_attempts: 3,
+            deadline: None,
+            on_limit: "wait",
+            max_wait: 120.0,
+            on_wait: None,
         }
+    }
+
+    /// How often, how long, and what where the budget is spent.
+    pub(super) fn policy(&self, py: Python<'_>) -> PyResult<Policy> {
+        if let Some(on_wait) = self.on_wait.as_ref().filter(|on_wait| !on_wait.0.bind(py).is_callable()) {
+            let given = type_name(on_wait.0.bind(py))?;
+            return Err(PyTypeError::new_err(format!(
+                "on_wait cannot be a {given}: accepted is a callable that takes a number of seconds"
+            )));
+        }
+        Policy::of(Some(self.max_attempts), self.deadline, Some(self.on_limit), Some(self.max_wait))
+            .map_err(|error| exception(py, error))
     }
 
     /// Follows the chain of sources.
@@ -77,6 +102,9 @@ impl Settings {
 /// signature, as Rust parameters, and as names.
 macro_rules! with_settings {
     ($define:ident, $($rest:tt)*) => {
+        $crate::python::settings::with_settings! { @ [] [] [] $define, $($rest)* }
+    };
+    (@ [$($signature:tt)*] [$($parameters:tt)*] [$($name:ident)*] $define:ident, $($rest:tt)*) => {
         $define! {
             [
                 company: "str | None" = None,
@@ -90,6 +118,7 @@ macro_rules! with_settings {
                 ca_bundle = None,
                 client_cert = None,
                 proxy: "str | Secret | None" = None,
+                $($signature)*
             ]
             [
                 #[pyo3(from_py_with = $crate::python::arguments::setting::company)] company: Option<String>,
@@ -102,11 +131,38 @@ macro_rules! with_settings {
                 ca_bundle: Option<$crate::python::convert::CaBundle>,
                 client_cert: Option<$crate::python::convert::Certificate>,
                 #[pyo3(from_py_with = $crate::python::arguments::setting::proxy)] proxy: Option<$crate::secret::Secret>,
+                $($parameters)*
             ]
             [
-                company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy
+                company access_id access_key bearer_token domain base_url timeout ca_bundle client_cert proxy
+                $($name)*
             ]
             $($rest)*
+        }
+    };
+}
+
+/// As `with_settings`, with what only a client takes.
+macro_rules! with_client_settings {
+    ($define:ident, $($rest:tt)*) => {
+        $crate::python::settings::with_settings! {
+            @
+            [
+                max_attempts: "int" = 3,
+                deadline: "float | None" = None,
+                on_limit: "str" = "wait",
+                max_wait: "float" = 120.0,
+                on_wait = None,
+            ]
+            [
+                #[pyo3(from_py_with = $crate::python::arguments::setting::max_attempts)] max_attempts: i64,
+                #[pyo3(from_py_with = $crate::python::arguments::setting::deadline)] deadline: Option<f64>,
+                #[pyo3(from_py_with = $crate::python::arguments::setting::on_limit)] on_limit: &'static str,
+                #[pyo3(from_py_with = $crate::python::arguments::setting::max_wait)] max_wait: f64,
+                on_wait: Option<$crate::python::hints::OnWait>,
+            ]
+            [max_attempts deadline on_limit max_wait on_wait]
+            $define, $($rest)*
         }
     };
 }
@@ -114,16 +170,20 @@ macro_rules! with_settings {
 /// Defines the constructor of a class.
 macro_rules! constructor {
     (
-        [$($signature:tt)*] [$($parameters:tt)*] [$($name:ident),*]
+        [$($signature:tt)*] [$($parameters:tt)*] [$($name:ident)*]
         $class:ident, |$py:ident, $settings:ident| $body:expr
     ) => {
         #[pymethods]
         impl $class {
             #[new]
-            #[pyo3(signature = ($($signature)*))]
+            #[pyo3(signature = ($($signature)*) -> "Self")]
             #[allow(clippy::too_many_arguments)]
             fn new($py: Python<'_>, $($parameters)*) -> PyResult<Self> {
-                let $settings = $crate::python::settings::Settings { $($name),* };
+                #[allow(clippy::needless_update)]
+                let $settings = $crate::python::settings::Settings {
+                    $($name,)*
+                    ..$crate::python::settings::Settings::none()
+                };
                 $body
             }
         }
@@ -133,7 +193,7 @@ macro_rules! constructor {
 /// Defines a function.
 macro_rules! function_of_settings {
     (
-        [$($signature:tt)*] [$($parameters:tt)*] [$($name:ident),*]
+        [$($signature:tt)*] [$($parameters:tt)*] [$($name:ident)*]
         $(#[$attribute:meta])*
         fn $function:ident -> $returns:literal, $result:ty, |$py:ident, $settings:ident| $body:expr
     ) => {
@@ -142,10 +202,14 @@ macro_rules! function_of_settings {
         #[pyo3(signature = ($($signature)*) -> $returns)]
         #[allow(clippy::too_many_arguments)]
         pub(super) fn $function($py: Python<'_>, $($parameters)*) -> PyResult<$result> {
-            let $settings = $crate::python::settings::Settings { $($name),* };
+            #[allow(clippy::needless_update)]
+            let $settings = $crate::python::settings::Settings {
+                $($name,)*
+                ..$crate::python::settings::Settings::none()
+            };
             $body
         }
     };
 }
 
-pub(super) use {constructor, function_of_settings, with_settings};
+pub(super) use {constructor, function_of_settings, with_client_settings, with_settings};

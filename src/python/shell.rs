@@ -18,8 +18,8 @@ use crate::secret::Secret;
 #[pyfunction]
 #[pyo3(signature = (arguments: "list[str]") -> "int")]
 pub(super) fn _shell(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
-    let host = Host { prompt: Arc::new(AttachedPrompt::default()), embedder: embedder(py) };
-    let ended = py.detach(|| cli::run(arguments, &host));
+    let host = Host { prompt: Arc::new(AttachedPrompt::default()), embedder: embedder(py), arguments };
+    let ended = py.detach(|| cli::run(&host));
     // The interpreter's handler hears of every SIGINT too, and would raise the exception at the next turn.
     match py.check_signals() {
         Err(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => Ok(ended.status_if_interrupted()),

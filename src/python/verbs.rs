@@ -1,20 +1,27 @@
 //! The verbs, each written once: as a method of `Client`, as one of `AsyncCore`, and as a function of the module.
 
+use std::sync::Arc;
+
 use pyo3::prelude::*;
 
 use super::arguments;
 use super::awaitable::{Awaitable, awaitable};
+use super::caller::Caller;
 use super::client::{AsyncCore, Client};
 use super::convert::{Admin, Target, Wanted, status, token_type};
+use super::deliver::Deliver;
 use super::errors::exception;
 use super::functions::default_client;
 use super::list::{TokenIterator, TokenPages};
+use super::sweep::SweptToken;
 use super::token::Token;
 use super::wait::wait;
 use super::whoami::Whoami;
 use crate::client::Client as CoreClient;
 use crate::error::Result;
-use crate::model::{TokenStatus, TokenType};
+use crate::lifecycle::{CreateToken, SweepTokens};
+use crate::model::{self, TokenStatus, TokenType};
+use crate::tag::RunId;
 use crate::tokens::{self, AddToken, DeleteToken, ListTokens, Types, UpdateToken};
 
 /// Each row: documentation, name, name on the async core, Python's signature and result, Rust's parameters and result,
@@ -31,7 +38,7 @@ macro_rules! verbs {
                 #[doc = $doc]
                 #[pyo3(signature = ($($signature)*) -> $returns)]
                 fn $name(&self, py: Python<'_>, $($parameters)*) -> PyResult<$result> {
-                    wait(py, self.core(), $verb)
+                    wait(py, self.face(), $verb)
                 }
             )*
         }
@@ -41,7 +48,7 @@ macro_rules! verbs {
             $(
                 #[pyo3(signature = ($($signature)*))]
                 fn $core<'py>(&self, py: Python<'py>, $($parameters)*) -> PyResult<Awaitable<'py>> {
-                    awaitable(py, self.core(), $verb)
+                    awaitable(py, self.face(), $verb)
                 }
             )*
         }
@@ -51,7 +58,7 @@ macro_rules! verbs {
             #[pyfunction]
             #[pyo3(signature = ($($signature)*) -> $returns)]
             pub(super) fn $name(py: Python<'_>, $($parameters)*) -> PyResult<$result> {
-                wait(py, default_client(py)?.get().core(), $verb)
+                wait(py, default_client(py)?.get().face(), $verb)
             }
         )*
     };
@@ -65,19 +72,21 @@ verbs! {
         status: "int | str | TokenStatus" = 2,
         *,
         r#type: "str | TokenType" = "lmv1",
+        deliver = None,
     ) -> "Token",
     (
         admin_id: Admin,
         #[pyo3(from_py_with = arguments::note)] note: Option<String>,
         #[pyo3(from_py_with = status)] status: i64,
         #[pyo3(from_py_with = token_type)] r#type: &str,
-    ) -> Token = add(admin_id, note, status, r#type);
+        deliver: Option<Deliver>,
+    ) -> Token = add(admin_id, note, status, r#type, deliver);
 
     #[doc = include_str!("doc/find_token.md")]
     find_token / _find_token(token: "int | str | Token") -> "Token",
     (token: Target) -> Token = {
         let verb = token.find();
-        move |client: CoreClient| async move { verb.run(&client).await.map(Token::from) }
+        move |client: CoreClient, _: &Arc<Caller>| async move { verb.run(&client).await.map(Token::from) }
     };
 
     #[doc = include_str!("doc/update_token.md")]
@@ -107,12 +116,19 @@ verbs! {
     delete_token / _delete_token(token: "int | str | Token", *, force: "bool" = false) -> "None",
     (token: Target, #[pyo3(from_py_with = arguments::force)] force: bool) -> () = {
         let verb = DeleteToken { target: token.0, force };
-        move |client: CoreClient| async move { verb.run(&client).await }
+        move |client: CoreClient, _: &Arc<Caller>| async move { verb.run(&client).await }
+    };
+
+    #[doc = include_str!("doc/sweep_tokens.md")]
+    sweep_tokens / _sweep_tokens(*, dry_run: "bool" = true) -> "list[SweptToken]",
+    (#[pyo3(from_py_with = arguments::dry_run)] dry_run: bool) -> Vec<SweptToken> = |client: CoreClient, _: &Arc<Caller>| async move {
+        let swept = SweepTokens { delete: !dry_run }.run(&client).await?;
+        Ok(swept.into_iter().map(SweptToken::from).collect::<Vec<_>>())
     };
 
     #[doc = include_str!("doc/whoami.md")]
     whoami / _whoami() -> "Whoami",
-    () -> Whoami = |client: CoreClient| async move { tokens::whoami(&client).await.map(Whoami::from) };
+    () -> Whoami = |client: CoreClient, _: &Arc<Caller>| async move { tokens::whoami(&client).await.map(Whoami::from) };
 }
 
 fn optional_status(object: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
@@ -124,17 +140,22 @@ fn add(
     note: Option<String>,
     status: i64,
     r#type: &str,
-) -> impl FnOnce(CoreClient) -> Running<Token> + use<> {
+    deliver: Option<Deliver>,
+) -> impl FnOnce(CoreClient, &Arc<Caller>) -> Running<Token> + use<> {
     let r#type = TokenType::parse(r#type);
-    move |client| {
+    move |client, caller| {
+        let destination = deliver.map(|deliver| deliver.destination(caller));
         Box::pin(async move {
-            let verb = AddToken {
+            let token = AddToken {
                 admin: admin_id.0,
                 note,
                 status: TokenStatus::from_number(status),
                 r#type: r#type?,
             };
-            verb.run(&client).await.map(Token::from)
+            let Some(destination) = destination else { return token.run(&client).await.map(Token::from) };
+            let verb = CreateToken { token, destination, run: RunId::fresh()? };
+            // The key is where it belongs, and in no second place.
+            verb.run(&client).await.map(|token| model::Token { access_key: None, ..token }.into())
         })
     }
 }
@@ -144,9 +165,9 @@ fn update(
     note: Option<String>,
     status: Option<i64>,
     force: bool,
-) -> impl FnOnce(CoreClient) -> Running<Token> {
+) -> impl FnOnce(CoreClient, &Arc<Caller>) -> Running<Token> {
     let verb = UpdateToken { target: token.0, note, status: status.map(TokenStatus::from_number), force };
-    move |client| Box::pin(async move { verb.run(&client).await.map(Token::from) })
+    move |client, _| Box::pin(async move { verb.run(&client).await.map(Token::from) })
 }
 
 type Running<T> = std::pin::Pin<Box<dyn Future<Output = Result<T>> + Send>>;
@@ -159,7 +180,7 @@ macro_rules! list_verb {
             #[doc = include_str!("doc/list_tokens.md")]
             #[pyo3(signature = ($($signature)*) -> "TokenIterator")]
             fn list_tokens(&self, $py: Python<'_>, $($parameters)*) -> PyResult<TokenIterator> {
-                TokenIterator::new($py, self.core().clone(), $verb?)
+                TokenIterator::new($py, Arc::clone(self.face()), $verb?)
             }
         }
 
@@ -167,7 +188,7 @@ macro_rules! list_verb {
         impl AsyncCore {
             #[pyo3(signature = ($($signature)*) -> "TokenPages")]
             fn _list_tokens(&self, $py: Python<'_>, $($parameters)*) -> PyResult<TokenPages> {
-                TokenPages::new($py, self.core().clone(), $verb?)
+                TokenPages::new($py, Arc::clone(self.face()), $verb?)
             }
         }
 
@@ -175,7 +196,7 @@ macro_rules! list_verb {
         #[pyfunction]
         #[pyo3(signature = ($($signature)*) -> "TokenIterator")]
         pub(super) fn list_tokens($py: Python<'_>, $($parameters)*) -> PyResult<TokenIterator> {
-            TokenIterator::new($py, default_client($py)?.get().core().clone(), $verb?)
+            TokenIterator::new($py, Arc::clone(default_client($py)?.get().face()), $verb?)
         }
     };
 }

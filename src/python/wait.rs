@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::ending;
+use super::caller::{Caller, with_what_was_raised};
+use super::client::Face;
 use super::errors::exception;
-use super::log::EventLog;
+use super::gate::{Inside, detached};
 use crate::client::Client;
 use crate::error::Result;
 use crate::ports::Loss;
@@ -18,36 +19,56 @@ use crate::process;
 /// How long Ctrl-C can go unnoticed.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Runs `verb` with the interpreter detached. Signals are handled and events logged on this thread, between two turns
-/// of the future: outside the runtime and with no lock held, so that a handler may call this package itself.
-pub(super) fn wait<T, F>(py: Python<'_>, client: &Client, verb: impl FnOnce(Client) -> F) -> PyResult<T>
+/// Runs a verb to its end.
+pub(super) fn wait<T, F>(
+    py: Python<'_>,
+    face: &Face,
+    verb: impl FnOnce(Client, &Arc<Caller>) -> F,
+) -> PyResult<T>
 where
     T: Loss + Send,
     F: Future<Output = Result<T>> + Send,
 {
-    let events = Arc::new(EventLog::default());
+    let caller = Caller::on_thread(py, face);
+    let future = verb(face.core().observed_by(caller.clone()), &caller);
+    wait_as(py, &caller, future)
+}
+
+/// Runs `future` with the interpreter detached. Between two turns of it, this thread handles signals, writes the log and
+/// calls Python's own code: outside the runtime and with no lock held, so that all of these may call this package.
+pub(super) fn wait_as<T, F>(py: Python<'_>, caller: &Arc<Caller>, future: F) -> PyResult<T>
+where
+    T: Loss + Send,
+    F: Future<Output = Result<T>> + Send,
+{
+    let _inside = Inside::enter(py);
+    let events = &caller.events;
     let runtime = process::runtime().map_err(|error| exception(py, error))?;
     let outcome = {
-        // A request that is dropped may hand its half-made connection over to a task of the runtime.
+        // What is dropped when a call is interrupted hands its connection back, and that may start a task.
         let _context = runtime.enter();
-        let mut future = pin!(verb(client.observed_by(events.clone())));
+        let mut future = pin!(future);
         loop {
             let turn = {
-                let future = &mut future;
-                let runtime = &runtime;
-                ending::detached(py, move || {
-                    runtime.block_on(async { tokio::time::timeout(TICK, future).await })
+                let (future, runtime) = (&mut future, &runtime);
+                detached(py, move || {
+                    runtime.block_on(async {
+                        tokio::select! {
+                            biased;
+                            result = future => Some(result),
+                            () = caller.wanted() => None,
+                            () = tokio::time::sleep(TICK) => None,
+                        }
+                    })
                 })
             };
-            match turn {
-                Ok(result) => break Ok(result),
-                Err(_still_running) => {
-                    if let Err(interrupt) = py.check_signals() {
-                        break Err(interrupt);
-                    }
-                    events.write(py);
-                }
+            if let Some(result) = turn {
+                break Ok(result);
             }
+            if let Err(interrupt) = py.check_signals() {
+                break Err(interrupt);
+            }
+            caller.serve(py);
         }
     };
     // Before an error is built: code that runs while a signal is pending raises that signal's exception instead.
@@ -56,5 +77,8 @@ where
         Ok(result)
     });
     events.write(py);
-    outcome?.map_err(|error| exception(py, error))
+    outcome?.map_err(|error| {
+        let exception = exception(py, error);
+        with_what_was_raised(py, caller, exception)
+    })
 }

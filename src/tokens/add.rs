@@ -12,6 +12,7 @@ use crate::client::{Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Answer, Token, TokenStatus, TokenType, check_admin_id};
 use crate::ports::Event;
+use crate::tag::Tag;
 
 /// Makes one token for a user, by exactly one POST.
 #[derive(Debug, Clone)]
@@ -39,12 +40,13 @@ impl AddToken {
     /// [`ErrorKind::OutcomeUnknown`] with the tokens that one look at the portal found; nothing is sent twice.
     pub async fn run(self, client: &Client) -> Result<Token> {
         self.admin.check()?;
+        Tag::check_note(self.note.as_deref())?;
         let admin_id = self.admin.id(client).await?;
         let request = self.request(admin_id)?;
         let started = Instant::now();
         let mut under_way = UnderWay { client, token: Some((admin_id, &self)), sent_ms: client.now_ms() };
         let outcome = match client.send(&request).await {
-            Ok(answer) => self.made(admin_id, &answer),
+            Ok(answer) => self.made(client, admin_id, &answer),
             Err(error) if error.details().maybe_applied => Err(Box::new((error, None))),
             Err(error) => {
                 under_way.token = None;
@@ -78,8 +80,9 @@ impl AddToken {
     }
 
     /// The token of an answer, if it is whole: one without its secret is a credential that nobody holds.
-    fn made(
+    pub(crate) fn made(
         &self,
+        client: &Client,
         admin_id: i64,
         answer: &crate::client::Answer,
     ) -> Result<Token, Box<(Error, Option<Token>)>> {
@@ -94,6 +97,7 @@ impl AddToken {
             return Err(Box::new((unreadable("the answer to the create holds no token"), None)));
         };
         token.admin_id = token.admin_id.or(Some(admin_id));
+        client.made(token.id);
         if token.access_key.is_none() {
             return Err(Box::new((unreadable("the answer to the create holds no access key"), Some(token))));
         }

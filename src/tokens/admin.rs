@@ -65,23 +65,37 @@ async fn look_up(client: &Client, name: &str) -> Result<i64> {
     let condition =
         Condition::new(Field::AdminName, Operator::Equal, crate::filter::Value::Text(name.to_owned()))?;
     let filter = Filter::from(condition).for_portal(None).replacen(Field::AdminName.name(), "username", 1);
-    let mut query = vec![("size", "1000".to_owned()), ("fields", "id,username".to_owned())];
-    if !filter.is_empty() {
-        query.push(("filter", filter));
-    }
-    let request = Request {
-        method: Method::Get,
-        endpoint: "/setting/admins",
-        resource_path: "/setting/admins".to_owned(),
-        query,
-        body: None,
+    let mut offset = 0;
+    let id = loop {
+        let mut query = vec![
+            ("size", "1000".to_owned()),
+            ("offset", offset.to_string()),
+            ("sort", "+id".to_owned()),
+            ("fields", "id,username".to_owned()),
+        ];
+        if !filter.is_empty() {
+            query.push(("filter", filter.clone()));
+        }
+        let request = Request {
+            method: Method::Get,
+            endpoint: "/setting/admins",
+            resource_path: "/setting/admins".to_owned(),
+            query,
+            body: None,
+        };
+        let answer = client.send(&request).await?;
+        let Some(Value::Array(users)) = answer.body.get("items") else {
+            return Err(Error::new(ErrorKind::Response, "the answer holds no list of users"));
+        };
+        let is_meant = |user: &&Value| user.get("username").and_then(Value::as_str) == Some(name);
+        if let Some(user) = users.iter().find(is_meant) {
+            break user.get("id").and_then(Value::as_i64);
+        }
+        if users.len() < 1000 {
+            break None;
+        }
+        offset += users.len();
     };
-    let answer = client.send(&request).await?;
-    let Some(Value::Array(users)) = answer.body.get("items") else {
-        return Err(Error::new(ErrorKind::Response, "the answer holds no list of users"));
-    };
-    let is_meant = |user: &&Value| user.get("username").and_then(Value::as_str) == Some(name);
-    let id = users.iter().find(is_meant).and_then(|user| user.get("id")).and_then(Value::as_i64);
     id.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, format!("no user is named {name:?}")).suggest(
             "check the spelling; these credentials may also not be allowed to view users: then pass the id",

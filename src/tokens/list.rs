@@ -118,13 +118,17 @@ impl ListTokens {
             Types::Lmv1 => vec![TokenType::Lmv1],
             Types::Bearer => vec![TokenType::Bearer],
         };
-        let by_key = self.wanted.takes_a_condition();
-        let mut verb = self;
-        if !by_key {
-            // A page of one could not overlap.
-            verb.page_size = verb.page_size.max(2);
+        let mut listing = Listing {
+            by_key: true,
+            verb: self,
+            admin_id: None,
+            sweeps: types.into(),
+            sweep: Sweep::default(),
+        };
+        if !listing.verb.wanted.takes_a_condition() {
+            listing.overlap_from_here();
         }
-        Ok(Listing { verb, admin_id: None, by_key, sweeps: types.into(), sweep: Sweep::default() })
+        Ok(listing)
     }
 }
 
@@ -138,10 +142,15 @@ pub struct Listing {
     sweep: Sweep,
 }
 
+/// More than any list has.
+const UNTOLD: u64 = u64::MAX;
+
 /// How far the list of one type is read.
 #[derive(Debug, Default)]
 struct Sweep {
     seen: HashSet<i64>,
+    /// How many tokens there were at the first page; `UNTOLD` where the portal did not say.
+    first_total: Option<u64>,
     last_id: i64,
     offset: u64,
 }
@@ -189,6 +198,12 @@ impl Listing {
         Ok(None)
     }
 
+    fn overlap_from_here(&mut self) {
+        self.by_key = false;
+        // A page of one could not overlap.
+        self.verb.page_size = self.verb.page_size.max(2);
+    }
+
     async fn page_by_key(&mut self, client: &Client, r#type: &TokenType) -> Result<(Vec<Token>, bool)> {
         let last_id = self.sweep.last_id;
         let after = (last_id > 0).then(|| format!("id>{last_id}"));
@@ -198,14 +213,22 @@ impl Listing {
         for token in &page.tokens {
             if token.id <= highest {
                 // A portal that does not sort, or does not know the filter.
-                self.by_key = false;
+                self.overlap_from_here();
                 return Ok((self.new_ones(page.tokens), false));
             }
             highest = token.id;
         }
         let at_end = page.received == 0 || page.is_last(0, self.verb.page_size);
+        let one_page = last_id == 0 && at_end;
+        let first_total = *self.sweep.first_total.get_or_insert(page.total.map_or(UNTOLD, i64::unsigned_abs));
         self.sweep.last_id = highest;
-        Ok((self.new_ones(page.tokens), at_end))
+        let tokens = self.new_ones(page.tokens);
+        if at_end && !one_page && (self.sweep.seen.len() as u64) < first_total {
+            // Some were deleted meanwhile, or the pages were sorted by accident and lower ids come after them.
+            self.overlap_from_here();
+            return Ok((tokens, false));
+        }
+        Ok((tokens, at_end))
     }
 
     async fn overlapping_page(&mut self, client: &Client, r#type: &TokenType) -> Result<(Vec<Token>, bool)> {
@@ -215,18 +238,25 @@ impl Listing {
         let usual_overlap = page_size.div_ceil(10);
         let filter = self.verb.wanted.for_portal(None);
         let mut overlap = usual_overlap;
-        for _ in 0..MAX_STEPS {
+        let mut steps_back = 0;
+        while steps_back < MAX_STEPS {
             let offset = self.sweep.offset.saturating_sub(overlap);
             let page = self.request(client, r#type, &filter, offset).await?;
             let reaches_back = page.tokens.iter().any(|token| self.sweep.seen.contains(&token.id));
             if offset > 0 && !reaches_back {
                 overlap = overlap.saturating_mul(2).max(page_size);
+                steps_back += 1;
                 continue;
             }
             let received = page.received as u64;
             let at_end = received == 0 || page.is_last(offset, self.verb.page_size);
             let tokens = self.new_ones(page.tokens);
-            self.sweep.offset = offset + received;
+            // A total may count what is not shown.
+            let at_end = at_end || (tokens.is_empty() && received < page_size);
+            let before = std::mem::replace(&mut self.sweep.offset, offset + received);
+            if self.sweep.offset <= before {
+                steps_back += 1;
+            }
             if !tokens.is_empty() || at_end {
                 return Ok((tokens, at_end));
             }
@@ -297,6 +327,7 @@ async fn page(
         token.admin_id = token.admin_id.or(admin_id);
         Some(token)
     };
-    let tokens = items.iter().filter_map(read).collect();
+    let tokens: Vec<Token> = items.iter().filter_map(read).collect();
+    client.saw(tokens.iter().map(|token| token.id));
     Ok((tokens, items.len(), answer.body.get("total").and_then(Value::as_i64), answer.date))
 }

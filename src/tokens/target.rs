@@ -16,10 +16,13 @@ pub enum Target {
 }
 
 /// Where a token is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Located {
     pub(super) admin_id: i64,
     pub(super) id: i64,
+    /// As the portal last told.
+    pub(super) note: Option<String>,
+    pub(super) r#type: TokenType,
 }
 
 impl Target {
@@ -37,7 +40,7 @@ impl Target {
             Self::Token(token) => FindToken::Id(token.id).run(client).await?,
             Self::Find(find) => find.run(client).await?,
         };
-        located(&token)
+        located(token)
     }
 
     /// As `locate`, unless the token is the one that calls.
@@ -57,11 +60,11 @@ impl Target {
             )
             .suggest("use other credentials, or pass force=True to do it all the same"));
         }
-        located(&token)
+        located(token)
     }
 }
 
-fn located(token: &Token) -> Result<Located> {
+fn located(token: Token) -> Result<Located> {
     let Some(admin_id) = token.admin_id else {
         return Err(Error::new(
             ErrorKind::Response,
@@ -69,7 +72,7 @@ fn located(token: &Token) -> Result<Located> {
         ));
     };
     check_admin_id(admin_id)?;
-    Ok(Located { admin_id, id: token.id })
+    Ok(Located { admin_id, id: token.id, note: token.note, r#type: token.r#type })
 }
 
 /// Whether what is known of a token is enough to tell whether it is the one that calls.

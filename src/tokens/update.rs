@@ -6,6 +6,7 @@ use super::target::Target;
 use crate::client::{Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Answer, Token, TokenStatus, TokenType};
+use crate::tag::Tag;
 
 /// Changes the note, the status, or both.
 #[derive(Debug, Clone)]
@@ -29,39 +30,54 @@ struct Body<'a> {
 }
 
 impl UpdateToken {
-    /// Sends it.
+    /// Sends it. A token whose making was never finished loses its tag when it is enabled: nothing that works may look as
+    /// if it could be swept.
     pub async fn run(self, client: &Client) -> Result<Token> {
         if self.note.is_none() && self.status.is_none() {
             return Err(Error::argument("nothing to change: give note=, status= or both"));
         }
         self.target.check()?;
-        let body = Body { note: self.note.as_deref(), status: self.status.map(TokenStatus::number) };
-        let body = serde_json::to_vec(&body)
-            .map_err(|error| Error::argument(format!("the change cannot be written as JSON: {error}")))?;
-        let asked = match &self.target {
-            Target::Token(token) => token.r#type.clone(),
-            Target::Find(_) => TokenType::Lmv1,
-        };
+        Tag::check_note(self.note.as_deref())?;
         let guarded = self.status == Some(TokenStatus::Disabled) && !self.force;
         let located = if guarded {
             self.target.locate_other(client, "disable").await?
         } else {
             self.target.locate(client).await?
         };
-        let request = Request {
-            method: Method::Patch,
-            endpoint: "/setting/admins/{adminId}/apitokens/{id}",
-            resource_path: format!("/setting/admins/{}/apitokens/{}", located.admin_id, located.id),
-            query: Vec::new(),
-            body: Some(body),
+        let untagged = match (&self.note, self.status, located.note.as_deref().and_then(Tag::parse)) {
+            (None, Some(TokenStatus::Enabled), Some((_, last))) => Some(last.unwrap_or_default()),
+            _ => None,
         };
-        let answer = client.send(&request).await?;
-        let Some(mut token) = Token::from_json(&answer.body, Answer::Other, &asked) else {
-            let mut error = Error::new(ErrorKind::Response, "the answer to the change holds no token");
-            error.details_mut().maybe_applied = true;
-            return Err(error);
-        };
-        token.admin_id = token.admin_id.or(Some(located.admin_id));
-        Ok(token)
+        let note = self.note.as_deref().or(untagged);
+        change(client, located.admin_id, located.id, note, self.status, &located.r#type).await
     }
+}
+
+/// One PATCH, whatever it says; `asked` is the token's type.
+pub(crate) async fn change(
+    client: &Client,
+    admin_id: i64,
+    id: i64,
+    note: Option<&str>,
+    status: Option<TokenStatus>,
+    asked: &TokenType,
+) -> Result<Token> {
+    let body = Body { note, status: status.map(TokenStatus::number) };
+    let body = serde_json::to_vec(&body)
+        .map_err(|error| Error::argument(format!("the change cannot be written as JSON: {error}")))?;
+    let request = Request {
+        method: Method::Patch,
+        endpoint: "/setting/admins/{adminId}/apitokens/{id}",
+        resource_path: format!("/setting/admins/{admin_id}/apitokens/{id}"),
+        query: Vec::new(),
+        body: Some(body),
+    };
+    let answer = client.send(&request).await?;
+    let Some(mut token) = Token::from_json(&answer.body, Answer::Other, asked) else {
+        let mut error = Error::new(ErrorKind::Response, "the answer to the change holds no token");
+        error.details_mut().maybe_applied = true;
+        return Err(error);
+    };
+    token.admin_id = token.admin_id.or(Some(admin_id));
+    Ok(token)
 }

@@ -16,11 +16,13 @@ KINDS = ["client", "functions", "async"]
 
 VERBS = [
     "add_token",
+    "add_tokens",
     "delete_token",
     "disable_token",
     "enable_token",
     "find_token",
     "list_tokens",
+    "sweep_tokens",
     "update_token",
     "whoami",
 ]

@@ -140,7 +140,7 @@ class Answering:
 
             do_GET = do_POST = do_DELETE = _reply
 
-            def log_message(self, *arguments: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:
                 """Standard error is for what is tested."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

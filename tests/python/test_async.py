@@ -39,6 +39,9 @@ def test_gather(lmtokens_portal: Portal) -> None:
 
 
 def test_calls_overlap(lmtokens_portal: Portal) -> None:
+    # The first request goes alone: its answer tells the budget.
+    lmtokens_portal.client().add_token(32)
+    lmtokens_portal.clear_record()
     # Ten answers are held back until all ten have asked, or the first would have been given up.
     lmtokens_portal.fail("delay", seconds=1.0, times=10)
 
@@ -160,6 +163,8 @@ class TestCancelling:
         assert [seen.method for seen in lmtokens_portal.record] == ["GET"]
 
     def test_one_of_several_leaves_the_others(self, lmtokens_portal: Portal) -> None:
+        lmtokens_portal.client().add_token(32)
+        lmtokens_portal.clear_record()
         lmtokens_portal.fail("delay", seconds=0.5, times=10)
 
         async def main() -> list[object]:

@@ -95,7 +95,7 @@ def test_type(lmtokens_portal: Portal, kind: Any, error: type[Exception]) -> Non
     assert lmtokens_portal.record == []
 
 
-@pytest.mark.parametrize("arguments", [{"foo": 1}, {"statuss": 1}, {"deliver": None}, {"key": "x"}])
+@pytest.mark.parametrize("arguments", [{"foo": 1}, {"statuss": 1}, {"destination": None}, {"key": "x"}])
 def test_unknown_argument(lmtokens_portal: Portal, arguments: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match=next(iter(arguments))):
         lmtokens.add_token(32, **arguments)

@@ -38,6 +38,7 @@ TREE: dict[str, set[str]] = {
     "RequestTimeoutError": {"TransportError", "TimeoutError"},
     "ResponseError": {"LMTokensError"},
     "OutcomeUnknownError": {"LMTokensError"},
+    "DeliveryError": {"LMTokensError"},
     "SelfLockoutError": {"LMTokensError"},
 }
 
@@ -176,6 +177,7 @@ def test_refusal(
     lmtokens_portal: Portal, kind: str, how: dict[str, Any], name: str, status: int | None, code: int | None
 ) -> None:
     lmtokens_portal.fail(kind, method="POST", **how)
+    lmtokens.configure(on_limit="raise")
     with pytest.raises(errors.APIError) as caught:
         lmtokens.add_token(32, "ci")
     error = caught.value
@@ -367,9 +369,10 @@ def test_answer_that_takes_too_long(lmtokens_portal: Portal) -> None:
 
 def test_rate_limit_tells_the_budget(lmtokens_portal: Portal) -> None:
     lmtokens_portal.set_budget(1, 60, method="POST")
-    lmtokens.add_token(32)
+    # Somebody else spends it.
+    lmtokens_portal.fail("rate-limited", method="POST")
     with pytest.raises(errors.RateLimitError, match="allows 1 such requests per 60 s") as caught:
-        lmtokens.add_token(32)
+        lmtokens_portal.client(on_limit="raise").add_token(32)
     assert (caught.value.limit, caught.value.remaining, caught.value.window) == (1, 0, 60.0)
 
 
@@ -377,7 +380,7 @@ def test_rate_limit_tells_the_budget(lmtokens_portal: Portal) -> None:
 def test_rate_limit_bears_bad_headers(lmtokens_portal: Portal, headers: str) -> None:
     lmtokens_portal.fail("rate-limited", headers=headers)
     with pytest.raises(errors.RateLimitError) as caught:
-        lmtokens.add_token(32)
+        lmtokens_portal.client(on_limit="raise").add_token(32)
     assert (caught.value.limit, caught.value.remaining, caught.value.window) == (None, None, None)
     assert caught.value.suggestion
 

@@ -195,7 +195,7 @@ class TestWhatMakesNoSense:
         for _ in range(5):
             many = many & two
         with pytest.raises(ValueError, match="64 alternatives"):
-            many & two
+            _ = many & two
 
     def test_is_an_unknown_member(self) -> None:
         with pytest.raises(AttributeError):

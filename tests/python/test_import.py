@@ -17,27 +17,35 @@ PACKAGE = Path(lmtokens.__file__).parent
 
 PUBLIC = {
     "APIError",
+    "AsyncBulkRun",
     "AsyncClient",
     "AuthenticationError",
     "BadRequestError",
+    "BulkRun",
     "Client",
     "ConfigurationError",
     "ConflictError",
     "ConnectError",
     "CredentialsError",
+    "DeliveryError",
     "Field",
     "Filter",
+    "JournalEntry",
     "LMTokensError",
     "LMv1Auth",
+    "NewToken",
     "NotFoundError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
     "RateLimitError",
     "RequestTimeoutError",
     "ResponseError",
+    "RowResult",
     "Secret",
     "SelfLockoutError",
     "ServerError",
+    "Summary",
+    "SweptToken",
     "TLSError",
     "Token",
     "TokenIterator",
@@ -49,15 +57,19 @@ PUBLIC = {
     "Whoami",
     "__version__",
     "add_token",
+    "add_tokens",
     "configure",
     "default_client",
     "delete_token",
+    "deliver",
     "disable_token",
     "enable_token",
     "errors",
     "find_token",
     "list_tokens",
+    "read_journal",
     "sign",
+    "sweep_tokens",
     "update_token",
     "where",
     "whoami",
@@ -65,7 +77,8 @@ PUBLIC = {
 
 CLIENT_ARGUMENTS = (
     "company=None, *, access_id=None, access_key=None, bearer_token=None, domain=None, base_url=None, timeout=None, "
-    "ca_bundle=None, client_cert=None, proxy=None"
+    "ca_bundle=None, client_cert=None, proxy=None, max_attempts=3, deadline=None, on_limit='wait', max_wait=120.0, "
+    "on_wait=None"
 )
 
 
@@ -134,7 +147,7 @@ def test_version_is_that_of_the_distribution() -> None:
 @pytest.mark.parametrize(
     ("name", "signature"),
     [
-        ("add_token", "(admin_id, note=None, status=2, *, type='lmv1')"),
+        ("add_token", "(admin_id, note=None, status=2, *, type='lmv1', deliver=None)"),
         ("sign", "(method, resource_path, body=b'', *, access_id, access_key, timestamp_ms=None)"),
         ("list_tokens", "(admin_id=None, *, type=None, filter=None, page_size=1000)"),
         ("find_token", "(token)"),

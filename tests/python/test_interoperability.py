@@ -73,7 +73,7 @@ def test_sdk_lists_tokens(sdk: Any, lmtokens_portal: Portal) -> None:
 def test_sdk_sees_the_portals_errors(sdk: Any) -> None:
     with pytest.raises(ApiException) as caught:
         sdk.add_api_token_by_admin_id(4711, {})
-    assert (caught.value.status, json.loads(caught.value.body)["errorCode"]) == (404, 1404)
+    assert (caught.value.status, json.loads(caught.value.body or "{}")["errorCode"]) == (404, 1404)
 
 
 def test_token_of_ours_signs_for_the_sdk(sdk: Any, lmtokens_portal: Portal) -> None:

@@ -115,7 +115,13 @@ def test_wrong_or_no_password(proxy: ConnectProxy, lmtokens_portal: Portal, bund
     proxy_url = proxy.url if password is None else url(proxy, password)
     with pytest.raises(lmtokens.ConnectError) as caught:
         client_of(lmtokens_portal, bundle, proxy_url).add_token(32)
-    assert f"cannot connect to portal.example (through the proxy 127.0.0.1:{proxy.port}): " in str(caught.value)
+    assert (
+        f"cannot connect to portal.example (through the proxy 127.0.0.1:{proxy.port}): "
+        "the proxy demands a user name and a password, or refuses those given"
+    ) in str(caught.value)
+    assert "http://USER:PASSWORD@HOST:PORT" in str(caught.value.suggestion)
+    # Once: a company's accounts are locked after a few wrong passwords.
+    assert (caught.value.attempts, len(proxy.seen)) == (1, 1)
     assert caught.value.maybe_applied is False
     assert lmtokens_portal.record == []
 

@@ -156,6 +156,17 @@ def test_file_and_folder_are_one_store(
     assert works()
 
 
+def test_several_folders_in_one_variable(
+    server: TlsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path, stranger: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(stranger, other)
+    # OpenSSL reads a list here, as PATH is one.
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(other), str(folder)]))
+    assert works()
+
+
 @pytest.mark.parametrize("name", VARIABLES)
 def test_empty_variable_is_none(server: TlsServer, monkeypatch: pytest.MonkeyPatch, good: Path, name: str) -> None:
     monkeypatch.setenv(name, "")
@@ -164,13 +175,15 @@ def test_empty_variable_is_none(server: TlsServer, monkeypatch: pytest.MonkeyPat
 
 
 def _unusable(tmp_path: Path) -> dict[str, Path]:
-    text, der, broken, key_only, empty = (
-        tmp_path / name for name in ("text.pem", "der.crt", "broken.pem", "key.pem", "empty")
+    text, der, broken, key_only, no_certificate, empty = (
+        tmp_path / name for name in ("text.pem", "der.crt", "broken.pem", "key.pem", "junk.pem", "empty")
     )
     text.write_text("no certificate")
     der.write_bytes(b"0\x82\x01\x0a" + bytes(range(256)))
     broken.write_bytes(authority_pem().replace(b"M", b"*"))
     key_only.write_bytes(issued("localhost").key)
+    # Well-formed base64 of what is no certificate.
+    no_certificate.write_text("-----BEGIN CERTIFICATE-----\nbm8gY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n")
     empty.mkdir()
     folder_of_text = tmp_path / "texts"
     folder_of_text.mkdir()
@@ -181,6 +194,7 @@ def _unusable(tmp_path: Path) -> dict[str, Path]:
         "DER": der,
         "broken": broken,
         "key only": key_only,
+        "junk in PEM": no_certificate,
         "empty folder": empty,
         "folder of texts": folder_of_text,
         "empty file": Path(os.devnull),
@@ -193,6 +207,7 @@ UNUSABLE = [
     "DER",
     "broken",
     "key only",
+    "junk in PEM",
     "empty folder",
     "folder of texts",
     "empty file",

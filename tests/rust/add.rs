@@ -8,7 +8,9 @@ mod refused;
 mod requests;
 mod time_limits;
 
-use lmtokens::client::Client;
+use std::time::Duration;
+
+use lmtokens::client::{Client, OnLimit, Policy};
 use lmtokens::credentials::Credentials;
 use lmtokens::error::{Error, ErrorKind, Result};
 use lmtokens::model::{Token, TokenStatus, TokenType};
@@ -16,6 +18,10 @@ use lmtokens::sandbox::{Fault, FaultKind, NewToken, Portal, Seen, Settings, Stor
 use lmtokens::tokens::{AddToken, Admin};
 
 use crate::support::{HANGING, identity};
+
+/// A spent budget is told, not waited for.
+const RAISE: Policy =
+    Policy { max_attempts: 3, deadline: None, on_limit: OnLimit::Raise, max_wait: Duration::from_secs(120) };
 
 /// A portal and a client of its administrator.
 struct Setting {
@@ -30,14 +36,14 @@ impl Setting {
 
     fn with(settings: Settings) -> Self {
         let portal = Portal::start(settings).unwrap();
-        let client = Client::new(identity(&portal.base_url(), lmv1_of(&portal)), None);
+        let client = Client::new(identity(&portal.base_url(), lmv1_of(&portal)), None).with_policy(RAISE);
         Self { portal, client }
     }
 
     fn with_bearer() -> Self {
         let portal = Portal::start(Settings::default()).unwrap();
         let credentials = Credentials::from_bearer(portal.bearer_token()).unwrap();
-        let client = Client::new(identity(&portal.base_url(), credentials), None);
+        let client = Client::new(identity(&portal.base_url(), credentials), None).with_policy(RAISE);
         Self { portal, client }
     }
 
@@ -80,7 +86,7 @@ impl Setting {
     }
 }
 
-fn lmv1_of(portal: &Portal) -> Credentials {
+pub(crate) fn lmv1_of(portal: &Portal) -> Credentials {
     Credentials::from_pair(Some(portal.access_id()), portal.access_key()).unwrap()
 }
 

@@ -65,7 +65,8 @@ fn comes_from_an_answer(kind: ErrorKind) -> bool {
         | ErrorKind::Configuration
         | ErrorKind::Credentials
         | ErrorKind::OutcomeUnknown
-        | ErrorKind::SelfLockout => false,
+        | ErrorKind::SelfLockout
+        | ErrorKind::Delivery => false,
     }
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod add;
+mod create;
 mod credentials;
 mod judge;
 mod lmv1;
@@ -18,4 +19,5 @@ mod process;
 mod sandbox;
 mod secret;
 mod support;
+mod tag;
 mod tls;

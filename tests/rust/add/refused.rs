@@ -6,7 +6,7 @@ use lmtokens::client::Client;
 use lmtokens::credentials::{Credentials, Identity, Provenance};
 use lmtokens::error::{Error, ErrorKind};
 use lmtokens::ports::Clock;
-use lmtokens::sandbox::{NewToken, NewUser, Settings, Signature};
+use lmtokens::sandbox::{FaultKind, NewToken, NewUser, Settings, Signature};
 use lmtokens::tokens::{AddToken, Admin};
 
 use super::{Setting, add, advice, assert_plain, lmv1_of};
@@ -163,10 +163,22 @@ async fn a_spent_budget_is_told_with_its_size() {
     setting.add().await.unwrap();
     setting.portal.clear_record();
     let error = setting.add().await.unwrap_err();
-    assert_plain(&setting, &error, ErrorKind::RateLimit, 429, Some(1429));
-    let rate = error.details().rate.unwrap();
+    let details = error.details();
+    assert_eq!((details.kind, details.status, details.attempts), (ErrorKind::RateLimit, None, 0));
+    assert!(!details.maybe_applied && details.candidates.is_none());
+    let rate = details.rate.unwrap();
     assert_eq!((rate.limit, rate.remaining, rate.window.as_secs()), (2, 0, 60));
-    assert_eq!(setting.made().len(), 2);
+    // It is known to be spent, and was not asked again.
+    assert_eq!((setting.made().len(), setting.portal.record().len()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_budget_that_others_spent_is_told_with_its_size() {
+    let setting = Setting::start();
+    setting.strike(FaultKind::RateLimited);
+    let error = setting.add().await.unwrap_err();
+    assert_plain(&setting, &error, ErrorKind::RateLimit, 429, Some(1429));
+    assert_eq!(error.details().rate.unwrap().remaining, 0);
 }
 
 #[tokio::test]

@@ -1,0 +1,67 @@
+//! Handing the keys of a journal out.
+
+use std::path::Path;
+
+use clap::ValueEnum;
+
+use super::super::output::{self, ListFormat, Output};
+use super::super::{Failure, exit, say};
+use crate::handover::{Members, env, members};
+use crate::lifecycle::{JournalEntry, read_journal};
+use crate::model::Token;
+
+/// How keys are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// With a header line
+    Csv,
+    /// One JSON object a line
+    Jsonl,
+    /// Variables for a shell, a block for each token
+    Env,
+}
+
+/// Prints the tokens that are finished, their keys in the clear.
+pub(super) fn export(journal: &Path, format: Format) -> Result<u8, Failure> {
+    let entries = read_journal(journal)?;
+    let mut output = Output::open()?;
+    let finished: Vec<&Token> = entries
+        .iter()
+        .filter(|entry| entry.state == "created")
+        .filter_map(|entry| entry.token.as_ref())
+        .collect();
+    let rows = || finished.iter().map(|token| members(token)).collect::<Vec<Members>>();
+    let text = match format {
+        Format::Csv => output::list(&rows(), ListFormat::Csv)?,
+        Format::Jsonl => output::list(&rows(), ListFormat::Jsonl)?,
+        Format::Env => finished.iter().map(|token| block(token)).collect::<Vec<_>>().join("\n"),
+    };
+    output.write(&text)?;
+    let others = entries.len() - finished.len();
+    let without_key = finished.iter().filter(|token| token.access_key.is_none()).count();
+    if without_key > 0 {
+        say(&format!("{without_key} tokens without a key: it went to a destination of its own"));
+    }
+    if others > 0 {
+        say(&format!("{others} rows are not finished ({}); --resume goes on with them", words(&entries)));
+        return Ok(exit::PARTLY_DONE);
+    }
+    Ok(exit::DONE)
+}
+
+fn block(token: &Token) -> String {
+    let owner = token.admin_name.clone().or(token.admin_id.map(|id| id.to_string())).unwrap_or_default();
+    let label = token.note.as_deref().map(|note| format!(", {note}")).unwrap_or_default();
+    format!("# {}\n{}", output::printable(&format!("token {} of {owner}{label}", token.id)), env(token))
+}
+
+fn words(entries: &[JournalEntry]) -> String {
+    let count = |word: &str| entries.iter().filter(|entry| entry.state == word).count();
+    let parts: Vec<String> = ["made", "failed", "unknown"]
+        .into_iter()
+        .map(|word| (count(word), word))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    parts.join(", ")
+}

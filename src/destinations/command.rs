@@ -1,0 +1,101 @@
+//! A command as the destination of a secret, which it reads from its standard input.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::folder::failed;
+use crate::error::{Error, Result};
+use crate::handover::Form;
+use crate::model::Token;
+use crate::ports::{BoxFuture, Destination};
+use crate::tag::Tag;
+
+/// A command that has the secret when it ends with status 0. What it prints goes nowhere: it may be the secret.
+#[derive(Debug, Clone)]
+pub struct ToCommand {
+    program: OsString,
+    arguments: Vec<OsString>,
+    timeout: Duration,
+}
+
+impl ToCommand {
+    /// `words` are the program and its arguments; no shell reads them.
+    pub fn new(words: Vec<OsString>, timeout: Duration) -> Result<Self> {
+        let mut words = words.into_iter();
+        let program = words.next().filter(|program| !program.is_empty()).ok_or_else(|| {
+            Error::argument(
+                "the command is empty: accepted are a program and its arguments, each a word of its own",
+            )
+        })?;
+        if timeout.is_zero() {
+            return Err(Error::argument("the command's timeout is 0: accepted are seconds above 0"));
+        }
+        Ok(Self { program, arguments: words.collect(), timeout })
+    }
+
+    fn name(&self) -> String {
+        self.program.to_string_lossy().into_owned()
+    }
+
+    async fn run(&self, token: &Token) -> Result<()> {
+        let text = Form::Json.write(token)?;
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed(format!("cannot run {}: {error}", self.name())))?;
+        let stdin = child.stdin.take();
+        let feed = async {
+            let Some(mut stdin) = stdin else { return Ok(()) };
+            stdin.write_all(text.as_bytes()).await?;
+            stdin.shutdown().await
+        };
+        let (written, status) = tokio::join!(feed, child.wait());
+        let status = status.map_err(|error| failed(format!("cannot wait for {}: {error}", self.name())))?;
+        if !status.success() {
+            return Err(failed(format!("{} ended with {status}", self.name())).suggest(
+                "run it by hand to see what it prints, which is not shown here: it may be the secret",
+            ));
+        }
+        written.map_err(|error| failed(format!("{} did not read all of the token: {error}", self.name())))
+    }
+}
+
+impl Destination for ToCommand {
+    fn check(&self) -> Result<()> {
+        let is_there = match Path::new(&self.program).components().count() {
+            1 => std::env::var_os("PATH").is_none_or(|folders| {
+                std::env::split_paths(&folders).any(|folder| {
+                    let program = folder.join(&self.program);
+                    program.with_extension(std::env::consts::EXE_EXTENSION).is_file() || program.is_file()
+                })
+            }),
+            _ => Path::new(&self.program).is_file(),
+        };
+        if is_there {
+            return Ok(());
+        }
+        Err(failed(format!("cannot find the command {}", self.name())))
+    }
+
+    fn deliver<'a>(&'a self, token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            tokio::time::timeout(self.timeout, self.run(token)).await.unwrap_or_else(|_| {
+                let seconds = self.timeout.as_secs_f64();
+                Err(failed(format!("{} did not end within {seconds} s, and was killed", self.name())))
+            })
+        })
+    }
+
+    fn describe(&self) -> String {
+        format!("the command {}", self.name())
+    }
+}

@@ -1,0 +1,118 @@
+//! The lines of a journal after its first.
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Token, TokenStatus, TokenType};
+use crate::secret::Secret;
+use crate::tag::Tag;
+use crate::tokens::{AddToken, Admin};
+
+/// What a row of the input asks for, and which of the rows that ask for the same it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(in crate::lifecycle) struct RowKey {
+    pub(super) admin: AdminName,
+    pub(super) note: Option<String>,
+    pub(super) status: i64,
+    pub(super) r#type: String,
+    pub(in crate::lifecycle) nth: u32,
+}
+
+/// A user as the input names one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum AdminName {
+    Id(i64),
+    Name(String),
+}
+
+impl RowKey {
+    pub(in crate::lifecycle) fn of(token: &AddToken) -> Self {
+        Self {
+            admin: match &token.admin {
+                Admin::Id(id) => AdminName::Id(*id),
+                Admin::Name(name) => AdminName::Name(name.clone()),
+            },
+            note: token.note.clone(),
+            status: token.status.number(),
+            r#type: token.r#type.as_str().to_owned(),
+            nth: 0,
+        }
+    }
+}
+
+/// One event of one row.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub(in crate::lifecycle) enum Line {
+    /// A token was made, disabled; this line is what delivers its key.
+    Made { row: RowKey, token: Made },
+    /// The token has its status and note.
+    Created { row: RowKey, id: i64 },
+    /// The token is gone, or will be: its key is worth nothing.
+    Dead { row: RowKey, id: i64 },
+    /// Nothing was made.
+    Failed { row: RowKey, error: String },
+    /// What became of it is not known.
+    Unknown { row: RowKey, error: String },
+}
+
+/// A token as it was made.
+#[derive(Clone, Serialize, Deserialize)]
+pub(in crate::lifecycle) struct Made {
+    pub(in crate::lifecycle) id: i64,
+    pub(in crate::lifecycle) admin_id: i64,
+    pub(in crate::lifecycle) admin_name: Option<String>,
+    pub(in crate::lifecycle) r#type: String,
+    pub(in crate::lifecycle) tag: String,
+    pub(in crate::lifecycle) access_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access_key: Option<Zeroizing<String>>,
+    pub(in crate::lifecycle) created_on: Option<i64>,
+}
+
+impl Made {
+    pub(in crate::lifecycle) fn of(token: &Token, tag: &Tag, with_key: bool) -> Self {
+        let key = token.access_key.as_ref().filter(|_| with_key);
+        Self {
+            id: token.id,
+            admin_id: token.admin_id.unwrap_or_default(),
+            admin_name: token.admin_name.clone(),
+            r#type: token.r#type.as_str().to_owned(),
+            tag: tag.to_string(),
+            access_id: token.access_id.clone(),
+            access_key: key.map(|key| Zeroizing::new(key.reveal().to_owned())),
+            created_on: token.created_on,
+        }
+    }
+
+    /// The token, with the status and note that its row asks for.
+    pub(in crate::lifecycle) fn token(&self, row: &RowKey) -> Token {
+        Token {
+            id: self.id,
+            r#type: TokenType::parse(&self.r#type).unwrap_or(TokenType::Lmv1),
+            access_id: self.access_id.clone(),
+            access_key: self.access_key.as_ref().map(|key| Secret::new(key.to_string())),
+            masked_bearer: None,
+            admin_id: Some(self.admin_id),
+            admin_name: self.admin_name.clone(),
+            status: Some(TokenStatus::from_number(row.status)),
+            note: row.note.clone(),
+            roles: Vec::new(),
+            created_by: None,
+            created_on: self.created_on,
+            last_used_on: None,
+            last_auth_ip: None,
+            user_permission: None,
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn text(&self) -> Result<Zeroizing<String>> {
+        serde_json::to_string(self)
+            .map(|text| Zeroizing::new(text + "\n"))
+            .map_err(|error| Error::new(ErrorKind::Delivery, format!("cannot write a line: {error}")))
+    }
+}

@@ -1,0 +1,50 @@
+//! One process at a time on a journal.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::destinations::folder::failed;
+use crate::error::Result;
+
+/// An exclusive lock on a file beside the journal; the operating system takes it back when the process ends, however.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    pub(super) fn take(journal: &Path) -> Result<Self> {
+        let path = beside(journal);
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            options.mode(0o600);
+        }
+        let cannot =
+            |error: &dyn std::fmt::Display| failed(format!("cannot lock {}: {error}", path.display()));
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+            return Err(cannot(&"it is a symbolic link"));
+        }
+        let file = options.open(&path).map_err(|error| cannot(&error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(failed(format!(
+                "another process is at work on the journal {}",
+                journal.display()
+            ))
+            .suggest("wait until it has ended; two runs on one journal would make tokens twice")),
+            Err(TryLockError::Error(error)) => Err(cannot(&error).suggest(
+                "this file system has no locks: pass lock=False (in the shell: --no-lock) where you are sure that nobody \
+                 else works on this journal",
+            )),
+        }
+    }
+}
+
+fn beside(journal: &Path) -> PathBuf {
+    let mut name = journal.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    journal.with_file_name(name)
+}

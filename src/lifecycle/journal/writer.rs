@@ -1,0 +1,116 @@
+//! The thread that writes a journal. Lines that wait together are written together, with one fsync.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
+
+use super::entry::Line;
+use crate::destinations::folder::failed;
+use crate::error::{Error, Result};
+
+/// More lines than this do not wait for one fsync.
+const GROUP: usize = 256;
+
+/// Hands lines to the thread.
+pub(in crate::lifecycle) struct Writer {
+    jobs: mpsc::UnboundedSender<Job>,
+    failure: Arc<OnceLock<String>>,
+}
+
+struct Job {
+    text: Zeroizing<String>,
+    durably: bool,
+    written: oneshot::Sender<()>,
+}
+
+impl Writer {
+    pub(super) fn start(file: File, path: PathBuf) -> Result<Self> {
+        let (jobs, inbox) = mpsc::unbounded_channel();
+        let failure = Arc::new(OnceLock::new());
+        let shared = Arc::clone(&failure);
+        std::thread::Builder::new()
+            .name("lmtokens-journal".to_owned())
+            .spawn(move || work(file, &path, inbox, &shared))
+            .map_err(|error| failed(format!("cannot start a thread: {error}")))?;
+        Ok(Self { jobs, failure })
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.get().cloned()
+    }
+
+    pub(super) async fn write(&self, line: &Line, durably: bool) -> Result<()> {
+        self.hand_over(line.text()?, durably).await
+    }
+
+    pub(super) async fn flush(&self) -> Result<()> {
+        self.hand_over(Zeroizing::default(), true).await
+    }
+
+    async fn hand_over(&self, text: Zeroizing<String>, durably: bool) -> Result<()> {
+        let (written, done) = oneshot::channel();
+        let sent = self.jobs.send(Job { text, durably, written });
+        if sent.is_ok() && done.await.is_ok() {
+            return Ok(());
+        }
+        Err(self.error())
+    }
+
+    fn error(&self) -> Error {
+        let why = self.failure().unwrap_or_else(|| "the thread that writes it has ended".to_owned());
+        failed(format!("cannot write the journal: {why}"))
+            .suggest("the run stops; make room or mend the folder, then go on with resume=True (--resume)")
+    }
+}
+
+/// Ends at the first failure: what a failed fsync has lost, no later one brings back.
+fn work(
+    mut file: File,
+    path: &std::path::Path,
+    mut inbox: mpsc::UnboundedReceiver<Job>,
+    failure: &OnceLock<String>,
+) {
+    let mut group = Vec::with_capacity(GROUP);
+    while inbox.blocking_recv_many(&mut group, GROUP) > 0 {
+        if let Err(error) = write_group(&mut file, path, &group) {
+            let _ = failure.set(format!("{}: {error}", path.display()));
+            return;
+        }
+        for job in group.drain(..) {
+            let _ = job.written.send(());
+        }
+    }
+}
+
+fn write_group(file: &mut File, path: &std::path::Path, group: &[Job]) -> io::Result<()> {
+    let mut text = Zeroizing::new(Vec::with_capacity(group.iter().map(|job| job.text.len()).sum()));
+    for job in group {
+        text.extend_from_slice(job.text.as_bytes());
+    }
+    file.write_all(&text)?;
+    if group.iter().any(|job| job.durably) {
+        file.sync_data()?;
+        still_there(file, path)?;
+    }
+    Ok(())
+}
+
+/// Writing goes on without a murmur where the name is gone, and nobody will ever find the keys.
+#[cfg(unix)]
+fn still_there(file: &File, path: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (ours, there) = (file.metadata()?, std::fs::symlink_metadata(path)?);
+    if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+        return Ok(());
+    }
+    Err(io::Error::other("it was replaced while it was being written"))
+}
+
+#[cfg(not(unix))]
+fn still_there(_file: &File, path: &std::path::Path) -> io::Result<()> {
+    std::fs::symlink_metadata(path).map(drop)
+}

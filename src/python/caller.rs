@@ -1,0 +1,292 @@
+//! Whoever waits for a call, on a thread or in an event loop: there the log is written and Python's own code is called,
+//! outside the runtime and with no lock held, so that it may call this package itself.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+
+use pyo3::exceptions::PyException;
+use pyo3::intern;
+use pyo3::prelude::*;
+use tokio::sync::{Notify, oneshot};
+
+use super::client::Face;
+use super::gate::attached;
+use super::log::EventLog;
+use crate::ports::{Event, Observer};
+
+type Job = Box<dyn FnOnce(Python<'_>, &Arc<Caller>) + Send>;
+
+/// The caller of one call, or of one run.
+pub(super) struct Caller {
+    pub(super) events: EventLog,
+    jobs: Mutex<VecDeque<Job>>,
+    waits: Waits,
+    /// What Python's code raised that was called on the way.
+    raised: Mutex<Option<PyErr>>,
+    /// What is awaited in the loop, which itself holds tasks weakly.
+    tasks: Mutex<Vec<(u64, Py<PyAny>)>>,
+    next_number: AtomicU64,
+    pub(super) visits: Visits,
+    me: Weak<Self>,
+}
+
+/// Threads of the runtime that are in the interpreter, or about to be. One that still is when the interpreter ends would be
+/// unwound through Rust frames: so whoever lets the caller go on waits for them first.
+#[derive(Default)]
+pub(super) struct Visits {
+    count: Mutex<usize>,
+    ended: Condvar,
+}
+
+impl Visits {
+    pub(super) fn begin(&self) {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    }
+
+    pub(super) fn end(&self) {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count = count.saturating_sub(1);
+        self.ended.notify_all();
+    }
+
+    /// Not while this thread holds the interpreter.
+    pub(super) fn wait_for_the_end(&self) {
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.ended.wait_while(count, |count| *count > 0));
+    }
+}
+
+enum Waits {
+    OnThread(Notify),
+    /// The `asyncio` loop.
+    InLoop(Py<PyAny>),
+}
+
+impl Caller {
+    pub(super) fn on_thread(py: Python<'_>, face: &Face) -> Arc<Self> {
+        Self::new(py, face, Waits::OnThread(Notify::new()))
+    }
+
+    pub(super) fn in_loop(py: Python<'_>, face: &Face, event_loop: Py<PyAny>) -> Arc<Self> {
+        Self::new(py, face, Waits::InLoop(event_loop))
+    }
+
+    fn new(py: Python<'_>, face: &Face, waits: Waits) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            events: EventLog::new(py, face.on_wait()),
+            jobs: Mutex::default(),
+            waits,
+            raised: Mutex::default(),
+            tasks: Mutex::default(),
+            next_number: AtomicU64::default(),
+            visits: Visits::default(),
+            me: me.clone(),
+        })
+    }
+
+    /// Until there is something for the caller's thread to do.
+    pub(super) async fn wanted(&self) {
+        match &self.waits {
+            Waits::OnThread(notify) => notify.notified().await,
+            Waits::InLoop(_) => std::future::pending().await,
+        }
+    }
+
+    /// Does what there is to do. On the caller's thread only.
+    pub(super) fn serve(&self, py: Python<'_>) {
+        self.events.write(py);
+        let Some(me) = self.me.upgrade() else { return };
+        while let Some(job) = self.next_job() {
+            job(py, &me);
+        }
+    }
+
+    fn next_job(&self) -> Option<Job> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// What was raised, for the one error that it caused.
+    pub(super) fn take_raised(&self) -> Option<PyErr> {
+        self.raised.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn raise(&self, error: PyErr) {
+        self.raised.lock().unwrap_or_else(PoisonError::into_inner).replace(error);
+    }
+
+    /// Calls Python's code on the caller's thread; where that gives an awaitable, its outcome is awaited in the caller's
+    /// loop. The result tells only whether it raised, and if so its class: what it said may hold a secret.
+    pub(super) async fn call(
+        &self,
+        code: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
+    ) -> Result<(), String> {
+        let (ended, outcome) = oneshot::channel();
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let _awaited = Awaited { caller: self, number };
+        let job: Job = Box::new(move |py, caller| {
+            let answer = code(py).and_then(|answer| caller.awaited(py, answer));
+            match answer {
+                Ok(Some(task)) => {
+                    caller
+                        .tasks
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((number, task.clone_ref(py)));
+                    let watch = Watch { caller: Arc::clone(caller), number, ended: Mutex::new(Some(ended)) };
+                    let added = Bound::new(py, watch).and_then(|watch| {
+                        task.bind(py).call_method1(intern!(py, "add_done_callback"), (watch,))
+                    });
+                    if let Err(error) = added {
+                        caller.raise(error);
+                    }
+                }
+                Ok(None) => drop(ended.send(Ok(()))),
+                Err(error) => drop(ended.send(Err(caller.keep(py, error)))),
+            }
+        });
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+        self.wake();
+        outcome.await.unwrap_or_else(|_| Err("its caller is gone".to_owned()))
+    }
+
+    fn take_task(&self, number: u64) -> Option<Py<PyAny>> {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = tasks.iter().position(|(other, _)| *other == number)?;
+        Some(tasks.swap_remove(at).1)
+    }
+
+    fn keep(&self, py: Python<'_>, error: PyErr) -> String {
+        let class = error.get_type(py).name().map_or_else(|_| "an error".to_owned(), |name| name.to_string());
+        self.raise(error);
+        class
+    }
+
+    /// The task of an answer that is to be awaited.
+    fn awaited(&self, py: Python<'_>, answer: Py<PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        let answer = answer.bind(py);
+        if answer.is_none() || !answer.hasattr(intern!(py, "__await__"))? {
+            return Ok(None);
+        }
+        let Waits::InLoop(event_loop) = &self.waits else {
+            if answer.hasattr(intern!(py, "close"))? {
+                answer.call_method0(intern!(py, "close"))?;
+            }
+            return Err(pyo3::exceptions::PyTypeError::new_err(
+                "it gave an awaitable, which only AsyncClient can await",
+            ));
+        };
+        let asyncio = py.import(intern!(py, "asyncio"))?;
+        let options = pyo3::types::PyDict::new(py);
+        options.set_item("loop", event_loop)?;
+        let task = asyncio.call_method(intern!(py, "ensure_future"), (answer,), Some(&options))?;
+        Ok(Some(task.unbind()))
+    }
+
+    fn wake(&self) {
+        match &self.waits {
+            Waits::OnThread(notify) => notify.notify_one(),
+            Waits::InLoop(_) => {
+                let Some(me) = self.me.upgrade() else { return };
+                me.visits.begin();
+                // Off the runtime, which has other calls to drive while the interpreter is busy.
+                tokio::task::spawn_blocking(move || {
+                    me.wake_loop();
+                    me.visits.end();
+                });
+            }
+        }
+    }
+
+    fn wake_loop(self: &Arc<Self>) {
+        attached(|py| {
+            let Waits::InLoop(event_loop) = &self.waits else { return };
+            let event_loop = event_loop.clone_ref(py);
+            let serve = Bound::new(py, Serve(Arc::downgrade(self)));
+            // A loop that is closed has nobody to call.
+            let _ = serve.and_then(|serve| {
+                event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (serve,)).map(drop)
+            });
+        });
+    }
+}
+
+/// Cancels what is awaited in the loop when the call that waits for it is given up.
+struct Awaited<'a> {
+    caller: &'a Caller,
+    number: u64,
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        // One that has ended is no longer there.
+        let Some(task) = self.caller.take_task(self.number) else { return };
+        let job: Job = Box::new(move |py, _| {
+            if let Err(error) = task.bind(py).call_method0(intern!(py, "cancel")) {
+                error.write_unraisable(py, None);
+            }
+        });
+        self.caller.jobs.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+        self.caller.wake();
+    }
+}
+
+impl Observer for Caller {
+    fn observe(&self, event: Event) {
+        let is_urgent = matches!(event, Event::LongWait { .. });
+        self.events.observe(event);
+        if is_urgent {
+            self.wake();
+        }
+    }
+}
+
+/// Called by the loop.
+#[pyclass(frozen)]
+struct Serve(Weak<Caller>);
+
+#[pymethods]
+impl Serve {
+    fn __call__(&self, py: Python<'_>) {
+        if let Some(caller) = self.0.upgrade() {
+            caller.serve(py);
+        }
+    }
+}
+
+type Ended = oneshot::Sender<Result<(), String>>;
+
+/// Called by a task that is done.
+#[pyclass(frozen)]
+struct Watch {
+    caller: Arc<Caller>,
+    number: u64,
+    ended: Mutex<Option<Ended>>,
+}
+
+#[pymethods]
+impl Watch {
+    #[pyo3(signature = (task, /))]
+    fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
+        let Some(ended) = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        self.caller.take_task(self.number);
+        let outcome = match task.call_method0(intern!(py, "result")) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.caller.keep(py, error)),
+        };
+        let _ = ended.send(outcome);
+    }
+}
+
+/// The exception of a call to which Python's own code contributed one: that is its cause, or where it is more than an
+/// error (Ctrl-C, `SystemExit`), the exception itself.
+pub(super) fn with_what_was_raised(py: Python<'_>, caller: &Caller, exception: PyErr) -> PyErr {
+    let Some(raised) = caller.take_raised() else { return exception };
+    if !raised.is_instance_of::<PyException>(py) {
+        return raised;
+    }
+    if exception.cause(py).is_none() {
+        exception.set_cause(py, Some(raised));
+    }
+    exception
+}
