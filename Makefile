@@ -53,8 +53,10 @@ smoke: $(BIN)/.installed ## The built wheel in every CPython from 3.9 on that ca
 
 .PHONY: types
 types: $(BIN)/.installed ## Type checks, and the stub against the module as it is
-	$(BIN)/mypy python tests/python tests/smoke benches
-	$(BIN)/python -m mypy.stubtest lmtokens --ignore-missing-stub --allowlist tests/stubtest-allowlist.txt
+	$(BIN)/mypy python tests benches examples
+	$(BIN)/pyright --pythonpath $(BIN)/python tests benches examples
+	$(BIN)/python -m mypy.stubtest lmtokens --ignore-missing-stub --allowlist tests/stubtest-allowlist.txt \
+		--mypy-config-file pyproject.toml
 
 .PHONY: stubs
 stubs: $(BIN)/.tools ## Generate the stub from the code
