@@ -1,0 +1,172 @@
+"""What becomes of each kind of call under each fault, cell by cell: requests sent, what is raised, what is left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+TABLE = Path(__file__).parents[1] / "soak" / "outcomes.py"
+
+# Each line: the fault; what becomes of the call where it strikes once; where it strikes always ("=": the same). A call
+# that may have been carried out although it failed is "maybe"; "left" are tokens that were not there before.
+EXPECTED = {
+    "GET": """
+close before acting    | GET 2: ok             | GET 3: TransportError
+act, then close        | GET 2: ok             | GET 3: TransportError
+act, then 500          | GET 1: ServerError    | =
+act, then 502          | GET 2: ok             | GET 3: ServerError
+act, then HTML 503     | GET 2: ok             | GET 3: ServerError
+429                    | GET 2: ok             | GET 2: RateLimitError
+429 without headers    | GET 2: ok             | GET 2: RateLimitError
+429, window never told | GET 1: RateLimitError | =
+delay beyond the limit | GET 2: ok             | GET 3: RequestTimeoutError
+act, then delay        | GET 2: ok             | GET 3: RequestTimeoutError
+garbage                | GET 1: ResponseError  | =
+truncated              | GET 2: ok             | GET 3: TransportError
+200 with an error      | GET 1: ServerError    | =
+connection refused     | -                     | GET 3: ConnectError
+""",
+    "POST": """
+close before acting    | POST 1 GET 1: OutcomeUnknownError, maybe               | =
+act, then close        | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled | =
+act, then 500          | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled | =
+act, then 502          | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled | =
+act, then HTML 503     | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled | =
+429                    | POST 2: ok, left enabled                               | POST 2: RateLimitError
+429 without headers    | POST 2: ok, left enabled                               | POST 2: RateLimitError
+429, window never told | POST 1: RateLimitError                                 | =
+delay beyond the limit | POST 1 GET 1: OutcomeUnknownError, maybe               | =
+act, then delay        | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled | =
+garbage                | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled | =
+truncated              | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled | =
+200 with an error      | POST 1 GET 1: OutcomeUnknownError, maybe               | =
+connection refused     | -                                                      | POST 3: ConnectError
+""",
+    "POST, deliver": """
+close before acting    | POST 2 GET 1 PATCH 1: ok, left enabled          | POST 6 GET 6: TransportError
+act, then close        | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: TransportError
+act, then 500          | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ServerError
+act, then 502          | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ServerError
+act, then HTML 503     | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ServerError
+429                    | POST 2 PATCH 1: ok, left enabled                | POST 2: RateLimitError
+429 without headers    | POST 2 PATCH 1: ok, left enabled                | POST 2: RateLimitError
+delay beyond the limit | POST 2 GET 1 PATCH 1: ok, left enabled          | POST 6 GET 6: RequestTimeoutError
+act, then delay        | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: RequestTimeoutError
+garbage                | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ResponseError
+truncated              | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: TransportError
+200 with an error      | POST 2 GET 1 PATCH 1: ok, left enabled          | POST 6 GET 6: ServerError
+connection refused     | -                                               | POST 3: ConnectError
+""",
+    "POST, deliver, unseen": """
+close before acting    | POST 1 GET 1: OutcomeUnknownError, maybe        | =
+act, then close        | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: TransportError
+act, then 500          | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ServerError
+act, then 502          | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ServerError
+act, then HTML 503     | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ServerError
+429                    | POST 2 PATCH 1: ok, left enabled                | POST 2: RateLimitError
+429 without headers    | POST 2 PATCH 1: ok, left enabled                | POST 2: RateLimitError
+429, window never told | POST 1: RateLimitError                          | =
+delay beyond the limit | POST 1 GET 1: OutcomeUnknownError, maybe        | =
+act, then delay        | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: RequestTimeoutError
+garbage                | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ResponseError
+truncated              | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: TransportError
+200 with an error      | POST 1 GET 1: OutcomeUnknownError, maybe        | =
+connection refused     | -                                               | POST 3: ConnectError
+""",
+    "PATCH": """
+close before acting    | PATCH 2: ok                   | PATCH 3: TransportError, maybe
+act, then close        | PATCH 2: ok                   | PATCH 3: TransportError, maybe
+act, then 500          | PATCH 1: ServerError, maybe   | =
+act, then 502          | PATCH 2: ok                   | PATCH 3: ServerError, maybe
+act, then HTML 503     | PATCH 2: ok                   | PATCH 3: ServerError, maybe
+429                    | PATCH 2: ok                   | PATCH 2: RateLimitError
+429 without headers    | PATCH 2: ok                   | PATCH 2: RateLimitError
+429, window never told | PATCH 1: RateLimitError       | =
+delay beyond the limit | PATCH 2: ok                   | PATCH 3: RequestTimeoutError, maybe
+act, then delay        | PATCH 2: ok                   | PATCH 3: RequestTimeoutError, maybe
+garbage                | PATCH 1: ResponseError, maybe | =
+truncated              | PATCH 2: ok                   | PATCH 3: TransportError, maybe
+200 with an error      | PATCH 1: ServerError, maybe   | =
+connection refused     | -                             | PATCH 3: ConnectError
+""",
+    "DELETE": """
+close before acting    | DELETE 2: ok                   | DELETE 3: TransportError, maybe
+act, then close        | DELETE 2: ok                   | DELETE 3: TransportError, maybe
+act, then 500          | DELETE 1: ServerError, maybe   | =
+act, then 502          | DELETE 2: ok                   | DELETE 3: ServerError, maybe
+act, then HTML 503     | DELETE 2: ok                   | DELETE 3: ServerError, maybe
+429                    | DELETE 2: ok                   | DELETE 2: RateLimitError
+429 without headers    | DELETE 2: ok                   | DELETE 2: RateLimitError
+429, window never told | DELETE 1: RateLimitError       | =
+delay beyond the limit | DELETE 2: ok                   | DELETE 3: RequestTimeoutError, maybe
+act, then delay        | DELETE 2: ok                   | DELETE 3: RequestTimeoutError, maybe
+garbage                | DELETE 1: ResponseError, maybe | =
+truncated              | DELETE 2: ok                   | DELETE 3: TransportError, maybe
+200 with an error      | DELETE 1: ServerError, maybe   | =
+connection refused     | -                              | DELETE 3: ConnectError
+""",
+}
+
+SENT_AGAIN = ("429", "429 without headers", "connection refused")
+
+
+@pytest.fixture(scope="module")
+def cells() -> dict[tuple[str, str, str], str]:
+    """All cells, each as text."""
+    command = [sys.executable, str(TABLE), "--json"]
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert completed.returncode == 0, completed.stderr
+    return {(cell["call"], cell["fault"], cell["strikes"]): text(cell) for cell in json.loads(completed.stdout)}
+
+
+def text(cell: dict[str, object]) -> str:
+    sent, left = cell["sent"], cell["left"]
+    assert isinstance(sent, dict)
+    assert isinstance(left, list)
+    parts = [" ".join(f"{method} {count}" for method, count in sent.items()) + f": {cell['raised']}"]
+    parts += ["maybe"] if cell["maybe_applied"] else []
+    parts += [f"left {' '.join(left)}"] if left else []
+    return ", ".join(parts)
+
+
+def expected(call: str) -> dict[tuple[str, str, str], str]:
+    wanted = {}
+    for line in EXPECTED[call].strip().splitlines():
+        fault, once, always = (part.strip() for part in line.split("|"))
+        wanted[call, fault, "always"] = once if always == "=" else always
+        if once != "-":
+            wanted[call, fault, "once"] = once
+    return wanted
+
+
+@pytest.mark.parametrize("call", EXPECTED)
+def test_every_cell(cells: dict[tuple[str, str, str], str], call: str) -> None:
+    found = {cell: outcome for cell, outcome in cells.items() if cell[0] == call}
+    assert found == expected(call)
+
+
+def test_nothing_is_left_out(cells: dict[tuple[str, str, str], str]) -> None:
+    assert {cell[0] for cell in cells} == set(EXPECTED)
+
+
+def test_create_that_is_born_enabled_is_sent_again_only_where_the_portal_cannot_have_acted(
+    cells: dict[tuple[str, str, str], str],
+) -> None:
+    sent = defaultdict(set)
+    for (call, fault, _), outcome in cells.items():
+        if call == "POST":
+            sent[fault].add(outcome.split(":")[0].replace(" GET 1", ""))
+    assert {fault for fault, counts in sent.items() if counts != {"POST 1"}} == set(SENT_AGAIN)
+
+
+def test_no_fault_leaves_a_token_behind_that_works_and_was_not_delivered(
+    cells: dict[tuple[str, str, str], str],
+) -> None:
+    two_phase = {cell: outcome for cell, outcome in cells.items() if "deliver" in cell[0]}
+    assert len(two_phase) > 40
+    assert {cell for cell, outcome in two_phase.items() if "left" in outcome and ": ok" not in outcome} == set()
