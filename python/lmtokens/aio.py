@@ -9,10 +9,9 @@ from lmtokens import _lmtokens
 from lmtokens._lmtokens import AsyncCore, Client
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import AsyncIterator
     from types import TracebackType
-
-    import os
 
     from lmtokens._lmtokens import (
         Filter,

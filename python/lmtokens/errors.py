@@ -238,8 +238,8 @@ class OutcomeUnknownError(LMTokensError):
 class DeliveryError(LMTokensError):
     """The secret of a new token could not be put where it belongs, or a journal cannot be used.
 
-    The token, if one was made, never worked and is deleted; ``suggestion`` says so where deleting it failed too. What the
-    caller's own destination raised is the ``__cause__``.
+    The token, if one was made, never worked and is deleted, unless ``maybe_applied`` is true; ``suggestion`` says what
+    is left where deleting it failed too. What the caller's own destination raised is the ``__cause__``.
     """
 
 
