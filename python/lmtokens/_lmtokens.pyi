@@ -842,7 +842,11 @@ class TokenPages:
     """
     def next(self, /) -> Awaitable[Any]:
         """
-        An awaitable of the next tokens, or of None at the end.
+        An awaitable of whether there are more tokens, which `take` then gives.
+        """
+    def take(self, /) -> list[Token]:
+        """
+        The tokens that were read and not yet taken.
         """
 
 @final

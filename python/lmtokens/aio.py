@@ -231,10 +231,9 @@ class _Tokens:
 
     async def __anext__(self) -> Token:
         while not self._ready:
-            page: list[Token] | None = await self._pages.next()
-            if page is None:
+            if not await self._pages.next():
                 raise StopAsyncIteration
-            self._ready[:0] = reversed(page)
+            self._ready[:0] = reversed(self._pages.take())
         return self._ready.pop()
 
 

@@ -10,8 +10,14 @@ use super::client::Face;
 use super::errors::exception;
 use super::token::Token;
 use super::wait::wait;
+use crate::client::Client;
+use crate::error::Result;
 use crate::model;
+use crate::ports::Loss;
 use crate::tokens::{ListTokens, Listing};
+
+/// Tokens that were read and not yet handed over. Kept here by whoever reads them: an interrupt loses none.
+type Ready = Arc<Mutex<VecDeque<model::Token>>>;
 
 /// A listing that several callers may take pages of, one after the other.
 type Shared = Arc<tokio::sync::Mutex<Listing>>;
@@ -26,16 +32,16 @@ fn start(py: Python<'_>, verb: ListTokens) -> PyResult<Shared> {
 pub(super) struct TokenIterator {
     face: Arc<Face>,
     listing: Shared,
-    ready: Mutex<VecDeque<model::Token>>,
+    ready: Ready,
 }
 
 impl TokenIterator {
     pub(super) fn new(py: Python<'_>, face: Arc<Face>, verb: ListTokens) -> PyResult<Self> {
-        Ok(Self { face, listing: start(py, verb)?, ready: Mutex::default() })
+        Ok(Self { face, listing: start(py, verb)?, ready: Ready::default() })
     }
 
     fn take(&self) -> Option<Token> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front().map(Token::from)
+        locked(&self.ready).pop_front().map(Token::from)
     }
 }
 
@@ -50,40 +56,57 @@ impl TokenIterator {
             if let Some(token) = self.take() {
                 return Ok(Some(token));
             }
-            let listing = Arc::clone(&self.listing);
-            let page =
-                wait(
-                    py,
-                    &self.face,
-                    |client, _| async move { listing.lock().await.next_page(&client).await },
-                )?;
-            let Some(page) = page else { return Ok(None) };
-            self.ready.lock().unwrap_or_else(PoisonError::into_inner).extend(page);
+            let (listing, ready) = (Arc::clone(&self.listing), Arc::clone(&self.ready));
+            let more = wait(py, &self.face, |client, _| read(client, listing, ready))?;
+            if !more {
+                return Ok(None);
+            }
         }
     }
 }
+
+/// Reads on where nothing is ready; `false` at the end.
+async fn read(client: Client, listing: Shared, ready: Ready) -> Result<bool> {
+    let mut listing = listing.lock().await;
+    if !locked(&ready).is_empty() {
+        return Ok(true);
+    }
+    let Some(page) = listing.next_page(&client).await? else { return Ok(false) };
+    locked(&ready).extend(page);
+    Ok(true)
+}
+
+fn locked(ready: &Ready) -> std::sync::MutexGuard<'_, VecDeque<model::Token>> {
+    ready.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether there is more; what was read is kept.
+impl Loss for bool {}
 
 /// Pages of tokens, for an iterator of the async face.
 #[pyclass(frozen, module = "lmtokens._lmtokens")]
 pub(super) struct TokenPages {
     face: Arc<Face>,
     listing: Shared,
+    ready: Ready,
 }
 
 impl TokenPages {
     pub(super) fn new(py: Python<'_>, face: Arc<Face>, verb: ListTokens) -> PyResult<Self> {
-        Ok(Self { face, listing: start(py, verb)? })
+        Ok(Self { face, listing: start(py, verb)?, ready: Ready::default() })
     }
 }
 
 #[pymethods]
 impl TokenPages {
-    /// An awaitable of the next tokens, or of None at the end.
+    /// An awaitable of whether there are more tokens, which `take` then gives.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Awaitable<'py>> {
-        let listing = Arc::clone(&self.listing);
-        awaitable(py, &self.face, |client, _| async move {
-            let page = listing.lock().await.next_page(&client).await?;
-            Ok(page.map(|tokens| tokens.into_iter().map(Token::from).collect::<Vec<_>>()))
-        })
+        let (listing, ready) = (Arc::clone(&self.listing), Arc::clone(&self.ready));
+        awaitable(py, &self.face, |client, _| read(client, listing, ready))
+    }
+
+    /// The tokens that were read and not yet taken.
+    fn take(&self) -> Vec<Token> {
+        locked(&self.ready).drain(..).map(Token::from).collect()
     }
 }
