@@ -74,6 +74,14 @@ wheel: $(WHEELS)/.built ## Build the wheel
 .PHONY: bench
 bench: $(BIN)/.installed ## Time this package beside others; prints tables
 	$(BIN)/python benches/startup.py
+	$(BIN)/python benches/budget.py
+
+.PHONY: soak
+soak: $(BIN)/.installed ## Kill and interrupt creates and bulk runs for minutes; prints what was left
+	$(BIN)/python tests/soak/outcomes.py
+	$(BIN)/python tests/soak/create.py
+	$(BIN)/python tests/soak/bulk.py
+	$(BIN)/python tests/soak/interrupt.py
 
 .PHONY: clean
 clean: ## Remove what was built

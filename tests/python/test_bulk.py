@@ -1,0 +1,339 @@
+"""Many creates: every row checked first, the first one alone, results as they come, and a summary."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lmtokens
+import pytest
+from certainty import TAG, Keeper, assert_nobody_lacks_a_key, body, keys_of, made, of_method, requests
+from lmtokens import NewToken
+from meddler import Exchange, Meddler
+from support import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lmtokens.sandbox import Portal
+
+ROWS = [(32, f"row {number}") for number in range(10)]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "run.journal"
+
+
+def run_blocking(portal: Portal, rows: Any, **options: Any) -> tuple[list[lmtokens.RowResult], lmtokens.Summary]:
+    run = portal.client().add_tokens(rows, **options)
+    return list(run), run.summary
+
+
+def run_functions(portal: Portal, rows: Any, **options: Any) -> tuple[list[lmtokens.RowResult], lmtokens.Summary]:
+    del portal
+    run = lmtokens.add_tokens(rows, **options)
+    return list(run), run.summary
+
+
+def run_async(portal: Portal, rows: Any, **options: Any) -> tuple[list[lmtokens.RowResult], lmtokens.Summary]:
+    async def run() -> tuple[list[lmtokens.RowResult], lmtokens.Summary]:
+        running = portal.async_client().add_tokens(rows, **options)
+        return [result async for result in running], running.summary
+
+    return asyncio.run(asyncio.wait_for(run(), PATIENCE))
+
+
+FACES = [run_blocking, run_functions, run_async]
+
+
+@pytest.fixture(params=FACES, ids=["client", "functions", "async"])
+def add_tokens(request: pytest.FixtureRequest) -> Callable[..., tuple[list[lmtokens.RowResult], lmtokens.Summary]]:
+    face: Callable[..., tuple[list[lmtokens.RowResult], lmtokens.Summary]] = request.param
+    return face
+
+
+def test_every_row_is_made_once_with_its_key_in_the_journal(
+    lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]
+) -> None:
+    results, summary = add_tokens(lmtokens_portal, ROWS, journal=journal)
+    assert sorted(result.number for result in results) == list(range(1, 11))
+    assert {result.state for result in results} == {"created"}
+    assert (summary.total, summary.created, summary.failed, summary.unknown, summary.skipped) == (10, 10, 0, 0, 0)
+    assert sorted(stored.note for stored in made(lmtokens_portal)) == sorted(note for _, note in ROWS)
+    assert {stored.status for stored in made(lmtokens_portal)} == {2}
+    assert len(keys_of(journal)) == 10
+    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    for result in results:
+        stored = next(stored for stored in made(lmtokens_portal) if stored.id == result.token.id)
+        assert result.token.access_key.reveal() == stored.access_key.reveal()
+        assert (result.row.admin_id, result.row.note, result.reason, result.error) == (32, stored.note, None, None)
+
+
+def test_keys_work(lmtokens_portal: Portal, journal: Path) -> None:
+    lmtokens.add_tokens([(1, "one"), (1, "two", 2)], journal=journal).finish()
+    for entry in lmtokens.read_journal(journal):
+        assert entry.token is not None
+        assert entry.token.access_key is not None
+        client = lmtokens_portal.client(access_id=entry.token.access_id, access_key=entry.token.access_key)
+        assert client.whoami().token_id == entry.token.id
+
+
+def test_each_row_is_born_disabled_under_a_tag_of_one_run(lmtokens_portal: Portal, journal: Path) -> None:
+    lmtokens.add_tokens(ROWS, journal=journal).finish()
+    notes = [body(seen)["note"] for seen in of_method(lmtokens_portal, "POST")]
+    assert {body(seen)["status"] for seen in of_method(lmtokens_portal, "POST")} == {1}
+    assert all(TAG.fullmatch(note) for note in notes)
+    assert len({note.split("-")[2] for note in notes}) == 1
+    assert len(set(notes)) == 10
+
+
+def forms() -> Iterator[Any]:
+    yield NewToken(32, "a NewToken")
+    yield NewToken("viewer", "by name", "disabled", type="bearer")
+    yield {"admin_id": 32, "note": "a dict", "status": 1, "type": "lmv1"}
+    yield {"admin_id": 33}
+    yield (32, "a tuple", "enabled", "bearer")
+    yield (33,)
+    yield [32, "a list"]
+
+
+def test_rows_in_every_form_from_a_generator(lmtokens_portal: Portal, journal: Path) -> None:
+    assert lmtokens.add_tokens(forms(), journal=journal).finish().created == 7
+    assert sorted((stored.admin_id, stored.note, stored.status, stored.type) for stored in made(lmtokens_portal)) == [
+        (32, "a NewToken", 2, "lmv1"),
+        (32, "a dict", 1, "lmv1"),
+        (32, "a list", 2, "lmv1"),
+        (32, "a tuple", 2, "bearer"),
+        (33, "", 2, "lmv1"),
+        (33, "", 2, "lmv1"),
+        (33, "by name", 1, "bearer"),
+    ]
+
+
+def test_no_rows(lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]) -> None:
+    results, summary = add_tokens(lmtokens_portal, [], journal=journal)
+    assert (results, summary.total) == ([], 0)
+    assert lmtokens_portal.record == []
+
+
+def test_every_bad_row_is_told_before_the_first_request(
+    lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]
+) -> None:
+    tag = f"lmtokens-1-{'0' * 16}-1700000000-{'0' * 32}"
+    rows: list[Any] = [
+        (32, "good"),
+        (0, "no id"),
+        ("32", "digits"),
+        {"note": "nobody's"},
+        {"admin_id": 32, "nte": "misspelt"},
+        (32, "x", 3),
+        (32, 7),
+        (32, tag),
+        (32, "x", 2, "v1"),
+        (32, "x", 2, "lmv1", "more"),
+        7,
+        "text",
+        None,
+        (True, "x"),
+    ]
+    with pytest.raises(ValueError, match=r"^row 2: ") as caught:
+        add_tokens(lmtokens_portal, rows, journal=journal)
+    lines = str(caught.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == [f"row {number}" for number in range(2, 15)]
+    assert lmtokens_portal.record == []
+    assert not journal.exists()
+
+
+def test_of_very_many_bad_rows_some_are_shown(lmtokens_portal: Portal, journal: Path) -> None:
+    with pytest.raises(ValueError, match=r"and 80 more$"):
+        lmtokens.add_tokens([(0,)] * 100, journal=journal)
+
+
+def test_error_of_the_callers_generator_is_its_own(lmtokens_portal: Portal, journal: Path) -> None:
+    def rows() -> Iterator[Any]:
+        yield (32, "a")
+        raise LookupError("of the generator")
+
+    with pytest.raises(LookupError, match="of the generator"):
+        lmtokens.add_tokens(rows(), journal=journal)
+    assert lmtokens_portal.record == []
+    assert not journal.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"concurrency": 0}, ValueError),
+        ({"concurrency": 65}, ValueError),
+        ({"concurrency": -1}, ValueError),
+        ({"on_error": "retry"}, ValueError),
+        ({"progress": 7}, TypeError),
+        ({"deliver": 7}, TypeError),
+        ({"journal": 7}, TypeError),
+    ],
+    ids=repr,
+)
+def test_impossible_option_is_refused_unsent(
+    lmtokens_portal: Portal, journal: Path, options: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        lmtokens.add_tokens(ROWS, **{"journal": journal, **options})
+    assert lmtokens_portal.record == []
+    assert not journal.exists()
+
+
+def test_names_are_looked_up_once_each_and_first(lmtokens_portal: Portal, journal: Path) -> None:
+    rows = [("api-user", "a"), ("viewer", "b"), ("api-user", "c"), (32, "d"), ("viewer", "e")]
+    assert lmtokens.add_tokens(rows, journal=journal).finish().created == 5
+    assert requests(lmtokens_portal)[:2] == ["GET", "GET"]
+    assert requests(lmtokens_portal).count("GET") == 2
+    assert sorted((stored.note, stored.admin_id) for stored in made(lmtokens_portal)) == [
+        ("a", 32),
+        ("b", 33),
+        ("c", 32),
+        ("d", 32),
+        ("e", 33),
+    ]
+
+
+def test_name_of_nobody_fails_its_rows_and_no_other(lmtokens_portal: Portal, journal: Path) -> None:
+    rows = [("nobody", "a"), (32, "b"), ("nobody", "c")]
+    run = lmtokens.add_tokens(rows, journal=journal)
+    results = {result.number: result for result in run}
+    assert [results[number].state for number in (1, 2, 3)] == ["failed", "created", "failed"]
+    assert isinstance(results[1].error, lmtokens.NotFoundError)
+    assert "nobody" in str(results[1].reason)
+    assert [stored.note for stored in made(lmtokens_portal)] == ["b"]
+
+
+def test_rows_of_an_unknown_user_stand_in_the_journal(lmtokens_portal: Portal, journal: Path) -> None:
+    lmtokens.add_tokens([("nobody", "a"), (32, "b")], journal=journal).finish()
+    states = {(entry.admin, entry.note, entry.state) for entry in lmtokens.read_journal(journal)}
+    assert states == {("nobody", "a", "failed"), ("32", "b", "created")}
+
+
+class Crowd:
+    """Counts the creates that are under way at once."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self.before_first_change: int | None = None
+        self._posts = 0
+        self._lock = threading.Lock()
+
+    def before(self, exchange: Exchange) -> None:
+        with self._lock:
+            if exchange.method == "POST":
+                self._posts += 1
+                self.now += 1
+                self.most = max(self.most, self.now)
+            if exchange.method == "PATCH" and self.before_first_change is None:
+                self.before_first_change = self._posts
+
+    def after(self, exchange: Exchange) -> None:
+        if exchange.method == "PATCH":
+            with self._lock:
+                self.now -= 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 8])
+def test_first_row_goes_alone_and_then_as_many_as_allowed(
+    lmtokens_portal: Portal, journal: Path, concurrency: int
+) -> None:
+    crowd = Crowd()
+    with Meddler(lmtokens_portal, before=crowd.before, after=crowd.after) as portal:
+        portal.client().add_tokens([(32,)] * 24, journal=journal, concurrency=concurrency).finish()
+    assert crowd.before_first_change == 1
+    assert crowd.most == concurrency if concurrency < 8 else 3 < crowd.most <= 8
+
+
+def test_first_row_goes_alone_also_when_its_delivery_takes_long(lmtokens_portal: Portal, journal: Path) -> None:
+    posts: list[int] = []
+
+    def deliver(token: lmtokens.Token) -> None:
+        posts.append(len(of_method(lmtokens_portal, "POST")))
+
+    lmtokens.add_tokens(ROWS, journal=journal, deliver=deliver).finish()
+    assert posts[0] == 1
+
+
+def test_nothing_is_sent_before_the_first_step(lmtokens_portal: Portal, journal: Path) -> None:
+    run = lmtokens.add_tokens([("api-user", "a")], journal=journal)
+    assert lmtokens_portal.record == []
+    assert run.summary == run.summary
+    assert (run.summary.total, run.summary.created) == (1, 0)
+    next(run)
+    assert requests(lmtokens_portal) == ["GET", "POST", "PATCH"]
+
+
+def test_results_come_before_the_end(lmtokens_portal: Portal, journal: Path) -> None:
+    run = lmtokens.add_tokens(ROWS, journal=journal, concurrency=1)
+    assert next(run).number == 1
+    assert run.summary.created == 1
+    assert [result.number for result in run] == list(range(2, 11))
+
+
+def test_progress_is_told(lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]) -> None:
+    told: list[tuple[int, int]] = []
+    add_tokens(lmtokens_portal, ROWS, journal=journal, progress=lambda done, total: told.append((done, total)))
+    assert told == [(number, 10) for number in range(1, 11)]
+
+
+def test_progress_may_call_this_package(lmtokens_portal: Portal, journal: Path) -> None:
+    client = lmtokens_portal.client()
+    seen: list[int] = []
+
+    def tell(done: int, total: int) -> None:
+        seen.append(len(list(client.list_tokens(32))))
+
+    client.add_tokens(ROWS, journal=journal, progress=tell, concurrency=1).finish()
+    assert len(seen) == 10
+    assert seen[-1] == 10
+
+
+def test_progress_true_is_shown_on_standard_error(
+    lmtokens_portal: Portal, journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lmtokens_portal.fail("status-before-acting", method="POST", status=400)
+    lmtokens.add_tokens(ROWS, journal=journal, progress=True).finish()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.split("\r")[1:] == [f"{number}/10, 1 not made" for number in range(1, 10)] + ["10/10, 1 not made\n"]
+
+
+def test_progress_false_is_silent(lmtokens_portal: Portal, journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lmtokens.add_tokens(ROWS, journal=journal, progress=False).finish()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_callers_destination_keeps_the_keys_out_of_the_journal(
+    lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]
+) -> None:
+    keeper = Keeper()
+    results, summary = add_tokens(lmtokens_portal, ROWS, journal=journal, deliver=keeper)
+    assert summary.created == 10
+    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert [result.token.access_key for result in results] == [None] * 10
+    text = journal.read_text()
+    assert [stored.id for stored in made(lmtokens_portal) if stored.access_key.reveal() in text] == []
+    assert "access_key" not in text
+
+
+def test_coroutine_destination_of_many(lmtokens_portal: Portal, journal: Path) -> None:
+    keeper = Keeper()
+
+    async def run() -> lmtokens.Summary:
+        client = lmtokens_portal.async_client()
+
+        class Stores:
+            async def deliver(self, token: lmtokens.Token) -> None:
+                await client.find_token(token.id)
+                keeper.deliver(token)
+
+        return await client.add_tokens(ROWS, journal=journal, deliver=Stores()).finish()
+
+    assert asyncio.run(asyncio.wait_for(run(), PATIENCE)).created == 10
+    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
