@@ -1,5 +1,6 @@
 //! What can go wrong, and what to do next.
 
+use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
@@ -109,6 +110,8 @@ pub struct Details {
     pub candidates: Option<Vec<Token>>,
     /// The error behind this one.
     pub cause: Option<Error>,
+    /// What code of the embedder's failed with, for the embedder to have back.
+    pub origin: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Error {
@@ -127,6 +130,7 @@ impl Error {
             rate: None,
             candidates: None,
             cause: None,
+            origin: None,
         }))
     }
 

@@ -28,7 +28,10 @@ class AsyncBulkRun:
         """
     @property
     def summary(self, /) -> Summary: ...
-    def told(self, /) -> None: ...
+    def told(self, /, result: RowResult) -> None:
+        """
+        Tells the progress, or raises what the destination of this row raised that is more than an error.
+        """
 
 @disjoint_base
 class AsyncCore:

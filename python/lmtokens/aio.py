@@ -186,7 +186,7 @@ class AsyncBulkRun:
         if result is None:
             self._run.close()
             raise StopAsyncIteration
-        self._run.told()
+        self._run.told(result)
         return result
 
     async def finish(self) -> Summary:

@@ -11,7 +11,7 @@ use pyo3::BoundObject as _;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::caller::{Caller, with_what_was_raised};
+use super::caller::Caller;
 use super::client::Face;
 use super::errors::exception;
 use super::gate::{self, Inside, attached, detached};
@@ -202,7 +202,7 @@ impl Finish {
                 Ok(value) => {
                     value.into_pyobject(py).map(|value| value.into_any().unbind()).map_err(Into::into)
                 }
-                Err(error) => Err(with_what_was_raised(py, &call.caller, exception(py, error))),
+                Err(error) => Err(exception(py, error)),
             };
             match result {
                 Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,

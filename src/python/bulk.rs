@@ -264,6 +264,13 @@ struct Core {
     journal: PathBuf,
 }
 
+impl Drop for Core {
+    /// A destination of Python's is called by whoever goes through the run.
+    fn drop(&mut self) {
+        self.caller.end();
+    }
+}
+
 enum Progress {
     Shown,
     Told(Py<PyAny>),
@@ -422,6 +429,11 @@ impl BulkRun {
         let next = wait_as(py, &core.caller, core.next());
         match next {
             Ok(Some(result)) => {
+                if let Some(raised) = result.error.more_than_an_error(py) {
+                    core.interrupted(py)?;
+                    self.close();
+                    return Err(raised);
+                }
                 core.tell_progress(py)?;
                 Ok(Some(result))
             }
@@ -491,9 +503,18 @@ impl AsyncBulkRun {
         awaitable_as(py, Arc::clone(&core.caller), core.next())
     }
 
-    fn told(&self, py: Python<'_>) -> PyResult<()> {
+    /// Tells the progress, or raises what the destination of this row raised that is more than an error.
+    fn told(&self, py: Python<'_>, result: &RowResult) -> PyResult<()> {
         let core = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        core.map_or(Ok(()), |core| core.tell_progress(py))
+        let Some(core) = core else { return Ok(()) };
+        match result.error.more_than_an_error(py) {
+            None => core.tell_progress(py),
+            Some(raised) => {
+                core.interrupted(py)?;
+                self.close();
+                Err(raised)
+            }
+        }
     }
 
     fn interrupted(&self, py: Python<'_>) -> PyResult<()> {

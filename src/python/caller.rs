@@ -2,10 +2,9 @@
 //! outside the runtime and with no lock held, so that it may call this package itself.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
-use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use tokio::sync::{Notify, oneshot};
@@ -22,8 +21,8 @@ pub(super) struct Caller {
     pub(super) events: EventLog,
     jobs: Mutex<VecDeque<Job>>,
     waits: Waits,
-    /// What Python's code raised that was called on the way.
-    raised: Mutex<Option<PyErr>>,
+    /// Whether nobody will ever serve again.
+    is_over: AtomicBool,
     /// What is awaited in the loop, which itself holds tasks weakly.
     tasks: Mutex<Vec<(u64, Py<PyAny>)>>,
     next_number: AtomicU64,
@@ -77,7 +76,7 @@ impl Caller {
             events: EventLog::new(py, face.on_wait()),
             jobs: Mutex::default(),
             waits,
-            raised: Mutex::default(),
+            is_over: AtomicBool::new(false),
             tasks: Mutex::default(),
             next_number: AtomicU64::default(),
             visits: Visits::default(),
@@ -106,21 +105,19 @@ impl Caller {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    /// What was raised, for the one error that it caused.
-    pub(super) fn take_raised(&self) -> Option<PyErr> {
-        self.raised.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn raise(&self, error: PyErr) {
-        self.raised.lock().unwrap_or_else(PoisonError::into_inner).replace(error);
+    /// Nobody will serve any more: what waits to be called is let go of.
+    pub(super) fn end(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        let jobs = std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(jobs);
     }
 
     /// Calls Python's code on the caller's thread; where that gives an awaitable, its outcome is awaited in the caller's
-    /// loop. The result tells only whether it raised, and if so its class: what it said may hold a secret.
+    /// loop. An error names only the class of what it raised: what that says may hold a secret.
     pub(super) async fn call(
         &self,
         code: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
-    ) -> Result<(), String> {
+    ) -> Result<(), Raised> {
         let (ended, outcome) = oneshot::channel();
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let _awaited = Awaited { caller: self, number };
@@ -138,28 +135,25 @@ impl Caller {
                         task.bind(py).call_method1(intern!(py, "add_done_callback"), (watch,))
                     });
                     if let Err(error) = added {
-                        caller.raise(error);
+                        error.write_unraisable(py, None);
                     }
                 }
                 Ok(None) => drop(ended.send(Ok(()))),
-                Err(error) => drop(ended.send(Err(caller.keep(py, error)))),
+                Err(error) => drop(ended.send(Err(Raised::of(py, error)))),
             }
         });
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+        if self.is_over.load(Ordering::SeqCst) {
+            self.end();
+        }
         self.wake();
-        outcome.await.unwrap_or_else(|_| Err("its caller is gone".to_owned()))
+        outcome.await.unwrap_or(Err(Raised::NobodyToCall))
     }
 
     fn take_task(&self, number: u64) -> Option<Py<PyAny>> {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let at = tasks.iter().position(|(other, _)| *other == number)?;
         Some(tasks.swap_remove(at).1)
-    }
-
-    fn keep(&self, py: Python<'_>, error: PyErr) -> String {
-        let class = error.get_type(py).name().map_or_else(|_| "an error".to_owned(), |name| name.to_string());
-        self.raise(error);
-        class
     }
 
     /// The task of an answer that is to be awaited.
@@ -254,7 +248,23 @@ impl Serve {
     }
 }
 
-type Ended = oneshot::Sender<Result<(), String>>;
+type Ended = oneshot::Sender<Result<(), Raised>>;
+
+/// Why Python's code did not do what it was called for.
+pub(super) enum Raised {
+    Exception { class: String, exception: PyErr },
+    NobodyToCall,
+}
+
+impl Raised {
+    fn of(py: Python<'_>, exception: PyErr) -> Self {
+        let name = exception.get_type(py).name();
+        Self::Exception {
+            class: name.map_or_else(|_| "an error".to_owned(), |name| name.to_string()),
+            exception,
+        }
+    }
+}
 
 /// Called by a task that is done.
 #[pyclass(frozen)]
@@ -272,21 +282,8 @@ impl Watch {
         self.caller.take_task(self.number);
         let outcome = match task.call_method0(intern!(py, "result")) {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.caller.keep(py, error)),
+            Err(error) => Err(Raised::of(py, error)),
         };
         let _ = ended.send(outcome);
     }
-}
-
-/// The exception of a call to which Python's own code contributed one: that is its cause, or where it is more than an
-/// error (Ctrl-C, `SystemExit`), the exception itself.
-pub(super) fn with_what_was_raised(py: Python<'_>, caller: &Caller, exception: PyErr) -> PyErr {
-    let Some(raised) = caller.take_raised() else { return exception };
-    if !raised.is_instance_of::<PyException>(py) {
-        return raised;
-    }
-    if exception.cause(py).is_none() {
-        exception.set_cause(py, Some(raised));
-    }
-    exception
 }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::arguments;
-use super::caller::Caller;
+use super::caller::{Caller, Raised};
 use super::convert::type_name;
 use super::errors::exception;
 use super::hints::{FilePath, Words};
@@ -204,11 +204,20 @@ impl ByPython {
             }
             Ok(py.None())
         };
-        let Some(caller) = self.caller.upgrade() else {
-            return Err(Error::new(ErrorKind::Delivery, "the call that wanted the delivery is over"));
+        let outcome = match self.caller.upgrade() {
+            Some(caller) => caller.call(code).await,
+            None => Err(Raised::NobodyToCall),
         };
-        caller.call(code).await.map_err(|class| {
-            Error::new(ErrorKind::Delivery, format!("the destination's {method} raised {class}"))
+        outcome.map_err(|raised| match raised {
+            Raised::NobodyToCall => {
+                Error::new(ErrorKind::Delivery, format!("nobody is left to call the destination's {method}"))
+            }
+            Raised::Exception { class, exception } => {
+                let message = format!("the destination's {method} raised {class}");
+                let mut error = Error::new(ErrorKind::Delivery, message);
+                error.details_mut().origin = Some(Box::new(exception));
+                error
+            }
         })
     }
 }

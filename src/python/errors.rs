@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
@@ -55,9 +55,23 @@ exceptions! {
     DeliveryError = Delivery,
 }
 
-/// The exception of an error, its cause chained.
-pub(super) fn exception(py: Python<'_>, error: Error) -> PyErr {
+/// The exception of an error, its cause chained. What Python's own code raised on the way is a cause, or where it is more
+/// than an error (Ctrl-C, `SystemExit`), the exception itself.
+pub(super) fn exception(py: Python<'_>, mut error: Error) -> PyErr {
+    if let Some(raised) = more_than_an_error(py, &mut error) {
+        return raised;
+    }
     build(py, error.into_details()).unwrap_or_else(|problem| problem)
+}
+
+/// Takes what Python's code raised that is no `Exception`, out of an error or of what is behind it.
+pub(super) fn more_than_an_error(py: Python<'_>, error: &mut Error) -> Option<PyErr> {
+    let details = error.details_mut();
+    let raised = details.origin.as_ref().and_then(|origin| origin.downcast_ref::<PyErr>());
+    if raised.is_some_and(|raised| !raised.is_instance_of::<PyException>(py)) {
+        return details.origin.take()?.downcast().ok().map(|raised| *raised);
+    }
+    more_than_an_error(py, details.cause.as_mut()?)
 }
 
 /// An error that is made into its exception when somebody asks for it.
@@ -73,6 +87,12 @@ impl From<Option<Error>> for Late {
 }
 
 impl Late {
+    /// What Python's code raised that is more than an error.
+    pub(super) fn more_than_an_error(&self, py: Python<'_>) -> Option<PyErr> {
+        let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        more_than_an_error(py, error.as_mut()?)
+    }
+
     pub(super) fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         let error = self.error.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(error) = error {
@@ -105,8 +125,9 @@ fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
         attributes.set_item("candidates", candidates)?;
     }
     let error = PyErr::from_value(class.call((details.message,), Some(&attributes))?);
-    if let Some(cause) = details.cause {
-        error.set_cause(py, Some(exception(py, cause)));
+    let raised = details.origin.and_then(|origin| origin.downcast::<PyErr>().ok()).map(|raised| *raised);
+    if let Some(cause) = raised.or_else(|| details.cause.map(|cause| exception(py, cause))) {
+        error.set_cause(py, Some(cause));
     }
     Ok(error)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::caller::{Caller, with_what_was_raised};
+use super::caller::Caller;
 use super::client::Face;
 use super::errors::exception;
 use super::gate::{Inside, detached};
@@ -77,8 +77,5 @@ where
         Ok(result)
     });
     events.write(py);
-    outcome?.map_err(|error| {
-        let exception = exception(py, error);
-        with_what_was_raised(py, caller, exception)
-    })
+    outcome?.map_err(|error| exception(py, error))
 }

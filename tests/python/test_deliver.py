@@ -275,7 +275,8 @@ def test_token_deleted_by_someone_while_it_is_made(lmtokens_portal: Portal) -> N
             keeper.deliver(token)
             other.delete_token(token.id)
 
-        discard = keeper.discard
+        def discard(self, token: lmtokens.Token) -> None:
+            keeper.discard(token)
 
     with pytest.raises(lmtokens.NotFoundError, match="worth nothing"):
         lmtokens.add_token(32, "ci", deliver=Deleting())

@@ -187,7 +187,7 @@ def soak(rows: int, kills: int, seed: int) -> Counter[str]:
 
 
 def main() -> None:
-    parsed = arguments(__doc__, rows=1000, kills=50)
+    parsed = arguments(__doc__ or "", rows=1000, kills=50)
     show(soak(parsed.rows, parsed.kills, parsed.seed))
 
 

@@ -62,7 +62,7 @@ class Delivered:
 
 
 def main() -> None:
-    parsed = arguments(__doc__, kills=200)
+    parsed = arguments(__doc__ or "", kills=200)
     show(soak(parsed.kills, parsed.seed))
 
 

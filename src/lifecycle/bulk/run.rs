@@ -153,15 +153,16 @@ impl Driver {
         for (_, row) in rest {
             self.send(row, Outcome::Skipped { reason: reason.clone(), token: None }).await;
         }
-        if is_resumed || lost_any {
+        let is_refused = matches!(&stopped, Some(Stopped::Failed(error)) if is_refused(error));
+        if (is_resumed || lost_any) && !is_refused {
             remove_left_overs(&self.work.client, self.work.journal.run).await;
         }
         let flushed = self.work.journal.flush().await;
-        match (stopped, flushed) {
-            (Some(Stopped::Failed(error)), _) | (_, Err(error)) => {
-                let _ = self.messages.send(Message::Ended(error)).await;
-            }
-            _ => {}
+        let Self { work, messages, .. } = self;
+        // Whoever hears of the end may go on with the journal at once.
+        drop(work);
+        if let (Some(Stopped::Failed(error)), _) | (_, Err(error)) = (stopped, flushed) {
+            let _ = messages.send(Message::Ended(error)).await;
         }
     }
 
