@@ -1,0 +1,169 @@
+"""The input of ``lmtokens bulk``: CSV and JSON lines as programs write them, and what is wrong told by line."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from certainty import made
+from support import PATIENCE, SHELL, run_shell
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmtokens.sandbox import Portal
+
+CSV = {
+    "plain": "admin_id,note,status,type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,\n",
+    "mark": "\ufeffadmin_id,note,status,type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,\n",
+    "carriage returns": "admin_id,note,status,type\r\n32,a,2,lmv1\r\nviewer,b,1,bearer\r\n33,,,\r\n",
+    "no last line break": "admin_id,note,status,type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,",
+    "words": "admin_id,note,status,type\n32,a,enabled,lmv1\nviewer,b,Disabled,bearer\n33,,active,\n",
+    "other order": "type,status,note,admin_id\nlmv1,2,a,32\nbearer,1,b,viewer\n,,,33\n",
+    "header in capitals": "ADMIN_ID, Note ,Status,Type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,\n",
+    "quotes": '"admin_id","note","status","type"\n"32","a","2","lmv1"\n"viewer","b","1","bearer"\n"33","","",""\n',
+    "spaces": "admin_id,note,status,type\n 32 ,a, 2 , lmv1 \n viewer,b,1,bearer\n33,,,\n",
+    "blank lines": "admin_id,note,status,type\n\n32,a,2,lmv1\n\nviewer,b,1,bearer\n33,,,\n\n",
+    "other name of the column": "admin,note,status,type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,\n",
+}
+
+_B = '{"admin_id":"viewer","note":"b","status":1,"type":"bearer"}'
+
+JSON = {
+    "plain": f'{{"admin_id":32,"note":"a"}}\n{_B}\n{{"admin_id":33}}\n',
+    "texts": '{"admin_id":"32","note":"a","status":"2"}\n'
+    '{"admin_id":"viewer","note":"b","status":"disabled","type":"bearer"}\n'
+    '{"admin_id":"33","note":null,"status":null,"type":null}',
+    "mark, returns and blank lines": "\ufeff"
+    + f'{{"admin_id":32,"note":"a"}}\r\n\r\n{_B}\r\n{{"admin_id":33,"note":""}}\r\n',
+}
+
+EXPECTED = [(32, "a", 2, "lmv1"), (33, "", 2, "lmv1"), (33, "b", 1, "bearer")]
+
+
+def tokens(portal: Portal) -> list[tuple[int, str, int, str]]:
+    return sorted((stored.admin_id, stored.note, stored.status, stored.type) for stored in made(portal))
+
+
+@pytest.mark.parametrize("text", CSV.values(), ids=CSV.keys())
+def test_csv(lmtokens_portal: Portal, tmp_path: Path, text: str) -> None:
+    (tmp_path / "in.csv").write_bytes(text.encode())
+    completed = run_shell("bulk", str(tmp_path / "in.csv"), "--journal", str(tmp_path / "journal"))
+    assert completed.returncode == 0, completed.stderr
+    assert tokens(lmtokens_portal) == EXPECTED
+
+
+@pytest.mark.parametrize("text", JSON.values(), ids=JSON.keys())
+@pytest.mark.parametrize("name", ["in.jsonl", "in.NDJSON", "in"])
+def test_json_lines(lmtokens_portal: Portal, tmp_path: Path, text: str, name: str) -> None:
+    (tmp_path / name).write_bytes(text.encode())
+    completed = run_shell("bulk", str(tmp_path / name), "--journal", str(tmp_path / "journal"))
+    assert completed.returncode == 0, completed.stderr
+    assert tokens(lmtokens_portal) == EXPECTED
+
+
+@pytest.mark.parametrize("text", [CSV["plain"], CSV["mark"], JSON["plain"]], ids=["CSV", "CSV with a mark", "JSON"])
+def test_standard_input(lmtokens_portal: Portal, tmp_path: Path, text: str) -> None:
+    command = [*SHELL, "bulk", "-", "--journal", str(tmp_path / "journal")]
+    completed = subprocess.run(command, input=text.encode(), capture_output=True, timeout=PATIENCE, check=False)
+    assert completed.returncode == 0, completed.stderr
+    assert tokens(lmtokens_portal) == EXPECTED
+
+
+def test_csv_keeps_odd_notes_as_they_are(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    notes = ['say "hi"', "a, b", "two\nlines", "  spaces  ", "ümlaut 🔑", "=1+1"]
+    quoted = ['"' + note.replace('"', '""') + '"' for note in notes]
+    (tmp_path / "in.csv").write_text("admin_id,note\n" + "".join(f"32,{note}\n" for note in quoted))
+    completed = run_shell("bulk", str(tmp_path / "in.csv"), "--journal", str(tmp_path / "journal"))
+    assert completed.returncode == 0, completed.stderr
+    assert sorted(stored.note for stored in made(lmtokens_portal)) == sorted(notes)
+
+
+def refused(portal: Portal, path: Path, text: str | bytes) -> list[str]:
+    """What is said of an input that is not accepted; nothing was sent, and no journal begun."""
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    completed = run_shell("bulk", str(path), "--journal", str(path.parent / "journal"))
+    assert (completed.returncode, completed.stdout) == (2, ""), completed.stderr
+    assert portal.record == []
+    assert not (path.parent / "journal").exists()
+    return completed.stderr.splitlines()
+
+
+def test_every_bad_line_of_a_csv_is_told(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    text = (
+        "admin_id,note,status,type\n"  # 1
+        "32,good,2,lmv1\n"
+        "0,a,2,lmv1\n"  # 3
+        '32,"two\nlines",,\n'  # 4 and 5
+        "32,a,3,lmv1\n"  # 6
+        "32,a,2,v1\n"  # 7
+        "32,a\n"  # 8
+        ",a,2,lmv1\n"  # 9
+        f"32,lmtokens-1-{'0' * 16}-1700000000-{'0' * 32},2,lmv1\n"  # 10
+        "32,a,2,lmv1,more\n"  # 11
+        "-1,a,2,lmv1\n"  # 12
+    )
+    said = refused(lmtokens_portal, tmp_path / "in.csv", text)
+    assert str(tmp_path / "in.csv") in said[0]
+    lines = [line.partition(":")[0] for line in said if line.startswith("line ")]
+    assert lines == [f"line {number}" for number in (3, 6, 7, 8, 9, 10, 11, 12)]
+
+
+def test_every_bad_line_of_json_is_told(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    text = "\n".join(
+        [
+            '{"admin_id":32}',
+            "not JSON",
+            "",
+            '{"note":"nobody\'s"}',
+            '{"admin_id":32,"nte":"x"}',
+            "[32]",
+            '{"admin_id":32.5}',
+            '{"admin_id":32,"status":true}',
+            '{"admin_id":32,"admin_id":33}',
+            '{"admin_id":32,"note":7}',
+            '{"admin_id":99999999999}',
+            '{"admin_id":32} x',
+        ]
+    )
+    said = refused(lmtokens_portal, tmp_path / "in.jsonl", text)
+    lines = [line.partition(":")[0] for line in said if line.startswith("line ")]
+    assert lines == [f"line {number}" for number in (2, 4, 5, 6, 7, 8, 9, 10, 11, 12)]
+    # The library's own line numbers, always 1, would only confuse.
+    assert not any("at line 1" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("admin_id,nte\n32,x\n", "nte"),
+        ("note,status\nx,2\n", "no column admin_id"),
+        ("32,x\n33,y\n", "is not known"),
+        ("", "admin_id"),
+        ("admin_id,note\n", "no rows"),
+        (b"admin_id,note\n32,\xff\xfe\n", "not UTF-8"),
+        ("admin_id,note,note\n32,x,y\n", "note"),
+        ("admin_id,admin\n32,33\n", "admin"),
+    ],
+    ids=["unknown column", "no column", "no header", "empty", "header only", "no text", "twice", "two names of one"],
+)
+def test_csv_that_makes_no_sense_is_refused(
+    lmtokens_portal: Portal, tmp_path: Path, text: str | bytes, why: str
+) -> None:
+    assert why in "\n".join(refused(lmtokens_portal, tmp_path / "in.csv", text))
+
+
+def test_missing_input_is_refused(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    completed = run_shell("bulk", str(tmp_path / "none.csv"), "--journal", str(tmp_path / "journal"))
+    assert completed.returncode == 2
+    assert str(tmp_path / "none.csv") in completed.stderr
+    assert not (tmp_path / "journal").exists()
+
+
+def test_dry_run_only_checks(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(CSV["plain"])
+    completed = run_shell("bulk", str(tmp_path / "in.csv"), "--journal", str(tmp_path / "journal"), "--dry-run")
+    assert (completed.returncode, completed.stdout) == (0, "3 tokens would be made\n")
+    assert lmtokens_portal.record == []
+    assert not (tmp_path / "journal").exists()
