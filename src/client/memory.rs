@@ -1,19 +1,25 @@
 //! What a client remembers of what it saw: enough to tell whether an empty list is evidence, and what time it is at the
 //! portal.
 
-use std::collections::VecDeque;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// More than a look ever needs.
-const MOST_CREATES: usize = 1024;
+/// Some megabytes at most; whoever makes more has been shown one of them long before.
+const MOST_CREATES: usize = 100_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    made: Mutex<VecDeque<i64>>,
+    made: Mutex<Made>,
     sees_own: AtomicBool,
     portal_time: Mutex<Option<(SystemTime, Instant)>>,
+}
+
+#[derive(Debug, Default)]
+struct Made {
+    ids: HashSet<i64>,
+    last: Option<i64>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -23,10 +29,10 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Memory {
     pub(super) fn made(&self, id: i64) {
         let mut made = locked(&self.made);
-        if made.len() >= MOST_CREATES {
-            made.pop_front();
+        if made.ids.len() < MOST_CREATES {
+            made.ids.insert(id);
         }
-        made.push_back(id);
+        made.last = Some(id);
     }
 
     pub(super) fn saw(&self, ids: impl IntoIterator<Item = i64>) {
@@ -34,7 +40,7 @@ impl Memory {
             return;
         }
         let made = locked(&self.made);
-        if !made.is_empty() && ids.into_iter().any(|id| made.contains(&id)) {
+        if ids.into_iter().any(|id| made.ids.contains(&id)) {
             self.sees_own.store(true, Ordering::Relaxed);
         }
     }
@@ -44,7 +50,7 @@ impl Memory {
     }
 
     pub(super) fn last_made(&self) -> Option<i64> {
-        locked(&self.made).back().copied()
+        locked(&self.made).last
     }
 
     pub(super) fn set_portal_time(&self, date: SystemTime) {

@@ -58,7 +58,7 @@ struct Row {
 
 /// A number or a text.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a value is neither a whole number nor a text")]
 enum Value {
     Number(i64),
     Text(String),
@@ -91,7 +91,12 @@ fn json_lines(text: &str) -> Rows {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let read = |line: &str| {
         serde_json::from_str(line).map_err(|error| {
-            Error::argument(format!("{error}; accepted are objects with admin_id, note, status and type"))
+            let text = error.to_string();
+            let what = text.rfind(" at line ").and_then(|end| text.get(..end)).unwrap_or(&text);
+            let column = error.column();
+            Error::argument(format!(
+                "column {column}: {what}; accepted are objects with admin_id, note, status and type"
+            ))
         })
     };
     lines.map(|(number, line)| (number, read(line))).collect()
@@ -106,6 +111,12 @@ fn csv_rows(text: &str) -> Result<Rows> {
     for name in &names {
         if !["admin_id", "admin", "note", "status", "type"].contains(&name.as_str()) {
             return Err(Error::argument(format!("column {name:?} is not known: {ACCEPTED}")));
+        }
+    }
+    for (at, name) in names.iter().enumerate() {
+        let canonical = |name: &str| if name == "admin" { "admin_id".to_owned() } else { name.to_owned() };
+        if names.iter().take(at).any(|other| canonical(other) == canonical(name)) {
+            return Err(Error::argument(format!("column {name:?} is there twice: {ACCEPTED}")));
         }
     }
     let column = |wanted: &[&str]| names.iter().position(|name| wanted.contains(&name.as_str()));

@@ -3,8 +3,8 @@
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lifecycle::journal::{Journal, Line, Made, RowKey, RowState};
-use crate::lifecycle::reconcile::delete;
-use crate::model::{Token, TokenStatus};
+use crate::lifecycle::reconcile::{delete, tokens_of};
+use crate::model::{Token, TokenStatus, TokenType};
 use crate::ports::Event;
 use crate::tag::{RunId, Tag};
 use crate::tokens::{FindToken, ListTokens};
@@ -53,6 +53,11 @@ async fn reconcile_one(
     };
     let dead = Line::Dead { row: row.clone(), id: made.id };
     let Some(found) = found else {
+        if !client.sees_own() {
+            // Other tokens of the run may be in plain sight.
+            let r#type = TokenType::parse(&made.r#type).unwrap_or(TokenType::Lmv1);
+            tokens_of(client, made.admin_id, &r#type).await?;
+        }
         if !client.sees_own() {
             return Err(Error::new(
                 ErrorKind::OutcomeUnknown,
