@@ -539,26 +539,14 @@ impl AsyncBulkRun {
 
 /// Defines the bulk verb on every face.
 macro_rules! bulk_verb {
-    ([$($signature:tt)*]) => {
+    ([$($signature:tt)*] [$($parameters:tt)*] $rows:ident, $options:expr) => {
         #[pymethods]
         impl Client {
             #[doc = include_str!("doc/add_tokens.md")]
             #[pyo3(signature = ($($signature)*) -> "BulkRun")]
             #[allow(clippy::too_many_arguments)]
-            fn add_tokens(
-                &self,
-                py: Python<'_>,
-                tokens: Rows,
-                journal: JournalPath,
-                #[pyo3(from_py_with = arguments::resume)] resume: bool,
-                #[pyo3(from_py_with = arguments::concurrency)] concurrency: i64,
-                #[pyo3(from_py_with = arguments::on_error)] on_error: &'static str,
-                progress: Option<hints::Progress>,
-                #[pyo3(from_py_with = arguments::lock)] lock: bool,
-                deliver: Option<Deliver>,
-            ) -> PyResult<BulkRun> {
-                let options = Options { journal, resume, concurrency, on_error, progress, lock, deliver };
-                start(py, self.face(), &tokens, options)
+            fn add_tokens(&self, py: Python<'_>, $($parameters)*) -> PyResult<BulkRun> {
+                start(py, self.face(), &$rows, $options)
             }
         }
 
@@ -566,21 +554,9 @@ macro_rules! bulk_verb {
         impl AsyncCore {
             #[pyo3(signature = ($($signature)*) -> "AsyncBulkRun")]
             #[allow(clippy::too_many_arguments)]
-            fn _add_tokens(
-                &self,
-                py: Python<'_>,
-                tokens: Rows,
-                journal: JournalPath,
-                #[pyo3(from_py_with = arguments::resume)] resume: bool,
-                #[pyo3(from_py_with = arguments::concurrency)] concurrency: i64,
-                #[pyo3(from_py_with = arguments::on_error)] on_error: &'static str,
-                progress: Option<hints::Progress>,
-                #[pyo3(from_py_with = arguments::lock)] lock: bool,
-                deliver: Option<Deliver>,
-            ) -> PyResult<AsyncBulkRun> {
-                let options = Options { journal, resume, concurrency, on_error, progress, lock, deliver };
+            fn _add_tokens(&self, py: Python<'_>, $($parameters)*) -> PyResult<AsyncBulkRun> {
                 let caller = Caller::in_loop(py, self.face(), running_loop(py)?.unbind());
-                let core = Core::start(py, self.face(), caller, &tokens, options)?;
+                let core = Core::start(py, self.face(), caller, &$rows, $options)?;
                 let summary = Arc::clone(&core.summary);
                 Ok(AsyncBulkRun(Mutex::new(Some(Arc::new(core))), summary))
             }
@@ -590,19 +566,8 @@ macro_rules! bulk_verb {
         #[pyfunction]
         #[pyo3(signature = ($($signature)*) -> "BulkRun")]
         #[allow(clippy::too_many_arguments)]
-        pub(super) fn add_tokens(
-            py: Python<'_>,
-            tokens: Rows,
-            journal: JournalPath,
-            #[pyo3(from_py_with = arguments::resume)] resume: bool,
-            #[pyo3(from_py_with = arguments::concurrency)] concurrency: i64,
-            #[pyo3(from_py_with = arguments::on_error)] on_error: &'static str,
-            progress: Option<hints::Progress>,
-            #[pyo3(from_py_with = arguments::lock)] lock: bool,
-            deliver: Option<Deliver>,
-        ) -> PyResult<BulkRun> {
-            let options = Options { journal, resume, concurrency, on_error, progress, lock, deliver };
-            start(py, default_client(py)?.get().face(), &tokens, options)
+        pub(super) fn add_tokens(py: Python<'_>, $($parameters)*) -> PyResult<BulkRun> {
+            start(py, default_client(py)?.get().face(), &$rows, $options)
         }
     };
 }
@@ -619,6 +584,17 @@ bulk_verb! {
         lock: "bool" = true,
         deliver = None,
     ]
+    [
+        tokens: Rows,
+        journal: JournalPath,
+        #[pyo3(from_py_with = arguments::resume)] resume: bool,
+        #[pyo3(from_py_with = arguments::concurrency)] concurrency: i64,
+        #[pyo3(from_py_with = arguments::on_error)] on_error: &'static str,
+        progress: Option<hints::Progress>,
+        #[pyo3(from_py_with = arguments::lock)] lock: bool,
+        deliver: Option<Deliver>,
+    ]
+    tokens, Options { journal, resume, concurrency, on_error, progress, lock, deliver }
 }
 
 fn start(py: Python<'_>, face: &Face, tokens: &Rows, options: Options) -> PyResult<BulkRun> {
