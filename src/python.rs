@@ -17,8 +17,11 @@ mod filter;
 mod functions;
 mod gate;
 mod hints;
+mod journal;
 mod list;
 mod log;
+mod new_token;
+mod row_result;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod secret;
@@ -36,9 +39,7 @@ mod whoami;
 #[pyo3::pymodule(gil_used = false)]
 mod _lmtokens {
     #[pymodule_export]
-    use super::bulk::{
-        AsyncBulkRun, BulkRun, JournalEntry, NewToken, RowResult, Summary, add_tokens, read_journal,
-    };
+    use super::bulk::{AsyncBulkRun, BulkRun, add_tokens};
     #[pymodule_export]
     use super::client::{AsyncCore, Client};
     #[pymodule_export]
@@ -48,7 +49,13 @@ mod _lmtokens {
     #[pymodule_export]
     use super::functions::{_forget_default_client, _signing_stages, configure, default_client, sign};
     #[pymodule_export]
+    use super::journal::{JournalEntry, read_journal};
+    #[pymodule_export]
     use super::list::{TokenIterator, TokenPages};
+    #[pymodule_export]
+    use super::new_token::NewToken;
+    #[pymodule_export]
+    use super::row_result::{RowResult, Summary};
     #[cfg(feature = "sandbox")]
     #[pymodule_export]
     use super::sandbox::SandboxPortal;

@@ -1,256 +1,27 @@
-//! Many creates at once.
+//! Runs of many creates.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyList, PyTuple};
+use pyo3::types::PyBool;
 
 use super::arguments;
 use super::awaitable::{Awaitable, awaitable_as, running_loop};
 use super::caller::Caller;
 use super::client::{AsyncCore, Client, Face};
-use super::convert::{Admin, status, token_type, type_name};
+use super::convert::type_name;
 use super::deliver::Deliver;
-use super::errors::{Late, exception};
+use super::errors::exception;
 use super::functions::default_client;
-use super::hints::{self, FilePath, JournalPath, Rows};
-use super::token::Token;
+use super::hints::{self, JournalPath, Rows};
+use super::new_token;
+use super::row_result::{RowResult, Summary};
 use super::wait::wait_as;
 use crate::error::Error;
-use crate::lifecycle::{self, AddTokens, OnError, Outcome, Run, all_problems};
-use crate::model::{TokenStatus, TokenType};
-use crate::ports::Loss;
-use crate::tag::Tag;
-use crate::tokens::{self, AddToken};
-
-/// A token to be made, as ``add_tokens`` takes it.
-///
-/// Args:
-///     admin_id (int | str): the id of the token's user, or the user's name.
-///     note (str | None): a label; default none.
-///     status (int | str | TokenStatus): as for ``add_token``; default 2, enabled.
-///     type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-///
-/// Raises:
-///     TypeError, ValueError: what can never be right.
-///
-/// Example:
-///     >>> import lmtokens
-///     >>> lmtokens.NewToken(32, "ci")
-///     NewToken(32, note='ci', status=2, type='lmv1')
-#[pyclass(frozen, module = "lmtokens")]
-#[derive(Clone)]
-pub(super) struct NewToken(AddToken);
-
-#[pymethods]
-impl NewToken {
-    #[new]
-    #[pyo3(signature = (
-        admin_id: "int | str",
-        note: "str | None" = None,
-        status: "int | str | TokenStatus" = 2,
-        *,
-        r#type: "str | TokenType" = "lmv1",
-    ))]
-    fn new(
-        py: Python<'_>,
-        admin_id: Admin,
-        #[pyo3(from_py_with = arguments::note)] note: Option<String>,
-        #[pyo3(from_py_with = status)] status: i64,
-        #[pyo3(from_py_with = token_type)] r#type: &str,
-    ) -> PyResult<Self> {
-        let r#type = TokenType::parse(r#type).map_err(|error| exception(py, error))?;
-        Tag::check_note(note.as_deref()).map_err(|error| exception(py, error))?;
-        Ok(Self(AddToken { admin: admin_id.0, note, status: TokenStatus::from_number(status), r#type }))
-    }
-
-    /// int | str: the id of the token's user, or the user's name.
-    #[getter]
-    fn admin_id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match &self.0.admin {
-            tokens::Admin::Id(id) => Ok(id.into_pyobject(py)?.into_any()),
-            tokens::Admin::Name(name) => Ok(name.into_pyobject(py)?.into_any()),
-        }
-    }
-
-    /// str | None: the label.
-    #[getter]
-    fn note(&self) -> Option<&str> {
-        self.0.note.as_deref()
-    }
-
-    /// int: 1 for disabled, 2 for enabled.
-    #[getter]
-    fn status(&self) -> i64 {
-        self.0.status.number()
-    }
-
-    /// str: ``"lmv1"`` or ``"bearer"``.
-    #[getter]
-    fn r#type(&self) -> &str {
-        self.0.r#type.as_str()
-    }
-
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let admin = self.admin_id(py)?.repr()?;
-        let note = self.0.note.as_deref().into_pyobject(py)?.repr()?;
-        Ok(format!("NewToken({admin}, note={note}, status={}, type='{}')", self.status(), self.r#type()))
-    }
-}
-
-impl NewToken {
-    /// A row in any of the forms that callers write: `NewToken`, `dict`, tuple or list.
-    fn of_row(row: &Bound<'_, PyAny>) -> PyResult<AddToken> {
-        const ACCEPTED: &str = "accepted are a NewToken, a dict with admin_id, note, status and type, and a tuple in this \
-                                order";
-        const NAMES: [&str; 4] = ["admin_id", "note", "status", "type"];
-        let py = row.py();
-        if let Ok(token) = row.cast::<Self>() {
-            return Ok(token.get().0.clone());
-        }
-        let members = if let Ok(members) = row.cast::<PyDict>() {
-            for name in members.keys() {
-                let known = name.extract::<String>().is_ok_and(|name| NAMES.contains(&name.as_str()));
-                if !known {
-                    return Err(PyValueError::new_err(format!("{} is not known: {ACCEPTED}", name.repr()?)));
-                }
-            }
-            members.copy()?
-        } else if row.is_instance_of::<PyTuple>() || row.is_instance_of::<PyList>() {
-            let members = PyDict::new(py);
-            let length = row.len()?;
-            if length > NAMES.len() {
-                return Err(PyValueError::new_err(format!(
-                    "a row of {length} members is too long: {ACCEPTED}"
-                )));
-            }
-            for (name, value) in NAMES.iter().zip(row.try_iter()?) {
-                members.set_item(name, value?)?;
-            }
-            members
-        } else {
-            return Err(PyTypeError::new_err(format!("a row cannot be a {}: {ACCEPTED}", type_name(row)?)));
-        };
-        let Some(admin_id) = members.get_item(intern!(py, "admin_id"))? else {
-            return Err(PyValueError::new_err(format!("admin_id is missing: {ACCEPTED}")));
-        };
-        members.del_item(intern!(py, "admin_id"))?;
-        let token = py.get_type::<Self>().call((admin_id,), Some(&members))?;
-        Ok(token.cast::<Self>()?.get().0.clone())
-    }
-}
-
-/// How one row ended.
-#[pyclass(frozen, module = "lmtokens")]
-pub(super) struct RowResult {
-    row: lifecycle::NewToken,
-    state: &'static str,
-    token: Option<crate::model::Token>,
-    reason: Option<String>,
-    error: Late,
-}
-
-impl From<lifecycle::RowResult> for RowResult {
-    fn from(result: lifecycle::RowResult) -> Self {
-        let (state, token, reason, error) = match result.outcome {
-            Outcome::Created(token) => ("created", Some(token), None, None),
-            Outcome::Failed(error) => ("failed", None, Some(error.to_string()), Some(error)),
-            Outcome::Unknown(error) => ("unknown", None, Some(error.to_string()), Some(error)),
-            Outcome::Skipped { reason, token } => ("skipped", token, Some(reason), None),
-        };
-        Self { row: result.row, state, token, reason, error: error.into() }
-    }
-}
-
-/// What a run has made stands in its journal, whoever hears of it.
-impl Loss for Option<RowResult> {}
-
-#[pymethods]
-impl RowResult {
-    /// NewToken: what was asked for.
-    #[getter]
-    fn row(&self) -> NewToken {
-        NewToken(self.row.token.clone())
-    }
-
-    /// int: which row it is, counted from 1.
-    #[getter]
-    fn number(&self) -> u64 {
-        self.row.line
-    }
-
-    /// str: ``"created"``; ``"failed"``: nothing works that was not there before; ``"unknown"``: ``error`` says what is
-    /// known; ``"skipped"``: done by an earlier run, whose token ``token`` is, or not tried.
-    #[getter]
-    fn state(&self) -> &'static str {
-        self.state
-    }
-
-    /// Token | None: the token, its key included unless that went to a destination of the caller's.
-    #[getter]
-    fn token(&self) -> Option<Token> {
-        self.token.clone().map(Token::from)
-    }
-
-    /// str | None: why it is not created.
-    #[getter]
-    fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
-    }
-
-    /// LMTokensError | None: the error of a failed or unknown row.
-    #[getter]
-    fn error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.error.get(py)
-    }
-
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let reason = match &self.reason {
-            Some(reason) => format!(": {}", reason.into_pyobject(py)?.repr()?),
-            None => String::new(),
-        };
-        Ok(format!("<lmtokens.RowResult {} {}{reason}>", self.row.line, self.state))
-    }
-}
-
-/// How many rows of a run ended how, so far.
-#[pyclass(frozen, module = "lmtokens", get_all, eq)]
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Summary {
-    /// int: all rows.
-    total: usize,
-    /// int: made by this run.
-    created: u64,
-    /// int: done by an earlier run.
-    done_before: u64,
-    /// int: failed.
-    failed: u64,
-    /// int: not known.
-    unknown: u64,
-    /// int: not tried, because the run ended before.
-    skipped: u64,
-}
-
-impl Summary {
-    fn of(total: usize, summary: lifecycle::Summary) -> Self {
-        let lifecycle::Summary { created, failed, unknown, done_before, skipped } = summary;
-        Self { total, created, done_before, failed, unknown, skipped }
-    }
-}
-
-#[pymethods]
-impl Summary {
-    fn __repr__(&self) -> String {
-        let Self { total, created, done_before, failed, unknown, skipped } = self;
-        format!(
-            "Summary(total={total}, created={created}, done_before={done_before}, failed={failed}, unknown={unknown}, \
-             skipped={skipped})"
-        )
-    }
-}
+use crate::lifecycle::{AddTokens, OnError, Run};
 
 /// The second of two that ask at once is told so.
 const BUSY: &str = "this run is being iterated over already";
@@ -311,7 +82,7 @@ impl Core {
                 }
             };
         let verb = AddTokens {
-            rows: self::rows(rows.0.bind(py))?,
+            rows: new_token::rows(rows.0.bind(py))?,
             journal: std::path::absolute(&options.journal.0).unwrap_or(options.journal.0),
             resume: options.resume,
             concurrency: usize::try_from(options.concurrency).unwrap_or_default(),
@@ -379,28 +150,6 @@ impl Core {
                 stderr.call_method0(intern!(py, "flush")).map(drop)
             }
         }
-    }
-}
-
-fn rows(rows: &Bound<'_, PyAny>) -> PyResult<Vec<lifecycle::NewToken>> {
-    let py = rows.py();
-    let (mut good, mut problems) = (Vec::new(), Vec::new());
-    for (line, row) in (1..).zip(rows.try_iter()?) {
-        match NewToken::of_row(&row?) {
-            Ok(token) => good.push(lifecycle::NewToken { token, line }),
-            Err(error)
-                if error.is_instance_of::<PyTypeError>(py)
-                    || error.is_instance_of::<PyValueError>(py)
-                    || error.is_instance_of::<PyKeyError>(py) =>
-            {
-                problems.push(format!("row {line}: {}", error.value(py)));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    match all_problems(&problems) {
-        Some(message) => Err(PyValueError::new_err(message)),
-        None => Ok(good),
     }
 }
 
@@ -602,72 +351,4 @@ fn start(py: Python<'_>, face: &Face, tokens: &Rows, options: Options) -> PyResu
     let core = Core::start(py, face, caller, tokens, options)?;
     let summary = Arc::clone(&core.summary);
     Ok(BulkRun(Mutex::new(Some(Arc::new(core))), summary))
-}
-
-/// One row of a journal.
-#[pyclass(frozen, module = "lmtokens")]
-pub(super) struct JournalEntry(lifecycle::JournalEntry);
-
-#[pymethods]
-impl JournalEntry {
-    /// str: ``"created"``; ``"made"``: there is a token, disabled or not known to be enabled; ``"failed"``;
-    /// ``"unknown"``.
-    #[getter]
-    fn state(&self) -> &'static str {
-        self.0.state
-    }
-
-    /// str: the user as the input named one, an id or a name.
-    #[getter]
-    fn admin(&self) -> &str {
-        &self.0.admin
-    }
-
-    /// str | None: the note that the row asks for.
-    #[getter]
-    fn note(&self) -> Option<&str> {
-        self.0.note.as_deref()
-    }
-
-    /// Token | None: the token, with its key where the journal holds keys.
-    #[getter]
-    fn token(&self) -> Option<Token> {
-        self.0.token.clone().map(Token::from)
-    }
-
-    /// str | None: why there is none, or why it is not known.
-    #[getter]
-    fn error(&self) -> Option<&str> {
-        self.0.error.as_deref()
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<lmtokens.JournalEntry {} of user {}>", self.0.state, self.0.admin)
-    }
-}
-
-/// Read the rows of a journal that ``add_tokens`` or ``lmtokens bulk`` wrote, and hand their keys out again.
-///
-/// Args:
-///     path (str | os.PathLike): the journal. It may be in use; a line that a crash tore off is left out, since its token
-///         never worked.
-///
-/// Returns:
-///     list[JournalEntry]: one for each row that was begun, in that order.
-///
-/// Raises:
-///     DeliveryError: the file cannot be read, or is no journal.
-///
-/// Example:
-///     >>> import lmtokens.sandbox, os, tempfile
-///     >>> journal = os.path.join(tempfile.mkdtemp(), "run.journal")
-///     >>> with lmtokens.sandbox.Portal() as portal:
-///     ...     summary = portal.client().add_tokens([(32, "a"), (32, "b")], journal=journal).finish()
-///     >>> [(entry.state, entry.note, entry.token.access_key) for entry in lmtokens.read_journal(journal)]
-///     [('created', 'a', Secret('********')), ('created', 'b', Secret('********'))]
-#[pyfunction]
-#[pyo3(signature = (path) -> "list[JournalEntry]")]
-pub(super) fn read_journal(py: Python<'_>, path: FilePath) -> PyResult<Vec<JournalEntry>> {
-    let entries = py.detach(|| lifecycle::read_journal(&path.0)).map_err(|error| exception(py, error))?;
-    Ok(entries.into_iter().map(JournalEntry).collect())
 }
