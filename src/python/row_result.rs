@@ -86,17 +86,17 @@ impl RowResult {
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Summary {
     /// int: all rows.
-    total: usize,
+    pub(super) total: usize,
     /// int: made by this run.
-    created: u64,
+    pub(super) created: u64,
     /// int: done by an earlier run.
-    done_before: u64,
+    pub(super) done_before: u64,
     /// int: failed.
-    failed: u64,
+    pub(super) failed: u64,
     /// int: not known.
-    unknown: u64,
+    pub(super) unknown: u64,
     /// int: not tried, because the run ended before.
-    skipped: u64,
+    pub(super) skipped: u64,
 }
 
 impl Summary {

@@ -241,17 +241,17 @@ def struck(portal: Portal, count: int = 4, admin_id: int = 32) -> list[bool]:
     portal.clear_record()
     for _ in range(count):
         with contextlib.suppress(lmtokens.APIError):
-            portal.client(max_attempts=1).add_token(admin_id)
+            portal.client().add_token(admin_id)
     return [seen.fault is not None for seen in portal.record]
 
 
 def test_fault_skips_and_strikes_so_often(portal: Portal) -> None:
-    portal.fail("rate-limited", skip=1, times=2)
+    portal.fail("redirect", skip=1, times=2)
     assert struck(portal) == [False, True, True, False]
 
 
 def test_fault_for_ever_until_cleared(portal: Portal) -> None:
-    portal.fail("rate-limited", times=None)
+    portal.fail("redirect", times=None)
     assert struck(portal) == [True] * 4
     portal.clear_faults()
     assert struck(portal) == [False] * 4
@@ -272,7 +272,7 @@ def test_fault_for_ever_until_cleared(portal: Portal) -> None:
     ids=str,
 )
 def test_fault_strikes_what_matches(portal: Portal, matching: dict[str, str], strikes: bool) -> None:
-    portal.fail("rate-limited", **matching)  # type: ignore[arg-type]
+    portal.fail("redirect", **matching)  # type: ignore[arg-type]
     assert struck(portal, 1) == [strikes]
 
 
@@ -312,21 +312,21 @@ def test_faults_by_chance_repeat_from_a_seed() -> None:
     runs = []
     for seed in (1, 1, 2):
         with Portal() as portal:
-            runs.append(at_random(portal, rate=0.5, seed=seed, kinds=["rate-limited"]))
+            runs.append(at_random(portal, rate=0.5, seed=seed, kinds=["redirect"]))
     assert runs[0] == runs[1] != runs[2]
     assert 5 < sum(runs[0]) < 35
 
 
 def test_faults_by_chance_follow_rate_kinds_and_methods(portal: Portal) -> None:
     assert at_random(portal, rate=0, seed=1) == [False] * 40
-    assert at_random(portal, rate=1, seed=1, kinds=["rate-limited", "html"], methods=["get"]) == [False] * 40
-    portal.fail_at_random(1, seed=1, kinds=["rate-limited", "status-before-acting"], methods=["post"])
+    assert at_random(portal, rate=1, seed=1, kinds=["redirect", "html"], methods=["get"]) == [False] * 40
+    portal.fail_at_random(1, seed=1, kinds=["redirect", "status-before-acting"], methods=["post"])
     portal.clear_record()
     for _ in range(40):
-        with pytest.raises((lmtokens.RateLimitError, lmtokens.OutcomeUnknownError)):
-            portal.client(max_attempts=1).add_token(32)
+        with pytest.raises((lmtokens.APIError, lmtokens.OutcomeUnknownError)):
+            portal.client().add_token(32)
     faults = {seen.fault for seen in portal.record if seen.method == "POST"}
-    assert faults == {"rate-limited", "status-before-acting"}
+    assert faults == {"redirect", "status-before-acting"}
     portal.clear_faults()
     assert struck(portal) == [False] * 4
 
