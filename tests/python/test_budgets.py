@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from faces import KINDS, face
+from lmtokens.sandbox import Portal
 from support import ACCESS_ID, ACCESS_KEY, PATIENCE, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lmtokens.sandbox import Portal, Seen
+    from lmtokens.sandbox import Seen
 
 # Longer than any call here takes without a wait, shorter than a wait for the portal's budget.
 SOON = 20.0
@@ -84,7 +85,7 @@ class TestSharing:
     def test_each_portal_has_its_own(self, lmtokens_portal: Portal) -> None:
         lmtokens_portal.set_budget(1, LONG_WINDOW, method="POST")
         lmtokens_portal.client().add_token(32)
-        with lmtokens.sandbox.Portal() as other:
+        with Portal() as other:
             other.client(on_limit="raise").add_token(32)
 
     def test_users_of_a_portal_share_one(self, lmtokens_portal: Portal) -> None:

@@ -36,9 +36,9 @@ SECONDS = 0.01
 PATIENCE = 30.0
 
 
-def arguments(about: str, **numbers: int) -> argparse.Namespace:
+def arguments(about: str | None, **numbers: int) -> argparse.Namespace:
     """The numbers of a command line, each with its default, and a seed."""
-    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser = argparse.ArgumentParser(description=about and about.splitlines()[0])
     for name, default in numbers.items():
         parser.add_argument(name, type=int, nargs="?", default=default)
     parser.add_argument("seed", type=int, nargs="?", default=random.SystemRandom().randrange(2**32))
