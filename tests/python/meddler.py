@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Callable
@@ -73,7 +74,9 @@ class Meddler:
                         self.send_header(name, value)
                 self.send_header("Content-Length", str(len(exchange.answer)))
                 self.end_headers()
-                self.wfile.write(exchange.answer)
+                # Whoever gave the request up has hung up.
+                with suppress(ConnectionError):
+                    self.wfile.write(exchange.answer)
 
             do_GET = do_POST = do_PATCH = do_DELETE = _pass_on
 

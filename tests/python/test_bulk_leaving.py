@@ -59,7 +59,6 @@ def test_left_run_starts_no_new_row(lmtokens_portal: Portal, journal: Path, leav
         assert list(run) == []
         # Those under way go on to their end.
         wait_until(lambda: [stored.status for stored in made(lmtokens_portal)] == [2, 2, 2])
-        portal.client().add_tokens([(32, str(number)) for number in range(40)], journal=journal, resume=True)
     assert gate.posts == 3
     assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
 

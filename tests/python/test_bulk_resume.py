@@ -29,6 +29,8 @@ def journal(tmp_path: Path) -> Path:
 
 
 def resume(rows: Any, journal: Path, **options: Any) -> lmtokens.Summary:
+    # As in a new process: what the client has seen is forgotten.
+    lmtokens.configure()
     return lmtokens.add_tokens(rows, journal=journal, resume=True, **options).finish()
 
 

@@ -29,7 +29,7 @@ def test_killed_creates_leave_nothing_live_that_nobody_holds() -> None:
 
 
 def test_killed_and_resumed_bulk_run_makes_each_token_once() -> None:
-    rows, kills = 80, 8
+    rows, kills = 120, 8
     found = soak("bulk.py", rows, kills, 20261125)
     assert found["kills"] == kills
     assert found["second processes refused with exit code 1"] == 1

@@ -1,6 +1,6 @@
 """A bulk run under random faults, killed with SIGKILL at random moments and resumed to its end.
 
-    python tests/soak/bulk.py [ROWS [KILLS [SEED]]]
+    python tests/soak/bulk.py [ROWS [KILLS [SEED]]]      (a kill needs about 15 rows)
 
 After each kill every token that works has its key in the journal, and no row has two. At the end exactly one token for
 each row works, nothing else is left, and every key of the journal signs a request that the portal takes. Once on the
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import lmtokens
 from lmtokens.sandbox import Portal
-from soaking import ENABLED, KINDS, SECONDS, TAG, arguments, settle, show, wait_for_requests
+from soaking import ENABLED, KINDS, PATIENCE, SECONDS, TAG, arguments, settle, show, wait_for_requests
 
 RATE = 0.1
 COMMAND = [sys.executable, "-m", "lmtokens", "bulk"]
@@ -66,11 +66,9 @@ class Soak:
         """One life, ended at some time from its start, or so many requests after it."""
         self.strike()
         with self.start() as process:
-            if self.chance.random() < 0.2:
-                time.sleep(self.chance.uniform(0, 0.3))
-            else:
-                wait_for_requests(self.portal, self.chance.randrange(1, self.most_requests))
-                time.sleep(self.chance.choice([0, 0, 0.0005, 0.002, 0.01]))
+            seconds = self.chance.uniform(0, 0.3) if self.chance.random() < 0.2 else PATIENCE
+            wait_for_requests(self.portal, self.chance.randrange(1, self.most_requests), seconds)
+            time.sleep(self.chance.choice([0, 0, 0.0005, 0.002, 0.01]))
             process.kill()
             status = process.wait(60)
         assert status == -signal.SIGKILL, f"ended by itself with {status}: {self.errors.read_text()}"
@@ -175,8 +173,8 @@ def soak(rows: int, kills: int, seed: int) -> Counter[str]:
     with Portal() as portal, tempfile.TemporaryDirectory() as folder:
         portal.set_budget(1_000_000, 1.0)
         run = Soak(portal, Path(folder), rows, random.Random(seed))
-        # Two requests a row, of which half go into the lives that are cut short.
-        run.most_requests = max(4, 2 * rows // max(kills, 1))
+        # Each row takes two: so there are rows left for the last kill.
+        run.most_requests = max(2, rows // max(kills, 1))
         for number in range(kills):
             run.killed()
             if number == kills // 2:

@@ -32,11 +32,13 @@ KINDS = [
 ]
 # How long those kinds wait that do: long enough to be killed in.
 SECONDS = 0.01
+# Longer than any child takes to send its first request.
+PATIENCE = 30.0
 
 
-def arguments(about: str, **numbers: int) -> argparse.Namespace:
+def arguments(about: str | None, **numbers: int) -> argparse.Namespace:
     """The numbers of a command line, each with its default, and a seed."""
-    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser = argparse.ArgumentParser(description=about and about.splitlines()[0])
     for name, default in numbers.items():
         parser.add_argument(name, type=int, nargs="?", default=default)
     parser.add_argument("seed", type=int, nargs="?", default=random.SystemRandom().randrange(2**32))
@@ -58,9 +60,9 @@ def settle(portal: Portal) -> None:
         time.sleep(5 * SECONDS)
 
 
-def wait_for_requests(portal: Portal, number: int) -> None:
-    """Returns when the portal has seen so many, as precisely as can be, or none for long."""
-    deadline = time.monotonic() + 30
+def wait_for_requests(portal: Portal, number: int, seconds: float = PATIENCE) -> None:
+    """Returns when the portal has seen so many, as precisely as can be, or after that time."""
+    deadline = time.monotonic() + seconds
     while len(portal.record) < number and time.monotonic() < deadline:
         pass
 
