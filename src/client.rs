@@ -137,6 +137,12 @@ impl Client {
         Self { policy, ..self.clone() }
     }
 
+    /// The same client, waiting for budgets as long as it takes.
+    #[must_use]
+    pub(crate) fn patient(&self) -> Self {
+        self.with_policy(Policy { max_wait: Duration::MAX, ..self.policy })
+    }
+
     /// The same client, telling what happens to `observer`.
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {

@@ -1,6 +1,7 @@
 //! Which portal, and as whom: what every command that calls one shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -47,18 +48,35 @@ impl Connection {
         let identity = identity?;
         let policy = Policy::of(None, None, None, self.max_wait)?;
         let client = Client::new(identity, Some(&host.embedder)).with_policy(policy);
-        Ok(client.observed_by(Arc::new(OnStandardError)))
+        Ok(client.observed_by(Arc::new(OnStandardError::default())))
     }
 }
 
 /// Says what a person must know even though the command ended.
-struct OnStandardError;
+#[derive(Default)]
+struct OnStandardError {
+    last_wait: Mutex<Option<Instant>>,
+}
+
+impl OnStandardError {
+    /// Many rows wait for the same budget; one line is enough.
+    fn says_wait_again(&self) -> bool {
+        const QUIET: Duration = Duration::from_secs(10);
+        let mut last = self.last_wait.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = last.is_none_or(|last| last.elapsed() >= QUIET);
+        if again {
+            *last = Some(Instant::now());
+        }
+        again
+    }
+}
 
 impl Observer for OnStandardError {
     fn observe(&self, event: Event) {
         match event {
             // The shell hands results over itself.
             Event::Attempt { .. } | Event::ResultLost { .. } | Event::OutcomeLost { .. } => {}
+            Event::LongWait { .. } if !self.says_wait_again() => {}
             Event::LongWait { method, endpoint, wait } => say(&format!(
                 "the portal's budget for {method} {endpoint} is spent: waiting, {:.0} s in all",
                 wait.as_secs_f64()

@@ -135,7 +135,8 @@ impl AddTokens {
             .suggest("name the journal that was begun with this input, or a new one"));
         }
         Ok(Run::new(run::Plan {
-            client: client.clone(),
+            // The rows of a long run queue for longer than any one call would.
+            client: client.patient(),
             journal: Arc::new(journal),
             states,
             rows,

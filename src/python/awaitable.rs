@@ -83,7 +83,9 @@ impl<T: Loss> Drop for Call<T> {
             attached(|py| {
                 // An object may be dropped while an exception is on its way.
                 let pending = PyErr::take(py);
-                self.caller.events.write(py);
+                if let Err(interrupt) = self.caller.events.write(py) {
+                    interrupt.write_unraisable(py, None);
+                }
                 if let Some(pending) = pending {
                     pending.restore(py);
                 }
@@ -192,11 +194,11 @@ impl Finish {
                     call.caller.visits.wait_for_the_end();
                 });
             }
-            call.caller.events.write(py);
+            let told = call.caller.events.write(py);
             if future.call_method0(intern!(py, "done"))?.is_truthy()? {
-                return Ok(());
+                return told;
             }
-            let State::Done(result) = call.take() else { return Ok(()) };
+            let State::Done(result) = call.take() else { return told };
             detached(py, || call.caller.visits.wait_for_the_end());
             let result = match result {
                 Ok(value) => {
@@ -208,7 +210,7 @@ impl Finish {
                 Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
                 Err(error) => future.call_method1(intern!(py, "set_exception"), (error,))?,
             };
-            Ok(())
+            told
         }))
     }
 }

@@ -21,6 +21,7 @@ use super::new_token;
 use super::row_result::{RowResult, Summary};
 use super::wait::wait_as;
 use crate::error::Error;
+use crate::handover::quoted;
 use crate::lifecycle::{AddTokens, OnError, Run};
 
 /// The second of two that ask at once is told so.
@@ -127,7 +128,7 @@ impl Core {
              or lmtokens bulk FILE --journal {} --resume",
             self.summary().__repr__(),
             self.journal.display().to_string(),
-            self.journal.display()
+            quoted(&self.journal.display().to_string())
         );
         super::log::warn(py, message)
     }

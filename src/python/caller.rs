@@ -92,13 +92,14 @@ impl Caller {
         }
     }
 
-    /// Does what there is to do. On the caller's thread only.
-    pub(super) fn serve(&self, py: Python<'_>) {
-        self.events.write(py);
-        let Some(me) = self.me.upgrade() else { return };
+    /// Does what there is to do. On the caller's thread only. An error is more than one: it ends the call.
+    pub(super) fn serve(&self, py: Python<'_>) -> PyResult<()> {
+        self.events.write(py)?;
+        let Some(me) = self.me.upgrade() else { return Ok(()) };
         while let Some(job) = self.next_job() {
             job(py, &me);
         }
+        Ok(())
     }
 
     fn next_job(&self) -> Option<Job> {
@@ -241,10 +242,8 @@ struct Serve(Weak<Caller>);
 
 #[pymethods]
 impl Serve {
-    fn __call__(&self, py: Python<'_>) {
-        if let Some(caller) = self.0.upgrade() {
-            caller.serve(py);
-        }
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.upgrade().map_or(Ok(()), |caller| caller.serve(py))
     }
 }
 

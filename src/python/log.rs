@@ -1,8 +1,11 @@
 //! Events of the core as records of Python's `logging`, under the logger `lmtokens`.
+//!
+//! No `intern!` here: to intern a name may drop objects that were let go of without the interpreter, a call may be among
+//! them, and it would write to the log while the name is being interned.
 
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::intern;
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
 use super::errors::OutcomeUnknownError;
@@ -39,15 +42,19 @@ impl EventLog {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Writes what has come. Logging must never change a call's outcome: what a handler raises is reported as
-    /// unraisable.
-    pub(super) fn write(&self, py: Python<'_>) {
+    /// Writes what has come. Logging must never change a call's outcome: an error that a handler raises is reported as
+    /// unraisable. What is more than an error (Ctrl-C, `SystemExit`) is handed back, when all is written.
+    pub(super) fn write(&self, py: Python<'_>) -> PyResult<()> {
+        let mut ended = Ok(());
         let events = std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner));
         for event in events {
-            if let Err(error) = write(py, &event).and_then(|()| self.call_back(py, &event)) {
-                error.write_unraisable(py, None);
+            match write(py, &event).and_then(|()| self.call_back(py, &event)) {
+                Err(error) if error.is_instance_of::<PyException>(py) => error.write_unraisable(py, None),
+                Err(error) if ended.is_ok() => ended = Err(error),
+                _ => {}
             }
         }
+        ended
     }
 
     fn call_back(&self, py: Python<'_>, event: &Event) -> PyResult<()> {
@@ -71,8 +78,7 @@ pub(super) fn write_lost(outcome: &Bound<'_, PyAny>) -> PyResult<()> {
             suggestion: outcome.getattr("suggestion")?.extract()?,
         });
     }
-    events.write(outcome.py());
-    Ok(())
+    events.write(outcome.py())
 }
 
 const DEBUG: u8 = 10;
@@ -93,14 +99,14 @@ fn write(py: Python<'_>, event: &Event) -> PyResult<()> {
                 "{method} {endpoint}: {answer} after {:.3} s (attempt {attempt}{again})",
                 elapsed.as_secs_f64()
             );
-            logger.call_method1(intern!(py, "log"), (DEBUG, "%s", message))?;
+            logger.call_method1("log", (DEBUG, "%s", message))?;
         }
         Event::LongWait { method, endpoint, wait } => {
             let Some(logger) = logger(py, Need::IfImported)? else { return Ok(()) };
             let seconds = wait.as_secs_f64();
             let message =
                 format!("{method} {endpoint}: the portal's budget is spent; waiting, {seconds:.1} s in all");
-            logger.call_method1(intern!(py, "log"), (INFO, "%s", message))?;
+            logger.call_method1("log", (INFO, "%s", message))?;
         }
         Event::LeftOvers { count, run } => {
             let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
@@ -160,7 +166,7 @@ fn shown(note: Option<&str>) -> String {
 
 pub(super) fn warn(py: Python<'_>, message: String) -> PyResult<()> {
     let Some(logger) = logger(py, Need::Always)? else { return Ok(()) };
-    logger.call_method1(intern!(py, "log"), (WARNING, "%s", message)).map(drop)
+    logger.call_method1("log", (WARNING, "%s", message)).map(drop)
 }
 
 #[derive(PartialEq)]
@@ -173,20 +179,17 @@ enum Need {
 
 fn logger(py: Python<'_>, need: Need) -> PyResult<Option<Bound<'_, PyAny>>> {
     // At the very end of the interpreter nothing can be imported any more, and nobody listens.
-    let Ok(sys) = py.import(intern!(py, "sys")) else { return Ok(None) };
-    let modules = sys.getattr(intern!(py, "modules"))?;
-    let logging = modules.call_method1(intern!(py, "get"), (intern!(py, "logging"),))?;
+    let Ok(sys) = py.import("sys") else { return Ok(None) };
+    let modules = sys.getattr("modules")?;
+    let logging = modules.call_method1("get", ("logging",))?;
     let logging = match (logging.is_none(), need) {
         (false, _) => logging,
         (true, Need::Always) => py.import("logging")?.into_any(),
         (true, Need::IfImported) => return Ok(None),
     };
-    logging.call_method1(intern!(py, "getLogger"), (intern!(py, "lmtokens"),)).map(Some)
+    logging.call_method1("getLogger", ("lmtokens",)).map(Some)
 }
 
 fn is_enabled(logger: &Bound<'_, PyAny>, level: u8) -> bool {
-    logger
-        .call_method1(intern!(logger.py(), "isEnabledFor"), (level,))
-        .and_then(|on| on.extract())
-        .unwrap_or(false)
+    logger.call_method1("isEnabledFor", (level,)).and_then(|on| on.extract()).unwrap_or(false)
 }

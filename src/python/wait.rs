@@ -68,7 +68,9 @@ where
             if let Err(interrupt) = py.check_signals() {
                 break Err(interrupt);
             }
-            caller.serve(py);
+            if let Err(interrupt) = caller.serve(py) {
+                break Err(interrupt);
+            }
         }
     };
     // Before an error is built: code that runs while a signal is pending raises that signal's exception instead.
@@ -76,6 +78,13 @@ where
         py.check_signals().inspect_err(|_interrupt| events.lost(&result))?;
         Ok(result)
     });
-    events.write(py);
+    let outcome = match events.write(py) {
+        Ok(()) => outcome,
+        Err(interrupt) => outcome.and_then(|result| {
+            events.lost(&result);
+            events.write(py)?;
+            Err(interrupt)
+        }),
+    };
     outcome?.map_err(|error| exception(py, error))
 }

@@ -190,6 +190,39 @@ class TestEnding:
         assert float(done.stdout) < SOON
         assert len(posts(lmtokens_portal)) == 1
 
+    @pytest.mark.parametrize("heard_by", ["callback", "log"])
+    @pytest.mark.parametrize("raised", ["KeyboardInterrupt", "SystemExit"])
+    def test_interrupt_in_what_hears_of_it_ends_it_too(
+        self, lmtokens_portal: Portal, heard_by: str, raised: str
+    ) -> None:
+        # Whoever reads that there is a wait presses Ctrl-C just then.
+        lmtokens_portal.set_budget(1, ENDLESS, method="POST")
+        done = run_python(
+            textwrap.dedent(
+                f"""
+                import logging, signal, sys
+                import lmtokens
+                def hear(*_):
+                    if {raised} is SystemExit:
+                        sys.exit(3)
+                    signal.raise_signal(signal.SIGINT)
+                    raise AssertionError("no interrupt")
+                class Handler(logging.Handler):
+                    emit = hear
+                if "{heard_by}" == "log":
+                    logging.basicConfig(level=logging.INFO, handlers=[Handler()])
+                client = lmtokens.Client(on_wait=hear if "{heard_by}" == "callback" else None)
+                client.add_token(32)
+                try:
+                    client.add_token(32)
+                except {raised}:
+                    print("ended")
+                """
+            )
+        )
+        assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
+        assert len(posts(lmtokens_portal)) == 1
+
     def test_fork_during_a_wait_serves_both(self, lmtokens_portal: Portal) -> None:
         lmtokens_portal.set_budget(1, TOLD, method="POST")
         done = run_python(

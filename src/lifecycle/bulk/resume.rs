@@ -7,7 +7,7 @@ use crate::lifecycle::reconcile::{delete, tokens_of};
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::ports::Event;
 use crate::tag::{RunId, Tag};
-use crate::tokens::{FindToken, ListTokens};
+use crate::tokens::{AddToken, Admin, FindToken, ListTokens};
 
 /// What is to be done with a row.
 pub(super) enum Todo {
@@ -54,9 +54,7 @@ async fn reconcile_one(
     let dead = Line::Dead { row: row.clone(), id: made.id };
     let Some(found) = found else {
         if !client.sees_own() {
-            // Other tokens of the run may be in plain sight.
-            let r#type = TokenType::parse(&made.r#type).unwrap_or(TokenType::Lmv1);
-            tokens_of(client, made.admin_id, &r#type).await?;
+            look_for_evidence(client, journal.run, made).await?;
         }
         if !client.sees_own() {
             return Err(Error::new(
@@ -93,6 +91,33 @@ async fn reconcile_one(
     }
     journal.write(&Line::Created { row: row.clone(), id: made.id }).await?;
     Ok(Some(finished(found)))
+}
+
+/// Whether these credentials see what they make: other tokens of the run may be in plain sight, and a new one, disabled,
+/// settles it.
+async fn look_for_evidence(client: &Client, run: RunId, made: &Made) -> Result<()> {
+    let r#type = TokenType::parse(&made.r#type).unwrap_or(TokenType::Lmv1);
+    tokens_of(client, made.admin_id, &r#type).await?;
+    if client.sees_own() {
+        return Ok(());
+    }
+    let tag = Tag::fresh(run, client.now_ms())?;
+    let probe = AddToken {
+        admin: Admin::Id(made.admin_id),
+        note: Some(tag.note(None)),
+        status: TokenStatus::Disabled,
+        r#type: r#type.clone(),
+    };
+    let answer = client.send(&probe.request(made.admin_id)?).await?;
+    let token = match probe.made(client, made.admin_id, &answer) {
+        Ok(token) => token,
+        Err(lost) => match *lost {
+            (_, Some(token)) => token,
+            (cause, None) => return Err(cause),
+        },
+    };
+    tokens_of(client, made.admin_id, &r#type).await?;
+    delete(client, token).await
 }
 
 /// Deletes what attempts of a run left that belongs to no row: disabled tokens with a tag of the run. What cannot be

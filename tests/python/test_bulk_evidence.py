@@ -1,0 +1,46 @@
+"""A token of an earlier run that is gone: whether that is so, or these credentials only cannot see it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import lmtokens
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmtokens.sandbox import Portal
+
+ROWS = [(32, "first"), (32, "second")]
+
+
+@pytest.fixture
+def journal(lmtokens_portal: Portal, tmp_path: Path) -> Path:
+    """Of a run that died when the second row's token was made and had been deleted again."""
+    path = tmp_path / "run.journal"
+    lmtokens_portal.client().add_tokens(ROWS, journal=path, concurrency=1).finish()
+    lines = path.read_text().splitlines(keepends=True)
+    last = json.loads(lines[-1])
+    assert last["event"] == "created"
+    path.write_text("".join(lines[:-1]))
+    lmtokens_portal.client().delete_token(last["id"])
+    return path
+
+
+def test_other_tokens_of_the_run_are_evidence(lmtokens_portal: Portal, journal: Path) -> None:
+    # The rows that are done need no request of their own: that they can be seen must be asked for.
+    summary = lmtokens_portal.client().add_tokens(ROWS, journal=journal, resume=True).finish()
+    assert (summary.done_before, summary.created, summary.unknown) == (1, 1, 0)
+    assert sorted(token.note for token in lmtokens_portal.tokens if token.admin_id == 32) == ["first", "second"]
+    assert [entry.state for entry in lmtokens.read_journal(journal)] == ["created", "created"]
+
+
+def test_whoever_may_not_view_gets_no_second_token(lmtokens_portal: Portal, journal: Path) -> None:
+    blind = lmtokens_portal.add_user("blind", may_view=False)
+    token = lmtokens_portal.create_token(blind)
+    client = lmtokens_portal.client(access_id=token.access_id, access_key=token.access_key)
+    summary = client.add_tokens(ROWS, journal=journal, resume=True).finish()
+    assert (summary.done_before, summary.created, summary.unknown) == (1, 0, 1)
+    assert [token.note for token in lmtokens_portal.tokens if token.admin_id == 32] == ["first"]
