@@ -198,10 +198,10 @@ class Client:
         """
         Make many tokens, with a journal from which a run goes on after any death.
 
-        All rows are checked before the first request. Where a budget of the portal is spent the run waits, however long that takes
-        (``max_wait`` is for single calls), unless the client's ``on_limit`` is ``"raise"``. Each token is made disabled, its key is written to the journal and is on disk,
-        and only then it is enabled; so at no time is there a token that works and whose key is nowhere. The portal may e-mail a user
-        for each change of a token: expect about two mails a row.
+        All rows are checked before the first request. Each token is made disabled, its key is written to the journal and is on
+        disk, and only then it is enabled; so at no time is there a token that works and whose key is nowhere. The portal may
+        e-mail a user for each change of a token: expect about two mails a row. Where a budget of the portal is spent the run
+        waits, however long that takes (``max_wait`` is for single calls), unless the client's ``on_limit`` is ``"raise"``.
 
         Args:
             tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken``s, ``dict``s with ``admin_id`` and where wanted
@@ -1120,10 +1120,10 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
     """
     Make many tokens, with a journal from which a run goes on after any death.
 
-    All rows are checked before the first request. Where a budget of the portal is spent the run waits, however long that takes
-    (``max_wait`` is for single calls), unless the client's ``on_limit`` is ``"raise"``. Each token is made disabled, its key is written to the journal and is on disk,
-    and only then it is enabled; so at no time is there a token that works and whose key is nowhere. The portal may e-mail a user
-    for each change of a token: expect about two mails a row.
+    All rows are checked before the first request. Each token is made disabled, its key is written to the journal and is on
+    disk, and only then it is enabled; so at no time is there a token that works and whose key is nowhere. The portal may
+    e-mail a user for each change of a token: expect about two mails a row. Where a budget of the portal is spent the run
+    waits, however long that takes (``max_wait`` is for single calls), unless the client's ``on_limit`` is ``"raise"``.
 
     Args:
         tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken``s, ``dict``s with ``admin_id`` and where wanted

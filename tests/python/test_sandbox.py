@@ -226,13 +226,13 @@ def test_fault_strikes_once_and_is_recorded(portal: Portal, kind: str) -> None:
     portal.fail(kind, method="POST", **how)
     made_before = len(portal.tokens)
     with contextlib.suppress(lmtokens.LMTokensError):
-        portal.client().add_token(32)
+        portal.client(on_limit="raise").add_token(32)
     assert portal.record[0].fault == kind
     if kind != "late":
         assert portal.record[0].acted is (kind not in IDLE)
         assert len(portal.tokens) - made_before == (kind not in IDLE)
     portal.clear_record()
-    portal.client().add_token(32)
+    assert status_of_create(portal) == 200
     assert portal.record[0].fault is None
 
 
@@ -352,15 +352,16 @@ def test_faults_by_chance_that_cannot_be(portal: Portal, settings: dict[str, Any
 
 def test_budget_and_window() -> None:
     with Portal(budget=2, window=0.3) as portal:
-        client = portal.client()
+        client = portal.client(on_limit="raise")
         client.add_token(32)
         client.add_token(32)
         with pytest.raises(lmtokens.RateLimitError) as caught:
             client.add_token(32)
         # Whole seconds in the header, rounded up.
         assert (caught.value.limit, caught.value.window) == (2, 1.0)
+        assert status_of_create(portal) == 429
         time.sleep(0.35)
-        client.add_token(32)
+        assert status_of_create(portal) == 200
 
 
 def status_of_create(portal: Portal) -> int:
