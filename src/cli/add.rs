@@ -34,7 +34,8 @@ pub(super) struct Add {
     /// Kind of token
     #[arg(long, value_name = "TYPE", default_value = "lmv1", value_parser = ["lmv1", "bearer"])]
     r#type: String,
-    /// Where the secret goes: - (standard output), file:PATH, or command:WORDS (its standard input, as JSON)
+    /// Where the secret goes: - (standard output), file:PATH, or command:WORDS (its standard input, as JSON); with the last
+    /// two, standard output gets the token's id
     #[arg(long, value_name = "WHERE", default_value = "-")]
     to: String,
     /// Replace the file of --to, once the new token works
@@ -62,6 +63,9 @@ impl Add {
         let mut output = Output::open()?;
         let client = self.connection.client(host)?;
         if self.dry_run {
+            if !matches!(to, Where::Output) {
+                to.destination(self.output, self.overwrite)?.check()?;
+            }
             return dry_run(&token, &client, &mut output);
         }
         let (destination, shown): (Arc<dyn Destination>, _) = match to {
@@ -83,13 +87,25 @@ impl Add {
 fn dry_run(token: &AddToken, client: &Client, output: &mut Output) -> Result<u8, Failure> {
     token.admin.check()?;
     let admin_id = run_until_signal(token.admin.id(client))?;
-    let request = token.request(admin_id)?;
-    let query: Vec<(&str, &str)> =
-        request.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let url = client.identity().portal.url(&request.resource_path, &query);
-    let body = String::from_utf8(request.body.unwrap_or_default())
-        .map_err(|error| Failure::Error(Error::argument(error.to_string())))?;
-    let method = request.method.as_str();
-    output.write(&format!("{method} {url}\n{body}\n"))?;
+    let tagged = match token.note.as_deref().filter(|note| !note.is_empty()) {
+        Some(note) => format!("TAG {note}"),
+        None => "TAG".to_owned(),
+    };
+    let born = AddToken { note: Some(tagged), status: TokenStatus::Disabled, ..token.clone() };
+    let finished = AddToken { note: Some(token.note.clone().unwrap_or_default()), ..token.clone() };
+    let (create, change) = (born.request(admin_id)?, finished.request(admin_id)?);
+    let query: Vec<(&str, &str)> = create.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let portal = &client.identity().portal;
+    let (posted, patched) =
+        (portal.url(&create.resource_path, &query), portal.url(&create.resource_path, &[]));
+    let (post, patch) = (text(create.body)?, text(change.body)?);
+    output.write(&format!(
+        "POST {posted}\n{post}\nand when the key has been handed over:\nPATCH {patched}/ID\n{patch}\n"
+    ))?;
     Ok(exit::DONE)
+}
+
+fn text(body: Option<Vec<u8>>) -> Result<String, Failure> {
+    String::from_utf8(body.unwrap_or_default())
+        .map_err(|error| Failure::Error(Error::argument(error.to_string())))
 }

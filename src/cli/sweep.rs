@@ -46,7 +46,7 @@ impl Sweep {
             say(&format!(
                 "{} left behind{}",
                 swept.len(),
-                if rows.is_empty() { "" } else { "; --yes deletes them" }
+                if rows.is_empty() { " that are more than an hour old" } else { "; --yes deletes them" }
             ));
         }
         Ok(status)

@@ -208,7 +208,11 @@ def test_note_is_sent_only_where_given(lmtokens_portal: Portal) -> None:
 def test_dry_run_sends_nothing(lmtokens_portal: Portal, extra: list[str]) -> None:
     completed = run_shell("add", "32", "--dry-run", *extra)
     url = f"{lmtokens_portal.base_url}/setting/admins/32/apitokens"
-    expected = f'POST {url}?type=bearer\n{{"note":"ci","status":1}}\n' if extra else f'POST {url}\n{{"status":2}}\n'
+    post, last = (f"{url}?type=bearer", '"ci","status":1') if extra else (url, '"","status":2')
+    expected = (
+        f'POST {post}\n{{"note":"TAG{" ci" if extra else ""}","status":1}}\n'
+        f'and when the key has been handed over:\nPATCH {url}/ID\n{{"note":{last}}}\n'
+    )
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, expected, "")
     assert lmtokens_portal.record == []
     assert made(lmtokens_portal) == []
