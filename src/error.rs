@@ -166,6 +166,15 @@ impl Error {
         self
     }
 
+    /// Adds the error behind this one, whose answer and attempts were this one's.
+    #[must_use]
+    pub(crate) fn because_of(mut self, cause: Error) -> Self {
+        self.0.status = cause.0.status;
+        self.0.code = cause.0.code;
+        self.0.attempts = cause.0.attempts;
+        self.caused_by(cause)
+    }
+
     /// What the error carries.
     #[must_use]
     pub fn details(&self) -> &Details {

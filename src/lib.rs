@@ -28,6 +28,7 @@ pub mod filter;
 pub mod handover;
 pub mod lifecycle;
 pub mod lmv1;
+mod lock;
 pub mod model;
 pub mod network;
 pub mod portal;

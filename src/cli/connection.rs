@@ -1,6 +1,6 @@
 //! Which portal, and as whom: what every command that calls one shares.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -9,6 +9,7 @@ use super::stop::Signal;
 use super::{Failure, Host, say};
 use crate::client::{Client, Policy};
 use crate::credentials::{self, Identity, Timeouts};
+use crate::lock::locked;
 use crate::model::iso_8601;
 use crate::ports::{Event, Observer, ProcessEnvironment};
 
@@ -62,7 +63,7 @@ impl OnStandardError {
     /// Many rows wait for the same budget; one line is enough.
     fn says_wait_again(&self) -> bool {
         const QUIET: Duration = Duration::from_secs(10);
-        let mut last = self.last_wait.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = locked(&self.last_wait);
         let again = last.is_none_or(|last| last.elapsed() >= QUIET);
         if again {
             *last = Some(Instant::now());

@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::output::{self, Format, Output};
 use crate::destinations::{ToCommand, ToFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::handover::Form;
+use crate::lock::locked;
 use crate::model::Token;
 use crate::ports::{BoxFuture, Destination};
 use crate::tag::Tag;
@@ -82,9 +83,7 @@ impl Destination for ToOutput {
             let text = output::new_token(token, self.format)?;
             let output = Arc::clone(&self.output);
             // A reader that does not read holds up the write, and must not hold up a signal.
-            let written = tokio::task::spawn_blocking(move || {
-                output.lock().unwrap_or_else(PoisonError::into_inner).put(&text)
-            });
+            let written = tokio::task::spawn_blocking(move || locked(&output).put(&text));
             let failed = |why: &dyn std::fmt::Display| {
                 Error::new(ErrorKind::Delivery, format!("cannot write to standard output: {why}"))
             };

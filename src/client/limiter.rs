@@ -8,13 +8,14 @@
 //! Source: the vendor's page "Rate Limiting": budgets are per account, method and endpoint; the window is rolling.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::Method;
 use crate::error::Result;
+use crate::lock::locked;
 use crate::model::RateHeaders;
 use crate::process::PerProcess;
 
@@ -46,10 +47,6 @@ pub(super) fn budget(portal: &str, method: Method, endpoint: &'static str) -> Re
     let mut budgets = locked(&budgets);
     let shared = budgets.entry((portal.to_owned(), method, endpoint)).or_default();
     Ok(Budget(Arc::clone(shared)))
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One budget, as everyone in the process knows it.

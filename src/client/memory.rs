@@ -2,9 +2,11 @@
 //! portal.
 
 use std::collections::HashSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+
+use crate::lock::locked;
 
 /// Some megabytes at most; whoever makes more has been shown one of them long before.
 const MOST_CREATES: usize = 100_000;
@@ -20,10 +22,6 @@ pub(super) struct Memory {
 struct Made {
     ids: HashSet<i64>,
     last: Option<i64>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Memory {

@@ -234,11 +234,8 @@ impl CreateToken {
         ));
         let details = error.details_mut();
         details.maybe_applied = true;
-        details.status = cause.details().status;
-        details.code = cause.details().code;
-        details.attempts = cause.details().attempts;
         details.candidates = Some(vec![without_key(token)]);
-        error.caused_by(cause)
+        error.because_of(cause)
     }
 
     /// Gives up a token whose key was delivered: the token goes first, so that no key ever goes before its token.
@@ -331,11 +328,8 @@ fn unknown(admin_id: i64, tag: &Tag, cause: Error, look: Option<&Error>) -> Erro
     ));
     let details = error.details_mut();
     details.maybe_applied = true;
-    details.status = cause.details().status;
-    details.code = cause.details().code;
-    details.attempts = cause.details().attempts;
     details.candidates = look.is_none().then(Vec::new);
-    error.caused_by(cause)
+    error.because_of(cause)
 }
 
 /// Tells what is left when the create is dropped while it is under way.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
 use pyo3::BoundObject as _;
@@ -17,6 +17,7 @@ use super::errors::exception;
 use super::gate::{self, Inside, attached, detached};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::locked;
 use crate::ports::Loss;
 use crate::process;
 
@@ -57,7 +58,7 @@ enum State<T> {
 
 impl<T: Loss> Call<T> {
     fn locked(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     fn take(&self) -> State<T> {

@@ -1,7 +1,7 @@
 //! Runs of many creates.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
@@ -23,6 +23,7 @@ use super::wait::wait_as;
 use crate::error::Error;
 use crate::handover::quoted;
 use crate::lifecycle::{AddTokens, OnError, Run};
+use crate::lock::locked;
 
 /// The second of two that ask at once is told so.
 const BUSY: &str = "this run is being iterated over already";
@@ -109,13 +110,13 @@ impl Core {
         async move {
             let mut run = run.try_lock().map_err(|_| Error::argument(BUSY))?;
             let result = run.next().await;
-            *shown.lock().unwrap_or_else(PoisonError::into_inner) = Summary::of(run.total(), run.summary());
+            *locked(&shown) = Summary::of(run.total(), run.summary());
             Ok(result?.map(RowResult::from))
         }
     }
 
     fn summary(&self) -> Summary {
-        *self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.summary)
     }
 
     /// What Ctrl-C leaves can be finished.
@@ -164,7 +165,7 @@ pub(super) struct BulkRun(Mutex<Option<Arc<Core>>>, Arc<Mutex<Summary>>);
 
 impl BulkRun {
     fn core(&self) -> Option<Arc<Core>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.0).clone()
     }
 }
 
@@ -215,12 +216,12 @@ impl BulkRun {
     /// Summary: how many rows ended how, so far.
     #[getter]
     fn summary(&self) -> Summary {
-        *self.1.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.1)
     }
 
     /// Start no new row. Those under way go on to their end.
     fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        locked(&self.0).take();
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -246,7 +247,7 @@ pub(super) struct AsyncBulkRun(Mutex<Option<Arc<Core>>>, Arc<Mutex<Summary>>);
 impl AsyncBulkRun {
     /// An awaitable of the next row that has ended, or of None at the end.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Awaitable<'py>> {
-        let core = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let core = locked(&self.0).clone();
         let Some(core) = core else {
             return Err(PyValueError::new_err("this run is closed"));
         };
@@ -255,7 +256,7 @@ impl AsyncBulkRun {
 
     /// Tells the progress, or raises what the destination of this row raised that is more than an error.
     fn told(&self, py: Python<'_>, result: &RowResult) -> PyResult<()> {
-        let core = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let core = locked(&self.0).clone();
         let Some(core) = core else { return Ok(()) };
         match result.error.more_than_an_error(py) {
             None => core.tell_progress(py),
@@ -268,22 +269,22 @@ impl AsyncBulkRun {
     }
 
     fn interrupted(&self, py: Python<'_>) -> PyResult<()> {
-        let core = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let core = locked(&self.0).clone();
         core.map_or(Ok(()), |core| core.interrupted(py))
     }
 
     #[getter]
     fn closed(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        locked(&self.0).is_none()
     }
 
     #[getter]
     fn summary(&self) -> Summary {
-        *self.1.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.1)
     }
 
     fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        locked(&self.0).take();
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 use super::client::Face;
 use super::gate::attached;
 use super::log::EventLog;
+use crate::lock::locked;
 use crate::ports::{Event, Observer};
 
 type Job = Box<dyn FnOnce(Python<'_>, &Arc<Caller>) + Send>;
@@ -40,18 +41,18 @@ pub(super) struct Visits {
 
 impl Visits {
     pub(super) fn begin(&self) {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *locked(&self.count) += 1;
     }
 
     pub(super) fn end(&self) {
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = locked(&self.count);
         *count = count.saturating_sub(1);
         self.ended.notify_all();
     }
 
     /// Not while this thread holds the interpreter.
     pub(super) fn wait_for_the_end(&self) {
-        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = locked(&self.count);
         drop(self.ended.wait_while(count, |count| *count > 0));
     }
 }
@@ -103,13 +104,13 @@ impl Caller {
     }
 
     fn next_job(&self) -> Option<Job> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        locked(&self.jobs).pop_front()
     }
 
     /// Nobody will serve any more: what waits to be called is let go of.
     pub(super) fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
-        let jobs = std::mem::take(&mut *self.jobs.lock().unwrap_or_else(PoisonError::into_inner));
+        let jobs = std::mem::take(&mut *locked(&self.jobs));
         drop(jobs);
     }
 
@@ -126,11 +127,7 @@ impl Caller {
             let answer = code(py).and_then(|answer| caller.awaited(py, answer));
             match answer {
                 Ok(Some(task)) => {
-                    caller
-                        .tasks
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push((number, task.clone_ref(py)));
+                    locked(&caller.tasks).push((number, task.clone_ref(py)));
                     let watch = Watch { caller: Arc::clone(caller), number, ended: Mutex::new(Some(ended)) };
                     let added = Bound::new(py, watch).and_then(|watch| {
                         task.bind(py).call_method1(intern!(py, "add_done_callback"), (watch,))
@@ -143,7 +140,7 @@ impl Caller {
                 Err(error) => drop(ended.send(Err(Raised::of(py, error)))),
             }
         });
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+        locked(&self.jobs).push_back(job);
         if self.is_over.load(Ordering::SeqCst) {
             self.end();
         }
@@ -152,7 +149,7 @@ impl Caller {
     }
 
     fn take_task(&self, number: u64) -> Option<Py<PyAny>> {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = locked(&self.tasks);
         let at = tasks.iter().position(|(other, _)| *other == number)?;
         Some(tasks.swap_remove(at).1)
     }
@@ -221,7 +218,7 @@ impl Drop for Awaited<'_> {
                 error.write_unraisable(py, None);
             }
         });
-        self.caller.jobs.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+        locked(&self.caller.jobs).push_back(job);
         self.caller.wake();
     }
 }
@@ -277,7 +274,7 @@ struct Watch {
 impl Watch {
     #[pyo3(signature = (task, /))]
     fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
-        let Some(ended) = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let Some(ended) = locked(&self.ended).take() else { return };
         self.caller.take_task(self.number);
         let outcome = match task.call_method0(intern!(py, "result")) {
             Ok(_) => Ok(()),

@@ -1,6 +1,6 @@
 //! The one place where an error of the core becomes an exception.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyType};
 
 use super::token::Token;
 use crate::error::{Details, Error, ErrorKind};
+use crate::lock::locked;
 
 macro_rules! exceptions {
     ($($name:ident = $kind:ident),* $(,)?) => {
@@ -89,12 +90,12 @@ impl From<Option<Error>> for Late {
 impl Late {
     /// What Python's code raised that is more than an error.
     pub(super) fn more_than_an_error(&self, py: Python<'_>) -> Option<PyErr> {
-        let mut error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut error = locked(&self.error);
         more_than_an_error(py, error.as_mut()?)
     }
 
     pub(super) fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let error = self.error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let error = locked(&self.error).take();
         if let Some(error) = error {
             let _ = self.exception.set(exception(py, error).into_value(py).into_any());
         }

@@ -4,12 +4,13 @@
 //! Rust frames, that aborts the process. So when the interpreter ends, its main thread closes the gate and waits until no
 //! other thread is in this package's native code: who is outside of the interpreter stays there, for good.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use crate::lock::locked;
 use crate::process::{OfProcess, PerProcess};
 
 /// A callback of the user's may take any time; the end of the interpreter may not.
@@ -36,7 +37,7 @@ impl Gate {
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     /// `false` where the gate is closed.

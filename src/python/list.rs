@@ -1,7 +1,7 @@
 //! Lists that are read as they are iterated over.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pyo3::prelude::*;
 
@@ -12,6 +12,7 @@ use super::token::Token;
 use super::wait::wait;
 use crate::client::Client;
 use crate::error::Result;
+use crate::lock::locked;
 use crate::model;
 use crate::ports::Loss;
 use crate::tokens::{ListTokens, Listing};
@@ -74,10 +75,6 @@ async fn read(client: Client, listing: Shared, ready: Ready) -> Result<bool> {
     let Some(page) = listing.next_page(&client).await? else { return Ok(false) };
     locked(&ready).extend(page);
     Ok(true)
-}
-
-fn locked(ready: &Ready) -> std::sync::MutexGuard<'_, VecDeque<model::Token>> {
-    ready.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether there is more; what was read is kept.

@@ -3,13 +3,14 @@
 //! No `intern!` here: to intern a name may drop objects that were let go of without the interpreter, a call may be among
 //! them, and it would write to the log while the name is being interned.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
 use super::errors::OutcomeUnknownError;
 use super::token::Token;
+use crate::lock::locked;
 use crate::model::iso_8601;
 use crate::ports::{Event, Loss, Observer};
 
@@ -22,7 +23,7 @@ pub(super) struct EventLog {
 
 impl Observer for EventLog {
     fn observe(&self, event: Event) {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        locked(&self.events).push(event);
     }
 }
 
@@ -39,14 +40,14 @@ impl EventLog {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        locked(&self.events).is_empty()
     }
 
     /// Writes what has come. Logging must never change a call's outcome: an error that a handler raises is reported as
     /// unraisable. What is more than an error (Ctrl-C, `SystemExit`) is handed back, when all is written.
     pub(super) fn write(&self, py: Python<'_>) -> PyResult<()> {
         let mut ended = Ok(());
-        let events = std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner));
+        let events = std::mem::take(&mut *locked(&self.events));
         for event in events {
             match write(py, &event).and_then(|()| self.call_back(py, &event)) {
                 Err(error) if error.is_instance_of::<PyException>(py) => error.write_unraisable(py, None),

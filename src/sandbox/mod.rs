@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 mod auth;
 mod budget;
@@ -47,6 +47,7 @@ use store::{ADMINISTRATOR, BuiltIn, Store};
 
 use crate::error::Error;
 use crate::lmv1::REST_PREFIX;
+use crate::lock::locked;
 use crate::secret::Secret;
 
 /// The company name that stands for the portal.
@@ -70,7 +71,7 @@ impl Portal {
 
     /// Closes the listener and every connection, and returns when that is done. A second call does nothing.
     pub fn stop(&self) {
-        if let Some(server) = unpoisoned(&self.server).take() {
+        if let Some(server) = locked(&self.server).take() {
             server.stop();
         }
     }
@@ -203,7 +204,7 @@ impl Shared {
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        unpoisoned(&self.store)
+        locked(&self.store)
     }
 
     fn clock(&self) -> Clock {
@@ -226,9 +227,4 @@ impl Shared {
         // The settings were good at the start, so they are now.
         debug_assert!(reset.is_ok());
     }
-}
-
-/// What a panic of another thread left behind is used on: a test has failed by then, and wants to see it.
-fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

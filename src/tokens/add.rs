@@ -126,14 +126,10 @@ impl AddToken {
         );
         let details = error.details_mut();
         details.suggestion = Some(advice(candidates.as_deref()));
-        details.status = cause.details().status;
-        details.code = cause.details().code;
-        details.attempts = cause.details().attempts;
         details.maybe_applied = true;
         details.elapsed = started.elapsed();
         details.candidates = candidates;
-        details.cause = Some(cause);
-        error
+        error.because_of(cause)
     }
 
     /// The owner's tokens that may be the lost one: same note, made since the call began by the portal's own clock.

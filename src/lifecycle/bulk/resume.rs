@@ -7,7 +7,7 @@ use crate::lifecycle::reconcile::{delete, tokens_of};
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::ports::Event;
 use crate::tag::{RunId, Tag};
-use crate::tokens::{AddToken, Admin, FindToken, ListTokens};
+use crate::tokens::{AddToken, Admin, FindToken, ListTokens, change};
 
 /// What is to be done with a row.
 pub(super) enum Todo {
@@ -23,15 +23,13 @@ pub(super) async fn reconcile(
     journal: &Journal,
     row: &RowKey,
     state: RowState,
-    wanted: TokenStatus,
-    note: Option<&str>,
 ) -> Result<Todo> {
     let RowState { made, created, .. } = state;
     if let Some(done) = made.iter().find(|made| Some(made.id) == created) {
         return Ok(Todo::Done(Box::new(done.token(row))));
     }
     for made in made {
-        if let Some(token) = reconcile_one(client, journal, row, &made, wanted, note).await? {
+        if let Some(token) = reconcile_one(client, journal, row, &made).await? {
             return Ok(Todo::Done(Box::new(token)));
         }
     }
@@ -43,8 +41,6 @@ async fn reconcile_one(
     journal: &Journal,
     row: &RowKey,
     made: &Made,
-    wanted: TokenStatus,
-    note: Option<&str>,
 ) -> Result<Option<Token>> {
     let found = match (FindToken::Id(made.id)).run(client).await {
         Ok(found) => Some(found),
@@ -75,10 +71,9 @@ async fn reconcile_one(
     if is_unfinished && found.status == Some(TokenStatus::Enabled) {
         // Somebody enabled it by hand; its key is on disk, so all that it lacks is its note.
         let admin_id = found.admin_id.unwrap_or(made.admin_id);
-        let note = note.unwrap_or_default();
-        let changed =
-            crate::tokens::change(client, admin_id, found.id, Some(note), Some(wanted), &found.r#type)
-                .await?;
+        let wanted = made.token(row);
+        let note = wanted.note.unwrap_or_default();
+        let changed = change(client, admin_id, found.id, Some(&note), wanted.status, &found.r#type).await?;
         journal.write(&Line::Created { row: row.clone(), id: made.id }).await?;
         return Ok(Some(finished(changed)));
     }

@@ -59,8 +59,7 @@ impl Work {
         before: Option<RowState>,
     ) -> Outcome {
         if let Some(before) = before {
-            let (status, note) = (row.token.status, row.token.note.as_deref());
-            match reconcile(&self.client, &self.journal, key, before, status, note).await {
+            match reconcile(&self.client, &self.journal, key, before).await {
                 Ok(Todo::Make) => {}
                 Ok(Todo::Done(token)) => {
                     return Outcome::Skipped {
