@@ -74,7 +74,7 @@ wheel: $(WHEELS)/.built ## Build the wheel
 .PHONY: bench
 bench: $(BIN)/.installed ## Time this package beside others; prints tables
 	$(BIN)/python benches/startup.py
-	$(BIN)/python benches/budget.py
+	$(BIN)/python benches/rate_limit.py
 
 .PHONY: soak
 soak: $(BIN)/.installed ## Kill and interrupt creates and bulk runs for minutes; prints what was left

@@ -41,7 +41,7 @@ ROWS = {
 def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in ROWS}
     with lmtokens.sandbox.Portal() as portal:
-        portal.set_budget(1_000_000)
+        portal.set_rate_limit(1_000_000)
         environment = {**os.environ, **portal.environment()}
         for run in range(RUNS + 1):
             for name, code in ROWS.items():

@@ -9,7 +9,7 @@ mod destination;
 mod exit;
 mod output;
 mod sandbox;
-mod stop;
+mod signals;
 mod sweep;
 
 use std::ffi::OsString;
@@ -64,7 +64,7 @@ impl Ended {
 
     /// The exit status where an interrupt came as well.
     pub(crate) fn status_if_interrupted(&self) -> u8 {
-        if self.takes_interrupts { self.status } else { stop::Signal::INTERRUPT.exit_status() }
+        if self.takes_interrupts { self.status } else { signals::Signal::INTERRUPT.exit_status() }
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn run(host: &Host) -> Ended {
 enum Failure {
     Error(Error),
     Output(std::io::Error),
-    Stopped(stop::Signal),
+    Stopped(signals::Signal),
 }
 
 impl Failure {

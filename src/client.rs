@@ -1,12 +1,12 @@
 //! One request from start to end: wait for budget → sign → attempt → judge → answer, or again.
 
 mod diagnosis;
-mod judge;
 mod limiter;
-mod memory;
+mod outcome;
 mod retry;
 mod tls;
 mod transport;
+mod visibility;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,11 +19,11 @@ use crate::lmv1;
 use crate::ports::{Clock, Event, NoObserver, Observer, SystemClock, SystemRandom};
 use crate::process::{OfProcess, PerProcess};
 use crate::secret::MASK;
-use limiter::Place;
-use memory::Memory;
+use limiter::Permit;
+use visibility::Visibility;
 
-pub use judge::{Judged, judge, may_repeat};
 pub use limiter::OnLimit;
+pub use outcome::{Judged, judge, may_repeat};
 pub use retry::Policy;
 pub use transport::{Received, TransportFailure};
 
@@ -100,7 +100,7 @@ struct Shared {
     identity: Identity,
     transport: transport::Transport,
     clock: Arc<dyn Clock>,
-    memory: PerProcess<Memory>,
+    visibility: PerProcess<Visibility>,
 }
 
 /// What is known of a request while it goes on, also when its time is over.
@@ -127,7 +127,7 @@ impl Client {
             user_agent.push_str(embedder);
         }
         let transport = transport::Transport::new(user_agent);
-        let shared = Shared { identity, transport, clock, memory: PerProcess::new() };
+        let shared = Shared { identity, transport, clock, visibility: PerProcess::new() };
         Self { shared: Arc::new(shared), policy: Policy::default(), observer: Arc::new(NoObserver) }
     }
 
@@ -139,7 +139,7 @@ impl Client {
 
     /// The same client, waiting for budgets as long as it takes.
     #[must_use]
-    pub(crate) fn patient(&self) -> Self {
+    pub(crate) fn without_wait_limit(&self) -> Self {
         self.with_policy(Policy { max_wait: Duration::MAX, ..self.policy })
     }
 
@@ -163,7 +163,7 @@ impl Client {
 
     /// The portal's clock, as its last answer told and the time since then has it; `None` where none told.
     pub fn portal_time(&self) -> Result<Option<SystemTime>> {
-        Ok(self.memory()?.portal_time())
+        Ok(self.visibility()?.portal_time())
     }
 
     /// Tells what happened.
@@ -173,31 +173,31 @@ impl Client {
 
     /// Remembers that these credentials made a token.
     pub(crate) fn made(&self, id: i64) {
-        if let Ok(memory) = self.memory() {
-            memory.made(id);
+        if let Ok(visibility) = self.visibility() {
+            visibility.made(id);
         }
     }
 
     /// Remembers that a list showed these tokens.
     pub(crate) fn saw(&self, ids: impl IntoIterator<Item = i64>) {
-        if let Ok(memory) = self.memory() {
-            memory.saw(ids);
+        if let Ok(visibility) = self.visibility() {
+            visibility.saw(ids);
         }
     }
 
     /// Whether a list has shown these credentials a token that they made. Without that, a list that lacks a token is no
     /// evidence: whoever may create and not view sees an empty one.
     pub(crate) fn sees_own(&self) -> bool {
-        self.memory().is_ok_and(|memory| memory.sees_own())
+        self.visibility().is_ok_and(|visibility| visibility.sees_own())
     }
 
     /// The last token that these credentials made.
     pub(crate) fn last_made(&self) -> Option<i64> {
-        self.memory().ok()?.last_made()
+        self.visibility().ok()?.last_made()
     }
 
-    fn memory(&self) -> Result<OfProcess<Memory>> {
-        self.shared.memory.get_or_try_init(|| Ok(Memory::default()))
+    fn visibility(&self) -> Result<OfProcess<Visibility>> {
+        self.shared.visibility.get_or_try_init(|| Ok(Visibility::default()))
     }
 
     /// Lets go of the idle connections; the next request makes new ones.
@@ -231,10 +231,11 @@ impl Client {
     }
 
     async fn attempts(&self, request: &Request, progress: &mut Progress) -> Result<Answer> {
-        let budget = limiter::budget(self.identity().portal.base_url(), request.method, request.endpoint)?;
+        let rate_limit =
+            limiter::rate_limit(self.identity().portal.base_url(), request.method, request.endpoint)?;
         let mut refusal = None;
         loop {
-            let place = self.place(&budget, request, progress, refusal.take()).await?;
+            let permit = self.permit(&rate_limit, request, progress, refusal.take()).await?;
             progress.attempts += 1;
             let earlier_maybe_applied = progress.maybe_applied;
             // Until it is known better: whoever ends the call now leaves a request that the portal may act on.
@@ -250,23 +251,23 @@ impl Client {
             let (answered, not_sent) = (received.is_some(), outcome.as_ref().is_err_and(|f| !f.maybe_sent));
             let status =
                 outcome.as_ref().map_or_else(|failure| failure.status, |received| Some(received.status));
-            if let (Some(date), Ok(memory)) = (date, self.memory()) {
-                memory.set_portal_time(date);
+            if let (Some(date), Ok(visibility)) = (date, self.visibility()) {
+                visibility.set_portal_time(date);
             }
             let judged = judge(request.method, outcome);
             let is_refusal = matches!(&judged, Judged::Failed(error) if error.kind() == ErrorKind::RateLimit);
             if is_refusal {
-                place.refused(rate);
+                permit.refused(rate);
             } else if answered {
-                place.answered(rate);
+                permit.answered(rate);
             } else if not_sent {
-                place.not_sent();
+                permit.not_sent();
             } else {
-                drop(place);
+                drop(permit);
             }
             let again = match &judged {
                 Judged::Failed(error) => self.again(request.method, error, progress.attempts),
-                Judged::Done(_) => Again::No,
+                Judged::Done(_) => RetryDecision::No,
             };
             self.tell(Event::Attempt {
                 method: request.method.as_str(),
@@ -274,7 +275,7 @@ impl Client {
                 status,
                 attempt: progress.attempts,
                 elapsed: attempt_started.elapsed(),
-                pause: if let Again::After(pause) = again { Some(pause) } else { None },
+                pause: if let RetryDecision::After(pause) = again { Some(pause) } else { None },
             });
             let mut error = match judged {
                 Judged::Done(body) => return Ok(Answer { status: status.unwrap_or(200), body, date }),
@@ -282,15 +283,15 @@ impl Client {
             };
             progress.maybe_applied = earlier_maybe_applied | error.details().maybe_applied;
             match again {
-                Again::After(pause) => {
+                RetryDecision::After(pause) => {
                     tokio::time::sleep(pause).await;
                     continue;
                 }
-                Again::WithinBudget => {
+                RetryDecision::WhenPermitted => {
                     refusal = Some(error);
                     continue;
                 }
-                Again::No => {}
+                RetryDecision::No => {}
             }
             if request.method == Method::Delete
                 && error.kind() == ErrorKind::NotFound
@@ -309,27 +310,27 @@ impl Client {
         }
     }
 
-    fn again(&self, method: Method, error: &Error, attempts: u32) -> Again {
+    fn again(&self, method: Method, error: &Error, attempts: u32) -> RetryDecision {
         let policy = &self.policy;
         if !may_repeat(method, error) || policy.max_attempts == 1 {
-            Again::No
+            RetryDecision::No
         } else if error.kind() == ErrorKind::RateLimit {
-            if policy.on_limit == OnLimit::Wait { Again::WithinBudget } else { Again::No }
+            if policy.on_limit == OnLimit::Wait { RetryDecision::WhenPermitted } else { RetryDecision::No }
         } else if attempts < policy.max_attempts {
-            Again::After(policy.pause(attempts, &SystemRandom))
+            RetryDecision::After(policy.pause(attempts, &SystemRandom))
         } else {
-            Again::No
+            RetryDecision::No
         }
     }
 
     /// Waits until the budget allows one more request. `refusal` is the portal's, where it has refused this request.
-    async fn place(
+    async fn permit(
         &self,
-        budget: &limiter::Budget,
+        rate_limit: &limiter::RateLimit,
         request: &Request,
         progress: &mut Progress,
         refusal: Option<Error>,
-    ) -> Result<Place> {
+    ) -> Result<Permit> {
         const LONG: Duration = Duration::from_secs(2);
         let started = Instant::now();
         let max_wait = self.policy.max_wait.saturating_sub(progress.waited);
@@ -341,9 +342,9 @@ impl Client {
                 self.tell(Event::LongWait { method, endpoint, wait });
             }
         };
-        let place = budget.place(self.policy.on_limit, max_wait, tell).await;
+        let permit = rate_limit.permit(self.policy.on_limit, max_wait, tell).await;
         progress.waited += started.elapsed();
-        place.map_err(|spent| refusal.unwrap_or_else(|| budget_spent(request, &spent, self.policy)))
+        permit.map_err(|limited| refusal.unwrap_or_else(|| rate_limited(request, &limited, self.policy)))
     }
 
     fn authorization(&self, request: &Request) -> String {
@@ -367,16 +368,16 @@ impl Client {
 }
 
 /// Whether and when a request is sent once more.
-enum Again {
+enum RetryDecision {
     No,
     After(Duration),
     /// As soon as the budget allows.
-    WithinBudget,
+    WhenPermitted,
 }
 
 /// Nothing was sent: that the budget is spent is known.
-fn budget_spent(request: &Request, spent: &limiter::Spent, policy: Policy) -> Error {
-    let wait = spent.wait.as_secs_f64();
+fn rate_limited(request: &Request, limited: &limiter::RateLimited, policy: Policy) -> Error {
+    let wait = limited.wait.as_secs_f64();
     let reason = match policy.on_limit {
         OnLimit::Raise => "on_limit=\"raise\"".to_owned(),
         OnLimit::Wait => format!("max_wait={}", policy.max_wait.as_secs_f64()),
@@ -391,7 +392,7 @@ fn budget_spent(request: &Request, spent: &limiter::Spent, policy: Policy) -> Er
         ),
     )
     .suggest("call again later, or allow a longer wait; the budget is shared by everyone who uses the portal");
-    error.details_mut().rate = spent.rate;
+    error.details_mut().rate = limited.rate;
     error
 }
 

@@ -127,7 +127,7 @@ pub struct Identity {
     /// Where that was found.
     pub credentials_from: Provenance,
     /// Variables that hold other credentials, which were not used.
-    pub passed_over: Vec<&'static str>,
+    pub ignored_sources: Vec<&'static str>,
     /// How long a request may take.
     pub timeouts: Timeouts,
     /// How the portal is reached.
@@ -153,8 +153,9 @@ impl Identity {
         // Credentials that are wrong are an error even where the portal is missing too, and a person is asked last.
         let credentials = match arguments.credentials()? {
             Some(credentials) => Some((credentials, Provenance::Arguments, Vec::new())),
-            None => environment::credentials(environment)?
-                .map(|found| (found.credentials, Provenance::Environment(found.names), found.passed_over)),
+            None => environment::credentials(environment)?.map(|found| {
+                (found.credentials, Provenance::Environment(found.names), found.ignored_sources)
+            }),
         };
         let (portal, portal_from) = match portal(arguments, environment)? {
             Some(found) => found,
@@ -169,7 +170,7 @@ impl Identity {
                 ));
             }
         };
-        let (credentials, credentials_from, passed_over) = match credentials {
+        let (credentials, credentials_from, ignored_sources) = match credentials {
             Some(found) => found,
             None if prompt.is_available() => (ask(prompt)?, Provenance::Prompt, Vec::new()),
             None => {
@@ -179,7 +180,7 @@ impl Identity {
                 ));
             }
         };
-        Ok(Self { portal, portal_from, credentials, credentials_from, passed_over, timeouts, network })
+        Ok(Self { portal, portal_from, credentials, credentials_from, ignored_sources, timeouts, network })
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod command;
 mod file;
-pub(crate) mod folder;
+pub(crate) mod secure_file;
 
 pub use command::ToCommand;
 pub use file::ToFile;

@@ -16,7 +16,7 @@
 //! | [`process`] | what is new after a fork |
 //! | [`ports`] | the traits through which the core calls up |
 //! | [`sandbox`] | a small LogicMonitor; uses only the vocabulary, so that it can contradict the client |
-//! | [`lmv1`] [`secret`] [`model`] [`filter`] [`tag`] [`handover`] [`portal`] [`error`] | the vocabulary: no I/O, no clock of their own |
+//! | [`lmv1`] [`secret`] [`model`] [`filter`] [`tag`] [`token_output`] [`portal`] [`error`] | the vocabulary: no I/O, no clock of their own |
 
 #[cfg(feature = "cli")]
 mod cli;
@@ -25,7 +25,6 @@ pub mod credentials;
 pub mod destinations;
 pub mod error;
 pub mod filter;
-pub mod handover;
 pub mod lifecycle;
 pub mod lmv1;
 mod lock;
@@ -41,6 +40,7 @@ pub mod sandbox;
 pub mod secret;
 pub mod signer;
 pub mod tag;
+pub mod token_output;
 pub mod tokens;
 
 /// The version of this package.

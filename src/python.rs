@@ -4,79 +4,59 @@
 #![allow(clippy::doc_link_with_quotes, reason = "docstrings show lists")]
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
-mod arguments;
-mod awaitable;
-mod bulk;
-mod caller;
-mod client;
-mod convert;
-mod deliver;
-mod environment;
-mod errors;
-mod filter;
-mod functions;
-mod gate;
-mod hints;
-mod journal;
-mod list;
-mod log;
-mod new_token;
-mod row_result;
+mod args;
+mod operations;
+mod runtime;
 #[cfg(feature = "sandbox")]
 mod sandbox;
-mod secret;
-mod settings;
 #[cfg(feature = "cli")]
 mod shell;
-mod signer;
-mod sweep;
-mod token;
-mod verbs;
-mod wait;
-mod whoami;
+mod types;
 
 /// The native half of the package `lmtokens`.
 #[pyo3::pymodule(gil_used = false)]
 mod _lmtokens {
-    #[pymodule_export]
-    use super::bulk::{AsyncBulkRun, BulkRun, add_tokens};
-    #[pymodule_export]
-    use super::client::{AsyncCore, Client};
-    #[pymodule_export]
-    use super::deliver::{ToCommand, ToFile, to_command, to_file};
-    #[pymodule_export]
-    use super::filter::{Field, Filter, Where};
-    #[pymodule_export]
-    use super::functions::{_forget_default_client, _signing_stages, configure, default_client, sign};
-    #[pymodule_export]
-    use super::journal::{JournalEntry, read_journal};
-    #[pymodule_export]
-    use super::list::{TokenIterator, TokenPages};
-    #[pymodule_export]
-    use super::new_token::NewToken;
-    #[pymodule_export]
-    use super::row_result::{RowResult, Summary};
     #[cfg(feature = "sandbox")]
     #[pymodule_export]
     use super::sandbox::SandboxPortal;
-    #[pymodule_export]
-    use super::secret::Secret;
     #[cfg(feature = "cli")]
     #[pymodule_export]
     use super::shell::_shell;
     #[pymodule_export]
-    use super::signer::Signer;
+    use crate::python::operations::bulk::{AsyncBulkRun, BulkRun, add_tokens};
     #[pymodule_export]
-    use super::sweep::SweptToken;
+    use crate::python::operations::client::{AsyncCore, Client};
     #[pymodule_export]
-    use super::token::{Token, TokenStatus, TokenType};
+    use crate::python::operations::deliver::{ToCommand, ToFile, to_command, to_file};
     #[pymodule_export]
-    use super::verbs::{
+    use crate::python::operations::functions::{
+        _forget_default_client, _signing_stages, configure, default_client, sign,
+    };
+    #[pymodule_export]
+    use crate::python::operations::list::{TokenIterator, TokenPages};
+    #[pymodule_export]
+    use crate::python::operations::signer::Signer;
+    #[pymodule_export]
+    use crate::python::operations::table::{
         add_token, delete_token, disable_token, enable_token, find_token, list_tokens, sweep_tokens,
         update_token, whoami,
     };
     #[pymodule_export]
-    use super::whoami::Whoami;
+    use crate::python::types::filter::{Field, Filter, Where};
+    #[pymodule_export]
+    use crate::python::types::journal_entry::{JournalEntry, read_journal};
+    #[pymodule_export]
+    use crate::python::types::new_token::NewToken;
+    #[pymodule_export]
+    use crate::python::types::row_result::{RowResult, Summary};
+    #[pymodule_export]
+    use crate::python::types::secret::Secret;
+    #[pymodule_export]
+    use crate::python::types::swept_token::SweptToken;
+    #[pymodule_export]
+    use crate::python::types::token::{Token, TokenStatus, TokenType};
+    #[pymodule_export]
+    use crate::python::types::whoami::Whoami;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "the name is Python's")]
@@ -85,8 +65,8 @@ mod _lmtokens {
     #[pymodule_init]
     fn init(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
         super::refuse_subinterpreter()?;
-        super::gate::close_at_the_end(py)?;
-        super::errors::load(py)
+        crate::python::runtime::gate::close_at_the_end(py)?;
+        crate::python::types::errors::load(py)
     }
 }
 

@@ -239,7 +239,7 @@ class Client:
             1 created
             2 created
             >>> run.summary
-            Summary(total=2, created=2, done_before=0, failed=0, unknown=0, skipped=0)
+            Summary(total=2, created=2, already_done=0, failed=0, unknown=0, skipped=0)
         """
     def close(self, /) -> None:
         """
@@ -425,7 +425,7 @@ class Field:
         Args:
             text (str): what to look for, letter by letter.
         """
-    def lacks(self, /, text: "str") -> "Filter":
+    def not_contains(self, /, text: "str") -> "Filter":
         """
         Tokens whose member does not contain a text.
 
@@ -480,7 +480,7 @@ class JournalEntry:
     @property
     def state(self, /) -> str:
         """
-        str: ``"created"``; ``"made"``: there is a token, disabled or not known to be enabled; ``"failed"``;
+        str: ``"created"``; ``"pending"``: there is a token, disabled or not known to be enabled; ``"failed"``;
         ``"unknown"``.
         """
     @property
@@ -595,9 +595,9 @@ class SandboxPortal:
         """
     def record(self, /) -> str: ...
     def reset(self, /) -> None: ...
-    def set_budget(self, /, method: str | None, limit: SupportsIndex, window_seconds: SupportsFloat | SupportsIndex) -> None: ...
     def set_clock_offset(self, /, seconds: SupportsIndex) -> None: ...
     def set_random_faults(self, /, faults: str | None) -> None: ...
+    def set_rate_limit(self, /, method: str | None, limit: SupportsIndex, window_seconds: SupportsFloat | SupportsIndex) -> None: ...
     def stop(self, /) -> None: ...
     def tokens(self, /) -> list[tuple[str, Secret]]:
         """
@@ -668,14 +668,14 @@ class Summary:
     def __ne__(self, value: object, /) -> bool: ...
     def __repr__(self, /) -> str: ...
     @property
+    def already_done(self, /) -> int:
+        """
+        int: done by an earlier run.
+        """
+    @property
     def created(self, /) -> int:
         """
         int: made by this run.
-        """
-    @property
-    def done_before(self, /) -> int:
-        """
-        int: done by an earlier run.
         """
     @property
     def failed(self, /) -> int:
@@ -1014,14 +1014,14 @@ class Whoami:
         str: where they were found: ``"arguments"``, ``"environment (LM_ACCESS_ID, LM_ACCESS_KEY)"``, ``"prompt"``, …
         """
     @property
+    def ignored_sources(self, /) -> list[str]:
+        """
+        list[str]: variables that hold other credentials, which were not used.
+        """
+    @property
     def limitation(self, /) -> str | None:
         """
         str | None: why the token cannot be seen.
-        """
-    @property
-    def passed_over(self, /) -> list[str]:
-        """
-        list[str]: variables that hold other credentials, which were not used.
         """
     @property
     def portal_from(self, /) -> str:
@@ -1161,7 +1161,7 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
         1 created
         2 created
         >>> run.summary
-        Summary(total=2, created=2, done_before=0, failed=0, unknown=0, skipped=0)
+        Summary(total=2, created=2, already_done=0, failed=0, unknown=0, skipped=0)
     """
 
 def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "str" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Client":

@@ -46,7 +46,7 @@ class Seen:
         token_id: the id of the token that was named.
         status: the HTTP status answered; ``None`` where the connection was closed without an answer, or before one.
         fault: the fault that was applied.
-        acted: whether the request made, changed or deleted anything.
+        applied: whether the request made, changed or deleted anything.
         connection: counts connections from 1; equal numbers shared one.
         received_at_ms: milliseconds since 1970-01-01 UTC, by the real clock.
     """
@@ -62,7 +62,7 @@ class Seen:
     token_id: int | None
     status: int | None
     fault: str | None
-    acted: bool
+    applied: bool
     connection: int
     received_at_ms: int
 
@@ -107,7 +107,7 @@ class Portal:
 
     Args:
         port: the port of 127.0.0.1; 0 (the default) takes a free one.
-        budget: requests per window for each method and endpoint; default the real portal's.
+        rate_limit: requests per window for each method and endpoint; default the real portal's.
         window: the length of the rolling window in seconds; default 60.
         clock_offset: seconds by which the portal's clock runs ahead; negative is behind.
         seed: makes every made-up credential follow from this number; default the operating system's randomness.
@@ -124,7 +124,7 @@ class Portal:
         self,
         *,
         port: int = 0,
-        budget: int | None = None,
+        rate_limit: int | None = None,
         window: float | None = None,
         clock_offset: int = 0,
         seed: int | None = None,
@@ -136,7 +136,7 @@ class Portal:
             json.dumps(
                 {
                     "port": _whole("port", port, 65_535),
-                    "budget": _whole("budget", budget, _U32),
+                    "rate_limit": _whole("rate_limit", rate_limit, _U32),
                     "window_seconds": _seconds("window", window, above_0=True),
                     "clock_offset_seconds": _whole("clock_offset", clock_offset, _I64, -_I64),
                     "seed": _whole("seed", seed, _U64),
@@ -306,14 +306,14 @@ class Portal:
         """End every fault, asked for and by chance."""
         self._portal.clear_faults()
 
-    def set_budget(self, limit: int, window: float = 60.0, *, method: str | None = None) -> None:
+    def set_rate_limit(self, limit: int, window: float = 60.0, *, method: str | None = None) -> None:
         """Allow ``limit`` requests per rolling ``window`` seconds at each endpoint, for one method or every one.
 
         Raises:
             ValueError: a limit, window or method that is not accepted.
         """
         limit, window = _whole("limit", limit, _U32), _seconds("window", window, above_0=True)
-        self._portal.set_budget(method, limit, window)
+        self._portal.set_rate_limit(method, limit, window)
 
     def set_clock_offset(self, seconds: int) -> None:
         """Set how many seconds the portal's clock runs ahead of the real one; negative is behind."""

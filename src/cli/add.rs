@@ -7,7 +7,7 @@ use clap::Args;
 use super::connection::Connection;
 use super::destination::{ToOutput, Where};
 use super::output::{Format, Output};
-use super::stop::run_until_signal;
+use super::signals::run_until_signal;
 use super::{Failure, Host, exit, say};
 use crate::client::Client;
 use crate::error::Error;

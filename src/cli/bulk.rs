@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::connection::Connection;
 use super::output::{Output, printable};
-use super::stop::{Signal, run_until_signal_or};
+use super::signals::{Signal, run_until_signal_or};
 use super::{Failure, Host, exit, report, say};
 use crate::error::Error;
 use crate::lifecycle::{AddTokens, OnError, Outcome, RowResult, Run, Summary};
@@ -98,7 +98,7 @@ impl Bulk {
             return Err(Failure::Stopped(signal));
         }
         say_summary(&summary, run.total());
-        let all_there = summary.created + summary.done_before == run.total() as u64;
+        let all_there = summary.created + summary.already_done == run.total() as u64;
         match ended {
             Some(Err(error)) => {
                 report(&error);
@@ -108,7 +108,7 @@ impl Bulk {
             _ if all_there => Ok(exit::DONE),
             _ => {
                 say(&format!("try the others again with:\n  {}", resume_command::of(&host.arguments)));
-                let any = summary.created + summary.done_before > 0;
+                let any = summary.created + summary.already_done > 0;
                 Ok(if any { exit::PARTLY_DONE } else { exit::FAILED })
             }
         }
@@ -142,12 +142,12 @@ fn say_row(result: &RowResult) {
 }
 
 fn say_summary(summary: &Summary, total: usize) {
-    let Summary { created, failed, unknown, done_before, skipped } = *summary;
-    let ended = created + failed + unknown + done_before + skipped;
+    let Summary { created, failed, unknown, already_done, skipped } = *summary;
+    let ended = created + failed + unknown + already_done + skipped;
     let under_way = (total as u64).saturating_sub(ended);
     let parts = [
         (created, "created"),
-        (done_before, "done before"),
+        (already_done, "done before"),
         (failed, "failed"),
         (unknown, "unknown"),
         (skipped + under_way, "not done"),

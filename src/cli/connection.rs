@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::stop::Signal;
+use super::signals::Signal;
 use super::{Failure, Host, say};
 use crate::client::{Client, Policy};
 use crate::credentials::{self, Identity, Timeouts};

@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::output::{self, Format, Output};
 use crate::destinations::{ToCommand, ToFile};
 use crate::error::{Error, ErrorKind, Result};
-use crate::handover::Form;
 use crate::lock::locked;
 use crate::model::Token;
 use crate::ports::{BoxFuture, Destination};
 use crate::tag::Tag;
+use crate::token_output::Form;
 
 /// How long a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::Failure;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::handover::{self, Form, Members};
 use crate::model::Token;
+use crate::token_output::{self, Form, Members};
 
 /// How data is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -80,11 +80,11 @@ fn own_stdout() -> io::Result<File> {
 /// A token that was just made, its secret in the clear.
 pub(super) fn new_token(token: &Token, format: Format) -> Result<String> {
     Ok(match format {
-        Format::Table => table(&handover::members(token)),
-        Format::Json => json(&handover::members(token))?,
-        Format::Jsonl => handover::json_line(token)?,
-        Format::Csv => csv(&[handover::members(token)])?,
-        Format::Env => handover::env(token),
+        Format::Table => table(&token_output::members(token)),
+        Format::Json => json(&token_output::members(token))?,
+        Format::Jsonl => token_output::json_line(token)?,
+        Format::Csv => csv(&[token_output::members(token)])?,
+        Format::Env => token_output::env(token),
         Format::Key => Form::Key.write(token)?.to_string(),
     })
 }

@@ -9,12 +9,12 @@ use clap::Args;
 use tokio::process::{Child, Command};
 
 use super::output::Output;
-use super::stop::{Signal, Signals};
+use super::signals::{Signal, Signals};
 use super::{Failure, exit, say};
 use crate::error::{Error, ErrorKind, Result};
-use crate::handover::quoted;
 use crate::process;
 use crate::sandbox::{Portal, Settings};
+use crate::token_output::quoted;
 
 /// Run an embedded portal, alone or around a command
 ///
@@ -28,7 +28,7 @@ pub(super) struct Sandbox {
     port: u16,
     /// Requests per window for each method and endpoint [default: as the real portal]
     #[arg(long, value_name = "REQUESTS")]
-    budget: Option<u32>,
+    rate_limit: Option<u32>,
     /// Length of the budget's window [default: 60]
     #[arg(long, value_name = "SECONDS")]
     window: Option<f64>,
@@ -51,7 +51,7 @@ impl Sandbox {
         let record = self.record.as_deref().map(Record::create).transpose()?;
         let portal = Portal::start(Settings {
             port: self.port,
-            budget: self.budget,
+            rate_limit: self.rate_limit,
             window_seconds: self.window,
             clock_offset_seconds: self.clock_offset,
             seed: self.seed,

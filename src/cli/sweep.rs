@@ -5,11 +5,11 @@ use serde_json::json;
 
 use super::connection::Connection;
 use super::output::{self, ListFormat, Output};
-use super::stop::run_until_signal;
+use super::signals::run_until_signal;
 use super::{Failure, Host, exit, report, say};
-use crate::handover::Members;
 use crate::lifecycle::{SweepTokens, Swept};
 use crate::model::iso_8601;
+use crate::token_output::Members;
 
 /// Find tokens that were never finished, and delete them with --yes
 ///

@@ -31,8 +31,8 @@ pub(super) fn of_refused_credentials(identity: &Identity, date: Option<SystemTim
     {
         findings.push("the bearer token does not begin with lmb_ as the portal's do".to_owned());
     }
-    if !identity.passed_over.is_empty() {
-        findings.push(format!("{} is set too and was not used", identity.passed_over.join(", ")));
+    if !identity.ignored_sources.is_empty() {
+        findings.push(format!("{} is set too and was not used", identity.ignored_sources.join(", ")));
     }
     findings.push(format!(
         "the credentials came from {} and the portal is {}: check that they belong together (government portals are on \

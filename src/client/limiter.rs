@@ -41,24 +41,24 @@ const MARGIN: Duration = Duration::from_millis(5);
 type Key = (String, Method, &'static str);
 
 /// The budget of one method and endpoint of one portal.
-pub(super) fn budget(portal: &str, method: Method, endpoint: &'static str) -> Result<Budget> {
-    static BUDGETS: PerProcess<Mutex<HashMap<Key, Arc<Shared>>>> = PerProcess::new();
-    let budgets = BUDGETS.get_or_try_init(|| Ok(Mutex::default()))?;
-    let mut budgets = locked(&budgets);
-    let shared = budgets.entry((portal.to_owned(), method, endpoint)).or_default();
-    Ok(Budget(Arc::clone(shared)))
+pub(super) fn rate_limit(portal: &str, method: Method, endpoint: &'static str) -> Result<RateLimit> {
+    static RATE_LIMITS: PerProcess<Mutex<HashMap<Key, Arc<Shared>>>> = PerProcess::new();
+    let rate_limits = RATE_LIMITS.get_or_try_init(|| Ok(Mutex::default()))?;
+    let mut rate_limits = locked(&rate_limits);
+    let shared = rate_limits.entry((portal.to_owned(), method, endpoint)).or_default();
+    Ok(RateLimit(Arc::clone(shared)))
 }
 
 /// One budget, as everyone in the process knows it.
 #[derive(Debug, Clone)]
-pub(super) struct Budget(Arc<Shared>);
+pub(super) struct RateLimit(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    known: Known,
+    known: LimitEstimate,
     in_flight: u64,
     last_sent: Option<Instant>,
     waiting: VecDeque<(u64, Arc<Notify>)>,
@@ -67,7 +67,7 @@ struct State {
 
 /// What is known of the budget, free of waiting and waking.
 #[derive(Debug, Default)]
-struct Known {
+struct LimitEstimate {
     /// The portal has answered at least once.
     answered: bool,
     rate: Option<RateHeaders>,
@@ -97,7 +97,7 @@ enum Decision {
     At(Instant),
 }
 
-impl Known {
+impl LimitEstimate {
     fn window(&self) -> Duration {
         self.rate.map_or(USUAL_WINDOW, |rate| rate.window)
     }
@@ -204,22 +204,22 @@ impl Known {
 
 /// The budget is spent, for longer than the caller would wait.
 #[derive(Debug)]
-pub(super) struct Spent {
+pub(super) struct RateLimited {
     /// How long the wait would be at least.
     pub(super) wait: Duration,
     /// What the portal told of the budget.
     pub(super) rate: Option<RateHeaders>,
 }
 
-impl Budget {
+impl RateLimit {
     /// A place for one request, as soon as there is one; first come, first served. `tell` is told of the wait that lies
     /// ahead, as often as that is known better.
-    pub(super) async fn place(
+    pub(super) async fn permit(
         &self,
         on_limit: OnLimit,
         max_wait: Duration,
         mut tell: impl FnMut(Duration),
-    ) -> Result<Place, Spent> {
+    ) -> Result<Permit, RateLimited> {
         let started = Instant::now();
         let mut ticket: Option<Ticket> = None;
         loop {
@@ -236,7 +236,7 @@ impl Budget {
                     *in_flight += 1;
                     *last_sent = Some(now);
                     drop(state);
-                    return Ok(Place { budget: self.clone(), sent: now, settled: false });
+                    return Ok(Permit { rate_limit: self.clone(), sent: now, settled: false });
                 }
                 let (until, is_spent) = match decision {
                     Decision::At(until) => (until, true),
@@ -246,7 +246,7 @@ impl Budget {
                 let wait = until.saturating_duration_since(now);
                 let is_too_long = now.saturating_duration_since(started) + wait > max_wait;
                 if is_spent && (is_too_long || on_limit == OnLimit::Raise) {
-                    return Err(Spent { wait, rate: known.rate });
+                    return Err(RateLimited { wait, rate: known.rate });
                 }
                 let notify = if let Some(ticket) = &ticket {
                     Arc::clone(&ticket.notify)
@@ -254,7 +254,7 @@ impl Budget {
                     let notify = Arc::new(Notify::new());
                     waiting.push_back((*next_ticket, Arc::clone(&notify)));
                     ticket = Some(Ticket {
-                        budget: self.clone(),
+                        rate_limit: self.clone(),
                         number: *next_ticket,
                         notify: Arc::clone(&notify),
                     });
@@ -271,7 +271,7 @@ impl Budget {
         }
     }
 
-    fn settle(&self, learn: impl FnOnce(&mut Known)) {
+    fn settle(&self, learn: impl FnOnce(&mut LimitEstimate)) {
         let mut state = locked(&self.0.0);
         state.in_flight = state.in_flight.saturating_sub(1);
         learn(&mut state.known);
@@ -287,14 +287,14 @@ fn wake_first(state: &State) {
 
 /// A turn in the queue, given up when dropped.
 struct Ticket {
-    budget: Budget,
+    rate_limit: RateLimit,
     number: u64,
     notify: Arc<Notify>,
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = locked(&self.budget.0.0);
+        let mut state = locked(&self.rate_limit.0.0);
         state.waiting.retain(|(number, _)| *number != self.number);
         wake_first(&state);
     }
@@ -302,38 +302,38 @@ impl Drop for Ticket {
 
 /// The right to send one request. Dropped without a word, the request counts as spent: the portal may have seen it.
 #[derive(Debug)]
-pub(super) struct Place {
-    budget: Budget,
+pub(super) struct Permit {
+    rate_limit: RateLimit,
     sent: Instant,
     settled: bool,
 }
 
-impl Place {
+impl Permit {
     /// The portal answered.
     pub(super) fn answered(mut self, rate: Option<RateHeaders>) {
         self.settled = true;
         let sent = self.sent;
-        self.budget.settle(|known| known.learn(sent, Instant::now(), rate));
+        self.rate_limit.settle(|known| known.learn(sent, Instant::now(), rate));
     }
 
     /// The portal refused for the budget's sake.
     pub(super) fn refused(mut self, rate: Option<RateHeaders>) {
         self.settled = true;
-        self.budget.settle(|known| known.refused(Instant::now(), rate));
+        self.rate_limit.settle(|known| known.refused(Instant::now(), rate));
     }
 
     /// The portal cannot have seen the request.
     pub(super) fn not_sent(mut self) {
         self.settled = true;
         // Whoever waits for this answer waits for nothing.
-        self.budget.settle(|known| known.answered |= known.rate.is_none());
+        self.rate_limit.settle(|known| known.answered |= known.rate.is_none());
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         if !self.settled {
-            self.budget.settle(|known| known.lost(Instant::now()));
+            self.rate_limit.settle(|known| known.lost(Instant::now()));
         }
     }
 }
@@ -355,7 +355,7 @@ mod tests {
 
     #[test]
     fn first_request_goes_alone_and_its_answer_frees_the_rest() {
-        let (start, mut known) = (Instant::now(), Known::default());
+        let (start, mut known) = (Instant::now(), LimitEstimate::default());
         assert_eq!(known.decide(start, 0, None), Decision::Go);
         assert_eq!(known.decide(start, 1, Some(start)), Decision::AfterAnswer(start + FIRST_ANSWER));
         known.learn(start, start + ms(3), told(100, 99));
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn answers_that_overtake_each_other_never_raise_the_count() {
-        let (start, mut known) = (Instant::now(), Known::default());
+        let (start, mut known) = (Instant::now(), LimitEstimate::default());
         known.learn(start, start + ms(5), told(100, 0));
         // Sent with the first, told before it was counted, answered after it.
         known.learn(start, start + ms(6), told(100, 1));
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn spent_budget_is_asked_again_when_the_first_of_it_is_back() {
-        let (start, mut known) = (Instant::now(), Known::default());
+        let (start, mut known) = (Instant::now(), LimitEstimate::default());
         known.learn(start, start + ms(1), told(2, 1));
         known.learn(start + ms(500), start + ms(501), told(2, 0));
         let back = start + ms(1) + WINDOW + MARGIN;
@@ -390,28 +390,28 @@ mod tests {
 
     #[test]
     fn refusal_without_headers_waits_out_the_usual_window() {
-        let (start, mut known) = (Instant::now(), Known::default());
+        let (start, mut known) = (Instant::now(), LimitEstimate::default());
         known.refused(start, None);
         assert_eq!(known.decide(start, 0, None), Decision::At(start + USUAL_WINDOW + MARGIN));
     }
 
     #[test]
     fn refusal_with_headers_waits_out_their_window() {
-        let (start, mut known) = (Instant::now(), Known::default());
+        let (start, mut known) = (Instant::now(), LimitEstimate::default());
         known.refused(start, told(100, 0));
         assert_eq!(known.decide(start, 0, None), Decision::At(start + WINDOW + MARGIN));
     }
 
     #[test]
     fn portal_without_headers_limits_nothing() {
-        let (start, mut known) = (Instant::now(), Known::default());
+        let (start, mut known) = (Instant::now(), LimitEstimate::default());
         known.learn(start, start + ms(1), None);
         assert_eq!(known.decide(start + ms(1), 1000, Some(start)), Decision::Go);
     }
 
     #[test]
     fn lost_requests_count_as_spent() {
-        let (start, mut known) = (Instant::now(), Known::default());
+        let (start, mut known) = (Instant::now(), LimitEstimate::default());
         known.learn(start, start + ms(1), told(3, 2));
         known.lost(start + ms(2));
         known.lost(start + ms(3));

@@ -18,7 +18,7 @@ const PROFILES: [&str; 2] = ["LM_PROFILE", "LM_CONFIG_FILE"];
 pub(super) struct Found {
     pub(super) credentials: Credentials,
     pub(super) names: Vec<&'static str>,
-    pub(super) passed_over: Vec<&'static str>,
+    pub(super) ignored_sources: Vec<&'static str>,
 }
 
 /// A profile that was asked for must not be passed over in silence: the call would go out as somebody else.
@@ -97,14 +97,14 @@ pub(super) fn credentials(environment: &dyn Environment) -> Result<Option<Found>
         return Ok(Some(Found {
             credentials,
             names,
-            passed_over: is_set.then_some(BEARER_TOKEN).into_iter().collect(),
+            ignored_sources: is_set.then_some(BEARER_TOKEN).into_iter().collect(),
         }));
     }
     let Some(token) = bearer?.map(Secret::new) else { return Ok(None) };
     let names = vec![BEARER_TOKEN];
     let credentials =
         Credentials::from_bearer(token).map_err(|error| located(error, &name_source(&names)))?;
-    Ok(Some(Found { credentials, names, passed_over: Vec::new() }))
+    Ok(Some(Found { credentials, names, ignored_sources: Vec::new() }))
 }
 
 fn first_of(names: &[&'static str]) -> &'static str {

@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::folder::failed;
+use super::secure_file::failed;
 use crate::error::{Error, Result};
-use crate::handover::Form;
 use crate::model::Token;
 use crate::ports::{BoxFuture, Destination};
 use crate::tag::Tag;
+use crate::token_output::Form;
 
 /// A command that has the secret when it ends with status 0. What it prints goes nowhere: it may be the secret.
 #[derive(Debug, Clone)]

@@ -3,12 +3,12 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::folder::{check_place, create_private, failed, folder_of, sync_folder_of};
+use super::secure_file::{check_place, create_private, failed, folder_of, sync_folder_of};
 use crate::error::Result;
-use crate::handover::Form;
 use crate::model::Token;
 use crate::ports::{BoxFuture, Destination};
 use crate::tag::Tag;
+use crate::token_output::Form;
 
 /// A file that is there, whole and readable by its owner only, when the token works; before that, a file beside it.
 #[derive(Debug, Clone)]

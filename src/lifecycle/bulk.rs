@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::journal::{Journal, Opening, RowKey};
 use crate::client::Client;
-use crate::destinations::folder::failed;
+use crate::destinations::secure_file::failed;
 use crate::error::{Error, Result};
 use crate::model::Token;
 use crate::ports::Destination;
@@ -89,7 +89,7 @@ pub struct Summary {
     /// Not known.
     pub unknown: u64,
     /// Done by an earlier run.
-    pub done_before: u64,
+    pub already_done: u64,
     /// Not tried, or not finished, because the run ended before.
     pub skipped: u64,
 }
@@ -136,7 +136,7 @@ impl AddTokens {
         }
         Ok(Run::new(run::Plan {
             // The rows of a long run queue for longer than any one call would.
-            client: client.patient(),
+            client: client.without_wait_limit(),
             journal: Arc::new(journal),
             states,
             rows,

@@ -114,7 +114,7 @@ impl CreateToken {
                 unfinished.armed = false;
                 return match cleared {
                     Ok(Found::Cleared | Found::Nothing) => Ok(Round::Again(lost.0)),
-                    Ok(Found::Blind) => Err(unknown(admin_id, tag, lost.0, None)),
+                    Ok(Found::NotVisible) => Err(unknown(admin_id, tag, lost.0, None)),
                     Err(look) => Err(unknown(admin_id, tag, lost.0, Some(&look))),
                 };
             }

@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::destinations::folder::{check_place, create_private, failed, sync_folder_of};
+use crate::destinations::secure_file::{check_place, create_private, failed, sync_folder_of};
 use crate::error::Result;
 use crate::model::iso_8601;
 use crate::tag::RunId;
 
-pub(super) use entry::{Line, Made, RowKey};
+pub(super) use entry::{Journaled, Line, RowKey};
 pub use read::{JournalEntry, read_journal};
 pub(super) use read::{RowState, States};
 pub(super) use writer::Writer;

@@ -14,7 +14,7 @@ pub(super) enum Found {
     /// It made nothing, as far as these credentials see; what lands later is disabled and tagged.
     Nothing,
     /// These credentials may not see what they make: nothing is known.
-    Blind,
+    NotVisible,
 }
 
 /// All tokens of a user, of one type.
@@ -43,7 +43,7 @@ pub(super) async fn clear(client: &Client, admin_id: i64, r#type: &TokenType, ta
         found = Found::Cleared;
     }
     if matches!(found, Found::Nothing) && !sees_own(client).await? {
-        return Ok(Found::Blind);
+        return Ok(Found::NotVisible);
     }
     Ok(found)
 }

@@ -5,14 +5,14 @@ use pyo3::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::errors::exception;
-use super::secret::Secret;
 use crate::error::Error;
+use crate::python::types::errors::exception;
+use crate::python::types::secret::Secret;
 use crate::sandbox::Portal;
 
 /// The embedded portal, as ``lmtokens.sandbox`` wraps it.
 #[pyclass(frozen, module = "lmtokens._lmtokens")]
-pub(super) struct SandboxPortal(Portal);
+pub(crate) struct SandboxPortal(Portal);
 
 fn read<T: DeserializeOwned>(json: &str) -> PyResult<T> {
     serde_json::from_str(json).map_err(|error| PyValueError::new_err(error.to_string()))
@@ -83,14 +83,14 @@ impl SandboxPortal {
         self.0.clear_faults();
     }
 
-    fn set_budget(
+    fn set_rate_limit(
         &self,
         py: Python<'_>,
         method: Option<&str>,
         limit: u32,
         window_seconds: f64,
     ) -> PyResult<()> {
-        raised(py, self.0.set_budget(method, limit, window_seconds))
+        raised(py, self.0.set_rate_limit(method, limit, window_seconds))
     }
 
     fn set_clock_offset(&self, seconds: i64) {

@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 
-use super::client::embedder;
-use super::environment::PythonPrompt;
 use crate::cli::{self, Host};
 use crate::error::Result;
 use crate::ports::Prompt;
+use crate::python::args::environment::PythonPrompt;
+use crate::python::operations::client::embedder;
 use crate::secret::Secret;
 
 /// Runs the command that ``arguments`` holds, without the program's name; the result is the exit status.
 #[pyfunction]
 #[pyo3(signature = (arguments: "list[str]") -> "int")]
-pub(super) fn _shell(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
+pub(crate) fn _shell(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
     let host = Host { prompt: Arc::new(AttachedPrompt::default()), embedder: embedder(py), arguments };
     let ended = py.detach(|| cli::run(&host));
     // The interpreter's handler hears of every SIGINT too, and would raise the exception at the next turn.

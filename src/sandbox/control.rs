@@ -8,7 +8,7 @@
 //! | POST, DELETE `/sandbox/faults` | a [`Fault`] | `{}` |
 //! | PUT `/sandbox/random-faults` | a [`RandomFaults`], or `null` for none | `{}` |
 //! | PUT `/sandbox/clock` | `{"offset_seconds": 0}` | `{}` |
-//! | PUT `/sandbox/budget` | `{"method": null, "limit": 200, "window_seconds": 60}` | `{}` |
+//! | PUT `/sandbox/rate-limit` | `{"method": null, "limit": 200, "window_seconds": 60}` | `{}` |
 //! | POST `/sandbox/users` | a [`NewUser`] | `{"id": 34}` |
 //! | POST `/sandbox/reset` | | `{}` |
 //!
@@ -43,7 +43,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/sandbox/faults", post(add_fault).delete(clear_faults))
         .route("/sandbox/random-faults", put(set_random_faults))
         .route("/sandbox/clock", put(set_clock))
-        .route("/sandbox/budget", put(set_budget))
+        .route("/sandbox/rate-limit", put(set_rate_limit))
         .route("/sandbox/users", post(add_user))
         .route("/sandbox/reset", post(reset))
         .fallback(async || Problem(StatusCode::NOT_FOUND, "there is nothing here".to_owned()))
@@ -107,18 +107,22 @@ async fn set_clock(State(shared): State<Arc<Shared>>, Sent(clock): Sent<ClockSet
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BudgetSetting {
+struct RateLimitSetting {
     #[serde(default)]
     method: Option<String>,
     limit: u32,
     window_seconds: f64,
 }
 
-async fn set_budget(
+async fn set_rate_limit(
     State(shared): State<Arc<Shared>>,
-    Sent(budget): Sent<BudgetSetting>,
+    Sent(rate_limit): Sent<RateLimitSetting>,
 ) -> Result<Answer, Problem> {
-    shared.store().set_budget(budget.method.as_deref(), budget.limit, budget.window_seconds)?;
+    shared.store().set_rate_limit(
+        rate_limit.method.as_deref(),
+        rate_limit.limit,
+        rate_limit.window_seconds,
+    )?;
     Ok(Answer::done())
 }
 

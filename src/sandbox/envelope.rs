@@ -19,13 +19,13 @@ pub(super) struct Success {
     /// JSON.
     pub(super) body: Vec<u8>,
     /// Whether anything was made, changed or deleted.
-    pub(super) acted: bool,
+    pub(super) applied: bool,
 }
 
 impl Success {
-    pub(super) fn new(body: &impl Serialize, acted: bool) -> Outcome {
+    pub(super) fn new(body: &impl Serialize, applied: bool) -> Outcome {
         match serde_json::to_vec(body) {
-            Ok(body) => Ok(Self { body, acted }),
+            Ok(body) => Ok(Self { body, applied }),
             Err(cause) => Err(Refusal::internal(cause.to_string())),
         }
     }

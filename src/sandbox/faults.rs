@@ -61,7 +61,7 @@ pub enum FaultKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RateHeaders {
-    /// The budget's limit and window, and nothing remaining.
+    /// The rate limit's limit and window, and nothing remaining.
     #[default]
     Normal,
     /// There are none.

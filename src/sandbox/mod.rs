@@ -1,18 +1,18 @@
-//! A small LogicMonitor on loopback: a real HTTP server with users, tokens, signatures, budgets and faults.
+//! A small LogicMonitor on loopback: a real HTTP server with users, tokens, signatures, rate limits and faults.
 //!
 //! It uses only the vocabulary of this crate and never the client, so that it can contradict the client.
 //!
 //! A request's way: `server` (HTTP) → `exchange` (what was received) → `rest` (the checks in the real portal's order:
-//! `auth`, `budget`) → `resources` (`user`, `token`, `page`, `filter`) → `envelope` (version 3 or 1) → `reply` (bytes).
-//! `faults` says which request is struck and `spoil` how; `record` keeps what was seen; `store` holds everything;
+//! `auth`, `rate limit`) → `resources` (`user`, `token`, `page`, `filter`) → `envelope` (version 3 or 1) → `reply` (bytes).
+//! `faults` says which request is struck and `apply_fault` how; `record` keeps what was seen; `store` holds everything;
 //! `control` is the same over HTTP as the methods of [`Portal`].
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+mod apply_fault;
 mod auth;
-mod budget;
 mod clock;
 mod control;
 mod envelope;
@@ -22,13 +22,13 @@ mod filter;
 mod filter_parser;
 mod page;
 mod random;
+mod rate_limit;
 mod record;
 mod reply;
 mod resources;
 mod rest;
 mod server;
 mod settings;
-mod spoil;
 mod store;
 mod token;
 mod user;
@@ -139,8 +139,8 @@ impl Portal {
     /// Allows `limit` requests per rolling window at each endpoint, for one method or for every one.
     ///
     /// Fails with [`ErrorKind::Argument`](crate::error::ErrorKind::Argument) where the window has no length.
-    pub fn set_budget(&self, method: Option<&str>, limit: u32, window_seconds: f64) -> Result<(), Error> {
-        self.shared.store().set_budget(method, limit, window_seconds)
+    pub fn set_rate_limit(&self, method: Option<&str>, limit: u32, window_seconds: f64) -> Result<(), Error> {
+        self.shared.store().set_rate_limit(method, limit, window_seconds)
     }
 
     /// Sets how far the portal's clock runs ahead of the real one; negative is behind.
@@ -166,7 +166,7 @@ impl Portal {
         self.shared.store().tokens().cloned().collect()
     }
 
-    /// Puts users, tokens, record, faults, budgets and clock back to the start; the built-in credentials stay good.
+    /// Puts users, tokens, record, faults, rate limits and clock back to the start; the built-in credentials stay good.
     pub fn reset(&self) {
         self.shared.reset();
     }

@@ -37,7 +37,7 @@ pub struct Seen {
     /// The fault that was applied.
     pub fault: Option<FaultKind>,
     /// Whether the request made, changed or deleted anything.
-    pub acted: bool,
+    pub applied: bool,
     /// Counts connections from 1: equal numbers shared one.
     pub connection: u64,
     /// Milliseconds since 1970-01-01 UTC by the real clock.
@@ -114,7 +114,7 @@ fn seen(exchange: &Exchange, verdict: &Verdict, fault: Option<FaultKind>) -> See
         token_id: verdict.token_id,
         status: None,
         fault,
-        acted: false,
+        applied: false,
         connection: exchange.peer.connection,
         received_at_ms: exchange.received_at_ms,
     }

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http_body::Frame;
 use tokio::time::Sleep;
 
-use super::budget::Rate;
 use super::clock::Clock;
+use super::rate_limit::Rate;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-rate-limit-limit");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");

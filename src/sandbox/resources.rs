@@ -40,7 +40,7 @@ impl Route {
         }
     }
 
-    /// What shares one budget per method.
+    /// What shares one rate limit per method.
     pub(super) fn template(self) -> &'static str {
         match self {
             Self::Users => "/setting/admins",
@@ -143,16 +143,16 @@ fn write(store: &mut Store, caller: &User, id: u32, body: TokenBody) -> Outcome 
     };
     let (note, status) =
         (body.note.unwrap_or_else(|| token.note.clone()), body.status.unwrap_or(token.status));
-    let acted = token.note != note || token.status != status;
+    let applied = token.note != note || token.status != status;
     (token.note, token.status) = (note, status);
     let token = token.clone();
-    Success::new(&token.shown(store.users.get(&token.admin_id), caller), acted)
+    Success::new(&token.shown(store.users.get(&token.admin_id), caller), applied)
 }
 
 fn delete(store: &mut Store, caller: &User, admin: u32, token: u32) -> Outcome {
     let token = manageable(store, caller, admin, token)?;
     store.remove(token);
-    Ok(Success { body: b"{}\r\n".to_vec(), acted: true })
+    Ok(Success { body: b"{}\r\n".to_vec(), applied: true })
 }
 
 /// The token, if it is that user's and the caller may change it.

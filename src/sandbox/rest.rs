@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::apply_fault::apply_fault;
 use super::auth::{Verdict, admit, judge};
-use super::budget::OverLimit;
 use super::envelope::{Outcome, Refusal, Version, render};
 use super::exchange::{BodyError, Exchange};
 use super::faults::Fault;
+use super::rate_limit::OverLimit;
 use super::record::EntryId;
 use super::reply::{HangUp, RateShown, Reply};
 use super::resources::Route;
-use super::spoil::spoil;
 use super::store::Store;
 use super::{Shared, resources};
 
@@ -38,7 +38,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, exchange: Exchange) -> Result<Re
     };
     let answered = match fault {
         Ok(None) => Ok(act_judged(shared, &arrival, &verdict, version(&arrival.exchange))),
-        Ok(Some(fault)) => spoil(shared, &arrival, &fault).await,
+        Ok(Some(fault)) => apply_fault(shared, &arrival, &fault).await,
         Err(refusal) => {
             let (status, body) = render(Version::V3, Err(refusal));
             Ok(Reply::json(shared.clock(), status, body))
@@ -82,16 +82,16 @@ fn act_judged(shared: &Shared, arrival: &Arrival, verdict: &Verdict, shape: Vers
         Err(BodyError::Broken) => Err(Refusal::bad_request("The request body could not be read")),
         Ok(_) => check_and_answer(&mut store, exchange, verdict, &mut rate),
     };
-    if outcome.as_ref().is_ok_and(|success| success.acted)
+    if outcome.as_ref().is_ok_and(|success| success.applied)
         && let Some(seen) = store.record.entry(arrival.entry)
     {
-        seen.acted = true;
+        seen.applied = true;
     }
     let (status, body) = render(shape, outcome);
     Reply { rate, ..Reply::json(store.clock, status, body) }
 }
 
-/// The checks in the real portal's order: who signed, the budget, then permission and the resource itself.
+/// The checks in the real portal's order: who signed, the rate limit, then permission and the resource itself.
 fn check_and_answer(
     store: &mut Store,
     exchange: &Exchange,
@@ -100,7 +100,7 @@ fn check_and_answer(
 ) -> Outcome {
     let caller = admit(store, exchange, verdict, version(exchange)).ok_or_else(Refusal::authentication)?;
     let route = Route::parse(&exchange.resource_path);
-    match store.budgets.spend(&exchange.method, route.template(), Instant::now()) {
+    match store.rate_limits.spend(&exchange.method, route.template(), Instant::now()) {
         Ok(spent) => *rate = RateShown::Rate(spent),
         Err(OverLimit(spent)) => {
             *rate = RateShown::Rate(spent);

@@ -13,8 +13,8 @@ pub struct Settings {
     /// The port of 127.0.0.1; 0 takes a free one.
     pub port: u16,
     /// Requests per window for each method and endpoint; `None` keeps the defaults of the real portal.
-    pub budget: Option<u32>,
-    /// The length of the rolling window of every budget, in seconds; `None` is 60.
+    pub rate_limit: Option<u32>,
+    /// The length of the rolling window of every rate limit, in seconds; `None` is 60.
     pub window_seconds: Option<f64>,
     /// How far the portal's clock runs ahead of the real one, in seconds; negative is behind.
     pub clock_offset_seconds: i64,
@@ -32,7 +32,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             port: 0,
-            budget: None,
+            rate_limit: None,
             window_seconds: None,
             clock_offset_seconds: 0,
             seed: None,
@@ -43,7 +43,7 @@ impl Default for Settings {
     }
 }
 
-/// The length of a budget's window.
+/// The length of a rate limit's window.
 pub(super) fn window(seconds: f64) -> Result<Duration, Error> {
     match duration("window_seconds", seconds)? {
         Duration::ZERO => Err(Error::argument("window_seconds must be more than 0")),

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use axum::http::Method;
 
-use super::budget::{Budget, Budgets};
 use super::clock::Clock;
 use super::faults::Faults;
 use super::random::Generator;
+use super::rate_limit::{RateLimit, RateLimits};
 use super::record::Record;
 use super::settings::{Settings, window};
 use super::token::{NewToken, StoredToken, TokenType};
@@ -46,7 +46,7 @@ pub(super) struct Store {
     next_token_id: u32,
     generator: Generator,
     pub(super) clock: Clock,
-    pub(super) budgets: Budgets,
+    pub(super) rate_limits: RateLimits,
     pub(super) faults: Faults,
     pub(super) record: Record,
     pub(super) lock_out_after: u32,
@@ -65,7 +65,7 @@ impl Store {
             next_token_id: FIRST_TOKEN_ID,
             generator,
             clock: Clock::new(settings.clock_offset_seconds),
-            budgets: Budgets::new(settings.budget, window),
+            rate_limits: RateLimits::new(settings.rate_limit, window),
             faults: Faults::default(),
             record: Record::new(settings.record_limit),
             lock_out_after: settings.lock_out_after,
@@ -103,7 +103,7 @@ impl Store {
         self.clock = Clock::new(seconds);
     }
 
-    pub(super) fn set_budget(
+    pub(super) fn set_rate_limit(
         &mut self,
         method: Option<&str>,
         limit: u32,
@@ -113,7 +113,7 @@ impl Store {
         let method = method.map(check_method).transpose()?;
         let method = method.map(|method| Method::from_bytes(method.as_bytes())).transpose();
         let method = method.map_err(|_| Error::argument("method must be the name of an HTTP method"))?;
-        self.budgets.set(method, Budget { limit, window });
+        self.rate_limits.set(method, RateLimit { limit, window });
         Ok(())
     }
 

@@ -20,7 +20,7 @@ impl DeleteToken {
         let located = if self.force {
             self.target.locate(client).await?
         } else {
-            self.target.locate_other(client, "delete").await?
+            self.target.locate_unless_self(client, "delete").await?
         };
         let request = Request {
             method: Method::Delete,

@@ -122,8 +122,8 @@ impl ListTokens {
             by_key: true,
             verb: self,
             admin_id: None,
-            sweeps: types.into(),
-            sweep: Sweep::default(),
+            remaining_types: types.into(),
+            cursor: TypeCursor::default(),
         };
         if !listing.verb.wanted.takes_a_condition() {
             listing.overlap_from_here();
@@ -138,8 +138,8 @@ pub struct Listing {
     verb: ListTokens,
     admin_id: Option<i64>,
     by_key: bool,
-    sweeps: VecDeque<TokenType>,
-    sweep: Sweep,
+    remaining_types: VecDeque<TokenType>,
+    cursor: TypeCursor,
 }
 
 /// More than any list has.
@@ -147,7 +147,7 @@ const UNTOLD: u64 = u64::MAX;
 
 /// How far the list of one type is read.
 #[derive(Debug, Default)]
-struct Sweep {
+struct TypeCursor {
     seen: HashSet<i64>,
     /// How many tokens there were at the first page; `UNTOLD` where the portal did not say.
     first_total: Option<u64>,
@@ -179,15 +179,15 @@ impl Listing {
         if let (None, Some(admin)) = (self.admin_id, &self.verb.admin) {
             self.admin_id = Some(admin.id(client).await?);
         }
-        while let Some(r#type) = self.sweeps.front().cloned() {
+        while let Some(r#type) = self.remaining_types.front().cloned() {
             let (tokens, at_end) = if self.by_key {
                 self.page_by_key(client, &r#type).await?
             } else {
                 self.overlapping_page(client, &r#type).await?
             };
             if at_end {
-                self.sweeps.pop_front();
-                self.sweep = Sweep::default();
+                self.remaining_types.pop_front();
+                self.cursor = TypeCursor::default();
             }
             let tokens: Vec<Token> =
                 tokens.into_iter().filter(|token| self.verb.wanted.matches(token)).collect();
@@ -205,7 +205,7 @@ impl Listing {
     }
 
     async fn page_by_key(&mut self, client: &Client, r#type: &TokenType) -> Result<(Vec<Token>, bool)> {
-        let last_id = self.sweep.last_id;
+        let last_id = self.cursor.last_id;
         let after = (last_id > 0).then(|| format!("id>{last_id}"));
         let filter = self.verb.wanted.for_portal(after.as_deref());
         let page = self.request(client, r#type, &filter, 0).await?;
@@ -220,10 +220,11 @@ impl Listing {
         }
         let at_end = page.received == 0 || page.is_last(0, self.verb.page_size);
         let one_page = last_id == 0 && at_end;
-        let first_total = *self.sweep.first_total.get_or_insert(page.total.map_or(UNTOLD, i64::unsigned_abs));
-        self.sweep.last_id = highest;
+        let first_total =
+            *self.cursor.first_total.get_or_insert(page.total.map_or(UNTOLD, i64::unsigned_abs));
+        self.cursor.last_id = highest;
         let tokens = self.new_ones(page.tokens);
-        if at_end && !one_page && (self.sweep.seen.len() as u64) < first_total {
+        if at_end && !one_page && (self.cursor.seen.len() as u64) < first_total {
             // Some were deleted meanwhile, or the pages were sorted by accident and lower ids come after them.
             self.overlap_from_here();
             return Ok((tokens, false));
@@ -240,9 +241,9 @@ impl Listing {
         let mut overlap = usual_overlap;
         let mut steps_back = 0;
         while steps_back < MAX_STEPS {
-            let offset = self.sweep.offset.saturating_sub(overlap);
+            let offset = self.cursor.offset.saturating_sub(overlap);
             let page = self.request(client, r#type, &filter, offset).await?;
-            let reaches_back = page.tokens.iter().any(|token| self.sweep.seen.contains(&token.id));
+            let reaches_back = page.tokens.iter().any(|token| self.cursor.seen.contains(&token.id));
             if offset > 0 && !reaches_back {
                 overlap = overlap.saturating_mul(2).max(page_size);
                 steps_back += 1;
@@ -253,8 +254,8 @@ impl Listing {
             let tokens = self.new_ones(page.tokens);
             // A total may count what is not shown.
             let at_end = at_end || (tokens.is_empty() && received < page_size);
-            let before = std::mem::replace(&mut self.sweep.offset, offset + received);
-            if self.sweep.offset <= before {
+            let before = std::mem::replace(&mut self.cursor.offset, offset + received);
+            if self.cursor.offset <= before {
                 steps_back += 1;
             }
             if !tokens.is_empty() || at_end {
@@ -267,7 +268,7 @@ impl Listing {
     }
 
     fn new_ones(&mut self, tokens: Vec<Token>) -> Vec<Token> {
-        tokens.into_iter().filter(|token| self.sweep.seen.insert(token.id)).collect()
+        tokens.into_iter().filter(|token| self.cursor.seen.insert(token.id)).collect()
     }
 
     async fn request(&self, client: &Client, r#type: &TokenType, filter: &str, offset: u64) -> Result<Page> {

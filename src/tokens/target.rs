@@ -44,9 +44,9 @@ impl Target {
     }
 
     /// As `locate`, unless the token is the one that calls.
-    pub(super) async fn locate_other(self, client: &Client, change: &str) -> Result<Located> {
+    pub(super) async fn locate_unless_self(self, client: &Client, change: &str) -> Result<Located> {
         let token = match self {
-            Self::Token(token) if token.admin_id.is_some() && tells_self(client, &token) => *token,
+            Self::Token(token) if token.admin_id.is_some() && can_identify_self(client, &token) => *token,
             Self::Token(token) => FindToken::Id(token.id).run(client).await?,
             Self::Find(find) => find.run(client).await?,
         };
@@ -76,7 +76,7 @@ fn located(token: Token) -> Result<Located> {
 }
 
 /// Whether what is known of a token is enough to tell whether it is the one that calls.
-fn tells_self(client: &Client, token: &Token) -> bool {
+fn can_identify_self(client: &Client, token: &Token) -> bool {
     match (&client.identity().credentials, &token.r#type) {
         (Credentials::Lmv1 { .. }, TokenType::Lmv1) => token.access_id.is_some(),
         (Credentials::Bearer { .. }, TokenType::Bearer) => {

@@ -40,7 +40,7 @@ impl UpdateToken {
         Tag::check_note(self.note.as_deref())?;
         let guarded = self.status == Some(TokenStatus::Disabled) && !self.force;
         let located = if guarded {
-            self.target.locate_other(client, "disable").await?
+            self.target.locate_unless_self(client, "disable").await?
         } else {
             self.target.locate(client).await?
         };

@@ -68,7 +68,7 @@ def test_the_one_liner_sends_exactly_one_post(lmtokens_portal: Portal) -> None:
     seen = only_request(lmtokens_portal)
     assert (seen.method, seen.path, seen.query) == ("POST", PATH, "")
     assert json.loads(seen.body) == {"note": "ci", "status": 2}
-    assert (seen.signature, seen.status, seen.acted) == ("valid", 200, True)
+    assert (seen.signature, seen.status, seen.applied) == ("valid", 200, True)
     stored = lmtokens_portal.tokens[-1]
     assert (stored.id, stored.access_id, stored.admin_id) == (token.id, token.access_id, 32)
     assert token.access_key == stored.access_key

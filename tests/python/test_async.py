@@ -26,7 +26,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def test_gather(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.set_budget(UNLIMITED)
+    lmtokens_portal.set_rate_limit(UNLIMITED)
 
     async def main() -> list[lmtokens.Token]:
         async with lmtokens_portal.async_client() as client:
@@ -193,7 +193,7 @@ class TestCancelling:
 
     def test_storm(self, lmtokens_portal: Portal) -> None:
         # Each at another moment of its life, also just when its answer comes.
-        lmtokens_portal.set_budget(UNLIMITED)
+        lmtokens_portal.set_rate_limit(UNLIMITED)
 
         async def main() -> int:
             client = lmtokens_portal.async_client()

@@ -25,6 +25,6 @@ lmtokens.whoami()
 
 
 def test_cancelling_a_first_call_at_any_moment_leaves_a_client_that_works(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.set_budget(1_000_000)
+    lmtokens_portal.set_rate_limit(1_000_000)
     completed = run_python(CODE, environment=lmtokens_portal.environment())
     assert (completed.returncode, completed.stderr) == (0, "")

@@ -108,7 +108,9 @@ def test_refused(lmtokens_portal: Portal, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("post", "name"), [(with_requests, "data"), (with_httpx, "content"), (with_aiohttp, "data")], ids=str
+    ("post", "name"),
+    [(with_requests, "data"), (with_httpx, "content"), (with_aiohttp, "data")],
+    ids=["requests", "httpx", "aiohttp"],
 )
 def test_file_is_refused(lmtokens_portal: Portal, file: io.BufferedReader, post: Callable[..., int], name: str) -> None:
     with pytest.raises(TypeError, match=REFUSAL):

@@ -79,7 +79,7 @@ def test_aiohttp(lmtokens_portal: Portal) -> None:
 
 
 def test_aiohttp_waits_for_budget(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.set_budget(200, 1, method="GET")
+    lmtokens_portal.set_rate_limit(200, 1, method="GET")
     lmtokens_portal.fail("rate-limited", times=2)
     completed = run("auth_aiohttp.py")
     assert (completed.returncode, completed.stderr) == (0, "")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from certainty import TAG, Keeper, assert_nobody_lacks_a_key, body, keys_of, made, of_method, requests
+from delivery_helpers import TAG, Keeper, assert_nobody_lacks_a_key, body, keys_of, made, of_method, requests
 from lmtokens import NewToken
-from meddler import Exchange, Meddler
+from tampering_proxy import Exchange, Meddler
 from support import PATIENCE
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ def journal(lmtokens_portal: Portal, tmp_path: Path) -> Path:
 def test_other_tokens_of_the_run_are_evidence(lmtokens_portal: Portal, journal: Path) -> None:
     # The rows that are done need no request of their own: that they can be seen must be asked for.
     summary = lmtokens_portal.client().add_tokens(ROWS, journal=journal, resume=True).finish()
-    assert (summary.done_before, summary.created, summary.unknown) == (1, 1, 0)
+    assert (summary.already_done, summary.created, summary.unknown) == (1, 1, 0)
     assert sorted(token.note for token in lmtokens_portal.tokens if token.admin_id == 32) == ["first", "second"]
     assert [entry.state for entry in lmtokens.read_journal(journal)] == ["created", "created"]
 
@@ -42,5 +42,5 @@ def test_whoever_may_not_view_gets_no_second_token(lmtokens_portal: Portal, jour
     token = lmtokens_portal.create_token(blind)
     client = lmtokens_portal.client(access_id=token.access_id, access_key=token.access_key)
     summary = client.add_tokens(ROWS, journal=journal, resume=True).finish()
-    assert (summary.done_before, summary.created, summary.unknown) == (1, 0, 1)
+    assert (summary.already_done, summary.created, summary.unknown) == (1, 0, 1)
     assert [token.note for token in lmtokens_portal.tokens if token.admin_id == 32] == ["first"]

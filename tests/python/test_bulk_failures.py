@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from certainty import Keeper, assert_nobody_lacks_a_key, is_left_over, keys_of, lines_of, made, of_method, requests
-from meddler import Exchange, Meddler
+from delivery_helpers import (
+    Keeper,
+    assert_nobody_lacks_a_key,
+    is_left_over,
+    keys_of,
+    lines_of,
+    made,
+    of_method,
+    requests,
+)
+from tampering_proxy import Exchange, Meddler
 from support import PATIENCE, run_python
 
 if TYPE_CHECKING:
@@ -174,7 +183,7 @@ def test_full_disk_stops_the_run(lmtokens_portal: Portal, journal: Path, size: i
     assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
     # With room again, the run goes on to its end.
     again = lmtokens.add_tokens(ROWS, journal=journal, resume=True).finish()
-    assert (again.created + again.done_before, again.failed, again.unknown) == (40, 0, 0)
+    assert (again.created + again.already_done, again.failed, again.unknown) == (40, 0, 0)
     assert sorted(stored.note for stored in made(lmtokens_portal)) == sorted(note for _, note in ROWS)
     assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
 
@@ -243,7 +252,7 @@ def test_journal_that_may_not_be_written_is_refused_unsent(lmtokens_portal: Port
 
 
 def test_budget_that_is_spent_is_waited_for(lmtokens_portal: Portal, journal: Path) -> None:
-    lmtokens_portal.set_budget(15, 0.5, method="POST")
+    lmtokens_portal.set_rate_limit(15, 0.5, method="POST")
     begun = time.monotonic()
     summary = lmtokens.add_tokens(ROWS, journal=journal).finish()
     assert summary.created == 40
@@ -253,7 +262,7 @@ def test_budget_that_is_spent_is_waited_for(lmtokens_portal: Portal, journal: Pa
 @pytest.mark.parametrize("seed", range(4))
 def test_faults_at_random_leave_no_token_without_its_key(lmtokens_portal: Portal, journal: Path, seed: int) -> None:
     lmtokens_portal.fail_at_random(0.1, seed=seed, seconds=0.05)
-    lmtokens_portal.set_budget(100_000, 0.2)
+    lmtokens_portal.set_rate_limit(100_000, 0.2)
     results, error = run_out(lmtokens_portal.client(timeout=5).add_tokens(ROWS, journal=journal))
     assert error is None
     assert len(results) == 40
@@ -287,7 +296,7 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c_ends_a_wait_for_the_budget(lmtokens_portal: Portal, journal: Path) -> None:
-    lmtokens_portal.set_budget(10, 600, method="POST")
+    lmtokens_portal.set_rate_limit(10, 600, method="POST")
     completed = run_python(CTRL_C, str(journal))
     assert completed.returncode == 0, completed.stderr
     seconds, summary = completed.stdout.splitlines()
@@ -298,13 +307,13 @@ def test_ctrl_c_ends_a_wait_for_the_budget(lmtokens_portal: Portal, journal: Pat
     assert str(journal) in completed.stderr
     assert len(keys_of(journal)) == 10
     assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
-    lmtokens_portal.set_budget(1000, 60)
+    lmtokens_portal.set_rate_limit(1000, 60)
     again = lmtokens.add_tokens(ROWS, journal=journal, resume=True).finish()
-    assert (again.created, again.done_before) == (30, 10)
+    assert (again.created, again.already_done) == (30, 10)
 
 
 def test_cancelled_task_ends_its_run(lmtokens_portal: Portal, journal: Path, caplog: pytest.LogCaptureFixture) -> None:
-    lmtokens_portal.set_budget(10, 600, method="POST")
+    lmtokens_portal.set_rate_limit(10, 600, method="POST")
 
     async def run() -> lmtokens.Summary:
         running = lmtokens_portal.async_client(max_wait=3600).add_tokens(ROWS, journal=journal)

@@ -6,7 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from certainty import made
+from delivery_helpers import made
 from support import PATIENCE, SHELL, run_shell
 
 if TYPE_CHECKING:

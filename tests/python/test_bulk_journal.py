@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from certainty import TAG, Keeper, keys_of, lines_of, made
-from meddler import Exchange, Meddler
+from delivery_helpers import TAG, Keeper, keys_of, lines_of, made
+from tampering_proxy import Exchange, Meddler
 from support import run_python
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def test_header_comes_first_and_holds_no_secret(lmtokens_portal: Portal, journal
     assert re.fullmatch(r"[0-9a-f]{16}", header["run"])
     assert header["holds_keys"] is True
     assert lmtokens_portal.access_key.reveal() not in journal.read_text()
-    assert [line["event"] for line in lines].count("made") == 3
+    assert [line["event"] for line in lines].count("pending") == 3
     assert [line["event"] for line in lines].count("created") == 3
 
 
@@ -89,7 +89,7 @@ os.execv("/usr/bin/strace", ["strace", "-f", "-s", "40", "-e", "trace=write,writ
     steps = []
     for line in Path(f"{journal}.strace").read_text().splitlines():
         if '{\\"event\\":\\"made\\"' in line:
-            steps.append("made")
+            steps.append("pending")
         elif "sync(" in line and "run.journal>" in line and "resumed" not in line:
             steps.append("sync")
         elif '"PATCH ' in line:
@@ -98,7 +98,7 @@ os.execv("/usr/bin/strace", ["strace", "-f", "-s", "40", "-e", "trace=write,writ
     for at, step in enumerate(steps):
         if step == "PATCH":
             assert "sync" in steps[:at]
-            last_made = max(place for place in range(at) if steps[place] == "made")
+            last_made = max(place for place in range(at) if steps[place] == "pending")
             assert "sync" in steps[last_made:at]
 
 

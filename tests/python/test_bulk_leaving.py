@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from certainty import Keeper, assert_nobody_lacks_a_key, keys_of, made
-from meddler import Exchange, Meddler
+from delivery_helpers import Keeper, assert_nobody_lacks_a_key, keys_of, made
+from tampering_proxy import Exchange, Meddler
 from support import PATIENCE, wait_until
 
 if TYPE_CHECKING:

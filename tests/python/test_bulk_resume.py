@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import lmtokens.sandbox
 import pytest
-from certainty import Keeper, assert_nobody_lacks_a_key, is_left_over, keys_of, lines_of, made, of_method
-from faces import credentials
+from delivery_helpers import Keeper, assert_nobody_lacks_a_key, is_left_over, keys_of, lines_of, made, of_method
+from api_variants import credentials
 from support import PATIENCE, wait_until
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def test_killed_run_goes_on(lmtokens_portal: Portal, journal: Path, moment: int)
         assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
     done = len(notes(lmtokens_portal))
     summary = resume(ROWS, journal)
-    assert summary.created + summary.done_before == 60
-    assert summary.done_before >= min(done, 60) - 8
+    assert summary.created + summary.already_done == 60
+    assert summary.already_done >= min(done, 60) - 8
     # The dead run's own requests may still land; they are disabled and tagged.
     assert notes(lmtokens_portal) == sorted(note for _, note in ROWS)
     assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
@@ -75,7 +75,7 @@ def test_run_that_is_killed_again_and_again_ends(lmtokens_portal: Portal, journa
         assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
     lmtokens_portal.clear_faults()
     resume(ROWS, journal)
-    assert resume(ROWS, journal).done_before == 60
+    assert resume(ROWS, journal).already_done == 60
     assert notes(lmtokens_portal) == sorted(note for _, note in ROWS)
     assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
     assert [stored for stored in made(lmtokens_portal) if stored.status == 1] == []
@@ -104,7 +104,7 @@ def unfinished(lmtokens_portal: Portal, journal: Path) -> list[str]:
     lmtokens_portal.fail("status-before-acting", method="DELETE", status=403, times=None)
     lmtokens.add_tokens([(32, "a"), (32, "b")], journal=journal, concurrency=1).finish()
     lines = journal.read_text().splitlines(keepends=True)
-    assert [json.loads(line).get("event") for line in lines][:4] == [None, "made", "created", "made"]
+    assert [json.loads(line).get("event") for line in lines][:4] == [None, "pending", "created", "pending"]
     assert [stored.status for stored in made(lmtokens_portal)] == [2, 1]
     journal.write_text("".join(lines[:4]))
     lmtokens_portal.clear_faults()
@@ -116,7 +116,7 @@ def test_row_that_was_made_and_not_enabled_begins_anew(
 ) -> None:
     dead = made(lmtokens_portal)[1]
     summary = resume([(32, "a"), (32, "b")], journal)
-    assert (summary.done_before, summary.created) == (1, 1)
+    assert (summary.already_done, summary.created) == (1, 1)
     assert notes(lmtokens_portal) == ["a", "b"]
     assert len(made(lmtokens_portal)) == 2
     assert dead.id not in {stored.id for stored in made(lmtokens_portal)}
@@ -125,14 +125,14 @@ def test_row_that_was_made_and_not_enabled_begins_anew(
 
 
 def test_torn_line_at_each_of_its_bytes(lmtokens_portal: Portal, journal: Path, unfinished: list[str]) -> None:
-    lmtokens_portal.set_budget(100_000)
+    lmtokens_portal.set_rate_limit(100_000)
     old = made(lmtokens_portal)[1]
     for cut in range(len(unfinished[3])):
         left = lmtokens_portal.create_token(32, note=old.note, status=1)
         torn = unfinished[3].replace(str(old.id), str(left.id)).replace(old.access_id, left.access_id)[:cut]
         journal.write_text("".join(unfinished[:3]) + torn)
         summary = resume([(32, "a"), (32, "b")], journal, concurrency=1)
-        assert (summary.done_before, summary.created) == (1, 1), cut
+        assert (summary.already_done, summary.created) == (1, 1), cut
         assert notes(lmtokens_portal) == ["a", "b"]
         assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
         # What the dead run left goes at the end of this one.
@@ -152,7 +152,7 @@ def test_torn_created_line_makes_nothing_twice(lmtokens_portal: Portal, journal:
     for cut in range(len(lines[-1])):
         journal.write_text("".join(lines[:-1]) + lines[-1][:cut])
         summary = resume([(32, "a"), (32, "b")], journal)
-        assert (summary.done_before, summary.created) == (2, 0), cut
+        assert (summary.already_done, summary.created) == (2, 0), cut
     assert len(made(lmtokens_portal)) == 2
     assert notes(lmtokens_portal) == ["a", "b"]
 
@@ -167,7 +167,7 @@ def test_torn_header_is_written_anew(lmtokens_portal: Portal, journal: Path) -> 
     assert notes(lmtokens_portal) == sorted(str(cut) for cut in range(0, len(header), 3))
 
 
-@pytest.mark.parametrize("damage", ["garbage\n", "\0" * 40 + "\n", '{"event":"made"}\n', "\n"], ids=repr)
+@pytest.mark.parametrize("damage", ["garbage\n", "\0" * 40 + "\n", '{"event":"pending"}\n', "\n"], ids=repr)
 def test_journal_that_is_damaged_in_its_middle_is_refused(lmtokens_portal: Portal, journal: Path, damage: str) -> None:
     lmtokens.add_tokens(ROWS[:4], journal=journal, concurrency=1).finish()
     lines = journal.read_text().splitlines(keepends=True)
@@ -225,7 +225,7 @@ def test_failed_rows_are_tried_again(lmtokens_portal: Portal, journal: Path) -> 
     lmtokens_portal.fail("status-before-acting", method="POST", status=403, skip=1, times=2)
     assert lmtokens.add_tokens(ROWS[:5], journal=journal).finish().failed == 2
     summary = resume(ROWS[:5], journal)
-    assert (summary.created, summary.done_before) == (2, 3)
+    assert (summary.created, summary.already_done) == (2, 3)
     assert notes(lmtokens_portal) == sorted(note for _, note in ROWS[:5])
 
 
@@ -248,7 +248,7 @@ def test_change_that_landed_unheard_is_found(lmtokens_portal: Portal, journal: P
     second = made(lmtokens_portal)[1]
     lmtokens.update_token(second.id, "b", 2)
     summary = resume([(32, "a"), (32, "b")], journal)
-    assert (summary.done_before, summary.created) == (2, 0)
+    assert (summary.already_done, summary.created) == (2, 0)
     assert notes(lmtokens_portal) == ["a", "b"]
     assert keys_of(journal)[second.id] == second.access_key.reveal()
 
@@ -258,7 +258,7 @@ def test_token_that_was_swept_meanwhile_is_made_again(
 ) -> None:
     lmtokens.delete_token(made(lmtokens_portal)[1].id)
     summary = resume([(32, "a"), (32, "b")], journal)
-    assert (summary.done_before, summary.created, summary.unknown) == (1, 1, 0)
+    assert (summary.already_done, summary.created, summary.unknown) == (1, 1, 0)
     assert notes(lmtokens_portal) == ["a", "b"]
 
 
@@ -295,7 +295,7 @@ def test_token_that_somebody_enabled_by_hand_gets_its_note(
     lmtokens.update_token(second.id, status=2)
     assert made(lmtokens_portal)[1].status == 2
     summary = resume([(32, "a"), (32, "b")], journal)
-    assert summary.done_before == 2
+    assert summary.already_done == 2
     assert [(stored.id, stored.note, stored.status) for stored in made(lmtokens_portal)][1] == (second.id, "b", 2)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from certainty import assert_nobody_lacks_a_key, keys_of, made, of_method
+from delivery_helpers import assert_nobody_lacks_a_key, keys_of, made, of_method
 from support import PATIENCE, SHELL, run_at_terminal, run_shell, wait_until
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def test_resume_command_of_odd_names_works_when_pasted(lmtokens_portal: Portal, 
 def test_signal_in_a_wait_for_the_budget(
     lmtokens_portal: Portal, rows: Path, journal: Path, number: signal.Signals
 ) -> None:
-    lmtokens_portal.set_budget(7, 90, method="POST")
+    lmtokens_portal.set_rate_limit(7, 90, method="POST")
     command = [*SHELL, "bulk", str(rows), "--journal", str(journal)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: journal.exists() and journal.read_text().count('"event":"created"') == 7)
@@ -155,7 +155,7 @@ def test_signal_in_a_wait_for_the_budget(
     assert re.search(r"20 rows: [67] created, 1[34] not done", said)
     assert len(keys_of(journal)) == 7
     assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
-    lmtokens_portal.set_budget(1000, 60)
+    lmtokens_portal.set_rate_limit(1000, 60)
     again = paste(resume_command(said))
     assert again.returncode == 0, again.stderr
     assert "13 created, 7 done before" in again.stderr
@@ -163,7 +163,7 @@ def test_signal_in_a_wait_for_the_budget(
 
 
 def test_second_process_is_refused(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
-    lmtokens_portal.set_budget(3, 90, method="POST")
+    lmtokens_portal.set_rate_limit(3, 90, method="POST")
     with subprocess.Popen([*SHELL, "bulk", str(rows), "--journal", str(journal)], stderr=subprocess.DEVNULL) as process:
         wait_until(lambda: len(of_method(lmtokens_portal, "PATCH")) == 3)
         completed = bulk(rows, journal, "--resume")

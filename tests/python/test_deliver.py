@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from certainty import TAG, Keeper, assert_nobody_lacks_a_key, body, is_left_over, made, of_method, requests
-from faces import KINDS, credentials, face
-from meddler import Exchange, Meddler
+from delivery_helpers import TAG, Keeper, assert_nobody_lacks_a_key, body, is_left_over, made, of_method, requests
+from api_variants import KINDS, credentials, face
+from tampering_proxy import Exchange, Meddler
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
@@ -83,7 +83,7 @@ def test_note_of_the_tags_form_is_refused_unsent(lmtokens_portal: Portal) -> Non
     assert lmtokens_portal.record == []
 
 
-@pytest.mark.parametrize("deliver", [7, "token.json", object(), []], ids=repr)
+@pytest.mark.parametrize("deliver", [7, "token.json", object(), []], ids=["int", "str", "object", "list"])
 def test_what_cannot_take_a_token_is_refused_unsent(lmtokens_portal: Portal, deliver: Any) -> None:
     with pytest.raises(TypeError, match=r"to_file\("):
         lmtokens.add_token(32, deliver=deliver)
@@ -134,7 +134,7 @@ def test_create_that_did_nothing_is_made_again_by_who_has_seen_one(lmtokens_port
 
 
 def test_create_refused_for_the_budget_is_sent_again(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.set_budget(100, 0.2)
+    lmtokens_portal.set_rate_limit(100, 0.2)
     lmtokens_portal.fail("rate-limited", method="POST")
     lmtokens.add_token(32, "ci", deliver=Keeper())
     assert [seen.status for seen in of_method(lmtokens_portal, "POST")] == [429, 200]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from certainty import is_left_over, made
-from faces import KINDS, face
+from delivery_helpers import is_left_over, made
+from api_variants import KINDS, face
 from lmtokens.deliver import to_command
 from support import PATIENCE, run_python, wait_until
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from certainty import TAG, made, requests
-from faces import KINDS, face
+from delivery_helpers import TAG, made, requests
+from api_variants import KINDS, face
 from lmtokens.deliver import ToFile, to_file
 from support import PATIENCE, run_python
 

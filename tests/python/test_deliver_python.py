@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from certainty import Keeper, assert_nobody_lacks_a_key, is_left_over, made, requests
-from faces import KINDS, face
+from delivery_helpers import Keeper, assert_nobody_lacks_a_key, is_left_over, made, requests
+from api_variants import KINDS, face
 from support import PATIENCE, run_python
 
 if TYPE_CHECKING:

@@ -368,7 +368,7 @@ def test_answer_that_takes_too_long(lmtokens_portal: Portal) -> None:
 
 
 def test_rate_limit_tells_the_budget(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.set_budget(1, 60, method="POST")
+    lmtokens_portal.set_rate_limit(1, 60, method="POST")
     # Somebody else spends it.
     lmtokens_portal.fail("rate-limited", method="POST")
     with pytest.raises(errors.RateLimitError, match="allows 1 such requests per 60 s") as caught:

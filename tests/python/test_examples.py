@@ -85,7 +85,7 @@ def test_life_of_a_token_is_whole(lmtokens_portal: Portal, name: str) -> None:
     before = lmtokens_portal.tokens
     completed = run(sys.executable, str(EXAMPLES / f"{name}.py"), environment=bare() | lmtokens_portal.environment())
     assert (completed.returncode, completed.stderr) == (0, "")
-    seen = [one for one in lmtokens_portal.record if one.acted]
+    seen = [one for one in lmtokens_portal.record if one.applied]
     assert sorted(one.method for one in seen) == sorted(2 * ["POST", "PATCH", "PATCH", "PATCH", "DELETE"])
     assert [one.query for one in seen if one.method == "POST"].count("type=bearer") == 1
     assert [token.id for token in lmtokens_portal.tokens] == [token.id for token in before]

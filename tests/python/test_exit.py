@@ -15,7 +15,7 @@ RUNS = 50
 
 
 def ends_cleanly(code: str, portal: Portal, runs: int = RUNS) -> None:
-    portal.set_budget(1_000_000)
+    portal.set_rate_limit(1_000_000)
     for run in range(runs):
         completed = run_python(code, environment=portal.environment())
         said = (completed.returncode, completed.stdout, completed.stderr)

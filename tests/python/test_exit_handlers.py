@@ -21,7 +21,7 @@ asyncio.run(main())
 
 
 def test_answers_that_come_at_the_end_do_not_crash_it(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.set_budget(1_000_000)
+    lmtokens_portal.set_rate_limit(1_000_000)
     for _ in range(40):
         completed = run_python(FIRST_OF_EIGHT, environment=lmtokens_portal.environment())
         assert (completed.returncode, completed.stderr) == (0, "")

@@ -68,7 +68,7 @@ def same(name: str, compare: Callable[[Any, Any], Any], value: Any) -> Case:
 def searched(name: str, text: str, wanted: bool) -> Case:
     field: Field = getattr(where, name)
     member = MEMBERS[name]
-    built = field.contains(text) if wanted else field.lacks(text)
+    built = field.contains(text) if wanted else field.not_contains(text)
     return Case(built, lambda token: (text in member(token)) is wanted)
 
 
@@ -102,7 +102,7 @@ cases = st.recursive(conditions, lambda inner: st.builds(joined, inner, inner, s
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[lmtokens.Client]:
-    with Portal(budget=UNLIMITED, seed=7) as portal, portal.client() as client:
+    with Portal(rate_limit=UNLIMITED, seed=7) as portal, portal.client() as client:
         notes = [*WORDS, *HOSTILE, *(a + b for a, b in zip(HOSTILE, reversed(HOSTILE)))]
         for number, note in enumerate(notes):
             portal.create_token(

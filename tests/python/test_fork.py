@@ -86,7 +86,7 @@ def connections(portal: Portal, beginning: str) -> list[int]:
 
 
 def test_fifty_children_of_a_client_in_use(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.set_budget(UNLIMITED)
+    lmtokens_portal.set_rate_limit(UNLIMITED)
     said = run(
         """
 before = [sync_call("parent"), async_call("parent")]
@@ -131,7 +131,7 @@ print(json.dumps({"outcomes": outcomes, "note": note}))
 
 @pytest.mark.parametrize("work", ["sync_call", "async_call"])
 def test_pool_of_forked_workers(lmtokens_portal: Portal, work: str) -> None:
-    lmtokens_portal.set_budget(UNLIMITED)
+    lmtokens_portal.set_rate_limit(UNLIMITED)
     said = run(
         f"""
 import multiprocessing
@@ -166,7 +166,7 @@ print(json.dumps(outcome(*child(0, with_child))["note"]))
 
 
 def test_fork_while_threads_are_calling(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.set_budget(UNLIMITED)
+    lmtokens_portal.set_rate_limit(UNLIMITED)
     said = run(
         """
 import threading

@@ -142,7 +142,7 @@ def test_wrong_signature_is_refused(
     response = wrongly(lmtokens_portal)
     assert response.status_code == 401
     assert response.json() == {"errorMessage": "Authentication failed", "errorCode": 1401, "errorDetail": None}
-    assert [(seen.signature, seen.acted) for seen in lmtokens_portal.record] == [(signature, False)]
+    assert [(seen.signature, seen.applied) for seen in lmtokens_portal.record] == [(signature, False)]
 
 
 def test_without_a_version_the_answer_is_the_first_ones(lmtokens_portal: Portal) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from faces import KINDS, face
+from api_variants import KINDS, face
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal

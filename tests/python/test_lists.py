@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import lmtokens
 import pytest
-from faces import KINDS, face
+from api_variants import KINDS, face
 from listing import ALTERNATIVES, UNLIMITED, fill, ids
 from lmtokens.sandbox import Portal
 from odd_portal import OddPortal
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def portal(lmtokens_portal: Portal) -> Portal:
-    lmtokens_portal.set_budget(UNLIMITED)
+    lmtokens_portal.set_rate_limit(UNLIMITED)
     return lmtokens_portal
 
 

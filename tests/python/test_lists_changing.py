@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def portal(lmtokens_portal: Portal) -> Portal:
-    lmtokens_portal.set_budget(UNLIMITED)
+    lmtokens_portal.set_rate_limit(UNLIMITED)
     return lmtokens_portal
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import lmtokens
 import pytest
-from faces import VERBS
+from api_variants import VERBS
 
 # What is no verb: it says how a face is held, not what the portal is asked.
 CLIENT_ONLY = {"close"}

@@ -38,7 +38,7 @@ def in_threads(number: int, work: Callable[[int], object]) -> None:
 
 
 def test_many_threads_share_a_client(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.set_budget(UNLIMITED)
+    lmtokens_portal.set_rate_limit(UNLIMITED)
     client = lmtokens_portal.client()
     notes: list[str | None] = []
 
@@ -114,7 +114,7 @@ def test_blocking_calls_inside_a_running_event_loop(lmtokens_portal: Portal) -> 
 
 
 def test_one_client_in_several_event_loops_at_once(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.set_budget(UNLIMITED)
+    lmtokens_portal.set_rate_limit(UNLIMITED)
     client = lmtokens_portal.async_client()
     notes: list[str | None] = []
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from certainty import Keeper, assert_nobody_lacks_a_key, is_left_over, keys_of, made, of_method
-from meddler import Exchange, Meddler
+from delivery_helpers import Keeper, assert_nobody_lacks_a_key, is_left_over, keys_of, made, of_method
+from tampering_proxy import Exchange, Meddler
 from support import PATIENCE, wait_until
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from held import needs_proc
+from process_usage import needs_proc
 from listing import UNLIMITED, fill
 from support import run_python
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = needs_proc
 
-HELD = Path(__file__).with_name("held.py")
+HELD = Path(__file__).with_name("process_usage.py")
 
 # Growth that is none: an allocator keeps some of what it is given back, and a call that begins before the connection of
 # the last one is free again opens another.
@@ -102,7 +102,7 @@ WORK = {
 @pytest.mark.parametrize("name", WORK)
 def test_nothing_grows(lmtokens_portal: Portal, name: str) -> None:
     times, body = WORK[name]
-    lmtokens_portal.set_budget(UNLIMITED)
+    lmtokens_portal.set_rate_limit(UNLIMITED)
     fill(lmtokens_portal, 400)
     program = PROGRAM.format(held=str(HELD), body=body, times=times, warm_up=times // 4, files=FILES)
     completed = run_python(program, environment=lmtokens_portal.environment())

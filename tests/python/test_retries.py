@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from faces import KINDS, face
+from api_variants import KINDS, face
 from support import ACCESS_ID, ACCESS_KEY, Answering
 
 if TYPE_CHECKING:

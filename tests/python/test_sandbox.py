@@ -165,7 +165,7 @@ def test_record(portal: Portal) -> None:
     assert {"authorization", "x-version", "host"} <= set(first.headers)
     assert (first.user_agent or "").startswith("lmtokens/")
     assert (first.signature, first.access_id, first.token_id) == ("valid", portal.access_id, portal.tokens[0].id)
-    assert (first.status, first.fault, first.acted) == (200, None, True)
+    assert (first.status, first.fault, first.applied) == (200, None, True)
     assert first.connection == second.connection == 1
     assert before <= first.received_at_ms <= second.received_at_ms <= time.time_ns() // 1_000_000
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -229,7 +229,7 @@ def test_fault_strikes_once_and_is_recorded(portal: Portal, kind: str) -> None:
         portal.client(on_limit="raise").add_token(32)
     assert portal.record[0].fault == kind
     if kind != "late":
-        assert portal.record[0].acted is (kind not in IDLE)
+        assert portal.record[0].applied is (kind not in IDLE)
         assert len(portal.tokens) - made_before == (kind not in IDLE)
     portal.clear_record()
     assert status_of_create(portal) == 200
@@ -351,7 +351,7 @@ def test_faults_by_chance_that_cannot_be(portal: Portal, settings: dict[str, Any
 
 
 def test_budget_and_window() -> None:
-    with Portal(budget=2, window=0.3) as portal:
+    with Portal(rate_limit=2, window=0.3) as portal:
         client = portal.client(on_limit="raise")
         client.add_token(32)
         client.add_token(32)
@@ -374,9 +374,9 @@ def status_of_create(portal: Portal) -> int:
 
 
 def test_set_budget(portal: Portal) -> None:
-    portal.set_budget(1, 60, method="POST")
+    portal.set_rate_limit(1, 60, method="POST")
     assert [status_of_create(portal), status_of_create(portal)] == [200, 429]
-    portal.set_budget(3)
+    portal.set_rate_limit(3)
     assert status_of_create(portal) == 200
 
 
@@ -467,7 +467,7 @@ def test_reset(portal: Portal) -> None:
     portal.add_user("extra", id=40)
     portal.client().add_token(32)
     portal.fail("garbage", times=None)
-    portal.set_budget(0)
+    portal.set_rate_limit(0)
     portal.set_clock_offset(86_400)
     portal.reset()
     assert portal.record == []

@@ -32,7 +32,7 @@ def refused(call: Callable[[], object], words: str) -> None:
     ("settings", "accepted"),
     [
         *[({"port": port}, "whole numbers from 0 to 65535") for port in (-1, 65_536, HUGE, -HUGE, "80", 80.0, True)],
-        *[({"budget": budget}, "whole numbers from 0 to 4294967295") for budget in (-1, 2**32, HUGE, 1.5, True)],
+        *[({"rate_limit": limit}, "whole numbers from 0 to 4294967295") for limit in (-1, 2**32, HUGE, 1.5, True)],
         *[
             ({"window": window}, "seconds above 0 and up to 86400")
             for window in (0, 0.0, -1, NAN, INFINITE, 86_401, HUGE, "60", True)
@@ -55,16 +55,20 @@ def test_setting_of_another_kind() -> None:
 
 @pytest.mark.parametrize("limit", [-1, 2**32, HUGE, -HUGE, 1.5, True, "1"], ids=repr)
 def test_limit_of_a_budget(portal: Portal, limit: Any) -> None:
-    refused(lambda: portal.set_budget(limit), "limit is not accepted: accepted are whole numbers from 0 to 4294967295")
+    refused(
+        lambda: portal.set_rate_limit(limit), "limit is not accepted: accepted are whole numbers from 0 to 4294967295"
+    )
 
 
 @pytest.mark.parametrize("window", [0, -1, NAN, INFINITE, HUGE, -HUGE, "60", True], ids=repr)
 def test_window_of_a_budget(portal: Portal, window: Any) -> None:
-    refused(lambda: portal.set_budget(1, window), "window is not accepted: accepted is seconds above 0 and up to 86400")
+    refused(
+        lambda: portal.set_rate_limit(1, window), "window is not accepted: accepted is seconds above 0 and up to 86400"
+    )
 
 
 def test_method_of_a_budget(portal: Portal) -> None:
-    refused(lambda: portal.set_budget(1, 60, method=""), "method must be the name of an HTTP method")
+    refused(lambda: portal.set_rate_limit(1, 60, method=""), "method must be the name of an HTTP method")
 
 
 @pytest.mark.parametrize(
@@ -124,8 +128,10 @@ def test_nothing_came_of_what_was_refused(portal: Portal) -> None:
 
 
 def test_first_and_last_numbers() -> None:
-    with Portal(budget=2**32 - 1, window=86_400, seed=2**64 - 1, lock_out_after=0, record_limit=2**32 - 1) as portal:
-        portal.set_budget(0, 0.001)
-        portal.set_budget(2**32 - 1, 86_400)
+    with Portal(
+        rate_limit=2**32 - 1, window=86_400, seed=2**64 - 1, lock_out_after=0, record_limit=2**32 - 1
+    ) as portal:
+        portal.set_rate_limit(0, 0.001)
+        portal.set_rate_limit(2**32 - 1, 86_400)
         portal.fail("status-before-acting", status=599, code=-1, skip=2**32 - 1, times=None)
         assert portal.client().add_token(32).id

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from faces import KINDS, face
+from api_variants import KINDS, face
 from lmtokens.sandbox import Portal
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from faces import KINDS, changes, credentials, face, kept, named
+from api_variants import KINDS, changes, credentials, face, kept, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable

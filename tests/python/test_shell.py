@@ -52,7 +52,7 @@ def test_script_and_module_are_the_same(command: list[str], lmtokens_portal: Por
     [
         (["--help"], ["add", "sandbox", "LM_ACCESS_KEY", "No secret is ever an argument"]),
         (["add", "--help"], ["ADMIN", "--note", "--disabled", "--type", "--output", "--dry-run", "--base-url"]),
-        (["sandbox", "--help"], ["COMMAND", "--record", "--budget", "--seed", "127.0.0.1"]),
+        (["sandbox", "--help"], ["COMMAND", "--record", "--rate-limit", "--seed", "127.0.0.1"]),
     ],
     ids=" ".join,
 )
@@ -551,7 +551,7 @@ def test_options_of_the_sandbox_reach_the_portal() -> None:
         "try: lmtokens.add_token(32)\n"
         "except lmtokens.RateLimitError as error: print(error.limit, error.window)\n"
     )
-    assert sandbox_of(code, "--budget", "1", "--window", "30").stdout == "1 30.0\n"
+    assert sandbox_of(code, "--rate-limit", "1", "--window", "30").stdout == "1 30.0\n"
     code = (
         "import lmtokens\n"
         "try: lmtokens.add_token(32)\n"

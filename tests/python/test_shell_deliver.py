@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from certainty import is_left_over, made, requests
+from delivery_helpers import is_left_over, made, requests
 from support import PATIENCE, SHELL, run_shell, wait_until
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from certainty import made, of_method, requests
-from faces import KINDS, face
-from meddler import Exchange, Meddler
+from delivery_helpers import made, of_method, requests
+from api_variants import KINDS, face
+from tampering_proxy import Exchange, Meddler
 from support import run_shell
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def test_refused_credentials_end_it(lmtokens_portal: Portal) -> None:
 
 
 def test_many_pages_of_both_types(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.set_budget(100_000)
+    lmtokens_portal.set_rate_limit(100_000)
     kept = [lmtokens_portal.create_token(32, note=f"n{number}").id for number in range(1500)]
     for number in range(20):
         left(lmtokens_portal, type="bearer" if number % 2 else "lmv1")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from faces import KINDS, changes, credentials, face, kept, named
+from api_variants import KINDS, changes, credentials, face, kept, named
 from odd_portal import OddPortal
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ class TestDelete:
         lmtokens_portal.clear_record()
         verbs.delete_token(token)
         assert kept(lmtokens_portal, token.id) is None
-        assert [(seen.acted, seen.status) for seen in changes(lmtokens_portal)][-1] == (False, 404)
+        assert [(seen.applied, seen.status) for seen in changes(lmtokens_portal)][-1] == (False, 404)
         assert len(changes(lmtokens_portal)) == 2
 
     def test_that_was_refused_at_once_is_not_done_when_the_repeat_finds_nothing(self, lmtokens_portal: Portal) -> None:

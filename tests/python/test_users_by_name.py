@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from faces import KINDS, changes, face
+from api_variants import KINDS, changes, face
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal

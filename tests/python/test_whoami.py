@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from faces import KINDS, credentials, face
+from api_variants import KINDS, credentials, face
 from support import ACCESS_ID, ACCESS_KEY
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class TestWhoami:
         assert who.credentials == {"lmv1": "LMv1", "bearer": "bearer"}[type]
         assert (who.credentials_from, who.portal_from) == ("arguments", "arguments")
         assert (who.base_url, who.company) == (lmtokens_portal.base_url, lmtokens_portal.company)
-        assert (who.limitation, who.passed_over) == (None, [])
+        assert (who.limitation, who.ignored_sources) == (None, [])
         assert who.token is not None
         assert (who.token.note, who.token.access_key) == ("own", None)
 
@@ -57,7 +57,7 @@ class TestWhoami:
     ) -> None:
         monkeypatch.setenv("LM_BEARER_TOKEN", lmtokens_portal.bearer_token.reveal())
         who = lmtokens.whoami()
-        assert (who.credentials, who.passed_over) == ("LMv1", ["LM_BEARER_TOKEN"])
+        assert (who.credentials, who.ignored_sources) == ("LMv1", ["LM_BEARER_TOKEN"])
 
     def test_of_a_viewer_sees_all_and_may_change_nothing(self, kind: str, lmtokens_portal: Portal, type: str) -> None:
         own = lmtokens_portal.create_token(33, type=type)

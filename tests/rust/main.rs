@@ -11,9 +11,9 @@
 mod add;
 mod create;
 mod credentials;
-mod judge;
 mod lmv1;
 mod model;
+mod outcome;
 mod portal;
 mod process;
 mod sandbox;

@@ -8,12 +8,12 @@
 )]
 
 mod attacks;
-mod budgets;
 mod checks;
 mod control;
 mod faults;
 mod filters;
 mod lists;
+mod rate_limits;
 mod record;
 mod tokens;
 

@@ -38,7 +38,7 @@ pub(crate) fn identity(base_url: &str, credentials: Credentials) -> Identity {
         portal_from: Provenance::Arguments,
         credentials,
         credentials_from: Provenance::Arguments,
-        passed_over: Vec::new(),
+        ignored_sources: Vec::new(),
         timeouts: Timeouts::default(),
         network: Network::default(),
     }

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import lmtokens
 from lmtokens.sandbox import Portal
-from soaking import ENABLED, KINDS, PATIENCE, SECONDS, TAG, arguments, settle, show, wait_for_requests
+from soak_helpers import ENABLED, KINDS, PATIENCE, SECONDS, TAG, arguments, settle, show, wait_for_requests
 
 RATE = 0.1
 COMMAND = [sys.executable, "-m", "lmtokens", "bulk"]
@@ -122,7 +122,7 @@ class Soak:
                 self.found["journals with a torn last line"] += 1
                 continue
             event = json.loads(line)
-            if event.get("event") == "made":
+            if event.get("event") == "pending":
                 token = event["token"]
                 made[token["id"]] = (token["access_id"], token["access_key"])
         return made
@@ -171,7 +171,7 @@ class Soak:
 def soak(rows: int, kills: int, seed: int) -> Counter[str]:
     """Raises where something is not as it must be."""
     with Portal() as portal, tempfile.TemporaryDirectory() as folder:
-        portal.set_budget(1_000_000, 1.0)
+        portal.set_rate_limit(1_000_000, 1.0)
         run = Soak(portal, Path(folder), rows, random.Random(seed))
         # Each row takes two: so there are rows left for the last kill.
         run.most_requests = max(2, rows // max(kills, 1))

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmtokens.sandbox import Portal
-from soaking import ENABLED, KINDS, SECONDS, TAG, arguments, settle, show, wait_for_requests
+from soak_helpers import ENABLED, KINDS, SECONDS, TAG, arguments, settle, show, wait_for_requests
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import StoredToken
@@ -71,7 +71,7 @@ def soak(kills: int, seed: int) -> Counter[str]:
     chance = random.Random(seed)
     found: Counter[str] = Counter()
     with Portal() as portal, tempfile.TemporaryDirectory() as folder:
-        portal.set_budget(1_000_000, 1.0)
+        portal.set_rate_limit(1_000_000, 1.0)
         bystanders = [*portal.tokens, *make_bystanders(portal)]
         for number in range(kills):
             admin_id = portal.add_user(f"owner-{number}")

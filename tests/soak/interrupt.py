@@ -21,7 +21,7 @@ from pathlib import Path
 
 import lmtokens
 from lmtokens.sandbox import Portal
-from soaking import ENABLED, arguments
+from soak_helpers import ENABLED, arguments
 
 ROWS, BUDGET, WINDOW = 300, 100, 60.0
 
@@ -47,8 +47,8 @@ def main() -> None:
 def interrupted(begun: list[str], *, journal_option: bool) -> tuple[float, str]:
     """How long one run took to end, and what it left."""
     with Portal() as portal, tempfile.TemporaryDirectory() as folder:
-        portal.set_budget(10 * ROWS, WINDOW)
-        portal.set_budget(BUDGET, WINDOW, method="POST")
+        portal.set_rate_limit(10 * ROWS, WINDOW)
+        portal.set_rate_limit(BUDGET, WINDOW, method="POST")
         environment = {**os.environ, **portal.environment()}
         rows, journal = Path(folder, "rows.csv"), Path(folder, "run.journal")
         rows.write_text("admin_id,note\n" + "".join(f"32,row-{number}\n" for number in range(ROWS)))
@@ -69,7 +69,7 @@ def interrupted(begun: list[str], *, journal_option: bool) -> tuple[float, str]:
         left = Counter(entry.state for entry in lmtokens.read_journal(journal))
         shown = f"exit code {process.returncode}; journal {dict(left)}; portal {tokens(portal)}"
 
-        portal.set_budget(10 * ROWS, WINDOW, method="POST")
+        portal.set_rate_limit(10 * ROWS, WINDOW, method="POST")
         go_on = next(line for line in (said + rest).splitlines() if "lmtokens bulk" in line)
         # ``add_tokens`` does not know where its rows come from.
         go_on = go_on[go_on.index("lmtokens bulk") :].replace("FILE", str(rows))

@@ -6,9 +6,9 @@ use clap::ValueEnum;
 
 use super::super::output::{self, ListFormat, Output};
 use super::super::{Failure, exit, say};
-use crate::handover::{Members, env, members};
 use crate::lifecycle::{JournalEntry, read_journal};
 use crate::model::Token;
+use crate::token_output::{Members, env, members};
 
 /// How keys are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,7 +57,7 @@ fn block(token: &Token) -> String {
 
 fn words(entries: &[JournalEntry]) -> String {
     let count = |word: &str| entries.iter().filter(|entry| entry.state == word).count();
-    let parts: Vec<String> = ["made", "failed", "unknown"]
+    let parts: Vec<String> = ["pending", "failed", "unknown"]
         .into_iter()
         .map(|word| (count(word), word))
         .filter(|(count, _)| *count > 0)

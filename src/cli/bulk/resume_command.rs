@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::handover::quoted;
+use crate::token_output::quoted;
 
 /// The words that the user gave, and `--resume` where it was not among them.
 pub(super) fn of(arguments: &[OsString]) -> String {

@@ -3,24 +3,24 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::lifecycle::journal::{Journal, Line, Made, RowKey};
+use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey};
 use crate::model::Token;
 use crate::ports::{BoxFuture, Destination};
 use crate::tag::Tag;
 
-pub(super) struct Journaled {
+pub(super) struct JournalDestination {
     pub(super) journal: Arc<Journal>,
     pub(super) row: RowKey,
     pub(super) inner: Option<Arc<dyn Destination>>,
 }
 
-impl Journaled {
+impl JournalDestination {
     async fn delivered(&self, token: &Token, tag: &Tag) -> Result<()> {
         if let Some(inner) = &self.inner {
             inner.deliver(token, tag).await?;
         }
-        let made = Made::of(token, tag, self.journal.holds_keys);
-        let line = Line::Made { row: self.row.clone(), token: made };
+        let made = Journaled::of(token, tag, self.journal.holds_keys);
+        let line = Line::Pending { row: self.row.clone(), token: made };
         let written = self.journal.write_durably(&line).await;
         if let (Err(_), Some(inner)) = (&written, &self.inner) {
             let _ = inner.discard(token, tag).await;
@@ -38,7 +38,7 @@ impl Journaled {
     }
 
     async fn discarded(&self, token: &Token, tag: &Tag) -> Result<()> {
-        let line = Line::Dead { row: self.row.clone(), id: token.id };
+        let line = Line::Discarded { row: self.row.clone(), id: token.id };
         let written = self.journal.write(&line).await;
         match &self.inner {
             Some(inner) => inner.discard(token, tag).await.and(written),
@@ -47,7 +47,7 @@ impl Journaled {
     }
 }
 
-impl Destination for Journaled {
+impl Destination for JournalDestination {
     fn deliver<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.delivered(token, tag))
     }

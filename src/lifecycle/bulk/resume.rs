@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::lifecycle::journal::{Journal, Line, Made, RowKey, RowState};
+use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey, RowState};
 use crate::lifecycle::reconcile::{delete, tokens_of};
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::ports::Event;
@@ -40,14 +40,14 @@ async fn reconcile_one(
     client: &Client,
     journal: &Journal,
     row: &RowKey,
-    made: &Made,
+    made: &Journaled,
 ) -> Result<Option<Token>> {
     let found = match (FindToken::Id(made.id)).run(client).await {
         Ok(found) => Some(found),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    let dead = Line::Dead { row: row.clone(), id: made.id };
+    let dead = Line::Discarded { row: row.clone(), id: made.id };
     let Some(found) = found else {
         if !client.sees_own() {
             look_for_evidence(client, journal.run, made).await?;
@@ -90,7 +90,7 @@ async fn reconcile_one(
 
 /// Whether these credentials see what they make: other tokens of the run may be in plain sight, and a new one, disabled,
 /// settles it.
-async fn look_for_evidence(client: &Client, run: RunId, made: &Made) -> Result<()> {
+async fn look_for_evidence(client: &Client, run: RunId, made: &Journaled) -> Result<()> {
     let r#type = TokenType::parse(&made.r#type).unwrap_or(TokenType::Lmv1);
     tokens_of(client, made.admin_id, &r#type).await?;
     if client.sees_own() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::destination::Journaled;
+use super::destination::JournalDestination;
 use super::resume::{Todo, reconcile};
 use super::{NewToken, Outcome};
 use crate::client::Client;
@@ -70,7 +70,7 @@ impl Work {
                 Err(error) => return Outcome::Unknown(error),
             }
         }
-        let destination = Journaled {
+        let destination = JournalDestination {
             journal: Arc::clone(&self.journal),
             row: key.clone(),
             inner: self.destination.clone(),

@@ -110,7 +110,7 @@ impl Summary {
             Outcome::Created(_) => &mut self.created,
             Outcome::Failed(_) => &mut self.failed,
             Outcome::Unknown(_) => &mut self.unknown,
-            Outcome::Skipped { token: Some(_), .. } => &mut self.done_before,
+            Outcome::Skipped { token: Some(_), .. } => &mut self.already_done,
             Outcome::Skipped { token: None, .. } => &mut self.skipped,
         };
         *count += 1;

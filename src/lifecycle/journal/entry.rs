@@ -47,11 +47,11 @@ impl RowKey {
 #[serde(tag = "event", rename_all = "lowercase")]
 pub(in crate::lifecycle) enum Line {
     /// A token was made, disabled; this line is what delivers its key.
-    Made { row: RowKey, token: Made },
+    Pending { row: RowKey, token: Journaled },
     /// The token has its status and note.
     Created { row: RowKey, id: i64 },
     /// The token is gone, or will be: its key is worth nothing.
-    Dead { row: RowKey, id: i64 },
+    Discarded { row: RowKey, id: i64 },
     /// Nothing was made.
     Failed { row: RowKey, error: String },
     /// What became of it is not known.
@@ -60,7 +60,7 @@ pub(in crate::lifecycle) enum Line {
 
 /// A token as it was made.
 #[derive(Clone, Serialize, Deserialize)]
-pub(in crate::lifecycle) struct Made {
+pub(in crate::lifecycle) struct Journaled {
     pub(in crate::lifecycle) id: i64,
     pub(in crate::lifecycle) admin_id: i64,
     pub(in crate::lifecycle) admin_name: Option<String>,
@@ -72,7 +72,7 @@ pub(in crate::lifecycle) struct Made {
     pub(in crate::lifecycle) created_on: Option<i64>,
 }
 
-impl Made {
+impl Journaled {
     pub(in crate::lifecycle) fn of(token: &Token, tag: &Tag, with_key: bool) -> Self {
         let key = token.access_key.as_ref().filter(|_| with_key);
         Self {

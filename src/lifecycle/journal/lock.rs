@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use crate::destinations::folder::failed;
+use crate::destinations::secure_file::failed;
 use crate::error::Result;
 
 /// An exclusive lock on a file beside the journal; the operating system takes it back when the process ends, however.

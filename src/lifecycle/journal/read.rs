@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::entry::{Line, Made, RowKey};
+use super::entry::{Journaled, Line, RowKey};
 use super::{Header, VERSION};
-use crate::destinations::folder::failed;
+use crate::destinations::secure_file::failed;
 use crate::error::Result;
 use crate::model::Token;
 
@@ -21,7 +21,7 @@ pub(in crate::lifecycle) struct States {
 #[derive(Default)]
 pub(in crate::lifecycle) struct RowState {
     /// Tokens that were made and are not known to be gone.
-    pub(in crate::lifecycle) made: Vec<Made>,
+    pub(in crate::lifecycle) made: Vec<Journaled>,
     /// The one of them that is finished.
     pub(in crate::lifecycle) created: Option<i64>,
     last: Last,
@@ -54,9 +54,9 @@ impl States {
 
     fn add(&mut self, line: Line) {
         let row = match &line {
-            Line::Made { row, .. }
+            Line::Pending { row, .. }
             | Line::Created { row, .. }
-            | Line::Dead { row, .. }
+            | Line::Discarded { row, .. }
             | Line::Failed { row, .. }
             | Line::Unknown { row, .. } => row.clone(),
         };
@@ -65,7 +65,7 @@ impl States {
         }
         let state = self.by_row.entry(row).or_default();
         match line {
-            Line::Made { token, .. } => {
+            Line::Pending { token, .. } => {
                 state.made.push(token);
                 state.last = Last::Nothing;
             }
@@ -73,7 +73,7 @@ impl States {
                 state.created = Some(id);
                 state.last = Last::Nothing;
             }
-            Line::Dead { id, .. } => {
+            Line::Discarded { id, .. } => {
                 state.made.retain(|made| made.id != id);
                 state.created = state.created.filter(|created| *created != id);
             }
@@ -134,7 +134,7 @@ fn is_begun_header(line: &[u8]) -> bool {
 /// One row of a journal, as `read_journal` tells it.
 #[derive(Debug, Clone)]
 pub struct JournalEntry {
-    /// `created`, `made` (disabled, or not known to be finished), `failed` or `unknown`.
+    /// `created`, `pending` (disabled, or not known to be finished), `failed` or `unknown`.
     pub state: &'static str,
     /// The user as the input named one.
     pub admin: String,
@@ -161,7 +161,7 @@ pub fn read_journal(path: &Path) -> Result<Vec<JournalEntry>> {
             super::entry::AdminName::Id(id) => id.to_string(),
             super::entry::AdminName::Name(name) => name.clone(),
         };
-        let entry = |word, made: Option<&Made>, error| JournalEntry {
+        let entry = |word, made: Option<&Journaled>, error| JournalEntry {
             state: word,
             admin: admin.clone(),
             token: made.map(|made| made.token(&row)),
@@ -176,7 +176,7 @@ pub fn read_journal(path: &Path) -> Result<Vec<JournalEntry>> {
                 Last::Unknown(error) | Last::Failed(error) => Some(error.clone()),
                 Last::Nothing => None,
             };
-            entries.push(entry("made", Some(made), error));
+            entries.push(entry("pending", Some(made), error));
         } else {
             match &state.last {
                 Last::Unknown(error) => entries.push(entry("unknown", None, Some(error.clone()))),

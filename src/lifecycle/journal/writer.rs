@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 use super::entry::Line;
-use crate::destinations::folder::failed;
+use crate::destinations::secure_file::failed;
 use crate::error::{Error, Result};
 
 /// More lines than this do not wait for one fsync.

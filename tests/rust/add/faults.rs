@@ -155,7 +155,7 @@ async fn rate_limited() {
         (RateHeaders::Nonsense, None),
         (RateHeaders::Contradictory, None),
     ] {
-        let settings = Settings { budget: Some(7), window_seconds: Some(90.0), ..Settings::default() };
+        let settings = Settings { rate_limit: Some(7), window_seconds: Some(90.0), ..Settings::default() };
         let setting = Setting::with(settings);
         setting.strike(Fault { headers: Some(headers), ..FaultKind::RateLimited.into() });
         let error = setting.add().await.unwrap_err();

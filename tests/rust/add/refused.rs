@@ -72,7 +72,7 @@ async fn credentials_that_were_passed_over_are_named() {
     let setting = Setting::start();
     let identity = Identity {
         credentials_from: Provenance::Environment(vec!["LM_ACCESS_ID", "LM_ACCESS_KEY"]),
-        passed_over: vec!["LM_BEARER_TOKEN"],
+        ignored_sources: vec!["LM_BEARER_TOKEN"],
         ..identity(&setting.portal.base_url(), pair())
     };
     let setting = Setting { client: Client::new(identity, None), ..setting };
@@ -158,7 +158,7 @@ async fn a_user_who_does_not_exist_is_not_found() {
 #[tokio::test]
 async fn a_spent_budget_is_told_with_its_size() {
     let setting =
-        Setting::with(Settings { budget: Some(2), window_seconds: Some(60.0), ..Settings::default() });
+        Setting::with(Settings { rate_limit: Some(2), window_seconds: Some(60.0), ..Settings::default() });
     setting.add().await.unwrap();
     setting.add().await.unwrap();
     setting.portal.clear_record();

@@ -24,7 +24,7 @@ fn arguments_win_over_everything() {
         (identity.portal_from, identity.credentials_from),
         (Provenance::Arguments, Provenance::Arguments)
     );
-    assert_eq!(identity.passed_over, Vec::<&str>::new());
+    assert_eq!(identity.ignored_sources, Vec::<&str>::new());
     assert_eq!(prompt.asked(), []);
 }
 
@@ -53,11 +53,11 @@ fn portal_and_credentials_may_come_from_different_sources() {
 #[test]
 fn of_both_kinds_the_pair_wins_and_the_other_is_remembered() {
     let identity = from_environment(&OTHER).unwrap();
-    assert_eq!(identity.passed_over, ["LM_BEARER_TOKEN"]);
+    assert_eq!(identity.ignored_sources, ["LM_BEARER_TOKEN"]);
     let identity = from_environment(&OTHER[3..]).unwrap();
     assert_eq!(identity.credentials, bearer("lmb_other-unit-test-bearer"));
     assert_eq!(identity.credentials_from, Provenance::Environment(vec!["LM_BEARER_TOKEN"]));
-    assert_eq!(identity.passed_over, Vec::<&str>::new());
+    assert_eq!(identity.ignored_sources, Vec::<&str>::new());
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn an_empty_variable_is_not_set() {
     let identity = resolve(&Arguments::default(), &empty).unwrap();
     assert_eq!(identity.portal.base_url(), "https://acme.logicmonitor.com/santaba/rest");
     assert_eq!(identity.credentials, lmv1(ACCESS_ID, ACCESS_KEY));
-    assert_eq!(identity.passed_over, Vec::<&str>::new());
+    assert_eq!(identity.ignored_sources, Vec::<&str>::new());
 }
 
 #[test]

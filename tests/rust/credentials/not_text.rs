@@ -38,5 +38,5 @@ fn that_are_not_used_do_not_matter() {
     let pair = [("LM_COMPANY", "acme"), ("LM_ACCESS_ID", ACCESS_ID), ("LM_ACCESS_KEY", ACCESS_KEY)];
     let identity = resolve(&Arguments::default(), "LM_BEARER_TOKEN", &pair).unwrap();
     assert_eq!(identity.credentials_from, Provenance::Environment(vec!["LM_ACCESS_ID", "LM_ACCESS_KEY"]));
-    assert_eq!(identity.passed_over, ["LM_BEARER_TOKEN"]);
+    assert_eq!(identity.ignored_sources, ["LM_BEARER_TOKEN"]);
 }

@@ -89,7 +89,7 @@ async fn headers_that_are_off_are_no_version_and_no_signature() {
 #[tokio::test]
 async fn many_connections_at_once_are_served() {
     let api = Api::start();
-    api.portal.set_budget(None, 100_000, 60.0).unwrap();
+    api.portal.set_rate_limit(None, 100_000, 60.0).unwrap();
     let calls: Vec<_> =
         (0..200).map(|_| tokio::spawn(send(api.signed(&api.admin(), "POST", TOKENS, "{}")))).collect();
     for call in calls {

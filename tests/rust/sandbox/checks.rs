@@ -222,7 +222,7 @@ async fn permissions_decide_after_the_budget_and_before_the_resource() {
         assert_eq!(api.call_as(&viewer, method, &item, "{}").await.error(), (403, 1403));
     }
 
-    api.portal.set_budget(Some("post"), 0, 60.0).unwrap();
+    api.portal.set_rate_limit(Some("post"), 0, 60.0).unwrap();
     assert_eq!(api.call_as(&viewer, "POST", missing, "{}").await.error(), (429, 1429));
     let stranger = Pair { access_id: "nobody".to_owned(), ..viewer };
     assert_eq!(api.call_as(&stranger, "POST", missing, "{}").await.error(), (401, 1401));

@@ -39,7 +39,7 @@ async fn everything_can_be_had_over_http() {
     done("PUT", "random-faults", json!({"rate": 1, "kinds": ["html"]})).await;
     assert_eq!(api.get(TOKENS).await.status, 503);
     done("PUT", "random-faults", json!(null)).await;
-    done("PUT", "budget", json!({"limit": 3, "window_seconds": 7, "method": "GET"})).await;
+    done("PUT", "rate-limit", json!({"limit": 3, "window_seconds": 7, "method": "GET"})).await;
     assert_eq!(api.get(TOKENS).await.header("x-rate-limit-window"), Some("7"));
     done("PUT", "clock", json!({"offset_seconds": 7200})).await;
     assert_eq!(api.get(TOKENS).await.status, 401);
@@ -59,8 +59,8 @@ async fn what_cannot_be_read_is_told_clearly() {
         ("POST", "faults", json!({"kind": "html", "seconds": 1}), "no parameter seconds"),
         ("POST", "users", json!({"name": "x"}), "unknown field `name`"),
         ("POST", "tokens", json!({"type": "lmv2"}), "unknown variant `lmv2`"),
-        ("PUT", "budget", json!({"limit": -1, "window_seconds": 1}), "-1"),
-        ("PUT", "budget", json!({"limit": 1, "window_seconds": 0}), "window_seconds"),
+        ("PUT", "rate-limit", json!({"limit": -1, "window_seconds": 1}), "-1"),
+        ("PUT", "rate-limit", json!({"limit": 1, "window_seconds": 0}), "window_seconds"),
         ("PUT", "clock", json!({}), "offset_seconds"),
         ("PUT", "random-faults", json!({"rate": 2}), "rate"),
     ] {

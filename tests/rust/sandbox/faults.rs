@@ -26,7 +26,7 @@ async fn closing_gives_not_a_byte_of_answer() {
         assert!(error.is_request() && !error.is_connect(), "{error:?}");
         let seen = api.last_seen();
         assert_eq!(
-            (seen.fault, seen.status, seen.acted, made(&api)),
+            (seen.fault, seen.status, seen.applied, made(&api)),
             (Some(kind), None, acts, usize::from(acts))
         );
         assert_eq!(post(&api).await.unwrap().status, 200, "once is the default");
@@ -66,7 +66,7 @@ async fn statuses_and_pages_come_before_or_after_acting() {
                     && reply.header("content-type").unwrap().starts_with("text/html")
             ),
         }
-        assert_eq!((api.last_seen().status, api.last_seen().acted), (Some(status), acts));
+        assert_eq!((api.last_seen().status, api.last_seen().applied), (Some(status), acts));
     }
     let api = Api::start();
     api.fault(Fault { code: Some(7), message: Some("own \"words\"".into()), ..Kind::ActThenStatus.into() });
@@ -80,7 +80,7 @@ async fn statuses_and_pages_come_before_or_after_acting() {
 
 #[tokio::test]
 async fn rate_headers_may_be_normal_missing_nonsense_or_contradictory() {
-    let api = Api::with(Settings { budget: Some(5), window_seconds: Some(2.0), ..Settings::default() });
+    let api = Api::with(Settings { rate_limit: Some(5), window_seconds: Some(2.0), ..Settings::default() });
     for (headers, wanted) in [
         (None, Some(["5", "0", "2"])),
         (Some(RateHeaders::Normal), Some(["5", "0", "2"])),
@@ -122,7 +122,7 @@ async fn spoiled_successes_have_acted() {
         api.fault(kind);
         let reply = post(&api).await.unwrap();
         count += 1;
-        assert_eq!((reply.status, made(&api), api.last_seen().acted), (200, count, true), "{kind:?}");
+        assert_eq!((reply.status, made(&api), api.last_seen().applied), (200, count, true), "{kind:?}");
         reply
     };
     let wrapped = struck(Kind::V1Envelope).await.json();
@@ -200,7 +200,7 @@ async fn delays_act_even_when_nobody_waits_any_more() {
         tokio::time::sleep(Duration::from_millis(1200)).await;
         assert_eq!(made(&api), 2);
         let seen = api.last_seen();
-        assert_eq!((seen.acted, seen.status), (true, None), "nobody was there to answer");
+        assert_eq!((seen.applied, seen.status), (true, None), "nobody was there to answer");
     }
 }
 
@@ -210,16 +210,16 @@ async fn a_late_request_lands_after_it_was_given_up_but_not_after_a_reset() {
     let late = || Fault { seconds: Some(0.6), ..FaultKind::Late.into() };
     api.fault(late());
     assert!(post(&api).await.unwrap_err().is_request());
-    assert_eq!((made(&api), api.last_seen().acted), (0, false));
+    assert_eq!((made(&api), api.last_seen().applied), (0, false));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!((made(&api), api.last_seen().acted, api.last_seen().status), (1, true, None));
+    assert_eq!((made(&api), api.last_seen().applied, api.last_seen().status), (1, true, None));
 
     api.fault(late());
     assert!(post(&api).await.is_err());
     api.portal.reset();
     api.get(TOKENS).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!((made(&api), api.last_seen().acted), (0, false));
+    assert_eq!((made(&api), api.last_seen().applied), (0, false));
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn faults_come_before_every_check() {
     // An acting fault leaves the checks as they are.
     api.fault(FaultKind::ActThenClose);
     assert!(send(api.bare("POST", TOKENS).body("{}")).await.is_err());
-    assert_eq!((made(&api), api.last_seen().acted), (0, false));
+    assert_eq!((made(&api), api.last_seen().applied), (0, false));
 }
 
 #[tokio::test]
@@ -291,7 +291,7 @@ async fn a_header_asks_for_a_fault_of_one_request() {
 #[tokio::test]
 async fn random_faults_follow_their_seed() {
     let run = async |random: RandomFaults| {
-        let api = Api::with(Settings { budget: Some(10_000), ..Settings::default() });
+        let api = Api::with(Settings { rate_limit: Some(10_000), ..Settings::default() });
         api.portal.set_random_faults(Some(random)).unwrap();
         for _ in 0..200 {
             drop(api.try_call("GET", TOKENS, "").await);

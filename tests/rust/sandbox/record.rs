@@ -19,7 +19,7 @@ async fn the_record_tells_what_was_received() {
     assert_eq!(seen.user_agent.as_deref(), Some("lm/1"));
     assert!(seen.headers.is_sorted() && seen.headers.contains(&"zebra".to_owned()));
     assert_eq!(seen.access_id.as_deref(), Some(api.portal.access_id()));
-    assert_eq!((seen.token_id, seen.status, seen.acted, seen.fault), (Some(101), Some(200), true, None));
+    assert_eq!((seen.token_id, seen.status, seen.applied, seen.fault), (Some(101), Some(200), true, None));
     assert!(seen.received_at_ms.abs_diff(super::now_ms()) < 10_000);
 }
 
@@ -88,8 +88,8 @@ async fn a_portal_stops_at_once_and_only_once() {
 
 #[test]
 fn values_travel_as_json() {
-    let settings: Settings = serde_json::from_str(r#"{"port": 0, "budget": 3, "seed": 7}"#).unwrap();
-    assert_eq!(settings, Settings { budget: Some(3), seed: Some(7), ..Settings::default() });
+    let settings: Settings = serde_json::from_str(r#"{"port": 0, "rate_limit": 3, "seed": 7}"#).unwrap();
+    assert_eq!(settings, Settings { rate_limit: Some(3), seed: Some(7), ..Settings::default() });
     assert!(serde_json::from_str::<Settings>(r#"{"ports": 0}"#).unwrap_err().to_string().contains("`ports`"));
     let portal = Portal::start(settings).unwrap();
     assert_eq!(portal.company(), "sandbox");

@@ -79,7 +79,11 @@ async fn patch_changes_what_it_names_and_put_replaces_all() {
         let reply = api.call(method, &item, body).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let token = reply.json();
-        (token["note"].as_str().unwrap().to_owned(), token["status"].as_i64().unwrap(), api.last_seen().acted)
+        (
+            token["note"].as_str().unwrap().to_owned(),
+            token["status"].as_i64().unwrap(),
+            api.last_seen().applied,
+        )
     };
     assert_eq!(step("PATCH", r#"{"status":1}"#).await, ("a".to_owned(), 1, true));
     assert_eq!(step("PATCH", r#"{"note":"b"}"#).await, ("b".to_owned(), 1, true));
@@ -187,7 +191,7 @@ async fn a_reset_goes_back_to_the_start_and_keeps_the_built_in_credentials() {
     let token = api.token(NewToken::default());
     api.portal.add_user(lmtokens::sandbox::NewUser::default());
     api.portal.set_clock_offset(90_000);
-    api.portal.set_budget(None, 1, 60.0).unwrap();
+    api.portal.set_rate_limit(None, 1, 60.0).unwrap();
     api.fault(lmtokens::sandbox::FaultKind::Html);
     api.portal.reset();
     assert_eq!(api.portal.record().len(), 0);

@@ -1,0 +1,106 @@
+"""How close a bulk run comes to a portal's budget: alone, and beside a second process that spends a third of it.
+
+The budget is 100 requests per 2 s for POST and for PATCH, of which each row takes one. Ideal is that every window is
+spent in full the moment it is there: (⌈rows / share⌉ − 1) windows. The second process sends at an even pace, whatever
+it is answered. 429 is the share of the run's own requests that were refused. No number here is a promise.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lmtokens.sandbox
+
+if TYPE_CHECKING:
+    from lmtokens.sandbox import Portal
+
+ROWS = 600
+BUDGET, WINDOW = 100, 2.0
+OTHERS = BUDGET // 3
+RUNS = 3
+
+RUN = """
+import sys, time
+import lmtokens
+rows, journal = int(sys.argv[1]), sys.argv[2]
+begun = time.perf_counter()
+summary = lmtokens.add_tokens([(32, f"row {number}") for number in range(rows)], journal=journal).finish()
+print(time.perf_counter() - begun)
+assert summary.created == rows, summary
+"""
+
+# Sends POST and PATCH in turn, each so often in a window.
+OTHER = """
+import os, sys, time, urllib.error, urllib.request
+import lmtokens
+count, window, token_id = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+path, body, sent, begun = "/setting/admins/33/apitokens", b'{"status":1}', 0, time.monotonic()
+key = {name: os.environ[f"LM_{name.upper()}"] for name in ("access_id", "access_key")}
+while True:
+    for method, resource in (("POST", path), ("PATCH", f"{path}/{token_id}")):
+        headers = {"Content-Type": "application/json", "X-Version": "3", "User-Agent": "other"}
+        headers["Authorization"] = lmtokens.sign(method, resource, body, **key)
+        url = os.environ["LM_BASE_URL"] + resource
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method)).close()
+        except urllib.error.HTTPError as error:
+            assert error.code == 429, error
+    sent += 1
+    if sent == count:
+        print("steady", flush=True)
+    time.sleep(max(0.0, begun + sent * window / count - time.monotonic()))
+"""
+
+
+def main() -> None:
+    heads = ("bulk of 600, 100 per 2 s", "s", "ideal", "ratio", "POSTs", "PATCHes", "429", "429 %")
+    print("{:<42} {:>7} {:>7} {:>7} {:>7} {:>8} {:>5} {:>7}".format(*heads))
+    for _ in range(RUNS):
+        measure("alone", BUDGET, with_other=False)
+    for _ in range(RUNS):
+        measure(f"beside a process that spends {OTHERS} of 100", BUDGET - OTHERS, with_other=True)
+
+
+def measure(name: str, share: int, *, with_other: bool) -> None:
+    with lmtokens.sandbox.Portal(rate_limit=BUDGET, window=WINDOW) as portal, tempfile.TemporaryDirectory() as folder:
+        portal.set_rate_limit(1_000_000, WINDOW, method="GET")
+        environment = {**os.environ, **portal.environment()}
+        other = start_other(portal, environment) if with_other else None
+        try:
+            command = [sys.executable, "-c", RUN, str(ROWS), str(Path(folder, "run.journal"))]
+            run = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+        finally:
+            if other is not None:
+                other.kill()
+                other.communicate()
+        record = [seen for seen in portal.record if seen.user_agent != "other"]
+    seconds = json.loads(run.stdout)
+    ideal = (math.ceil(ROWS / share) - 1) * WINDOW
+    posts, patches = (sum(seen.method == method for seen in record) for method in ("POST", "PATCH"))
+    refused = sum(seen.status == 429 for seen in record)
+    print(
+        f"{name:<42} {seconds:>7.2f} {ideal:>7.2f} {seconds / ideal:>7.3f} {posts:>7} {patches:>8} {refused:>5} "
+        f"{100 * refused / len(record):>7.2f}",
+        flush=True,
+    )
+
+
+def start_other(portal: Portal, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """Returns when it has spent its share of a whole window."""
+    token = portal.create_token(33)
+    command = [sys.executable, "-c", OTHER, str(OTHERS), str(WINDOW), str(token.id)]
+    other = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "steady\n"
+    return other
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+//! The interpreter's environment and the person at it.
+
+use std::cell::RefCell;
+
+use pyo3::exceptions::{PyEOFError, PyException};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::ports::{Environment, Prompt, not_text};
+use crate::secret::Secret;
+
+/// What ended a piece of Python and is no error: Ctrl-C, or the end of the program.
+#[derive(Default)]
+struct Interrupt(RefCell<Option<PyErr>>);
+
+impl Interrupt {
+    fn keep(&self, py: Python<'_>, error: PyErr) {
+        if !error.is_instance_of::<PyException>(py) {
+            self.0.replace(Some(error));
+        }
+    }
+}
+
+/// `os.environ`, which other threads may change only while they hold the interpreter, unlike the C library's.
+pub(crate) struct OsEnviron<'py> {
+    environ: Bound<'py, PyAny>,
+    interrupt: Interrupt,
+}
+
+impl<'py> OsEnviron<'py> {
+    pub(crate) fn new(py: Python<'py>) -> PyResult<Self> {
+        let environ = py.import(intern!(py, "os"))?.getattr(intern!(py, "environ"))?;
+        Ok(Self { environ, interrupt: Interrupt::default() })
+    }
+
+    /// What ended a look at a variable.
+    pub(crate) fn interrupt(self) -> Option<PyErr> {
+        self.interrupt.0.into_inner()
+    }
+}
+
+impl Environment for OsEnviron<'_> {
+    fn variable(&self, name: &str) -> Result<Option<String>> {
+        let py = self.environ.py();
+        let value = self.environ.call_method1(intern!(py, "get"), (name,));
+        // Bytes that are no UTF-8 stand in it as surrogates, which a Rust text cannot hold.
+        value.and_then(|value| value.extract()).map_err(|error| {
+            self.interrupt.keep(py, error);
+            not_text(name)
+        })
+    }
+}
+
+/// `input()` and `getpass.getpass()`, called from here so that no Python frame of this package holds the answer.
+pub(crate) struct PythonPrompt<'py> {
+    py: Python<'py>,
+    interrupt: Interrupt,
+}
+
+impl<'py> PythonPrompt<'py> {
+    pub(crate) fn new(py: Python<'py>) -> Self {
+        Self { py, interrupt: Interrupt::default() }
+    }
+
+    /// What ended a question and is no error of credentials.
+    pub(crate) fn interrupt(self) -> Option<PyErr> {
+        self.interrupt.0.into_inner()
+    }
+
+    fn look(&self) -> PyResult<bool> {
+        let py = self.py;
+        let ci = py.import("os")?.getattr("environ")?.call_method1("get", ("CI", ""))?;
+        if ci.is_truthy()? {
+            return Ok(false);
+        }
+        let threading = py.import("threading")?;
+        if !threading.call_method0("current_thread")?.is(threading.call_method0("main_thread")?) {
+            return Ok(false);
+        }
+        Ok(self.is_notebook()? || (self.is_terminal("stdin")? && self.is_terminal("stderr")?))
+    }
+
+    fn is_notebook(&self) -> PyResult<bool> {
+        self.sys("modules")?.contains("ipykernel")
+    }
+
+    fn is_terminal(&self, stream: &str) -> PyResult<bool> {
+        let stream = self.sys(stream)?;
+        Ok(!stream.is_none() && stream.call_method0("isatty")?.is_truthy()?)
+    }
+
+    fn sys(&self, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        self.py.import(intern!(self.py, "sys"))?.getattr(name)
+    }
+
+    /// With `input()`, which edits lines, where the question lands before the person; not in a file of data that
+    /// standard output is.
+    fn line(&self, question: &str) -> PyResult<String> {
+        if self.is_notebook()? || self.is_terminal("stdout")? {
+            return self.py.import("builtins")?.getattr("input")?.call1((question,))?.extract();
+        }
+        let stderr = self.sys("stderr")?;
+        stderr.call_method1("write", (question,))?;
+        stderr.call_method0("flush")?;
+        let line: String = self.sys("stdin")?.call_method0("readline")?.extract()?;
+        match line.strip_suffix('\n') {
+            Some(line) => Ok(line.to_owned()),
+            None if line.is_empty() => Err(PyEOFError::new_err(())),
+            None => Ok(line),
+        }
+    }
+
+    fn hidden_line(&self, question: &str) -> PyResult<String> {
+        self.py.import("getpass")?.getattr("getpass")?.call1((question,))?.extract()
+    }
+
+    fn answer(&self, answer: PyResult<String>) -> Result<String> {
+        answer.map_err(|error| {
+            let name = error
+                .get_type(self.py)
+                .name()
+                .map_or_else(|_| "an error".to_owned(), |name| name.to_string());
+            self.interrupt.keep(self.py, error);
+            Error::credentials(format!("the prompt for credentials ended with {name}"))
+        })
+    }
+}
+
+impl Prompt for PythonPrompt<'_> {
+    fn is_available(&self) -> bool {
+        self.look().unwrap_or_else(|error| {
+            self.interrupt.keep(self.py, error);
+            false
+        })
+    }
+
+    fn ask(&self, question: &str) -> Result<String> {
+        self.answer(self.line(question))
+    }
+
+    fn ask_secret(&self, question: &str) -> Result<Secret> {
+        self.answer(self.hidden_line(question)).map(Secret::new)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.0.borrow().is_some()
+    }
+}

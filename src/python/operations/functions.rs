@@ -1,0 +1,154 @@
+//! The client that the module's functions use, and signing.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use pyo3::prelude::*;
+
+use crate::lmv1;
+use crate::ports::{Clock as _, SystemClock};
+use crate::python::args::domain::Body;
+use crate::python::args::plain as arguments;
+use crate::python::args::settings::{Settings, function_of_settings, with_client_settings};
+use crate::python::operations::client::Client;
+use crate::python::types::errors::exception;
+use crate::secret::Secret;
+use crate::{credentials, error};
+
+/// No lock: a forked child could find it held for ever.
+static DEFAULT_CLIENT: ArcSwapOption<Py<Client>> = ArcSwapOption::const_empty();
+
+/// The client that the module's functions use: what ``configure`` said, or one made from the environment now.
+///
+/// One that could not be made is not remembered: the next call tries again.
+///
+/// Returns:
+///     Client: the same one each time, until ``configure`` is called.
+///
+/// Raises:
+///     ConfigurationError, CredentialsError: the environment does not say which portal, or as whom.
+#[pyfunction]
+#[pyo3(signature = () -> "Client")]
+pub(crate) fn default_client(py: Python<'_>) -> PyResult<Py<Client>> {
+    if let Some(client) = DEFAULT_CLIENT.load_full() {
+        return Ok(client.clone_ref(py));
+    }
+    let client = Py::new(py, Client::of(py, Settings::none())?)?;
+    let before = DEFAULT_CLIENT.compare_and_swap(
+        &None::<std::sync::Arc<Py<Client>>>,
+        Some(std::sync::Arc::new(client.clone_ref(py))),
+    );
+    Ok(before.as_ref().map_or(client, |first| first.clone_ref(py)))
+}
+
+/// Forget the default client: the next use makes one from the environment as it is then. For test fixtures.
+#[pyfunction]
+pub(crate) fn _forget_default_client() {
+    DEFAULT_CLIENT.store(None);
+}
+
+with_client_settings! {
+    function_of_settings,
+    /// Say what the module's functions use from now on.
+    ///
+    /// Args:
+    ///     company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy,
+    ///         max_attempts, deadline, on_limit, max_wait, on_wait: as for ``Client``.
+    ///
+    /// Returns:
+    ///     Client: the new default client.
+    ///
+    /// Raises:
+    ///     ConfigurationError, CredentialsError: as for ``Client``; the default client is then unchanged.
+    fn configure -> "Client", Py<Client>, |py, settings| {
+        let client = Py::new(py, Client::of(py, settings)?)?;
+        DEFAULT_CLIENT.store(Some(Arc::new(client.clone_ref(py))));
+        Ok(client)
+    }
+}
+
+/// Sign one request with LMv1, for code that makes its own.
+///
+/// Args:
+///     method (str): the HTTP method; lower case is raised to upper case.
+///     resource_path (str): the percent-decoded path after ``/santaba/rest``, beginning with a slash, without query.
+///     body (bytes | bytearray | memoryview): the exact bytes that will be sent; default none. A ``str`` is refused:
+///         encode it as it will travel.
+///     access_id (str | Secret): letters and digits.
+///     access_key (str | Secret): any text without white space.
+///     timestamp_ms (int | None): milliseconds since 1970-01-01 UTC, up to the end of the year 9999; default now. The
+///         portal accepts what is within 30 minutes of its own clock.
+///
+/// Returns:
+///     str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. It is no secret of
+///     lasting value, but whoever has it can repeat this one request for 30 minutes.
+///
+/// Raises:
+///     ValueError: a method, path or time whose signature could never verify, or a bearer token (it begins with
+///         ``lmb_``), which travels as it is.
+///     CredentialsError: credentials that cannot be right.
+///
+/// Source: the vendor's page "REST API Authentication"; the hex step, which its formula leaves out, is in its sample.
+///
+/// Example:
+///     >>> import lmtokens
+///     >>> lmtokens.sign("get", "/setting/admins/apitokens", access_id="exampleAccessId00001",
+///     ...               access_key="unit+test(key)]{%~^_=Z", timestamp_ms=1700000000000)
+///     'LMv1 exampleAccessId00001:MDljOGVkMWVlYzdhOTg4ZTRkODhmMzRmZTIyMmY4MDM3ODk2Nzc5ZDIzNGQyNzQ1YWUxMmMxZGFiODhkYTJlYQ==:1700000000000'
+#[pyfunction]
+#[pyo3(signature = (
+    method: "str",
+    resource_path: "str",
+    body: "bytes | bytearray | memoryview" = Body::EMPTY,
+    *,
+    access_id: "str | Secret",
+    access_key: "str | Secret",
+    timestamp_ms: "int | None" = None,
+) -> "str", text_signature = "(method, resource_path, body=b'', *, access_id, access_key, timestamp_ms=None)")]
+pub(crate) fn sign(
+    py: Python<'_>,
+    #[pyo3(from_py_with = arguments::method)] method: String,
+    #[pyo3(from_py_with = arguments::resource_path)] resource_path: String,
+    body: Body,
+    #[pyo3(from_py_with = arguments::access_id)] access_id: Secret,
+    #[pyo3(from_py_with = arguments::access_key)] access_key: Secret,
+    #[pyo3(from_py_with = arguments::timestamp_ms)] timestamp_ms: Option<u64>,
+) -> PyResult<String> {
+    signed(&method, &resource_path, &body.0, &access_id, &access_key, timestamp_ms)
+        .map_err(|error| exception(py, error))
+}
+
+fn signed(
+    method: &str,
+    resource_path: &str,
+    body: &[u8],
+    access_id: &Secret,
+    access_key: &Secret,
+    timestamp_ms: Option<u64>,
+) -> error::Result<String> {
+    let method = lmv1::check_method(method)?;
+    lmv1::check_resource_path(resource_path)?;
+    let access_id = access_id.reveal();
+    credentials::check_access_id(access_id)?;
+    credentials::check_signing_key(access_key)?;
+    let timestamp_ms = timestamp_ms.unwrap_or_else(|| SystemClock.now_ms());
+    let request = lmv1::Request { method: &method, timestamp_ms, body, resource_path };
+    Ok(request.authorization(access_id, access_key.reveal().as_bytes()))
+}
+
+/// The stages of a signature, for tests against vectors: (string to sign, hex digest, base64 signature).
+#[pyfunction]
+#[pyo3(signature = (
+    method: "str", timestamp_ms: "int", body: "bytes", resource_path: "str", access_key: "str"
+) -> "tuple[bytes, str, str]")]
+pub(crate) fn _signing_stages(
+    method: &str,
+    timestamp_ms: u64,
+    body: Body,
+    resource_path: &str,
+    access_key: &str,
+) -> (std::borrow::Cow<'static, [u8]>, String, String) {
+    let request = lmv1::Request { method, timestamp_ms, body: &body.0, resource_path };
+    let key = access_key.as_bytes();
+    (request.string_to_sign().into(), request.digest_hex(key), request.signature(key))
+}

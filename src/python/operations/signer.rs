@@ -1,0 +1,64 @@
+//! `Signer`: the native half of `LMv1Auth`.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+use crate::ports::SystemClock;
+use crate::python::args::domain::Body;
+use crate::python::args::settings::{Asking, constructor, with_settings};
+use crate::python::types::errors::exception;
+use crate::signer;
+
+/// Signs requests to one portal; what `LMv1Auth` is made of.
+#[pyclass(frozen, subclass, module = "lmtokens._lmtokens")]
+pub(crate) struct Signer(signer::Signer);
+
+with_settings! {
+    constructor, Signer, |py, settings| {
+        let identity = settings.identity(py, Asking::Allowed)?;
+        Ok(Self(signer::Signer::new(identity, Box::new(SystemClock))))
+    }
+}
+
+#[pymethods]
+impl Signer {
+    /// Whether a URL is one of the portal's.
+    fn _is_bound_to(&self, url: &str) -> bool {
+        self.0.is_bound_to(url)
+    }
+
+    /// The value of the ``Authorization`` header for a request whose body is exactly ``body``.
+    #[pyo3(signature = (method: "str", url: "str", body: "bytes") -> "str")]
+    fn _authorization(&self, py: Python<'_>, method: &str, url: &str, body: Body) -> PyResult<String> {
+        self.0.authorization(method, url, &body.0).map_err(|error| exception(py, error))
+    }
+
+    fn __repr__(&self) -> String {
+        let identity = self.0.identity();
+        format!(
+            "<lmtokens.LMv1Auth {}, {} from {}>",
+            identity.portal,
+            identity.credentials.kind(),
+            identity.credentials_from
+        )
+    }
+
+    #[allow(clippy::unused_self)]
+    #[pyo3(signature = (protocol: "object", /) -> "str")]
+    fn __reduce_ex__(&self, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        let _ = protocol;
+        Err(PyTypeError::new_err(
+            "an LMv1Auth cannot be pickled: its credentials would be written in the clear; make one where it is used",
+        ))
+    }
+
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (memo: "object", /) -> "Signer")]
+    fn __deepcopy__(slf: Py<Self>, memo: &Bound<'_, PyAny>) -> Py<Self> {
+        let _ = memo;
+        slf
+    }
+}

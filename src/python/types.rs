@@ -1,0 +1,11 @@
+//! Python classes for values and results.
+
+pub(crate) mod errors;
+pub(crate) mod filter;
+pub(crate) mod journal_entry;
+pub(crate) mod new_token;
+pub(crate) mod row_result;
+pub(crate) mod secret;
+pub(crate) mod swept_token;
+pub(crate) mod token;
+pub(crate) mod whoami;

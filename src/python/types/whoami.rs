@@ -1,0 +1,121 @@
+//! `Whoami`: what is known of the credentials that call.
+
+use pyo3::prelude::*;
+
+use crate::ports::Loss;
+use crate::python::types::token::{Token, TokenStatus};
+use crate::tokens;
+
+/// Who calls, and which source said so. What the credentials may not see is ``None``, and ``limitation`` says why.
+#[pyclass(frozen, module = "lmtokens")]
+pub(crate) struct Whoami(tokens::Whoami);
+
+impl From<tokens::Whoami> for Whoami {
+    fn from(whoami: tokens::Whoami) -> Self {
+        Self(whoami)
+    }
+}
+
+impl Loss for Whoami {}
+
+#[pymethods]
+impl Whoami {
+    /// str: the portal's address, ending with ``/santaba/rest``.
+    #[getter]
+    fn base_url(&self) -> &str {
+        self.0.identity.portal.base_url()
+    }
+
+    /// str | None: the company, where one was named.
+    #[getter]
+    fn company(&self) -> Option<&str> {
+        self.0.identity.portal.company()
+    }
+
+    /// str: where the portal was named: ``"arguments"``, ``"environment (LM_COMPANY)"``, ``"prompt"``, …
+    #[getter]
+    fn portal_from(&self) -> String {
+        self.0.identity.portal_from.to_string()
+    }
+
+    /// str: the kind of credentials, ``"LMv1"`` or ``"bearer"``.
+    #[getter]
+    fn credentials(&self) -> &'static str {
+        self.0.identity.credentials.kind()
+    }
+
+    /// str: where they were found: ``"arguments"``, ``"environment (LM_ACCESS_ID, LM_ACCESS_KEY)"``, ``"prompt"``, …
+    #[getter]
+    fn credentials_from(&self) -> String {
+        self.0.identity.credentials_from.to_string()
+    }
+
+    /// list[str]: variables that hold other credentials, which were not used.
+    #[getter]
+    fn ignored_sources(&self) -> Vec<&'static str> {
+        self.0.identity.ignored_sources.clone()
+    }
+
+    /// Token | None: the token that calls.
+    #[getter]
+    fn token(&self) -> Option<Token> {
+        self.0.token.clone().map(Token::from)
+    }
+
+    /// int | None: its id.
+    #[getter]
+    fn token_id(&self) -> Option<i64> {
+        self.0.token.as_ref().map(|token| token.id)
+    }
+
+    /// int | None: the user id of its owner.
+    #[getter]
+    fn admin_id(&self) -> Option<i64> {
+        self.0.token.as_ref()?.admin_id
+    }
+
+    /// str | None: the user name of its owner.
+    #[getter]
+    fn admin_name(&self) -> Option<&str> {
+        self.0.token.as_ref()?.admin_name.as_deref()
+    }
+
+    /// list[str]: the names of its owner's roles.
+    #[getter]
+    fn roles(&self) -> Vec<String> {
+        self.0.token.as_ref().map(|token| token.roles.clone()).unwrap_or_default()
+    }
+
+    /// TokenStatus | None: whether it is enabled.
+    #[getter]
+    fn status(&self) -> Option<TokenStatus> {
+        self.0.token.as_ref()?.status.map(TokenStatus)
+    }
+
+    /// str | None: what it may do with its owner: ``"write"``, ``"read"`` or ``"none"``.
+    #[getter]
+    fn user_permission(&self) -> Option<&str> {
+        self.0.token.as_ref()?.user_permission.as_deref()
+    }
+
+    /// str | None: why the token cannot be seen.
+    #[getter]
+    fn limitation(&self) -> Option<&str> {
+        self.0.limitation.as_deref()
+    }
+
+    fn __repr__(&self) -> String {
+        let identity = &self.0.identity;
+        let user = match (self.admin_name(), self.admin_id()) {
+            (Some(name), Some(id)) => format!("user {id} ({name})"),
+            (None, Some(id)) => format!("user {id}"),
+            _ => "an unknown user".to_owned(),
+        };
+        format!(
+            "<lmtokens.Whoami {user} at {}, {} from {}>",
+            identity.portal,
+            identity.credentials.kind(),
+            identity.credentials_from
+        )
+    }
+}

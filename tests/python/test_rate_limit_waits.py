@@ -1,0 +1,300 @@
+"""A long wait for the portal's budget: told, first come first served, and never a trap."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import lmtokens
+import pytest
+from api_variants import KINDS, face
+from support import PATIENCE, SHELL, run_python, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmtokens.sandbox import Portal, Seen
+
+# Just long enough to be told.
+TOLD = 3.0
+# Far longer than a test waits.
+ENDLESS = 60.0
+# More than a loaded machine needs to end a wait.
+SOON = ENDLESS / 4
+
+
+def posts(portal: Portal) -> list[Seen]:
+    return [seen for seen in portal.record if seen.method == "POST"]
+
+
+def notes(portal: Portal) -> list[str]:
+    return [token.note for token in portal.tokens if token.admin_id == 32]
+
+
+def identity(portal: Portal) -> dict[str, Any]:
+    return {"access_id": portal.access_id, "access_key": portal.access_key}
+
+
+class TestTelling:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_callback_may_call_too(self, lmtokens_portal: Portal, kind: str) -> None:
+        # Lists have a budget of their own, and the callback is called with no lock held.
+        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
+        told = []
+
+        def on_wait(seconds: float) -> None:
+            told.append((seconds, len(list(lmtokens_portal.client().list_tokens(32)))))
+
+        verbs = face(kind, lmtokens_portal, **identity(lmtokens_portal), on_wait=on_wait)
+        verbs.add_token(32, "first")
+        verbs.add_token(32, "second")
+        [(seconds, listed)] = told
+        assert 2 < seconds <= TOLD + 1
+        assert listed == 1
+        assert notes(lmtokens_portal) == ["first", "second"]
+
+    def test_callback_that_fails_changes_nothing(
+        self, lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
+        unraisable = []
+        monkeypatch.setattr(sys, "unraisablehook", lambda report: unraisable.append(report.exc_type))
+
+        def on_wait(seconds: float) -> None:
+            raise OSError("nobody listens")
+
+        client = lmtokens_portal.client(on_wait=on_wait)
+        client.add_token(32, "first")
+        client.add_token(32, "second")
+        assert unraisable == [OSError]
+        assert notes(lmtokens_portal) == ["first", "second"]
+
+    def test_log_says_what_is_waited_for_and_how_long(
+        self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
+        client = lmtokens_portal.client()
+        with caplog.at_level(logging.INFO, logger="lmtokens"):
+            client.add_token(32)
+            client.add_token(32)
+        [said] = [record.getMessage() for record in caplog.records if record.name == "lmtokens"]
+        assert said.startswith("POST /setting/admins/{adminId}/apitokens: the portal's budget is spent; waiting, 3.")
+
+    def test_short_wait_is_nobodys_business(self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture) -> None:
+        lmtokens_portal.set_rate_limit(1, 1.0, method="POST")
+        told: list[float] = []
+        client = lmtokens_portal.client(on_wait=told.append)
+        with caplog.at_level(logging.INFO, logger="lmtokens"):
+            client.add_token(32)
+            client.add_token(32)
+        assert (told, caplog.records) == ([], [])
+
+    @pytest.mark.parametrize("wrong", [1, "later"])
+    def test_callback_must_be_callable(self, lmtokens_portal: Portal, wrong: Any) -> None:
+        with pytest.raises(TypeError, match="on_wait"):
+            lmtokens_portal.client(on_wait=wrong)
+
+
+class TestQueue:
+    def test_first_come_is_first_served(self, lmtokens_portal: Portal) -> None:
+        waiters = 8
+        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
+        lmtokens_portal.client().add_token(32, "before")
+        with ThreadPoolExecutor(waiters) as pool:
+            creates = []
+            for number in range(waiters):
+                queued = threading.Event()
+                client = lmtokens_portal.client(on_wait=lambda seconds, queued=queued: queued.set())
+                creates.append(pool.submit(client.add_token, 32, str(number)))
+                assert queued.wait(PATIENCE)
+            # All at once would race on their way to the portal: so the first alone, then the others.
+            wait_until(lambda: len(posts(lmtokens_portal)) == 2)
+            assert notes(lmtokens_portal) == ["before", "0"]
+            lmtokens_portal.set_rate_limit(1000, TOLD, method="POST")
+            for create in creates:
+                create.result(PATIENCE)
+        assert sorted(notes(lmtokens_portal)) == sorted(["before", *map(str, range(waiters))])
+
+    def test_whoever_leaves_holds_up_nobody(self, lmtokens_portal: Portal) -> None:
+        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
+
+        async def main() -> None:
+            async with lmtokens_portal.async_client() as client:
+                await client.add_token(32, "before")
+                tasks = [asyncio.create_task(client.add_token(32, str(number))) for number in range(4)]
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(client.add_token(32, "impatient"), 0.2)
+                for task in tasks[:3]:
+                    task.cancel()
+                await tasks[3]
+
+        asyncio.run(main())
+        assert notes(lmtokens_portal) == ["before", "3"]
+        assert len(posts(lmtokens_portal)) == 2
+
+
+class TestEnding:
+    def test_wait_can_be_cancelled(self, lmtokens_portal: Portal) -> None:
+        lmtokens_portal.set_rate_limit(1, ENDLESS, method="POST")
+
+        async def main() -> float:
+            async with lmtokens_portal.async_client() as client:
+                await client.add_token(32)
+                loop = asyncio.get_running_loop()
+                begun = loop.time()
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(client.add_token(32), 0.2)
+                return loop.time() - begun
+
+        assert asyncio.run(main()) < SOON
+        assert len(posts(lmtokens_portal)) == 1
+
+    @pytest.mark.parametrize("call", ["client.add_token(32)", "asyncio.run(awaited())", "run.finish()"])
+    def test_interrupt_ends_it(self, lmtokens_portal: Portal, tmp_path: Path, call: str) -> None:
+        lmtokens_portal.set_rate_limit(1, ENDLESS, method="POST")
+        done = run_python(
+            textwrap.dedent(
+                f"""
+                import asyncio, os, signal, sys, threading, time
+                import lmtokens
+                waits = threading.Event()
+                def interrupt():
+                    waits.wait()
+                    sent.append(time.monotonic())
+                    os.kill(os.getpid(), signal.SIGINT)
+                client = lmtokens.Client(on_wait=lambda seconds: waits.set())
+                sent = []
+                async def awaited():
+                    async with lmtokens.AsyncClient(on_wait=lambda seconds: waits.set()) as client:
+                        await client.add_token(32)
+                run = client.add_tokens([(32, "bulk")], journal=sys.argv[1])
+                client.add_token(32)
+                threading.Thread(target=interrupt, daemon=True).start()
+                try:
+                    {call}
+                except KeyboardInterrupt:
+                    print(time.monotonic() - sent[0])
+                """
+            ),
+            str(tmp_path / "run.journal"),
+        )
+        assert done.returncode == 0, done.stderr
+        assert float(done.stdout) < SOON
+        assert len(posts(lmtokens_portal)) == 1
+
+    @pytest.mark.parametrize("heard_by", ["callback", "log"])
+    @pytest.mark.parametrize("raised", ["KeyboardInterrupt", "SystemExit"])
+    def test_interrupt_in_what_hears_of_it_ends_it_too(
+        self, lmtokens_portal: Portal, heard_by: str, raised: str
+    ) -> None:
+        # Whoever reads that there is a wait presses Ctrl-C just then.
+        lmtokens_portal.set_rate_limit(1, ENDLESS, method="POST")
+        done = run_python(
+            textwrap.dedent(
+                f"""
+                import logging, signal, sys
+                import lmtokens
+                def hear(*_):
+                    if {raised} is SystemExit:
+                        sys.exit(3)
+                    signal.raise_signal(signal.SIGINT)
+                    raise AssertionError("no interrupt")
+                class Handler(logging.Handler):
+                    emit = hear
+                if "{heard_by}" == "log":
+                    logging.basicConfig(level=logging.INFO, handlers=[Handler()])
+                client = lmtokens.Client(on_wait=hear if "{heard_by}" == "callback" else None)
+                client.add_token(32)
+                try:
+                    client.add_token(32)
+                except {raised}:
+                    print("ended")
+                """
+            )
+        )
+        assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
+        assert len(posts(lmtokens_portal)) == 1
+
+    def test_fork_during_a_wait_serves_both(self, lmtokens_portal: Portal) -> None:
+        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
+        done = run_python(
+            textwrap.dedent(
+                """
+                import os, threading
+                import lmtokens
+                waits = threading.Event()
+                client = lmtokens.Client(on_wait=lambda seconds: waits.set())
+                client.add_token(32, "before")
+                waiting = threading.Thread(target=client.add_token, args=(32, "parent"))
+                waiting.start()
+                waits.wait()
+                child = os.fork()
+                if child == 0:
+                    client.add_token(32, "child")
+                    os._exit(0)
+                waiting.join()
+                assert os.waitpid(child, 0)[1] == 0
+                """
+            )
+        )
+        assert done.returncode == 0, done.stderr
+        assert sorted(notes(lmtokens_portal)) == ["before", "child", "parent"]
+
+
+class TestCommand:
+    """Ctrl-C while ``lmtokens bulk`` waits."""
+
+    ROWS, BUDGET = 12, 5
+
+    def test_can_be_gone_on_with_as_it_says(self, lmtokens_portal: Portal, tmp_path: Path) -> None:
+        lmtokens_portal.set_rate_limit(self.BUDGET, ENDLESS, method="POST")
+        rows, journal = tmp_path / "the rows.csv", tmp_path / "run.journal"
+        rows.write_text("admin_id,note\n" + "".join(f"32,row {number}\n" for number in range(self.ROWS)))
+        said = self._interrupted(rows, journal)
+        assert f"{self.ROWS} rows: {self.BUDGET} created, {self.ROWS - self.BUDGET} not done\n" in said
+        assert "Traceback" not in said
+        assert len(notes(lmtokens_portal)) == self.BUDGET
+
+        lmtokens_portal.set_rate_limit(1000, ENDLESS, method="POST")
+        command = next(line for line in said.splitlines() if line.startswith("  lmtokens "))
+        assert command == f"  lmtokens bulk '{rows}' --journal {journal} --resume"
+        path = {**os.environ, "PATH": f"{os.path.dirname(SHELL[0])}:{os.environ['PATH']}"}
+        resumed = subprocess.run(
+            command, shell=True, env=path, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert resumed.returncode == 0, resumed.stderr
+        assert sorted(notes(lmtokens_portal)) == sorted(f"row {number}" for number in range(self.ROWS))
+        assert states(journal) == ["created"] * self.ROWS
+
+    def _interrupted(self, rows: Path, journal: Path) -> str:
+        """Interrupts it when all is made that the budget allows, and it waits; the result is what it said."""
+        with subprocess.Popen(
+            [*SHELL, "bulk", str(rows), "--journal", str(journal)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stderr is not None
+            said = ""
+            while "waiting" not in said:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            wait_until(lambda: states(journal) == ["created"] * self.BUDGET)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=SOON)
+        assert (process.returncode, out) == (130, "")
+        return said + err
+
+
+def states(journal: Path) -> list[str]:
+    return [entry.state for entry in lmtokens.read_journal(journal)]
