@@ -13,16 +13,45 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
+use crate::clock::{Clock, SystemClock};
 use crate::credentials::Identity;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, NoObserver, Observer};
 use crate::lmv1;
-use crate::ports::{Clock, Event, NoObserver, Observer, SystemClock, SystemRandom};
 use crate::process::{OfProcess, PerProcess};
 use crate::secret::MASK;
 use limiter::Permit;
 use visibility::Visibility;
 
 pub use limiter::OnLimit;
+/// The visibility of one process; it knows nothing if there is none.
+pub(crate) struct VisibilityHandle(Option<OfProcess<Visibility>>);
+
+impl VisibilityHandle {
+    pub(crate) fn created(&self, id: i64) {
+        if let Some(visibility) = &self.0 {
+            visibility.made(id);
+        }
+    }
+
+    pub(crate) fn listed(&self, ids: impl IntoIterator<Item = i64>) {
+        if let Some(visibility) = &self.0 {
+            visibility.saw(ids);
+        }
+    }
+
+    pub(crate) fn sees_own(&self) -> bool {
+        self.0.as_ref().is_some_and(|visibility| visibility.sees_own())
+    }
+
+    pub(crate) fn last_created(&self) -> Option<i64> {
+        self.0.as_ref()?.last_made()
+    }
+}
+
+/// The portal's response.
+pub type Response = Answer;
+
 pub use outcome::{Judged, judge, may_repeat};
 pub use retry::Policy;
 pub use transport::{Received, TransportFailure};
@@ -163,40 +192,20 @@ impl Client {
 
     /// The portal's clock, as its last answer told and the time since then has it; `None` where none told.
     pub fn portal_time(&self) -> Result<Option<SystemTime>> {
-        Ok(self.visibility()?.portal_time())
+        Ok(self.per_process()?.portal_time())
     }
 
     /// Tells what happened.
-    pub fn tell(&self, event: Event) {
+    pub fn report(&self, event: Event) {
         self.observer.observe(event);
     }
 
-    /// Remembers that these credentials made a token.
-    pub(crate) fn made(&self, id: i64) {
-        if let Ok(visibility) = self.visibility() {
-            visibility.made(id);
-        }
+    /// Returns what these credentials have seen of their own tokens.
+    pub(crate) fn visibility(&self) -> VisibilityHandle {
+        VisibilityHandle(self.per_process().ok())
     }
 
-    /// Remembers that a list showed these tokens.
-    pub(crate) fn saw(&self, ids: impl IntoIterator<Item = i64>) {
-        if let Ok(visibility) = self.visibility() {
-            visibility.saw(ids);
-        }
-    }
-
-    /// Whether a list has shown these credentials a token that they made. Without that, a list that lacks a token is no
-    /// evidence: whoever may create and not view sees an empty one.
-    pub(crate) fn sees_own(&self) -> bool {
-        self.visibility().is_ok_and(|visibility| visibility.sees_own())
-    }
-
-    /// The last token that these credentials made.
-    pub(crate) fn last_made(&self) -> Option<i64> {
-        self.visibility().ok()?.last_made()
-    }
-
-    fn visibility(&self) -> Result<OfProcess<Visibility>> {
+    fn per_process(&self) -> Result<OfProcess<Visibility>> {
         self.shared.visibility.get_or_try_init(|| Ok(Visibility::default()))
     }
 
@@ -251,7 +260,7 @@ impl Client {
             let (answered, not_sent) = (received.is_some(), outcome.as_ref().is_err_and(|f| !f.maybe_sent));
             let status =
                 outcome.as_ref().map_or_else(|failure| failure.status, |received| Some(received.status));
-            if let (Some(date), Ok(visibility)) = (date, self.visibility()) {
+            if let (Some(date), Ok(visibility)) = (date, self.per_process()) {
                 visibility.set_portal_time(date);
             }
             let judged = judge(request.method, outcome);
@@ -269,7 +278,7 @@ impl Client {
                 Judged::Failed(error) => self.again(request.method, error, progress.attempts),
                 Judged::Done(_) => RetryDecision::No,
             };
-            self.tell(Event::Attempt {
+            self.report(Event::Attempt {
                 method: request.method.as_str(),
                 endpoint: request.endpoint,
                 status,
@@ -304,7 +313,8 @@ impl Client {
             details.message = self.scrub(&details.message, &authorization);
             if details.kind == ErrorKind::Authentication {
                 let identity = &self.shared.identity;
-                details.suggestion = Some(diagnosis::of_refused_credentials(identity, date, self.now_ms()));
+                details.advice =
+                    vec![diagnosis::of_refused_credentials(identity, date, self.now_ms()).into()];
             }
             return Err(error);
         }
@@ -317,7 +327,7 @@ impl Client {
         } else if error.kind() == ErrorKind::RateLimit {
             if policy.on_limit == OnLimit::Wait { RetryDecision::WhenPermitted } else { RetryDecision::No }
         } else if attempts < policy.max_attempts {
-            RetryDecision::After(policy.pause(attempts, &SystemRandom))
+            RetryDecision::After(policy.pause(attempts))
         } else {
             RetryDecision::No
         }
@@ -339,7 +349,7 @@ impl Client {
         let tell = |wait: Duration| {
             if wait > LONG && !told {
                 told = true;
-                self.tell(Event::LongWait { method, endpoint, wait });
+                self.report(Event::LongWait { method, endpoint, wait });
             }
         };
         let permit = rate_limit.permit(self.policy.on_limit, max_wait, tell).await;

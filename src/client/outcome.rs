@@ -43,7 +43,7 @@ pub fn judge(method: Method, outcome: Result<Received, TransportFailure>) -> Jud
         Err(failure) => {
             let mut error = Error::new(failure.kind, failure.message);
             error.details_mut().status = failure.status;
-            error.details_mut().suggestion = failure.suggestion;
+            error.details_mut().advice.extend(failure.advice);
             (error, failure.maybe_sent)
         }
     };
@@ -201,7 +201,7 @@ fn shape(text: &[u8]) -> &'static str {
 fn advise(error: &mut Error, received: &Received) {
     let rate = received.rate;
     let details = error.details_mut();
-    details.suggestion = match details.kind {
+    let advice: Option<String> = match details.kind {
         ErrorKind::RateLimit => {
             details.rate = rate;
             Some(match rate {
@@ -230,4 +230,5 @@ fn advise(error: &mut Error, received: &Received) {
         }
         _ => None,
     };
+    details.advice.extend(advice.map(Into::into));
 }

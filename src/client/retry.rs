@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::limiter::OnLimit;
 use crate::error::{Error, Result};
-use crate::ports::Random;
 
 /// How often a request may be sent, and how long it may take with all its pauses and waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,9 +75,11 @@ impl Policy {
 
     /// Exponential back-off with full jitter, after the attempt of this number, counted from 1.
     #[must_use]
-    pub fn pause(self, attempt: u32, random: &dyn Random) -> Duration {
+    pub fn pause(self, attempt: u32) -> Duration {
         let doublings = attempt.saturating_sub(1).min(16);
         let longest = Self::FIRST_PAUSE.saturating_mul(1 << doublings).min(Self::LONGEST_PAUSE);
-        longest.mul_f64(random.unit().clamp(0.0, 1.0))
+        // From the operating system, so that forked children do not pause alike.
+        let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+        longest.mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
 }

@@ -1,8 +1,8 @@
 //! What the environment holds, under the names that tools of this portal already use. An empty variable is not set.
 
+use super::Environment;
 use super::{Credentials, Provenance, Timeouts};
 use crate::error::{Error, Result};
-use crate::ports::Environment;
 use crate::secret::Secret;
 
 const COMPANY: [&str; 3] = ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL"];

@@ -13,9 +13,12 @@ use std::time::Duration;
 use lmtokens::client::{Client, OnLimit, Policy};
 use lmtokens::credentials::Credentials;
 use lmtokens::error::{Error, ErrorKind, Result};
-use lmtokens::model::{Token, TokenStatus, TokenType};
+use lmtokens::ids::{AdminId, Note};
+use lmtokens::lifecycle::AddToken;
+use lmtokens::model::{Status, Token, Type};
+use lmtokens::operation::Operation as _;
 use lmtokens::sandbox::{Fault, FaultKind, NewToken, Portal, Seen, Settings, StoredToken};
-use lmtokens::tokens::{AddToken, Admin};
+use lmtokens::tokens::{self, User};
 
 use crate::support::{HANGING, identity};
 
@@ -68,8 +71,8 @@ impl Setting {
         self.run(add("ci")).await
     }
 
-    async fn run(&self, add: AddToken) -> Result<Token> {
-        tokio::time::timeout(HANGING, add.run(&self.client)).await.expect("the call hangs")
+    async fn run(&self, token: tokens::NewToken) -> Result<Token> {
+        tokio::time::timeout(HANGING, operation(token).run(&self.client)).await.expect("the call hangs")
     }
 
     fn posts(&self) -> Vec<Seen> {
@@ -91,12 +94,12 @@ pub(crate) fn lmv1_of(portal: &Portal) -> Credentials {
 }
 
 /// An enabled LMv1 token for user 32.
-fn add(note: &str) -> AddToken {
-    AddToken {
-        admin: Admin::Id(32),
-        note: Some(note.to_owned()),
-        status: TokenStatus::Enabled,
-        r#type: TokenType::Lmv1,
+fn add(note: &str) -> tokens::NewToken {
+    tokens::NewToken {
+        admin: User::Id(AdminId::new(32).unwrap()),
+        note: Some(Note::new(note).unwrap()),
+        status: Status::Enabled,
+        r#type: Type::Lmv1,
     }
 }
 
@@ -107,8 +110,13 @@ fn candidates(error: &Error) -> Option<Vec<i64>> {
     Some(candidates.iter().map(|token| token.id).collect())
 }
 
-fn advice(error: &Error) -> &str {
-    error.details().suggestion.as_deref().unwrap_or_default()
+fn advice(error: &Error) -> String {
+    format!("{:?}", error.details().advice)
+}
+
+/// The operation that creates a token without a destination.
+fn operation(token: tokens::NewToken) -> AddToken {
+    AddToken { token, destination: None }
 }
 
 /// An unknown outcome, one POST, and the cause behind it.

@@ -4,13 +4,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use lmtokens::client::Client;
+use lmtokens::clock::{Clock, SystemClock};
+use lmtokens::destinations::{BoxFuture, Destination};
 use lmtokens::error::{Error, ErrorKind, Result};
-use lmtokens::lifecycle::CreateToken;
-use lmtokens::model::{Token, TokenStatus, TokenType};
-use lmtokens::ports::{BoxFuture, Clock, Destination, SystemClock};
+use lmtokens::ids::{AdminId, Note};
+use lmtokens::lifecycle::AddToken;
+use lmtokens::model::{Status, Token, TokenStatus, Type};
+use lmtokens::operation::Operation as _;
 use lmtokens::sandbox::{Fault, FaultKind, Portal, Settings};
-use lmtokens::tag::{RunId, Tag};
-use lmtokens::tokens::{AddToken, Admin};
+use lmtokens::tag::Tag;
+use lmtokens::tokens::{NewToken, User};
 
 use crate::add::lmv1_of;
 use crate::support::identity;
@@ -72,16 +75,15 @@ impl Destination for Keeper {
     }
 }
 
-fn create(keeper: &Arc<Keeper>) -> CreateToken {
-    CreateToken {
-        token: AddToken {
-            admin: Admin::Id(32),
-            note: Some("ci".to_owned()),
-            status: TokenStatus::Enabled,
-            r#type: TokenType::Lmv1,
+fn create(keeper: &Arc<Keeper>) -> AddToken {
+    AddToken {
+        token: NewToken {
+            admin: User::Id(AdminId::new(32).unwrap()),
+            note: Some(Note::new("ci").unwrap()),
+            status: Status::Enabled,
+            r#type: Type::Lmv1,
         },
-        destination: keeper.clone(),
-        run: RunId::fresh().unwrap(),
+        destination: Some(keeper.clone()),
     }
 }
 

@@ -1,14 +1,15 @@
 //! The portal's JSON, read tolerantly.
 
 use lmtokens::error::ErrorKind;
-use lmtokens::model::{Answer, MAX_ID, Token, TokenStatus, TokenType, check_admin_id, iso_8601};
+use lmtokens::ids::{AdminId, MAX_ID, TokenId};
+use lmtokens::model::{Origin, Status, Token, TokenStatus, TokenType, Type, iso_8601};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::support::secret;
 
 fn read(value: &Value) -> Option<Token> {
-    Token::from_json(value, Answer::Create, &TokenType::Lmv1)
+    Token::from_json(value, Origin::Create, &TokenType::Lmv1)
 }
 
 /// A token with one member more.
@@ -138,10 +139,10 @@ fn the_type_is_what_the_portal_says_or_else_what_was_asked_for() {
         (json!("LMv1"), TokenType::Bearer, TokenType::Lmv1),
         (json!("oauth"), TokenType::Lmv1, TokenType::Other("oauth".to_owned())),
     ] {
-        let token = Token::from_json(&json!({ "id": 1, "type": said }), Answer::Other, &asked).unwrap();
+        let token = Token::from_json(&json!({ "id": 1, "type": said }), Origin::Other, &asked).unwrap();
         assert_eq!(token.r#type, wanted, "{said}");
     }
-    let token = Token::from_json(&json!({ "id": 1 }), Answer::Other, &TokenType::Bearer).unwrap();
+    let token = Token::from_json(&json!({ "id": 1 }), Origin::Other, &TokenType::Bearer).unwrap();
     assert_eq!(token.r#type, TokenType::Bearer);
 }
 
@@ -211,13 +212,13 @@ fn times_are_seconds_whatever_the_portal_counts_in() {
 fn only_a_create_tells_a_secret() {
     let value = json!({ "id": 248, "accessId": "exampleAccessId00001", "accessKey": "unit+test(key)" });
     assert_eq!(read(&value).unwrap().access_key, Some(secret("unit+test(key)")));
-    let listed = Token::from_json(&value, Answer::Other, &TokenType::Lmv1).unwrap();
+    let listed = Token::from_json(&value, Origin::Other, &TokenType::Lmv1).unwrap();
     assert_eq!((listed.access_key, listed.access_id.as_deref()), (None, Some("exampleAccessId00001")));
     // Of a bearer the beginning tells whether it is the one that calls; it is kept like a secret.
     let masked = json!({ "id": 248, "accessKey": "lmb_unit-test****", "type": "bearer" });
-    let listed = Token::from_json(&masked, Answer::Other, &TokenType::Bearer).unwrap();
+    let listed = Token::from_json(&masked, Origin::Other, &TokenType::Bearer).unwrap();
     assert_eq!((listed.access_key, listed.masked_bearer), (None, Some(secret("lmb_unit-test****"))));
-    let created = Token::from_json(&masked, Answer::Create, &TokenType::Bearer).unwrap();
+    let created = Token::from_json(&masked, Origin::Create, &TokenType::Bearer).unwrap();
     assert_eq!((created.access_key, created.masked_bearer), (Some(secret("lmb_unit-test****")), None));
 }
 
@@ -239,47 +240,47 @@ fn iso_8601_is_what_every_python_reads() {
 #[test]
 fn statuses_and_types_of_users_are_known_words_or_an_error_that_names_them() {
     for (word, wanted) in [
-        ("enabled", TokenStatus::Enabled),
-        ("ACTIVE", TokenStatus::Enabled),
-        ("Disabled", TokenStatus::Disabled),
-        ("suspended", TokenStatus::Disabled),
+        ("enabled", Status::Enabled),
+        ("ACTIVE", Status::Enabled),
+        ("Disabled", Status::Disabled),
+        ("suspended", Status::Disabled),
     ] {
-        assert_eq!(TokenStatus::parse_word(word).unwrap(), wanted);
+        assert_eq!(word.parse::<Status>().unwrap(), wanted);
     }
-    assert_eq!(TokenStatus::parse_number(1).unwrap(), TokenStatus::Disabled);
-    assert_eq!(TokenStatus::parse_number(2).unwrap(), TokenStatus::Enabled);
+    assert_eq!(Status::from_number(1).unwrap(), Status::Disabled);
+    assert_eq!(Status::from_number(2).unwrap(), Status::Enabled);
     let refused = [
-        TokenStatus::parse_word("on").unwrap_err(),
-        TokenStatus::parse_word("").unwrap_err(),
-        TokenStatus::parse_word("enabled ").unwrap_err(),
-        TokenStatus::parse_number(0).unwrap_err(),
-        TokenStatus::parse_number(3).unwrap_err(),
-        TokenStatus::parse_number(i64::MIN).unwrap_err(),
+        "on".parse::<Status>().unwrap_err(),
+        "".parse::<Status>().unwrap_err(),
+        "enabled ".parse::<Status>().unwrap_err(),
+        Status::from_number(0).unwrap_err(),
+        Status::from_number(3).unwrap_err(),
+        Status::from_number(i64::MIN).unwrap_err(),
     ];
     for error in refused {
         assert_eq!(error.kind(), ErrorKind::Argument);
-        for accepted in ["1", "2", "enabled", "disabled", "active", "suspended"] {
+        for accepted in ["1", "2", "enabled", "disabled"] {
             assert!(error.to_string().contains(accepted), "{error}");
         }
     }
-    assert_eq!(TokenType::parse("LMv1").unwrap(), TokenType::Lmv1);
-    assert_eq!(TokenType::parse("bearer").unwrap(), TokenType::Bearer);
+    assert_eq!("LMv1".parse::<Type>().unwrap(), Type::Lmv1);
+    assert_eq!("bearer".parse::<Type>().unwrap(), Type::Bearer);
     for word in ["", "API Token", "lmv2", "bearer "] {
-        let error = TokenType::parse(word).unwrap_err();
+        let error = word.parse::<Type>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Argument);
         assert!(error.to_string().contains("lmv1") && error.to_string().contains("bearer"), "{error}");
     }
     // An LMv1 token is asked for by saying nothing.
-    assert_eq!((TokenType::Lmv1.query_value(), TokenType::Bearer.query_value()), (None, Some("bearer")));
+    assert_eq!((Type::Lmv1.query_value(), Type::Bearer.query_value()), (None, Some("bearer")));
 }
 
 #[test]
 fn user_ids_are_positive_and_have_32_bits() {
     for id in [1, 32, MAX_ID] {
-        assert_eq!(check_admin_id(id).unwrap(), id);
+        assert_eq!((AdminId::new(id).unwrap().get(), TokenId::new(id).unwrap().get()), (id, id));
     }
     for id in [0, -1, MAX_ID + 1, i64::MAX, i64::MIN] {
-        let error = check_admin_id(id).unwrap_err();
+        let error = AdminId::new(id).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Argument);
         assert!(
             error.to_string().contains("admin_id") && error.to_string().contains("2147483647"),
@@ -327,7 +328,7 @@ proptest! {
         for time in [token.created_on, token.last_used_on].into_iter().flatten() {
             prop_assert!(!iso_8601(time).is_empty(), "{}", time);
         }
-        let listed = Token::from_json(&Value::Object(members), Answer::Other, &TokenType::Lmv1).unwrap();
+        let listed = Token::from_json(&Value::Object(members), Origin::Other, &TokenType::Lmv1).unwrap();
         prop_assert_eq!(listed.access_key, None);
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use lmtokens::client::Client;
 use lmtokens::credentials::{Credentials, Identity, Provenance, Timeouts};
+use lmtokens::event::{Event, Observer};
 use lmtokens::network::Network;
 use lmtokens::portal::Portal;
-use lmtokens::ports::{Event, Observer};
 use lmtokens::secret::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

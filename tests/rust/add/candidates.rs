@@ -6,10 +6,12 @@ use lmtokens::client::Client;
 use lmtokens::credentials::Credentials;
 use lmtokens::error::ErrorKind;
 use lmtokens::model::TokenType;
+use lmtokens::model::Type;
+use lmtokens::operation::Operation as _;
 use lmtokens::sandbox::{Fault, FaultKind, NewToken, NewUser, Settings, TokenType as StoredType};
-use lmtokens::tokens::AddToken;
+use lmtokens::tokens;
 
-use super::{Setting, add, advice, assert_unknown, candidates};
+use super::{Setting, add, advice, assert_unknown, candidates, operation};
 use crate::support::{HANGING, identity};
 
 fn now() -> i64 {
@@ -73,7 +75,7 @@ async fn two_that_may_be_it_are_both_told() {
 async fn a_token_without_a_note_is_found() {
     let setting = Setting::struck(FaultKind::ActThenClose);
     setting.put(noted("other"));
-    let error = setting.run(AddToken { note: None, ..add("") }).await.unwrap_err();
+    let error = setting.run(tokens::NewToken { note: None, ..add("") }).await.unwrap_err();
     assert_eq!(candidates(&error), Some(vec![setting.made().last().unwrap().id.into()]));
 }
 
@@ -81,7 +83,7 @@ async fn a_token_without_a_note_is_found() {
 async fn a_bearer_is_looked_for_among_bearers() {
     let setting = Setting::struck(FaultKind::ActThenClose);
     setting.put(noted("ci"));
-    let error = setting.run(AddToken { r#type: TokenType::Bearer, ..add("ci") }).await.unwrap_err();
+    let error = setting.run(tokens::NewToken { r#type: Type::Bearer, ..add("ci") }).await.unwrap_err();
     assert_eq!(candidates(&error), Some(vec![setting.made().last().unwrap().id.into()]));
     assert_eq!(error.details().candidates.as_ref().unwrap()[0].r#type, TokenType::Bearer);
 }
@@ -112,7 +114,7 @@ async fn a_look_that_fails_too_is_told_from_one_that_finds_nothing() {
     let setting = Setting::struck(FaultKind::CloseBeforeActing);
     let error = setting.add().await.unwrap_err();
     assert_eq!(candidates(&error), Some(Vec::new()));
-    assert!(advice(&error).contains("no proof"), "{}", advice(&error));
+    assert!(advice(&error).contains("in progress"), "{}", advice(&error));
 }
 
 #[tokio::test]
@@ -146,7 +148,7 @@ async fn a_credential_that_may_not_view_finds_nothing_and_is_told_why_that_is_no
     let error = setting.add().await.unwrap_err();
     assert_unknown(&setting, &error, ErrorKind::Transport, None);
     assert_eq!(candidates(&error), Some(Vec::new()));
-    assert!(advice(&error).contains("may not view"), "{}", advice(&error));
+    assert!(advice(&error).contains("cannot view"), "{}", advice(&error));
 }
 
 #[tokio::test]
@@ -165,6 +167,9 @@ async fn a_look_that_does_not_end_is_given_up() {
     };
     let identity = lmtokens::credentials::Identity { timeouts, ..setting.client.identity().clone() };
     let client = Client::new(identity, None);
-    let error = tokio::time::timeout(HANGING, add("ci").run(&client)).await.expect("it hangs").unwrap_err();
+    let error = tokio::time::timeout(HANGING, operation(add("ci")).run(&client))
+        .await
+        .expect("it hangs")
+        .unwrap_err();
     assert_eq!((error.kind(), candidates(&error)), (ErrorKind::OutcomeUnknown, None));
 }

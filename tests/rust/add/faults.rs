@@ -50,7 +50,7 @@ async fn late() {
     let error = setting.add().await.unwrap_err();
     assert_unknown(&setting, &error, ErrorKind::Transport, None);
     assert_eq!(candidates(&error), Some(Vec::new()), "it was not there yet");
-    assert!(super::advice(&error).contains("no proof"), "{error:?}");
+    assert!(super::advice(&error).contains("in progress"), "{error:?}");
     tokio::time::sleep(std::time::Duration::from_millis(700)).await;
     assert_eq!((setting.made().len(), setting.posts().len()), (1, 1));
 }

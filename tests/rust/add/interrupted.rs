@@ -4,11 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lmtokens::ports::{Event, Loss as _};
+use lmtokens::destinations::ToFile;
+use lmtokens::event::Event;
+use lmtokens::ids::TokenId;
+use lmtokens::lifecycle::AddToken;
+use lmtokens::operation::{Operation as _, undelivered};
 use lmtokens::sandbox::{Fault, FaultKind};
-use lmtokens::tokens::{AddToken, Admin, FindToken};
+use lmtokens::token_output::Form;
+use lmtokens::tokens::FindToken;
 
-use super::{Setting, add};
+use super::{Setting, add, operation};
 use crate::support::{HANGING, Spy};
 
 /// Runs a create until the portal has seen `requests`, then drops it.
@@ -23,7 +28,7 @@ async fn interrupt_after(setting: &Setting, requests: usize) -> Arc<Spy> {
         }
     };
     tokio::select! {
-        result = add("ci").run(&client) => panic!("it was to be interrupted, and ended: {result:?}"),
+        result = operation(add("ci")).run(&client) => panic!("it was to be interrupted, and ended: {result:?}"),
         () = seen => {}
     }
     spy
@@ -64,11 +69,11 @@ async fn before_it_began_nothing_is_told() {
     let setting = Setting::start();
     let spy = Arc::new(Spy::default());
     let client = setting.client.observed_by(spy.clone());
-    drop(add("ci").run(&client));
+    drop(operation(add("ci")).run(&client));
     assert_eq!((spy.events(), setting.portal.record().len()), (Vec::new(), 0));
 
     // A future that was polled is under way even before its first byte.
-    let mut begun = Box::pin(add("ci").run(&client));
+    let mut begun = Box::pin(operation(add("ci")).run(&client));
     let waker = std::task::Waker::noop();
     assert!(begun.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
     drop(begun);
@@ -84,7 +89,7 @@ async fn after_it_ended_nothing_is_told() {
         }
         let spy = Arc::new(Spy::default());
         let client = setting.client.observed_by(spy.clone());
-        assert_eq!(add("ci").run(&client).await.is_ok(), kind.is_none());
+        assert_eq!(operation(add("ci")).run(&client).await.is_ok(), kind.is_none());
         assert_eq!(spy.interruptions(), Vec::new(), "{kind:?}");
         let posts: Vec<_> = spy
             .events()
@@ -100,7 +105,8 @@ async fn what_is_refused_before_it_is_sent_tells_nothing() {
     let setting = Setting::start();
     let spy = Arc::new(Spy::default());
     let client = setting.client.observed_by(spy.clone());
-    let refused = AddToken { admin: Admin::Id(0), ..add("ci") };
+    let file = ToFile { path: "/nonexistent/folder/token.json".into(), form: Form::Json, overwrite: false };
+    let refused = AddToken { destination: Some(Arc::new(file)), ..operation(add("ci")) };
     refused.run(&client).await.unwrap_err();
     assert_eq!((spy.events(), setting.portal.record().len()), (Vec::new(), 0));
 }
@@ -108,18 +114,18 @@ async fn what_is_refused_before_it_is_sent_tells_nothing() {
 #[tokio::test]
 async fn only_what_nobody_can_have_again_is_a_loss() {
     let setting = Setting::start();
-    let made = add("ci").run(&setting.client).await;
+    let made = operation(add("ci")).run(&setting.client).await;
     let token = made.as_ref().unwrap();
     let lost = Event::ResultLost { token_id: token.id, admin_id: Some(32), note: Some("ci".to_owned()) };
-    assert_eq!(made.loss(), Some(lost));
-    let found = FindToken::Id(token.id).run(&setting.client).await;
-    assert_eq!(found.unwrap().loss(), None);
+    assert_eq!(undelivered::<AddToken>(&made), Some(lost));
+    let found = FindToken::Id(TokenId::new(token.id).unwrap()).run(&setting.client).await;
+    assert_eq!(undelivered::<FindToken>(&found), None);
 
     setting.strike(FaultKind::ActThenClose);
-    let unknown = add("ci").run(&setting.client).await;
-    assert!(matches!(unknown.loss(), Some(Event::OutcomeLost { .. })));
+    let unknown = operation(add("ci")).run(&setting.client).await;
+    assert!(matches!(undelivered::<AddToken>(&unknown), Some(Event::OutcomeLost { .. })));
     setting.strike(FaultKind::RateLimited);
-    let refused = add("ci").run(&setting.client).await;
+    let refused = operation(add("ci")).run(&setting.client).await;
     assert!(refused.is_err());
-    assert_eq!(refused.loss(), None);
+    assert_eq!(undelivered::<AddToken>(&refused), None);
 }

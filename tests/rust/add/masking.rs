@@ -2,10 +2,11 @@
 
 use lmtokens::credentials::Credentials;
 use lmtokens::error::Error;
+use lmtokens::operation::Operation as _;
 use lmtokens::sandbox::{Fault, FaultKind};
 use serde_json::json;
 
-use super::{Setting, add};
+use super::{Setting, add, operation};
 use crate::support::{
     BEARER, HANGING, RawServer, answer, assert_repeats_nothing, bearer, client, pair, secret,
 };
@@ -22,14 +23,15 @@ async fn refused_by(credentials: Credentials, words: fn(&str) -> String) -> (Raw
     })
     .await;
     let client = client(&server.base_url, credentials);
-    let error = tokio::time::timeout(HANGING, add("ci").run(&client)).await.expect("it hangs").unwrap_err();
+    let error = tokio::time::timeout(HANGING, operation(add("ci")).run(&client))
+        .await
+        .expect("it hangs")
+        .unwrap_err();
     (server, error)
 }
 
 fn assert_silent(error: &Error, credential: &str) {
-    for text in
-        [error.to_string(), format!("{error:?}"), error.details().suggestion.clone().unwrap_or_default()]
-    {
+    for text in [error.to_string(), format!("{error:?}"), format!("{:?}", error.details().advice)] {
         assert_repeats_nothing(&text, credential, "in an error");
     }
 }
@@ -77,7 +79,10 @@ async fn a_bearer_in_a_lost_answer_is_masked_too() {
     })
     .await;
     let client = client(&server.base_url, bearer());
-    let error = tokio::time::timeout(HANGING, add("ci").run(&client)).await.expect("it hangs").unwrap_err();
+    let error = tokio::time::timeout(HANGING, operation(add("ci")).run(&client))
+        .await
+        .expect("it hangs")
+        .unwrap_err();
     assert!(error.details().cause.is_some(), "{error:?}");
     assert_silent(&error, BEARER);
 }
@@ -91,7 +96,10 @@ async fn a_bearer_in_the_host_of_a_redirect_is_masked() {
     })
     .await;
     let client = client(&server.base_url, Credentials::from_bearer(secret(MIXED)).unwrap());
-    let error = tokio::time::timeout(HANGING, add("ci").run(&client)).await.expect("it hangs").unwrap_err();
+    let error = tokio::time::timeout(HANGING, operation(add("ci")).run(&client))
+        .await
+        .expect("it hangs")
+        .unwrap_err();
     assert!(error.to_string().contains("redirect"), "{error}");
     assert_silent(&error, MIXED);
 }

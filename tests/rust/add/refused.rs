@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use lmtokens::client::Client;
+use lmtokens::clock::Clock;
 use lmtokens::credentials::{Credentials, Identity, Provenance};
 use lmtokens::error::{Error, ErrorKind};
-use lmtokens::ports::Clock;
+use lmtokens::ids::AdminId;
+use lmtokens::operation::Operation as _;
 use lmtokens::sandbox::{FaultKind, NewToken, NewUser, Settings, Signature};
-use lmtokens::tokens::{AddToken, Admin};
+use lmtokens::tokens::{self, User};
 
-use super::{Setting, add, advice, assert_plain, lmv1_of};
+use super::{Setting, add, advice, assert_plain, lmv1_of, operation};
 use crate::support::{closed_port, identity, pair, secret};
 
 impl Setting {
@@ -87,7 +89,7 @@ struct Skewed(i64);
 
 impl Clock for Skewed {
     fn now_ms(&self) -> u64 {
-        lmtokens::ports::SystemClock.now_ms().saturating_add_signed(self.0 * 1000)
+        lmtokens::clock::SystemClock.now_ms().saturating_add_signed(self.0 * 1000)
     }
 }
 
@@ -151,7 +153,10 @@ async fn who_may_not_create_is_told_so() {
 #[tokio::test]
 async fn a_user_who_does_not_exist_is_not_found() {
     let setting = Setting::start();
-    let error = setting.run(AddToken { admin: Admin::Id(4711), ..add("ci") }).await.unwrap_err();
+    let error = setting
+        .run(tokens::NewToken { admin: User::Id(AdminId::new(4711).unwrap()), ..add("ci") })
+        .await
+        .unwrap_err();
     assert_plain(&setting, &error, ErrorKind::NotFound, 404, Some(1404));
 }
 
@@ -187,7 +192,7 @@ async fn a_refused_connection_is_no_unknown_outcome() {
     let refusal = async |address: &str| {
         let base_url = format!("{address}:{port}/santaba/rest");
         let client = crate::support::client(&base_url, pair());
-        let error = add("ci").run(&client).await.unwrap_err();
+        let error = operation(add("ci")).run(&client).await.unwrap_err();
         let details = error.details();
         assert_eq!(
             (details.kind, details.maybe_applied),
@@ -209,7 +214,7 @@ async fn a_refused_connection_is_no_unknown_outcome() {
 #[tokio::test]
 async fn a_host_that_does_not_exist_says_to_check_the_company() {
     let client = crate::support::client("https://acme.logicmonitor.invalid/santaba/rest", pair());
-    let error = add("ci").run(&client).await.unwrap_err();
+    let error = operation(add("ci")).run(&client).await.unwrap_err();
     assert_eq!((error.kind(), error.details().maybe_applied), (ErrorKind::Connect, false), "{error:?}");
     assert!(error.to_string().contains("acme.logicmonitor.invalid"), "{error}");
 }

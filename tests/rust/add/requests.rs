@@ -2,36 +2,34 @@
 
 use lmtokens::client::Client;
 use lmtokens::error::ErrorKind;
+use lmtokens::ids::{AdminId, Note};
 use lmtokens::lmv1::{Authorization, Request};
-use lmtokens::model::{TokenStatus, TokenType};
+use lmtokens::model::{Status, TokenStatus, TokenType, Type};
+use lmtokens::operation::Operation as _;
 use lmtokens::sandbox::{FaultKind, Signature};
-use lmtokens::tokens::{AddToken, Admin};
+use lmtokens::tokens::NewToken;
 
-use super::{Setting, add};
+use super::{Setting, add, operation};
 use crate::support::{ACCESS_ID, ACCESS_KEY, BEARER, RawServer, answer, bearer, identity, pair};
 
 #[tokio::test]
 async fn the_body_holds_what_was_given_and_nothing_else() {
     for (note, status, wanted) in [
-        (None, TokenStatus::Enabled, r#"{"status":2}"#),
-        (None, TokenStatus::Disabled, r#"{"status":1}"#),
-        (Some("ci"), TokenStatus::Enabled, r#"{"note":"ci","status":2}"#),
-        (Some(""), TokenStatus::Enabled, r#"{"note":"","status":2}"#),
-        (Some("caf\u{e9}"), TokenStatus::Enabled, "{\"note\":\"caf\u{e9}\",\"status\":2}"),
+        (None, Status::Enabled, r#"{"status":2}"#),
+        (None, Status::Disabled, r#"{"status":1}"#),
+        (Some("ci"), Status::Enabled, r#"{"note":"ci","status":2}"#),
+        (Some(""), Status::Enabled, r#"{"note":"","status":2}"#),
+        (Some("caf\u{e9}"), Status::Enabled, "{\"note\":\"caf\u{e9}\",\"status\":2}"),
         (
             Some("\u{65e5}\u{672c} \u{1f511}"),
-            TokenStatus::Enabled,
+            Status::Enabled,
             "{\"note\":\"\u{65e5}\u{672c} \u{1f511}\",\"status\":2}",
         ),
-        (
-            Some("a \"b\" \\ / \n\t\0"),
-            TokenStatus::Enabled,
-            r#"{"note":"a \"b\" \\ / \n\t\u0000","status":2}"#,
-        ),
-        (Some("</script>&'?#%"), TokenStatus::Enabled, r#"{"note":"</script>&'?#%","status":2}"#),
+        (Some("a \"b\" \\ / \n\t\0"), Status::Enabled, r#"{"note":"a \"b\" \\ / \n\t\u0000","status":2}"#),
+        (Some("</script>&'?#%"), Status::Enabled, r#"{"note":"</script>&'?#%","status":2}"#),
     ] {
         let setting = Setting::start();
-        let given = AddToken { note: note.map(str::to_owned), status, ..add("") };
+        let given = NewToken { note: note.map(|note| Note::new(note).unwrap()), status, ..add("") };
         let token = setting.run(given).await.unwrap();
         let seen = setting.posts().remove(0);
         assert_eq!((seen.body.as_str(), seen.signature), (wanted, Signature::Valid));
@@ -39,7 +37,10 @@ async fn the_body_holds_what_was_given_and_nothing_else() {
             (seen.path.as_str(), seen.query.as_str()),
             ("/santaba/rest/setting/admins/32/apitokens", "")
         );
-        assert_eq!((token.note.as_deref(), token.status), (Some(note.unwrap_or_default()), Some(status)));
+        assert_eq!(
+            (token.note.as_deref(), token.status),
+            (Some(note.unwrap_or_default()), Some(TokenStatus::from(status)))
+        );
         assert_eq!(token.admin_id, Some(32));
     }
 }
@@ -47,7 +48,7 @@ async fn the_body_holds_what_was_given_and_nothing_else() {
 #[tokio::test]
 async fn a_bearer_is_asked_for_in_the_query() {
     let setting = Setting::start();
-    let token = setting.run(AddToken { r#type: TokenType::Bearer, ..add("ci") }).await.unwrap();
+    let token = setting.run(NewToken { r#type: Type::Bearer, ..add("ci") }).await.unwrap();
     let seen = setting.posts().remove(0);
     assert_eq!((seen.query.as_str(), seen.body.as_str()), ("type=bearer", r#"{"note":"ci","status":2}"#));
     assert_eq!((seen.signature, token.r#type), (Signature::Valid, TokenType::Bearer));
@@ -89,7 +90,7 @@ const CREATED: &str = r#"{"id":248,"accessId":"exampleAccessId00002","accessKey"
 async fn sent(credentials: lmtokens::credentials::Credentials) -> (Vec<String>, String) {
     let server = RawServer::start(|_| answer(200, CREATED)).await;
     let client = Client::new(identity(&server.base_url, credentials), None);
-    add("caf\u{e9}").run(&client).await.unwrap();
+    operation(add("caf\u{e9}")).run(&client).await.unwrap();
     let requests = server.requests();
     let [request] = &requests[..] else { panic!("{} requests", requests.len()) };
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
@@ -159,7 +160,7 @@ async fn localhost_is_called_by_its_name() {
 async fn what_can_never_be_right_is_not_sent() {
     let setting = Setting::start();
     for admin_id in [0, -1, i64::MIN, i64::from(i32::MAX) + 1, i64::MAX] {
-        let error = setting.run(AddToken { admin: Admin::Id(admin_id), ..add("ci") }).await.unwrap_err();
+        let error = AdminId::new(admin_id).unwrap_err();
         assert_eq!((error.kind(), error.details().maybe_applied), (ErrorKind::Argument, false));
         assert!(error.to_string().contains(&admin_id.to_string()), "{error}");
     }

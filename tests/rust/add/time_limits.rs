@@ -5,11 +5,12 @@ use std::time::Duration;
 use lmtokens::client::Client;
 use lmtokens::credentials::{Identity, Timeouts};
 use lmtokens::error::{Error, ErrorKind};
+use lmtokens::operation::Operation as _;
 use lmtokens::sandbox::{Fault, FaultKind};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
-use super::{Setting, add, assert_unknown, candidates};
+use super::{Setting, add, assert_unknown, candidates, operation};
 use crate::support::{HANGING, identity, pair};
 
 const SHORT: Timeouts = Timeouts { connect: Duration::from_millis(250), total: Duration::from_millis(500) };
@@ -52,7 +53,7 @@ async fn add_at_a_silent_server(scheme: &str) -> Error {
         }
     });
     let client = Client::new(Identity { timeouts: SHORT, ..identity(&base_url, pair()) }, None);
-    let result = tokio::time::timeout(HANGING, add("ci").run(&client)).await;
+    let result = tokio::time::timeout(HANGING, operation(add("ci")).run(&client)).await;
     server.abort();
     result.expect("the call hangs").unwrap_err()
 }

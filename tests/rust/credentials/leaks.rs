@@ -1,9 +1,9 @@
 //! No refusal repeats any part of a credential, wherever it was put.
 
+use lmtokens::credentials::NoPrompt;
 use lmtokens::credentials::{Arguments, Identity};
 use lmtokens::error::Error;
 use lmtokens::network;
-use lmtokens::ports::NoPrompt;
 
 use super::{ACCESS_ID, ACCESS_KEY, FakePrompt, environment};
 use crate::support::{assert_repeats_nothing, secret};
@@ -94,7 +94,7 @@ fn misplaced(marker: &str) -> Vec<(&'static str, Arguments)> {
 }
 
 fn assert_silent(error: &Error, marker: &str, context: &str) {
-    let suggestion = error.details().suggestion.clone().unwrap_or_default();
+    let suggestion = format!("{:?}", error.details().advice);
     for text in [error.to_string(), suggestion, format!("{error:?}"), format!("{:?}", error.details())] {
         // What the address around a marker says is no credential.
         for part in marker

@@ -25,7 +25,7 @@ fn only_what_may_have_been_sent_may_have_been_applied_and_never_by_a_get() {
                 let failure = TransportFailure {
                     kind,
                     message: "the words".to_owned(),
-                    suggestion: Some("the advice".to_owned()),
+                    advice: vec!["the advice".into()],
                     maybe_sent,
                     status,
                 };
@@ -37,7 +37,7 @@ fn only_what_may_have_been_sent_may_have_been_applied_and_never_by_a_get() {
                     "{method:?} {kind:?}"
                 );
                 assert_eq!(details.message, "the words");
-                assert_eq!(details.suggestion.as_deref(), Some("the advice"));
+                assert_eq!(details.advice, ["the advice".into()]);
             }
         }
     }
