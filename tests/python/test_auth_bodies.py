@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 PATH = "/setting/admins/32/apitokens"
-REFUSAL = r"read while it is sent cannot be signed before: pass it whole, as bytes, as text or with json="
+REFUSAL = r"cannot sign a streamed body, because .*; pass it as bytes, as a string or with json="
 
 
 def pieces() -> Iterator[bytes]:
