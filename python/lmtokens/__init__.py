@@ -22,8 +22,6 @@ from lmtokens._lmtokens import (
     SweptToken,
     Token,
     TokenIterator,
-    TokenStatus,
-    TokenType,
     Where,
     Whoami,
     __version__,
@@ -67,6 +65,7 @@ from lmtokens.errors import (
 
 TYPE_CHECKING = False  # recognized by type checkers; importing typing would cost more than the rest of this module
 if TYPE_CHECKING:
+    from lmtokens._enums import TokenStatus, TokenType
     from lmtokens.aio import AsyncBulkRun, AsyncClient
     from lmtokens.auth import LMv1Auth
 del TYPE_CHECKING
@@ -134,7 +133,13 @@ __all__ = [
 where = Where()
 """The members of a token that a list can be filtered by: ``lmtokens.where.status == 1``."""
 
-_LAZY = {"AsyncBulkRun": "lmtokens.aio", "AsyncClient": "lmtokens.aio", "LMv1Auth": "lmtokens.auth"}
+_LAZY = {
+    "AsyncBulkRun": "lmtokens.aio",
+    "AsyncClient": "lmtokens.aio",
+    "LMv1Auth": "lmtokens.auth",
+    "TokenStatus": "lmtokens._enums",
+    "TokenType": "lmtokens._enums",
+}
 _LAZY_MODULES = {"deliver"}
 
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::Method;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lock::locked;
 use crate::model::RateHeaders;
 use crate::process::PerProcess;
@@ -27,6 +27,18 @@ pub enum OnLimit {
     Wait,
     /// Fail at once.
     Raise,
+}
+
+impl std::str::FromStr for OnLimit {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "wait" => Ok(Self::Wait),
+            "raise" => Ok(Self::Raise),
+            _ => Err(Error::invalid("on_limit", format_args!("{word:?}"), "\"wait\" or \"raise\"")),
+        }
+    }
 }
 
 /// The window where the portal has told none; its usual one.

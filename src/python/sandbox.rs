@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::python::types::errors::exception;
 use crate::python::types::secret::Secret;
 use crate::sandbox::Portal;
 
@@ -22,8 +21,8 @@ fn written<T: Serialize>(value: &T) -> PyResult<String> {
     serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-fn raised<T>(py: Python<'_>, result: Result<T, Error>) -> PyResult<T> {
-    result.map_err(|error| exception(py, error))
+fn raised<T>(_py: Python<'_>, result: Result<T, Error>) -> PyResult<T> {
+    Ok(result?)
 }
 
 #[pymethods]

@@ -88,7 +88,7 @@ os.execv("/usr/bin/strace", ["strace", "-f", "-s", "40", "-e", "trace=write,writ
     assert completed.returncode == 0, completed.stderr
     steps = []
     for line in Path(f"{journal}.strace").read_text().splitlines():
-        if '{\\"event\\":\\"made\\"' in line:
+        if '{\\"event\\":\\"pending\\"' in line:
             steps.append("pending")
         elif "sync(" in line and "run.journal>" in line and "resumed" not in line:
             steps.append("sync")
