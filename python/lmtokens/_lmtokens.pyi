@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from datetime import datetime
 from lmtokens._types import Destination, OnWait, Progress, Rows, Words
 from os import PathLike
-from typing import Any, Final, SupportsFloat, SupportsIndex, final
+from typing import Any, Final, final
 from typing_extensions import Self, disjoint_base
 
 __all__ = ["__version__", "AsyncBulkRun", "AsyncCore", "BulkRun", "Client", "Field", "Filter", "JournalEntry", "NewToken", "RowResult", "SandboxPortal", "Secret", "Signer", "Summary", "SweptToken", "ToCommand", "ToFile", "Token", "TokenIterator", "TokenPages", "TokenStatus", "TokenType", "Where", "Whoami", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "read_journal", "sign", "sweep_tokens", "to_command", "to_file", "update_token", "whoami"]

@@ -380,13 +380,13 @@ def _jsonable(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json_value(value: Any) -> Any:
-    """Convert integers and numbers of any class; wrap what JSON cannot express, for the native half to reject."""
+    """Convert numbers of any class to JSON; wrap other values, which the native half then rejects."""
     if value is None or isinstance(value, (str, bool, list)):
         return value
     if hasattr(value, "__index__"):
-        number = operator.index(value)
-        if -(2**63) <= number < 2**64:
-            return number
+        integer = operator.index(value)
+        if -(2**63) <= integer < 2**64:
+            return integer
     elif hasattr(value, "__float__") and math.isfinite(number := float(value)):
         return number
     try:
