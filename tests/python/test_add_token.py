@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from lmtokens import TokenStatus, TokenType
-from support import ACCESS_ID, ACCESS_KEY, Answering
+from support import ACCESS_ID, ACCESS_KEY, StubServer
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal, Seen
@@ -58,7 +58,7 @@ def only_request(portal: Portal) -> Seen:
 
 def answered(members: dict[str, Any], **arguments: Any) -> lmtokens.Token:
     """The token that a client makes of an answer."""
-    with Answering(json.dumps(members).encode()) as server:
+    with StubServer(json.dumps(members).encode()) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=server.base_url)
         return client.add_token(32, "ci", **arguments)
 
@@ -127,9 +127,9 @@ def test_connection_is_kept_between_calls(lmtokens_portal: Portal) -> None:
 
 
 def test_headers_on_the_wire() -> None:
-    with Answering(json.dumps(WHOLE).encode()) as server:
+    with StubServer(json.dumps(WHOLE).encode()) as server:
         lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=server.base_url).add_token(32)
-        (heard,) = server.heard
+        (heard,) = server.requests
     headers = {name.lower(): value for name, value in heard.headers.items()}
     agent = headers.pop("user-agent")
     authorization = headers.pop("authorization")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from listing import UNLIMITED, fill
+from listing import create_tokens
+from support import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -213,7 +214,7 @@ class TestCancelling:
 
 
 def test_list_that_is_left_early_can_be_gone_on_with(lmtokens_portal: Portal) -> None:
-    made = fill(lmtokens_portal, 30)
+    made = create_tokens(lmtokens_portal, 30)
 
     async def main() -> list[int]:
         listed = []

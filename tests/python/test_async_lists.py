@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from listing import fill
+from listing import create_tokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ async def taken(tokens: AsyncIterator[lmtokens.Token], into: list[int]) -> None:
 
 
 def test_error_leaves_the_list_where_it_was(lmtokens_portal: Portal) -> None:
-    made = fill(lmtokens_portal, 25)
+    made = create_tokens(lmtokens_portal, 25)
     lmtokens_portal.fail("status-before-acting", status=500, skip=1)
 
     async def main() -> None:
@@ -38,7 +38,7 @@ def test_error_leaves_the_list_where_it_was(lmtokens_portal: Portal) -> None:
 
 
 def test_list_shared_between_tasks_gives_each_token_once(lmtokens_portal: Portal) -> None:
-    made = fill(lmtokens_portal, 100)
+    made = create_tokens(lmtokens_portal, 100)
 
     async def main() -> list[int]:
         tokens = lmtokens_portal.async_client().list_tokens(32, type="lmv1", page_size=10)

@@ -10,7 +10,7 @@ import aiohttp
 import httpx
 import pytest
 import requests
-from support import PATIENCE
+from support import HANG_TIMEOUT, TOKENS_PATH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from lmtokens.sandbox import Portal
 
-PATH = "/setting/admins/32/apitokens"
 REFUSAL = r"read while it is sent cannot be signed before: pass it whole, as bytes, as text or with json="
 
 
@@ -48,29 +47,29 @@ def file(tmp_path: Path) -> Iterator[io.BufferedReader]:
 def with_requests(portal: Portal, **body: Any) -> int:
     with requests.Session() as session:
         return session.post(
-            portal.base_url + PATH, auth=portal.auth(), headers={"X-Version": "3"}, timeout=PATIENCE, **body
+            portal.base_url + TOKENS_PATH, auth=portal.auth(), headers={"X-Version": "3"}, timeout=HANG_TIMEOUT, **body
         ).status_code
 
 
 def with_httpx(portal: Portal, **body: Any) -> int:
-    with httpx.Client(auth=portal.auth(), headers={"X-Version": "3"}, timeout=PATIENCE) as client:
-        return client.post(portal.base_url + PATH, **body).status_code
+    with httpx.Client(auth=portal.auth(), headers={"X-Version": "3"}, timeout=HANG_TIMEOUT) as client:
+        return client.post(portal.base_url + TOKENS_PATH, **body).status_code
 
 
 def with_httpx_async(portal: Portal, **body: Any) -> int:
     async def run() -> int:
-        async with httpx.AsyncClient(auth=portal.auth(), headers={"X-Version": "3"}, timeout=PATIENCE) as client:
-            return (await client.post(portal.base_url + PATH, **body)).status_code
+        async with httpx.AsyncClient(auth=portal.auth(), headers={"X-Version": "3"}, timeout=HANG_TIMEOUT) as client:
+            return (await client.post(portal.base_url + TOKENS_PATH, **body)).status_code
 
     return asyncio.run(run())
 
 
 def with_aiohttp(portal: Portal, **body: Any) -> int:
     async def run() -> int:
-        timeout = aiohttp.ClientTimeout(PATIENCE)
+        timeout = aiohttp.ClientTimeout(HANG_TIMEOUT)
         async with (
             aiohttp.ClientSession(middlewares=[portal.auth()], headers={"X-Version": "3"}, timeout=timeout) as session,
-            session.post(portal.base_url + PATH, **body) as response,
+            session.post(portal.base_url + TOKENS_PATH, **body) as response,
         ):
             return response.status
 
@@ -152,5 +151,5 @@ def test_session_goes_on_after_a_refusal(lmtokens_portal: Portal) -> None:
         session.auth = lmtokens_portal.auth()
         session.headers["X-Version"] = "3"
         with pytest.raises(TypeError, match=REFUSAL):
-            session.post(lmtokens_portal.base_url + PATH, data=pieces(), timeout=PATIENCE)
-        assert session.post(lmtokens_portal.base_url + PATH, data=b"{}", timeout=PATIENCE).status_code == 200
+            session.post(lmtokens_portal.base_url + TOKENS_PATH, data=pieces(), timeout=HANG_TIMEOUT)
+        assert session.post(lmtokens_portal.base_url + TOKENS_PATH, data=b"{}", timeout=HANG_TIMEOUT).status_code == 200

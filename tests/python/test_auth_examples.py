@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support import PATIENCE, run_shell
+from support import EXAMPLES, HANG_TIMEOUT, run_shell
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -25,7 +23,7 @@ def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
 
@@ -106,7 +104,7 @@ def test_command_of_the_example_of_httpx() -> None:
         env={**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     assert completed.returncode == 0

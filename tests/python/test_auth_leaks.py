@@ -15,12 +15,10 @@ import lmtokens
 import pytest
 import requests
 from http_libraries import LIBRARIES, VERSION_3, send
-from support import PATIENCE
+from support import HANG_TIMEOUT, TOKENS_PATH
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
-
-PATH = "/setting/admins/32/apitokens"
 
 
 def forbidden(portal: Portal) -> list[str]:
@@ -37,7 +35,9 @@ def auths(portal: Portal) -> list[lmtokens.LMv1Auth]:
 
 def test_prepared_request_of_requests(lmtokens_portal: Portal) -> None:
     for auth in auths(lmtokens_portal):
-        response = requests.get(lmtokens_portal.base_url + PATH, auth=auth, headers=VERSION_3, timeout=PATIENCE)
+        response = requests.get(
+            lmtokens_portal.base_url + TOKENS_PATH, auth=auth, headers=VERSION_3, timeout=HANG_TIMEOUT
+        )
         assert response.status_code == 200
         sent = response.request.headers
         assert sent["Authorization"].startswith(("LMv1 ", "Bearer "))
@@ -77,7 +77,7 @@ def test_request_of_httpx(lmtokens_portal: Portal) -> None:
 def test_logs(library: str, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for auth in auths(lmtokens_portal):
-        send(library, auth, "POST", lmtokens_portal.base_url + PATH, json={})
+        send(library, auth, "POST", lmtokens_portal.base_url + TOKENS_PATH, json={})
     assert [seen.status for seen in lmtokens_portal.record] == [200, 200]
     assert leaks(lmtokens_portal, [caplog.text, *(vars(record) for record in caplog.records)]) == []
 
@@ -88,7 +88,7 @@ def test_traceback_with_locals(library: str, lmtokens_portal: Portal) -> None:
     for auth in auths(lmtokens_portal):
         lmtokens_portal.fail("close-before-acting", times=None)
         with pytest.raises((requests.RequestException, httpx.HTTPError, aiohttp.ClientError)) as caught:
-            send(library, auth, "GET", lmtokens_portal.base_url + PATH)
+            send(library, auth, "GET", lmtokens_portal.base_url + TOKENS_PATH)
         error = caught.value
         shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
         assert "LMv1Auth" in shown

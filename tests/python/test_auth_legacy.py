@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import PATIENCE
+from support import HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ def outcome(environment: Mapping[str, str]) -> dict[str, Any]:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     assert completed.returncode == 0, completed.stderr
@@ -48,7 +48,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", folder, *OLD],
         check=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
     )
     return outcome({"PYTHONPATH": str(folder)})
 

@@ -10,20 +10,19 @@ import lmtokens
 import pytest
 from http_libraries import LIBRARIES, send
 from lmtokens.sandbox import Portal
-from support import ACCESS_ID, ACCESS_KEY, Answering
+from support import ACCESS_ID, ACCESS_KEY, TOKENS_PATH, StubServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PATH = "/setting/admins/32/apitokens"
 NETRC = "machine {host} login netrc-user password invented-netrc-password\n"
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Answering]:
+def elsewhere() -> Iterator[StubServer]:
     """A server that would take whatever comes."""
-    with Answering(b"{}") as server:
+    with StubServer(b"{}") as server:
         yield server
 
 
@@ -34,17 +33,17 @@ def refused(library: str, auth: lmtokens.LMv1Auth, url: str, method: str = "GET"
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_another_port(library: str, lmtokens_portal: Portal, elsewhere: Answering) -> None:
-    error = refused(library, lmtokens_portal.auth(), elsewhere.base_url + PATH)
+def test_another_port(library: str, lmtokens_portal: Portal, elsewhere: StubServer) -> None:
+    error = refused(library, lmtokens_portal.auth(), elsewhere.base_url + TOKENS_PATH)
     assert elsewhere.base_url.removesuffix("/santaba/rest") in str(error)
     assert lmtokens_portal.base_url in str(error)
     assert "base_url=" in str(error.suggestion)
-    assert elsewhere.heard == []
+    assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_another_name_of_the_same_host(library: str, lmtokens_portal: Portal) -> None:
-    refused(library, lmtokens_portal.auth(), lmtokens_portal.base_url.replace("127.0.0.1", "localhost") + PATH)
+    refused(library, lmtokens_portal.auth(), lmtokens_portal.base_url.replace("127.0.0.1", "localhost") + TOKENS_PATH)
     assert lmtokens_portal.record == []
 
 
@@ -102,7 +101,7 @@ def test_bound_to_a_portal_of_the_vendor(library: str, url: str) -> None:
     ],
 )
 def test_url_that_two_parsers_may_read_differently(
-    library: str, lmtokens_portal: Portal, elsewhere: Answering, disguise: str
+    library: str, lmtokens_portal: Portal, elsewhere: StubServer, disguise: str
 ) -> None:
     # A bearer token travels whole: one request that goes elsewhere gives it away.
     auth = lmtokens_portal.auth(bearer_token=lmtokens_portal.bearer_token)
@@ -110,11 +109,11 @@ def test_url_that_two_parsers_may_read_differently(
     # Whether it is an error and whose is the library's business.
     with contextlib.suppress(Exception):
         send(library, auth, "GET", disguise.format(portal=portal, other=other))
-    assert elsewhere.heard == []
+    assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_message_shows_neither_query_nor_user_info(library: str, elsewhere: Answering) -> None:
+def test_message_shows_neither_query_nor_user_info(library: str, elsewhere: StubServer) -> None:
     auth = lmtokens.LMv1Auth("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY)
     url = elsewhere.base_url.replace("127.0.0.1", "user:invented-password@127.0.0.1")
     error = refused(library, auth, f"{url}/x?key=invented-query")
@@ -129,14 +128,14 @@ def test_our_authorization_wins_over_netrc(
     netrc.write_text(NETRC.format(host="127.0.0.1"))
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    assert send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + PATH).status == 200
+    assert send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + TOKENS_PATH).status == 200
     assert [seen.signature for seen in lmtokens_portal.record] == ["valid"]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_our_authorization_wins_over_the_urls_user_info(library: str, lmtokens_portal: Portal) -> None:
     url = lmtokens_portal.base_url.replace("127.0.0.1", "user:invented-password@127.0.0.1")
-    assert send(library, lmtokens_portal.auth(), "GET", url + PATH).status == 200
+    assert send(library, lmtokens_portal.auth(), "GET", url + TOKENS_PATH).status == 200
     assert [seen.signature for seen in lmtokens_portal.record] == ["valid"]
 
 
@@ -149,8 +148,8 @@ def test_default_port_may_be_written() -> None:
 def test_each_portal_has_its_own(lmtokens_portal: Portal) -> None:
     with Portal() as other:
         for portal, stranger in ((lmtokens_portal, other), (other, lmtokens_portal)):
-            assert send("requests", portal.auth(), "GET", portal.base_url + PATH).status == 200
-            refused("requests", portal.auth(), stranger.base_url + PATH)
+            assert send("requests", portal.auth(), "GET", portal.base_url + TOKENS_PATH).status == 200
+            refused("requests", portal.auth(), stranger.base_url + TOKENS_PATH)
         assert [len(portal.record) for portal in (lmtokens_portal, other)] == [1, 1]
 
 

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from delivery_helpers import TAG, Keeper, assert_nobody_lacks_a_key, body, keys_of, made, of_method, requests
+from delivery_helpers import (
+    TAG,
+    RecordingDestination,
+    assert_no_key_is_lost,
+    created_tokens,
+    json_body,
+    keys_in_journal,
+    request_methods,
+    requests_with_method,
+)
 from lmtokens import NewToken
-from tampering_proxy import Exchange, Meddler
-from support import PATIENCE
+from support import HANG_TIMEOUT
+from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,11 +29,6 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 ROWS = [(32, f"row {number}") for number in range(10)]
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "run.journal"
 
 
 def run_blocking(portal: Portal, rows: Any, **options: Any) -> tuple[list[lmtokens.RowResult], lmtokens.Summary]:
@@ -43,7 +47,7 @@ def run_async(portal: Portal, rows: Any, **options: Any) -> tuple[list[lmtokens.
         running = portal.async_client().add_tokens(rows, **options)
         return [result async for result in running], running.summary
 
-    return asyncio.run(asyncio.wait_for(run(), PATIENCE))
+    return asyncio.run(asyncio.wait_for(run(), HANG_TIMEOUT))
 
 
 FACES = [run_blocking, run_functions, run_async]
@@ -62,12 +66,12 @@ def test_every_row_is_made_once_with_its_key_in_the_journal(
     assert sorted(result.number for result in results) == list(range(1, 11))
     assert {result.state for result in results} == {"created"}
     assert (summary.total, summary.created, summary.failed, summary.unknown, summary.skipped) == (10, 10, 0, 0, 0)
-    assert sorted(stored.note for stored in made(lmtokens_portal)) == sorted(note for _, note in ROWS)
-    assert {stored.status for stored in made(lmtokens_portal)} == {2}
-    assert len(keys_of(journal)) == 10
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(note for _, note in ROWS)
+    assert {stored.status for stored in created_tokens(lmtokens_portal)} == {2}
+    assert len(keys_in_journal(journal)) == 10
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
     for result in results:
-        stored = next(stored for stored in made(lmtokens_portal) if stored.id == result.token.id)
+        stored = next(stored for stored in created_tokens(lmtokens_portal) if stored.id == result.token.id)
         assert result.token.access_key.reveal() == stored.access_key.reveal()
         assert (result.row.admin_id, result.row.note, result.reason, result.error) == (32, stored.note, None, None)
 
@@ -83,8 +87,8 @@ def test_keys_work(lmtokens_portal: Portal, journal: Path) -> None:
 
 def test_each_row_is_born_disabled_under_a_tag_of_one_run(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS, journal=journal).finish()
-    notes = [body(seen)["note"] for seen in of_method(lmtokens_portal, "POST")]
-    assert {body(seen)["status"] for seen in of_method(lmtokens_portal, "POST")} == {1}
+    notes = [json_body(seen)["note"] for seen in requests_with_method(lmtokens_portal, "POST")]
+    assert {json_body(seen)["status"] for seen in requests_with_method(lmtokens_portal, "POST")} == {1}
     assert all(TAG.fullmatch(note) for note in notes)
     assert len({note.split("-")[2] for note in notes}) == 1
     assert len(set(notes)) == 10
@@ -102,7 +106,9 @@ def forms() -> Iterator[Any]:
 
 def test_rows_in_every_form_from_a_generator(lmtokens_portal: Portal, journal: Path) -> None:
     assert lmtokens.add_tokens(forms(), journal=journal).finish().created == 7
-    assert sorted((stored.admin_id, stored.note, stored.status, stored.type) for stored in made(lmtokens_portal)) == [
+    assert sorted(
+        (stored.admin_id, stored.note, stored.status, stored.type) for stored in created_tokens(lmtokens_portal)
+    ) == [
         (32, "a NewToken", 2, "lmv1"),
         (32, "a dict", 1, "lmv1"),
         (32, "a list", 2, "lmv1"),
@@ -188,9 +194,9 @@ def test_impossible_option_is_refused_unsent(
 def test_names_are_looked_up_once_each_and_first(lmtokens_portal: Portal, journal: Path) -> None:
     rows = [("api-user", "a"), ("viewer", "b"), ("api-user", "c"), (32, "d"), ("viewer", "e")]
     assert lmtokens.add_tokens(rows, journal=journal).finish().created == 5
-    assert requests(lmtokens_portal)[:2] == ["GET", "GET"]
-    assert requests(lmtokens_portal).count("GET") == 2
-    assert sorted((stored.note, stored.admin_id) for stored in made(lmtokens_portal)) == [
+    assert request_methods(lmtokens_portal)[:2] == ["GET", "GET"]
+    assert request_methods(lmtokens_portal).count("GET") == 2
+    assert sorted((stored.note, stored.admin_id) for stored in created_tokens(lmtokens_portal)) == [
         ("a", 32),
         ("b", 33),
         ("c", 32),
@@ -206,7 +212,7 @@ def test_name_of_nobody_fails_its_rows_and_no_other(lmtokens_portal: Portal, jou
     assert [results[number].state for number in (1, 2, 3)] == ["failed", "created", "failed"]
     assert isinstance(results[1].error, lmtokens.NotFoundError)
     assert "nobody" in str(results[1].reason)
-    assert [stored.note for stored in made(lmtokens_portal)] == ["b"]
+    assert [stored.note for stored in created_tokens(lmtokens_portal)] == ["b"]
 
 
 def test_rows_of_an_unknown_user_stand_in_the_journal(lmtokens_portal: Portal, journal: Path) -> None:
@@ -244,7 +250,7 @@ def test_first_row_goes_alone_and_then_as_many_as_allowed(
     lmtokens_portal: Portal, journal: Path, concurrency: int
 ) -> None:
     crowd = Crowd()
-    with Meddler(lmtokens_portal, before=crowd.before, after=crowd.after) as portal:
+    with TamperingProxy(lmtokens_portal, before=crowd.before, after=crowd.after) as portal:
         portal.client().add_tokens([(32,)] * 24, journal=journal, concurrency=concurrency).finish()
     assert crowd.before_first_change == 1
     assert crowd.most == concurrency if concurrency < 8 else 3 < crowd.most <= 8
@@ -254,7 +260,7 @@ def test_first_row_goes_alone_also_when_its_delivery_takes_long(lmtokens_portal:
     posts: list[int] = []
 
     def deliver(token: lmtokens.Token) -> None:
-        posts.append(len(of_method(lmtokens_portal, "POST")))
+        posts.append(len(requests_with_method(lmtokens_portal, "POST")))
 
     lmtokens.add_tokens(ROWS, journal=journal, deliver=deliver).finish()
     assert posts[0] == 1
@@ -266,7 +272,7 @@ def test_nothing_is_sent_before_the_first_step(lmtokens_portal: Portal, journal:
     assert run.summary == run.summary
     assert (run.summary.total, run.summary.created) == (1, 0)
     next(run)
-    assert requests(lmtokens_portal) == ["GET", "POST", "PATCH"]
+    assert request_methods(lmtokens_portal) == ["GET", "POST", "PATCH"]
 
 
 def test_results_come_before_the_end(lmtokens_portal: Portal, journal: Path) -> None:
@@ -312,18 +318,18 @@ def test_progress_false_is_silent(lmtokens_portal: Portal, journal: Path, capsys
 def test_callers_destination_keeps_the_keys_out_of_the_journal(
     lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]
 ) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
     results, summary = add_tokens(lmtokens_portal, ROWS, journal=journal, deliver=keeper)
     assert summary.created == 10
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert_no_key_is_lost(lmtokens_portal, keeper.keys)
     assert [result.token.access_key for result in results] == [None] * 10
     text = journal.read_text()
-    assert [stored.id for stored in made(lmtokens_portal) if stored.access_key.reveal() in text] == []
+    assert [stored.id for stored in created_tokens(lmtokens_portal) if stored.access_key.reveal() in text] == []
     assert "access_key" not in text
 
 
 def test_coroutine_destination_of_many(lmtokens_portal: Portal, journal: Path) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
 
     async def run() -> lmtokens.Summary:
         client = lmtokens_portal.async_client()
@@ -335,5 +341,5 @@ def test_coroutine_destination_of_many(lmtokens_portal: Portal, journal: Path) -
 
         return await client.add_tokens(ROWS, journal=journal, deliver=Stores()).finish()
 
-    assert asyncio.run(asyncio.wait_for(run(), PATIENCE)).created == 10
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert asyncio.run(asyncio.wait_for(run(), HANG_TIMEOUT)).created == 10
+    assert_no_key_is_lost(lmtokens_portal, keeper.keys)

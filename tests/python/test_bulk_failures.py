@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from delivery_helpers import (
-    Keeper,
-    assert_nobody_lacks_a_key,
-    is_left_over,
-    keys_of,
-    lines_of,
-    made,
-    of_method,
-    requests,
+    RecordingDestination,
+    assert_no_key_is_lost,
+    created_tokens,
+    is_pending,
+    journal_lines,
+    keys_in_journal,
+    request_methods,
+    requests_with_method,
 )
-from tampering_proxy import Exchange, Meddler
-from support import PATIENCE, run_python
+from support import HANG_TIMEOUT, run_python
+from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,11 +31,6 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 ROWS = [(32, f"row {number}") for number in range(40)]
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "run.journal"
 
 
 def run_out(run: lmtokens.BulkRun) -> tuple[list[lmtokens.RowResult], lmtokens.LMTokensError | None]:
@@ -58,7 +53,7 @@ def test_refused_credentials_are_tried_once(lmtokens_portal: Portal, journal: Pa
     results, error = run_out(client.add_tokens(ROWS, journal=journal))
     assert isinstance(error, lmtokens.AuthenticationError)
     assert error.suggestion
-    assert requests(lmtokens_portal) == ["POST"]
+    assert request_methods(lmtokens_portal) == ["POST"]
     assert (count(results, "failed"), count(results, "skipped")) == (1, 39)
     assert {result.reason for result in results if result.state == "skipped"} == {
         f"the run stopped: {str(error).splitlines()[0]}"
@@ -73,13 +68,13 @@ def test_credentials_refused_midway_stop_the_run(lmtokens_portal: Portal, journa
     assert isinstance(error, lmtokens.AuthenticationError)
     assert len(results) == 40
     # Those under way at once may each be refused; no new one is begun.
-    assert len([seen for seen in of_method(lmtokens_portal, method) if seen.status == 401]) <= 4
+    assert len([seen for seen in requests_with_method(lmtokens_portal, method) if seen.status == 401]) <= 4
     assert count(results, "created") >= 5
     assert run.summary.skipped == count(results, "skipped") >= 40 - 5 - 8
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
     lmtokens_portal.clear_faults()
     assert lmtokens.add_tokens(ROWS, journal=journal, resume=True).finish().failed == 0
-    assert sorted(stored.note for stored in made(lmtokens_portal)) == sorted(note for _, note in ROWS)
+    assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(note for _, note in ROWS)
 
 
 def test_credentials_refused_for_a_name_stop_the_run(lmtokens_portal: Portal, journal: Path) -> None:
@@ -87,7 +82,7 @@ def test_credentials_refused_for_a_name_stop_the_run(lmtokens_portal: Portal, jo
     results, error = run_out(client.add_tokens([("api-user", "a"), ("viewer", "b"), (32, "c")], journal=journal))
     assert isinstance(error, lmtokens.AuthenticationError)
     assert count(results, "skipped") == 3
-    assert requests(lmtokens_portal) == ["GET"]
+    assert request_methods(lmtokens_portal) == ["GET"]
 
 
 def test_other_refusals_fail_their_rows_alone(lmtokens_portal: Portal, journal: Path) -> None:
@@ -110,11 +105,11 @@ def test_on_error_stop_begins_no_other(lmtokens_portal: Portal, journal: Path) -
     assert 6 <= count(results, "created") <= 8
     assert run.summary.skipped == 40 - 1 - count(results, "created")
     assert {result.reason for result in results if result.state == "skipped"} == {"a row before it failed"}
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
 
 
 def test_delivery_that_fails_fails_its_row(lmtokens_portal: Portal, journal: Path) -> None:
-    class Fails(Keeper):
+    class Fails(RecordingDestination):
         def deliver(self, token: lmtokens.Token) -> None:
             if token.note == "row 7":
                 raise OSError("no room")
@@ -125,15 +120,15 @@ def test_delivery_that_fails_fails_its_row(lmtokens_portal: Portal, journal: Pat
     assert error is None
     (failed,) = [result for result in results if result.state == "failed"]
     assert (failed.row.note, type(failed.error)) == ("row 7", lmtokens.DeliveryError)
-    assert len(made(lmtokens_portal)) == 39
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert len(created_tokens(lmtokens_portal)) == 39
+    assert_no_key_is_lost(lmtokens_portal, keeper.keys)
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
 def test_more_than_an_error_in_a_destination_ends_the_run(
     lmtokens_portal: Portal, journal: Path, raised: type[BaseException]
 ) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
 
     def deliver(token: lmtokens.Token) -> None:
         if len(keeper.keys) == 3:
@@ -142,7 +137,7 @@ def test_more_than_an_error_in_a_destination_ends_the_run(
 
     with pytest.raises(raised, match="from the destination"):
         lmtokens.add_tokens(ROWS, journal=journal, deliver=deliver, concurrency=1).finish()
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert_no_key_is_lost(lmtokens_portal, keeper.keys)
 
 
 def test_progress_that_raises_is_heard(lmtokens_portal: Portal, journal: Path) -> None:
@@ -154,7 +149,7 @@ def test_progress_that_raises_is_heard(lmtokens_portal: Portal, journal: Path) -
     with pytest.raises(LookupError, match="of the caller"):
         run.finish()
     run.finish()
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
 
 
 FULL = """
@@ -180,12 +175,12 @@ def test_full_disk_stops_the_run(lmtokens_portal: Portal, journal: Path, size: i
     assert str(journal) in error
     assert "resume" in suggestion
     assert "skipped=0" not in summary
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
     # With room again, the run goes on to its end.
     again = lmtokens.add_tokens(ROWS, journal=journal, resume=True).finish()
     assert (again.created + again.already_done, again.failed, again.unknown) == (40, 0, 0)
-    assert sorted(stored.note for stored in made(lmtokens_portal)) == sorted(note for _, note in ROWS)
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(note for _, note in ROWS)
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
@@ -224,12 +219,12 @@ def test_journal_that_vanishes_stops_the_run(
     gone: list[bool] = []
 
     def before(exchange: Exchange) -> None:
-        if exchange.method == "POST" and len(of_method(lmtokens_portal, "POST")) >= 5 and not gone:
-            kept.update(keys_of(journal))
+        if exchange.method == "POST" and len(requests_with_method(lmtokens_portal, "POST")) >= 5 and not gone:
+            kept.update(keys_in_journal(journal))
             gone.append(True)
             meddle(journal)
 
-    with Meddler(lmtokens_portal, before=before) as portal:
+    with TamperingProxy(lmtokens_portal, before=before) as portal:
         run = portal.client().add_tokens(ROWS, journal=journal, concurrency=1)
         results, error = run_out(run)
     assert isinstance(error, lmtokens.DeliveryError)
@@ -237,8 +232,8 @@ def test_journal_that_vanishes_stops_the_run(
     assert (count(results, "created"), count(results, "failed")) == (5, 1)
     assert run.summary.skipped == 34
     # What was made since has no key on disk, and is gone.
-    assert_nobody_lacks_a_key(lmtokens_portal, kept)
-    assert len(made(lmtokens_portal)) == 5
+    assert_no_key_is_lost(lmtokens_portal, kept)
+    assert len(created_tokens(lmtokens_portal)) == 5
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="nothing is unwritable to the superuser")
@@ -266,10 +261,12 @@ def test_faults_at_random_leave_no_token_without_its_key(lmtokens_portal: Portal
     results, error = run_out(lmtokens_portal.client(timeout=5).add_tokens(ROWS, journal=journal))
     assert error is None
     assert len(results) == 40
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
     lmtokens_portal.clear_faults()
     lmtokens.add_tokens(ROWS, journal=journal, resume=True).finish()
-    assert sorted(stored.note for stored in made(lmtokens_portal) if stored.status == 2) == sorted(n for _, n in ROWS)
+    assert sorted(stored.note for stored in created_tokens(lmtokens_portal) if stored.status == 2) == sorted(
+        n for _, n in ROWS
+    )
 
 
 CTRL_C = """
@@ -305,8 +302,8 @@ def test_ctrl_c_ends_a_wait_for_the_budget(lmtokens_portal: Portal, journal: Pat
     assert "created=10" in summary
     assert "resume=True" in completed.stderr
     assert str(journal) in completed.stderr
-    assert len(keys_of(journal)) == 10
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert len(keys_in_journal(journal)) == 10
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
     lmtokens_portal.set_rate_limit(1000, 60)
     again = lmtokens.add_tokens(ROWS, journal=journal, resume=True).finish()
     assert (again.created, again.already_done) == (30, 10)
@@ -326,17 +323,17 @@ def test_cancelled_task_ends_its_run(lmtokens_portal: Portal, journal: Path, cap
         assert [result async for result in running] == []
         return running.summary
 
-    assert asyncio.run(asyncio.wait_for(run(), PATIENCE)).created == 10
+    assert asyncio.run(asyncio.wait_for(run(), HANG_TIMEOUT)).created == 10
     assert "resume=True" in caplog.text
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
 
 
 def test_lines_of_rows_that_failed_tell_why(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens_portal.fail("status-before-acting", method="POST", status=400, message="odd note")
     lmtokens.add_tokens([(32, "a")], journal=journal).finish()
-    last: dict[str, Any] = lines_of(journal)[-1]
+    last: dict[str, Any] = journal_lines(journal)[-1]
     assert (last["event"], "odd note" in last["error"]) == ("failed", True)
     (entry,) = lmtokens.read_journal(journal)
     assert (entry.state, entry.token) == ("failed", None)
     assert "odd note" in str(entry.error)
-    assert not any(is_left_over(stored) for stored in made(lmtokens_portal))
+    assert not any(is_pending(stored) for stored in created_tokens(lmtokens_portal))

@@ -6,8 +6,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_helpers import made
-from support import PATIENCE, SHELL, run_shell
+from delivery_helpers import created_tokens
+from support import HANG_TIMEOUT, SHELL, run_shell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ EXPECTED = [(32, "a", 2, "lmv1"), (33, "", 2, "lmv1"), (33, "b", 1, "bearer")]
 
 
 def tokens(portal: Portal) -> list[tuple[int, str, int, str]]:
-    return sorted((stored.admin_id, stored.note, stored.status, stored.type) for stored in made(portal))
+    return sorted((stored.admin_id, stored.note, stored.status, stored.type) for stored in created_tokens(portal))
 
 
 @pytest.mark.parametrize("text", CSV.values(), ids=CSV.keys())
@@ -66,7 +66,7 @@ def test_json_lines(lmtokens_portal: Portal, tmp_path: Path, text: str, name: st
 @pytest.mark.parametrize("text", [CSV["plain"], CSV["mark"], JSON["plain"]], ids=["CSV", "CSV with a mark", "JSON"])
 def test_standard_input(lmtokens_portal: Portal, tmp_path: Path, text: str) -> None:
     command = [*SHELL, "bulk", "-", "--journal", str(tmp_path / "journal")]
-    completed = subprocess.run(command, input=text.encode(), capture_output=True, timeout=PATIENCE, check=False)
+    completed = subprocess.run(command, input=text.encode(), capture_output=True, timeout=HANG_TIMEOUT, check=False)
     assert completed.returncode == 0, completed.stderr
     assert tokens(lmtokens_portal) == EXPECTED
 
@@ -77,7 +77,7 @@ def test_csv_keeps_odd_notes_as_they_are(lmtokens_portal: Portal, tmp_path: Path
     (tmp_path / "in.csv").write_text("admin_id,note\n" + "".join(f"32,{note}\n" for note in quoted))
     completed = run_shell("bulk", str(tmp_path / "in.csv"), "--journal", str(tmp_path / "journal"))
     assert completed.returncode == 0, completed.stderr
-    assert sorted(stored.note for stored in made(lmtokens_portal)) == sorted(notes)
+    assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(notes)
 
 
 def refused(portal: Portal, path: Path, text: str | bytes) -> list[str]:

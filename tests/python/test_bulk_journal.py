@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from delivery_helpers import TAG, Keeper, keys_of, lines_of, made
-from tampering_proxy import Exchange, Meddler
+from delivery_helpers import TAG, RecordingDestination, created_tokens, journal_lines, keys_in_journal
 from support import run_python
+from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 ROWS = [(32, "a"), (33, "b"), ("viewer", None, 1, "bearer")]
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "run.journal"
 
 
 def test_journal_is_its_owners_only_whatever_the_umask(lmtokens_portal: Portal, journal: Path) -> None:
@@ -39,7 +34,7 @@ def test_journal_is_its_owners_only_whatever_the_umask(lmtokens_portal: Portal, 
 
 def test_header_comes_first_and_holds_no_secret(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS, journal=journal).finish()
-    header, *lines = lines_of(journal)
+    header, *lines = journal_lines(journal)
     assert header.keys() == {"lmtokens_journal", "run", "portal", "begun", "holds_keys"}
     assert (header["lmtokens_journal"], header["portal"]) == (1, lmtokens_portal.base_url)
     assert re.fullmatch(r"[0-9a-f]{16}", header["run"])
@@ -54,9 +49,9 @@ def test_header_is_there_before_the_first_create(lmtokens_portal: Portal, journa
 
     def look(exchange: Exchange) -> None:
         if exchange.method == "POST" and not found:
-            found.append(lines_of(journal))
+            found.append(journal_lines(journal))
 
-    with Meddler(lmtokens_portal, before=look) as portal:
+    with TamperingProxy(lmtokens_portal, before=look) as portal:
         portal.client().add_tokens(ROWS, journal=journal).finish()
         ((header,),) = found
         assert header["portal"] == portal.base_url
@@ -68,10 +63,10 @@ def test_key_is_there_before_its_token_is_enabled(lmtokens_portal: Portal, journ
     def look(exchange: Exchange) -> None:
         if exchange.method == "PATCH":
             id = int(exchange.path.partition("?")[0].rpartition("/")[2])
-            stored = next(stored for stored in made(lmtokens_portal) if stored.id == id)
-            seen.append(keys_of(journal).get(id) == stored.access_key.reveal())
+            stored = next(stored for stored in created_tokens(lmtokens_portal) if stored.id == id)
+            seen.append(keys_in_journal(journal).get(id) == stored.access_key.reveal())
 
-    with Meddler(lmtokens_portal, before=look) as portal:
+    with TamperingProxy(lmtokens_portal, before=look) as portal:
         portal.client().add_tokens([(32, str(number)) for number in range(30)], journal=journal).finish()
     assert seen == [True] * 30
 
@@ -88,7 +83,7 @@ os.execv("/usr/bin/strace", ["strace", "-f", "-s", "40", "-e", "trace=write,writ
     assert completed.returncode == 0, completed.stderr
     steps = []
     for line in Path(f"{journal}.strace").read_text().splitlines():
-        if '{\\"event\\":\\"made\\"' in line:
+        if '{\\"event\\":\\"pending\\"' in line:
             steps.append("pending")
         elif "sync(" in line and "run.journal>" in line and "resumed" not in line:
             steps.append("sync")
@@ -104,8 +99,8 @@ os.execv("/usr/bin/strace", ["strace", "-f", "-s", "40", "-e", "trace=write,writ
 
 def test_made_line_tells_the_tag_and_the_row(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens([(32, "a")], journal=journal).finish()
-    header, line, _ = lines_of(journal)
-    (stored,) = made(lmtokens_portal)
+    header, line, _ = journal_lines(journal)
+    (stored,) = created_tokens(lmtokens_portal)
     assert line["row"] == {"admin": 32, "note": "a", "status": 2, "type": "lmv1", "nth": 0}
     assert (line["token"]["id"], line["token"]["access_key"]) == (stored.id, stored.access_key.reveal())
     assert TAG.fullmatch(line["token"]["tag"])
@@ -128,8 +123,8 @@ def test_read_journal_hands_the_keys_out(lmtokens_portal: Portal, journal: Path)
     assert third.token is not None
     assert (third.token.admin_id, third.token.status) == (33, lmtokens.TokenStatus.DISABLED)
     assert third.token.type == lmtokens.TokenType.BEARER
-    keys = keys_of(journal)
-    assert keys == {stored.id: stored.access_key.reveal() for stored in made(lmtokens_portal)}
+    keys = keys_in_journal(journal)
+    assert keys == {stored.id: stored.access_key.reveal() for stored in created_tokens(lmtokens_portal)}
     assert not any(key in repr([first, second, third]) for key in keys.values())
 
 
@@ -265,9 +260,9 @@ def test_lock_can_be_done_without(lmtokens_portal: Portal, journal: Path) -> Non
 
 
 def test_no_secret_with_a_destination_of_the_callers(lmtokens_portal: Portal, journal: Path) -> None:
-    lmtokens.add_tokens(ROWS, journal=journal, deliver=Keeper()).finish()
+    lmtokens.add_tokens(ROWS, journal=journal, deliver=RecordingDestination()).finish()
     text = journal.read_text()
     assert json.loads(text.splitlines()[0])["holds_keys"] is False
-    assert not any(stored.access_key.reveal() in text for stored in made(lmtokens_portal))
-    assert keys_of(journal) == {}
+    assert not any(stored.access_key.reveal() in text for stored in created_tokens(lmtokens_portal))
+    assert keys_in_journal(journal) == {}
     assert [entry.state for entry in lmtokens.read_journal(journal)] == ["created"] * 3

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from delivery_helpers import Keeper, assert_nobody_lacks_a_key, keys_of, made
-from tampering_proxy import Exchange, Meddler
-from support import PATIENCE, wait_until
+from delivery_helpers import RecordingDestination, assert_no_key_is_lost, created_tokens, keys_in_journal
+from support import HANG_TIMEOUT, wait_until
+from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 ROWS = [(32, f"row {number}") for number in range(10)]
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "run.journal"
 
 
 class Gate:
@@ -41,7 +36,7 @@ class Gate:
                 self.posts += 1
                 is_first = self.posts == 1
             if not is_first:
-                self.open.wait(PATIENCE)
+                self.open.wait(HANG_TIMEOUT)
 
 
 LEAVE: dict[str, Callable[[Any], None]] = {"close": lambda run: run.close(), "with": lambda run: run.__exit__()}
@@ -50,7 +45,7 @@ LEAVE: dict[str, Callable[[Any], None]] = {"close": lambda run: run.close(), "wi
 @pytest.mark.parametrize("leave", LEAVE.values(), ids=LEAVE.keys())
 def test_left_run_starts_no_new_row(lmtokens_portal: Portal, journal: Path, leave: Callable[[Any], None]) -> None:
     gate = Gate()
-    with Meddler(lmtokens_portal, before=gate.before) as portal:
+    with TamperingProxy(lmtokens_portal, before=gate.before) as portal:
         run = portal.client().add_tokens([(32, str(number)) for number in range(40)], journal=journal, concurrency=2)
         next(run)
         wait_until(lambda: gate.posts == 3)
@@ -58,9 +53,9 @@ def test_left_run_starts_no_new_row(lmtokens_portal: Portal, journal: Path, leav
         gate.open.set()
         assert list(run) == []
         # Those under way go on to their end.
-        wait_until(lambda: [stored.status for stored in made(lmtokens_portal)] == [2, 2, 2])
+        wait_until(lambda: [stored.status for stored in created_tokens(lmtokens_portal)] == [2, 2, 2])
     assert gate.posts == 3
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
 
 
 def test_loop_that_is_broken_off_starts_no_new_row(lmtokens_portal: Portal, journal: Path) -> None:
@@ -71,12 +66,12 @@ def test_loop_that_is_broken_off_starts_no_new_row(lmtokens_portal: Portal, jour
     # Time in which it could make all of them.
     for _ in range(60):
         lmtokens.add_token(33)
-    assert len([stored for stored in made(lmtokens_portal) if stored.admin_id == 32]) < 20
+    assert len([stored for stored in created_tokens(lmtokens_portal) if stored.admin_id == 32]) < 20
     assert run.finish().created == 40
 
 
 def test_left_run_with_a_python_destination_lets_go_of_its_journal(lmtokens_portal: Portal, journal: Path) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
     with lmtokens.add_tokens(ROWS, journal=journal, deliver=keeper, concurrency=4) as run:
         next(run)
 
@@ -86,18 +81,18 @@ def test_left_run_with_a_python_destination_lets_go_of_its_journal(lmtokens_port
             return lmtokens.add_tokens(ROWS, journal=journal, deliver=keeper, resume=True)
         return None
 
-    deadline = time.monotonic() + PATIENCE / 2
+    deadline = time.monotonic() + HANG_TIMEOUT / 2
     while (again := resumed()) is None:
         assert time.monotonic() < deadline, "the journal is still locked"
         time.sleep(0.01)
     again.finish()
-    assert sorted(stored.note for stored in made(lmtokens_portal)) == sorted(note for _, note in ROWS)
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(note for _, note in ROWS)
+    assert_no_key_is_lost(lmtokens_portal, keeper.keys)
 
 
 def test_run_is_iterated_by_one_at_a_time(lmtokens_portal: Portal, journal: Path) -> None:
     gate = Gate()
-    with Meddler(lmtokens_portal, before=gate.before) as portal:
+    with TamperingProxy(lmtokens_portal, before=gate.before) as portal:
         run = portal.client().add_tokens([(32, str(number)) for number in range(3)], journal=journal)
         next(run)
         thread = threading.Thread(target=lambda: next(run))
@@ -106,5 +101,5 @@ def test_run_is_iterated_by_one_at_a_time(lmtokens_portal: Portal, journal: Path
         with pytest.raises(ValueError, match="iterated"):
             next(run)
         gate.open.set()
-        thread.join(PATIENCE)
+        thread.join(HANG_TIMEOUT)
         assert run.finish().created == 3

@@ -13,19 +13,22 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import lmtokens.sandbox
 import pytest
-from delivery_helpers import Keeper, assert_nobody_lacks_a_key, is_left_over, keys_of, lines_of, made, of_method
-from api_variants import credentials
-from support import PATIENCE, wait_until
+from api_variants import credentials_of
+from delivery_helpers import (
+    RecordingDestination,
+    assert_no_key_is_lost,
+    created_tokens,
+    is_pending,
+    journal_lines,
+    keys_in_journal,
+    requests_with_method,
+)
+from support import HANG_TIMEOUT, wait_until
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal, StoredToken
 
 ROWS = [(32, f"row {number}") for number in range(60)]
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "run.journal"
 
 
 def resume(rows: Any, journal: Path, **options: Any) -> lmtokens.Summary:
@@ -36,7 +39,7 @@ def resume(rows: Any, journal: Path, **options: Any) -> lmtokens.Summary:
 
 def notes(portal: Portal) -> list[str]:
     """The notes of the tokens that work."""
-    return sorted(stored.note for stored in made(portal) if stored.status == 2)
+    return sorted(stored.note for stored in created_tokens(portal) if stored.status == 2)
 
 
 ADD = """
@@ -49,19 +52,19 @@ lmtokens.add_tokens(json.loads(sys.argv[2]), journal=sys.argv[1], resume=True).f
 def test_killed_run_goes_on(lmtokens_portal: Portal, journal: Path, moment: int) -> None:
     command = [sys.executable, "-c", ADD, str(journal), json.dumps(ROWS)]
     with subprocess.Popen(command) as process:
-        wait_until(lambda: len(of_method(lmtokens_portal, "POST" if moment % 2 else "PATCH")) >= moment)
+        wait_until(lambda: len(requests_with_method(lmtokens_portal, "POST" if moment % 2 else "PATCH")) >= moment)
         process.send_signal(signal.SIGKILL)
         # It may have ended just before.
-        assert process.wait(PATIENCE) in {0, -signal.SIGKILL}
+        assert process.wait(HANG_TIMEOUT) in {0, -signal.SIGKILL}
     if journal.exists():
-        assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+        assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
     done = len(notes(lmtokens_portal))
     summary = resume(ROWS, journal)
     assert summary.created + summary.already_done == 60
     assert summary.already_done >= min(done, 60) - 8
     # The dead run's own requests may still land; they are disabled and tagged.
     assert notes(lmtokens_portal) == sorted(note for _, note in ROWS)
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
 
 
 def test_run_that_is_killed_again_and_again_ends(lmtokens_portal: Portal, journal: Path) -> None:
@@ -72,13 +75,13 @@ def test_run_that_is_killed_again_and_again_ends(lmtokens_portal: Portal, journa
             while len(notes(lmtokens_portal)) < kill * 8 and process.poll() is None:
                 time.sleep(0.005)
             process.kill()
-        assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+        assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
     lmtokens_portal.clear_faults()
     resume(ROWS, journal)
     assert resume(ROWS, journal).already_done == 60
     assert notes(lmtokens_portal) == sorted(note for _, note in ROWS)
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
-    assert [stored for stored in made(lmtokens_portal) if stored.status == 1] == []
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
+    assert [stored for stored in created_tokens(lmtokens_portal) if stored.status == 1] == []
 
 
 def test_resuming_what_is_done_sends_nothing_and_tells_the_keys(lmtokens_portal: Portal, journal: Path) -> None:
@@ -86,9 +89,9 @@ def test_resuming_what_is_done_sends_nothing_and_tells_the_keys(lmtokens_portal:
     lmtokens_portal.clear_record()
     results = list(lmtokens.add_tokens(ROWS[:5], journal=journal, resume=True))
     assert {(result.state, result.reason) for result in results} == {("skipped", "done by an earlier run")}
-    assert of_method(lmtokens_portal, "POST") == []
-    assert of_method(lmtokens_portal, "PATCH") == []
-    keys = {stored.id: stored.access_key.reveal() for stored in made(lmtokens_portal)}
+    assert requests_with_method(lmtokens_portal, "POST") == []
+    assert requests_with_method(lmtokens_portal, "PATCH") == []
+    keys = {stored.id: stored.access_key.reveal() for stored in created_tokens(lmtokens_portal)}
     told = {result.token.id: result.token.access_key for result in results if result.token is not None}
     assert {id: key.reveal() for id, key in told.items() if key is not None} == keys
 
@@ -105,7 +108,7 @@ def unfinished(lmtokens_portal: Portal, journal: Path) -> list[str]:
     lmtokens.add_tokens([(32, "a"), (32, "b")], journal=journal, concurrency=1).finish()
     lines = journal.read_text().splitlines(keepends=True)
     assert [json.loads(line).get("event") for line in lines][:4] == [None, "pending", "created", "pending"]
-    assert [stored.status for stored in made(lmtokens_portal)] == [2, 1]
+    assert [stored.status for stored in created_tokens(lmtokens_portal)] == [2, 1]
     journal.write_text("".join(lines[:4]))
     lmtokens_portal.clear_faults()
     return lines[:4]
@@ -114,19 +117,19 @@ def unfinished(lmtokens_portal: Portal, journal: Path) -> list[str]:
 def test_row_that_was_made_and_not_enabled_begins_anew(
     lmtokens_portal: Portal, journal: Path, unfinished: list[str]
 ) -> None:
-    dead = made(lmtokens_portal)[1]
+    dead = created_tokens(lmtokens_portal)[1]
     summary = resume([(32, "a"), (32, "b")], journal)
     assert (summary.already_done, summary.created) == (1, 1)
     assert notes(lmtokens_portal) == ["a", "b"]
-    assert len(made(lmtokens_portal)) == 2
-    assert dead.id not in {stored.id for stored in made(lmtokens_portal)}
-    assert keys_of(journal).keys() == {stored.id for stored in made(lmtokens_portal)}
+    assert len(created_tokens(lmtokens_portal)) == 2
+    assert dead.id not in {stored.id for stored in created_tokens(lmtokens_portal)}
+    assert keys_in_journal(journal).keys() == {stored.id for stored in created_tokens(lmtokens_portal)}
     assert [entry.state for entry in lmtokens.read_journal(journal)] == ["created", "created"]
 
 
 def test_torn_line_at_each_of_its_bytes(lmtokens_portal: Portal, journal: Path, unfinished: list[str]) -> None:
     lmtokens_portal.set_rate_limit(100_000)
-    old = made(lmtokens_portal)[1]
+    old = created_tokens(lmtokens_portal)[1]
     for cut in range(len(unfinished[3])):
         left = lmtokens_portal.create_token(32, note=old.note, status=1)
         torn = unfinished[3].replace(str(old.id), str(left.id)).replace(old.access_id, left.access_id)[:cut]
@@ -134,15 +137,15 @@ def test_torn_line_at_each_of_its_bytes(lmtokens_portal: Portal, journal: Path, 
         summary = resume([(32, "a"), (32, "b")], journal, concurrency=1)
         assert (summary.already_done, summary.created) == (1, 1), cut
         assert notes(lmtokens_portal) == ["a", "b"]
-        assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+        assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
         # What the dead run left goes at the end of this one.
-        assert [stored for stored in made(lmtokens_portal) if is_left_over(stored)] == []
+        assert [stored for stored in created_tokens(lmtokens_portal) if is_pending(stored)] == []
         aside = [path for path in journal.parent.iterdir() if path.suffix == ".torn"]
         assert [path.read_text() for path in aside] == ([torn] if torn else [])
         assert [path.stat().st_mode & 0o777 for path in aside] == [0o600] * len(aside)
         for path in aside:
             path.unlink()
-        lmtokens.delete_token(made(lmtokens_portal)[-1].id)
+        lmtokens.delete_token(created_tokens(lmtokens_portal)[-1].id)
 
 
 def test_torn_created_line_makes_nothing_twice(lmtokens_portal: Portal, journal: Path) -> None:
@@ -153,7 +156,7 @@ def test_torn_created_line_makes_nothing_twice(lmtokens_portal: Portal, journal:
         journal.write_text("".join(lines[:-1]) + lines[-1][:cut])
         summary = resume([(32, "a"), (32, "b")], journal)
         assert (summary.already_done, summary.created) == (2, 0), cut
-    assert len(made(lmtokens_portal)) == 2
+    assert len(created_tokens(lmtokens_portal)) == 2
     assert notes(lmtokens_portal) == ["a", "b"]
 
 
@@ -163,7 +166,7 @@ def test_torn_header_is_written_anew(lmtokens_portal: Portal, journal: Path) -> 
     for cut in range(0, len(header), 3):
         journal.write_text(header[:cut])
         assert resume([(32, str(cut))], journal).created == 1
-        assert len(lines_of(journal)) == 3
+        assert len(journal_lines(journal)) == 3
     assert notes(lmtokens_portal) == sorted(str(cut) for cut in range(0, len(header), 3))
 
 
@@ -206,7 +209,7 @@ def test_journal_of_another_input_is_refused(lmtokens_portal: Portal, journal: P
 
 def test_changed_input_makes_only_what_is_new(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens([(32, "a"), (32, "b"), (32, "b")], journal=journal).finish()
-    before = made(lmtokens_portal)
+    before = created_tokens(lmtokens_portal)
     changed = [(32, "c"), (32, "b"), (33, "a"), (32, "a"), (32, "b"), (32, "b")]
     results = {result.number: result.state for result in lmtokens.add_tokens(changed, journal=journal, resume=True)}
     assert [results[number] for number in range(1, 7)] == [
@@ -217,7 +220,7 @@ def test_changed_input_makes_only_what_is_new(lmtokens_portal: Portal, journal: 
         "skipped",
         "created",
     ]
-    assert made(lmtokens_portal)[:3] == before
+    assert created_tokens(lmtokens_portal)[:3] == before
     assert notes(lmtokens_portal) == ["a", "a", "b", "b", "b", "c"]
 
 
@@ -240,23 +243,23 @@ def test_unknown_rows_are_tried_again(lmtokens_portal: Portal, journal: Path) ->
     lmtokens_portal.clear_faults()
     assert resume(ROWS[:4], journal).created == 1
     assert notes(lmtokens_portal) == sorted(note for _, note in ROWS[:4])
-    assert len(made(lmtokens_portal)) == 4
+    assert len(created_tokens(lmtokens_portal)) == 4
 
 
 def test_change_that_landed_unheard_is_found(lmtokens_portal: Portal, journal: Path, unfinished: list[str]) -> None:
     # The dead run's PATCH was on its way.
-    second = made(lmtokens_portal)[1]
+    second = created_tokens(lmtokens_portal)[1]
     lmtokens.update_token(second.id, "b", 2)
     summary = resume([(32, "a"), (32, "b")], journal)
     assert (summary.already_done, summary.created) == (2, 0)
     assert notes(lmtokens_portal) == ["a", "b"]
-    assert keys_of(journal)[second.id] == second.access_key.reveal()
+    assert keys_in_journal(journal)[second.id] == second.access_key.reveal()
 
 
 def test_token_that_was_swept_meanwhile_is_made_again(
     lmtokens_portal: Portal, journal: Path, unfinished: list[str]
 ) -> None:
-    lmtokens.delete_token(made(lmtokens_portal)[1].id)
+    lmtokens.delete_token(created_tokens(lmtokens_portal)[1].id)
     summary = resume([(32, "a"), (32, "b")], journal)
     assert (summary.already_done, summary.created, summary.unknown) == (1, 1, 0)
     assert notes(lmtokens_portal) == ["a", "b"]
@@ -269,7 +272,7 @@ def test_only_token_that_was_swept_meanwhile_is_made_again(
     second = json.loads(unfinished[3])
     second["row"]["note"] = "b"
     journal.write_text(unfinished[0] + unfinished[3])
-    for stored in made(lmtokens_portal):
+    for stored in created_tokens(lmtokens_portal):
         lmtokens.delete_token(stored.id)
     summary = resume([(32, "b")], journal)
     assert (summary.created, summary.unknown) == (1, 0)
@@ -280,23 +283,27 @@ def test_who_may_not_view_goes_on_with_nothing_unknown(
     lmtokens_portal: Portal, journal: Path, unfinished: list[str]
 ) -> None:
     user = lmtokens_portal.add_user("writer", may_view=False)
-    client = lmtokens_portal.client(**credentials(lmtokens_portal.create_token(user)))
-    before = [stored.id for stored in made(lmtokens_portal)]
+    client = lmtokens_portal.client(**credentials_of(lmtokens_portal.create_token(user)))
+    before = [stored.id for stored in created_tokens(lmtokens_portal)]
     results = list(client.add_tokens([(32, "a"), (32, "b")], journal=journal, resume=True))
     assert {result.row.note: result.state for result in results} == {"a": "skipped", "b": "unknown"}
-    assert [stored.id for stored in made(lmtokens_portal)] == before
+    assert [stored.id for stored in created_tokens(lmtokens_portal)] == before
 
 
 def test_token_that_somebody_enabled_by_hand_gets_its_note(
     lmtokens_portal: Portal, journal: Path, unfinished: list[str]
 ) -> None:
-    second = made(lmtokens_portal)[1]
+    second = created_tokens(lmtokens_portal)[1]
     # Not through enable_token, which knows a tag.
     lmtokens.update_token(second.id, status=2)
-    assert made(lmtokens_portal)[1].status == 2
+    assert created_tokens(lmtokens_portal)[1].status == 2
     summary = resume([(32, "a"), (32, "b")], journal)
     assert summary.already_done == 2
-    assert [(stored.id, stored.note, stored.status) for stored in made(lmtokens_portal)][1] == (second.id, "b", 2)
+    assert [(stored.id, stored.note, stored.status) for stored in created_tokens(lmtokens_portal)][1] == (
+        second.id,
+        "b",
+        2,
+    )
 
 
 def test_left_overs_of_other_runs_stay(lmtokens_portal: Portal, journal: Path, unfinished: list[str]) -> None:
@@ -310,12 +317,14 @@ def test_left_overs_of_other_runs_stay(lmtokens_portal: Portal, journal: Path, u
     other = left("0" * 16)
     used = lmtokens_portal.create_token(32, note=f"lmtokens-1-{ours}-{now}-{'b' * 32}", status=1, last_used_on=now)
     resume([(32, "a"), (32, "b")], journal)
-    assert [stored.id for stored in made(lmtokens_portal) if stored.status == 1] == [other.id, used.id]
+    assert [stored.id for stored in created_tokens(lmtokens_portal) if stored.status == 1] == [other.id, used.id]
 
 
-@pytest.mark.parametrize("first", [None, Keeper()], ids=["journal", "destination"])
-def test_keys_go_to_the_same_place_all_along(lmtokens_portal: Portal, journal: Path, first: Keeper | None) -> None:
+@pytest.mark.parametrize("first", [None, RecordingDestination()], ids=["journal", "destination"])
+def test_keys_go_to_the_same_place_all_along(
+    lmtokens_portal: Portal, journal: Path, first: RecordingDestination | None
+) -> None:
     lmtokens.add_tokens(ROWS[:2], journal=journal, deliver=first).finish()
     with pytest.raises(lmtokens.DeliveryError, match="destination of its own"):
-        resume(ROWS[:3], journal, deliver=Keeper() if first is None else None)
+        resume(ROWS[:3], journal, deliver=RecordingDestination() if first is None else None)
     assert resume(ROWS[:3], journal, deliver=first).created == 1

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_helpers import assert_nobody_lacks_a_key, keys_of, made, of_method
-from support import PATIENCE, SHELL, run_at_terminal, run_shell, wait_until
+from delivery_helpers import assert_no_key_is_lost, created_tokens, keys_in_journal, requests_with_method
+from support import HANG_TIMEOUT, SHELL, run_at_terminal, run_shell, wait_until
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
@@ -29,11 +29,6 @@ def rows(tmp_path: Path) -> Path:
     path = tmp_path / "in.csv"
     path.write_text("admin_id,note\n" + "".join(f"32,row {number}\n" for number in range(20)))
     return path
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "run.journal"
 
 
 def bulk(rows: Path, journal: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -51,7 +46,7 @@ def paste(command: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(Path(SHELL[0]).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path}
     return subprocess.run(
-        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False
     )
 
 
@@ -59,9 +54,9 @@ def test_all_made(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     completed = bulk(rows, journal)
     assert (completed.returncode, completed.stdout) == (0, "")
     assert "20 rows: 20 created" in completed.stderr
-    assert len(keys_of(journal)) == 20
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
-    assert not any(key in completed.stderr for key in keys_of(journal).values())
+    assert len(keys_in_journal(journal)) == 20
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
+    assert not any(key in completed.stderr for key in keys_in_journal(journal).values())
 
 
 def test_some_made(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
@@ -74,13 +69,13 @@ def test_some_made(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     again = paste(resume_command(completed.stderr))
     assert again.returncode == 0, again.stderr
     assert "20 rows: 2 created, 18 done before" in again.stderr
-    assert len(made(lmtokens_portal)) == 20
+    assert len(created_tokens(lmtokens_portal)) == 20
 
 
 def test_none_made(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     lmtokens_portal.fail("status-before-acting", method="POST", status=400, times=None)
     assert bulk(rows, journal).returncode == 1
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 def test_refused_credentials(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
@@ -90,7 +85,7 @@ def test_refused_credentials(lmtokens_portal: Portal, rows: Path, journal: Path)
     assert "hint: " in completed.stderr
     lmtokens_portal.clear_faults()
     assert paste(resume_command(completed.stderr)).returncode == 0
-    assert len(made(lmtokens_portal)) == 20
+    assert len(created_tokens(lmtokens_portal)) == 20
 
 
 def test_on_error_stop(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
@@ -133,7 +128,7 @@ def test_resume_command_of_odd_names_works_when_pasted(lmtokens_portal: Portal, 
     assert str(rows) in shlex.split(command)
     again = paste(command)
     assert again.returncode == 0, again.stderr
-    assert len(made(lmtokens_portal)) == 2
+    assert len(created_tokens(lmtokens_portal)) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -146,26 +141,26 @@ def test_signal_in_a_wait_for_the_budget(
         wait_until(lambda: journal.exists() and journal.read_text().count('"event":"created"') == 7)
         begun = time.monotonic()
         process.send_signal(number)
-        _, said = process.communicate(timeout=PATIENCE)
+        _, said = process.communicate(timeout=HANG_TIMEOUT)
         seconds = time.monotonic() - begun
     print(f"{number.name} in a wait of 90 s for the budget: ended after {seconds:.3f} s")
     assert process.returncode == 128 + number
     assert seconds < 5
     # The last one may stand in the journal and not yet be counted.
     assert re.search(r"20 rows: [67] created, 1[34] not done", said)
-    assert len(keys_of(journal)) == 7
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert len(keys_in_journal(journal)) == 7
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
     lmtokens_portal.set_rate_limit(1000, 60)
     again = paste(resume_command(said))
     assert again.returncode == 0, again.stderr
     assert "13 created, 7 done before" in again.stderr
-    assert len(made(lmtokens_portal)) == 20
+    assert len(created_tokens(lmtokens_portal)) == 20
 
 
 def test_second_process_is_refused(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     lmtokens_portal.set_rate_limit(3, 90, method="POST")
     with subprocess.Popen([*SHELL, "bulk", str(rows), "--journal", str(journal)], stderr=subprocess.DEVNULL) as process:
-        wait_until(lambda: len(of_method(lmtokens_portal, "PATCH")) == 3)
+        wait_until(lambda: len(requests_with_method(lmtokens_portal, "PATCH")) == 3)
         completed = bulk(rows, journal, "--resume")
         assert completed.returncode == 1
         assert "another process is at work" in completed.stderr
@@ -199,7 +194,7 @@ def test_export_of_rows(lmtokens_portal: Portal, finished: Path, format: str) ->
         told = list(csv.DictReader(io.StringIO(completed.stdout)))
     else:
         told = [json.loads(line) for line in completed.stdout.splitlines()]
-    stored = made(lmtokens_portal)
+    stored = created_tokens(lmtokens_portal)
     kept = {each.note: (str(each.id), each.access_id, each.access_key.reveal()) for each in stored}
     for row in told:
         # A bearer has no access id.
@@ -212,9 +207,9 @@ def test_export_for_a_shell(lmtokens_portal: Portal, finished: Path) -> None:
     completed = export(finished, "-o", "env")
     script = 'eval "$1"; printf "%s\\n" "$LM_ACCESS_ID" "$LM_ACCESS_KEY" "$LM_BEARER_TOKEN"'
     shown = subprocess.run(
-        ["sh", "-c", script, "sh", completed.stdout], capture_output=True, text=True, timeout=PATIENCE, check=True
+        ["sh", "-c", script, "sh", completed.stdout], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=True
     )
-    lmv1, bearer = sorted(made(lmtokens_portal), key=lambda stored: stored.type, reverse=True)
+    lmv1, bearer = sorted(created_tokens(lmtokens_portal), key=lambda stored: stored.type, reverse=True)
     assert shown.stdout.splitlines() == [lmv1.access_id, lmv1.access_key.reveal(), bearer.access_key.reveal()]
     assert "it's" in completed.stdout
 
@@ -250,7 +245,7 @@ def test_export_to_a_full_disk_is_an_error(finished: Path) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
             check=False,
         )
     assert completed.returncode == 1

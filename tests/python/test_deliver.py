@@ -7,60 +7,69 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from delivery_helpers import TAG, Keeper, assert_nobody_lacks_a_key, body, is_left_over, made, of_method, requests
-from api_variants import KINDS, credentials, face
-from tampering_proxy import Exchange, Meddler
+from api_variants import VARIANTS, api_for, credentials_of
+from delivery_helpers import (
+    TAG,
+    RecordingDestination,
+    assert_no_key_is_lost,
+    created_tokens,
+    is_pending,
+    json_body,
+    request_methods,
+    requests_with_method,
+)
+from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 @pytest.mark.parametrize("type", ["lmv1", "bearer"])
 def test_secret_is_delivered_between_birth_and_enabling(lmtokens_portal: Portal, kind: str, type: str) -> None:
     seen: list[tuple[list[str], int, str]] = []
 
     def deliver(token: lmtokens.Token) -> None:
-        stored = made(lmtokens_portal)[-1]
+        stored = created_tokens(lmtokens_portal)[-1]
         assert token.access_key is not None
         assert token.access_key.reveal() == stored.access_key.reveal()
-        seen.append((requests(lmtokens_portal), stored.status, stored.note))
+        seen.append((request_methods(lmtokens_portal), stored.status, stored.note))
 
-    token = face(kind, lmtokens_portal).add_token(32, "ci", type=type, deliver=deliver)
-    assert requests(lmtokens_portal) == ["POST", "PATCH"]
+    token = api_for(kind, lmtokens_portal).add_token(32, "ci", type=type, deliver=deliver)
+    assert request_methods(lmtokens_portal) == ["POST", "PATCH"]
     ((before, status, note),) = seen
     match = TAG.fullmatch(note)
     assert (before, status) == (["POST"], 1)
     assert match is not None
     assert match[1] == " ci"
-    assert body(of_method(lmtokens_portal, "POST")[0]) == {"note": note, "status": 1}
-    assert body(of_method(lmtokens_portal, "PATCH")[0]) == {"note": "ci", "status": 2}
-    (stored,) = made(lmtokens_portal)
+    assert json_body(requests_with_method(lmtokens_portal, "POST")[0]) == {"note": note, "status": 1}
+    assert json_body(requests_with_method(lmtokens_portal, "PATCH")[0]) == {"note": "ci", "status": 2}
+    (stored,) = created_tokens(lmtokens_portal)
     assert (stored.note, stored.status, stored.type) == ("ci", 2, type)
     assert (token.id, token.note, token.status) == (stored.id, "ci", lmtokens.TokenStatus.ENABLED)
     assert token.type == type
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_result_holds_no_secret(lmtokens_portal: Portal, kind: str) -> None:
-    token = face(kind, lmtokens_portal).add_token(32, deliver=Keeper())
+    token = api_for(kind, lmtokens_portal).add_token(32, deliver=RecordingDestination())
     assert token.access_key is None
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 @pytest.mark.parametrize("note", ["ci", None])
 def test_status_1_ends_disabled(lmtokens_portal: Portal, kind: str, note: str | None) -> None:
-    keeper = Keeper()
-    token = face(kind, lmtokens_portal).add_token(32, note, 1, deliver=keeper)
-    (stored,) = made(lmtokens_portal)
+    keeper = RecordingDestination()
+    token = api_for(kind, lmtokens_portal).add_token(32, note, 1, deliver=keeper)
+    (stored,) = created_tokens(lmtokens_portal)
     assert (stored.status, stored.note) == (1, note or "")
     assert token.status == lmtokens.TokenStatus.DISABLED
     assert keeper.names == ["deliver", "commit"]
 
 
 def test_no_note_leaves_no_tag(lmtokens_portal: Portal) -> None:
-    token = lmtokens.add_token(32, deliver=Keeper())
-    (stored,) = made(lmtokens_portal)
+    token = lmtokens.add_token(32, deliver=RecordingDestination())
+    (stored,) = created_tokens(lmtokens_portal)
     assert (stored.note, stored.status) == ("", 2)
     plain = lmtokens.add_token(32)
     assert token.note == plain.note
@@ -68,8 +77,8 @@ def test_no_note_leaves_no_tag(lmtokens_portal: Portal) -> None:
 
 def test_each_attempt_has_a_tag_of_its_own(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("act-then-close", method="POST")
-    lmtokens.add_token(32, "ci", deliver=Keeper())
-    first, second = (body(seen)["note"] for seen in of_method(lmtokens_portal, "POST"))
+    lmtokens.add_token(32, "ci", deliver=RecordingDestination())
+    first, second = (json_body(seen)["note"] for seen in requests_with_method(lmtokens_portal, "POST"))
     assert first != second
     assert TAG.fullmatch(first)
     assert TAG.fullmatch(second)
@@ -79,7 +88,7 @@ def test_note_of_the_tags_form_is_refused_unsent(lmtokens_portal: Portal) -> Non
     note = f"lmtokens-1-{'0' * 16}-1700000000-{'0' * 32}"
     for refused in (note, note + " ci"):
         with pytest.raises(ValueError, match="tags"):
-            lmtokens.add_token(32, refused, deliver=Keeper())
+            lmtokens.add_token(32, refused, deliver=RecordingDestination())
     assert lmtokens_portal.record == []
 
 
@@ -95,14 +104,14 @@ LOST = ["act-then-close", "act-then-status", "act-then-html", "garbage", "trunca
 
 @pytest.mark.parametrize("fault", LOST)
 def test_create_whose_answer_is_lost_is_deleted_and_made_again(lmtokens_portal: Portal, fault: str) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
     lmtokens_portal.fail(fault, method="POST")
     token = lmtokens.add_token(32, "ci", deliver=keeper)
-    assert requests(lmtokens_portal)[0] == "POST"
-    assert requests(lmtokens_portal)[-3:] == ["DELETE", "POST", "PATCH"]
-    (stored,) = made(lmtokens_portal)
+    assert request_methods(lmtokens_portal)[0] == "POST"
+    assert request_methods(lmtokens_portal)[-3:] == ["DELETE", "POST", "PATCH"]
+    (stored,) = created_tokens(lmtokens_portal)
     assert (stored.id, stored.status, stored.note) == (token.id, 2, "ci")
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert_no_key_is_lost(lmtokens_portal, keeper.keys)
 
 
 NOT_DONE = ["close-before-acting", "status-before-acting", "html", "error-in-200", "v1-error"]
@@ -114,31 +123,31 @@ def test_create_that_did_nothing_is_unknown_to_who_never_saw_a_token_of_theirs(
 ) -> None:
     lmtokens_portal.fail(fault, method="POST")
     with pytest.raises(lmtokens.OutcomeUnknownError, match="empty list is no evidence") as caught:
-        lmtokens.add_token(32, "ci", deliver=Keeper())
-    assert made(lmtokens_portal) == []
+        lmtokens.add_token(32, "ci", deliver=RecordingDestination())
+    assert created_tokens(lmtokens_portal) == []
     assert (caught.value.maybe_applied, caught.value.candidates) == (True, [])
-    assert len(of_method(lmtokens_portal, "POST")) == 1
+    assert len(requests_with_method(lmtokens_portal, "POST")) == 1
     assert "sweep" in str(caught.value.suggestion)
 
 
 @pytest.mark.parametrize("fault", NOT_DONE)
 def test_create_that_did_nothing_is_made_again_by_who_has_seen_one(lmtokens_portal: Portal, fault: str) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
     lmtokens.add_token(32, "first", deliver=keeper)
     lmtokens_portal.fail(fault, method="POST")
     token = lmtokens.add_token(32, "second", deliver=keeper)
-    assert [stored.note for stored in made(lmtokens_portal)] == ["first", "second"]
-    assert made(lmtokens_portal)[-1].id == token.id
-    assert of_method(lmtokens_portal, "DELETE") == []
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert [stored.note for stored in created_tokens(lmtokens_portal)] == ["first", "second"]
+    assert created_tokens(lmtokens_portal)[-1].id == token.id
+    assert requests_with_method(lmtokens_portal, "DELETE") == []
+    assert_no_key_is_lost(lmtokens_portal, keeper.keys)
 
 
 def test_create_refused_for_the_budget_is_sent_again(lmtokens_portal: Portal) -> None:
     lmtokens_portal.set_rate_limit(100, 0.2)
     lmtokens_portal.fail("rate-limited", method="POST")
-    lmtokens.add_token(32, "ci", deliver=Keeper())
-    assert [seen.status for seen in of_method(lmtokens_portal, "POST")] == [429, 200]
-    assert [stored.status for stored in made(lmtokens_portal)] == [2]
+    lmtokens.add_token(32, "ci", deliver=RecordingDestination())
+    assert [seen.status for seen in requests_with_method(lmtokens_portal, "POST")] == [429, 200]
+    assert [stored.status for stored in created_tokens(lmtokens_portal)] == [2]
 
 
 @pytest.mark.parametrize(
@@ -153,11 +162,11 @@ def test_create_refused_for_the_budget_is_sent_again(lmtokens_portal: Portal) ->
     ],
 )
 def test_refused_create_is_sent_once(lmtokens_portal: Portal, status: int, error: type[Exception]) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
     lmtokens_portal.fail("status-before-acting", method="POST", status=status)
     with pytest.raises(error):
         lmtokens.add_token(32, deliver=keeper)
-    assert requests(lmtokens_portal) == ["POST"]
+    assert request_methods(lmtokens_portal) == ["POST"]
     assert keeper.calls == []
 
 
@@ -166,11 +175,11 @@ def test_lost_answer_and_a_look_that_fails(lmtokens_portal: Portal, fault: str) 
     lmtokens_portal.fail("act-then-close", method="POST")
     lmtokens_portal.fail(fault, method="GET", times=None)
     with pytest.raises(lmtokens.OutcomeUnknownError, match="the look at the portal failed") as caught:
-        portal_client(lmtokens_portal).add_token(32, "ci", deliver=Keeper())
+        portal_client(lmtokens_portal).add_token(32, "ci", deliver=RecordingDestination())
     assert caught.value.candidates is None
     assert isinstance(caught.value.__cause__, lmtokens.LMTokensError)
-    (left,) = made(lmtokens_portal)
-    assert is_left_over(left)
+    (left,) = created_tokens(lmtokens_portal)
+    assert is_pending(left)
     assert left.note.rpartition(" ")[0] in str(caught.value.suggestion)
 
 
@@ -181,42 +190,42 @@ def portal_client(portal: Portal) -> lmtokens.Client:
 
 def test_who_may_create_and_not_view_deletes_nothing_and_makes_nothing_twice(lmtokens_portal: Portal) -> None:
     user = lmtokens_portal.add_user("writer", may_view=False)
-    client = lmtokens_portal.client(**credentials(lmtokens_portal.create_token(user)))
-    client.add_token(32, "before", deliver=Keeper())
+    client = lmtokens_portal.client(**credentials_of(lmtokens_portal.create_token(user)))
+    client.add_token(32, "before", deliver=RecordingDestination())
     for fault in ("act-then-close", "close-before-acting"):
         lmtokens_portal.clear_record()
         lmtokens_portal.fail(fault, method="POST")
         with pytest.raises(lmtokens.OutcomeUnknownError, match="have not been shown a token that they made"):
-            client.add_token(32, "ci", deliver=Keeper())
-        assert len(of_method(lmtokens_portal, "POST")) == 1
-        assert of_method(lmtokens_portal, "DELETE") == []
-    assert [is_left_over(stored) for stored in made(lmtokens_portal, 3)] == [False, True]
+            client.add_token(32, "ci", deliver=RecordingDestination())
+        assert len(requests_with_method(lmtokens_portal, "POST")) == 1
+        assert requests_with_method(lmtokens_portal, "DELETE") == []
+    assert [is_pending(stored) for stored in created_tokens(lmtokens_portal, 3)] == [False, True]
 
 
 @pytest.mark.parametrize(
     "fault", ["close-before-acting", "act-then-close", "act-then-status", "act-then-html", "html", "garbage", "empty"]
 )
 def test_change_whose_answer_is_lost_is_sent_again(lmtokens_portal: Portal, fault: str) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
     lmtokens_portal.fail(fault, method="PATCH")
     token = lmtokens.add_token(32, "ci", deliver=keeper)
-    assert requests(lmtokens_portal) == ["POST", "PATCH", "PATCH"]
-    (stored,) = made(lmtokens_portal)
+    assert request_methods(lmtokens_portal) == ["POST", "PATCH", "PATCH"]
+    (stored,) = created_tokens(lmtokens_portal)
     assert (stored.id, stored.status, stored.note) == (token.id, 2, "ci")
     assert keeper.names == ["deliver", "commit"]
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert_no_key_is_lost(lmtokens_portal, keeper.keys)
 
 
 def test_change_that_is_never_answered_leaves_the_token_and_says_how_to_finish(lmtokens_portal: Portal) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
     lmtokens_portal.fail("act-then-close", method="PATCH", times=None)
     with pytest.raises(lmtokens.OutcomeUnknownError, match="its key delivered") as caught:
         portal_client(lmtokens_portal).add_token(32, "ci", deliver=keeper)
-    assert of_method(lmtokens_portal, "DELETE") == []
+    assert requests_with_method(lmtokens_portal, "DELETE") == []
     assert keeper.names == ["deliver"]
-    (stored,) = made(lmtokens_portal)
+    (stored,) = created_tokens(lmtokens_portal)
     assert stored.status == 2
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert_no_key_is_lost(lmtokens_portal, keeper.keys)
     (candidate,) = caught.value.candidates or []
     assert (candidate.id, candidate.access_key) == (stored.id, None)
     # The command that finishes is in the hint, and works.
@@ -225,7 +234,7 @@ def test_change_that_is_never_answered_leaves_the_token_and_says_how_to_finish(l
     command = str(caught.value.suggestion).partition("finish it with ")[2].partition(")")[0] + ")"
     assert command.startswith("lmtokens.update_token(")
     eval(command, {"lmtokens": lmtokens})
-    (stored,) = made(lmtokens_portal)
+    (stored,) = created_tokens(lmtokens_portal)
     assert (stored.status, stored.note) == (2, "ci")
 
 
@@ -234,43 +243,43 @@ def test_change_that_is_never_answered_leaves_the_token_and_says_how_to_finish(l
     [(400, lmtokens.BadRequestError), (401, lmtokens.AuthenticationError), (403, lmtokens.PermissionDeniedError)],
 )
 def test_refused_change_deletes_the_token(lmtokens_portal: Portal, status: int, error: type[Exception]) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
     lmtokens_portal.fail("status-before-acting", method="PATCH", status=status)
     with pytest.raises(error) as caught:
         lmtokens.add_token(32, deliver=keeper)
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
     assert keeper.names == ["deliver", "discard"]
     assert "has been deleted" in str(getattr(caught.value, "suggestion", ""))
 
 
 def test_refused_change_and_refused_deletion_say_what_is_left(lmtokens_portal: Portal) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
     lmtokens_portal.fail("status-before-acting", method="PATCH", status=403)
     lmtokens_portal.fail("status-before-acting", method="DELETE", status=403)
     with pytest.raises(lmtokens.PermissionDeniedError) as caught:
         lmtokens.add_token(32, deliver=keeper)
-    (left,) = made(lmtokens_portal)
-    assert is_left_over(left)
+    (left,) = created_tokens(lmtokens_portal)
+    assert is_pending(left)
     assert f"token {left.id} is left behind, disabled" in str(caught.value.suggestion)
     assert "sweep_tokens" in str(caught.value.suggestion)
 
 
 def test_change_carried_out_unheard_and_then_refused_keeps_the_key(lmtokens_portal: Portal) -> None:
     # The token works since the first change: its key must not be thrown away while it cannot be deleted.
-    keeper = Keeper()
+    keeper = RecordingDestination()
     lmtokens_portal.fail("act-then-close", method="PATCH")
     lmtokens_portal.fail("status-before-acting", method="PATCH", status=403, times=None)
     lmtokens_portal.fail("status-before-acting", method="DELETE", status=403, times=None)
     with pytest.raises(lmtokens.LMTokensError):
         portal_client(lmtokens_portal).add_token(32, "ci", deliver=keeper)
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert_no_key_is_lost(lmtokens_portal, keeper.keys)
 
 
 def test_token_deleted_by_someone_while_it_is_made(lmtokens_portal: Portal) -> None:
-    keeper = Keeper()
+    keeper = RecordingDestination()
     other = lmtokens_portal.client()
 
-    class Deleting(Keeper):
+    class Deleting(RecordingDestination):
         def deliver(self, token: lmtokens.Token) -> None:
             keeper.deliver(token)
             other.delete_token(token.id)
@@ -281,7 +290,7 @@ def test_token_deleted_by_someone_while_it_is_made(lmtokens_portal: Portal) -> N
     with pytest.raises(lmtokens.NotFoundError, match="worth nothing"):
         lmtokens.add_token(32, "ci", deliver=Deleting())
     assert keeper.names == ["deliver", "discard"]
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 def test_failed_delivery_deletes_the_token(lmtokens_portal: Portal) -> None:
@@ -291,9 +300,9 @@ def test_failed_delivery_deletes_the_token(lmtokens_portal: Portal) -> None:
     with pytest.raises(lmtokens.DeliveryError, match="OSError") as caught:
         lmtokens.add_token(32, "ci", deliver=deliver)
     assert isinstance(caught.value.__cause__, OSError)
-    assert requests(lmtokens_portal)[0] == "POST"
-    assert requests(lmtokens_portal)[-1] == "DELETE"
-    assert made(lmtokens_portal) == []
+    assert request_methods(lmtokens_portal)[0] == "POST"
+    assert request_methods(lmtokens_portal)[-1] == "DELETE"
+    assert created_tokens(lmtokens_portal) == []
 
 
 @pytest.mark.parametrize("fault", ["act-then-close", "close-before-acting", "act-then-status", "html", "garbage"])
@@ -304,10 +313,10 @@ def test_failed_delivery_and_a_deletion_that_stumbles(lmtokens_portal: Portal, f
     lmtokens_portal.fail(fault, method="DELETE")
     with pytest.raises(lmtokens.DeliveryError) as caught:
         lmtokens.add_token(32, "ci", deliver=deliver)
-    left = made(lmtokens_portal)
+    left = created_tokens(lmtokens_portal)
     said = str(caught.value.suggestion)
     assert ("has been deleted" if left == [] else "left behind") in said
-    assert all(is_left_over(stored) for stored in left)
+    assert all(is_pending(stored) for stored in left)
 
 
 def test_portal_deaf_to_the_status_is_told_again_before_delivery(lmtokens_portal: Portal) -> None:
@@ -318,14 +327,14 @@ def test_portal_deaf_to_the_status_is_told_again_before_delivery(lmtokens_portal
             exchange.body = exchange.body.replace(b'"status":1', b'"status":2')
 
     def deliver(token: lmtokens.Token) -> None:
-        statuses.append(made(lmtokens_portal)[-1].status)
+        statuses.append(created_tokens(lmtokens_portal)[-1].status)
 
-    with Meddler(lmtokens_portal, before=deafen) as portal:
+    with TamperingProxy(lmtokens_portal, before=deafen) as portal:
         portal.client().add_token(32, "ci", deliver=deliver)
-    assert requests(lmtokens_portal) == ["POST", "PATCH", "PATCH"]
-    assert body(of_method(lmtokens_portal, "POST")[0])["status"] == 2
+    assert request_methods(lmtokens_portal) == ["POST", "PATCH", "PATCH"]
+    assert json_body(requests_with_method(lmtokens_portal, "POST")[0])["status"] == 2
     assert statuses == [1]
-    assert [(stored.status, stored.note) for stored in made(lmtokens_portal)] == [(2, "ci")]
+    assert [(stored.status, stored.note) for stored in created_tokens(lmtokens_portal)] == [(2, "ci")]
 
 
 def test_portal_that_does_not_disable_gets_no_delivery(lmtokens_portal: Portal) -> None:
@@ -333,16 +342,16 @@ def test_portal_that_does_not_disable_gets_no_delivery(lmtokens_portal: Portal) 
         if exchange.method == "POST":
             exchange.body = exchange.body.replace(b'"status":1', b'"status":2')
 
-    keeper = Keeper()
+    keeper = RecordingDestination()
     lmtokens_portal.fail("status-before-acting", method="PATCH", status=403)
-    with Meddler(lmtokens_portal, before=deafen) as portal, pytest.raises(lmtokens.PermissionDeniedError):
+    with TamperingProxy(lmtokens_portal, before=deafen) as portal, pytest.raises(lmtokens.PermissionDeniedError):
         portal.client().add_token(32, "ci", deliver=keeper)
     assert keeper.calls == []
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 def test_a_delivery_of_some_seconds_is_no_hurry(lmtokens_portal: Portal) -> None:
     begun = time.monotonic()
     lmtokens.add_token(32, deliver=lambda token: time.sleep(0.3))
     assert time.monotonic() - begun >= 0.3
-    assert requests(lmtokens_portal) == ["POST", "PATCH"]
+    assert request_methods(lmtokens_portal) == ["POST", "PATCH"]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from delivery_helpers import is_left_over, made
-from api_variants import KINDS, face
+from api_variants import VARIANTS, api_for
+from delivery_helpers import created_tokens, is_pending
 from lmtokens.deliver import to_command
-from support import PATIENCE, run_python, wait_until
+from support import HANG_TIMEOUT, run_python, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +29,12 @@ def python(code: str, *arguments: str) -> list[str]:
 STORE = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read())"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 @pytest.mark.parametrize("type", ["lmv1", "bearer"])
 def test_command_reads_the_token_as_json(lmtokens_portal: Portal, tmp_path: Path, kind: str, type: str) -> None:
     command = python(STORE, str(tmp_path / "got"))
-    token = face(kind, lmtokens_portal).add_token(32, "ci", type=type, deliver=to_command(command))
-    (stored,) = made(lmtokens_portal)
+    token = api_for(kind, lmtokens_portal).add_token(32, "ci", type=type, deliver=to_command(command))
+    (stored,) = created_tokens(lmtokens_portal)
     got = json.loads((tmp_path / "got").read_text())
     assert (got["access_key"], got["id"], got["note"]) == (stored.access_key.reveal(), token.id, "ci")
     assert (got["status"], got["type"], stored.status) == (2, type, 2)
@@ -53,21 +53,21 @@ while not pathlib.Path(sys.argv[2]).exists():
     adding += "lmtokens.add_token(32, deliver=to_command(sys.argv[1:]))"
     with subprocess.Popen(python(adding, *python(code, str(reached), str(go)))) as process:
         wait_until(reached.exists)
-        (stored,) = made(lmtokens_portal)
-        assert is_left_over(stored)
+        (stored,) = created_tokens(lmtokens_portal)
+        assert is_pending(stored)
         go.touch()
-        assert process.wait(PATIENCE) == 0
-    assert made(lmtokens_portal)[0].status == 2
+        assert process.wait(HANG_TIMEOUT) == 0
+    assert created_tokens(lmtokens_portal)[0].status == 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_bad_exit_status_deletes_the_token_and_echoes_nothing(
     lmtokens_portal: Portal, capfd: pytest.CaptureFixture[str], kind: str
 ) -> None:
     code = "import sys; text = sys.stdin.read(); print(text); print(text, file=sys.stderr); sys.exit(3)"
     with pytest.raises(lmtokens.DeliveryError, match="exit status: 3") as caught:
-        face(kind, lmtokens_portal).add_token(32, deliver=to_command(python(code)))
-    assert made(lmtokens_portal) == []
+        api_for(kind, lmtokens_portal).add_token(32, deliver=to_command(python(code)))
+    assert created_tokens(lmtokens_portal) == []
     assert capfd.readouterr() == ("", "")
     assert "access_key" not in f"{caught.value} {caught.value.suggestion}"
     assert "has been deleted" in str(caught.value.suggestion)
@@ -77,14 +77,14 @@ def test_output_of_a_good_command_is_not_shown(lmtokens_portal: Portal, capfd: p
     code = "import sys; text = sys.stdin.read(); print(text); print(text, file=sys.stderr)"
     lmtokens.add_token(32, deliver=to_command(python(code)))
     assert capfd.readouterr() == ("", "")
-    assert made(lmtokens_portal)[0].status == 2
+    assert created_tokens(lmtokens_portal)[0].status == 2
 
 
 def test_command_that_dies_of_a_signal(lmtokens_portal: Portal) -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with pytest.raises(lmtokens.DeliveryError, match="signal: 9"):
         lmtokens.add_token(32, deliver=to_command(python(code)))
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 def test_command_that_takes_too_long_is_killed(lmtokens_portal: Portal, tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def test_command_that_takes_too_long_is_killed(lmtokens_portal: Portal, tmp_path
     begun = time.monotonic()
     with pytest.raises(lmtokens.DeliveryError, match="did not end within 2 s"):
         lmtokens.add_token(32, deliver=to_command(python(code), timeout=2))
-    assert time.monotonic() - begun < PATIENCE
-    assert made(lmtokens_portal) == []
+    assert time.monotonic() - begun < HANG_TIMEOUT
+    assert created_tokens(lmtokens_portal) == []
     pid = int((tmp_path / "pid").read_text())
     wait_until(lambda: not is_running(pid))
 
@@ -110,13 +110,13 @@ def test_command_that_reads_only_a_part_of_what_no_pipe_holds(lmtokens_portal: P
     code = "import os, sys; os.read(0, 10); os.close(0)"
     with pytest.raises(lmtokens.DeliveryError, match="did not read all"):
         lmtokens.add_token(32, "x" * 500_000, deliver=to_command(python(code)))
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 def test_command_that_never_reads_is_killed(lmtokens_portal: Portal) -> None:
     with pytest.raises(lmtokens.DeliveryError, match="did not end within"):
         lmtokens.add_token(32, "x" * 500_000, deliver=to_command(["sleep", "600"], timeout=0.5))
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 def test_missing_program_is_refused_unsent(lmtokens_portal: Portal, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_program_that_cannot_be_run_leaves_nothing(lmtokens_portal: Portal, tmp_
     program.chmod(0o600)
     with pytest.raises(lmtokens.DeliveryError, match="cannot"):
         lmtokens.add_token(32, deliver=to_command([program]))
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 def test_words_are_read_by_no_shell(lmtokens_portal: Portal, tmp_path: Path) -> None:
@@ -165,8 +165,8 @@ except KeyboardInterrupt:
     assert completed.stdout == "interrupted\n"
     pid = int((tmp_path / "pid").read_text())
     wait_until(lambda: not is_running(pid))
-    (left,) = made(lmtokens_portal)
-    assert is_left_over(left)
+    (left,) = created_tokens(lmtokens_portal)
+    assert is_pending(left)
     assert f"token {left.id} of user 32 may be left behind" in completed.stderr
     assert left.note.removesuffix(" ci") in completed.stderr
 

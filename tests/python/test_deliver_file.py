@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from delivery_helpers import TAG, made, requests
-from api_variants import KINDS, face
+from api_variants import VARIANTS, api_for
+from delivery_helpers import TAG, created_tokens, request_methods
 from lmtokens.deliver import ToFile, to_file
-from support import PATIENCE, run_python
+from support import HANG_TIMEOUT, run_python
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
@@ -34,11 +34,11 @@ def pending(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name.endswith(".pending")]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_file_holds_the_token_and_is_its_owners_only(lmtokens_portal: Portal, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "token.json"
-    token = face(kind, lmtokens_portal).add_token(32, "ci", deliver=to_file(path))
-    (stored,) = made(lmtokens_portal)
+    token = api_for(kind, lmtokens_portal).add_token(32, "ci", deliver=to_file(path))
+    (stored,) = created_tokens(lmtokens_portal)
     kept = json.loads(path.read_text())
     assert kept["access_key"] == stored.access_key.reveal()
     assert (kept["id"], kept["access_id"], kept["admin_id"]) == (token.id, stored.access_id, 32)
@@ -61,10 +61,12 @@ def test_file_is_private_whatever_the_umask(lmtokens_portal: Portal, tmp_path: P
 def test_env_is_understood_by_a_shell(lmtokens_portal: Portal, tmp_path: Path, type: str) -> None:
     path = tmp_path / "token.env"
     lmtokens.add_token(32, type=type, deliver=to_file(path, "env"))
-    (stored,) = made(lmtokens_portal)
+    (stored,) = created_tokens(lmtokens_portal)
     names = ["LM_ACCESS_ID", "LM_ACCESS_KEY"] if type == "lmv1" else ["LM_BEARER_TOKEN"]
     script = f'. "{path}"; for name in {" ".join(names)}; do eval "printf \'%s\\n\' \\"\\$$name\\""; done'
-    shown = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    shown = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=True
+    ).stdout
     secret = stored.access_key.reveal()
     assert shown.splitlines() == ([stored.access_id, secret] if type == "lmv1" else [secret])
 
@@ -72,7 +74,7 @@ def test_env_is_understood_by_a_shell(lmtokens_portal: Portal, tmp_path: Path, t
 def test_key_is_the_secret_alone(lmtokens_portal: Portal, tmp_path: Path) -> None:
     path = tmp_path / "key"
     lmtokens.add_token(32, deliver=to_file(path, format="key"))
-    assert path.read_text() == made(lmtokens_portal)[0].access_key.reveal() + "\n"
+    assert path.read_text() == created_tokens(lmtokens_portal)[0].access_key.reveal() + "\n"
 
 
 def test_secret_waits_beside_until_the_token_works(lmtokens_portal: Portal, tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_secret_waits_beside_until_the_token_works(lmtokens_portal: Portal, tmp_
     assert name == "token"
     assert TAG.fullmatch(tag)
     assert stat.S_IMODE(waiting.stat().st_mode) == 0o600
-    assert json.loads(waiting.read_text())["access_key"] == made(lmtokens_portal)[0].access_key.reveal()
+    assert json.loads(waiting.read_text())["access_key"] == created_tokens(lmtokens_portal)[0].access_key.reveal()
     assert str(tmp_path) in str(caught.value)
 
 
@@ -97,7 +99,7 @@ def test_overwriting_replaces_the_old_key_when_the_new_one_works(lmtokens_portal
     path.write_text("the old key")
     path.chmod(0o644)
     lmtokens.add_token(32, deliver=to_file(path, "key", overwrite=True))
-    assert path.read_text() == made(lmtokens_portal)[0].access_key.reveal() + "\n"
+    assert path.read_text() == created_tokens(lmtokens_portal)[0].access_key.reveal() + "\n"
     assert modes(tmp_path) == {"token.key": 0o600}
 
 
@@ -112,7 +114,7 @@ def test_failed_create_leaves_no_file(
     lmtokens_portal.fail("status-before-acting", method=fault[0], status=fault[1])
     with pytest.raises(lmtokens.APIError):
         lmtokens.add_token(32, deliver=to_file(path, overwrite=overwrite))
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
     assert [path.read_text() for path in tmp_path.iterdir()] == (["the old key"] if overwrite else [])
 
 
@@ -215,7 +217,7 @@ except lmtokens.DeliveryError as error:
     (waiting,) = pending(tmp_path)
     assert re.search(r"token [0-9]+ works", completed.stdout)
     assert str(waiting) in completed.stdout
-    (stored,) = made(lmtokens_portal)
+    (stored,) = created_tokens(lmtokens_portal)
     assert stored.status == 2
     assert json.loads(waiting.read_text())["access_key"] == stored.access_key.reveal()
 
@@ -238,7 +240,7 @@ except lmtokens.DeliveryError as error:
     assert "cannot write" in completed.stdout
     assert "has been deleted" in completed.stdout
     assert list(tmp_path.iterdir()) == []
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 @needs_linux
@@ -252,7 +254,7 @@ def test_file_and_its_name_are_on_disk_before_the_token_works(lmtokens_portal: P
     folder.mkdir()
     calls = "openat,fsync,fdatasync,write,writev,sendto,sendmsg"
     command = [strace, "-f", "-y", "-e", calls, "-o", str(log), sys.executable, "-c", code, str(folder / "token.json")]
-    subprocess.run(command, check=True, timeout=PATIENCE, capture_output=True)
+    subprocess.run(command, check=True, timeout=HANG_TIMEOUT, capture_output=True)
     lines = log.read_text().splitlines()
     birth = next(at for at, line in enumerate(lines) if ".pending" in line and "O_CREAT" in line)
     assert "O_EXCL" in lines[birth]
@@ -262,7 +264,7 @@ def test_file_and_its_name_are_on_disk_before_the_token_works(lmtokens_portal: P
     assert [at for at in synced if ".pending" in lines[at] and birth < at < change]
     assert [at for at in synced if f"<{folder}>" in lines[at] and birth < at < change]
     assert [at for at in synced if f"<{folder}>" in lines[at] and at > change]
-    assert requests(lmtokens_portal) == ["POST", "PATCH"]
+    assert request_methods(lmtokens_portal) == ["POST", "PATCH"]
 
 
 @pytest.mark.parametrize("format", ["JSON", "", "csv"])

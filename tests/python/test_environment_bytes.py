@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 import trustme
-from support import ACCESS_ID, ACCESS_KEY, PATIENCE, SHELL
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ def test_shell() -> None:
         [*SHELL, "add", "32", "--company", "acme", "--dry-run"],
         env={**environment, b"LM_ACCESS_ID": ACCESS_ID.encode(), b"LM_ACCESS_KEY": NO_TEXT},
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     assert completed.stderr.startswith(b"error: LM_ACCESS_KEY is set to what is no text")

@@ -14,7 +14,7 @@ import lmtokens
 import pytest
 from lmtokens import errors
 from lmtokens.sandbox import Portal
-from support import ACCESS_ID, ACCESS_KEY, Answering
+from support import ACCESS_ID, ACCESS_KEY, StubServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -244,11 +244,11 @@ def test_odd_answer_that_holds_the_token(lmtokens_portal: Portal, kind: str) -> 
 
 @pytest.mark.parametrize("members", [{"id": 248, "status": 2}, {"id": 248, "accessKey": "invented"}, [], "x", 5])
 def test_answer_that_is_no_whole_token(members: Any) -> None:
-    with Answering(json.dumps(members).encode()) as server:
+    with StubServer(json.dumps(members).encode()) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=server.base_url)
         with pytest.raises(errors.OutcomeUnknownError) as caught:
             client.add_token(32, "ci")
-        assert [heard.method for heard in server.heard].count("POST") == 1
+        assert [heard.method for heard in server.requests].count("POST") == 1
     assert isinstance(caught.value.__cause__, errors.ResponseError)
     assert "invented" not in str(caught.value)
 

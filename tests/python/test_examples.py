@@ -7,17 +7,15 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from support import PATIENCE, SHELL
+from support import EXAMPLES, HANG_TIMEOUT, SHELL
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 LIFE = "calling as admin, LMv1 from environment (LM_ACCESS_ID, LM_ACCESS_KEY)\n" + "".join(
     f"{kind}: {what}\n"
@@ -54,7 +52,7 @@ def run(*command: str, environment: dict[str, str]) -> subprocess.CompletedProce
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
 

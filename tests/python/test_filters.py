@@ -10,9 +10,9 @@ import lmtokens
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from listing import UNLIMITED
 from lmtokens import where
 from lmtokens.sandbox import Portal
+from support import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from listing import UNLIMITED
-from support import run_python
+from support import UNLIMITED, run_python
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal

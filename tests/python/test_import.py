@@ -11,7 +11,7 @@ from types import ModuleType
 
 import lmtokens
 import pytest
-from support import PATIENCE
+from support import HANG_TIMEOUT
 
 PACKAGE = Path(lmtokens.__file__).parent
 
@@ -85,7 +85,7 @@ CLIENT_ARGUMENTS = (
 def run_bare(code: str) -> str:
     """Runs code with nothing loaded but the interpreter's own start."""
     command = [sys.executable, "-I", "-S", "-c", code, str(PACKAGE.parent)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_TIMEOUT, check=True).stdout
 
 
 def test_import_adds_only_its_own_modules() -> None:

@@ -20,7 +20,7 @@ import lmtokens
 import lmtokens.sandbox
 import pytest
 from lmtokens.sandbox import Portal, Seen, StoredToken
-from support import PATIENCE
+from support import HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def port_of(portal: Portal) -> int:
 
 def address_answers(host: str, port: int) -> bool:
     try:
-        socket.create_connection((host, port), timeout=PATIENCE).close()
+        socket.create_connection((host, port), timeout=HANG_TIMEOUT).close()
     except OSError:
         return False
     return True
@@ -135,7 +135,7 @@ def test_environment_leads_a_program_of_its_own(portal: Portal) -> None:
         env={**os.environ, **portal.environment()},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=True,
     )
     assert [seen.method for seen in portal.record] == ["POST"]
@@ -485,7 +485,7 @@ def test_negative_totals() -> None:
         )
         # No proxy of the machine's stands between us and loopback.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=PATIENCE) as response:
+        with opener.open(request, timeout=HANG_TIMEOUT) as response:
             assert json.load(response)["total"] == -1
 
 
@@ -524,7 +524,7 @@ def run_pytest(folder: Path, tests: str, *options: str) -> subprocess.CompletedP
         env={**os.environ, "LM_PROFILE": "production"},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
 
