@@ -1,4 +1,4 @@
-"""Arguments of a wrong type or with an impossible text: the message names the argument, and repeats no value."""
+"""Arguments of a wrong type or that cannot be encoded: the message names the argument and does not repeat the value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 MARKER = "marker"
-NO_TEXT = f"\ud800{MARKER}"
+NOT_ENCODABLE = f"\ud800{MARKER}"
 
 SETTINGS = [
     "company",
@@ -46,7 +46,7 @@ def sign(**changed: Any) -> str:
     return lmtokens.sign(**given)
 
 
-# Name of the argument, what is called with a value for it, and whether a text is of the right type.
+# Name of the argument, a call with a value for it, and whether the argument accepts a str.
 CALLS: list[tuple[str, Callable[[Any], object], bool]] = [
     ("method", lambda value: sign(method=value), True),
     ("resource_path", lambda value: sign(resource_path=value), True),
@@ -78,7 +78,7 @@ IDS = [f"{number}-{name}" for number, (name, _, _) in enumerate(CALLS)]
 
 @pytest.mark.parametrize("constructor", CONSTRUCTORS)
 @pytest.mark.parametrize("name", SETTINGS)
-def test_type_error_of_a_setting_names_it(constructor: Callable[..., object], name: str) -> None:
+def test_type_error_names_the_setting(constructor: Callable[..., object], name: str) -> None:
     with pytest.raises(TypeError) as caught:
         constructor(**{"company": "acme", "access_id": ACCESS_ID, "access_key": ACCESS_KEY, name: {}})
     assert name in str(caught.value)
@@ -95,7 +95,7 @@ def test_type_error_names_the_argument(
     assert type(value).__name__ in str(caught.value)
 
 
-def check(error: BaseException, name: str) -> None:
+def assert_names_argument_without_value(error: BaseException, name: str) -> None:
     assert name in str(error)
     assert not isinstance(error, UnicodeError)
     assert (error.__cause__, error.__context__) == (None, None)
@@ -106,43 +106,45 @@ def check(error: BaseException, name: str) -> None:
 
 @pytest.mark.parametrize("constructor", CONSTRUCTORS)
 @pytest.mark.parametrize("name", [name for name in SETTINGS if name != "timeout"])
-def test_setting_that_cannot_be_encoded(constructor: Callable[..., object], name: str) -> None:
+def test_setting_that_cannot_be_encoded_is_rejected_by_name(constructor: Callable[..., object], name: str) -> None:
     with pytest.raises(ValueError, match="cannot be encoded") as caught:
-        constructor(**{name: NO_TEXT})
-    check(caught.value, name)
+        constructor(**{name: NOT_ENCODABLE})
+    assert_names_argument_without_value(caught.value, name)
 
 
 @pytest.mark.parametrize(
     ("name", "call"), [(name, call) for name, call, takes_text in CALLS if takes_text], ids=lambda value: str(value)[:9]
 )
-def test_text_that_cannot_be_encoded(name: str, call: Callable[[Any], object]) -> None:
+def test_text_that_cannot_be_encoded_is_rejected_by_name(name: str, call: Callable[[Any], object]) -> None:
     with pytest.raises(ValueError, match="cannot be encoded") as caught:
-        call(NO_TEXT)
-    check(caught.value, name)
+        call(NOT_ENCODABLE)
+    assert_names_argument_without_value(caught.value, name)
 
 
-def test_value_of_a_filter_that_cannot_be_encoded() -> None:
+def test_filter_value_that_cannot_be_encoded_is_rejected_by_name() -> None:
     with pytest.raises(ValueError, match="cannot be encoded") as caught:
-        lmtokens.where.note.contains(NO_TEXT)
-    check(caught.value, "note")
+        lmtokens.where.note.contains(NOT_ENCODABLE)
+    assert_names_argument_without_value(caught.value, "note")
 
 
-def test_value_of_a_filter_that_is_out_of_range() -> None:
+def test_filter_value_out_of_range_is_rejected_by_name() -> None:
     with pytest.raises(ValueError, match="id is out of range"):
         _ = lmtokens.where.id == 2**70
 
 
 @pytest.mark.parametrize(
-    "call", [lmtokens.add_token, lmtokens.find_token, lmtokens.list_tokens, lmtokens.delete_token], ids=str
+    "call",
+    [lmtokens.add_token, lmtokens.find_token, lmtokens.list_tokens, lmtokens.delete_token],
+    ids=lambda call: call.__name__,
 )
-def test_status_is_no_id(lmtokens_portal: Portal, call: Callable[[Any], object]) -> None:
-    # It has __index__, as numbers do.
+def test_status_is_not_accepted_as_an_id(lmtokens_portal: Portal, call: Callable[[Any], object]) -> None:
+    # TokenStatus has __index__, as integers do, but is not an id.
     with pytest.raises(TypeError, match="TokenStatus"):
         call(lmtokens.TokenStatus.ENABLED)
     assert lmtokens_portal.record == []
 
 
-def test_numbers_of_other_libraries_are_ids(lmtokens_portal: Portal) -> None:
+def test_object_with_index_is_accepted_as_an_id(lmtokens_portal: Portal) -> None:
     class Index:
         def __index__(self) -> int:
             return 32
