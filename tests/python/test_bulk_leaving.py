@@ -1,4 +1,4 @@
-"""A bulk run that is left starts no new row, whichever way it is left, and lets go of its journal."""
+"""A bulk run that is closed or abandoned starts no further row and unlocks its journal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROWS = [(32, f"row {number}") for number in range(10)]
 
 
 class Gate:
-    """Lets the first row through, and the others when it is opened."""
+    """Holds back all rows but the first until ``open`` is set."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -39,58 +39,60 @@ class Gate:
                 self.open.wait(HANG_TIMEOUT)
 
 
-LEAVE: dict[str, Callable[[Any], None]] = {"close": lambda run: run.close(), "with": lambda run: run.__exit__()}
+CLOSE: dict[str, Callable[[Any], None]] = {"close": lambda run: run.close(), "with": lambda run: run.__exit__()}
 
 
-@pytest.mark.parametrize("leave", LEAVE.values(), ids=LEAVE.keys())
-def test_left_run_starts_no_new_row(lmtokens_portal: Portal, journal: Path, leave: Callable[[Any], None]) -> None:
+@pytest.mark.parametrize("close_run", CLOSE.values(), ids=CLOSE.keys())
+def test_closed_run_starts_no_further_row(
+    lmtokens_portal: Portal, journal: Path, close_run: Callable[[Any], None]
+) -> None:
     gate = Gate()
     with TamperingProxy(lmtokens_portal, before=gate.before) as portal:
         run = portal.client().add_tokens([(32, str(number)) for number in range(40)], journal=journal, concurrency=2)
         next(run)
         wait_until(lambda: gate.posts == 3)
-        leave(run)
+        close_run(run)
         gate.open.set()
         assert list(run) == []
-        # Those under way go on to their end.
+        # Rows in progress are completed.
         wait_until(lambda: [stored.status for stored in created_tokens(lmtokens_portal)] == [2, 2, 2])
     assert gate.posts == 3
     assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
 
 
-def test_loop_that_is_broken_off_starts_no_new_row(lmtokens_portal: Portal, journal: Path) -> None:
-    # The name keeps the run: the end of the loop is all that it hears of.
+def test_break_in_a_loop_starts_no_further_row(lmtokens_portal: Portal, journal: Path) -> None:
+    # The variable keeps the run alive after the loop.
     run = lmtokens.add_tokens([(32, str(number)) for number in range(40)], journal=journal, concurrency=2)
     for _ in run:
         break
-    # Time in which it could make all of them.
+    # These calls take long enough for the run to create all its tokens.
     for _ in range(60):
         lmtokens.add_token(33)
     assert len([stored for stored in created_tokens(lmtokens_portal) if stored.admin_id == 32]) < 20
     assert run.finish().created == 40
 
 
-def test_left_run_with_a_python_destination_lets_go_of_its_journal(lmtokens_portal: Portal, journal: Path) -> None:
-    keeper = RecordingDestination()
-    with lmtokens.add_tokens(ROWS, journal=journal, deliver=keeper, concurrency=4) as run:
+def test_closed_run_with_a_python_destination_unlocks_its_journal(lmtokens_portal: Portal, journal: Path) -> None:
+    destination = RecordingDestination()
+    with lmtokens.add_tokens(ROWS, journal=journal, deliver=destination, concurrency=4) as run:
         next(run)
 
-    # Nobody waits any more to be called: deliveries under way fail, and the run ends.
-    def resumed() -> lmtokens.BulkRun | None:
+    # No thread is left to call the destination, so deliveries in progress fail and the run ends.
+    def try_to_resume() -> lmtokens.BulkRun | None:
         with suppress(lmtokens.DeliveryError):
-            return lmtokens.add_tokens(ROWS, journal=journal, deliver=keeper, resume=True)
+            return lmtokens.add_tokens(ROWS, journal=journal, deliver=destination, resume=True)
         return None
 
     deadline = time.monotonic() + HANG_TIMEOUT / 2
-    while (again := resumed()) is None:
+    while (resumed_run := try_to_resume()) is None:
         assert time.monotonic() < deadline, "the journal is still locked"
         time.sleep(0.01)
-    again.finish()
+    resumed_run.finish()
     assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(note for _, note in ROWS)
-    assert_no_key_is_lost(lmtokens_portal, keeper.keys)
+    assert_no_key_is_lost(lmtokens_portal, destination.keys)
 
 
-def test_run_is_iterated_by_one_at_a_time(lmtokens_portal: Portal, journal: Path) -> None:
+def test_concurrent_iteration_is_rejected(lmtokens_portal: Portal, journal: Path) -> None:
     gate = Gate()
     with TamperingProxy(lmtokens_portal, before=gate.before) as portal:
         run = portal.client().add_tokens([(32, str(number)) for number in range(3)], journal=journal)
