@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
+from api_variants import VARIANTS
 from delivery_helpers import (
     TAG,
     RecordingDestination,
@@ -53,7 +54,7 @@ def run_async(portal: Portal, rows: Any, **options: Any) -> tuple[list[lmtokens.
 RUNNERS = [run_blocking, run_functions, run_async]
 
 
-@pytest.fixture(params=RUNNERS, ids=["client", "functions", "async"])
+@pytest.fixture(params=RUNNERS, ids=VARIANTS)
 def add_tokens(request: pytest.FixtureRequest) -> Callable[..., tuple[list[lmtokens.RowResult], lmtokens.Summary]]:
     run: Callable[..., tuple[list[lmtokens.RowResult], lmtokens.Summary]] = request.param
     return run

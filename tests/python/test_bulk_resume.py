@@ -274,7 +274,7 @@ def test_token_deleted_before_resuming_is_created_again(
 def test_only_token_deleted_before_resuming_is_created_again(
     lmtokens_portal: Portal, journal: Path, unfinished: list[str]
 ) -> None:
-    # The journal has no other token, so the run has to prove otherwise that its credentials can see tokens.
+    # The journal has no other token, so the run has to find out by other means that these credentials can see tokens.
     second = json.loads(unfinished[3])
     second["row"]["note"] = "b"
     journal.write_text(unfinished[0] + unfinished[3])

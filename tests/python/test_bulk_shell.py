@@ -27,7 +27,7 @@ needs_full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="nee
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     path = tmp_path / "in.csv"
-    path.write_text("admin_id,note\n" + "".join(f"32,row {signal_number}\n" for signal_number in range(20)))
+    path.write_text("admin_id,note\n" + "".join(f"32,row {number}\n" for number in range(20)))
     return path
 
 

@@ -7,17 +7,13 @@ from typing import Any
 
 import lmtokens
 import pytest
-from api_variants import OPERATIONS
+from api_variants import OPERATIONS, public_methods
 
 # What is no verb: it says how a face is held, not what the portal is asked.
 CLIENT_ONLY = {"close"}
 FUNCTIONS_ONLY = {"configure", "default_client", "read_journal", "sign"}
 
 LAZY = {"list_tokens", "add_tokens"}
-
-
-def public_methods(face: type) -> set[str]:
-    return {name for name in dir(face) if not name.startswith("_") and callable(getattr(face, name))}
 
 
 def parameters(callable_: Any) -> list[tuple[str, Any, Any]]:
