@@ -100,7 +100,7 @@ def test_ambiguous_url_does_not_leak_credentials(
     # A bearer token is sent in full: a single request to another server would leak it.
     auth = lmtokens_portal.auth(bearer_token=lmtokens_portal.bearer_token)
     portal, other = (urlsplit(base).netloc for base in (lmtokens_portal.base_url, other_server.base_url))
-    # Each library may or may not raise an error of its own.
+    # Each library may raise its own error or send the request to the portal.
     with contextlib.suppress(Exception):
         send(library, auth, "GET", disguise.format(portal=portal, other=other))
     assert other_server.requests == []

@@ -20,10 +20,10 @@ pytestmark = pytest.mark.parametrize("library", LIBRARIES)
 
 def test_get_with_query_parameters(library: str, lmtokens_portal: Portal) -> None:
     lmtokens_portal.create_token(note="the other")
-    wanted = lmtokens_portal.create_token(note=NOTE)
-    params = {"filter": f"id:{wanted.id}", "fields": "id,note", "unknown": NOTE}
+    expected = lmtokens_portal.create_token(note=NOTE)
+    params = {"filter": f"id:{expected.id}", "fields": "id,note", "unknown": NOTE}
     reply = send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + TOKENS_PATH, params=params)
-    assert (reply.status, json.loads(reply.body)["items"]) == (200, [{"id": wanted.id, "note": NOTE}])
+    assert (reply.status, json.loads(reply.body)["items"]) == (200, [{"id": expected.id, "note": NOTE}])
     (seen,) = lmtokens_portal.record
     assert (seen.signature, seen.status) == ("valid", 200)
     assert "filter=id" in seen.query

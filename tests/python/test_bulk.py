@@ -134,7 +134,7 @@ def test_every_invalid_row_is_reported_before_the_first_request(
         (32, "good"),
         (0, "no id"),
         ("32", "digits"),
-        {"note": "nobody's"},
+        {"note": "no user"},
         {"admin_id": 32, "nte": "misspelt"},
         (32, "x", 3),
         (32, 7),
@@ -207,19 +207,19 @@ def test_each_user_name_is_looked_up_once_and_first(lmtokens_portal: Portal, jou
 
 
 def test_unknown_user_fails_only_its_own_rows(lmtokens_portal: Portal, journal: Path) -> None:
-    rows = [("nobody", "a"), (32, "b"), ("nobody", "c")]
+    rows = [("no-such-user", "a"), (32, "b"), ("no-such-user", "c")]
     run = lmtokens.add_tokens(rows, journal=journal)
     results = {result.number: result for result in run}
     assert [results[number].state for number in (1, 2, 3)] == ["failed", "created", "failed"]
     assert isinstance(results[1].error, lmtokens.NotFoundError)
-    assert "nobody" in str(results[1].reason)
+    assert "no-such-user" in str(results[1].reason)
     assert [stored.note for stored in created_tokens(lmtokens_portal)] == ["b"]
 
 
 def test_rows_of_an_unknown_user_are_in_the_journal(lmtokens_portal: Portal, journal: Path) -> None:
-    lmtokens.add_tokens([("nobody", "a"), (32, "b")], journal=journal).finish()
+    lmtokens.add_tokens([("no-such-user", "a"), (32, "b")], journal=journal).finish()
     states = {(entry.admin, entry.note, entry.state) for entry in lmtokens.read_journal(journal)}
-    assert states == {("nobody", "a", "failed"), ("32", "b", "created")}
+    assert states == {("no-such-user", "a", "failed"), ("32", "b", "created")}
 
 
 class ConcurrencyCounter:
@@ -295,10 +295,10 @@ def test_progress_callback_may_call_the_client(lmtokens_portal: Portal, journal:
     client = lmtokens_portal.client()
     seen: list[int] = []
 
-    def tell(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         seen.append(len(list(client.list_tokens(32))))
 
-    client.add_tokens(ROWS, journal=journal, progress=tell, concurrency=1).finish()
+    client.add_tokens(ROWS, journal=journal, progress=progress, concurrency=1).finish()
     assert len(seen) == 10
     assert seen[-1] == 10
 

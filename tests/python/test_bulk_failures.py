@@ -200,7 +200,7 @@ def remove_journal(journal: Path) -> None:
 
 
 def replace_journal(journal: Path) -> None:
-    journal.with_suffix(".new").write_text("somebody else's\n")
+    journal.with_suffix(".new").write_text("another file\n")
     journal.with_suffix(".new").rename(journal)
 
 

@@ -116,7 +116,7 @@ def test_every_invalid_line_of_json_is_reported(lmtokens_portal: Portal, tmp_pat
             '{"admin_id":32}',
             "not JSON",
             "",
-            '{"note":"nobody\'s"}',
+            '{"note":"no user"}',
             '{"admin_id":32,"nte":"x"}',
             "[32]",
             '{"admin_id":32.5}',

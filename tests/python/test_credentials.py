@@ -306,13 +306,13 @@ def test_no_prompt_outside_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> N
     user = fake_notebook(monkeypatch)
     errors: list[BaseException] = []
 
-    def elsewhere() -> None:
+    def create_client() -> None:
         try:
             lmtokens.Client("acme")
         except CredentialsError as error:
             errors.append(error)
 
-    thread = threading.Thread(target=elsewhere)
+    thread = threading.Thread(target=create_client)
     thread.start()
     thread.join()
     assert "no credentials" in str(errors[0])
@@ -352,7 +352,7 @@ def test_end_of_input_at_the_prompt_is_a_credentials_error(monkeypatch: pytest.M
         lmtokens.Client("acme")
 
 
-ONE_LINER = "import lmtokens; print('made', lmtokens.add_token(32).id)"
+ONE_LINER = "import lmtokens; print('created', lmtokens.add_token(32).id)"
 
 
 def test_no_prompt_without_a_terminal() -> None:
@@ -389,7 +389,7 @@ def test_terminal_prompts_for_missing_credentials(lmtokens_portal: Portal, monke
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
         monkeypatch.delenv(name)
     typed = run_at_terminal([sys.executable, "-c", ONE_LINER], prompt_dialogue(lmtokens_portal)[1:])
-    assert f"made {lmtokens_portal.tokens[-1].id}" in typed.shown
+    assert f"created {lmtokens_portal.tokens[-1].id}" in typed.shown
     assert lmtokens_portal.access_key.reveal() not in typed.shown
 
 
@@ -434,7 +434,7 @@ def test_prompts_of_a_program_are_not_written_to_standard_output(
     dialogue[0] = (dialogue[0][0], "slip\x7f\x7f\x7f\x7f" + dialogue[0][1])
     typed = run_at_terminal([sys.executable, "-c", ONE_LINER], dialogue, redirect_stdout=True)
     assert "Access id" in typed.shown
-    assert typed.stdout == f"made {lmtokens_portal.tokens[-1].id}\n", typed.shown
+    assert typed.stdout == f"created {lmtokens_portal.tokens[-1].id}\n", typed.shown
 
 
 def test_prompts_of_the_shell_are_not_written_to_standard_output(

@@ -142,7 +142,7 @@ def test_symbolic_link_is_rejected_before_the_first_request(
 ) -> None:
     target = tmp_path / "target"
     if not dangling:
-        target.write_text("somebody else's")
+        target.write_text("another file")
     (tmp_path / "link").symlink_to(target)
     assert "symbolic link" in rejection(lmtokens_portal, to_file(tmp_path / "link", overwrite=overwrite))
 
@@ -207,7 +207,7 @@ folder = pathlib.Path(sys.argv[1])
 def appear():
     while not list(folder.glob("*.pending")):
         pass
-    (folder / "token.json").write_text("somebody else's")
+    (folder / "token.json").write_text("another file")
 threading.Thread(target=appear).start()
 try:
     lmtokens.add_token(32, deliver=to_file(folder / "token.json"))
@@ -216,7 +216,7 @@ except lmtokens.DeliveryError as error:
 """
     completed = run_python(code, str(tmp_path))
     assert completed.returncode == 0, completed.stderr
-    assert path.read_text() == "somebody else's"
+    assert path.read_text() == "another file"
     # The token is enabled, so the message names the file with its key.
     (pending_file,) = pending_files(tmp_path)
     assert re.search(r"token [0-9]+ works", completed.stdout)

@@ -250,7 +250,7 @@ def test_incomplete_token_raises_outcome_unknown(members: Any) -> None:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=server.base_url)
         with pytest.raises(errors.OutcomeUnknownError) as caught:
             client.add_token(32, "ci")
-        assert [heard.method for heard in server.requests].count("POST") == 1
+        assert [request.method for request in server.requests].count("POST") == 1
     assert isinstance(caught.value.__cause__, errors.ResponseError)
     assert "invented" not in str(caught.value)
 
@@ -463,7 +463,7 @@ def test_rejected_credentials_are_diagnosed(
 
 @pytest.mark.parametrize("length", [5, 41, 90])
 def test_diagnosis_does_not_show_the_length_of_a_swapped_key(lmtokens_portal: Portal, length: int) -> None:
-    # A key of letters and digits only cannot be told from an id.
+    # A key of letters and digits only cannot be distinguished from an id.
     client = lmtokens_portal.client(access_id="k" * length, access_key="exampleAccessId00001")
     suggestion = authentication_error(lmtokens_portal, client).suggestion or ""
     assert "does not have the 20 characters" in suggestion

@@ -29,7 +29,7 @@ class FilterCase(NamedTuple):
     """A filter and the equivalent predicate."""
 
     built: Filter
-    holds: Callable[[lmtokens.Token], bool]
+    matches: Callable[[lmtokens.Token], bool]
 
 
 def seconds(moment: datetime | None) -> int:
@@ -69,11 +69,11 @@ def compare_same(name: str, compare: Callable[[Any, Any], Any], value: Any) -> F
     return compare_with(name, compare, value, value)
 
 
-def contains(name: str, text: str, wanted: bool) -> FilterCase:
+def contains(name: str, text: str, is_expected: bool) -> FilterCase:
     field: Field = getattr(where, name)
     member = GETTERS[name]
-    built = field.contains(text) if wanted else field.not_contains(text)
-    return FilterCase(built, lambda token: (text in member(token)) is wanted)
+    built = field.contains(text) if is_expected else field.not_contains(text)
+    return FilterCase(built, lambda token: (text in member(token)) is is_expected)
 
 
 def one_of(name: str, values: list[Any]) -> FilterCase:
@@ -100,10 +100,10 @@ single_conditions = st.one_of(
 )
 
 
-def combine(one: FilterCase, two: FilterCase, both: bool) -> FilterCase:
+def combine(first: FilterCase, second: FilterCase, both: bool) -> FilterCase:
     if both:
-        return FilterCase(one.built & two.built, lambda token: one.holds(token) and two.holds(token))
-    return FilterCase(one.built | two.built, lambda token: one.holds(token) or two.holds(token))
+        return FilterCase(first.built & second.built, lambda token: first.matches(token) and second.matches(token))
+    return FilterCase(first.built | second.built, lambda token: first.matches(token) or second.matches(token))
 
 
 filter_cases = st.recursive(
@@ -146,12 +146,12 @@ def all_tokens(client: lmtokens.Client) -> list[lmtokens.Token]:
 def test_list_matches_the_same_comparison_in_python(
     client: lmtokens.Client, all_tokens: list[lmtokens.Token], case: FilterCase
 ) -> None:
-    wanted = {token.id for token in all_tokens if case.holds(token)}
+    expected = {token.id for token in all_tokens if case.matches(token)}
     # The lastUsedOn of the token that makes the calls changes.
     changing = {token.id for token in all_tokens if token.admin_id == 1 and token.note == "built-in"}
     listed = [token.id for token in client.list_tokens(filter=case.built, page_size=50)]
     assert len(set(listed)) == len(listed)
-    assert set(listed) - changing == wanted - changing, case.built
+    assert set(listed) - changing == expected - changing, case.built
 
 
 @settings(max_examples=200)
@@ -159,11 +159,11 @@ def test_list_matches_the_same_comparison_in_python(
 def test_token_is_found_by_its_note(client: lmtokens.Client, note: str) -> None:
     token = client.add_token(33, note)
     try:
-        assert [one.id for one in client.list_tokens(33, filter=(where.note == note) & (where.id == token.id))] == [
+        assert [found.id for found in client.list_tokens(33, filter=(where.note == note) & (where.id == token.id))] == [
             token.id
         ]
-        assert token.id in {one.id for one in client.list_tokens(33, filter=where.note.contains(note))}
-        assert token.id not in {one.id for one in client.list_tokens(33, filter=where.note != note)}
+        assert token.id in {found.id for found in client.list_tokens(33, filter=where.note.contains(note))}
+        assert token.id not in {found.id for found in client.list_tokens(33, filter=where.note != note)}
     finally:
         client.delete_token(token)
 
@@ -232,5 +232,5 @@ def test_status_can_be_compared_with_token_status() -> None:
 def test_filter_can_be_reused(client: lmtokens.Client) -> None:
     built = where.status == 1
     wider = built | (where.status == 2)
-    listed = [{token.id for token in client.list_tokens(filter=one)} for one in (built, wider, built)]
+    listed = [{token.id for token in client.list_tokens(filter=each)} for each in (built, wider, built)]
     assert listed[0] == listed[2] < listed[1]

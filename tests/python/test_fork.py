@@ -201,9 +201,9 @@ portal = lmtokens.sandbox.Portal()
 of_portal = portal.client()
 of_portal.whoami()
 def work(note):
-    made = of_portal.add_token(32, note).note
+    created = of_portal.add_token(32, note).note
     portal.close()
-    return made
+    return created
 print(json.dumps([outcome(*child(0, work))["note"], of_portal.add_token(32, "after").note]))
 """
     )
