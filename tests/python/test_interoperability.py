@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import lmtokens
 import pytest
 import requests
-from support import PATIENCE, Answering
+from support import HANG_TIMEOUT, TOKENS_PATH, StubServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,6 @@ with warnings.catch_warnings():
     import logicmonitor_sdk  # type: ignore[import-untyped]
     from logicmonitor_sdk.rest import ApiException  # type: ignore[import-untyped]
 
-PATH = "/setting/admins/32/apitokens"
 UNIX_HOUR_MS = 3_600_000
 
 
@@ -100,10 +99,10 @@ def post(
         session.trust_env = False
         epoch = str(int(time.time() * 1000) - late_ms)
         key = wrong.get("access_key", portal.access_key.reveal())
-        header = recipe(portal.access_id, key, "POST", epoch, data, PATH)
+        header = recipe(portal.access_id, key, "POST", epoch, data, TOKENS_PATH)
         headers = {"Content-Type": "application/json", "Authorization": header, "X-Version": "3"}
         body = data if sent is None else sent
-        return session.post(portal.base_url + PATH, data=body, headers=headers, timeout=PATIENCE)
+        return session.post(portal.base_url + TOKENS_PATH, data=body, headers=headers, timeout=HANG_TIMEOUT)
 
 
 def test_vendors_steps_add_a_token(lmtokens_portal: Portal) -> None:
@@ -121,7 +120,7 @@ def test_vendors_steps_with_a_note(lmtokens_portal: Portal) -> None:
 
 def test_integer_header_of_the_page_is_what_breaks_it(lmtokens_portal: Portal) -> None:
     with pytest.raises(requests.exceptions.InvalidHeader):
-        requests.post(lmtokens_portal.base_url + PATH, data="{}", headers={"X-Version": 3}, timeout=PATIENCE)  # type: ignore[dict-item]
+        requests.post(lmtokens_portal.base_url + TOKENS_PATH, data="{}", headers={"X-Version": 3}, timeout=HANG_TIMEOUT)  # type: ignore[dict-item]
     assert lmtokens_portal.record == []
 
 
@@ -147,12 +146,12 @@ def test_wrong_signature_is_refused(
 
 def test_without_a_version_the_answer_is_the_first_ones(lmtokens_portal: Portal) -> None:
     header = lmtokens.sign(
-        "POST", PATH, b"{}", access_id=lmtokens_portal.access_id, access_key=lmtokens_portal.access_key
+        "POST", TOKENS_PATH, b"{}", access_id=lmtokens_portal.access_id, access_key=lmtokens_portal.access_key
     )
     with requests.Session() as session:
         session.trust_env = False
         response = session.post(
-            lmtokens_portal.base_url + PATH, data=b"{}", headers={"Authorization": header}, timeout=PATIENCE
+            lmtokens_portal.base_url + TOKENS_PATH, data=b"{}", headers={"Authorization": header}, timeout=HANG_TIMEOUT
         )
     assert (response.status_code, response.json()["status"], response.json()["errmsg"]) == (200, 200, "OK")
 
@@ -160,28 +159,28 @@ def test_without_a_version_the_answer_is_the_first_ones(lmtokens_portal: Portal)
 @pytest.mark.parametrize("note", [None, "ci", "Zoë’s 🔑"])
 def test_header_of_our_client_is_the_recipes(note: str | None) -> None:
     key = "unit+test(key)]{%~^_=Z"
-    with Answering(b'{"id":1,"accessId":"exampleAccessId00002","accessKey":"invented-new-key"}') as server:
+    with StubServer(b'{"id":1,"accessId":"exampleAccessId00002","accessKey":"invented-new-key"}') as server:
         client = lmtokens.Client(access_id="exampleAccessId00001", access_key=key, base_url=server.base_url)
         client.add_token(32, note)
-        (heard,) = server.heard
+        (heard,) = server.requests
     header = {name.lower(): value for name, value in heard.headers.items()}["authorization"]
     epoch = header.rsplit(":", 1)[1]
-    assert header == recipe("exampleAccessId00001", key, "POST", epoch, heard.body.decode("utf-8"), PATH)
-    assert abs(int(epoch) - time.time() * 1000) < PATIENCE * 1000
+    assert header == recipe("exampleAccessId00001", key, "POST", epoch, heard.body.decode("utf-8"), TOKENS_PATH)
+    assert abs(int(epoch) - time.time() * 1000) < HANG_TIMEOUT * 1000
 
 
 def test_signature_of_ours_carries_a_request_of_theirs(lmtokens_portal: Portal) -> None:
     body = '{"note":"Zoë"}'.encode()
     header = lmtokens.sign(
-        "post", PATH, body, access_id=lmtokens_portal.access_id, access_key=lmtokens_portal.access_key
+        "post", TOKENS_PATH, body, access_id=lmtokens_portal.access_id, access_key=lmtokens_portal.access_key
     )
     with requests.Session() as session:
         session.trust_env = False
         response = session.post(
-            lmtokens_portal.base_url + PATH + "?type=bearer",
+            lmtokens_portal.base_url + TOKENS_PATH + "?type=bearer",
             data=body,
             headers={"Authorization": header, "X-Version": "3", "Content-Type": "application/json"},
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
         )
     assert response.json()["note"] == "Zoë"
     assert lmtokens_portal.record[0].signature == "valid"

@@ -38,7 +38,17 @@ from typing import TYPE_CHECKING, Any, Callable
 import lmtokens
 import pytest
 from lmtokens.sandbox import Portal
-from support import ACCESS_ID, PATIENCE, SHELL, Answering, Heard, Listener, run_python, run_shell, wait_until
+from support import (
+    ACCESS_ID,
+    HANG_TIMEOUT,
+    SHELL,
+    Listener,
+    ReceivedRequest,
+    StubServer,
+    run_python,
+    run_shell,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +126,7 @@ def check(error: BaseException) -> None:
 def new_token() -> lmtokens.Token:
     """A token whose access key is the marker."""
     body = {"id": 7, "accessId": ACCESS_ID, "accessKey": KEY(), "adminId": 32, "status": 2, "note": "ci"}
-    with Answering(json.dumps(body).encode()) as server:
+    with StubServer(json.dumps(body).encode()) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=KEY(), base_url=server.base_url)
         return client.add_token(32, "ci")
 
@@ -296,39 +306,39 @@ def refused_by_the_portal(**settings: Any) -> None:
         portal.client(**told(settings)).add_token(32, "ci")
 
 
-def echoed(request: Heard) -> bytes:
+def echoed(request: ReceivedRequest) -> bytes:
     """What a careless proxy answers: the request that it got."""
     return json.dumps({"errorMessage": json.dumps(request.headers), "errorCode": 1400}).encode()
 
 
-def hostile(answer: Callable[[Heard], bytes], status: int, **credentials: Any) -> None:
-    with Answering(answer, status) as server:
+def hostile(answer: Callable[[ReceivedRequest], bytes], status: int, **credentials: Any) -> None:
+    with StubServer(answer, status) as server:
         lmtokens.Client("acme", base_url=server.base_url, **told(credentials)).add_token(32)
 
 
-def cut(request: Heard) -> bytes:
+def cut(request: ReceivedRequest) -> bytes:
     """A text so long that it is shortened in the middle of the secret."""
     return json.dumps({"errorMessage": "x" * 488 + KEY() + "x" * 500, "errorCode": 1400}).encode()
 
 
-def named(request: Heard) -> bytes:
+def named(request: ReceivedRequest) -> bytes:
     return json.dumps({"errorMessage": f"bad key {KEY()} or {BEARER()}", "errorCode": 1400}).encode()
 
 
-def no_token(request: Heard) -> bytes:
+def no_token(request: ReceivedRequest) -> bytes:
     """Holds the new key, and is no token all the same."""
     return json.dumps({"accessKey": KEY(), "note": "ci"}).encode()
 
 
-def no_id(request: Heard) -> bytes:
+def no_id(request: ReceivedRequest) -> bytes:
     return json.dumps({"id": 7, "accessKey": KEY(), "note": "ci"}).encode()
 
 
-def no_json(request: Heard) -> bytes:
+def no_json(request: ReceivedRequest) -> bytes:
     return f"<html>{KEY()}</html>".encode()
 
 
-def broken_json(request: Heard) -> bytes:
+def broken_json(request: ReceivedRequest) -> bytes:
     return f'{{"id": 7, "accessKey": "{KEY()}'.encode()
 
 
@@ -437,11 +447,11 @@ def test_exception_of_wrong_use(name: str, capfd: pytest.CaptureFixture[str]) ->
 
 def test_signature_that_is_echoed_is_not_shown() -> None:
     # Whoever reads it can send the request again for half an hour.
-    with Answering(echoed, 400) as server:
+    with StubServer(echoed, 400) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=KEY(), base_url=server.base_url)
         with pytest.raises(lmtokens.BadRequestError) as caught:
             client.add_token(32)
-    signature = next(value for name, value in server.heard[0].headers.items() if name.lower() == "authorization")
+    signature = next(value for name, value in server.requests[0].headers.items() if name.lower() == "authorization")
     assert signature.split(":")[1] not in str(caught.value)
 
 
@@ -600,7 +610,7 @@ def test_shell_has_no_secret_among_its_arguments(lmtokens_portal: Portal) -> Non
     with subprocess.Popen([*SHELL, "add", "32"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         wait_until(lambda: lmtokens_portal.record)
         arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=HANG_TIMEOUT)
     assert "add" in arguments
     assert lmtokens_portal.access_key.reveal() not in arguments
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from api_variants import KINDS, face
+from api_variants import VARIANTS, api_for
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 
 @pytest.mark.parametrize("page_size", [-1, 2**32, 2**64, -(2**64)])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_page_size_out_of_any_range(lmtokens_portal: Portal, kind: str, page_size: int) -> None:
     with pytest.raises(ValueError, match=r"1.*1000"):
-        face(kind, lmtokens_portal).list_tokens(page_size=page_size)
+        api_for(kind, lmtokens_portal).list_tokens(page_size=page_size)
     assert lmtokens_portal.record == []
 
 

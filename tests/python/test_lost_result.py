@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import PATIENCE, run_python, wait_until
+from support import HANG_TIMEOUT, run_python, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,7 +128,7 @@ def test_cancellation_after_the_answer(
         task = asyncio.ensure_future(lmtokens_portal.async_client().add_token(32, "ci"))
         await asyncio.sleep(0)
         # The loop stands still, so that the result waits for it.
-        assert loop.answered.wait(PATIENCE)
+        assert loop.answered.wait(HANG_TIMEOUT)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -181,7 +181,7 @@ def test_loop_that_is_closed(
 
     future = loop.run_until_complete(begin())
     if when == "after the answer":
-        assert loop.answered.wait(PATIENCE)
+        assert loop.answered.wait(HANG_TIMEOUT)
     loop.close()
     del future
     wait_until(lambda: warned(caplog))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from support import ACCESS_ID, PATIENCE, Answering
+from support import ACCESS_ID, HANG_TIMEOUT, StubServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("key", ["e", "er", "error"])
 def test_very_short_key_does_not_hide_the_message(key: str) -> None:
     words = json.dumps({"errorMessage": "the error is here", "errorCode": 1400}).encode()
-    with Answering(words, 400) as server:
+    with StubServer(words, 400) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=key, base_url=server.base_url)
         with pytest.raises(lmtokens.BadRequestError, match="the error is here"):
             client.add_token(32)
@@ -26,7 +26,7 @@ def test_very_short_key_does_not_hide_the_message(key: str) -> None:
 
 def test_key_of_six_characters_is_masked() -> None:
     words = json.dumps({"errorMessage": "no such key: qwertz", "errorCode": 1400}).encode()
-    with Answering(words, 400) as server:
+    with StubServer(words, 400) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key="qwertz", base_url=server.base_url)
         with pytest.raises(lmtokens.BadRequestError, match=r"no such key: \*{8}"):
             client.add_token(32)
@@ -49,7 +49,7 @@ def test_traceback_with_locals_of_the_fixture(tmp_path: Path) -> None:
     test = tmp_path / "test_it.py"
     test.write_text(FIXTURE_THAT_FAILS)
     command = [sys.executable, "-m", "pytest", "--showlocals", "-vv", "-p", "no:cacheprovider", str(test)]
-    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False)
     shown = completed.stdout + completed.stderr
     assert "RuntimeError: invented" in shown
     assert "Portal http" in shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from listing import ids
+from listing import token_ids
 from odd_portal import OddPortal
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ def test_list_ends_where_the_total_counts_what_is_not_shown(settings: dict[str, 
         made = [odd.add("x") for _ in range(25)]
         if settings:
             odd.tokens.reverse()
-        assert sorted(ids(client.list_tokens(page_size=10))) == made
+        assert sorted(token_ids(client.list_tokens(page_size=10))) == made
 
 
 @pytest.mark.parametrize("filters", [True, False])
 def test_pages_of_one(filters: bool) -> None:
     with OddPortal(filters=filters) as odd, odd.client() as client:
         made = [odd.add("x") for _ in range(5)]
-        assert ids(client.list_tokens(page_size=1)) == made
+        assert token_ids(client.list_tokens(page_size=1)) == made
 
 
 @pytest.mark.parametrize("total", [..., -300, None], ids=["true total", "negative total", "no total"])
@@ -35,7 +35,7 @@ def test_list_of_a_portal_that_sorts_by_user_first(page_size: int, total: object
     with OddPortal(sorts=False, total=total) as odd, odd.client() as client:
         made = [odd.add("x") for _ in range(300)]
         odd.tokens = odd.tokens[200:] + odd.tokens[:200]
-        assert sorted(ids(client.list_tokens(type="lmv1", page_size=page_size))) == made
+        assert sorted(token_ids(client.list_tokens(type="lmv1", page_size=page_size))) == made
 
 
 def test_change_by_id_keeps_the_type_where_the_portal_does_not_repeat_it() -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from listing import UNLIMITED, fill
-from support import run_python, wait_until
+from listing import create_tokens
+from support import UNLIMITED, run_python, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,7 +176,7 @@ class TestClose:
             assert call.result(30).note == "under way"
 
     def test_leaves_a_list_readable(self, lmtokens_portal: Portal) -> None:
-        made = fill(lmtokens_portal, 20)
+        made = create_tokens(lmtokens_portal, 20)
         client = lmtokens_portal.client()
         tokens = client.list_tokens(32, type="lmv1", page_size=5)
         first = next(tokens)
@@ -201,7 +201,7 @@ class TestPickle:
         assert lmtokens_portal.access_key.reveal() not in advice
 
     def test_of_a_listed_token_is_the_token(self, lmtokens_portal: Portal) -> None:
-        fill(lmtokens_portal, 1)
+        create_tokens(lmtokens_portal, 1)
         (token,) = lmtokens_portal.client().list_tokens(32)
         assert pickle.loads(pickle.dumps(token)) == copy.deepcopy(token) == token
 

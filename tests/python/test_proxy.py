@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from certificates import authority_pem, issued
+from certificates import issued
 from network import NEEDS_IPV6, ConnectProxy, Relay, Server, TlsServer, port_of, tls_in_front_of
-from support import ACCESS_ID, ACCESS_KEY, PATIENCE, Listener, run_python, run_shell
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, Listener, run_python, run_shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,13 +30,6 @@ def deaf_proxy(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> Listener:
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    path = tmp_path / "authority.pem"
-    path.write_bytes(authority_pem())
-    return path
-
-
-@pytest.fixture
 def elsewhere(lmtokens_portal: Portal) -> Iterator[TlsServer]:
     """TLS in front of the portal, as ``portal.example``: a name that only the proxy knows."""
     with tls_in_front_of(lmtokens_portal, issued("portal.example")) as server:
@@ -49,8 +42,8 @@ def proxy(elsewhere: TlsServer) -> Iterator[ConnectProxy]:
         yield running
 
 
-def client_of(portal: Portal, bundle: Path, **settings: Any) -> lmtokens.Client:
-    return portal.client(base_url=ELSEWHERE, ca_bundle=bundle, **settings)
+def client_of(portal: Portal, ca_bundle: Path, **settings: Any) -> lmtokens.Client:
+    return portal.client(base_url=ELSEWHERE, ca_bundle=ca_bundle, **settings)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
@@ -104,29 +97,29 @@ def test_no_byte_of_a_program_of_its_own(deaf_proxy: Listener, lmtokens_portal: 
 def test_variable(
     proxy: ConnectProxy,
     lmtokens_portal: Portal,
-    bundle: Path,
+    ca_bundle: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     form: str,
 ) -> None:
     monkeypatch.setenv(name, form.format(port=proxy.port))
-    assert client_of(lmtokens_portal, bundle).add_token(32).id == lmtokens_portal.tokens[-1].id
+    assert client_of(lmtokens_portal, ca_bundle).add_token(32).id == lmtokens_portal.tokens[-1].id
     (connect,) = proxy.seen
     assert connect.head.startswith("CONNECT portal.example:443 HTTP/1.1\r\n")
     assert "Authorization" not in connect.head
 
 
-def test_proxy_sees_where_to_and_nothing_of_what(proxy: ConnectProxy, lmtokens_portal: Portal, bundle: Path) -> None:
-    client_of(lmtokens_portal, bundle, proxy=proxy.url).add_token(32, "to be seen by no proxy")
+def test_proxy_sees_where_to_and_nothing_of_what(proxy: ConnectProxy, lmtokens_portal: Portal, ca_bundle: Path) -> None:
+    client_of(lmtokens_portal, ca_bundle, proxy=proxy.url).add_token(32, "to be seen by no proxy")
     assert lmtokens_portal.tokens[-1].note == "to be seen by no proxy"
     carried = b"".join(proxy.seen[0].tunnelled)
     assert carried
     assert not [word for word in (b"LMv1", b"santaba", b"to be seen", b"accessKey") if word in carried]
 
 
-def test_portal_sees_nothing_of_the_proxy(proxy: ConnectProxy, lmtokens_portal: Portal, bundle: Path) -> None:
+def test_portal_sees_nothing_of_the_proxy(proxy: ConnectProxy, lmtokens_portal: Portal, ca_bundle: Path) -> None:
     with_credentials = proxy.url_for("user", "invented-password")
-    client_of(lmtokens_portal, bundle, proxy=with_credentials).add_token(32)
+    client_of(lmtokens_portal, ca_bundle, proxy=with_credentials).add_token(32)
     assert lmtokens_portal.record[0].headers == [
         "accept",
         "authorization",
@@ -138,8 +131,8 @@ def test_portal_sees_nothing_of_the_proxy(proxy: ConnectProxy, lmtokens_portal: 
     ]
 
 
-def test_one_tunnel_serves_several_calls(proxy: ConnectProxy, lmtokens_portal: Portal, bundle: Path) -> None:
-    client = client_of(lmtokens_portal, bundle, proxy=proxy.url)
+def test_one_tunnel_serves_several_calls(proxy: ConnectProxy, lmtokens_portal: Portal, ca_bundle: Path) -> None:
+    client = client_of(lmtokens_portal, ca_bundle, proxy=proxy.url)
     for _ in range(3):
         client.add_token(32)
     assert len(proxy.seen) == 1
@@ -150,12 +143,12 @@ def test_argument_wins_over_the_variables(
     deaf_proxy: Listener,
     proxy: ConnectProxy,
     lmtokens_portal: Portal,
-    bundle: Path,
+    ca_bundle: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Whoever names a proxy in the call wants it.
     monkeypatch.setenv("NO_PROXY", "*")
-    client_of(lmtokens_portal, bundle, proxy=proxy.url).add_token(32)
+    client_of(lmtokens_portal, ca_bundle, proxy=proxy.url).add_token(32)
     assert len(proxy.seen) == 1
     assert deaf_proxy.received == []
 
@@ -196,9 +189,9 @@ def test_no_proxy(
     assert {connect.target for connect in proxy.seen} == (set() if direct else {"acme.invalid:443"})
 
 
-def test_proxy_behind_tls(proxy: ConnectProxy, lmtokens_portal: Portal, bundle: Path) -> None:
+def test_proxy_behind_tls(proxy: ConnectProxy, lmtokens_portal: Portal, ca_bundle: Path) -> None:
     with TlsServer(issued("localhost"), proxy.port) as secured:
-        client = client_of(lmtokens_portal, bundle, proxy=f"https://localhost:{secured.port}")
+        client = client_of(lmtokens_portal, ca_bundle, proxy=f"https://localhost:{secured.port}")
         assert client.add_token(32).id == lmtokens_portal.tokens[-1].id
     assert b"".join(secured.received).startswith(b"CONNECT portal.example:443 ")
 
@@ -215,7 +208,7 @@ def test_proxy_behind_tls(proxy: ConnectProxy, lmtokens_portal: Portal, bundle: 
     ids=["forbidden", "redirect", "no HTTP", "nothing", "no tunnel"],
 )
 def test_proxy_that_gives_no_tunnel(lmtokens_portal: Portal, answer: bytes) -> None:
-    with ConnectProxy({}, answer=answer) as refusing:
+    with ConnectProxy({}, response=answer) as refusing:
         client = lmtokens_portal.client(base_url=ELSEWHERE, proxy=refusing.url)
         with pytest.raises(lmtokens.ConnectError) as caught:
             client.add_token(32)
@@ -236,7 +229,7 @@ def test_proxy_that_says_nothing() -> None:
             access_key=ACCESS_KEY,
             base_url=ELSEWHERE,
             proxy=f"http://127.0.0.1:{silent.port}",
-            timeout=(0.3, PATIENCE),
+            timeout=(0.3, HANG_TIMEOUT),
         )
         with pytest.raises(lmtokens.RequestTimeoutError, match=r"through the proxy .* within 0\.3 s") as caught:
             client.add_token(32)

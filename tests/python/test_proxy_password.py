@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import lmtokens
 import pytest
-from certificates import authority_pem, issued
+from certificates import issued
 from network import ConnectProxy, TlsServer, tls_in_front_of
 from support import ACCESS_ID, ACCESS_KEY, run_python, run_shell
 
@@ -41,13 +41,6 @@ def leaks(output: object, password: str = PASSWORD) -> list[str]:
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    path = tmp_path / "authority.pem"
-    path.write_bytes(authority_pem())
-    return path
-
-
-@pytest.fixture
 def proxy(lmtokens_portal: Portal) -> Iterator[ConnectProxy]:
     with (
         tls_in_front_of(lmtokens_portal, issued("portal.example")) as elsewhere,
@@ -58,11 +51,11 @@ def proxy(lmtokens_portal: Portal) -> Iterator[ConnectProxy]:
 
 @pytest.fixture
 def environment(
-    proxy: ConnectProxy, lmtokens_portal: Portal, bundle: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: ConnectProxy, lmtokens_portal: Portal, ca_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.MonkeyPatch:
     """Everything by variables, the right password too."""
     monkeypatch.setenv("LM_BASE_URL", ELSEWHERE)
-    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_bundle))
     monkeypatch.setenv("HTTPS_PROXY", url(proxy))
     return monkeypatch
 
@@ -71,13 +64,13 @@ def url(proxy: ConnectProxy, password: str = PASSWORD) -> str:
     return proxy.url_for(USER, quote(password, safe=""))
 
 
-def client_of(portal: Portal, bundle: Path, proxy_url: str | lmtokens.Secret) -> lmtokens.Client:
-    return portal.client(base_url=ELSEWHERE, ca_bundle=bundle, proxy=proxy_url)
+def client_of(portal: Portal, ca_bundle: Path, proxy_url: str | lmtokens.Secret) -> lmtokens.Client:
+    return portal.client(base_url=ELSEWHERE, ca_bundle=ca_bundle, proxy=proxy_url)
 
 
 @pytest.mark.parametrize("wrap", [str, lmtokens.Secret])
-def test_argument(proxy: ConnectProxy, lmtokens_portal: Portal, bundle: Path, wrap: Any) -> None:
-    token = client_of(lmtokens_portal, bundle, wrap(url(proxy))).add_token(32)
+def test_argument(proxy: ConnectProxy, lmtokens_portal: Portal, ca_bundle: Path, wrap: Any) -> None:
+    token = client_of(lmtokens_portal, ca_bundle, wrap(url(proxy))).add_token(32)
     assert token.id == lmtokens_portal.tokens[-1].id
     expected = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     assert f"Proxy-Authorization: Basic {expected}".lower() in proxy.seen[0].head.lower()
@@ -87,9 +80,9 @@ def test_variable(environment: pytest.MonkeyPatch, lmtokens_portal: Portal) -> N
     assert lmtokens.add_token(32).id == lmtokens_portal.tokens[-1].id
 
 
-def test_async(proxy: ConnectProxy, lmtokens_portal: Portal, bundle: Path) -> None:
+def test_async(proxy: ConnectProxy, lmtokens_portal: Portal, ca_bundle: Path) -> None:
     async def add() -> lmtokens.Token:
-        client = lmtokens_portal.async_client(base_url=ELSEWHERE, ca_bundle=bundle, proxy=url(proxy))
+        client = lmtokens_portal.async_client(base_url=ELSEWHERE, ca_bundle=ca_bundle, proxy=url(proxy))
         return await client.add_token(32)
 
     assert asyncio.run(add()).id == lmtokens_portal.tokens[-1].id
@@ -103,18 +96,20 @@ def test_shell(environment: pytest.MonkeyPatch, lmtokens_portal: Portal) -> None
     assert leaks(completed.stdout + completed.stderr) == []
 
 
-def test_proxy_behind_tls(proxy: ConnectProxy, lmtokens_portal: Portal, bundle: Path) -> None:
+def test_proxy_behind_tls(proxy: ConnectProxy, lmtokens_portal: Portal, ca_bundle: Path) -> None:
     with TlsServer(issued("localhost"), proxy.port) as secured:
         secured_url = f"https://{USER}:{quote(PASSWORD, safe='')}@localhost:{secured.port}"
-        client_of(lmtokens_portal, bundle, secured_url).add_token(32)
+        client_of(lmtokens_portal, ca_bundle, secured_url).add_token(32)
     assert b"proxy-authorization: basic " in b"".join(secured.received).lower()
 
 
 @pytest.mark.parametrize("password", [WRONG, None])
-def test_wrong_or_no_password(proxy: ConnectProxy, lmtokens_portal: Portal, bundle: Path, password: str | None) -> None:
+def test_wrong_or_no_password(
+    proxy: ConnectProxy, lmtokens_portal: Portal, ca_bundle: Path, password: str | None
+) -> None:
     proxy_url = proxy.url if password is None else url(proxy, password)
     with pytest.raises(lmtokens.ConnectError) as caught:
-        client_of(lmtokens_portal, bundle, proxy_url).add_token(32)
+        client_of(lmtokens_portal, ca_bundle, proxy_url).add_token(32)
     assert (
         f"cannot connect to portal.example (through the proxy 127.0.0.1:{proxy.port}): "
         "the proxy demands a user name and a password, or refuses those given"
@@ -127,11 +122,11 @@ def test_wrong_or_no_password(proxy: ConnectProxy, lmtokens_portal: Portal, bund
 
 
 def test_nothing_shows_it(
-    proxy: ConnectProxy, lmtokens_portal: Portal, bundle: Path, caplog: pytest.LogCaptureFixture
+    proxy: ConnectProxy, lmtokens_portal: Portal, ca_bundle: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "lmtokens")
-    client = client_of(lmtokens_portal, bundle, lmtokens.Secret(url(proxy)))
+    client = client_of(lmtokens_portal, ca_bundle, lmtokens.Secret(url(proxy)))
     client.add_token(32)
     who = client.whoami()
     asynchronous = lmtokens_portal.async_client(base_url=ELSEWHERE, proxy=lmtokens.Secret(url(proxy)))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from api_variants import KINDS, face
-from support import PATIENCE, SHELL, run_python, wait_until
+from api_variants import VARIANTS, api_for
+from support import HANG_TIMEOUT, SHELL, run_python, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def identity(portal: Portal) -> dict[str, Any]:
 
 
 class TestTelling:
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", VARIANTS)
     def test_callback_may_call_too(self, lmtokens_portal: Portal, kind: str) -> None:
         # Lists have a budget of their own, and the callback is called with no lock held.
         lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
@@ -53,9 +53,9 @@ class TestTelling:
         def on_wait(seconds: float) -> None:
             told.append((seconds, len(list(lmtokens_portal.client().list_tokens(32)))))
 
-        verbs = face(kind, lmtokens_portal, **identity(lmtokens_portal), on_wait=on_wait)
-        verbs.add_token(32, "first")
-        verbs.add_token(32, "second")
+        api = api_for(kind, lmtokens_portal, **identity(lmtokens_portal), on_wait=on_wait)
+        api.add_token(32, "first")
+        api.add_token(32, "second")
         [(seconds, listed)] = told
         assert 2 < seconds <= TOLD + 1
         assert listed == 1
@@ -114,13 +114,13 @@ class TestQueue:
                 queued = threading.Event()
                 client = lmtokens_portal.client(on_wait=lambda seconds, queued=queued: queued.set())
                 creates.append(pool.submit(client.add_token, 32, str(number)))
-                assert queued.wait(PATIENCE)
+                assert queued.wait(HANG_TIMEOUT)
             # All at once would race on their way to the portal: so the first alone, then the others.
             wait_until(lambda: len(posts(lmtokens_portal)) == 2)
             assert notes(lmtokens_portal) == ["before", "0"]
             lmtokens_portal.set_rate_limit(1000, TOLD, method="POST")
             for create in creates:
-                create.result(PATIENCE)
+                create.result(HANG_TIMEOUT)
         assert sorted(notes(lmtokens_portal)) == sorted(["before", *map(str, range(waiters))])
 
     def test_whoever_leaves_holds_up_nobody(self, lmtokens_portal: Portal) -> None:
@@ -268,7 +268,7 @@ class TestCommand:
         assert command == f"  lmtokens bulk '{rows}' --journal {journal} --resume"
         path = {**os.environ, "PATH": f"{os.path.dirname(SHELL[0])}:{os.environ['PATH']}"}
         resumed = subprocess.run(
-            command, shell=True, env=path, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command, shell=True, env=path, capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False
         )
         assert resumed.returncode == 0, resumed.stderr
         assert sorted(notes(lmtokens_portal)) == sorted(f"row {number}" for number in range(self.ROWS))

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from api_variants import KINDS, face
+from api_variants import VARIANTS, api_for
 from lmtokens.sandbox import Portal
-from support import ACCESS_ID, ACCESS_KEY, PATIENCE, wait_until
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ class TestSharing:
         barrier = threading.Barrier(16)
 
         def create(thread: int) -> None:
-            barrier.wait(PATIENCE)
+            barrier.wait(HANG_TIMEOUT)
             for number in range(self.ROUNDS):
                 clients[thread % 2].add_token(32, f"{thread}, {number}")
 
@@ -114,10 +114,10 @@ class TestSharing:
         waiting()
         with ThreadPoolExecutor(1) as pool:
             late = pool.submit(waiting)
-            assert waits.wait(PATIENCE)
+            assert waits.wait(HANG_TIMEOUT)
             for _ in range(3):
                 free()
-            late.result(PATIENCE)
+            late.result(HANG_TIMEOUT)
         assert [seen.method == spent for seen in portal.record] == [True, False, False, False, True]
 
 
@@ -215,10 +215,10 @@ def told(request: pytest.FixtureRequest) -> Iterator[lmtokens.Client]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     base_url = f"http://127.0.0.1:{server.server_port}/santaba/rest"
-    yield lmtokens.Client(base_url=base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY, deadline=PATIENCE)
+    yield lmtokens.Client(base_url=base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY, deadline=HANG_TIMEOUT)
     server.shutdown()
     server.server_close()
-    thread.join(PATIENCE)
+    thread.join(HANG_TIMEOUT)
 
 
 NO_HARM: list[Any] = [
@@ -247,38 +247,38 @@ def test_headers_that_make_no_sense_do_no_harm(told: lmtokens.Client) -> None:
 
 
 class TestSpent:
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", VARIANTS)
     def test_is_raised_before_anything_is_sent(self, lmtokens_portal: Portal, kind: str) -> None:
         lmtokens_portal.set_rate_limit(2, LONG_WINDOW, method="POST")
-        verbs = face(kind, lmtokens_portal, **identity(lmtokens_portal), on_limit="raise")
+        api = api_for(kind, lmtokens_portal, **identity(lmtokens_portal), on_limit="raise")
         for _ in range(2):
-            verbs.add_token(32)
+            api.add_token(32)
         with pytest.raises(lmtokens.RateLimitError, match="POST") as raised:
-            verbs.add_token(32)
+            api.add_token(32)
         error = raised.value
         assert (error.limit, error.remaining, error.window) == (2, 0, LONG_WINDOW)
         assert (error.status, error.attempts, error.maybe_applied) == (None, 0, False)
         assert len(of(lmtokens_portal, "POST")) == 2
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", VARIANTS)
     def test_is_raised_where_the_wait_would_be_too_long(self, lmtokens_portal: Portal, kind: str) -> None:
         lmtokens_portal.set_rate_limit(1, LONG_WINDOW, method="POST")
-        verbs = face(kind, lmtokens_portal, **identity(lmtokens_portal), max_wait=LONG_WINDOW / 2)
-        verbs.add_token(32)
+        api = api_for(kind, lmtokens_portal, **identity(lmtokens_portal), max_wait=LONG_WINDOW / 2)
+        api.add_token(32)
         begun = time.monotonic()
         with pytest.raises(lmtokens.RateLimitError, match="max_wait=30") as raised:
-            verbs.add_token(32)
+            api.add_token(32)
         assert time.monotonic() - begun < SOON
         assert (raised.value.attempts, raised.value.maybe_applied) == (0, False)
         assert len(of(lmtokens_portal, "POST")) == 1
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", VARIANTS)
     def test_wait_ends_at_the_deadline(self, lmtokens_portal: Portal, kind: str) -> None:
         lmtokens_portal.set_rate_limit(1, LONG_WINDOW, method="POST")
-        face(kind, lmtokens_portal).add_token(32)
-        verbs = face(kind, lmtokens_portal, **identity(lmtokens_portal), deadline=0.3)
+        api_for(kind, lmtokens_portal).add_token(32)
+        api = api_for(kind, lmtokens_portal, **identity(lmtokens_portal), deadline=0.3)
         with pytest.raises(lmtokens.RequestTimeoutError, match=r"deadline of 0\.3 s") as raised:
-            verbs.add_token(32)
+            api.add_token(32)
         assert 0.3 <= raised.value.elapsed < SOON
         assert (raised.value.attempts, raised.value.maybe_applied) == (0, False)
         assert len(of(lmtokens_portal, "POST")) == 1
@@ -299,10 +299,10 @@ class TestSpent:
         client.add_token(32)
         with ThreadPoolExecutor(1) as pool:
             late = pool.submit(client.add_token, 32)
-            assert waits.wait(PATIENCE)
+            assert waits.wait(HANG_TIMEOUT)
             with pytest.raises(lmtokens.RateLimitError):
                 lmtokens_portal.client(on_limit="raise").add_token(32)
-            late.result(PATIENCE)
+            late.result(HANG_TIMEOUT)
         wait_until(lambda: len(of(lmtokens_portal, "POST")) == 2)
 
 

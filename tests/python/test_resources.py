@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from listing import create_tokens
 from process_usage import needs_proc
-from listing import UNLIMITED, fill
-from support import run_python
+from support import UNLIMITED, run_python
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 pytestmark = needs_proc
 
-HELD = Path(__file__).with_name("process_usage.py")
+USAGE_MODULE = Path(__file__).with_name("process_usage.py")
 
 # Growth that is none: an allocator keeps some of what it is given back, and a call that begins before the connection of
 # the last one is free again opens another.
@@ -27,7 +27,7 @@ FILES = 2
 PROGRAM = """
 import asyncio, json, runpy, time
 import lmtokens, lmtokens.aio
-held = runpy.run_path({held!r})["held"]
+process_usage = runpy.run_path({usage_module!r})["process_usage"]
 client = lmtokens.Client()
 async_client = lmtokens.AsyncClient()
 
@@ -36,14 +36,14 @@ def work(times):
 
 def settled(bound):
     deadline = time.monotonic() + 30
-    now = held()
+    now = process_usage()
     while now["files"] > bound["files"] + {files} and time.monotonic() < deadline:
         time.sleep(0.01)
-        now = held()
+        now = process_usage()
     return now
 
 work({warm_up})
-before = held()
+before = process_usage()
 work({times})
 print(json.dumps([before, settled(before)]))
 """
@@ -103,8 +103,8 @@ WORK = {
 def test_nothing_grows(lmtokens_portal: Portal, name: str) -> None:
     times, body = WORK[name]
     lmtokens_portal.set_rate_limit(UNLIMITED)
-    fill(lmtokens_portal, 400)
-    program = PROGRAM.format(held=str(HELD), body=body, times=times, warm_up=times // 4, files=FILES)
+    create_tokens(lmtokens_portal, 400)
+    program = PROGRAM.format(usage_module=str(USAGE_MODULE), body=body, times=times, warm_up=times // 4, files=FILES)
     completed = run_python(program, environment=lmtokens_portal.environment())
     assert (completed.returncode, completed.stderr) == (0, "")
     before, after = json.loads(completed.stdout)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from api_variants import KINDS, face
-from support import ACCESS_ID, ACCESS_KEY, Answering
+from api_variants import VARIANTS, api_for
+from support import ACCESS_ID, ACCESS_KEY, StubServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +19,9 @@ MOST = 3
 
 # One request each, of the method that names it.
 CALLS: dict[str, Callable[[lmtokens.Client, lmtokens.Token], object]] = {
-    "GET": lambda verbs, token: list(verbs.list_tokens(32, type="lmv1")),
-    "PATCH": lambda verbs, token: verbs.update_token(token, "after"),
-    "DELETE": lambda verbs, token: verbs.delete_token(token),
+    "GET": lambda api, token: list(api.list_tokens(32, type="lmv1")),
+    "PATCH": lambda api, token: api.update_token(token, "after"),
+    "DELETE": lambda api, token: api.delete_token(token),
 }
 
 AGAIN: list[dict[str, Any]] = [
@@ -71,13 +71,13 @@ class TestWhatDoesTheSameTwiceAsOnce:
         after = {kept.id: kept.note for kept in lmtokens_portal.tokens}.get(token.id)
         assert after == {"GET": "before", "PATCH": "after", "DELETE": None}[method]
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", VARIANTS)
     def test_is_sent_three_times_at_most(self, lmtokens_portal: Portal, method: str, kind: str) -> None:
-        verbs = face(kind, lmtokens_portal)
-        token = verbs.add_token(32, "before")
+        api = api_for(kind, lmtokens_portal)
+        token = api.add_token(32, "before")
         lmtokens_portal.fail("close-before-acting", method=method, times=None)
         with pytest.raises(lmtokens.TransportError) as raised:
-            CALLS[method](verbs, token)
+            CALLS[method](api, token)
         assert raised.value.attempts == len(of(lmtokens_portal, method)) == MOST
         assert raised.value.maybe_applied == (method != "GET")
 
@@ -111,11 +111,11 @@ class TestWhatDoesTheSameTwiceAsOnce:
 
 
 def test_signing_time_is_that_of_the_attempt() -> None:
-    with Answering(b"busy", status=503) as server:
+    with StubServer(b"busy", status=503) as server:
         client = lmtokens.Client(base_url=server.base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY)
         with pytest.raises(lmtokens.ServerError):
             client.find_token(1)
-    headers = [heard.headers["authorization"] for heard in server.heard]
+    headers = [heard.headers["authorization"] for heard in server.requests]
     times = [int(header.rpartition(":")[2]) for header in headers]
     assert len(times) == MOST
     assert times == sorted(times)
@@ -126,32 +126,32 @@ def test_signing_time_is_that_of_the_attempt() -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 @pytest.mark.parametrize("fault", [*AGAIN, *(fault for fault, _ in NOT_AGAIN)], ids=word)
 def test_create_that_may_have_arrived_is_sent_once(lmtokens_portal: Portal, kind: str, fault: dict[str, Any]) -> None:
     lmtokens_portal.fail(**fault, method="POST", times=None)
     with pytest.raises(lmtokens.LMTokensError):
-        face(kind, lmtokens_portal).add_token(32)
+        api_for(kind, lmtokens_portal).add_token(32)
     assert len(of(lmtokens_portal, "POST")) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_create_that_cannot_have_arrived_is_tried_again(lmtokens_portal: Portal, kind: str) -> None:
-    verbs = face(kind, lmtokens_portal)
+    api = api_for(kind, lmtokens_portal)
     lmtokens_portal.close()
     with pytest.raises(lmtokens.ConnectError) as raised:
-        verbs.add_token(32)
+        api.add_token(32)
     assert (raised.value.attempts, raised.value.maybe_applied) == (MOST, False)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_earlier_attempt_is_not_forgotten(lmtokens_portal: Portal, kind: str) -> None:
-    verbs = face(kind, lmtokens_portal)
-    token = verbs.add_token(32, "before")
+    api = api_for(kind, lmtokens_portal)
+    token = api.add_token(32, "before")
     lmtokens_portal.fail("act-then-close", method="PATCH")
     lmtokens_portal.fail("status-before-acting", method="PATCH", status=400)
     with pytest.raises(lmtokens.BadRequestError) as raised:
-        verbs.update_token(token, "after")
+        api.update_token(token, "after")
     assert (raised.value.attempts, raised.value.maybe_applied) == (2, True)
 
 

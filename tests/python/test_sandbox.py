@@ -23,7 +23,7 @@ import lmtokens
 import lmtokens.sandbox
 import pytest
 from lmtokens.sandbox import Portal, Seen, StoredToken
-from support import PATIENCE
+from support import HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def port_of(portal: Portal) -> int:
 
 def address_answers(host: str, port: int) -> bool:
     try:
-        socket.create_connection((host, port), timeout=PATIENCE).close()
+        socket.create_connection((host, port), timeout=HANG_TIMEOUT).close()
     except OSError:
         return False
     return True
@@ -140,7 +140,7 @@ def test_environment_points_another_process_to_the_portal(portal: Portal) -> Non
         env={**os.environ, **portal.environment()},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=True,
     )
     assert [seen.method for seen in portal.record] == ["POST"]
@@ -490,7 +490,7 @@ def test_negative_totals() -> None:
         )
         # Ignore a proxy in the environment.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=PATIENCE) as response:
+        with opener.open(request, timeout=HANG_TIMEOUT) as response:
             assert json.load(response)["total"] == -1
 
 
@@ -557,7 +557,7 @@ def run_pytest(folder: Path, tests: str, *options: str) -> subprocess.CompletedP
         env={**os.environ, "LM_PROFILE": "production"},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from api_variants import KINDS, face
+from api_variants import VARIANTS, api_for
 from lmtokens.sandbox import Portal
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def stored(portal: Portal) -> list[tuple[Any, ...]]:
 class Twins:
     """A portal for the SDK and a portal for us."""
 
-    def __init__(self, theirs: Portal, ours: Portal, sdk: Any, verbs: lmtokens.Client) -> None:
+    def __init__(self, theirs: Portal, ours: Portal, sdk: Any, api: lmtokens.Client) -> None:
         self._portals = theirs, ours
-        self.sdk, self.verbs = sdk, verbs
+        self.sdk, self.verbs = sdk, api
 
     def fill(self) -> None:
         for portal in self._portals:
@@ -89,7 +89,7 @@ class Twins:
         return next(token.id for token in self._portals[0].tokens if token.type == type and token.admin_id == 32)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=VARIANTS)
 def twins(request: pytest.FixtureRequest, lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Twins]:
     with Portal(seed=SEED) as theirs, Portal(seed=SEED) as ours:
         for name, value in ours.environment().items():
@@ -101,7 +101,7 @@ def twins(request: pytest.FixtureRequest, lmtokens_portal: Portal, monkeypatch: 
         # It knows no other host than the vendor's.
         configuration._host = theirs.base_url
         client = logicmonitor_sdk.ApiClient(configuration)
-        yield Twins(theirs, ours, logicmonitor_sdk.LMApi(client), face(request.param, ours))
+        yield Twins(theirs, ours, logicmonitor_sdk.LMApi(client), api_for(request.param, ours))
         client.pool.close()
         client.pool.join()
 
@@ -179,11 +179,11 @@ class TestOperation:
 ERRORS: dict[str, tuple[Callable[[Any], Any], Callable[[lmtokens.Client], Any]]] = {
     "no such user": (
         lambda sdk: sdk.add_api_token_by_admin_id(4711, {}),
-        lambda verbs: verbs.add_token(4711),
+        lambda api: api.add_token(4711),
     ),
     "no filter": (
         lambda sdk: sdk.get_api_token_list(filter="colour:red"),
-        lambda verbs: list(verbs.list_tokens(filter="colour:red")),
+        lambda api: list(api.list_tokens(filter="colour:red")),
     ),
 }
 

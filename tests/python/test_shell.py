@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import lmtokens.sandbox
 import pytest
-from support import ACCESS_ID, ACCESS_KEY, PATIENCE, SHELL, Answering, run_shell, wait_until
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, StubServer, run_shell, wait_until
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal, StoredToken
@@ -35,14 +35,18 @@ def made(portal: Portal) -> list[StoredToken]:
 
 @pytest.mark.parametrize("command", [SHELL, MODULE], ids=["script", "module"])
 def test_version(command: list[str]) -> None:
-    completed = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    completed = subprocess.run(
+        [*command, "--version"], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False
+    )
     assert (completed.returncode, completed.stdout) == (0, f"lmtokens {lmtokens.__version__}\n")
     assert completed.stderr == ""
 
 
 @pytest.mark.parametrize("command", [SHELL, MODULE], ids=["script", "module"])
 def test_script_and_module_are_the_same(command: list[str], lmtokens_portal: Portal) -> None:
-    completed = subprocess.run([*command, "add", "32"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    completed = subprocess.run(
+        [*command, "add", "32"], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False
+    )
     assert completed.returncode == 0
     assert made(lmtokens_portal)[0].access_key.reveal() in completed.stdout
 
@@ -172,11 +176,11 @@ HOSTILE = "a'b\"c$(exit 9)`exit 9`\\d!e;f&g|h>i<j*k?l~m#n%o'"
 
 def test_env_quotes_what_a_shell_would_act_on() -> None:
     body = {"id": 1, "accessId": ACCESS_ID, "accessKey": HOSTILE, "status": 1}
-    with Answering(json.dumps(body).encode()) as server:
+    with StubServer(json.dumps(body).encode()) as server:
         environment = {"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": ACCESS_KEY, "LM_BASE_URL": server.base_url}
         completed = run_shell("add", "32", "--disabled", "-o", "env", environment=environment)
     script = f'{completed.stdout}printf %s "$LM_ACCESS_KEY"'
-    shown = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    shown = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=True)
     assert shown.stdout == HOSTILE
     assert shlex.split(completed.stdout)[1] == f"LM_ACCESS_KEY={HOSTILE}"
 
@@ -314,7 +318,7 @@ def test_full_disk_takes_the_token_back(lmtokens_portal: Portal, kind: str) -> N
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
             check=False,
         )
     check_taken_back(lmtokens_portal, completed)
@@ -330,7 +334,7 @@ def test_closed_pipe_takes_the_token_back(lmtokens_portal: Portal, kind: str) ->
             stdout=writing,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
             check=False,
         )
     finally:
@@ -347,7 +351,7 @@ def test_closed_socket_takes_the_token_back(lmtokens_portal: Portal) -> None:
             stdout=theirs.fileno(),
             stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
             check=False,
         )
     check_taken_back(lmtokens_portal, completed)
@@ -358,7 +362,7 @@ def test_closed_standard_output_leaves_nothing_live(lmtokens_portal: Portal) -> 
         ["sh", "-c", 'exec "$0" add 32 >&-', SHELL[0]],
         stderr=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     assert completed.returncode == 1
@@ -373,7 +377,7 @@ def test_token_that_cannot_be_taken_back_is_named(lmtokens_portal: Portal) -> No
     lmtokens_portal.fail("status-before-acting", method="DELETE", status=403)
     with open("/dev/full", "w") as full:
         completed = subprocess.run(
-            [*SHELL, "add", "32"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+            [*SHELL, "add", "32"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=HANG_TIMEOUT, check=False
         )
     (left,) = made(lmtokens_portal)
     assert completed.returncode == 1
@@ -387,7 +391,7 @@ def test_closed_standard_error_is_no_reason_to_stop(lmtokens_portal: Portal) -> 
         ["sh", "-c", 'exec "$0" add 32 -o json 2>&-', SHELL[0]],
         stdout=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     assert completed.returncode == 0
@@ -408,7 +412,7 @@ def test_signal_during_a_create(lmtokens_portal: Portal, number: int, status: in
     ) as process:
         wait_until(lambda: lmtokens_portal.record)
         process.send_signal(number)
-        out, err = process.communicate(timeout=PATIENCE / 2)
+        out, err = process.communicate(timeout=HANG_TIMEOUT / 2)
     assert (process.returncode, out) == (status, "")
     assert "a token of user 32 may be left behind: it is disabled" in err
     assert "Traceback" not in err
@@ -471,7 +475,7 @@ def test_sandbox_passes_standard_input_and_output_on() -> None:
         input="through\n",
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, "through\n", "error\n")
@@ -501,7 +505,7 @@ def test_sandbox_forwards_signals(number: int) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=PATIENCE / 2)
+        out, err = process.communicate(timeout=HANG_TIMEOUT / 2)
     assert out == f"got {int(number)}\n"
     assert (process.returncode, err) == (7, "")
 
@@ -528,11 +532,11 @@ def test_sandbox_alone_prints_what_a_shell_can_eval(number: int, tmp_path: Path)
             ["sh", "-c", script, "sh", "".join(lines), SHELL[0]],
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
             check=False,
         )
         process.send_signal(number)
-        out, err = process.communicate(timeout=PATIENCE / 2)
+        out, err = process.communicate(timeout=HANG_TIMEOUT / 2)
     assert [line.split("=")[0] for line in lines] == [
         f"export {name}" for name in ("LM_COMPANY", "LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY")
     ]
@@ -580,7 +584,7 @@ def test_port_that_is_taken(lmtokens_portal: Portal) -> None:
 def test_full_disk_is_noticed(arguments: list[str]) -> None:
     with open("/dev/full", "w") as full:
         completed = subprocess.run(
-            [*SHELL, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+            [*SHELL, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=HANG_TIMEOUT, check=False
         )
     assert completed.returncode != 0
     assert "Traceback" not in completed.stderr

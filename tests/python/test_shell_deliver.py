@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_helpers import is_left_over, made, requests
-from support import PATIENCE, SHELL, run_shell, wait_until
+from delivery_helpers import created_tokens, is_pending, request_methods
+from support import HANG_TIMEOUT, SHELL, run_shell, wait_until
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
@@ -22,7 +22,7 @@ needs_full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="the
 
 
 def secret(portal: Portal) -> str:
-    (stored,) = made(portal)
+    (stored,) = created_tokens(portal)
     assert stored.status == 2
     return stored.access_key.reveal()
 
@@ -35,12 +35,12 @@ def test_standard_output(lmtokens_portal: Portal, arguments: list[str], format: 
     key = secret(lmtokens_portal)
     assert completed.stdout.count(key) == 1
     assert key not in completed.stderr
-    assert requests(lmtokens_portal) == ["POST", "PATCH"]
+    assert request_methods(lmtokens_portal) == ["POST", "PATCH"]
 
 
 def test_file(lmtokens_portal: Portal, tmp_path: Path) -> None:
     completed = run_shell("add", "32", "--to", f"file:{tmp_path / 'token.json'}")
-    (stored,) = made(lmtokens_portal)
+    (stored,) = created_tokens(lmtokens_portal)
     assert (completed.returncode, completed.stdout) == (0, f"{stored.id}\n")
     assert json.loads((tmp_path / "token.json").read_text())["access_key"] == secret(lmtokens_portal)
     assert stat.S_IMODE((tmp_path / "token.json").stat().st_mode) == 0o600
@@ -82,7 +82,7 @@ def test_command(lmtokens_portal: Portal, tmp_path: Path) -> None:
     completed = run_shell("add", "32", "--to", f"command:{sys.executable} -c '{code}' '{tmp_path / 'a file'}'")
     assert completed.returncode == 0, completed.stderr
     assert json.loads((tmp_path / "a file").read_text())["access_key"] == secret(lmtokens_portal)
-    assert completed.stdout == f"{made(lmtokens_portal)[0].id}\n"
+    assert completed.stdout == f"{created_tokens(lmtokens_portal)[0].id}\n"
     assert secret(lmtokens_portal) not in completed.stderr
 
 
@@ -91,7 +91,7 @@ def test_command_that_fails(lmtokens_portal: Portal) -> None:
     assert (completed.returncode, completed.stdout) == (1, "")
     assert "exit status: 5" in completed.stderr
     assert "access_key" not in completed.stderr
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ def test_closed_pipe_leaves_nothing(lmtokens_portal: Portal) -> None:
     os.close(reader)
     with os.fdopen(writer, "w") as pipe:
         completed = subprocess.run(
-            [*SHELL, "add", "32"], stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+            [*SHELL, "add", "32"], stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=HANG_TIMEOUT, check=False
         )
     assert completed.returncode == 1
     assert "cannot write to standard output" in completed.stderr
-    assert made(lmtokens_portal) == []
-    assert requests(lmtokens_portal) == ["POST", "DELETE"]
+    assert created_tokens(lmtokens_portal) == []
+    assert request_methods(lmtokens_portal) == ["POST", "DELETE"]
 
 
 @needs_full_disk
@@ -147,21 +147,25 @@ def test_full_disk_leaves_nothing(lmtokens_portal: Portal, faults: int) -> None:
         lmtokens_portal.fail("act-then-close", method="DELETE", times=faults)
     with open("/dev/full", "w") as full:
         completed = subprocess.run(
-            [*SHELL, "add", "32"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+            [*SHELL, "add", "32"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=HANG_TIMEOUT, check=False
         )
     assert completed.returncode == 1
     assert "No space left" in completed.stderr
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 def test_no_standard_output_sends_nothing(lmtokens_portal: Portal) -> None:
     completed = subprocess.run(
-        ["sh", "-c", f'exec "{SHELL[0]}" add 32 >&-'], stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+        ["sh", "-c", f'exec "{SHELL[0]}" add 32 >&-'],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=HANG_TIMEOUT,
+        check=False,
     )
     if completed.returncode == 0:
         pytest.skip("this system gives a program that has no standard output another one")
     assert completed.returncode == 1
-    assert [stored for stored in made(lmtokens_portal) if not is_left_over(stored)] == []
+    assert [stored for stored in created_tokens(lmtokens_portal) if not is_pending(stored)] == []
 
 
 def test_interrupt_while_the_command_runs(lmtokens_portal: Portal, tmp_path: Path) -> None:
@@ -169,10 +173,10 @@ def test_interrupt_while_the_command_runs(lmtokens_portal: Portal, tmp_path: Pat
     with subprocess.Popen([*SHELL, "add", "32", "--to", command], stderr=subprocess.PIPE, text=True) as process:
         wait_until((tmp_path / "reached").exists)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=PATIENCE)
+        _, said = process.communicate(timeout=HANG_TIMEOUT)
     assert process.returncode == 130
-    (left,) = made(lmtokens_portal)
-    assert is_left_over(left)
+    (left,) = created_tokens(lmtokens_portal)
+    assert is_pending(left)
     # What is left is told of, as Python's callers are told.
     assert str(left.id) in said
     assert "sweep" in said

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 from lmtokens import __main__, _lmtokens
-from support import ACCESS_ID, PATIENCE, SHELL, run_at_terminal, wait_until
+from support import ACCESS_ID, HANG_TIMEOUT, SHELL, run_at_terminal, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def test_while_the_result_is_written(lmtokens_portal: Portal) -> None:
             process.send_signal(signal.SIGINT)
             while os.read(reading, 65_536):
                 pass
-            _, err = process.communicate(timeout=PATIENCE)
+            _, err = process.communicate(timeout=HANG_TIMEOUT)
     finally:
         os.close(reading)
     assert process.returncode == 130, err
@@ -58,7 +58,7 @@ def test_before_anything_is_sent(lmtokens_portal: Portal, tmp_path: Path) -> Non
         with certificates.open("wb") as pipe:
             process.send_signal(signal.SIGINT)
             pipe.write(trustme.CA().cert_pem.bytes())
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=HANG_TIMEOUT)
     assert (process.returncode, out, err) == (130, "", "interrupted by SIGINT\n")
     assert lmtokens_portal.record == []
 

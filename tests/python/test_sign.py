@@ -15,13 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lmtokens import _lmtokens
-from support import ACCESS_ID, ACCESS_KEY
+from support import ACCESS_ID, ACCESS_KEY, TOKENS_PATH
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "lmv1.json").read_text(encoding="utf-8")
 )["cases"]
 
-PATH = "/setting/admins/32/apitokens"
 NOW = 1700000000000
 
 
@@ -36,7 +35,7 @@ def reference(method: str, timestamp_ms: int, body: bytes, path: str, key: str) 
     return text, digest, base64.b64encode(digest.encode()).decode()
 
 
-def sign(method: Any = "POST", path: Any = PATH, body: Any = b"{}", **changed: Any) -> str:
+def sign(method: Any = "POST", path: Any = TOKENS_PATH, body: Any = b"{}", **changed: Any) -> str:
     arguments = {"access_id": ACCESS_ID, "access_key": ACCESS_KEY, "timestamp_ms": NOW, **changed}
     return lmtokens.sign(method, path, body, **arguments)
 
@@ -90,7 +89,7 @@ def test_random_input_agrees_with_hmac(method: str, timestamp_ms: int, body: byt
 
 def test_recipe_of_the_vendors_script() -> None:
     # The script joins texts, keys the HMAC with the key's UTF-8 and encodes the hex digits, not the digest.
-    joined = "POST" + str(NOW) + "{}" + PATH
+    joined = "POST" + str(NOW) + "{}" + TOKENS_PATH
     hexadecimal = hmac.new(ACCESS_KEY.encode("utf-8"), joined.encode("utf-8"), "sha256").hexdigest()
     signature = base64.b64encode(hexadecimal.encode("utf-8")).decode("utf-8")
     assert sign() == "LMv1 " + ACCESS_ID + ":" + signature + ":" + str(NOW)
@@ -112,11 +111,11 @@ def test_method_is_raised_to_upper_case(spelling: str) -> None:
     ids=["bytes", "bytearray", "memoryview", "memoryview with steps"],
 )
 def test_body_is_bytes_of_any_kind(body: Any) -> None:
-    assert sign(body=body).split(":")[1] == reference("POST", NOW, b"\xff\x00{}", PATH, ACCESS_KEY)[2]
+    assert sign(body=body).split(":")[1] == reference("POST", NOW, b"\xff\x00{}", TOKENS_PATH, ACCESS_KEY)[2]
 
 
 def test_body_is_empty_by_default() -> None:
-    given_nothing = lmtokens.sign("GET", PATH, access_id=ACCESS_ID, access_key=ACCESS_KEY, timestamp_ms=NOW)
+    given_nothing = lmtokens.sign("GET", TOKENS_PATH, access_id=ACCESS_ID, access_key=ACCESS_KEY, timestamp_ms=NOW)
     assert given_nothing == sign("GET", body=b"")
 
 
@@ -218,4 +217,4 @@ def test_credentials_are_not_taken_from_anywhere_else(missing: str, monkeypatch:
     given_one: dict[str, Any] = {"access_id": ACCESS_ID, "access_key": ACCESS_KEY}
     del given_one[missing]
     with pytest.raises(TypeError, match=missing):
-        lmtokens.sign("GET", PATH, **given_one)
+        lmtokens.sign("GET", TOKENS_PATH, **given_one)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import lmtokens
 import pytest
-from support import PATIENCE
+from support import HANG_TIMEOUT
 
 # The module is the same file for every version; from 3.12 on they know isolated interpreters.
 VERSIONS = ["3.12", "3.13", "3.14"]
@@ -56,7 +56,7 @@ def run_in(python: str, kind: str, before: str) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(lmtokens.__file__).parent.parent)},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     # A crash has a negative status.

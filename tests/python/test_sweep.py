@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from delivery_helpers import made, of_method, requests
-from api_variants import KINDS, face
-from tampering_proxy import Exchange, Meddler
+from api_variants import VARIANTS, api_for
+from delivery_helpers import created_tokens, request_methods, requests_with_method
 from support import run_shell
+from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal, StoredToken
@@ -35,25 +35,25 @@ def left(portal: Portal, *, age: float = 2 * HOUR, note: str = "", off: float = 
 
 
 def ids(portal: Portal) -> list[int]:
-    return [stored.id for stored in made(portal)]
+    return [stored.id for stored in created_tokens(portal)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 @pytest.mark.parametrize("type", ["lmv1", "bearer"])
 @pytest.mark.parametrize("note", ["", " ci", " a note  with spaces "])
 def test_left_over_is_swept(lmtokens_portal: Portal, kind: str, type: str, note: str) -> None:
     stored = left(lmtokens_portal, note=note, type=type)
-    (swept,) = face(kind, lmtokens_portal).sweep_tokens(dry_run=False)
+    (swept,) = api_for(kind, lmtokens_portal).sweep_tokens(dry_run=False)
     assert (swept.token.id, swept.deleted, swept.error) == (stored.id, True, None)
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_dry_run_is_the_default_and_only_tells(lmtokens_portal: Portal, kind: str) -> None:
     stored = left(lmtokens_portal)
-    (swept,) = face(kind, lmtokens_portal).sweep_tokens()
+    (swept,) = api_for(kind, lmtokens_portal).sweep_tokens()
     assert (swept.token.id, swept.deleted, swept.error) == (stored.id, False, None)
-    assert set(requests(lmtokens_portal)) == {"GET"}
+    assert set(request_methods(lmtokens_portal)) == {"GET"}
     assert ids(lmtokens_portal) == [stored.id]
 
 
@@ -117,7 +117,7 @@ def test_bystanders_live_on(lmtokens_portal: Portal, type: str) -> None:
     swept = lmtokens.sweep_tokens(dry_run=False)
     assert [each.token.id for each in swept] == [condemned.id]
     assert ids(lmtokens_portal) == kept
-    assert len(of_method(lmtokens_portal, "DELETE")) == 1
+    assert len(requests_with_method(lmtokens_portal, "DELETE")) == 1
 
 
 def test_age_is_told_by_the_portals_clock(lmtokens_portal: Portal) -> None:
@@ -127,7 +127,7 @@ def test_age_is_told_by_the_portals_clock(lmtokens_portal: Portal) -> None:
     assert bearer.sweep_tokens(dry_run=False) == []
     lmtokens_portal.set_clock_offset(HOUR)
     assert [each.token.id for each in bearer.sweep_tokens(dry_run=False)] == [stored.id]
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 def test_local_clock_is_no_ground_to_delete(lmtokens_portal: Portal) -> None:
@@ -147,7 +147,7 @@ def test_portal_without_a_clock_gets_nothing_deleted(lmtokens_portal: Portal) ->
         exchange.headers = {name: value for name, value in exchange.headers.items() if name.lower() != "date"}
 
     told_no_time = pytest.raises(lmtokens.ResponseError, match="does not tell its time")
-    with Meddler(lmtokens_portal, after=without_date) as portal, told_no_time:
+    with TamperingProxy(lmtokens_portal, after=without_date) as portal, told_no_time:
         portal.client().sweep_tokens(dry_run=False)
     assert ids(lmtokens_portal) == [stored.id]
 
@@ -167,7 +167,7 @@ def test_token_that_changed_since_the_list_is_spared(lmtokens_portal: Portal, ch
 
     def after(exchange: Exchange) -> None:
         # Just when the list has been answered.
-        if not changed and str(stored.id).encode() in exchange.answer:
+        if not changed and str(stored.id).encode() in exchange.response_body:
             changed.append(True)
             other.update_token(stored.id, **change) if "note" not in change or change["note"] == "ci" else retag()
 
@@ -176,11 +176,11 @@ def test_token_that_changed_since_the_list_is_spared(lmtokens_portal: Portal, ch
             other.update_token(stored.id, **change)
         other.update_token(stored.id, note="was retagged")
 
-    with Meddler(lmtokens_portal, after=after) as portal:
+    with TamperingProxy(lmtokens_portal, after=after) as portal:
         assert portal.client().sweep_tokens(dry_run=False) == []
     assert changed == [True]
     assert ids(lmtokens_portal) == [stored.id]
-    assert of_method(lmtokens_portal, "DELETE") == []
+    assert requests_with_method(lmtokens_portal, "DELETE") == []
 
 
 def test_token_that_is_gone_since_the_list_is_no_error(lmtokens_portal: Portal) -> None:
@@ -189,11 +189,11 @@ def test_token_that_is_gone_since_the_list_is_no_error(lmtokens_portal: Portal) 
     gone: list[bool] = []
 
     def after(exchange: Exchange) -> None:
-        if not gone and str(stored.id).encode() in exchange.answer:
+        if not gone and str(stored.id).encode() in exchange.response_body:
             gone.append(True)
             other.delete_token(stored.id)
 
-    with Meddler(lmtokens_portal, after=after) as portal:
+    with TamperingProxy(lmtokens_portal, after=after) as portal:
         assert portal.client().sweep_tokens(dry_run=False) == []
 
 
@@ -213,7 +213,7 @@ def test_refused_credentials_end_it(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("status-before-acting", method="DELETE", status=401, times=None)
     with pytest.raises(lmtokens.AuthenticationError):
         lmtokens.sweep_tokens(dry_run=False)
-    assert len(of_method(lmtokens_portal, "DELETE")) == 1
+    assert len(requests_with_method(lmtokens_portal, "DELETE")) == 1
 
 
 def test_many_pages_of_both_types(lmtokens_portal: Portal) -> None:
@@ -229,7 +229,7 @@ def test_enabling_a_left_over_takes_its_tag_away(lmtokens_portal: Portal) -> Non
     for note, rest in [("", ""), (" ci", "ci"), (" two  words", "two  words")]:
         stored = left(lmtokens_portal, note=note)
         token = lmtokens.enable_token(stored.id)
-        assert (made(lmtokens_portal)[-1].note, made(lmtokens_portal)[-1].status) == (rest, 2)
+        assert (created_tokens(lmtokens_portal)[-1].note, created_tokens(lmtokens_portal)[-1].status) == (rest, 2)
         assert (token.note or "") == rest
     assert lmtokens.sweep_tokens() == []
 
@@ -250,7 +250,7 @@ def test_shell_lists_and_deletes_only_with_yes(lmtokens_portal: Portal) -> None:
     (row,) = csv.DictReader(io.StringIO(deleted.stdout))
     assert (deleted.returncode, row["id"], row["deleted"]) == (0, str(stored.id), "true")
     assert "1 of 1 deleted" in deleted.stderr
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
     assert (run_shell("sweep").returncode, run_shell("sweep").stdout) == (0, "")
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from certificates import authority_pem, issued
+from certificates import issued
 from network import Server, TlsServer, tls_in_front_of
-from support import ACCESS_ID, ACCESS_KEY, PATIENCE
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,13 +36,6 @@ def silent() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    path = tmp_path / "authority.pem"
-    path.write_bytes(authority_pem())
-    return path
-
-
 def client_of(port: int, timeout: float | tuple[float, float], scheme: str = "https") -> lmtokens.Client:
     return lmtokens.Client(
         access_id=ACCESS_ID,
@@ -52,7 +45,7 @@ def client_of(port: int, timeout: float | tuple[float, float], scheme: str = "ht
     )
 
 
-@pytest.mark.parametrize("timeout", [0.3, (0.3, PATIENCE), (PATIENCE, 0.3), (0.3, 0.3)])
+@pytest.mark.parametrize("timeout", [0.3, (0.3, HANG_TIMEOUT), (HANG_TIMEOUT, 0.3), (0.3, 0.3)])
 def test_no_handshake(silent: Server, timeout: float | tuple[float, float]) -> None:
     started = time.monotonic()
     with pytest.raises(lmtokens.RequestTimeoutError, match="no connection to localhost within 0") as caught:
@@ -66,7 +59,7 @@ def test_no_handshake(silent: Server, timeout: float | tuple[float, float]) -> N
 def test_no_answer_to_a_create(silent: Server) -> None:
     started = time.monotonic()
     with pytest.raises(lmtokens.OutcomeUnknownError) as caught:
-        client_of(silent.port, (PATIENCE, 0.3), "http").add_token(32)
+        client_of(silent.port, (HANG_TIMEOUT, 0.3), "http").add_token(32)
     assert time.monotonic() - started < BOUND
     assert isinstance(caught.value.__cause__, lmtokens.RequestTimeoutError)
     assert "no whole answer from localhost within 0.3 s" in str(caught.value)
@@ -74,14 +67,14 @@ def test_no_answer_to_a_create(silent: Server) -> None:
     assert caught.value.candidates is None
 
 
-def test_no_answer_through_tls(silent: Server, bundle: Path) -> None:
+def test_no_answer_through_tls(silent: Server, ca_bundle: Path) -> None:
     with TlsServer(issued("localhost"), silent.port) as server:
         client = lmtokens.Client(
             access_id=ACCESS_ID,
             access_key=ACCESS_KEY,
             base_url=server.base_url("localhost"),
-            ca_bundle=bundle,
-            timeout=(PATIENCE, 0.5),
+            ca_bundle=ca_bundle,
+            timeout=(HANG_TIMEOUT, 0.5),
         )
         started = time.monotonic()
         with pytest.raises(lmtokens.RequestTimeoutError, match="no whole answer") as caught:
@@ -91,10 +84,12 @@ def test_no_answer_through_tls(silent: Server, bundle: Path) -> None:
     assert server.versions != []
 
 
-def test_answer_that_trickles(lmtokens_portal: Portal, bundle: Path) -> None:
+def test_answer_that_trickles(lmtokens_portal: Portal, ca_bundle: Path) -> None:
     lmtokens_portal.fail("trickle", seconds=0.2, times=None)
     with tls_in_front_of(lmtokens_portal, issued("localhost")) as server:
-        client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle, timeout=(PATIENCE, 1))
+        client = lmtokens_portal.client(
+            base_url=server.base_url("localhost"), ca_bundle=ca_bundle, timeout=(HANG_TIMEOUT, 1)
+        )
         started = time.monotonic()
         # A limit on each read alone would let this go on for ever.
         with pytest.raises(lmtokens.RequestTimeoutError, match="no whole answer"):
@@ -117,7 +112,7 @@ def test_handshake_that_trickles() -> None:
     with Server(trickle) as server:
         started = time.monotonic()
         with pytest.raises(lmtokens.LMTokensError) as caught:
-            client_of(server.port, (0.5, PATIENCE)).add_token(32)
+            client_of(server.port, (0.5, HANG_TIMEOUT)).add_token(32)
         assert time.monotonic() - started < BOUND
     assert caught.value.maybe_applied is False
 
@@ -128,7 +123,7 @@ def test_async_limits(silent: Server) -> None:
             access_id=ACCESS_ID,
             access_key=ACCESS_KEY,
             base_url=f"https://localhost:{silent.port}/santaba/rest",
-            timeout=(0.3, PATIENCE),
+            timeout=(0.3, HANG_TIMEOUT),
         ) as client:
             await client.add_token(32)
 

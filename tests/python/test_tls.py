@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable
 import lmtokens
 import pytest
 import trustme
-from certificates import DAY, NOW, Credential, authority_pem, issued, self_signed
+from certificates import DAY, NOW, Credential, issued, self_signed
 from network import NEEDS_IPV6, Server, tls_in_front_of
 from support import ACCESS_ID, ACCESS_KEY, run_python
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lmtokens.sandbox import Portal
 
-pytestmark = pytest.mark.usefixtures("_no_trust_from_outside")
+pytestmark = pytest.mark.usefixtures("_no_ca_variables")
 
 REFUSED: dict[str, tuple[Callable[[], Credential], str, str]] = {
     "self-signed": (
@@ -50,24 +50,11 @@ REFUSED: dict[str, tuple[Callable[[], Credential], str, str]] = {
 }
 
 
-@pytest.fixture
-def _no_trust_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    path = tmp_path / "authority.pem"
-    path.write_bytes(authority_pem())
-    return path
-
-
 @pytest.mark.parametrize("kind", REFUSED)
-def test_bad_certificate(lmtokens_portal: Portal, bundle: Path, kind: str) -> None:
+def test_bad_certificate(lmtokens_portal: Portal, ca_bundle: Path, kind: str) -> None:
     credential, problem, advice = REFUSED[kind]
     with tls_in_front_of(lmtokens_portal, credential()) as server:
-        client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle)
+        client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=ca_bundle)
         with pytest.raises(lmtokens.TLSError) as caught:
             client.add_token(32)
     print(f"{kind}: {caught.value}")
@@ -93,7 +80,7 @@ def test_bad_certificate_by_the_systems_store(lmtokens_portal: Portal, kind: str
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_no_variable_switches_the_checks_off(
-    lmtokens_portal: Portal, bundle: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    lmtokens_portal: Portal, ca_bundle: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     for name in ("PYTHONHTTPSVERIFY", "NODE_TLS_REJECT_UNAUTHORIZED", "SSL_VERIFY", "LM_VERIFY_SSL", "VERIFY_SSL"):
         monkeypatch.setenv(name, "0")
@@ -102,7 +89,7 @@ def test_no_variable_switches_the_checks_off(
     code = "import lmtokens, sys; lmtokens.Client(ca_bundle=sys.argv[1]).add_token(32)"
     with tls_in_front_of(lmtokens_portal, REFUSED[kind][0]()) as server:
         monkeypatch.setenv("LM_BASE_URL", server.base_url("localhost"))
-        completed = run_python(code, str(bundle))
+        completed = run_python(code, str(ca_bundle))
     assert REFUSED[kind][1] in completed.stderr
     assert completed.returncode == 1
     assert server.connections == 1
@@ -130,32 +117,32 @@ def test_no_value_of_the_bundle_switches_the_checks_off(bundle_of_nothing: objec
         pytest.param("[::1]", "::1", marks=NEEDS_IPV6),
     ],
 )
-def test_good_certificate(lmtokens_portal: Portal, bundle: Path, host: str, name: str) -> None:
+def test_good_certificate(lmtokens_portal: Portal, ca_bundle: Path, host: str, name: str) -> None:
     with tls_in_front_of(lmtokens_portal, issued(name), host="::1" if name == "::1" else "127.0.0.1") as server:
-        token = lmtokens_portal.client(base_url=server.base_url(host), ca_bundle=bundle).add_token(32)
+        token = lmtokens_portal.client(base_url=server.base_url(host), ca_bundle=ca_bundle).add_token(32)
     assert token.id == lmtokens_portal.tokens[-1].id
     assert server.versions == ["TLSv1.3"]
 
 
-def test_name_of_the_certificate_is_no_address(lmtokens_portal: Portal, bundle: Path) -> None:
+def test_name_of_the_certificate_is_no_address(lmtokens_portal: Portal, ca_bundle: Path) -> None:
     with (
         tls_in_front_of(lmtokens_portal, issued("localhost")) as server,
         pytest.raises(lmtokens.TLSError, match=r"for another name than 127\.0\.0\.1"),
     ):
-        lmtokens_portal.client(base_url=server.base_url("127.0.0.1"), ca_bundle=bundle).add_token(32)
+        lmtokens_portal.client(base_url=server.base_url("127.0.0.1"), ca_bundle=ca_bundle).add_token(32)
     assert server.received == []
 
 
-def test_server_of_tls_1_2(lmtokens_portal: Portal, bundle: Path) -> None:
+def test_server_of_tls_1_2(lmtokens_portal: Portal, ca_bundle: Path) -> None:
     with tls_in_front_of(lmtokens_portal, issued("localhost"), newest=ssl.TLSVersion.TLSv1_2) as server:
-        lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle).add_token(32)
+        lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=ca_bundle).add_token(32)
     assert server.versions == ["TLSv1.2"]
 
 
-def test_https_to_a_port_of_plain_http(lmtokens_portal: Portal, bundle: Path) -> None:
+def test_https_to_a_port_of_plain_http(lmtokens_portal: Portal, ca_bundle: Path) -> None:
     base_url = lmtokens_portal.base_url.replace("http:", "https:")
     with pytest.raises(lmtokens.TLSError, match=r"no secure connection to 127\.0\.0\.1") as caught:
-        lmtokens_portal.client(base_url=base_url, ca_bundle=bundle).add_token(32)
+        lmtokens_portal.client(base_url=base_url, ca_bundle=ca_bundle).add_token(32)
     assert caught.value.maybe_applied is False
     assert "check that this is the portal's address" in str(caught.value.suggestion)
     assert lmtokens_portal.record == []

@@ -22,13 +22,6 @@ VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    path = tmp_path / "authority.pem"
-    path.write_bytes(authority_pem())
-    return path
-
-
-@pytest.fixture
 def own() -> Credential:
     return issued("client.example")
 
@@ -57,22 +50,22 @@ def server(request: pytest.FixtureRequest, lmtokens_portal: Portal) -> Iterator[
         yield running
 
 
-def test_one_file(server: TlsServer, lmtokens_portal: Portal, bundle: Path, one_file: Path) -> None:
-    client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle, client_cert=one_file)
+def test_one_file(server: TlsServer, lmtokens_portal: Portal, ca_bundle: Path, one_file: Path) -> None:
+    client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=ca_bundle, client_cert=one_file)
     assert client.add_token(32).id == lmtokens_portal.tokens[-1].id
 
 
 @pytest.mark.parametrize("as_text", [False, True])
 def test_two_files(
-    server: TlsServer, lmtokens_portal: Portal, bundle: Path, two_files: tuple[Path, Path], as_text: bool
+    server: TlsServer, lmtokens_portal: Portal, ca_bundle: Path, two_files: tuple[Path, Path], as_text: bool
 ) -> None:
     pair = tuple(map(str, two_files)) if as_text else two_files
-    client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle, client_cert=pair)
+    client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=ca_bundle, client_cert=pair)
     assert client.add_token(32).id == lmtokens_portal.tokens[-1].id
 
 
-def test_none_where_one_is_demanded(server: TlsServer, lmtokens_portal: Portal, bundle: Path) -> None:
-    client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle)
+def test_none_where_one_is_demanded(server: TlsServer, lmtokens_portal: Portal, ca_bundle: Path) -> None:
+    client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=ca_bundle)
     # In TLS 1.3 the refusal comes after the request was written, but a server that refuses reads nothing of it.
     with pytest.raises(lmtokens.TLSError) as caught:
         client.add_token(32)
@@ -81,18 +74,18 @@ def test_none_where_one_is_demanded(server: TlsServer, lmtokens_portal: Portal, 
     assert lmtokens_portal.record == []
 
 
-def test_none_where_one_is_demanded_says_what_to_do(bundle: Path, lmtokens_portal: Portal) -> None:
+def test_none_where_one_is_demanded_says_what_to_do(ca_bundle: Path, lmtokens_portal: Portal) -> None:
     with tls_in_front_of(lmtokens_portal, issued("localhost"), client_authority=authority_pem()) as server:
-        client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle)
+        client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=ca_bundle)
         with pytest.raises(lmtokens.TLSError) as caught:
             client.find_token(1)
     assert "client_cert" in str(caught.value)
 
 
-def test_one_of_a_stranger(server: TlsServer, lmtokens_portal: Portal, bundle: Path, tmp_path: Path) -> None:
+def test_one_of_a_stranger(server: TlsServer, lmtokens_portal: Portal, ca_bundle: Path, tmp_path: Path) -> None:
     stranger = tmp_path / "stranger.pem"
     stranger.write_bytes(issued("client.example", issuer=trustme.CA()).in_one)
-    client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle, client_cert=stranger)
+    client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=ca_bundle, client_cert=stranger)
     with pytest.raises(lmtokens.TLSError) as caught:
         client.add_token(32)
     assert caught.value.maybe_applied is False

@@ -14,20 +14,14 @@ import pytest
 import trustme
 from certificates import authority, authority_pem, issued
 from network import TlsServer, tls_in_front_of
-from support import ACCESS_ID, ACCESS_KEY, PATIENCE
+from support import ACCESS_ID, ACCESS_KEY, CA_VARIABLES, HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lmtokens.sandbox import Portal
 
-VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-
-
-@pytest.fixture(autouse=True)
-def _no_trust_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("_no_ca_variables")
 
 
 @pytest.fixture
@@ -104,7 +98,7 @@ def test_file_with_line_ends_of_windows(server: TlsServer, tmp_path: Path, good:
     assert works(ca_bundle=converted)
 
 
-@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("name", CA_VARIABLES)
 @pytest.mark.parametrize("form", ["file", "folder"])
 def test_variable(
     server: TlsServer, monkeypatch: pytest.MonkeyPatch, good: Path, folder: Path, name: str, form: str
@@ -113,7 +107,7 @@ def test_variable(
     assert works()
 
 
-@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("name", CA_VARIABLES)
 def test_argument_wins_over_a_variable(
     server: TlsServer, monkeypatch: pytest.MonkeyPatch, good: Path, stranger: Path, name: str
 ) -> None:
@@ -167,7 +161,7 @@ def test_several_folders_in_one_variable(
     assert works()
 
 
-@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("name", CA_VARIABLES)
 def test_empty_variable_is_none(server: TlsServer, monkeypatch: pytest.MonkeyPatch, good: Path, name: str) -> None:
     monkeypatch.setenv(name, "")
     assert not works()
@@ -214,7 +208,7 @@ UNUSABLE = [
 ]
 
 
-@pytest.mark.parametrize("source", ["ca_bundle", *VARIABLES])
+@pytest.mark.parametrize("source", ["ca_bundle", *CA_VARIABLES])
 @pytest.mark.parametrize("kind", UNUSABLE)
 def test_unusable_source(
     server: TlsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, source: str
@@ -264,7 +258,7 @@ def _with_other_store(store: Path | None) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "STORE": str(store or "")},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     if completed.returncode == 77 or "unshare" in completed.stderr:
