@@ -21,7 +21,7 @@ LIFE = "calling as admin, LMv1 from environment (LM_ACCESS_ID, LM_ACCESS_KEY)\n"
     f"{kind}: {what}\n"
     for kind in ("lmv1", "bearer")
     for what in (
-        "born, enabled, with a key of some characters",
+        "created, enabled, with a key of some characters",
         "found, note 'example', key None",
         "renamed, note 'example, renamed'",
         "disabled",
@@ -33,13 +33,13 @@ LIFE = "calling as admin, LMv1 from environment (LM_ACCESS_ID, LM_ACCESS_KEY)\n"
 
 # What each prints, as a pattern.
 PRINTS = {
-    "life_of_a_token_sync": re.escape(LIFE),
-    "life_of_a_token_async": re.escape(LIFE),
-    "life_of_a_token_functions": re.escape(LIFE),
+    "token_lifecycle_sync": re.escape(LIFE),
+    "token_lifecycle_async": re.escape(LIFE),
+    "token_lifecycle_functions": re.escape(LIFE),
     "list_stale_tokens": "",
-    "rotate_by_hand": r"token 103 is gone; token 104 \(nightly job\) works\n",
+    "rotate_by_hand": r"token 103 was deleted; token 104 \(nightly job\) replaces it\n",
     "notebook": (
-        r"admin\nToken\(id=103, .*access_key=Secret\('\*{8}'\).*\)\n\*{8}\n\['made in a notebook'\]\n"
+        r"admin\nToken\(id=103, .*access_key=Secret\('\*{8}'\).*\)\n\*{8}\n\['created in a notebook'\]\n"
         r"<lmtokens.Filter .*>\n1\n10\nNo such user.*\nhint: .*\n\{.*\} \{'valid'\}\n"
     ),
 }
@@ -78,7 +78,7 @@ def test_example(name: str) -> None:
     assert "Traceback" not in completed.stderr
 
 
-@pytest.mark.parametrize("name", [name for name in PRINTS if name.startswith("life_")])
+@pytest.mark.parametrize("name", [name for name in PRINTS if name.startswith("token_lifecycle_")])
 def test_life_of_a_token_is_whole(lmtokens_portal: Portal, name: str) -> None:
     before = lmtokens_portal.tokens
     completed = run(sys.executable, str(EXAMPLES / f"{name}.py"), environment=bare() | lmtokens_portal.environment())
