@@ -21,7 +21,7 @@ LIFE_OUTPUT = "calling as admin, LMv1 from environment (LM_ACCESS_ID, LM_ACCESS_
     f"{kind}: {what}\n"
     for kind in ("lmv1", "bearer")
     for what in (
-        "born, enabled, with a key of some characters",
+        "created, enabled, with a key of some characters",
         "found, note 'example', key None",
         "renamed, note 'example, renamed'",
         "disabled",
@@ -33,13 +33,13 @@ LIFE_OUTPUT = "calling as admin, LMv1 from environment (LM_ACCESS_ID, LM_ACCESS_
 
 # The output of each example, as a regular expression.
 EXPECTED_OUTPUT = {
-    "life_of_a_token_sync": re.escape(LIFE_OUTPUT),
-    "life_of_a_token_async": re.escape(LIFE_OUTPUT),
-    "life_of_a_token_functions": re.escape(LIFE_OUTPUT),
+    "token_lifecycle_sync": re.escape(LIFE_OUTPUT),
+    "token_lifecycle_async": re.escape(LIFE_OUTPUT),
+    "token_lifecycle_functions": re.escape(LIFE_OUTPUT),
     "list_stale_tokens": "",
-    "rotate_by_hand": r"token 103 is gone; token 104 \(nightly job\) works\n",
+    "rotate_by_hand": r"token 103 was deleted; token 104 \(nightly job\) replaces it\n",
     "notebook": (
-        r"admin\nToken\(id=103, .*access_key=Secret\('\*{8}'\).*\)\n\*{8}\n\['made in a notebook'\]\n"
+        r"admin\nToken\(id=103, .*access_key=Secret\('\*{8}'\).*\)\n\*{8}\n\['created in a notebook'\]\n"
         r"<lmtokens.Filter .*>\n1\n10\nNo such user.*\nhint: .*\n\{.*\} \{'valid'\}\n"
     ),
 }
@@ -78,8 +78,8 @@ def test_example_prints_the_expected_output(name: str) -> None:
     assert "Traceback" not in completed.stderr
 
 
-@pytest.mark.parametrize("name", [name for name in EXPECTED_OUTPUT if name.startswith("life_")])
-def test_life_of_a_token_sends_every_operation(lmtokens_portal: Portal, name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in EXPECTED_OUTPUT if name.startswith("token_lifecycle_")])
+def test_token_lifecycle_example_sends_every_operation(lmtokens_portal: Portal, name: str) -> None:
     before = lmtokens_portal.tokens
     completed = run_example(
         sys.executable, str(EXAMPLES / f"{name}.py"), environment=bare_environment() | lmtokens_portal.environment()

@@ -1,4 +1,4 @@
-"""Two that act at once, or one that acts late: no key is missing, and nothing that works is deleted."""
+"""Concurrent and late requests never lose a key and never delete a working token."""
 
 from __future__ import annotations
 
@@ -26,48 +26,48 @@ if TYPE_CHECKING:
 HOUR = 3600
 
 
-def bearer(portal: Portal) -> lmtokens.Client:
-    """A client whose requests carry no time, as on a machine with another clock."""
+def bearer_client(portal: Portal) -> lmtokens.Client:
+    """Return a client whose requests carry no timestamp: they stay valid when a test moves the portal's clock."""
     return lmtokens.Client(base_url=portal.base_url, bearer_token=portal.bearer_token)
 
 
-def test_sweep_while_a_slow_delivery_runs_spares_what_is_young(lmtokens_portal: Portal) -> None:
+def test_sweep_during_a_slow_delivery_keeps_a_young_token(lmtokens_portal: Portal) -> None:
     keeper = RecordingDestination()
 
     class Slow(RecordingDestination):
         def deliver(self, token: lmtokens.Token) -> None:
             keeper.deliver(token)
-            assert bearer(lmtokens_portal).sweep_tokens(dry_run=False) == []
+            assert bearer_client(lmtokens_portal).sweep_tokens(dry_run=False) == []
 
     lmtokens.add_token(32, "ci", deliver=Slow())
     assert [(stored.note, stored.status) for stored in created_tokens(lmtokens_portal)] == [("ci", 2)]
     assert_no_key_is_lost(lmtokens_portal, keeper.keys)
 
 
-def test_sweep_after_an_hour_takes_the_token_of_a_delivery_that_still_runs(lmtokens_portal: Portal) -> None:
+def test_sweep_deletes_a_token_whose_delivery_takes_over_an_hour(lmtokens_portal: Portal) -> None:
     class VerySlow(RecordingDestination):
         def deliver(self, token: lmtokens.Token) -> None:
             super().deliver(token)
-            # The portal's clock moves on while the delivery takes its time.
+            # Simulates a delivery that takes more than an hour.
             lmtokens_portal.set_clock_offset(HOUR + 60)
-            swept = bearer(lmtokens_portal).sweep_tokens(dry_run=False)
+            swept = bearer_client(lmtokens_portal).sweep_tokens(dry_run=False)
             assert [each.token.id for each in swept] == [token.id]
 
     keeper = VerySlow()
     with pytest.raises(lmtokens.NotFoundError, match="worth nothing"):
-        bearer(lmtokens_portal).add_token(32, "ci", deliver=keeper)
+        bearer_client(lmtokens_portal).add_token(32, "ci", deliver=keeper)
     assert keeper.names == ["deliver", "discard"]
     assert created_tokens(lmtokens_portal) == []
 
 
-def test_sweep_between_delivery_and_change(lmtokens_portal: Portal) -> None:
-    # The two meet at the portal: whichever is first, there is no token without its key, and none is deleted that works.
+def test_sweep_between_delivery_and_enable(lmtokens_portal: Portal) -> None:
+    # Whichever request arrives first, no token loses its key and no working token is deleted.
     keeper = RecordingDestination()
 
     def before(exchange: Exchange) -> None:
         if exchange.method == "PATCH":
             lmtokens_portal.set_clock_offset(HOUR + 60)
-            bearer(lmtokens_portal).sweep_tokens(dry_run=False)
+            bearer_client(lmtokens_portal).sweep_tokens(dry_run=False)
 
     with TamperingProxy(lmtokens_portal, before=before) as portal, pytest.raises(lmtokens.NotFoundError):
         portal.client().add_token(32, "ci", deliver=keeper)
@@ -75,7 +75,7 @@ def test_sweep_between_delivery_and_change(lmtokens_portal: Portal) -> None:
     assert keeper.keys == {}
 
 
-def test_change_between_the_looks_of_a_sweep(lmtokens_portal: Portal) -> None:
+def test_enable_between_the_reads_of_a_sweep(lmtokens_portal: Portal) -> None:
     keeper = RecordingDestination()
     patched, listed = threading.Event(), threading.Event()
 
@@ -108,7 +108,7 @@ def test_change_between_the_looks_of_a_sweep(lmtokens_portal: Portal) -> None:
     assert_no_key_is_lost(lmtokens_portal, keeper.keys)
 
 
-def test_create_that_lands_after_it_was_given_up_is_swept(lmtokens_portal: Portal) -> None:
+def test_late_create_is_swept(lmtokens_portal: Portal) -> None:
     keeper = RecordingDestination()
     client = lmtokens_portal.client()
     client.add_token(32, "before", deliver=keeper)
@@ -117,13 +117,13 @@ def test_create_that_lands_after_it_was_given_up_is_swept(lmtokens_portal: Porta
     wait_until(lambda: len(created_tokens(lmtokens_portal)) == 3)
     (late,) = [stored for stored in created_tokens(lmtokens_portal) if is_pending(stored)]
     assert_no_key_is_lost(lmtokens_portal, keeper.keys)
-    assert bearer(lmtokens_portal).sweep_tokens(dry_run=False) == []
+    assert bearer_client(lmtokens_portal).sweep_tokens(dry_run=False) == []
     lmtokens_portal.set_clock_offset(HOUR + 60)
-    assert [each.token.id for each in bearer(lmtokens_portal).sweep_tokens(dry_run=False)] == [late.id]
+    assert [each.token.id for each in bearer_client(lmtokens_portal).sweep_tokens(dry_run=False)] == [late.id]
     assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == ["before", "ci"]
 
 
-def test_late_create_of_a_bulk_run(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_late_creates_of_a_bulk_run_stay_disabled(lmtokens_portal: Portal, tmp_path: Path) -> None:
     lmtokens_portal.fail("late", method="POST", skip=3, times=3, seconds=0.2)
     summary = lmtokens.add_tokens([(32, str(number)) for number in range(12)], journal=tmp_path / "journal").finish()
     assert summary.created == 12
@@ -136,7 +136,7 @@ def test_late_create_of_a_bulk_run(lmtokens_portal: Portal, tmp_path: Path) -> N
     )
 
 
-def test_change_that_lands_late_enables_nothing_twice(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_late_enables_leave_one_token_per_row(lmtokens_portal: Portal, tmp_path: Path) -> None:
     lmtokens_portal.fail("late", method="PATCH", skip=1, times=4, seconds=0.3)
     summary = lmtokens.add_tokens([(32, str(number)) for number in range(12)], journal=tmp_path / "journal").finish()
     assert summary.created == 12
@@ -145,9 +145,7 @@ def test_change_that_lands_late_enables_nothing_twice(lmtokens_portal: Portal, t
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_bulk_row_whose_token_is_deleted_meanwhile_is_made_again(
-    lmtokens_portal: Portal, tmp_path: Path, times: int
-) -> None:
+def test_bulk_row_is_retried_if_its_token_is_deleted(lmtokens_portal: Portal, tmp_path: Path, times: int) -> None:
     journal = tmp_path / "journal"
     other = lmtokens_portal.client()
     deleted: list[int] = []
@@ -169,7 +167,7 @@ def test_bulk_row_whose_token_is_deleted_meanwhile_is_made_again(
     }
 
 
-def test_row_that_is_always_deleted_fails(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_bulk_row_fails_if_its_token_is_always_deleted(lmtokens_portal: Portal, tmp_path: Path) -> None:
     other = lmtokens_portal.client()
 
     def before(exchange: Exchange) -> None:
@@ -184,8 +182,8 @@ def test_row_that_is_always_deleted_fails(lmtokens_portal: Portal, tmp_path: Pat
     assert len(requests_with_method(lmtokens_portal, "POST")) == 3
 
 
-def test_two_creates_of_one_note_do_not_take_each_others_token(lmtokens_portal: Portal) -> None:
-    # Each deletes what bears its own tag, and not what bears the same note.
+def test_concurrent_creates_with_the_same_note_are_independent(lmtokens_portal: Portal) -> None:
+    # Each create deletes the token with its own tag, not any token with the same note.
     lmtokens_portal.fail("act-then-close", method="POST", times=2)
     keepers = [RecordingDestination(), RecordingDestination()]
     threads = [threading.Thread(target=lmtokens.add_token, args=(32, "ci"), kwargs={"deliver": k}) for k in keepers]

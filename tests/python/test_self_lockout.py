@@ -1,4 +1,4 @@
-"""The token that signs the calls is not disabled or deleted by mistake."""
+"""A client does not disable or delete the token that signs its calls, unless forced."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TestSelfLockout:
         ("type", "how"),
         [("lmv1", "id"), ("lmv1", "access id"), ("lmv1", "Token"), ("bearer", "id"), ("bearer", "Token")],
     )
-    def test_by_any_name_is_refused(
+    def test_own_token_is_refused_however_it_is_named(
         self, lmtokens_portal: Portal, variant: str, change: str, type: str, how: str
     ) -> None:
         api, token = self.own(lmtokens_portal, variant, type)
@@ -44,7 +44,7 @@ class TestSelfLockout:
         assert api.whoami().status == 2
 
     @pytest.mark.parametrize("type", TOKEN_TYPES)
-    def test_is_done_by_force(self, lmtokens_portal: Portal, variant: str, change: str, type: str) -> None:
+    def test_force_applies_the_change(self, lmtokens_portal: Portal, variant: str, change: str, type: str) -> None:
         api, token = self.own(lmtokens_portal, variant, type)
         OWN_CHANGES[change](api, token.id, force=True)
         after = stored_token(lmtokens_portal, token.id)
@@ -53,7 +53,7 @@ class TestSelfLockout:
             api.whoami()
 
     @pytest.mark.parametrize("type", TOKEN_TYPES)
-    def test_by_the_token_as_its_create_told_it(
+    def test_own_token_returned_by_its_create_is_refused(
         self, lmtokens_portal: Portal, variant: str, change: str, type: str
     ) -> None:
         token = lmtokens_portal.client().add_token(1, type=type)
@@ -65,7 +65,7 @@ class TestSelfLockout:
             OWN_CHANGES[change](api, token)
 
     @pytest.mark.parametrize("type", TOKEN_TYPES)
-    def test_by_the_token_as_a_change_or_a_list_told_it(
+    def test_own_token_returned_by_an_update_or_a_list_is_refused(
         self, lmtokens_portal: Portal, variant: str, change: str, type: str
     ) -> None:
         api, token = self.own(lmtokens_portal, variant, type)
@@ -77,7 +77,7 @@ class TestSelfLockout:
 
     @pytest.mark.parametrize("type", TOKEN_TYPES)
     @pytest.mark.parametrize("other_type", TOKEN_TYPES)
-    def test_another_token_of_the_same_user_is_none_of_it(
+    def test_other_tokens_of_the_same_user_may_be_changed(
         self, lmtokens_portal: Portal, variant: str, change: str, type: str, other_type: str
     ) -> None:
         api, _ = self.own(lmtokens_portal, variant, type)
