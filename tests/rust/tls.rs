@@ -16,7 +16,7 @@ use lmtokens::tokens::{NewToken, User};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use self::client_hello::ClientHello;
-use crate::support::{BEARER, HANGING, bearer, identity};
+use crate::support::{BEARER, HANG_TIMEOUT, bearer, identity};
 
 /// The hybrid of ML-KEM-768 and X25519.
 const X25519MLKEM768: u16 = 0x11ec;
@@ -58,7 +58,7 @@ async fn call(answer: &'static [u8], timeouts: Timeouts) -> (Vec<Vec<u8>>, Error
         },
         destination: None,
     };
-    let error = tokio::time::timeout(HANGING, add.run(&client)).await.expect("it hangs").unwrap_err();
+    let error = tokio::time::timeout(HANG_TIMEOUT, add.run(&client)).await.expect("it hangs").unwrap_err();
     drop(client);
     // The connection that just failed is still to be read to its end.
     let mut connections = vec![arrivals.recv().await.unwrap()];

@@ -6,7 +6,7 @@ use lmtokens::error::Error;
 use lmtokens::network;
 
 use super::{ACCESS_ID, ACCESS_KEY, FakePrompt, environment};
-use crate::support::{assert_repeats_nothing, secret};
+use crate::support::{assert_contains_no_part, secret};
 
 const VARIABLES: [&str; 15] = [
     "LM_COMPANY",
@@ -101,7 +101,7 @@ fn assert_silent(error: &Error, marker: &str, context: &str) {
             .split(['/', '@', ' ', '\n'])
             .filter(|part| part.len() >= 8 && !part.contains("logicmonitor"))
         {
-            assert_repeats_nothing(&text, part, context);
+            assert_contains_no_part(&text, part, context);
         }
     }
 }
