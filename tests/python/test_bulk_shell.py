@@ -73,7 +73,7 @@ def test_some_made(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     assert "20 rows: 18 created, 2 failed" in completed.stderr
     again = paste(resume_command(completed.stderr))
     assert again.returncode == 0, again.stderr
-    assert "20 rows: 2 created, 18 done before" in again.stderr
+    assert "20 rows: 2 created, 18 already created" in again.stderr
     assert len(made(lmtokens_portal)) == 20
 
 
@@ -158,7 +158,7 @@ def test_signal_in_a_wait_for_the_budget(
     lmtokens_portal.set_rate_limit(1000, 60)
     again = paste(resume_command(said))
     assert again.returncode == 0, again.stderr
-    assert "13 created, 7 done before" in again.stderr
+    assert "13 created, 7 already created" in again.stderr
     assert len(made(lmtokens_portal)) == 20
 
 
