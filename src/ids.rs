@@ -94,13 +94,13 @@ pub struct Concurrency(usize);
 
 impl Concurrency {
     const MAX: usize = 64;
+    /// The accepted numbers, for messages.
+    pub(crate) const EXPECTED: &str = "1 to 64";
 
     /// Checks a number.
     pub fn new(number: i64) -> Result<Self> {
         let checked = usize::try_from(number).ok().filter(|number| (1..=Self::MAX).contains(number));
-        checked
-            .map(Self)
-            .ok_or_else(|| Error::invalid("concurrency", number, format_args!("1 to {}", Self::MAX)))
+        checked.map(Self).ok_or_else(|| Error::invalid("concurrency", number, Self::EXPECTED))
     }
 
     /// Returns the number.
@@ -123,13 +123,13 @@ pub struct PageSize(u32);
 impl PageSize {
     /// The largest page that the portal returns.
     pub const MAX: Self = Self(1000);
+    /// The accepted numbers, for messages.
+    pub(crate) const EXPECTED: &str = "1 to 1000";
 
     /// Checks a number.
     pub fn new(number: i64) -> Result<Self> {
         let checked = u32::try_from(number).ok().filter(|number| (1..=Self::MAX.0).contains(number));
-        checked
-            .map(Self)
-            .ok_or_else(|| Error::invalid("page_size", number, format_args!("1 to {}", Self::MAX.0)))
+        checked.map(Self).ok_or_else(|| Error::invalid("page_size", number, Self::EXPECTED))
     }
 
     /// Returns the number.

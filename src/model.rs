@@ -24,7 +24,8 @@ pub enum Status {
 }
 
 impl Status {
-    const EXPECTED: &'static str = "1 (disabled), 2 (enabled), \"disabled\" or \"enabled\"";
+    /// The accepted values, for messages.
+    pub(crate) const EXPECTED: &'static str = "1 (disabled), 2 (enabled), \"disabled\" or \"enabled\"";
 
     /// Returns the portal's number.
     #[must_use]

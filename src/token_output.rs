@@ -1,6 +1,5 @@
 //! A new token as text with its secret in the clear, for destinations only.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
@@ -97,9 +96,9 @@ fn revealed(token: &Token) -> &str {
     token.access_key.as_ref().map(Secret::reveal).unwrap_or_default()
 }
 
-/// Returns a text quoted for a shell.
+/// Returns a text in single quotes, for a shell. `shlex` may join several kinds of quotes, which readers of `.env` files do not
+/// understand.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    // `try_quote` fails for a NUL byte only, which no variable can hold.
-    shlex::try_quote(text).map_or_else(|_| "''".to_owned(), Cow::into_owned)
+    format!("'{}'", text.replace('\'', r"'\''"))
 }

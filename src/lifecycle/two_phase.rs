@@ -91,7 +91,7 @@ impl TwoPhase<'_> {
             Err(incomplete) => {
                 let cleared = match incomplete.token {
                     // A token without a key is of no use to anybody.
-                    Some(token) => delete(client, token).await.map(|()| Found::Cleared),
+                    Some(token) => delete(client, *token).await.map(|()| Found::Cleared),
                     None => clear(client, admin_id, self.token.r#type, tag).await,
                 };
                 guard.disarm();

@@ -72,11 +72,11 @@ impl NewToken {
         admin_id: AdminId,
         response: &client::Response,
     ) -> Result<Token, Incomplete> {
-        let incomplete = |message: &str, token| {
+        let incomplete = |message: &str, token: Option<Token>| {
             let mut error = Error::new(ErrorKind::Response, message);
             let details = error.details_mut();
             (details.status, details.attempts, details.maybe_applied) = (Some(response.status), 1, true);
-            Incomplete { error, token }
+            Incomplete { error, token: token.map(Box::new) }
         };
         let Some(mut token) = Token::from_json(&response.body, Origin::Create, &self.r#type.into()) else {
             return Err(incomplete("the response to the create holds no token", None));
@@ -98,7 +98,7 @@ impl NewToken {
 pub(crate) struct Incomplete {
     pub(crate) error: Error,
     /// The token, if the response identifies one.
-    pub(crate) token: Option<Token>,
+    pub(crate) token: Option<Box<Token>>,
 }
 
 impl From<Error> for Incomplete {
@@ -145,7 +145,7 @@ impl CreateToken {
     ) -> Error {
         let Incomplete { error: cause, token } = incomplete;
         let candidates = match token {
-            Some(token) => Some(vec![token]),
+            Some(token) => Some(vec![*token]),
             None => self.candidates(client, admin_id, started).await,
         };
         let mut error = Error::new(

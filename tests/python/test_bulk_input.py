@@ -139,10 +139,10 @@ def test_every_invalid_line_of_json_is_reported(lmtokens_portal: Portal, tmp_pat
     [
         ("admin_id,nte\n32,x\n", "nte"),
         ("note,status\nx,2\n", "no column admin_id"),
-        ("32,x\n33,y\n", "is not known"),
+        ("32,x\n33,y\n", "unknown column"),
         ("", "admin_id"),
         ("admin_id,note\n", "no rows"),
-        (b"admin_id,note\n32,\xff\xfe\n", "not UTF-8"),
+        (b"admin_id,note\n32,\xff\xfe\n", "not valid UTF-8"),
         ("admin_id,note,note\n32,x,y\n", "note"),
         ("admin_id,admin\n32,33\n", "admin"),
     ],
@@ -171,6 +171,6 @@ def test_missing_input_is_rejected(lmtokens_portal: Portal, tmp_path: Path) -> N
 def test_dry_run_only_checks_the_input(lmtokens_portal: Portal, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(CSV["plain"])
     completed = run_shell("bulk", str(tmp_path / "in.csv"), "--journal", str(tmp_path / "journal"), "--dry-run")
-    assert (completed.returncode, completed.stdout) == (0, "3 tokens would be made\n")
+    assert (completed.returncode, completed.stdout) == (0, "3 tokens would be created\n")
     assert lmtokens_portal.record == []
     assert not (tmp_path / "journal").exists()

@@ -68,7 +68,7 @@ def test_exit_code_3_if_some_rows_fail(lmtokens_portal: Portal, rows: Path, jour
     assert "20 rows: 18 created, 2 failed" in completed.stderr
     resumed = run_pasted(resume_command(completed.stderr))
     assert resumed.returncode == 0, resumed.stderr
-    assert "20 rows: 2 created, 18 done before" in resumed.stderr
+    assert "20 rows: 2 created, 18 already created" in resumed.stderr
     assert len(created_tokens(lmtokens_portal)) == 20
 
 
@@ -155,7 +155,7 @@ def test_signal_ends_a_wait_for_the_rate_limit(
     lmtokens_portal.set_rate_limit(1000, 60)
     resumed = run_pasted(resume_command(stderr))
     assert resumed.returncode == 0, resumed.stderr
-    assert "13 created, 7 done before" in resumed.stderr
+    assert "13 created, 7 already created" in resumed.stderr
     assert len(created_tokens(lmtokens_portal)) == 20
 
 

@@ -54,8 +54,8 @@ def test_script_and_module_behave_the_same(command: list[str], lmtokens_portal: 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--help"], ["add", "sandbox", "LM_ACCESS_KEY", "No secret is ever an argument"]),
-        (["add", "--help"], ["ADMIN", "--note", "--disabled", "--type", "--output", "--dry-run", "--base-url"]),
+        (["--help"], ["add", "sandbox", "LM_ACCESS_KEY", "Secrets are never passed as arguments"]),
+        (["add", "--help"], ["USER", "--note", "--disabled", "--type", "--output", "--dry-run", "--base-url"]),
         (["sandbox", "--help"], ["COMMAND", "--record", "--rate-limit", "--seed", "127.0.0.1"]),
     ],
     ids=" ".join,
@@ -215,7 +215,7 @@ def test_dry_run_sends_nothing(lmtokens_portal: Portal, extra: list[str]) -> Non
     post, last = (f"{url}?type=bearer", '"ci","status":1') if extra else (url, '"","status":2')
     expected = (
         f'POST {post}\n{{"note":"TAG{" ci" if extra else ""}","status":1}}\n'
-        f'and when the key has been handed over:\nPATCH {url}/ID\n{{"note":{last}}}\n'
+        f'after the key is delivered:\nPATCH {url}/ID\n{{"note":{last}}}\n'
     )
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, expected, "")
     assert lmtokens_portal.record == []
@@ -414,7 +414,7 @@ def test_signal_during_a_create(lmtokens_portal: Portal, number: int, status: in
         process.send_signal(number)
         out, err = process.communicate(timeout=HANG_TIMEOUT / 2)
     assert (process.returncode, out) == (status, "")
-    assert "a token of user 32 may be left behind: it is disabled" in err
+    assert "a token of user 32 may be left pending; it is disabled" in err
     assert "Traceback" not in err
 
 
@@ -544,7 +544,7 @@ def test_sandbox_without_a_command_prints_exports(number: int, tmp_path: Path) -
     ]
     assert json.loads(added.stdout)["admin_id"] == 32
     assert (process.returncode, out) == (0, "")
-    assert "end it with Ctrl-C" in err
+    assert "press Ctrl-C to stop" in err
     assert "Traceback" not in err
     assert [json.loads(line)["method"] for line in record.read_text().splitlines()] == ["POST", "PATCH"]
 

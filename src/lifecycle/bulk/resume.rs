@@ -105,7 +105,7 @@ async fn prove_visibility(client: &Client, run: RunId, journaled: &Journaled) ->
     let response = client.send(&probe.request_with(admin_id, Some(&note), Status::Disabled)?).await?;
     let token = match probe.created(client, admin_id, &response) {
         Ok(token) => token,
-        Err(incomplete) => incomplete.token.ok_or(incomplete.error)?,
+        Err(incomplete) => *incomplete.token.ok_or(incomplete.error)?,
     };
     tokens_of(client, admin_id, r#type).await?;
     delete(client, token).await

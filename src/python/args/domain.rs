@@ -60,12 +60,8 @@ fn read_status(name: &str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
     } else if let Ok(word) = object.cast::<PyString>() {
         encodable(name, word)?.parse()
     } else {
-        let Some(number) = integer(name, object)? else {
-            return Err(wrong_type(
-                name,
-                "1 (disabled), 2 (enabled), a TokenStatus, \"disabled\" or \"enabled\"",
-                object,
-            ));
+        let Some(number) = integer(name, Status::EXPECTED, object)? else {
+            return Err(wrong_type(name, Status::EXPECTED, object));
         };
         Status::from_number(number)
     };
@@ -139,12 +135,10 @@ from_python!(User, hints::USER, |object| {
     if let Ok(name) = object.cast::<PyString>() {
         return Ok(UserName::new(encodable("admin_id", &name)?).map(Self::Name)?);
     }
-    match integer("admin_id", &object)? {
+    let expected = format!("the user's id (an integer from 1 to {MAX_ID}) or name");
+    match integer("admin_id", &expected, &object)? {
         Some(number) => Ok(AdminId::new(number).map(Self::Id)?),
-        None => {
-            let expected = format!("the user's id (an integer from 1 to {MAX_ID}) or name");
-            Err(wrong_type("admin_id", &expected, &object))
-        }
+        None => Err(wrong_type("admin_id", &expected, &object)),
     }
 });
 
@@ -156,12 +150,10 @@ from_python!(Target, hints::TOKEN, |object| {
         let access_id = AccessId::new(encodable("token", &access_id)?)?;
         return Ok(Self::Find(FindToken::AccessId(access_id)));
     }
-    match integer("token", &object)? {
+    let expected = format!("a Token, its id (an integer from 1 to {MAX_ID}) or its access id");
+    match integer("token", &expected, &object)? {
         Some(number) => Ok(Self::Find(FindToken::Id(TokenId::new(number)?))),
-        None => {
-            let expected = format!("a Token, its id (an integer from 1 to {MAX_ID}) or its access id");
-            Err(wrong_type("token", &expected, &object))
-        }
+        None => Err(wrong_type("token", &expected, &object)),
     }
 });
 

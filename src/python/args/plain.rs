@@ -7,6 +7,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyString};
 
+use crate::ids::{Concurrency, PageSize};
 use crate::python::types::enums::is_status;
 
 /// Defines a function for each argument, for PyO3's `from_py_with`.
@@ -29,8 +30,8 @@ arguments! {
     resume: bool = flag;
     lock: bool = flag;
     overwrite: bool = flag;
-    page_size: i64 = number;
-    concurrency: i64 = number;
+    page_size: i64 = number(PageSize::EXPECTED);
+    concurrency: i64 = number(Concurrency::EXPECTED);
     timeout: f64 = seconds;
     timestamp_ms: Option<u64> = optional(milliseconds);
 }
@@ -88,21 +89,24 @@ pub(crate) fn flag(name: &str, object: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 /// Returns an integer; `None` for any other object. A `bool` and a `TokenStatus` are integers to Python, but not here.
-pub(crate) fn integer(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+pub(crate) fn integer(name: &str, expected: &str, object: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
     if object.is_instance_of::<PyBool>() || is_status(object) || !object.hasattr("__index__")? {
         return Ok(None);
     }
     match object.extract() {
         Ok(number) => Ok(Some(number)),
         Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
-            Err(PyValueError::new_err(format!("{name} is out of range; expected an integer of 64 bits")))
+            Err(PyValueError::new_err(format!("{name} is out of range; expected {expected}")))
         }
         Err(error) => Err(error),
     }
 }
 
-pub(crate) fn number(name: &str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
-    integer(name, object)?.ok_or_else(|| wrong_type(name, "an int", object))
+/// Returns a reader of an integer; `expected` says which ones the argument accepts.
+pub(crate) fn number<'a, 'py: 'a>(
+    expected: &'static str,
+) -> impl Fn(&str, &'a Bound<'py, PyAny>) -> PyResult<i64> {
+    move |name, object| integer(name, expected, object)?.ok_or_else(|| wrong_type(name, "an int", object))
 }
 
 pub(crate) fn seconds(name: &str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
@@ -122,7 +126,7 @@ fn milliseconds(name: &str, object: &Bound<'_, PyAny>) -> PyResult<u64> {
     const EXPECTED: &str = "milliseconds since 1970-01-01 UTC, up to the end of the year 9999";
     let out_of_range =
         || PyValueError::new_err(format!("{name} is out of range; expected {EXPECTED} ({END_OF_9999})"));
-    match integer(name, object) {
+    match integer(name, EXPECTED, object) {
         Ok(Some(number)) => {
             u64::try_from(number).ok().filter(|number| *number <= END_OF_9999).ok_or_else(out_of_range)
         }

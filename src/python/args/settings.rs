@@ -112,7 +112,7 @@ pub(crate) mod setting {
         domain: Option<String> = optional(text);
         base_url: Option<String> = optional(text);
         proxy: Option<Secret> = optional(read_secret);
-        max_attempts: i64 = number;
+        max_attempts: i64 = number("1 to 100");
         deadline: Option<f64> = optional(seconds);
         on_limit: &'static str = one_of::<OnLimit>(&["wait", "raise"]);
         max_wait: f64 = seconds;

@@ -91,7 +91,7 @@ impl Field {
                 _ => Ok(Value::Text(text)),
             };
         }
-        if let Some(number) = integer(name, object)? {
+        if let Some(number) = integer(name, "an integer of 64 bits", object)? {
             return Ok(Value::Number(number));
         }
         if object.hasattr("timestamp")? {
