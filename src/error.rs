@@ -81,7 +81,8 @@ impl ErrorKind {
     ];
 }
 
-/// An error with the facts that a user or a support desk needs. It holds no request, no response body and no credential.
+/// An error with the facts that a user or a support desk needs. It holds no request, no response body and no
+/// credential.
 pub struct Error(Box<Details>);
 
 /// The facts of an [`Error`].

@@ -21,7 +21,8 @@ pub enum Event {
         attempt: u32,
         /// The duration of the attempt.
         elapsed: Duration,
-        /// The pause before the next attempt; `None` if there is none, or if it starts as soon as the rate limit permits.
+        /// The pause before the next attempt; `None` if there is none, or if it starts as soon as the rate limit
+        /// permits.
         pause: Option<Duration>,
     },
     /// A request waits for its rate limit for more than two seconds.

@@ -16,7 +16,8 @@
 //! | [`process`] | what is new after a fork |
 //! | [`ports`] | the traits through which the core calls up |
 //! | [`sandbox`] | a small LogicMonitor; uses only the vocabulary, so that it can contradict the client |
-//! | [`lmv1`] [`secret`] [`model`] [`filter`] [`tag`] [`token_output`] [`portal`] [`error`] | the vocabulary: no I/O, no clock of their own |
+//! | [`lmv1`] [`secret`] [`model`] [`filter`] [`tag`] [`token_output`] [`portal`] [`error`] | the vocabulary: no I/O,
+//! no clock of their own |
 
 pub mod advice;
 #[cfg(feature = "cli")]

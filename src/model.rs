@@ -1,4 +1,5 @@
-//! Tokens as the portal reports them. Reading is tolerant: unknown members are ignored, missing and null ones are `None`.
+//! Tokens as the portal reports them. Reading is tolerant: unknown members are ignored, missing and null ones are
+//! `None`.
 //!
 //! Source of the names: the vendor's pages "Adding API Tokens" and "Getting API Token Details".
 

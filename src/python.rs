@@ -70,9 +70,11 @@ mod _lmtokens {
     }
 }
 
-/// Fails in a subinterpreter: the per-process state (runtime, connections, exception classes) belongs to one interpreter.
+/// Fails in a subinterpreter: the per-process state (runtime, connections, exception classes) belongs to one
+/// interpreter.
 fn refuse_subinterpreter() -> pyo3::PyResult<()> {
-    // SAFETY: the current thread is attached, so there is a current interpreter, and asking for its number changes nothing.
+    // SAFETY: the current thread is attached, so there is a current interpreter, and asking for its number changes
+    // nothing.
     #[allow(unsafe_code)]
     let number = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
     if number == 0 {

@@ -1,8 +1,8 @@
 //! The tag at the start of a pending token's note.
 //!
 //! `lmtokens-1-RUN-SECONDS-RANDOM`, alone or followed by a space and the final note. RUN is the run id (16 hexadecimal
-//! digits), SECONDS the time of the tag (since 1970-01-01 UTC), RANDOM 32 hexadecimal digits from the operating system, so
-//! that forked processes never share a tag. None of its characters is special in the portal's filters.
+//! digits), SECONDS the time of the tag (since 1970-01-01 UTC), RANDOM 32 hexadecimal digits from the operating system,
+//! so that forked processes never share a tag. None of its characters is special in the portal's filters.
 
 use std::fmt;
 use std::str::FromStr;

@@ -96,8 +96,8 @@ fn revealed(token: &Token) -> &str {
     token.access_key.as_ref().map(Secret::reveal).unwrap_or_default()
 }
 
-/// Returns a text in single quotes, for a shell. `shlex` may join several kinds of quotes, which readers of `.env` files do not
-/// understand.
+/// Returns a text in single quotes, for a shell. `shlex` may join several kinds of quotes, which readers of `.env`
+/// files do not understand.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))

@@ -10,7 +10,7 @@ mod user;
 mod whoami;
 
 pub use create::{CreateToken, NewToken};
-pub use delete::DeleteToken;
+pub use delete::{DeleteToken, Deleted};
 pub use find::{AccessId, FindToken};
 pub use list::{ListTokens, Listing, Selection};
 pub use target::Target;

@@ -1,4 +1,4 @@
-"""Enumerations of the portal's values. They are loaded on first use: importing ``enum`` takes longer than this package."""
+"""Enumerations of the portal's values, loaded on first use: importing ``enum`` takes longer than importing this package."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ __all__ = ["AsyncBulkRun", "AsyncClient"]
 class AsyncClient(AsyncCore):
     """A client for ``asyncio``, for one or several event loops.
 
-    It has the operations of ``Client`` with the same parameters, as coroutines; ``list_tokens`` returns an async iterator.
-    It takes the arguments of ``Client`` and reads the same credential sources, but never prompts, which would block the
+    It has the operations of ``Client`` with the same parameters, as coroutines; ``list_tokens`` returns an async
+    iterator. It takes the arguments of ``Client`` and reads the same credential sources, but never prompts, which would block the
     event loop. Cancelling a call cancels its request.
 
     Example:

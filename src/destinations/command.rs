@@ -15,7 +15,8 @@ use crate::model::Token;
 use crate::tag::Tag;
 use crate::token_output::Form;
 
-/// A command that reads the token as JSON from its standard input and exits with status 0 once it has stored the secret. Its
+/// A command that reads the token as JSON from its standard input and exits with status 0 once it has stored the
+/// secret. Its
 /// output is discarded: it may contain the secret.
 #[derive(Debug, Clone)]
 pub struct ToCommand {

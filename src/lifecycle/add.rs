@@ -14,8 +14,8 @@ use crate::tokens::{CreateToken, NewToken};
 
 /// Creates one token.
 ///
-/// Without a destination, one POST creates it and the result holds the secret. With one, the token is created disabled, its
-/// secret is delivered, and only then is it enabled; the result holds no secret.
+/// Without a destination, one POST creates it and the result holds the secret. With one, the token is created disabled,
+/// its secret is delivered, and only then is it enabled; the result holds no secret.
 #[derive(Clone)]
 pub struct AddToken {
     /// The token to create.

@@ -1,5 +1,5 @@
-//! The journal of a bulk run: JSON lines, readable by their owner only. No token is enabled before the line with its key is
-//! on disk.
+//! The journal of a bulk run: JSON lines, readable by their owner only. No token is enabled before the line with its
+//! key is on disk.
 
 mod entry;
 mod lock;
@@ -96,8 +96,8 @@ impl Journal {
         Ok((file, header))
     }
 
-    /// Reads an existing journal and sets a torn last line aside. The header is `None` if the process was killed before it
-    /// wrote one.
+    /// Reads an existing journal and sets a torn last line aside. The header is `None` if the process was killed before
+    /// it wrote one.
     fn resume(opening: &Opening<'_>) -> Result<(File, Option<Header>, States)> {
         let path = opening.path;
         let mut file =

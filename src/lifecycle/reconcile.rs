@@ -67,7 +67,7 @@ pub(super) async fn delete(client: &Client, token: Token) -> Result<()> {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             // The token may be deleted already: a second DELETE is harmless.
             Err(error) if error.details().maybe_applied && rounds.next_after_pause().await => {}
-            outcome => return outcome,
+            outcome => return outcome.map(drop),
         }
     }
 }

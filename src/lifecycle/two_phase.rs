@@ -1,7 +1,7 @@
 //! The two-phase create: no token is enabled before its secret is delivered.
 //!
-//! The token is created disabled under a tagged note; its secret is delivered; then one PATCH sets its final status and note.
-//! An interruption at any point leaves a disabled, tagged token that sweep removes.
+//! The token is created disabled under a tagged note; its secret is delivered; then one PATCH sets its final status and
+//! note. An interruption at any point leaves a disabled, tagged token that sweep removes.
 
 use std::time::{Duration, Instant};
 

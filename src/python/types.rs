@@ -1,5 +1,6 @@
 //! Python classes for values and results.
 
+mod deleted;
 pub(crate) mod enums;
 pub(crate) mod errors;
 pub(crate) mod filter;

@@ -14,10 +14,14 @@ pub struct DeleteToken {
     pub force: bool,
 }
 
-impl Operation for DeleteToken {
-    type Output = ();
+/// The confirmation that a token no longer exists.
+#[derive(Debug, Clone, Copy)]
+pub struct Deleted;
 
-    async fn run(self, client: &Client) -> Result<()> {
+impl Operation for DeleteToken {
+    type Output = Deleted;
+
+    async fn run(self, client: &Client) -> Result<Deleted> {
         let located = if self.force {
             self.target.locate(client).await?
         } else {
@@ -30,6 +34,6 @@ impl Operation for DeleteToken {
             query: Vec::new(),
             body: None,
         };
-        client.send(&request).await.map(drop)
+        client.send(&request).await.map(|_| Deleted)
     }
 }

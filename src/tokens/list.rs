@@ -1,8 +1,8 @@
 //! Listing tokens page by page.
 //!
-//! Pages are requested by key (`id>N`, sorted by id), so that a token deleted meanwhile does not shift the others. If that
-//! is not possible (a raw filter with alternatives, a portal that does not sort), pages overlap: a page that does not
-//! reach back to a known token means that the list has shifted, and the next request steps back.
+//! Pages are requested by key (`id>N`, sorted by id), so that a token deleted meanwhile does not shift the others. If
+//! that is not possible (a raw filter with alternatives, a portal that does not sort), pages overlap: a page that does
+//! not reach back to a known token means that the list has shifted, and the next request steps back.
 //!
 //! Source: the vendor's page "Getting API Token Details". Without `type` the portal lists LMv1 tokens only, with
 //! `type=bearer` bearer tokens only; "all tokens" is two lists.
@@ -140,7 +140,8 @@ impl Page {
 }
 
 impl Listing {
-    /// Returns the next tokens, at least one, or `None` at the end. After an error the same page can be requested again.
+    /// Returns the next tokens, at least one, or `None` at the end. After an error the same page can be requested
+    /// again.
     pub async fn next_page(&mut self, client: &Client) -> Result<Option<Vec<Token>>> {
         if let (None, Some(admin)) = (self.admin_id, &self.list.admin) {
             self.admin_id = Some(admin.id(client).await?);

@@ -88,8 +88,6 @@ CALLS: list[tuple[str, str, Callable[[Any], object]]] = [
     ("sign-access_key", "access_key", lambda value: sign(access_key=value)),
     ("sign-timestamp_ms", "timestamp_ms", lambda value: sign(timestamp_ms=value)),
     ("Secret-text", "text", lmtokens.Secret),
-    ("TokenType-word", "word", lmtokens.TokenType),
-    ("TokenStatus-number", "number", lmtokens.TokenStatus),
     *sorted(operation_calls()),
 ]
 PARAMETERS = [pytest.param(name, call, id=id) for id, name, call in CALLS]

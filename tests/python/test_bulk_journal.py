@@ -184,7 +184,7 @@ def test_unsafe_path_is_rejected_before_the_first_request(
         (tmp_path / "link", "symbolic link"),
         (tmp_path / "folder", "not a regular file"),
         (tmp_path / "folder" / "journal", "other users can write"),
-        (tmp_path / "none" / "journal", "cannot look into"),
+        (tmp_path / "none" / "journal", "cannot read the folder"),
         (tmp_path / "pipe", "not a regular file"),
     ]:
         with pytest.raises(lmtokens.DeliveryError, match=reason):
@@ -233,7 +233,7 @@ def test_second_process_is_rejected(lmtokens_portal: Portal, journal: Path) -> N
     text = journal.read_text()
     completed = run_python(SECOND_PROCESS, str(journal))
     assert completed.returncode == 1
-    assert f"another process uses the journal on the journal {journal}" in completed.stderr
+    assert f"another process uses the journal {journal}" in completed.stderr
     assert (journal.read_text(), lmtokens_portal.record) == (text, [])
     assert run.finish().created == 2
 

@@ -92,7 +92,7 @@ def test_resuming_a_completed_run_changes_nothing_and_returns_the_keys(lmtokens_
     lmtokens.add_tokens(ROWS[:5], journal=journal).finish()
     lmtokens_portal.clear_record()
     results = list(lmtokens.add_tokens(ROWS[:5], journal=journal, resume=True))
-    assert {(result.state, result.reason) for result in results} == {("skipped", "done by an earlier run")}
+    assert {(result.state, result.reason) for result in results} == {("skipped", "created by an earlier run")}
     assert requests_with_method(lmtokens_portal, "POST") == []
     assert requests_with_method(lmtokens_portal, "PATCH") == []
     keys = {stored.id: stored.access_key.reveal() for stored in created_tokens(lmtokens_portal)}

@@ -294,7 +294,7 @@ def test_token_deleted_by_another_client_during_delivery_is_discarded(lmtokens_p
         def discard(self, token: lmtokens.Token) -> None:
             destination.discard(token)
 
-    with pytest.raises(lmtokens.NotFoundError, match="worth nothing"):
+    with pytest.raises(lmtokens.NotFoundError, match="is void"):
         lmtokens.add_token(32, "ci", deliver=DeletingDestination())
     assert destination.names == ["deliver", "discard"]
     assert created_tokens(lmtokens_portal) == []

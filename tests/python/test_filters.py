@@ -177,7 +177,7 @@ class TestInvalidFilter:
     @pytest.mark.parametrize(
         "build",
         [
-            lambda: where.status == "enabled",
+            lambda: where.status == "on",
             lambda: where.note == 7,
             lambda: where.note < "b",
             lambda: where.id.contains("1"),

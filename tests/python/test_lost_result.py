@@ -71,7 +71,7 @@ def test_interrupt_when_the_outcome_is_unknown_warns() -> None:
         interrupted(lambda: client.add_token(32, "ci"), "GET")
         """
     )
-    assert re.search("a token (for|of) user 32 .*may (have been made|exist)", err)
+    assert re.search("a token (for|of) user 32 .*may (have been created|exist)", err)
 
 
 @pytest.mark.parametrize("operation", ["client.whoami()", "client.find_token(1)", "next(client.list_tokens())"])
@@ -120,7 +120,7 @@ def logged_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def token_exists_pattern(token: StoredToken) -> str:
     return (
-        rf'token {token.id} of user {token.admin_id} with note "{token.note}" was created.*delete_token\({token.id}\)'
+        rf'token {token.id} of user {token.admin_id} with note "{token.note}" was created.*' + rf'delete_token\({token.id}\)'
     )
 
 
@@ -169,7 +169,7 @@ def test_cancellation_after_an_unknown_outcome_names_the_candidate(
     loop.run_until_complete(main())
     [message] = logged_warnings(caplog)
     assert "a token for user 32 may have been created" in message
-    assert f"id {lmtokens_portal.tokens[-1].id}" in message
+    assert f"token {lmtokens_portal.tokens[-1].id}" in message
 
 
 @pytest.mark.parametrize("when", ["before the response", "after the response"])

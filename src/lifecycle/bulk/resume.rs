@@ -81,8 +81,8 @@ async fn reconcile_one(
         return Ok(Some(finished(changed)));
     }
     if is_pending {
-        // Its key is on disk, but a PATCH of the interrupted run may still arrive. Delete it and create another, so that
-        // two tokens can never be enabled.
+        // Its key is on disk, but a PATCH of the interrupted run may still arrive. Delete it and create another, so
+        // that two tokens can never be enabled.
         delete(client, found).await?;
         journal.write(&discarded).await?;
         return Ok(None);
@@ -91,8 +91,8 @@ async fn reconcile_one(
     Ok(Some(finished(found)))
 }
 
-/// Finds out whether these credentials see the tokens that they create. Other tokens of the run may be visible; otherwise
-/// a disabled probe token decides.
+/// Finds out whether these credentials see the tokens that they create. Other tokens of the run may be visible;
+/// otherwise a disabled probe token decides.
 async fn prove_visibility(client: &Client, run: RunId, journaled: &Journaled) -> Result<()> {
     let r#type = journaled.r#type.parse().unwrap_or(Type::Lmv1);
     let admin_id = AdminId::new(journaled.admin_id)?;
@@ -111,8 +111,8 @@ async fn prove_visibility(client: &Client, run: RunId, journaled: &Journaled) ->
     delete(client, token).await
 }
 
-/// Deletes the orphans of a run: disabled tokens with one of its tags that belong to no row. Those that cannot be deleted
-/// are reported and left to sweep.
+/// Deletes the orphans of a run: disabled tokens with one of its tags that belong to no row. Those that cannot be
+/// deleted are reported and left to sweep.
 pub(super) async fn remove_orphans(client: &Client, run: RunId) {
     let mut rounds = Rounds::at_most(3);
     loop {

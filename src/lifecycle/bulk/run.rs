@@ -61,8 +61,8 @@ impl Run {
         Self { messages, summary: Summary::default(), total, stop, waiting, task: None }
     }
 
-    /// Returns the next row that has ended, or `None` at the end. The first call sends the first request. An error concerns
-    /// the run as a whole and comes last, after every row has ended.
+    /// Returns the next row that has ended, or `None` at the end. The first call sends the first request. An error
+    /// concerns the run as a whole and comes last, after every row has ended.
     pub async fn next(&mut self) -> Result<Option<RowResult>> {
         if let Some((driver, rows)) = self.waiting.take() {
             self.task = Some(process::runtime()?.spawn(driver.drive(rows)).abort_handle());

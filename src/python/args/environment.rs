@@ -52,8 +52,8 @@ impl Environment for OsEnviron<'_> {
     }
 }
 
-/// `input()` and `getpass.getpass()`. They are called from native code so that no Python frame of this package holds the
-/// secret.
+/// `input()` and `getpass.getpass()`. They are called from native code so that no Python frame of this package holds
+/// the secret.
 pub(crate) struct PythonPrompt<'py> {
     py: Python<'py>,
     interrupt: Interrupt,
@@ -95,8 +95,8 @@ impl<'py> PythonPrompt<'py> {
         self.py.import(intern!(self.py, "sys"))?.getattr(name)
     }
 
-    /// Reads a line with `input()`, which supports editing, if standard output is a terminal; otherwise the question goes to
-    /// standard error.
+    /// Reads a line with `input()`, which supports editing, if standard output is a terminal; otherwise the question
+    /// goes to standard error.
     fn line(&self, question: &str) -> PyResult<String> {
         if self.is_notebook()? || self.is_terminal("stdout")? {
             return self.py.import("builtins")?.getattr("input")?.call1((question,))?.extract();

@@ -1,5 +1,5 @@
-//! Arguments of plain types. Every message names its argument, and none repeats a value, which may be a secret. PyO3's own
-//! errors name the argument in a note only, which CPython has from 3.11 on, and quote texts that cannot be encoded.
+//! Arguments of plain types. Every message names its argument, and none repeats a value, which may be a secret. PyO3's
+//! own errors name the argument in a note only, which CPython has from 3.11 on, and quote texts that cannot be encoded.
 
 use std::path::PathBuf;
 

@@ -119,8 +119,8 @@ pub(crate) mod setting {
     }
 }
 
-/// Passes the list of settings to a macro that defines a function, so that the list is written once: as a Python signature,
-/// as Rust parameters and as names.
+/// Passes the list of settings to a macro that defines a function, so that the list is written once: as a Python
+/// signature, as Rust parameters and as names.
 macro_rules! with_settings {
     ($define:ident, $($rest:tt)*) => {
         $crate::python::args::settings::with_settings! { @ [] [] [] $define, $($rest)* }

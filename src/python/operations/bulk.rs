@@ -172,9 +172,10 @@ impl Operation for NextRow {
 
 /// A run of ``add_tokens``: an iterator of row results, in the order in which the rows end.
 ///
-/// The first step sends the first request. Leaving the iteration (``break``, ``close()``, the end of a ``with`` block) starts
-/// no new row; Ctrl-C cancels the rows in progress, which ``resume=True`` finishes later. An error of the run as a whole (the
-/// credentials are rejected, the journal cannot be written) is raised at the end, after every row has ended.
+/// The first step sends the first request. Leaving the iteration (``break``, ``close()``, the end of a ``with`` block)
+/// starts no new row; Ctrl-C cancels the rows in progress, which ``resume=True`` finishes later. An error of the run as
+/// a whole (the credentials are rejected, the journal cannot be written) is raised at the end, after every row has
+/// ended.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct BulkRun(Mutex<Option<Arc<RunHandle>>>, Arc<Mutex<Summary>>);
 
@@ -351,7 +352,53 @@ macro_rules! bulk_operation {
 }
 
 bulk_operation! {
-    #[doc = include_str!("../doc/add_tokens.md")]
+    /// Create many tokens, with a journal from which an interrupted run can be resumed.
+    ///
+    /// All rows are checked before the first request. Each token is created disabled, and is enabled only after its key
+    /// has been written to the journal and flushed to disk. The portal may e-mail the user for each change of a token:
+    /// expect about two e-mails per row. If a rate limit is reached, the run waits as long as necessary (``max_wait``
+    /// applies to single calls only), unless the client's ``on_limit`` is ``"raise"``.
+    ///
+    /// Args:
+    ///     tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken`` objects, ``dict`` objects with
+    ///         ``admin_id`` and optionally ``note``, ``status`` and ``type``, or tuples in this order. A user is given
+    ///         by id or by name; each name is looked up once.
+    ///     journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It
+    ///         contains the
+    ///         keys: protect it like the keys. If it exists, ``resume=True`` is required.
+    ///     resume (bool): resume an existing journal: rows that are done are kept, the others are tried again, and no
+    ///         row ends with two enabled tokens. If the journal does not exist, a new run starts. Default ``False``.
+    ///     concurrency (int): number of rows processed at once, 1 to 64; default 8. The first row is processed alone.
+    ///     on_error (str): what to do with the other rows when one fails: ``"continue"`` (the default) or ``"stop"``.
+    ///     progress (bool | Callable[[int, int], object] | None): ``True`` shows progress on standard error; a callable
+    ///         is called after each row with (rows finished, all rows). Default none.
+    ///     lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
+    ///         system that does not support locks.
+    ///     deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
+    ///         the journal then contains no keys. Default: the journal.
+    ///
+    /// Returns:
+    ///     BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
+    ///     ``finish()`` processes all remaining rows.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: an argument or a row is invalid; the message names the rows. Nothing was sent.
+    ///     DeliveryError: the journal exists, belongs to another portal or another input, is in use by another process,
+    ///         or cannot be written. An error that occurs during the run is raised at its end.
+    ///     AuthenticationError: the portal rejected the credentials; raised at the end of the run. The run stops at the
+    ///         first such response, because repeated failures lock a token.
+    ///
+    /// Example:
+    ///     >>> import lmtokens.sandbox, os, tempfile
+    ///     >>> journal = os.path.join(tempfile.mkdtemp(), "run.journal")
+    ///     >>> with lmtokens.sandbox.Portal() as portal:
+    ///     ...     run = portal.client().add_tokens([(32, "a"), {"admin_id": "viewer", "note": "b"}], journal=journal)
+    ///     ...     for result in run:
+    ///     ...         print(result.number, result.state)
+    ///     1 created
+    ///     2 created
+    ///     >>> run.summary
+    ///     Summary(total=2, created=2, already_done=0, failed=0, unknown=0, skipped=0)
     [
         tokens,
         *,

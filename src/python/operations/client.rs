@@ -30,26 +30,27 @@ use crate::python::runtime::wait::wait;
 ///         ``LM_ACCESS_KEY``, also ``LM_API_KEY``.
 ///     bearer_token (str | Secret | None): a bearer token, instead of a pair. Environment: ``LM_BEARER_TOKEN``, used
 ///         if no pair is set.
-///     domain (str | None): the part of the portal's host after the company; default ``"logicmonitor.com"``. Environment:
-///         ``LM_DOMAIN_NAME``.
+///     domain (str | None): the part of the portal's host after the company; default ``"logicmonitor.com"``.
+///         Environment: ``LM_DOMAIN_NAME``.
 ///     base_url (str | None): the portal's address, if it does not follow from company and domain; https, or http to
 ///         loopback, ending with ``/santaba/rest``. Environment: ``LM_BASE_URL``.
-///     timeout (float | tuple[float, float] | None): seconds for one attempt, or (seconds to connect, seconds in total);
-///         default 30, of which 10 to connect. Environment: ``LM_TIMEOUT``.
+///     timeout (float | tuple[float, float] | None): seconds for one attempt, or (seconds to connect, seconds in
+///         total); default 30, of which 10 to connect. Environment: ``LM_TIMEOUT``.
 ///     ca_bundle (str | os.PathLike | None): a PEM file of certificates, or a folder of such files, to trust instead of
 ///         the system's. Environment: ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, else ``REQUESTS_CA_BUNDLE``, else
 ///         ``CURL_CA_BUNDLE``. Certificate checks cannot be disabled.
 ///     client_cert (str | os.PathLike | tuple | None): a PEM file with a client certificate and its private key, or
 ///         (certificate, private key) in two files; default none.
-///     max_attempts (int): the maximum number of attempts of one request, 1 to 100; default 3. Only harmless retries happen:
-///         GET, PATCH and DELETE after a failed connection, a timeout, 502, 503 or 504; any request that cannot have reached
+///     max_attempts (int): the maximum number of attempts of one request, 1 to 100; default 3. Only harmless retries
+///         happen: GET, PATCH and DELETE after a failed connection, a timeout, 502, 503 or 504; any request that cannot
+///             have reached
 ///         the portal. A create that may have happened is never retried.
 ///     deadline (float | None): seconds for one request with all its attempts, pauses and waits; default none.
 ///     on_limit (str): when a rate limit is reached: ``"wait"`` (the default) or ``"raise"`` a ``RateLimitError``. Rate
 ///         limits are learned from the portal's responses and shared by all clients of the process.
 ///     max_wait (float): the maximum of seconds that one request waits for its rate limit; default 120.
-///     on_wait (Callable[[float], object] | None): called with the seconds of a wait that takes more than 2. It runs on the
-///         caller's thread (async: in its loop).
+///     on_wait (Callable[[float], object] | None): called with the seconds of a wait that takes more than 2. It runs on
+///         the caller's thread (async: in its loop).
 ///     proxy (str | Secret | None): the URL of a proxy, ``http://USER:PASSWORD@HOST:PORT``, for all requests except
 ///         to loopback. Environment: ``HTTPS_PROXY``, else ``ALL_PROXY``, with the exceptions of ``NO_PROXY``.
 ///

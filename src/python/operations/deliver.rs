@@ -42,15 +42,16 @@ impl ToCommand {
 
 /// Deliver the secret of a new token to a file.
 ///
-/// Until the token is enabled, the secret is in ``PATH.<tag>.pending``, on disk and readable by its owner only; then that file
-/// is renamed to ``path``. An old key in ``path`` is therefore kept until the new one is valid.
+/// Until the token is enabled, the secret is in ``PATH.<tag>.pending``, on disk and readable by its owner only; then
+/// that file is renamed to ``path``. An old key in ``path`` is therefore kept until the new one is valid.
 ///
 /// Args:
-///     path (str | os.PathLike): the path of the file. Symbolic links are refused, and so are folders that other users can
-///         write to, unless they are sticky like ``/tmp``.
-///     format (str): ``"json"`` (the default: one object with the token's members), ``"env"`` (the environment variables
-///         that this package reads) or ``"key"`` (the secret alone); each ends with a line break.
-///     overwrite (bool): replace an existing file; default ``False``: an existing file is an error before anything is sent.
+///     path (str | os.PathLike): the path of the file. Symbolic links are refused, and so are folders that other users
+///         can write to, unless they are sticky like ``/tmp``.
+///     format (str): ``"json"`` (the default: one object with the token's members), ``"env"`` (the environment
+///         variables that this package reads) or ``"key"`` (the secret alone); each ends with a line break.
+///     overwrite (bool): replace an existing file; default ``False``: an existing file is an error before anything is
+///         sent.
 ///
 /// Returns:
 ///     ToFile: for ``deliver=``.
@@ -86,8 +87,8 @@ pub(crate) fn to_file(
 
 /// Deliver the secret of a new token to a command, as JSON on its standard input.
 ///
-/// The command must exit with status 0 once it has stored the secret; any other status fails the delivery, and the token is
-/// deleted. Its output is discarded: it may contain the secret.
+/// The command must exit with status 0 once it has stored the secret; any other status fails the delivery, and the
+/// token is deleted. Its output is discarded: it may contain the secret.
 ///
 /// Args:
 ///     command (Sequence[str | os.PathLike]): the program and its arguments; no shell is involved.

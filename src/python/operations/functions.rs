@@ -79,7 +79,8 @@ with_client_settings! {
 ///         portal accepts times within 30 minutes of its own clock.
 ///
 /// Returns:
-///     str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. Treat it as a credential: it
+///     str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. Treat it as a credential:
+///         it
 ///     allows this one request to be repeated for 30 minutes.
 ///
 /// Raises:

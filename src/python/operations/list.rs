@@ -127,7 +127,37 @@ macro_rules! list_operation {
 }
 
 list_operation! {
-    #[doc = include_str!("../doc/list_tokens.md")]
+    /// List tokens, requesting pages as they are iterated over.
+    ///
+    /// Tokens that are deleted during the iteration do not cause other tokens to be skipped or repeated.
+    ///
+    /// Args:
+    ///     admin_id (int | str | None): list the tokens of this user, given by id or name; default: of all users.
+    ///     type (str | TokenType | None): list only ``"lmv1"`` or ``"bearer"`` tokens; default: both, LMv1 first (the
+    ///         portal lists one type at a time).
+    ///     filter (Filter | str | None): a condition made with ``lmtokens.where``, or a string in the portal's filter
+    ///         syntax, which is sent unchanged. Default: all tokens.
+    ///     page_size (int): tokens per request, 1 to 1000 (the default).
+    ///
+    /// Returns:
+    ///     Iterator[Token]: the tokens, without access keys. If the iteration raises an error, iterating again requests
+    ///         the
+    ///     same page again.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: an argument is invalid; nothing was sent.
+    ///     APIError, TransportError, ResponseError: raised by the iteration if the portal rejects a request, cannot be
+    ///         reached, or sends a response that cannot be understood.
+    ///
+    /// Source: the vendor's page "Getting API Token Details".
+    ///
+    /// Example:
+    ///     >>> import lmtokens.sandbox
+    ///     >>> from lmtokens import where
+    ///     >>> with lmtokens.sandbox.Portal() as portal, portal.client() as client:
+    ///     ...     disabled = client.add_token(32, "old", 1)
+    ///     ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
+    ///     ['old']
     [
         admin_id = None,
         *,

@@ -1,5 +1,6 @@
-//! The table of operations. Each row becomes a method of `Client`, a method of `AsyncCore` (of which `AsyncClient` makes a
-//! coroutine) and a module function. `list_tokens` and `add_tokens` return iterators and have files of their own.
+//! The table of operations. Each row becomes a method of `Client`, a method of `AsyncCore` (of which `AsyncClient`
+//! makes a coroutine) and a module function. `list_tokens` and `add_tokens` return iterators and have files of their
+//! own.
 
 use pyo3::prelude::*;
 
@@ -11,7 +12,7 @@ use crate::python::operations::client::{AsyncCore, Client};
 use crate::python::operations::deliver::Deliver;
 use crate::python::operations::functions::default_client;
 use crate::python::runtime::awaitable::Awaitable;
-use crate::tokens::{Change, DeleteToken, Target, UpdateToken, User, Whoami, WhoamiReport};
+use crate::tokens::{Change, DeleteToken, Deleted, Target, UpdateToken, User, Whoami, WhoamiReport};
 
 /// A row: docstring, Python signature, parameters, result, and a closure that makes the operation of
 /// the arguments and of the callback queue of the call.
@@ -57,7 +58,55 @@ macro_rules! operations {
 }
 
 operations! {
-    #[doc = include_str!("../doc/add_token.md")]
+    /// Create an API token for a user, with exactly one POST.
+    ///
+    /// With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
+    /// PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
+    /// finds it.
+    ///
+    /// Args:
+    ///     admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
+    ///     note (str | None): a label; default none.
+    ///     status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
+    ///         ``"enabled"`` or ``TokenStatus.ENABLED``.
+    ///     type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
+    ///     deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): the destination that receives the
+    ///         key
+    ///         before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that takes
+    ///             the
+    ///         token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and ``discard(token)``.
+    ///         Default ``None``: the key is only in the result.
+    ///
+    /// Returns:
+    ///     Token: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a bearer
+    ///         token it
+    ///     is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: an argument is invalid; nothing was sent.
+    ///     ConfigurationError, CredentialsError: the settings or credentials are missing or invalid; nothing was sent.
+    ///     APIError: the portal rejected the request; no token was created. The subclass gives the reason:
+    ///         ``AuthenticationError``, ``PermissionDeniedError``, ``NotFoundError`` (the user does not exist),
+    ///         ``RateLimitError`` and others.
+    ///     ConnectError, TLSError: the connection failed; nothing was sent.
+    ///     DeliveryError: the key could not be delivered; the token was never enabled and is deleted.
+    ///     OutcomeUnknownError: the response was lost, so the token may exist. The POST is not repeated; ``candidates``
+    ///         holds the tokens that may have been created by it.
+    ///
+    /// If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
+    /// exist.
+    ///
+    /// Source: the vendor's page "Adding API Tokens"
+    /// (https://www.logicmonitor.com/support/adding-api-tokens).
+    ///
+    /// Example:
+    ///     >>> import lmtokens.sandbox
+    ///     >>> with lmtokens.sandbox.Portal() as portal:
+    ///     ...     token = portal.client().add_token(32, "ci")
+    ///     >>> token.admin_id, token.note, token.status
+    ///     (32, 'ci', TokenStatus.ENABLED)
+    ///     >>> print(token.access_key)
+    ///     ********
     #[signature(
         admin_id,
         note = None,
@@ -79,13 +128,49 @@ operations! {
         })
     }
 
-    #[doc = include_str!("../doc/find_token.md")]
+    /// Find a token of any user by its id or access id.
+    ///
+    /// Args:
+    ///     token (int | str | Token): its id or its access id; a ``Token`` is read again.
+    ///
+    /// Returns:
+    ///     Token: the token as it is now. ``access_key`` is ``None``: the portal returns a key only when it creates the
+    ///         token.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: an argument is invalid; nothing was sent.
+    ///     NotFoundError: the token does not exist, or the credentials may not view it.
+    ///     APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
+    ///         response that could not be understood.
+    ///
+    /// Source: the vendor's page "Getting API Token Details". The portal has no request for a single token, so this
+    /// searches its lists.
     #[signature(token)]
     fn find_token(token: Target) -> Token {
         |_| token.find()
     }
 
-    #[doc = include_str!("../doc/update_token.md")]
+    /// Change a token's note, its status, or both.
+    ///
+    /// Args:
+    ///     token (int | str | Token): the token, its id or its access id.
+    ///     note (str | None): the new note; ``""`` removes it. ``None`` (the default) leaves it unchanged.
+    ///     status (int | str | TokenStatus | None): the new status, as for ``add_token``. ``None`` (the default) leaves
+    ///         it unchanged.
+    ///     force (bool): disable the token even if it signs this call; default ``False``.
+    ///
+    /// Returns:
+    ///     Token: the token after the change.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: an argument is invalid, or neither note nor status is given; nothing was sent.
+    ///     NotFoundError: the token does not exist, or the credentials may not view it.
+    ///     SelfLockoutError: the call would disable the token that signs it.
+    ///     APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
+    ///         response that could not be understood; ``maybe_applied`` is true if the token may have been changed.
+    ///
+    /// Source: the vendor's API contract, PATCH on a token: members that are not sent stay unchanged. (A PUT without a
+    /// status would enable a disabled token.)
     #[signature(token, note = None, status: "int | str | TokenStatus | None" = None, *, force: "bool" = false)]
     fn update_token(
         token: Target,
@@ -96,31 +181,104 @@ operations! {
         |_| Change::new(note, status).map(|change| UpdateToken { target: token, change, force })
     }
 
-    #[doc = include_str!("../doc/enable_token.md")]
+    /// Enable a token.
+    ///
+    /// Args:
+    ///     token (int | str | Token): the token, its id or its access id.
+    ///
+    /// Returns:
+    ///     Token: the token after the change.
+    ///
+    /// Raises:
+    ///     The same errors as ``update_token``.
+    ///
+    /// Source: the vendor's page "Adding API Tokens": status 2 is enabled.
     #[signature(token)]
     fn enable_token(token: Target) -> Token {
         |_| Ok(UpdateToken { target: token, change: Status::Enabled.into(), force: false })
     }
 
-    #[doc = include_str!("../doc/disable_token.md")]
+    /// Disable a token. The portal keeps it and rejects its requests until it is enabled again.
+    ///
+    /// Args:
+    ///     token (int | str | Token): the token, its id or its access id.
+    ///     force (bool): disable the token even if it signs this call; default ``False``.
+    ///
+    /// Returns:
+    ///     Token: the token after the change.
+    ///
+    /// Raises:
+    ///     The same errors as ``update_token``.
+    ///
+    /// Source: the vendor's page "Adding API Tokens": status 1 is disabled.
     #[signature(token, *, force: "bool" = false)]
     fn disable_token(token: Target, #[pyo3(from_py_with = plain::force)] force: bool) -> Token {
         |_| Ok(UpdateToken { target: token, change: Status::Disabled.into(), force })
     }
 
-    #[doc = include_str!("../doc/delete_token.md")]
+    /// Delete a token permanently.
+    ///
+    /// If an attempt of this call may have deleted the token and its retry does not find it, the call succeeds.
+    ///
+    /// Args:
+    ///     token (int | str | Token): the token, its id or its access id.
+    ///     force (bool): delete the token even if it signs this call; default ``False``.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: an argument is invalid; nothing was sent.
+    ///     NotFoundError: the token does not exist, or the credentials may not view it.
+    ///     SelfLockoutError: the token signs this call.
+    ///     APIError, TransportError: the portal rejected the request or could not be reached; ``maybe_applied`` is true
+    ///         if the token may have been deleted.
+    ///
+    /// Source: the vendor's API contract, DELETE on a token.
     #[signature(token, *, force: "bool" = false)]
-    fn delete_token(token: Target, #[pyo3(from_py_with = plain::force)] force: bool) -> () {
+    fn delete_token(token: Target, #[pyo3(from_py_with = plain::force)] force: bool) -> Deleted {
         |_| Ok(DeleteToken { target: token, force })
     }
 
-    #[doc = include_str!("../doc/sweep_tokens.md")]
+    /// Find orphans: tokens that a crash left disabled before their key was delivered. Optionally delete them.
+    ///
+    /// With ``deliver=``, in ``add_tokens`` and in the shell, a token is created disabled with a tag as its note. It is
+    /// enabled and gets its own note after its secret has been delivered. If the process ends before that, the disabled
+    /// token remains.
+    ///
+    /// Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
+    /// tag as its whole note, was created within an hour of the time in the tag, and is more than an hour old by the
+    /// portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
+    ///
+    /// Args:
+    ///     dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
+    ///
+    /// Returns:
+    ///     list[SweptToken]: the orphans, each with ``token``, ``deleted`` and ``error``.
+    ///
+    /// Raises:
+    ///     APIError: the portal rejected the request to list tokens, or rejected the credentials.
+    ///     ResponseError: the portal's response has no time. The local clock is not used instead, because it may be
+    ///         wrong.
+    ///
+    /// Example:
+    ///     >>> import lmtokens.sandbox
+    ///     >>> with lmtokens.sandbox.Portal() as portal:
+    ///     ...     portal.client().sweep_tokens()
+    ///     []
     #[signature(*, dry_run: "bool" = true)]
     fn sweep_tokens(#[pyo3(from_py_with = plain::dry_run)] dry_run: bool) -> Vec<Swept> {
         |_| Ok(SweepTokens { delete: !dry_run })
     }
 
-    #[doc = include_str!("../doc/whoami.md")]
+    /// Return the portal, the token that signs the calls, its user, and the source of the credentials.
+    ///
+    /// Returns:
+    ///     Whoami: the identity, as far as it can be read. If the credentials may not view tokens, ``token`` is
+    ///         ``None`` and
+    ///     ``limitation`` gives the reason.
+    ///
+    /// Raises:
+    ///     AuthenticationError: the portal rejected the credentials.
+    ///     APIError, TransportError, ResponseError: the portal rejected the request for another reason, could not be
+    ///         reached, or sent a response that could not be understood.
     #[signature()]
     fn whoami() -> WhoamiReport {
         |_| Ok(Whoami)

@@ -1,5 +1,5 @@
-//! Work for the caller of an operation: log records and Python callbacks run on its thread or in its event loop, outside the
-//! runtime and with no lock held, so that they may use this package.
+//! Work for the caller of an operation: log records and Python callbacks run on its thread or in its event loop,
+//! outside the runtime and with no lock held, so that they may use this package.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,8 +30,9 @@ pub(crate) struct CallbackQueue {
     me: Weak<Self>,
 }
 
-/// The runtime's threads that are attached to the interpreter, or about to be. If one were attached when the interpreter
-/// ends, it would be unwound through Rust frames; so the caller's thread waits for them before it continues.
+/// The runtime's threads that are attached to the interpreter, or about to be. If one were attached when the
+/// interpreter ends, it would be unwound through Rust frames; so the caller's thread waits for them before it
+/// continues.
 #[derive(Default)]
 pub(crate) struct ActiveThreads {
     count: Mutex<usize>,
@@ -113,7 +114,8 @@ impl CallbackQueue {
         drop(jobs);
     }
 
-    /// Runs a Python callback on the caller's thread; if it returns an awaitable, that is awaited in the caller's loop. An error
+    /// Runs a Python callback on the caller's thread; if it returns an awaitable, that is awaited in the caller's loop.
+    /// An error
     /// names only the class of the exception: its text may hold a secret.
     pub(crate) async fn call(
         &self,

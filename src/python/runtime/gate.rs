@@ -1,8 +1,8 @@
 //! The gate between native threads and a finalizing interpreter.
 //!
 //! Before CPython 3.14, a daemon thread that attaches to a finalizing interpreter is unwound where it stands; unwinding
-//! through Rust frames aborts the process. So the main thread closes the gate at exit and waits until no other thread is
-//! inside. A detached thread that finds the gate closed parks forever.
+//! through Rust frames aborts the process. So the main thread closes the gate at exit and waits until no other thread
+//! is inside. A detached thread that finds the gate closed parks forever.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread::ThreadId;
@@ -113,8 +113,8 @@ pub(crate) fn attached<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
     result
 }
 
-/// Registers the exit handler that closes the gate. It is registered at import: exit handlers run in reverse order, so that
-/// those of the program may still use this package.
+/// Registers the exit handler that closes the gate. It is registered at import: exit handlers run in reverse order, so
+/// that those of the program may still use this package.
 pub(crate) fn close_at_exit(py: Python<'_>) -> PyResult<()> {
     let hook = Bound::new(py, Close)?;
     py.import("atexit")?.call_method1("register", (hook,)).map(drop)

@@ -1,7 +1,7 @@
 //! Events as records of Python's `logging`, under the logger `lmtokens`.
 //!
-//! This file does not use `intern!`: interning may drop objects that were released without the interpreter, a call may be
-//! among them, and its drop writes to the log while the name is being interned.
+//! This file does not use `intern!`: interning may drop objects that were released without the interpreter, a call may
+//! be among them, and its drop writes to the log while the name is being interned.
 
 use std::sync::Mutex;
 
@@ -67,7 +67,8 @@ impl EventLog {
     }
 }
 
-/// Reports the result of an awaited create that its caller will not receive: a token, or the error of an unknown outcome.
+/// Reports the result of an awaited create that its caller will not receive: a token, or the error of an unknown
+/// outcome.
 pub(crate) fn report_undelivered(result: &Bound<'_, PyAny>) -> PyResult<()> {
     let events = EventLog::default();
     if let Ok(token) = result.cast::<Token>() {
@@ -117,8 +118,8 @@ fn level(severity: Severity) -> u8 {
     }
 }
 
-/// Returns the logger. Importing `logging` takes 14 ms, so that only a warning imports it: without a handler, `logging` writes
-/// warnings to standard error. If the program has not imported it, nobody reads lower levels.
+/// Returns the logger. Importing `logging` takes 14 ms, so that only a warning imports it: without a handler, `logging`
+/// writes warnings to standard error. If the program has not imported it, nobody reads lower levels.
 fn logger(py: Python<'_>, severity: Severity) -> PyResult<Option<Bound<'_, PyAny>>> {
     // At the end of finalization nothing can be imported.
     let Ok(sys) = py.import("sys") else { return Ok(None) };

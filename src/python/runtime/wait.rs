@@ -16,7 +16,8 @@ use crate::process;
 /// The longest time between two checks for signals.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Runs `operation` with the interpreter detached. Between two polls this thread handles signals, writes the log and runs
+/// Runs `operation` with the interpreter detached. Between two polls this thread handles signals, writes the log and
+/// runs
 /// Python callbacks: outside the runtime and with no lock held, so that all of these may use this package.
 pub(crate) fn wait<O: Operation>(
     py: Python<'_>,
@@ -56,7 +57,8 @@ pub(crate) fn wait<O: Operation>(
             }
         }
     };
-    // Signals first: Python code that builds an exception while a signal is pending raises the signal's exception instead.
+    // Signals first: Python code that builds an exception while a signal is pending raises the signal's exception
+    // instead.
     let outcome = outcome.and_then(|result| {
         py.check_signals().inspect_err(|_interrupt| events.add(undelivered::<O>(&result)))?;
         Ok(result)

@@ -15,8 +15,8 @@ macro_rules! exceptions {
     ($($name:ident = $kind:ident),* $(,)?) => {
         $(pyo3::import_exception!(lmtokens.errors, $name);)*
 
-        /// Loads every class at import: a missing one is an import error, and no import happens while a signal is pending,
-        /// which would raise `KeyboardInterrupt` and make PyO3 panic.
+        /// Loads every class at import: a missing one is an import error, and no import happens while a signal is
+        /// pending, which would raise `KeyboardInterrupt` and make PyO3 panic.
         pub(crate) fn load(py: Python<'_>) -> PyResult<()> {
             let module = py.import("lmtokens.errors")?;
             $(
@@ -58,8 +58,8 @@ exceptions! {
 }
 
 impl From<Error> for PyErr {
-    /// Returns the exception of an error, with its cause chained. An exception of a Python callback is a cause, or if it is
-    /// an interrupt (Ctrl-C, `SystemExit`), the result itself.
+    /// Returns the exception of an error, with its cause chained. An exception of a Python callback is a cause, or if
+    /// it is an interrupt (Ctrl-C, `SystemExit`), the result itself.
     fn from(mut error: Error) -> Self {
         Python::attach(|py| match take_interrupt(py, &mut error) {
             Some(interrupt) => interrupt,

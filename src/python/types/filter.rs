@@ -174,8 +174,8 @@ impl Field {
 
 /// A selection of tokens: comparisons of fields of ``lmtokens.where``, combined with ``&`` and ``|``.
 ///
-/// The filter in the request is never narrower than this one, and the tokens in the response are checked again, so that the
-/// portal's treatment of special characters cannot hide a token.
+/// The filter in the request is never narrower than this one, and the tokens in the response are checked again, so that
+/// the portal's treatment of special characters cannot hide a token.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct Filter(filter::Filter);
 

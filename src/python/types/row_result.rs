@@ -43,8 +43,8 @@ impl RowResult {
         self.row.line
     }
 
-    /// str: ``"created"``; ``"failed"``: nothing was created, or nothing that is enabled; ``"unknown"``: ``error`` says what
-    /// is known; ``"skipped"``: created by an earlier run (then ``token`` is set), or not attempted.
+    /// str: ``"created"``; ``"failed"``: nothing was created, or nothing that is enabled; ``"unknown"``: ``error`` says
+    /// what is known; ``"skipped"``: created by an earlier run (then ``token`` is set), or not attempted.
     #[getter]
     fn state(&self) -> &'static str {
         self.state

@@ -8,9 +8,9 @@ use crate::secret::{self, MASK};
 
 /// A secret text, which only `reveal()` returns.
 ///
-/// `str`, `repr`, `format`, `%`, f-strings and rich display show a constant mask. Pickling and JSON raise a `TypeError`; a copy
-/// is the same object. `==` compares with another `Secret` in constant time; a `Secret` never equals a `str`. The buffer is
-/// wiped with the last reference; a `str` that `reveal()` returned is not.
+/// `str`, `repr`, `format`, `%`, f-strings and rich display show a constant mask. Pickling and JSON raise a
+/// `TypeError`; a copy is the same object. `==` compares with another `Secret` in constant time; a `Secret` never
+/// equals a `str`. The buffer is wiped with the last reference; a `str` that `reveal()` returned is not.
 ///
 /// Args:
 ///     text (str): the secret.

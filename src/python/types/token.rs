@@ -48,8 +48,8 @@ impl Token {
         self.0.access_id.as_deref()
     }
 
-    /// Secret | None: the secret half of an LMv1 pair, or the bearer token itself. Only the result of a create holds it: the
-    /// portal never returns it again.
+    /// Secret | None: the secret half of an LMv1 pair, or the bearer token itself. Only the result of a create holds
+    /// it: the portal never returns it again.
     #[getter]
     fn access_key(&self) -> Option<Secret> {
         self.0.access_key.clone().map(Secret)
