@@ -140,6 +140,12 @@ impl Error {
         Self::new(ErrorKind::Argument, message)
     }
 
+    /// Returns the error for an argument whose value cannot be used: "invalid NAME GIVEN; expected EXPECTED".
+    #[must_use]
+    pub fn invalid(name: &str, given: impl fmt::Display, expected: impl fmt::Display) -> Self {
+        Self::argument(format!("invalid {name} {given}; expected {expected}"))
+    }
+
     /// Settings that cannot be used.
     #[must_use]
     pub fn configuration(message: impl Into<String>) -> Self {

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::signals::Signal;
 use super::{Failure, Host, say};
-use crate::client::{Client, Policy};
+use crate::client::{Client, OnLimit, Policy};
 use crate::credentials::{self, Identity, Timeouts};
 use crate::lock::locked;
 use crate::model::iso_8601;
@@ -47,7 +47,7 @@ impl Connection {
             return Err(Failure::Stopped(Signal::INTERRUPT));
         }
         let identity = identity?;
-        let policy = Policy::of(None, None, None, self.max_wait)?;
+        let policy = Policy::new(None, None, OnLimit::Wait, self.max_wait)?;
         let client = Client::new(identity, Some(&host.embedder)).with_policy(policy);
         Ok(client.observed_by(Arc::new(OnStandardError::default())))
     }

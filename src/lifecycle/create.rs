@@ -345,7 +345,7 @@ struct Unfinished<'a> {
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         if self.armed {
-            self.client.tell(Event::LeftUnfinished {
+            self.client.emit(Event::LeftUnfinished {
                 admin_id: self.admin_id,
                 id: self.id,
                 tag: self.tag.to_string(),

@@ -37,8 +37,8 @@ pub(super) async fn clear(client: &Client, admin_id: i64, r#type: &TokenType, ta
     let mut found = Found::Nothing;
     for token in tokens_of(client, admin_id, r#type).await?.into_iter().filter(is_of_attempt) {
         // These credentials have been shown what they made.
-        client.made(token.id);
-        client.saw([token.id]);
+        client.visibility().record_created(token.id);
+        client.visibility().record_listed([token.id]);
         delete(client, token).await?;
         found = Found::Cleared;
     }
@@ -50,15 +50,15 @@ pub(super) async fn clear(client: &Client, admin_id: i64, r#type: &TokenType, ta
 
 /// Whether an empty list is evidence: whoever may create and not view sees one too.
 async fn sees_own(client: &Client) -> Result<bool> {
-    if !client.sees_own()
-        && let Some(id) = client.last_made()
+    if !client.visibility().sees_own()
+        && let Some(id) = client.visibility().last_created()
     {
         match (FindToken::Id(id)).run(client).await {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    Ok(client.sees_own())
+    Ok(client.visibility().sees_own())
 }
 
 /// Deletes a token of ours; one that is gone already is as good.

@@ -84,7 +84,7 @@ impl AddToken {
         &self,
         client: &Client,
         admin_id: i64,
-        answer: &crate::client::Answer,
+        answer: &crate::client::Response,
     ) -> Result<Token, Box<(Error, Option<Token>)>> {
         let unreadable = |message: &str| {
             let mut error = Error::new(ErrorKind::Response, message);
@@ -97,7 +97,7 @@ impl AddToken {
             return Err(Box::new((unreadable("the answer to the create holds no token"), None)));
         };
         token.admin_id = token.admin_id.or(Some(admin_id));
-        client.made(token.id);
+        client.visibility().record_created(token.id);
         if token.access_key.is_none() {
             return Err(Box::new((unreadable("the answer to the create holds no access key"), Some(token))));
         }
@@ -184,7 +184,7 @@ struct UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         if let Some((admin_id, token)) = self.token {
-            self.client.tell(Event::CreateInterrupted {
+            self.client.emit(Event::CreateInterrupted {
                 admin_id,
                 note: token.note.clone(),
                 sent_ms: self.sent_ms,

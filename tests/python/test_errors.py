@@ -441,7 +441,7 @@ def odd_bearer(portal: Portal) -> lmtokens.Client:
     ("made", "words"),
     [
         (wrong_key, "the id or the key is wrong"),
-        (wrong_key, "came from arguments"),
+        (wrong_key, "credentials from arguments"),
         (wrong_key, "lmgov.us"),
         (disabled, "disabled, deleted or locked out"),
         (odd_id, "does not have the 20 characters that access ids usually have"),
@@ -480,8 +480,8 @@ def test_credentials_that_were_passed_over_are_diagnosed(
     monkeypatch.setenv("LM_ACCESS_KEY", "invented-wrong-key")
     monkeypatch.setenv("LM_BEARER_TOKEN", "lmb_invented")
     suggestion = refused(lmtokens_portal, lmtokens.Client()).suggestion or ""
-    assert "LM_BEARER_TOKEN is set too and was not used" in suggestion
-    assert "came from environment (LM_ACCESS_ID, LM_ACCESS_KEY)" in suggestion
+    assert "LM_BEARER_TOKEN is also set, but was ignored" in suggestion
+    assert "credentials from environment (LM_ACCESS_ID, LM_ACCESS_KEY)" in suggestion
 
 
 def test_locked_out_token_is_not_tried_again() -> None:

@@ -117,7 +117,7 @@ def test_wrong_or_no_password(proxy: ConnectProxy, lmtokens_portal: Portal, bund
         client_of(lmtokens_portal, bundle, proxy_url).add_token(32)
     assert (
         f"cannot connect to portal.example (through the proxy 127.0.0.1:{proxy.port}): "
-        "the proxy demands a user name and a password, or refuses those given"
+        "the proxy requires a user name and a password, or rejected the given ones"
     ) in str(caught.value)
     assert "http://USER:PASSWORD@HOST:PORT" in str(caught.value.suggestion)
     # Once: a company's accounts are locked after a few wrong passwords.

@@ -69,7 +69,7 @@ def test_no_answer_to_a_create(silent: Server) -> None:
         client_of(silent.port, (PATIENCE, 0.3), "http").add_token(32)
     assert time.monotonic() - started < BOUND
     assert isinstance(caught.value.__cause__, lmtokens.RequestTimeoutError)
-    assert "no whole answer from localhost within 0.3 s" in str(caught.value)
+    assert "no complete response from localhost within 0.3 s" in str(caught.value)
     assert caught.value.maybe_applied is True
     assert caught.value.candidates is None
 
@@ -84,7 +84,7 @@ def test_no_answer_through_tls(silent: Server, bundle: Path) -> None:
             timeout=(PATIENCE, 0.5),
         )
         started = time.monotonic()
-        with pytest.raises(lmtokens.RequestTimeoutError, match="no whole answer") as caught:
+        with pytest.raises(lmtokens.RequestTimeoutError, match="no complete response") as caught:
             client.find_token(7)
         assert time.monotonic() - started < BOUND
     assert caught.value.maybe_applied is False
@@ -97,7 +97,7 @@ def test_answer_that_trickles(lmtokens_portal: Portal, bundle: Path) -> None:
         client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle, timeout=(PATIENCE, 1))
         started = time.monotonic()
         # A limit on each read alone would let this go on for ever.
-        with pytest.raises(lmtokens.RequestTimeoutError, match="no whole answer"):
+        with pytest.raises(lmtokens.RequestTimeoutError, match="no complete response"):
             client.find_token(1)
         with pytest.raises(lmtokens.OutcomeUnknownError):
             client.add_token(32)

@@ -6,27 +6,27 @@ mod statuses;
 mod transport;
 
 use bytes::Bytes;
-use lmtokens::client::{Judged, Method, Received, TransportFailure, judge};
+use lmtokens::client::{Method, RawResponse, TransportFailure, outcome};
 use lmtokens::error::{Error, ErrorKind};
 use serde_json::Value;
 
 const METHODS: [Method; 4] = [Method::Get, Method::Post, Method::Patch, Method::Delete];
 
-fn received(status: u16, body: impl Into<Bytes>) -> Received {
-    Received { status, date: None, rate: None, redirect_host: None, body: body.into() }
+fn received(status: u16, body: impl Into<Bytes>) -> RawResponse {
+    RawResponse { status, date: None, rate: None, redirect_host: None, body: body.into() }
 }
 
-fn failed(method: Method, outcome: Result<Received, TransportFailure>) -> Error {
-    match judge(method, outcome) {
-        Judged::Failed(error) => error,
-        Judged::Done(_) => panic!("{method:?} was judged done"),
+fn failed(method: Method, exchange: Result<RawResponse, TransportFailure>) -> Error {
+    match outcome(method, exchange) {
+        Err(error) => error,
+        Ok(_) => panic!("{method:?} succeeded"),
     }
 }
 
-fn done(method: Method, received: Received) -> Value {
-    match judge(method, Ok(received)) {
-        Judged::Done(body) => body,
-        Judged::Failed(error) => panic!("{method:?} was judged failed: {error:?}"),
+fn done(method: Method, received: RawResponse) -> Value {
+    match outcome(method, Ok(received)) {
+        Ok(body) => body,
+        Err(error) => panic!("{method:?} failed: {error:?}"),
     }
 }
 

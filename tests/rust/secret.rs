@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use bytes::Bytes;
-use lmtokens::client::{Client, Judged, Method, Received, Request};
+use lmtokens::client::{Client, Method, RawResponse, Request, Response};
 use lmtokens::credentials::{Arguments, Credentials};
 use lmtokens::error::{Error, ErrorKind};
 use lmtokens::model::{self, Token, TokenType};
@@ -117,12 +117,12 @@ async fn an_answer_to_a_create_does_not_show_it() {
     };
     let answer = client.send(&create).await.unwrap();
     let key = answer.body["accessKey"].as_str().unwrap();
-    assert!(!format!("{answer:?}{answer:#?}").contains(key), "Answer: {answer:?}");
+    assert!(!format!("{answer:?}{answer:#?}").contains(key), "Response: {answer:?}");
 
-    assert_hidden("Judged", &Judged::Done(created()));
+    assert_hidden("Response", &Response { status: 200, body: created(), date: None });
     let body = Bytes::from(created().to_string());
-    let received = Received { status: 200, date: None, rate: None, redirect_host: None, body };
-    assert_hidden("Received", &received);
+    let received = RawResponse { status: 200, date: None, rate: None, redirect_host: None, body };
+    assert_hidden("RawResponse", &received);
 }
 
 #[test]

@@ -49,10 +49,10 @@ async fn reconcile_one(
     };
     let dead = Line::Discarded { row: row.clone(), id: made.id };
     let Some(found) = found else {
-        if !client.sees_own() {
+        if !client.visibility().sees_own() {
             look_for_evidence(client, journal.run, made).await?;
         }
-        if !client.sees_own() {
+        if !client.visibility().sees_own() {
             return Err(Error::new(
                 ErrorKind::OutcomeUnknown,
                 format!(
@@ -93,7 +93,7 @@ async fn reconcile_one(
 async fn look_for_evidence(client: &Client, run: RunId, made: &Journaled) -> Result<()> {
     let r#type = TokenType::parse(&made.r#type).unwrap_or(TokenType::Lmv1);
     tokens_of(client, made.admin_id, &r#type).await?;
-    if client.sees_own() {
+    if client.visibility().sees_own() {
         return Ok(());
     }
     let tag = Tag::fresh(run, client.now_ms())?;
@@ -126,7 +126,7 @@ pub(super) async fn remove_left_overs(client: &Client, run: RunId) {
             return;
         }
     }
-    client.tell(Event::LeftOvers { count: left.ok(), run: run.to_string() });
+    client.emit(Event::LeftOvers { count: left.ok(), run: run.to_string() });
 }
 
 /// How many are left after one try.

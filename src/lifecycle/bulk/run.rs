@@ -139,7 +139,7 @@ impl Driver {
     async fn drive(mut self, rows: VecDeque<(RowKey, NewToken)>) {
         let is_resumed = !self.states.is_empty();
         for id in self.states.ids() {
-            self.work.client.made(id);
+            self.work.client.visibility().record_created(id);
         }
         let (stopped, lost_any, rest) = match self.admin_ids(&rows).await {
             Ok(ids) => self.rows(rows, &ids).await,

@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::client::Policy;
+use crate::client::{OnLimit, Policy};
 use crate::credentials::{Arguments, Identity};
 use crate::network;
 use crate::ports::{NoPrompt, Prompt};
@@ -68,7 +68,10 @@ impl Settings {
                 "on_wait cannot be a {given}: accepted is a callable that takes a number of seconds"
             )));
         }
-        Policy::of(Some(self.max_attempts), self.deadline, Some(self.on_limit), Some(self.max_wait))
+        OnLimit::parse(self.on_limit)
+            .and_then(|on_limit| {
+                Policy::new(Some(self.max_attempts), self.deadline, on_limit, Some(self.max_wait))
+            })
             .map_err(|error| exception(py, error))
     }
 

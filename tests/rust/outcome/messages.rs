@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lmtokens::client::{Method, Received};
+use lmtokens::client::{Method, RawResponse};
 use lmtokens::error::Error;
 use lmtokens::model::RateHeaders;
 use serde_json::json;
@@ -53,20 +53,20 @@ fn the_words_are_one_line_wherever_they_stand() {
 fn a_spent_budget_says_how_large_it_is() {
     let rate = RateHeaders { limit: 200, remaining: 0, window: Duration::from_secs(60) };
     let body = r#"{"errorMessage":"Too many requests","errorCode":1429}"#;
-    let error = failed(Method::Post, Ok(Received { rate: Some(rate), ..received(429, body) }));
+    let error = failed(Method::Post, Ok(RawResponse { rate: Some(rate), ..received(429, body) }));
     assert_eq!(error.details().rate, Some(rate));
     assert!(advice(&error).contains("200") && advice(&error).contains("60 s"), "{}", advice(&error));
     let error = failed(Method::Post, Ok(received(429, body)));
     assert_eq!(error.details().rate, None);
     assert!(advice(&error).contains("wait"), "{}", advice(&error));
-    let other = failed(Method::Post, Ok(Received { rate: Some(rate), ..received(403, body) }));
+    let other = failed(Method::Post, Ok(RawResponse { rate: Some(rate), ..received(403, body) }));
     assert_eq!(other.details().rate, None);
 }
 
 #[test]
 fn a_redirect_names_where_it_leads_and_says_that_it_is_not_followed() {
     for status in [301, 302, 303, 307, 308] {
-        let to = Received { redirect_host: Some("login.example.com".to_owned()), ..received(status, "") };
+        let to = RawResponse { redirect_host: Some("login.example.com".to_owned()), ..received(status, "") };
         let error = failed(Method::Post, Ok(to));
         assert!(error.to_string().contains("login.example.com"), "{error}");
         assert!(error.to_string().contains("never followed"), "{error}");
