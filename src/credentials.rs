@@ -14,7 +14,7 @@ pub use validate::{check_access_id, check_access_key, check_bearer_token, check_
 use crate::error::{Error, Result};
 use crate::lmv1;
 use crate::network::Network;
-use crate::portal::Portal;
+use crate::portal::PortalAddress;
 use crate::ports::{Environment, Prompt};
 use crate::secret::Secret;
 
@@ -119,7 +119,7 @@ impl fmt::Display for Provenance {
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// Which portal.
-    pub portal: Portal,
+    pub portal: PortalAddress,
     /// Where the portal was named.
     pub portal_from: Provenance,
     /// What signs.
@@ -162,7 +162,7 @@ impl Identity {
             None if prompt.is_available() => {
                 let company = prompt.ask("LogicMonitor company (acme in acme.logicmonitor.com): ")?;
                 let domain = domain(arguments, environment)?;
-                (Portal::of_company(&company, domain.as_deref())?, Provenance::Prompt)
+                (PortalAddress::of_company(&company, domain.as_deref())?, Provenance::Prompt)
             }
             None => {
                 return Err(Error::configuration("company is missing: there is no portal to call").suggest(
@@ -186,7 +186,10 @@ impl Identity {
 
 /// The base URL wins over a company wherever it comes from, so that a program whose company is written into it can be
 /// pointed to an embedded portal; the company then only names it.
-fn portal(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<(Portal, Provenance)>> {
+fn portal(
+    arguments: &Arguments,
+    environment: &dyn Environment,
+) -> Result<Option<(PortalAddress, Provenance)>> {
     let company = match &arguments.company {
         Some(company) => Some((company.clone(), Provenance::Arguments)),
         None => environment::company(environment)?,
@@ -195,16 +198,16 @@ fn portal(arguments: &Arguments, environment: &dyn Environment) -> Result<Option
     let by_company = match company {
         Some((name, from)) => {
             let domain = domain(arguments, environment)?;
-            Some((Portal::of_company(&name, domain.as_deref())?, from))
+            Some((PortalAddress::of_company(&name, domain.as_deref())?, from))
         }
         None => None,
     };
     let name = by_company.as_ref().and_then(|(portal, _)| portal.company());
     if let Some(base_url) = &arguments.base_url {
-        return Ok(Some((Portal::at(base_url, name)?, Provenance::Arguments)));
+        return Ok(Some((PortalAddress::at(base_url, name)?, Provenance::Arguments)));
     }
     if let Some((base_url, from)) = environment::base_url(environment)? {
-        return Ok(Some((Portal::at(&base_url, name)?, from)));
+        return Ok(Some((PortalAddress::at(&base_url, name)?, from)));
     }
     Ok(by_company)
 }

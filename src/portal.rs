@@ -16,12 +16,12 @@ const KNOWN_DOMAINS: [&str; 3] = [DEFAULT_DOMAIN, "lmgov.us", "qa-lmgov.us"];
 
 /// The address of one portal. Credentials are sent nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Portal {
+pub struct PortalAddress {
     company: Option<String>,
     base: Url,
 }
 
-impl Portal {
+impl PortalAddress {
     /// The portal of a company, `https://COMPANY.DOMAIN/santaba/rest`.
     ///
     /// `company` may also be a pasted host (`acme.logicmonitor.com`) or URL of a page of the portal; the domain is then
@@ -118,7 +118,7 @@ impl Portal {
     }
 }
 
-impl fmt::Display for Portal {
+impl fmt::Display for PortalAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.company {
             Some(company) if self.host() != company && !self.host().starts_with(&format!("{company}.")) => {

@@ -1,11 +1,11 @@
 //! Where credentials may go: companies as people give them, and base URLs.
 
 use lmtokens::error::ErrorKind;
-use lmtokens::portal::Portal;
+use lmtokens::portal::PortalAddress;
 use proptest::prelude::*;
 
 fn of_company(company: &str, domain: Option<&str>) -> Option<String> {
-    match Portal::of_company(company, domain) {
+    match PortalAddress::of_company(company, domain) {
         Ok(portal) => Some(portal.base_url().to_owned()),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Configuration, "{company:?}");
@@ -35,7 +35,7 @@ fn companies_are_understood_as_people_give_them() {
         ("acme.qa-lmgov.us", "acme.qa-lmgov.us"),
         ("logicmonitor", "logicmonitor.logicmonitor.com"),
     ] {
-        let portal = Portal::of_company(given, None).unwrap();
+        let portal = PortalAddress::of_company(given, None).unwrap();
         assert_eq!(portal.base_url(), format!("https://{host}/santaba/rest"), "{given:?}");
         assert_eq!((portal.host(), portal.company()), (host, host.split('.').next()), "{given:?}");
         assert!(!portal.is_loopback());
@@ -134,7 +134,8 @@ fn what_is_no_company_is_refused_and_the_message_says_what_is_one() {
         "127.0.0.1",
         "[::1]",
     ] {
-        let error = Portal::of_company(refused, None).map(|portal| portal.to_string()).expect_err(refused);
+        let error =
+            PortalAddress::of_company(refused, None).map(|portal| portal.to_string()).expect_err(refused);
         assert_eq!(error.kind(), ErrorKind::Configuration, "{refused:?}");
         for accepted in ["company", "acme", "acme.logicmonitor.com", "domain="] {
             assert!(error.to_string().contains(accepted), "{refused:?}: {error}");
@@ -167,8 +168,10 @@ fn a_credential_is_no_company() {
     }
 }
 
-fn at(base_url: &str) -> Option<Portal> {
-    Portal::at(base_url, None).inspect_err(|error| assert_eq!(error.kind(), ErrorKind::Configuration)).ok()
+fn at(base_url: &str) -> Option<PortalAddress> {
+    PortalAddress::at(base_url, None)
+        .inspect_err(|error| assert_eq!(error.kind(), ErrorKind::Configuration))
+        .ok()
 }
 
 #[test]
@@ -220,7 +223,7 @@ fn plain_http_goes_to_loopback_only() {
         "http://169.254.169.254/santaba/rest",
         "http://\u{ff11}28.0.0.1/santaba/rest",
     ] {
-        let error = Portal::at(refused, None).map(|portal| portal.to_string()).expect_err(refused);
+        let error = PortalAddress::at(refused, None).map(|portal| portal.to_string()).expect_err(refused);
         for accepted in ["base_url", "https", "/santaba/rest", "127.0.0.1", "[::1]", "localhost"] {
             assert!(error.to_string().contains(accepted), "{refused:?}: {error}");
         }
@@ -272,7 +275,7 @@ fn base_urls_are_whole_and_carry_nothing_else() {
         "ws://127.0.0.1/santaba/rest",
         "unix:/santaba/rest",
     ] {
-        let error = Portal::at(refused, None).map(|portal| portal.to_string()).expect_err(refused);
+        let error = PortalAddress::at(refused, None).map(|portal| portal.to_string()).expect_err(refused);
         assert_eq!(error.kind(), ErrorKind::Configuration, "{refused:?}");
         assert!(error.to_string().contains("base_url"), "{error}");
         assert!(!error.to_string().contains("markerPart"), "{error}");
@@ -291,15 +294,15 @@ fn localhost_resolves_to_loopback_whatever_a_resolver_says() {
 
 #[test]
 fn a_company_beside_a_base_url_only_names_it() {
-    let portal = Portal::at("http://127.0.0.1:8080/santaba/rest", Some("acme.lmgov.us")).unwrap();
+    let portal = PortalAddress::at("http://127.0.0.1:8080/santaba/rest", Some("acme.lmgov.us")).unwrap();
     assert_eq!((portal.company(), portal.host()), (Some("acme"), "127.0.0.1"));
     assert_eq!(portal.to_string(), "acme at http://127.0.0.1:8080/santaba/rest");
-    assert!(Portal::at("http://127.0.0.1:8080/santaba/rest", Some("acme/x")).is_err());
+    assert!(PortalAddress::at("http://127.0.0.1:8080/santaba/rest", Some("acme/x")).is_err());
 }
 
 #[test]
 fn urls_append_the_path_and_encode_the_query() {
-    let portal = Portal::of_company("acme", None).unwrap();
+    let portal = PortalAddress::of_company("acme", None).unwrap();
     assert_eq!(
         portal.url("/setting/admins/32/apitokens", &[]).as_str(),
         "https://acme.logicmonitor.com/santaba/rest/setting/admins/32/apitokens"
@@ -322,7 +325,7 @@ proptest! {
     fn a_company_that_is_understood_stays_on_its_domain(
         company in "(https?://)?[a-z0-9@:/._-]{1,20}(\\.logicmonitor\\.com)?[a-z./@:]{0,6}",
     ) {
-        if let Ok(portal) = Portal::of_company(&company, None) {
+        if let Ok(portal) = PortalAddress::of_company(&company, None) {
             let domains = [".logicmonitor.com", ".lmgov.us", ".qa-lmgov.us"];
             prop_assert!(domains.iter().any(|domain| portal.host().ends_with(domain)), "{}", portal);
             prop_assert_eq!(portal.host().split('.').next(), portal.company());
@@ -344,7 +347,7 @@ proptest! {
 
 /// By the address that the URL would be sent to, not by how the portal spells it.
 fn check_base_url(base_url: &str) -> Result<(), TestCaseError> {
-    let Ok(portal) = Portal::at(base_url, None) else { return Ok(()) };
+    let Ok(portal) = PortalAddress::at(base_url, None) else { return Ok(()) };
     let url = url::Url::parse(portal.base_url()).unwrap();
     prop_assert!(url.path().ends_with("/santaba/rest"));
     prop_assert!(url.username().is_empty() && url.password().is_none());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lmtokens::client::Client;
 use lmtokens::credentials::{Credentials, Identity, Provenance, Timeouts};
 use lmtokens::network::Network;
-use lmtokens::portal::Portal;
+use lmtokens::portal::PortalAddress;
 use lmtokens::ports::{Event, Observer};
 use lmtokens::secret::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -34,7 +34,7 @@ pub(crate) fn bearer() -> Credentials {
 
 pub(crate) fn identity(base_url: &str, credentials: Credentials) -> Identity {
     Identity {
-        portal: Portal::at(base_url, None).unwrap(),
+        portal: PortalAddress::at(base_url, None).unwrap(),
         portal_from: Provenance::Arguments,
         credentials,
         credentials_from: Provenance::Arguments,
