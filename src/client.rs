@@ -224,8 +224,8 @@ impl Client {
         permit.map_err(|limited| rejection.unwrap_or_else(|| rate_limited(request, &limited, self.policy)))
     }
 
-    /// Signs and sends the request once. An error is ready to be returned: credentials are masked in its message, and a 401
-    /// is diagnosed.
+    /// Signs and sends the request once. An error is ready to be returned: credentials are masked in its message, and
+    /// a 401 is diagnosed.
     async fn attempt(&self, request: &Request) -> Attempt {
         let started = Instant::now();
         let identity = &self.shared.identity;

@@ -1,9 +1,9 @@
 //! Per-process state, rebuilt after `fork()`: the tokio runtime, connection pools, rate limits.
 //!
-//! A forked child has none of its parent's threads, so the parent's runtime never runs again in it, and it must not use
-//! the parent's sockets. Every value here is tagged with the id of its process. A child that finds a value of its parent
-//! builds a new one and leaks the old one, whose destructor would wait for threads that do not exist. No lock is involved:
-//! `fork()` could copy it in its locked state.
+//! A forked child has none of its parent's threads, so the parent's runtime never runs again in it, and it must not
+//! use the parent's sockets. Every value here is tagged with the id of its process. A child that finds a value of its
+//! parent builds a new one and leaks the old one, whose destructor would wait for threads that do not exist. No lock
+//! is involved: `fork()` could copy it in its locked state.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -11,8 +11,8 @@ pub const MASK: &str = "********";
 
 /// An access key or a bearer token.
 ///
-/// Clones share one buffer, which is wiped when the last clone is dropped. There is no `Display`, `Serialize` or `Deref`:
-/// only [`Secret::reveal`] returns the text. Secrets are compared in constant time.
+/// Clones share one buffer, which is wiped when the last clone is dropped. There is no `Display`, `Serialize` or
+/// `Deref`: only [`Secret::reveal`] returns the text. Secrets are compared in constant time.
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<String>>);
 

@@ -39,8 +39,8 @@ pub(super) fn of_rejected_credentials(identity: &Identity, date: Option<SystemTi
         identity.credentials_from, identity.portal
     ));
     findings.push(
-        "otherwise the id or the key is wrong, or the token or its user is disabled, deleted or locked out; do not retry with \
-         the same credentials: repeated failures lock the token"
+        "otherwise the id or the key is wrong, or the token or its user is disabled, deleted or locked out; do not \
+         retry with the same credentials: repeated failures lock the token"
             .to_owned(),
     );
     findings.join("; ")

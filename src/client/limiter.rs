@@ -83,7 +83,8 @@ struct LimitEstimate {
     /// Whether the portal has responded at least once.
     has_response: bool,
     rate: Option<RateHeaders>,
-    /// The remaining counts that still apply. A count is outdated once a request that was sent after it reports another.
+    /// The remaining counts that still apply. A count is outdated once a request that was sent after it reports
+    /// another.
     reports: Vec<Report>,
     /// When the request was sent whose response reported last.
     reported: Option<Instant>,
@@ -128,8 +129,8 @@ impl LimitEstimate {
         }
     }
 
-    /// Returns how many requests can certainly be sent: the lowest reported count minus the requests in flight. `None` if
-    /// nothing is known.
+    /// Returns how many requests can certainly be sent: the lowest reported count minus the requests in flight.
+    /// `None` if nothing is known.
     fn remaining(&self, in_flight: u64) -> Option<u64> {
         let lowest = self.reports.iter().map(|report| report.remaining).min()?;
         Some(lowest.saturating_sub(in_flight))

@@ -38,8 +38,8 @@ const ACCEPTED_UNFINISHED: i64 = 1202;
 /// Code of version 1: a part of the request was carried out, maybe the one that matters.
 const PARTIAL_SUCCESS: i64 = 1201;
 
-/// Reads the body of a success, or the error. The portal also returns errors with status 200, in the shape of either API
-/// version.
+/// Reads the body of a success, or the error. The portal also returns errors with status 200, in the shape of either
+/// API version.
 fn read(response: &RawResponse) -> Result<Value> {
     let text = response.body.trim_ascii();
     let json = if text.is_empty() { Some(Value::Null) } else { serde_json::from_slice(text).ok() };

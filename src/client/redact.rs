@@ -2,16 +2,16 @@
 
 use crate::secret::MASK;
 
-/// Masks the secret and the signature of the request in `message`, then shortens it. Shortening first could leave a part
-/// of a secret that no longer matches.
+/// Masks the secret and the signature of the request in `message`, then shortens it. Shortening first could leave a
+/// part of a secret that no longer matches.
 pub(super) fn redacted(message: &str, secret: &str, authorization: &str) -> String {
     const MAX_CHARACTERS: usize = 500;
     let signature = authorization.split(':').nth(1).unwrap_or_default();
     mask(&mask(message, secret), signature).chars().take(MAX_CHARACTERS).collect()
 }
 
-/// Masks `hidden` in any case, since proxies quote host names in lower case. A text shorter than any real secret is left
-/// alone: it occurs in unrelated words, and masking those would garble the message and reveal the secret.
+/// Masks `hidden` in any case, since proxies quote host names in lower case. A text shorter than any real secret is
+/// left alone: it occurs in unrelated words, and masking those would garble the message and reveal the secret.
 fn mask(text: &str, hidden: &str) -> String {
     const MIN_CHARACTERS: usize = 6;
     if hidden.chars().count() < MIN_CHARACTERS {

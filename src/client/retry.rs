@@ -93,13 +93,15 @@ impl Policy {
 
 /// Returns whether sending the request again is harmless and may help.
 ///
-/// A request that cannot have reached the portal, or that the portal rejected with 429, may be repeated with any method.
-/// Otherwise only GET, PATCH and DELETE may be: they are idempotent. A POST that may have created something never is.
+/// A request that cannot have reached the portal, or that the portal rejected with 429, may be repeated with any
+/// method. Otherwise only GET, PATCH and DELETE may be: they are idempotent. A POST that may have created something
+/// never is.
 fn may_repeat(method: Method, error: &Error) -> bool {
     let details = error.details();
     let is_idempotent = method != Method::Post;
     match details.kind {
-        // The portal does not document a rate-limit error in the body of a 200, so it is no proof that nothing was created.
+        // The portal does not document a rate-limit error in the body of a 200, so it is no proof that nothing was
+        // created.
         ErrorKind::RateLimit => is_idempotent || details.status == Some(429),
         // A proxy that rejects a password locks the account after some attempts.
         ErrorKind::Connect => details.status.is_none(),
