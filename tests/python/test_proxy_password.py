@@ -187,7 +187,7 @@ def test_url_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, source: str, f
         monkeypatch.setenv(source, unusable)
     with pytest.raises(lmtokens.ConfigurationError) as caught:
         lmtokens.Client("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY, **settings)
-    assert str(caught.value).startswith(f"{source} is not the URL of a proxy")
+    assert str(caught.value).startswith(f"invalid {source}: not the URL of a proxy")
     assert "http://HOST:PORT" in str(caught.value.suggestion)
     assert leaks(f"{caught.value} {caught.value!r} {vars(caught.value)}") == []
 

@@ -136,8 +136,8 @@ def test_time_is_now_by_default() -> None:
         ("", "begin with a slash"),
         ("setting/admins", "begin with a slash"),
         ("https://acme.logicmonitor.com/santaba/rest/setting", "begin with a slash"),
-        ("/santaba/rest", "must not include /santaba/rest"),
-        ("/santaba/rest/setting/admins", "must not include /santaba/rest"),
+        ("/santaba/rest", "contains /santaba/rest"),
+        ("/santaba/rest/setting/admins", "contains /santaba/rest"),
         ("/setting/admins/apitokens?size=1", "query"),
         ("/setting/admins/apitokens#top", "fragment"),
         ("/setting/admins\n", "control character"),
@@ -147,7 +147,7 @@ def test_time_is_now_by_default() -> None:
 def test_path_that_can_never_verify_is_refused(path: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         sign(path=path)
-    assert "accepted is the path after /santaba/rest, such as /setting/admins/32/apitokens" in str(caught.value)
+    assert "expected the path after /santaba/rest, such as /setting/admins/32/apitokens" in str(caught.value)
 
 
 def test_path_that_only_looks_like_the_prefix_is_signed() -> None:
@@ -177,7 +177,7 @@ def test_body_that_is_no_bytes_is_refused(body: Any) -> None:
 def test_key_that_is_none_is_refused(key: str, words: str) -> None:
     with pytest.raises(lmtokens.CredentialsError, match=words) as caught:
         sign(access_key=key)
-    assert "accepted is the access key" in str(caught.value)
+    assert "expected the access key" in str(caught.value)
 
 
 @pytest.mark.parametrize("access_id", ["", "id\n", "two words", "a:b", "Zoë", "lmb_example", "lma_example"])
@@ -199,7 +199,7 @@ def test_first_and_last_time(timestamp_ms: int) -> None:
 
 
 def test_bearer_token_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"access_key is a bearer token.*Authorization: Bearer") as caught:
+    with pytest.raises(ValueError, match=r"access_key: is a bearer token.*Authorization: Bearer") as caught:
         sign(access_key="lmb_inventedBearer")
     assert type(caught.value) is ValueError
     assert "inventedBearer" not in str(caught.value)

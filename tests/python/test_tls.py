@@ -157,7 +157,7 @@ def test_https_to_a_port_of_plain_http(lmtokens_portal: Portal, bundle: Path) ->
     with pytest.raises(lmtokens.TLSError, match=r"no secure connection to 127\.0\.0\.1") as caught:
         lmtokens_portal.client(base_url=base_url, ca_bundle=bundle).add_token(32)
     assert caught.value.maybe_applied is False
-    assert "check that this is the portal's address" in str(caught.value.suggestion)
+    assert "check the portal's address" in str(caught.value.suggestion)
     assert lmtokens_portal.record == []
 
 
