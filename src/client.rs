@@ -139,20 +139,20 @@ impl Client {
         self.shared.transport.close();
     }
 
-    /// Sends a request, and again as the policy allows, and returns the successful response.
+    /// Sends a request, repeats it as the policy allows, and returns the successful response.
     pub async fn send(&self, request: &Request) -> Result<Response> {
         let started = Instant::now();
         let mut progress = Progress::default();
-        let sending = self.send_with_retries(request, &mut progress);
+        // Two calls rather than one shared future: a moved future would take its space twice.
         let result = match self.policy.deadline {
-            None => sending.await,
-            Some(deadline) => match tokio::time::timeout(deadline, sending).await {
-                Ok(result) => result,
-                Err(_) => Err(Error::new(
-                    ErrorKind::RequestTimeout,
-                    format!("deadline of {} s exceeded", deadline.as_secs_f64()),
-                )),
-            },
+            None => self.send_with_retries(request, &mut progress).await,
+            Some(deadline) => {
+                let sending = self.send_with_retries(request, &mut progress);
+                tokio::time::timeout(deadline, sending).await.unwrap_or_else(|_| {
+                    let message = format!("deadline of {} s exceeded", deadline.as_secs_f64());
+                    Err(Error::new(ErrorKind::RequestTimeout, message))
+                })
+            }
         };
         result.map_err(|mut error| {
             let details = error.details_mut();

@@ -63,7 +63,7 @@ fn setup_failed(error: impl std::fmt::Display) -> Error {
     Error::configuration(format!("cannot set up TLS: {error}"))
 }
 
-/// Delegates to another verifier and tells self-signed certificates from those of an unknown issuer.
+/// Delegates to another verifier and reports self-signed certificates as such instead of as an unknown issuer.
 #[derive(Debug)]
 struct ExplainingVerifier(Arc<dyn ServerCertVerifier>);
 
