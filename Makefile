@@ -1,4 +1,4 @@
-# `make` alone explains itself. Everything installs what it needs into .venv; nothing else on the machine is touched.
+# Run `make` to list the targets. They install what they need into .venv and nothing elsewhere.
 
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.10 python3.9; do \
 	command -v $$python >/dev/null && $$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 10))' \
@@ -12,11 +12,11 @@ SOURCES := $(shell find src python -type f ! -name '*.pyc' ! -name '*.so') Cargo
 .DEFAULT_GOAL := help
 
 .PHONY: help
-help: ## Say what can be made
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(BIN)/.installed ## Build the module, start the embedded portal, add a token for user 32 and show it
+demo: $(BIN)/.installed ## Build the module, start the sandbox, add a token for user 32 and show it
 	@echo '$$ lmtokens sandbox -- python -c "import lmtokens; print(lmtokens.add_token(32, note=\"demo\"))"'
 	@$(BIN)/lmtokens sandbox -- $(BIN)/python -c 'import lmtokens; print(lmtokens.add_token(32, note="demo"))'
 	@echo '$$ lmtokens sandbox -- lmtokens add 32 --note demo'
@@ -26,7 +26,7 @@ demo: $(BIN)/.installed ## Build the module, start the embedded portal, add a to
 test: lint test-rust stubs-check types test-python smoke ## Run everything that must pass
 
 .PHONY: lint
-lint: $(BIN)/.tools ## Formatting and lints, Rust and Python
+lint: $(BIN)/.tools ## Check formatting and lints of the Rust and Python code
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --all-targets -- -D warnings
@@ -40,19 +40,19 @@ format: $(BIN)/.tools ## Format all code
 	$(BIN)/ruff format .
 
 .PHONY: test-rust
-test-rust: ## The core without Python
+test-rust: ## Test the core without Python
 	cargo test --locked --no-default-features
 
 .PHONY: test-python
-test-python: $(BIN)/.installed ## The built wheel, through the door that users use
+test-python: $(BIN)/.installed ## Test the built wheel through its public API
 	$(BIN)/python -m pytest
 
 .PHONY: smoke
-smoke: $(BIN)/.installed ## The built wheel in every CPython from 3.9 on that can be found
+smoke: $(BIN)/.installed ## Test the built wheel in every installed CPython from 3.9 on
 	$(BIN)/python tests/smoke/run.py $(WHEELS)
 
 .PHONY: types
-types: $(BIN)/.installed ## Type checks, and the stub against the module as it is
+types: $(BIN)/.installed ## Check types, and compare the stub with the module
 	$(BIN)/mypy python tests benches examples
 	$(BIN)/pyright --pythonpath $(BIN)/python tests benches examples
 	$(BIN)/python -m mypy.stubtest lmtokens --ignore-missing-stub --allowlist tests/stubtest-allowlist.txt \
@@ -72,23 +72,23 @@ stubs-check: $(BIN)/.tools ## Compare the committed stub with the code
 wheel: $(WHEELS)/.built ## Build the wheel
 
 .PHONY: bench
-bench: $(BIN)/.installed ## Time this package beside others; prints tables
+bench: $(BIN)/.installed ## Compare the speed of this package with others
 	$(BIN)/python benches/startup.py
 	$(BIN)/python benches/rate_limit.py
 
 .PHONY: soak
-soak: $(BIN)/.installed ## Kill and interrupt creates and bulk runs for minutes; prints what was left
+soak: $(BIN)/.installed ## Kill and interrupt creates and bulk runs for minutes, and report what remains
 	$(BIN)/python tests/soak/outcomes.py
 	$(BIN)/python tests/soak/create.py
 	$(BIN)/python tests/soak/bulk.py
 	$(BIN)/python tests/soak/interrupt.py
 
 .PHONY: clean
-clean: ## Remove what was built
+clean: ## Remove all build output
 	rm -rf target .venv
 
 $(BIN)/.tools: requirements-dev.txt
-	@test -n "$(PYTHON)" || { echo "no CPython 3.10 or newer with venv found; name one: make PYTHON=..."; exit 1; }
+	@test -n "$(PYTHON)" || { echo "no CPython 3.10 or newer with venv found; pass one with make PYTHON=..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

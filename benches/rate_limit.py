@@ -1,8 +1,8 @@
-"""How close a bulk run comes to a portal's budget: alone, and beside a second process that spends a third of it.
+"""Throughput of a bulk run under a rate limit, alone and next to a second process that uses a third of the limit.
 
-The budget is 100 requests per 2 s for POST and for PATCH, of which each row takes one. Ideal is that every window is
-spent in full the moment it is there: (⌈rows / share⌉ − 1) windows. The second process sends at an even pace, whatever
-it is answered. 429 is the share of the run's own requests that were refused. No number here is a promise.
+The limit is 100 POSTs and 100 PATCHes per 2 s; each row sends one of each. In the ideal run every window is used up as
+soon as it opens: (⌈rows / share⌉ − 1) windows. The second process sends at a constant rate and ignores the responses.
+"429" counts the requests of the run itself that the portal rejected. The numbers are not guarantees.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 ROWS = 600
-BUDGET, WINDOW = 100, 2.0
-OTHERS = BUDGET // 3
+LIMIT, WINDOW = 100, 2.0
+OTHER_SHARE = LIMIT // 3
 RUNS = 3
 
 RUN = """
@@ -36,7 +36,7 @@ print(time.perf_counter() - begun)
 assert summary.created == rows, summary
 """
 
-# Sends POST and PATCH in turn, each so often in a window.
+# Sends POST and PATCH in turn, each the given number of times per window.
 OTHER = """
 import os, sys, time, urllib.error, urllib.request
 import lmtokens
@@ -60,16 +60,16 @@ while True:
 
 
 def main() -> None:
-    heads = ("bulk of 600, 100 per 2 s", "s", "ideal", "ratio", "POSTs", "PATCHes", "429", "429 %")
-    print("{:<42} {:>7} {:>7} {:>7} {:>7} {:>8} {:>5} {:>7}".format(*heads))
+    headings = ("bulk of 600, 100 per 2 s", "s", "ideal", "ratio", "POSTs", "PATCHes", "429", "429 %")
+    print("{:<42} {:>7} {:>7} {:>7} {:>7} {:>8} {:>5} {:>7}".format(*headings))
     for _ in range(RUNS):
-        measure("alone", BUDGET, with_other=False)
+        measure("alone", LIMIT, with_other=False)
     for _ in range(RUNS):
-        measure(f"beside a process that spends {OTHERS} of 100", BUDGET - OTHERS, with_other=True)
+        measure(f"with a process that uses {OTHER_SHARE} of 100", LIMIT - OTHER_SHARE, with_other=True)
 
 
 def measure(name: str, share: int, *, with_other: bool) -> None:
-    with lmtokens.sandbox.Portal(rate_limit=BUDGET, window=WINDOW) as portal, tempfile.TemporaryDirectory() as folder:
+    with lmtokens.sandbox.Portal(rate_limit=LIMIT, window=WINDOW) as portal, tempfile.TemporaryDirectory() as folder:
         portal.set_rate_limit(1_000_000, WINDOW, method="GET")
         environment = {**os.environ, **portal.environment()}
         other = start_other(portal, environment) if with_other else None
@@ -84,18 +84,18 @@ def measure(name: str, share: int, *, with_other: bool) -> None:
     seconds = json.loads(run.stdout)
     ideal = (math.ceil(ROWS / share) - 1) * WINDOW
     posts, patches = (sum(seen.method == method for seen in record) for method in ("POST", "PATCH"))
-    refused = sum(seen.status == 429 for seen in record)
+    rejected = sum(seen.status == 429 for seen in record)
     print(
-        f"{name:<42} {seconds:>7.2f} {ideal:>7.2f} {seconds / ideal:>7.3f} {posts:>7} {patches:>8} {refused:>5} "
-        f"{100 * refused / len(record):>7.2f}",
+        f"{name:<42} {seconds:>7.2f} {ideal:>7.2f} {seconds / ideal:>7.3f} {posts:>7} {patches:>8} {rejected:>5} "
+        f"{100 * rejected / len(record):>7.2f}",
         flush=True,
     )
 
 
 def start_other(portal: Portal, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Returns when it has spent its share of a whole window."""
+    """Start the second process and return when it has used its share of one window."""
     token = portal.create_token(33)
-    command = [sys.executable, "-c", OTHER, str(OTHERS), str(WINDOW), str(token.id)]
+    command = [sys.executable, "-c", OTHER, str(OTHER_SHARE), str(WINDOW), str(token.id)]
     other = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     assert other.stdout.readline() == "steady\n"

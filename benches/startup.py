@@ -1,7 +1,7 @@
-"""How long a whole process takes: import, and import with one create, beside a bare interpreter and beside requests.
+"""Duration of a whole process: import, and import with one create, compared with a bare interpreter and requests.
 
-Every row runs in processes of its own, the rows in turn, against one embedded portal in another process. The table
-shows medians, and what is left of them after the bare interpreter's. No number here is a promise.
+Each measurement is a new process; the rows take turns, with one sandbox in this process. The table shows medians and
+their difference from the bare interpreter. The numbers are not guarantees.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ message = ("POST" + epoch + data + path).encode()
 digest = hmac.new(access_key.encode(), msg=message, digestmod=hashlib.sha256).hexdigest()
 auth = "LMv1 " + access_id + ":" + base64.b64encode(digest.encode()).decode() + ":" + epoch
 headers = {"Content-Type": "application/json", "Authorization": auth, "X-Version": "3"}
-answer = requests.post(os.environ["LM_BASE_URL"] + path, data=data, headers=headers)
-assert answer.status_code == 200, answer.text
+response = requests.post(os.environ["LM_BASE_URL"] + path, data=data, headers=headers)
+assert response.status_code == 200, response.text
 """
 
 ROWS = {
@@ -34,7 +34,7 @@ ROWS = {
     "import lmtokens": "import lmtokens",
     "lmtokens: one create": "import lmtokens; lmtokens.add_token(32)",
     "import requests": "import requests",
-    "requests: one create, as the vendor's page": VENDOR,
+    "requests: one create, as on the vendor's page": VENDOR,
 }
 
 
@@ -47,7 +47,7 @@ def main() -> None:
             for name, code in ROWS.items():
                 start = time.perf_counter()
                 subprocess.run([sys.executable, "-c", code], env=environment, check=True)
-                if run:  # the first fills caches
+                if run:  # The first run fills caches.
                     times[name].append((time.perf_counter() - start) * 1000)
     bare = statistics.median(times["bare interpreter"])
     print(f"{'whole process, median of ' + str(RUNS):<46} {'ms':>8} {'beyond bare':>12}")

@@ -1,7 +1,7 @@
-"""Sign the calls of aiohttp, with a second middleware that waits when the portal's budget is spent.
+"""Sign aiohttp requests, with a second middleware that waits when the rate limit is reached.
 
 pip install lmtokens aiohttp
-lmtokens sandbox -- python examples/auth_aiohttp.py       # against the embedded portal, with no account
+lmtokens sandbox -- python examples/auth_aiohttp.py       # uses the sandbox; no account needed
 LM_COMPANY=acme LM_ACCESS_ID=... LM_ACCESS_KEY=... python examples/auth_aiohttp.py
 """
 
@@ -16,8 +16,10 @@ import lmtokens
 ATTEMPTS = 3
 
 
-async def wait_for_budget(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Tries again after a 429, which says that the portal did nothing."""
+async def wait_for_rate_limit(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Retry after a 429: the portal has not acted on the request."""
     for _ in range(ATTEMPTS - 1):
         response = await handler(request)
         if response.status != 429:
@@ -30,9 +32,9 @@ async def wait_for_budget(request: aiohttp.ClientRequest, handler: aiohttp.Clien
 
 async def main() -> None:
     base_url = os.environ.get("LM_BASE_URL") or f"https://{os.environ['LM_COMPANY']}.logicmonitor.com/santaba/rest"
-    # The order matters: LMv1Auth stands last, so that each attempt is signed with the time at which it is made.
+    # LMv1Auth comes last, so that each attempt is signed with its own time.
     async with aiohttp.ClientSession(
-        middlewares=[wait_for_budget, lmtokens.LMv1Auth()], headers={"X-Version": "3"}
+        middlewares=[wait_for_rate_limit, lmtokens.LMv1Auth()], headers={"X-Version": "3"}
     ) as session:
         params = {"filter": "status:2", "fields": "id,adminName,note,lastUsedOn", "size": "1000", "sort": "id"}
         async with session.get(f"{base_url}/setting/admins/apitokens", params=params) as response:

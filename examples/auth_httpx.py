@@ -1,4 +1,4 @@
-"""Sign the calls of httpx: change the note of a token.
+"""Sign httpx requests: change the note of a token.
 
 pip install lmtokens httpx
 lmtokens sandbox -- sh -c 'lmtokens add 32 -o json; python examples/auth_httpx.py 32 103 "night job"'
@@ -16,9 +16,9 @@ import lmtokens
 
 def main(user_id: str, token_id: str, note: str) -> None:
     base_url = os.environ.get("LM_BASE_URL") or f"https://{os.environ['LM_COMPANY']}.logicmonitor.com/santaba/rest"
-    # The credentials come from the environment, as those of every function of lmtokens.
+    # Like every function of lmtokens, LMv1Auth reads the credentials from the environment.
     with httpx.Client(auth=lmtokens.LMv1Auth(), headers={"X-Version": "3"}, timeout=30) as client:
-        # What is signed are the bytes that json= makes, so that any language may stand in a note.
+        # The signature covers the bytes that json= produces, so the note may contain any characters.
         response = client.patch(f"{base_url}/setting/admins/{user_id}/apitokens/{token_id}", json={"note": note})
         response.raise_for_status()
         token = response.json()

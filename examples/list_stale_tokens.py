@@ -1,4 +1,4 @@
-"""Which enabled tokens has nobody used for 90 days? Prints them; changes nothing.
+"""Print the enabled tokens that were not used for 90 days. Nothing is changed.
 
 lmtokens sandbox -- python examples/list_stale_tokens.py
 """
@@ -14,7 +14,7 @@ from lmtokens import where
 
 def main(days: int) -> None:
     limit = datetime.now(timezone.utc) - timedelta(days=days)
-    # A token that was never used counts as used before everything; a young one has had no time to be.
+    # The filter on last_used_on includes tokens that were never used, so new tokens are excluded by their creation.
     stale = (where.status == lmtokens.TokenStatus.ENABLED) & (where.last_used_on < limit) & (where.created_on < limit)
     count = 0
     for token in lmtokens.list_tokens(filter=stale):

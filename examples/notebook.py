@@ -1,9 +1,8 @@
 # %% [markdown]
 # # API tokens in a notebook
 #
-# Each `# %%` begins a cell, for editors and for Jupyter (by way of Jupytext). There is no account in this one: the
-# portal runs in this process. With `client = lmtokens.Client("acme")` in its place, the credentials that are not found
-# are asked for.
+# Each `# %%` begins a cell, for editors and for Jupyter (with Jupytext). This notebook needs no account: a sandbox runs
+# in this process. With `client = lmtokens.Client("acme")` instead, the client asks for missing credentials.
 
 # %%
 from __future__ import annotations
@@ -19,37 +18,37 @@ portal = lmtokens.sandbox.Portal()
 client = portal.client()
 print(client.whoami().admin_name)
 
-# %% A cell that ends with a token shows it, and its key as a mask: a notebook that is shared gives nothing away.
-token = client.add_token(32, note="made in a notebook")
+# %% The key of a token is displayed as a mask, so a notebook can be shared.
+token = client.add_token(32, note="created in a notebook")
 print(token)
 print(token.access_key)
 
-# %% Lists are lazy; a table is one line. `token.to_dict()` is what pandas takes.
-print([one.to_dict()["note"] for one in client.list_tokens(32)])
+# %% Lists are lazy. `token.to_dict()` returns a row for pandas.
+print([token.to_dict()["note"] for token in client.list_tokens(32)])
 
 # %% Filters are comparisons.
 print(where.note.contains("notebook") & (where.status == 2))
 print(sum(1 for _ in client.list_tokens(filter=where.note.contains("notebook") & (where.status == 2))))
 
 
-# %% In Jupyter a cell may say `await ...` itself; here it needs a loop.
-async def many() -> list[int]:
-    async with portal.async_client() as awaited:
-        return [one.id for one in await asyncio.gather(*(awaited.add_token(32, note="many") for _ in range(10)))]
+# %% In Jupyter a cell can use `await` directly; a script needs an event loop.
+async def create_many() -> list[int]:
+    async with portal.async_client() as async_client:
+        return [each.id for each in await asyncio.gather(*(async_client.add_token(32, note="many") for _ in range(10)))]
 
 
-print(len(asyncio.run(many())))
+print(len(asyncio.run(create_many())))
 
-# %% What went wrong, and what to do about it, is in the error.
+# %% An error contains the reason and a hint.
 try:
     client.add_token(4711)
 except lmtokens.NotFoundError as error:
     print(error)
 
-# %% What the portal saw.
+# %% The sandbox records every request.
 print({seen.method for seen in portal.record}, {seen.signature for seen in portal.record})
 
 # %%
-for one in client.list_tokens(32):
-    client.delete_token(one)
+for each in client.list_tokens(32):
+    client.delete_token(each)
 portal.close()

@@ -18,10 +18,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
+use crate::clock::{Clock, SystemClock};
 use crate::credentials::Identity;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, NoObserver, Observer};
 use crate::lmv1;
-use crate::ports::{Clock, Event, NoObserver, Observer, SystemClock};
 use crate::process::{OfProcess, PerProcess};
 use attempt::Attempt;
 use limiter::{Permit, RateLimit, RateLimited};
@@ -129,8 +130,8 @@ impl Client {
         self.shared.visibility.get_or_init(Visibility::default)
     }
 
-    /// Passes an event to the observer.
-    pub fn emit(&self, event: Event) {
+    /// Reports an event to the observer.
+    pub fn report(&self, event: Event) {
         self.observer.observe(event);
     }
 
@@ -179,7 +180,7 @@ impl Client {
                 Ok(_) => RetryDecision::No,
                 Err(error) => self.policy.retry(request.method, error, progress.attempts),
             };
-            self.emit_attempt(request, progress, &attempt, decision);
+            self.report_attempt(request, progress, &attempt, decision);
             let Attempt { outcome, status, date, .. } = attempt;
             let error = match outcome {
                 Ok(body) => return Ok(Response { status: status.unwrap_or(200), body, date }),
@@ -216,7 +217,7 @@ impl Client {
             if wait > LONG_WAIT && !is_reported {
                 is_reported = true;
                 let (method, endpoint) = (request.method.as_str(), request.endpoint);
-                self.emit(Event::LongWait { method, endpoint, wait });
+                self.report(Event::LongWait { method, endpoint, wait });
             }
         };
         let permit = rate_limit.permit(self.policy.on_limit, max_wait, report).await;
@@ -241,7 +242,7 @@ impl Client {
             details.message = redact::redacted(&details.message, secret, &authorization);
             if details.kind == ErrorKind::Authentication {
                 let findings = diagnosis::of_rejected_credentials(identity, attempt.date, self.now_ms());
-                details.suggestion = Some(findings);
+                details.advice = vec![findings.into()];
             }
         }
         attempt
@@ -256,14 +257,14 @@ impl Client {
         })
     }
 
-    fn emit_attempt(
+    fn report_attempt(
         &self,
         request: &Request,
         progress: &Progress,
         attempt: &Attempt,
         decision: RetryDecision,
     ) {
-        self.emit(Event::Attempt {
+        self.report(Event::Attempt {
             method: request.method.as_str(),
             endpoint: request.endpoint,
             status: attempt.status,

@@ -4,18 +4,19 @@
 
 mod arguments;
 mod environment;
+mod sources;
 mod validate;
 
 use std::fmt;
 
 pub use arguments::{Arguments, Timeouts};
+pub use sources::{Environment, NoPrompt, ProcessEnvironment, Prompt, not_utf8};
 pub use validate::{check_access_id, check_access_key, check_bearer_token, check_signing_key};
 
 use crate::error::{Error, Result};
 use crate::lmv1;
 use crate::network::Network;
 use crate::portal::PortalAddress;
-use crate::ports::{Environment, Prompt};
 use crate::secret::Secret;
 
 /// What authenticates a request.

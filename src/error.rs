@@ -1,61 +1,62 @@
-//! What can go wrong, and what to do next.
+//! The error type of the core.
 
 use std::any::Any;
 use std::fmt;
 use std::time::Duration;
 
+use crate::advice::Advice;
 use crate::model::{RateHeaders, Token};
 
-/// The result of everything in the core that can fail.
+/// The result type of the core.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong. Each kind is one exception class of the Python face.
+/// The kind of an error. Each is one exception class of the Python API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// An argument that can never be right; nothing was sent. User action: correct the call.
+    /// An invalid argument; nothing was sent.
     Argument,
-    /// Settings that contradict each other or cannot be used; nothing was sent. User action: correct the settings.
+    /// Settings that are invalid or contradict each other; nothing was sent.
     Configuration,
-    /// No credentials, half a pair, or a pair that cannot be one; nothing was sent. User action: supply the pair.
+    /// No credentials, half a pair, or malformed credentials; nothing was sent.
     Credentials,
-    /// The portal said no, in a way that has no kind of its own.
+    /// The portal rejected the request for a reason that has no kind of its own.
     Api,
-    /// 400: the portal did not understand or accept the request.
+    /// 400, 413: the portal rejected the request as malformed.
     BadRequest,
-    /// 401: the portal did not accept the credentials. Never retried: repeats lock a token.
+    /// 401: the portal rejected the credentials. Never retried: repeated failures lock a token.
     Authentication,
-    /// 403: the credentials are good and may not do this.
+    /// 403: the credentials are valid but lack the permission.
     PermissionDenied,
     /// 404: no such user or token.
     NotFound,
-    /// 409: it exists already.
+    /// 409: the resource exists already.
     Conflict,
-    /// 412: the portal wants two-factor authentication; use an API-only user.
+    /// 412: the portal requires two-factor authentication for this user.
     TwoFactorRequired,
-    /// 429: the budget of this method and endpoint is spent.
+    /// 429: the rate limit of this method and endpoint is reached.
     RateLimit,
     /// 5xx: the portal failed.
     Server,
-    /// No usable answer came back.
+    /// The connection failed after the request may have been sent.
     Transport,
-    /// The connection was never made, so the portal cannot have acted.
+    /// The connection could not be established; the portal received nothing.
     Connect,
-    /// The portal's certificate was refused, or TLS failed otherwise.
+    /// TLS failed, for example because the certificate is not trusted.
     Tls,
-    /// The time limit passed.
+    /// A timeout or the deadline expired.
     RequestTimeout,
-    /// An answer came back that could not be understood.
+    /// The response could not be understood.
     Response,
-    /// A create may have happened. User action: look at the candidates; do not just call again.
+    /// The response to a create was lost, so a token may exist.
     OutcomeUnknown,
-    /// The call would disable or delete the token that signs it.
+    /// The call would disable or delete the calling token.
     SelfLockout,
-    /// The secret of a new token could not be put where it belongs.
+    /// The secret of a new token could not be delivered, or a journal cannot be used.
     Delivery,
 }
 
 impl ErrorKind {
-    /// Every kind, for tests that no kind is forgotten.
+    /// Every kind, for tests of completeness.
     pub const ALL: [Self; 20] = [
         Self::Argument,
         Self::Configuration,
@@ -80,48 +81,46 @@ impl ErrorKind {
     ];
 }
 
-/// An error with what a user or a support desk needs to know.
-///
-/// Holds no request, no answer's body and no credential.
+/// An error with the facts that a user or a support desk needs. It holds no request, no response body and no credential.
 pub struct Error(Box<Details>);
 
-/// What an [`Error`] carries.
+/// The facts of an [`Error`].
 #[derive(Debug)]
 pub struct Details {
-    /// What went wrong.
+    /// The kind.
     pub kind: ErrorKind,
-    /// One sentence for people.
+    /// One sentence that says what is wrong.
     pub message: String,
-    /// What to do next.
-    pub suggestion: Option<String>,
-    /// The HTTP status of the answer.
+    /// What the user can do next.
+    pub advice: Vec<Advice>,
+    /// The HTTP status of the response.
     pub status: Option<u16>,
     /// The portal's own error code, such as 1401.
     pub code: Option<i64>,
     /// Whether the portal may have acted on the request.
     pub maybe_applied: bool,
-    /// How often the request that failed was sent; other requests of the same call do not count.
+    /// The number of attempts of the request that failed; other requests of the same call do not count.
     pub attempts: u32,
-    /// From the start of the call to the error.
+    /// The time from the start of the call to the error.
     pub elapsed: Duration,
-    /// For [`ErrorKind::RateLimit`]: the budget, as the portal's headers told.
+    /// For [`ErrorKind::RateLimit`]: the rate limit, as the response headers gave it.
     pub rate: Option<RateHeaders>,
-    /// For [`ErrorKind::OutcomeUnknown`]: the tokens that may be the result; `None` where the look at the portal failed.
+    /// For [`ErrorKind::OutcomeUnknown`]: the tokens that may be the result; `None` if the portal could not be asked.
     pub candidates: Option<Vec<Token>>,
-    /// The error behind this one.
+    /// The cause.
     pub cause: Option<Error>,
-    /// What code of the embedder's failed with, for the embedder to have back.
+    /// The exception of a callback, which its interface gets back.
     pub origin: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Error {
-    /// An error of a kind, with a sentence for people.
+    /// Returns an error of a kind.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Details {
             kind,
             message: message.into(),
-            suggestion: None,
+            advice: Vec::new(),
             status: None,
             code: None,
             maybe_applied: false,
@@ -134,7 +133,7 @@ impl Error {
         }))
     }
 
-    /// An argument that can never be right.
+    /// Returns the error for an invalid argument.
     #[must_use]
     pub fn argument(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Argument, message)
@@ -146,33 +145,33 @@ impl Error {
         Self::argument(format!("invalid {name} {given}; expected {expected}"))
     }
 
-    /// Settings that cannot be used.
+    /// Returns the error for invalid settings.
     #[must_use]
     pub fn configuration(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Configuration, message)
     }
 
-    /// Credentials that are missing or cannot be right.
+    /// Returns the error for missing or malformed credentials.
     #[must_use]
     pub fn credentials(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Credentials, message)
     }
 
-    /// Adds what to do next.
+    /// Adds what the user can do next.
     #[must_use]
-    pub fn suggest(mut self, suggestion: impl Into<String>) -> Self {
-        self.0.suggestion = Some(suggestion.into());
+    pub fn suggest(mut self, advice: impl Into<Advice>) -> Self {
+        self.0.advice.push(advice.into());
         self
     }
 
-    /// Adds the error behind this one.
+    /// Adds the cause.
     #[must_use]
     pub fn caused_by(mut self, cause: Error) -> Self {
         self.0.cause = Some(cause);
         self
     }
 
-    /// Adds the error behind this one, whose answer and attempts were this one's.
+    /// Adds the cause, and takes over its response and attempts.
     #[must_use]
     pub(crate) fn because_of(mut self, cause: Error) -> Self {
         self.0.status = cause.0.status;
@@ -181,24 +180,24 @@ impl Error {
         self.caused_by(cause)
     }
 
-    /// What the error carries.
+    /// Returns the facts.
     #[must_use]
     pub fn details(&self) -> &Details {
         &self.0
     }
 
-    /// What the error carries, to be completed.
+    /// Returns the facts, to complete them.
     pub fn details_mut(&mut self) -> &mut Details {
         &mut self.0
     }
 
-    /// What the error carries, to keep.
+    /// Returns the facts by value.
     #[must_use]
     pub fn into_details(self) -> Details {
         *self.0
     }
 
-    /// What went wrong.
+    /// Returns the kind.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

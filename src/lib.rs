@@ -18,20 +18,24 @@
 //! | [`sandbox`] | a small LogicMonitor; uses only the vocabulary, so that it can contradict the client |
 //! | [`lmv1`] [`secret`] [`model`] [`filter`] [`tag`] [`token_output`] [`portal`] [`error`] | the vocabulary: no I/O, no clock of their own |
 
+pub mod advice;
 #[cfg(feature = "cli")]
 mod cli;
 pub mod client;
+pub mod clock;
 pub mod credentials;
 pub mod destinations;
 pub mod error;
+pub mod event;
 pub mod filter;
+pub mod ids;
 pub mod lifecycle;
 pub mod lmv1;
 mod lock;
 pub mod model;
 pub mod network;
+pub mod operation;
 pub mod portal;
-pub mod ports;
 pub mod process;
 #[cfg(feature = "python")]
 mod python;

@@ -1,14 +1,16 @@
-//! What takes several calls: a create with a destination, sweeping up, and many creates at once.
+//! Operations that need several calls: create with a destination, bulk runs with their journal, sweep.
 
+mod add;
 mod bulk;
-mod create;
 mod journal;
 mod reconcile;
+mod rounds;
 mod sweep;
+mod two_phase;
 
+pub use add::AddToken;
 #[cfg(any(feature = "cli", feature = "python"))]
 pub(crate) use bulk::all_problems;
-pub use bulk::{AddTokens, NewToken, OnError, Outcome, RowResult, Run, Summary};
-pub use create::CreateToken;
+pub use bulk::{AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Summary};
 pub use journal::{JournalEntry, read_journal};
 pub use sweep::{SweepTokens, Swept};

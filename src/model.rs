@@ -1,21 +1,68 @@
-//! The portal's things as values, read tolerantly: unknown members are ignored, missing and null ones are `None`.
+//! Tokens as the portal reports them. Reading is tolerant: unknown members are ignored, missing and null ones are `None`.
 //!
 //! Source of the names: the vendor's pages "Adding API Tokens" and "Getting API Token Details".
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::secret::Secret;
 
-/// Whether a token may be used.
+/// A status that a caller can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Status {
+    /// 1: the portal keeps the token and rejects its requests.
+    Disabled,
+    /// 2: usable.
+    #[default]
+    Enabled,
+}
+
+impl Status {
+    /// The accepted values, for messages.
+    pub(crate) const EXPECTED: &'static str = "1 (disabled), 2 (enabled), \"disabled\" or \"enabled\"";
+
+    /// Returns the portal's number.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Disabled => 1,
+            Self::Enabled => 2,
+        }
+    }
+
+    /// Returns the status with a number.
+    pub fn from_number(number: i64) -> Result<Self> {
+        match number {
+            1 => Ok(Self::Disabled),
+            2 => Ok(Self::Enabled),
+            _ => Err(Error::invalid("status", number, Self::EXPECTED)),
+        }
+    }
+}
+
+impl FromStr for Status {
+    type Err = Error;
+
+    /// Reads a word; the portal's user interface calls the two "active" and "suspended".
+    fn from_str(word: &str) -> Result<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "enabled" | "active" => Ok(Self::Enabled),
+            "disabled" | "suspended" => Ok(Self::Disabled),
+            _ => Err(Error::invalid("status", format_args!("{word:?}"), Self::EXPECTED)),
+        }
+    }
+}
+
+/// A status as the portal reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenStatus {
-    /// 1: kept, and refused by the portal.
+    /// 1: the portal keeps the token and rejects its requests.
     Disabled,
     /// 2: usable.
     Enabled,
@@ -24,7 +71,7 @@ pub enum TokenStatus {
 }
 
 impl TokenStatus {
-    /// The portal's number.
+    /// Returns the portal's number.
     #[must_use]
     pub fn number(self) -> i64 {
         match self {
@@ -34,7 +81,7 @@ impl TokenStatus {
         }
     }
 
-    /// The status of a number of the portal's.
+    /// Returns the status with a number.
     #[must_use]
     pub fn from_number(number: i64) -> Self {
         match number {
@@ -43,29 +90,20 @@ impl TokenStatus {
             other => Self::Other(other),
         }
     }
+}
 
-    /// The status that a user names by number.
-    pub fn parse_number(number: i64) -> Result<Self, Error> {
-        match Self::from_number(number) {
-            Self::Other(_) => Err(Self::not_accepted(&number.to_string())),
-            known => Ok(known),
+impl From<Status> for TokenStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Disabled => Self::Disabled,
+            Status::Enabled => Self::Enabled,
         }
     }
+}
 
-    /// The status that a user names by word.
-    pub fn parse_word(word: &str) -> Result<Self, Error> {
-        match word.to_ascii_lowercase().as_str() {
-            "enabled" | "active" => Ok(Self::Enabled),
-            "disabled" | "suspended" => Ok(Self::Disabled),
-            _ => Err(Self::not_accepted(&format!("{word:?}"))),
-        }
-    }
-
-    fn not_accepted(given: &str) -> Error {
-        Error::argument(format!(
-            "status {given} is not accepted: accepted are 1 (disabled), 2 (enabled), a TokenStatus, \"enabled\" (or \
-             \"active\") and \"disabled\" (or \"suspended\")"
-        ))
+impl PartialEq<Status> for TokenStatus {
+    fn eq(&self, other: &Status) -> bool {
+        *self == Self::from(*other)
     }
 }
 
@@ -79,40 +117,70 @@ impl fmt::Display for TokenStatus {
     }
 }
 
-/// The two kinds of API token.
+/// A type of token that a caller can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Type {
+    /// An access id and an access key that signs.
+    #[default]
+    Lmv1,
+    /// A text that is sent with every request.
+    Bearer,
+}
+
+impl Type {
+    /// Both types, in the order in which they are listed.
+    pub const ALL: [Self; 2] = [Self::Lmv1, Self::Bearer];
+
+    /// Returns the word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lmv1 => "lmv1",
+            Self::Bearer => "bearer",
+        }
+    }
+
+    /// Returns the value of the query parameter `type`: the portal knows `bearer`, and LMv1 as its absence.
+    #[must_use]
+    pub fn query_value(self) -> Option<&'static str> {
+        match self {
+            Self::Lmv1 => None,
+            Self::Bearer => Some("bearer"),
+        }
+    }
+}
+
+impl FromStr for Type {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "lmv1" => Ok(Self::Lmv1),
+            "bearer" => Ok(Self::Bearer),
+            _ => Err(Error::invalid("type", format_args!("{word:?}"), "\"lmv1\" or \"bearer\"")),
+        }
+    }
+}
+
+/// A type of token as the portal reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TokenType {
     /// An access id and an access key that signs.
     Lmv1,
-    /// One text that is sent as it is.
+    /// A text that is sent with every request.
     Bearer,
     /// A type that this version does not know.
     Other(String),
 }
 
 impl TokenType {
-    /// The type that a user names.
-    pub fn parse(word: &str) -> Result<Self, Error> {
-        match word.to_ascii_lowercase().as_str() {
-            "lmv1" => Ok(Self::Lmv1),
-            "bearer" => Ok(Self::Bearer),
-            _ => Err(Error::argument(format!(
-                "type {word:?} is not accepted: accepted are \"lmv1\" and \"bearer\""
-            ))),
-        }
-    }
-
-    /// What to send as the query parameter `type`: the portal knows `bearer`, and LMv1 as its absence.
+    /// Returns the type for a word of the portal.
     #[must_use]
-    pub fn query_value(&self) -> Option<&str> {
-        match self {
-            Self::Lmv1 => None,
-            Self::Bearer => Some("bearer"),
-            Self::Other(other) => Some(other),
-        }
+    pub fn from_word(word: &str) -> Self {
+        word.parse::<Type>().map_or_else(|_| Self::Other(word.to_owned()), Self::from)
     }
 
-    /// The word for it.
+    /// Returns the word for it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -123,24 +191,33 @@ impl TokenType {
     }
 }
 
+impl From<Type> for TokenType {
+    fn from(r#type: Type) -> Self {
+        match r#type {
+            Type::Lmv1 => Self::Lmv1,
+            Type::Bearer => Self::Bearer,
+        }
+    }
+}
+
 impl fmt::Display for TokenType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// One API token, as the portal last told.
+/// One API token, as the portal last reported it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// The token's number, unique in the portal.
+    /// The id, unique in the portal.
     pub id: i64,
     /// LMv1 or bearer.
     pub r#type: TokenType,
     /// The public half of an LMv1 pair.
     pub access_id: Option<String>,
-    /// The secret half, or the bearer itself; only a create tells it.
+    /// The secret half, or the bearer token itself; only the response to a create holds it.
     pub access_key: Option<Secret>,
-    /// What a list shows of a bearer token: its beginning, and asterisks. Tells whether it is the one that calls.
+    /// A bearer token as lists show it: its beginning, then asterisks. It identifies the calling token.
     pub masked_bearer: Option<Secret>,
     /// The owner's user id.
     pub admin_id: Option<i64>,
@@ -148,51 +225,49 @@ pub struct Token {
     pub admin_name: Option<String>,
     /// Enabled or disabled.
     pub status: Option<TokenStatus>,
-    /// The label.
+    /// The note.
     pub note: Option<String>,
     /// The names of the owner's roles, which are the token's.
     pub roles: Vec<String>,
-    /// The user name of who made it.
+    /// The user name of its creator.
     pub created_by: Option<String>,
-    /// When it was made, seconds since 1970-01-01 UTC.
+    /// When it was created, seconds since 1970-01-01 UTC.
     pub created_on: Option<i64>,
     /// When it was last used, seconds since 1970-01-01 UTC; `None` for never.
     pub last_used_on: Option<i64>,
     /// The address it was last used from.
     pub last_auth_ip: Option<String>,
-    /// What the caller may do with the owner: `write`, `read` or `none`.
+    /// The caller's permission on the owner: `write`, `read` or `none`.
     pub user_permission: Option<String>,
 }
 
-/// Which answer a token comes from, which says whether its secret is one.
+/// The response that a token was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// To a create: `accessKey` is the secret, told once.
+pub enum Origin {
+    /// A create: `accessKey` is the secret.
     Create,
-    /// To anything else: whatever stands in `accessKey` is masked or stale, and dropped.
+    /// Any other response: `accessKey` is masked or stale, and dropped.
     Other,
 }
 
 impl Token {
-    /// Reads one token; `None` where the value is no object with an id.
+    /// Reads one token; `None` if the value is not an object with an id.
     ///
-    /// `asked` is the type that was asked for: the portal's answer need not repeat it.
+    /// `requested` is the type in the request: the response need not repeat it.
     #[must_use]
-    pub fn from_json(value: &Value, answer: Answer, asked: &TokenType) -> Option<Self> {
+    pub fn from_json(value: &Value, origin: Origin, requested: &TokenType) -> Option<Self> {
         let members = value.as_object()?;
         let shown = text(members, "accessKey").map(Secret::new);
-        let (access_key, masked_bearer) = match (answer, asked) {
-            (Answer::Create, _) => (shown, None),
-            (Answer::Other, TokenType::Bearer) => (None, shown),
-            (Answer::Other, _) => (None, None),
+        let (access_key, masked_bearer) = match (origin, requested) {
+            (Origin::Create, _) => (shown, None),
+            (Origin::Other, TokenType::Bearer) => (None, shown),
+            (Origin::Other, _) => (None, None),
         };
         Some(Self {
             id: integer(members.get("id")?)?,
             r#type: match members.get("type").and_then(Value::as_str) {
-                Some(word) if !word.is_empty() => {
-                    TokenType::parse(word).unwrap_or_else(|_| TokenType::Other(word.to_owned()))
-                }
-                _ => asked.clone(),
+                Some(word) if !word.is_empty() => TokenType::from_word(word),
+                _ => requested.clone(),
             },
             access_id: text(members, "accessId"),
             access_key,
@@ -211,31 +286,26 @@ impl Token {
     }
 }
 
-/// How long a portal's budget lasts and how much is left of it, as its headers told.
+impl Token {
+    /// Returns the token without its secret.
+    #[must_use]
+    pub fn without_secret(&self) -> Self {
+        Self { access_key: None, ..self.clone() }
+    }
+}
+
+/// A rate limit, as the response headers gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateHeaders {
-    /// Requests in one window.
+    /// Requests per window.
     pub limit: u64,
-    /// Requests left in this window.
+    /// Requests that remain in this window.
     pub remaining: u64,
-    /// Length of the rolling window.
+    /// The length of the rolling window.
     pub window: Duration,
 }
 
-/// The most that a user id or token id can be: the portal's are 32-bit.
-pub const MAX_ID: i64 = i32::MAX as i64;
-
-/// Checks a user id that a user gave.
-pub fn check_admin_id(admin_id: i64) -> Result<i64, Error> {
-    if (1..=MAX_ID).contains(&admin_id) {
-        return Ok(admin_id);
-    }
-    Err(Error::argument(format!(
-        "admin_id {admin_id} is not accepted: accepted is the id of the token's user, an integer from 1 to {MAX_ID}"
-    )))
-}
-
-/// A point in time as `2026-11-24T08:21:45+00:00`: the spelling of UTC that Python's `fromisoformat` has always read.
+/// Returns a point in time as `2026-11-24T08:21:45+00:00`: every ISO 8601 parser reads this form.
 #[must_use]
 pub fn iso_8601(seconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(seconds).ok();

@@ -12,8 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use url::Url;
 
+use crate::credentials::Environment;
 use crate::error::{Error, Result};
-use crate::ports::Environment;
 use crate::secret::Secret;
 
 /// Network settings of a caller. A setting that is `None` is read from the environment.

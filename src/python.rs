@@ -1,9 +1,10 @@
-//! The Python face: the only place that says `pyo3`, and it decides nothing.
+//! The Python API: the only code that uses `pyo3`. It makes no decisions.
 
 #![allow(clippy::doc_markdown, reason = "doc comments are Python docstrings here")]
 #![allow(clippy::doc_link_with_quotes, reason = "docstrings show lists")]
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
+mod advice;
 mod args;
 mod operations;
 mod runtime;
@@ -13,7 +14,7 @@ mod sandbox;
 mod shell;
 mod types;
 
-/// The native half of the package `lmtokens`.
+/// The native part of the package `lmtokens`.
 #[pyo3::pymodule(gil_used = false)]
 mod _lmtokens {
     #[cfg(feature = "sandbox")]
@@ -33,13 +34,12 @@ mod _lmtokens {
         _forget_default_client, _signing_stages, configure, default_client, sign,
     };
     #[pymodule_export]
-    use crate::python::operations::list::{TokenIterator, TokenPages};
+    use crate::python::operations::list::{TokenIterator, TokenPages, list_tokens};
     #[pymodule_export]
     use crate::python::operations::signer::Signer;
     #[pymodule_export]
     use crate::python::operations::table::{
-        add_token, delete_token, disable_token, enable_token, find_token, list_tokens, sweep_tokens,
-        update_token, whoami,
+        add_token, delete_token, disable_token, enable_token, find_token, sweep_tokens, update_token, whoami,
     };
     #[pymodule_export]
     use crate::python::types::filter::{Field, Filter, Where};
@@ -54,7 +54,7 @@ mod _lmtokens {
     #[pymodule_export]
     use crate::python::types::swept_token::SweptToken;
     #[pymodule_export]
-    use crate::python::types::token::{Token, TokenStatus, TokenType};
+    use crate::python::types::token::Token;
     #[pymodule_export]
     use crate::python::types::whoami::Whoami;
 
@@ -65,13 +65,12 @@ mod _lmtokens {
     #[pymodule_init]
     fn init(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
         super::refuse_subinterpreter()?;
-        crate::python::runtime::gate::close_at_the_end(py)?;
+        crate::python::runtime::gate::close_at_exit(py)?;
         crate::python::types::errors::load(py)
     }
 }
 
-/// What this package keeps for a process (its runtime, its connections, the classes of its errors) belongs to one
-/// interpreter.
+/// Fails in a subinterpreter: the per-process state (runtime, connections, exception classes) belongs to one interpreter.
 fn refuse_subinterpreter() -> pyo3::PyResult<()> {
     // SAFETY: the current thread is attached, so there is a current interpreter, and asking for its number changes nothing.
     #[allow(unsafe_code)]
@@ -80,6 +79,6 @@ fn refuse_subinterpreter() -> pyo3::PyResult<()> {
         return Ok(());
     }
     Err(pyo3::exceptions::PyImportError::new_err(
-        "lmtokens does not support subinterpreters: import it in the main interpreter",
+        "lmtokens does not support subinterpreters; import it in the main interpreter",
     ))
 }

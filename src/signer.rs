@@ -3,10 +3,10 @@
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::clock::Clock;
 use crate::credentials::Identity;
 use crate::error::{Error, Result};
 use crate::lmv1::{self, Request};
-use crate::ports::Clock;
 
 /// Signs requests to one portal, and to no other address.
 #[derive(Debug)]

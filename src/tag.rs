@@ -1,9 +1,8 @@
-//! The tag that stands in a token's note from its birth until its secret is where it belongs.
+//! The tag at the start of a pending token's note.
 //!
-//! `lmtokens-1-RUN-SECONDS-RANDOM`, then nothing, or a space and the note that the token is to have. RUN are 16 digits in
-//! hexadecimal and the same for all tokens of one run, SECONDS is when the tag was made (since 1970-01-01 UTC), RANDOM are
-//! 32 digits in hexadecimal from the operating system's generator: forked processes never share a tag. No character of
-//! it means anything in the portal's filters.
+//! `lmtokens-1-RUN-SECONDS-RANDOM`, alone or followed by a space and the final note. RUN is the run id (16 hexadecimal
+//! digits), SECONDS the time of the tag (since 1970-01-01 UTC), RANDOM 32 hexadecimal digits from the operating system, so
+//! that forked processes never share a tag. None of its characters is special in the portal's filters.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,12 +11,12 @@ use crate::error::{Error, ErrorKind, Result};
 
 const PREFIX: &str = "lmtokens-1-";
 
-/// What the tokens of one run have in common.
+/// The id of a run, shared by the tags of its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunId(u64);
 
 impl RunId {
-    /// A fresh one.
+    /// Returns a fresh id.
     pub fn fresh() -> Result<Self> {
         getrandom::u64().map(Self).map_err(no_random_numbers)
     }
@@ -36,29 +35,29 @@ impl FromStr for RunId {
         hexadecimal(text, 16)
             .and_then(|number| u64::try_from(number).ok())
             .map(Self)
-            .ok_or_else(|| Error::argument("a run id has 16 hexadecimal digits"))
+            .ok_or_else(|| Error::argument("invalid run id; expected 16 hexadecimal digits"))
     }
 }
 
-/// One tag, of one attempt to make a token.
+/// The tag of one attempt to create a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tag {
-    /// The run that it belongs to.
+    /// The run.
     pub run: RunId,
-    /// When it was made, seconds since 1970-01-01 UTC by the clock of whoever made it.
+    /// When it was created, seconds since 1970-01-01 UTC by the local clock.
     pub seconds: u64,
     random: u128,
 }
 
 impl Tag {
-    /// A fresh one, unlike any other.
+    /// Returns a fresh, unique tag.
     pub fn fresh(run: RunId, now_ms: u64) -> Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(no_random_numbers)?;
         Ok(Self { run, seconds: now_ms / 1000, random: u128::from_be_bytes(random) })
     }
 
-    /// The note of a token that is not finished, with the note that it is to have.
+    /// Returns the note of a pending token whose final note is `last`.
     #[must_use]
     pub fn note(&self, last: Option<&str>) -> String {
         match last.filter(|note| !note.is_empty()) {
@@ -67,7 +66,7 @@ impl Tag {
         }
     }
 
-    /// The tag of a note and what follows it; `None` where the whole note is not exactly of that form.
+    /// Returns the tag of a note and the final note after it; `None` if the note does not have exactly this form.
     #[must_use]
     pub fn parse(note: &str) -> Option<(Self, Option<&str>)> {
         let (tag, last) = match note.split_once(' ') {
@@ -84,17 +83,6 @@ impl Tag {
         let tag =
             Self { run: run.parse().ok()?, seconds: seconds.parse().ok()?, random: hexadecimal(random, 32)? };
         Some((tag, last))
-    }
-
-    /// Fails where a user's note is of the tag's form: such a token could be swept.
-    pub fn check_note(note: Option<&str>) -> Result<()> {
-        match note.and_then(Self::parse) {
-            None => Ok(()),
-            Some(_) => Err(Error::argument(
-                "note is of the form of lmtokens's own tags, which mark tokens that are not finished and may be swept: \
-                 choose another",
-            )),
-        }
     }
 }
 
@@ -113,5 +101,8 @@ fn hexadecimal(text: &str, digits: usize) -> Option<u128> {
 }
 
 fn no_random_numbers(error: getrandom::Error) -> Error {
-    Error::new(ErrorKind::Configuration, format!("the operating system gives no random numbers: {error}"))
+    Error::new(
+        ErrorKind::Configuration,
+        format!("cannot get random numbers from the operating system: {error}"),
+    )
 }

@@ -1,4 +1,6 @@
-//! A new token as text with its secret in the clear: what a destination is given, and nothing else ever is.
+//! A new token as text with its secret in the clear, for destinations only.
+
+use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -8,32 +10,33 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Token, TokenStatus, TokenType, iso_8601};
 use crate::secret::Secret;
 
-/// How a token is written for whoever is to use it.
+/// A format for a token with its secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
     /// One JSON object with the token's members.
     #[default]
     Json,
-    /// Variables for a shell's `eval` or an env file.
+    /// Environment variables, quoted for a shell.
     Env,
     /// The secret alone.
     Key,
 }
 
-impl Form {
-    /// The form that a user names.
-    pub fn parse(word: &str) -> Result<Self> {
+impl FromStr for Form {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
         match word {
             "json" => Ok(Self::Json),
             "env" => Ok(Self::Env),
             "key" => Ok(Self::Key),
-            _ => Err(Error::argument(format!(
-                "format {word:?} is not accepted: accepted are \"json\", \"env\" and \"key\""
-            ))),
+            _ => Err(Error::invalid("format", format_args!("{word:?}"), "\"json\", \"env\" or \"key\"")),
         }
     }
+}
 
-    /// The token in this form, with a line break at its end.
+impl Form {
+    /// Returns the token in this format, with a line break at the end.
     pub fn write(self, token: &Token) -> Result<Zeroizing<String>> {
         Ok(Zeroizing::new(match self {
             Self::Json => json_line(token)?,
@@ -43,7 +46,7 @@ impl Form {
     }
 }
 
-/// The members of a token in the order in which people look for them.
+/// Named values in a fixed order, serialised as a JSON object.
 pub struct Members(pub Vec<(&'static str, Value)>);
 
 impl Serialize for Members {
@@ -52,7 +55,7 @@ impl Serialize for Members {
     }
 }
 
-/// A new token's members, its secret in the clear.
+/// Returns the members of a new token, its secret in the clear.
 #[must_use]
 pub fn members(token: &Token) -> Members {
     let secret = token.access_key.as_ref().map(Secret::reveal);
@@ -71,14 +74,14 @@ pub fn members(token: &Token) -> Members {
     ])
 }
 
-/// The members as one line of JSON.
+/// Returns the members as one line of JSON.
 pub fn json_line(token: &Token) -> Result<String> {
     serde_json::to_string(&members(token))
         .map(|text| text + "\n")
-        .map_err(|error| Error::new(ErrorKind::Response, format!("the token cannot be written: {error}")))
+        .map_err(|error| Error::new(ErrorKind::Response, format!("cannot write the token as JSON: {error}")))
 }
 
-/// The variables that this package reads.
+/// Returns the environment variables that this package reads.
 #[must_use]
 pub fn env(token: &Token) -> String {
     let secret = revealed(token);
@@ -89,12 +92,13 @@ pub fn env(token: &Token) -> String {
     format!("LM_ACCESS_ID={}\nLM_ACCESS_KEY={}\n", quoted(access_id), quoted(secret))
 }
 
-/// Access keys are full of a shell's own characters.
+fn revealed(token: &Token) -> &str {
+    token.access_key.as_ref().map(Secret::reveal).unwrap_or_default()
+}
+
+/// Returns a text in single quotes, for a shell. `shlex` may join several kinds of quotes, which readers of `.env` files do not
+/// understand.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-fn revealed(token: &Token) -> &str {
-    token.access_key.as_ref().map(Secret::reveal).unwrap_or_default()
 }

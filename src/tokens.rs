@@ -1,20 +1,20 @@
-//! What takes one call to the portal, or a few that only read: one struct a verb, each with `run`.
+//! Operations on tokens that need one call, or a look-up and one call.
 
-mod add;
-mod admin;
+mod create;
 mod delete;
 mod find;
 mod list;
 mod target;
 mod update;
+mod user;
 mod whoami;
 
-pub use add::AddToken;
-pub use admin::Admin;
+pub use create::{CreateToken, NewToken};
 pub use delete::DeleteToken;
-pub use find::FindToken;
-pub use list::{ListTokens, Listing, Types, Wanted};
+pub use find::{AccessId, FindToken};
+pub use list::{ListTokens, Listing, Selection};
 pub use target::Target;
-pub use update::UpdateToken;
 pub(crate) use update::change;
-pub use whoami::{Whoami, whoami};
+pub use update::{Change, UpdateToken};
+pub use user::{User, UserName};
+pub use whoami::{Whoami, WhoamiReport};

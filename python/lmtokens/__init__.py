@@ -1,4 +1,4 @@
-"""LogicMonitor API tokens: one line, native signing, native HTTP.
+"""Create and manage LogicMonitor API tokens.
 
 >>> import lmtokens, lmtokens.sandbox
 >>> with lmtokens.sandbox.Portal() as portal:
@@ -7,7 +7,7 @@
 TokenStatus.ENABLED
 """
 
-# The errors come first: the extension loads their classes when it is imported.
+# Import the errors first: importing the extension loads their classes.
 from lmtokens import errors
 from lmtokens._lmtokens import (
     BulkRun,
@@ -22,8 +22,6 @@ from lmtokens._lmtokens import (
     SweptToken,
     Token,
     TokenIterator,
-    TokenStatus,
-    TokenType,
     Where,
     Whoami,
     __version__,
@@ -65,8 +63,9 @@ from lmtokens.errors import (
     TwoFactorRequiredError,
 )
 
-TYPE_CHECKING = False  # as typing has it, whose import costs more than everything here
+TYPE_CHECKING = False  # recognized by type checkers; importing typing would cost more than the rest of this module
 if TYPE_CHECKING:
+    from lmtokens._enums import TokenStatus, TokenType
     from lmtokens.aio import AsyncBulkRun, AsyncClient
     from lmtokens.auth import LMv1Auth
 del TYPE_CHECKING
@@ -132,14 +131,20 @@ __all__ = [
 ]
 
 where = Where()
-"""The members of a token by which a list can be filtered: ``lmtokens.where.status == 1``."""
+"""The members of a token that a list can be filtered by: ``lmtokens.where.status == 1``."""
 
-_LAZY = {"AsyncBulkRun": "lmtokens.aio", "AsyncClient": "lmtokens.aio", "LMv1Auth": "lmtokens.auth"}
+_LAZY = {
+    "AsyncBulkRun": "lmtokens.aio",
+    "AsyncClient": "lmtokens.aio",
+    "LMv1Auth": "lmtokens.auth",
+    "TokenStatus": "lmtokens._enums",
+    "TokenType": "lmtokens._enums",
+}
 _LAZY_MODULES = {"deliver"}
 
 
 def __getattr__(name: str) -> object:
-    """Load what not every program needs on first use."""
+    """Import rarely needed names on first use."""
     from importlib import import_module
 
     if name in _LAZY_MODULES:

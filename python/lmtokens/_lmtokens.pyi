@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from datetime import datetime
 from lmtokens._types import Destination, OnWait, Progress, Rows, Words
 from os import PathLike
-from typing import Any, Final, SupportsFloat, SupportsIndex, final
+from typing import Any, Final, final
 from typing_extensions import Self, disjoint_base
 
 __all__ = ["__version__", "AsyncBulkRun", "AsyncCore", "BulkRun", "Client", "Field", "Filter", "JournalEntry", "NewToken", "RowResult", "SandboxPortal", "Secret", "Signer", "Summary", "SweptToken", "ToCommand", "ToFile", "Token", "TokenIterator", "TokenPages", "TokenStatus", "TokenType", "Where", "Whoami", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "read_journal", "sign", "sweep_tokens", "to_command", "to_file", "update_token", "whoami"]
@@ -150,37 +150,38 @@ class Client:
         """
     def add_token(self, /, admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1", deliver: Destination | None = None) -> "Token":
         """
-        Make an API token for a user, with exactly one POST.
+        Create an API token for a user, with exactly one POST.
 
-        With ``deliver=`` there is at no time a token that works and whose key nobody holds: it is born disabled under a tagged note,
-        its key is delivered, and only then one PATCH gives it its status and note. Whatever ends this in between leaves a token
-        that is disabled and that ``sweep_tokens`` finds.
+        With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one PATCH
+        sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens`` finds it.
 
         Args:
-            admin_id (int | str): the id of the token's user, 1 to 2147483647, or the user's name, which is looked up.
+            admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
             note (str | None): a label; default none.
             status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default), ``"enabled"``
                 or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-            deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): where the key goes before the token works:
-                ``lmtokens.deliver.to_file(…)`` or ``to_command([…])``, a callable that takes the token, or an object with
-                ``deliver(token)`` and, where wanted, ``commit(token)`` and ``discard(token)``. Default: nowhere but the result.
+            deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): the destination that receives the key
+                before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that takes the
+                token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and ``discard(token)``. Default
+                ``None``: the key is only in the result.
 
         Returns:
-            Token: the new token. ``token.access_key`` is a ``Secret`` and is told this once; for a bearer token it is the
-            token itself. With ``deliver=`` it is ``None``: the key is where it was delivered.
+            Token: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a bearer token it
+            is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
 
         Raises:
-            TypeError, ValueError: an argument that can never be right; nothing was sent.
-            ConfigurationError, CredentialsError: no portal or no credentials; nothing was sent.
-            APIError: the portal said no, and did nothing; ``AuthenticationError``, ``PermissionDeniedError``,
-                ``NotFoundError`` (no such user), ``RateLimitError`` and others say which no.
-            ConnectError, TLSError: the connection was never made; nothing was sent.
-            DeliveryError: the key could not be delivered; the token never worked, and is deleted.
-            OutcomeUnknownError: the answer was lost, so a token may have been made. Nothing is sent twice; ``candidates``
-                holds the tokens that may be it.
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            ConfigurationError, CredentialsError: the settings or credentials are missing or invalid; nothing was sent.
+            APIError: the portal rejected the request; no token was created. The subclass gives the reason:
+                ``AuthenticationError``, ``PermissionDeniedError``, ``NotFoundError`` (the user does not exist),
+                ``RateLimitError`` and others.
+            ConnectError, TLSError: the connection failed; nothing was sent.
+            DeliveryError: the key could not be delivered; the token was never enabled and is deleted.
+            OutcomeUnknownError: the response was lost, so the token may exist. The POST is not repeated; ``candidates`` holds
+                the tokens that may have been created by it.
 
-        Interrupting the call (Ctrl-C) logs a warning that a token may exist, since the portal may have acted.
+        If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may exist.
 
         Source: the vendor's page "Adding API Tokens"
         (https://www.logicmonitor.com/support/adding-api-tokens).
@@ -196,38 +197,40 @@ class Client:
         """
     def add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, deliver: Destination | None = None) -> "BulkRun":
         """
-        Make many tokens, with a journal from which a run goes on after any death.
+        Create many tokens, with a journal from which an interrupted run can be resumed.
 
-        All rows are checked before the first request. Each token is made disabled, its key is written to the journal and is on
-        disk, and only then it is enabled; so at no time is there a token that works and whose key is nowhere. The portal may
-        e-mail a user for each change of a token: expect about two mails a row. Where a budget of the portal is spent the run
-        waits, however long that takes (``max_wait`` is for single calls), unless the client's ``on_limit`` is ``"raise"``.
+        All rows are checked before the first request. Each token is created disabled, and is enabled only after its key has
+        been written to the journal and flushed to disk. The portal may e-mail the user for each change of a token: expect about
+        two e-mails per row. If a rate limit is reached, the run waits as long as necessary (``max_wait`` applies to single calls
+        only), unless the client's ``on_limit`` is ``"raise"``.
 
         Args:
-            tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken``s, ``dict``s with ``admin_id`` and where wanted
-                ``note``, ``status`` and ``type``, or tuples in this order. A user may be named by id or by name; each name is
-                looked up once.
-            journal (str | os.PathLike): a file, readable by its owner only, in JSON lines. Keep it as you would keep the keys.
-                One that is there is refused without ``resume=True``.
-            resume (bool): go on with a journal that is there: rows that are done stay done, the others are tried again, and
-                nothing is made twice. Where there is none, begin one. Default no.
-            concurrency (int): how many rows are under way at once, 1 to 64; default 8. The first row goes alone.
-            on_error (str): ``"continue"`` (the default) with the other rows when one fails, or ``"stop"``.
-            progress (bool | Callable[[int, int], object] | None): ``True`` shows it on standard error; a callable is called with
-                (rows that have ended, all rows) after each. Default none.
-            lock (bool): keep other processes off the journal; default yes. Only for a file system without locks.
-            deliver (ToFile | ToCommand | Callable | object | None): where each key goes, as for ``add_token``; then the journal
-                holds none. Default: the journal.
+            tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken`` objects, ``dict`` objects with ``admin_id`` and
+                optionally ``note``, ``status`` and ``type``, or tuples in this order. A user is given by id or by name; each
+                name is looked up once.
+            journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It contains the
+                keys: protect it like the keys. If it exists, ``resume=True`` is required.
+            resume (bool): resume an existing journal: rows that are done are kept, the others are tried again, and no row ends
+                with two enabled tokens. If the journal does not exist, a new run starts. Default ``False``.
+            concurrency (int): number of rows processed at once, 1 to 64; default 8. The first row is processed alone.
+            on_error (str): what to do with the other rows when one fails: ``"continue"`` (the default) or ``"stop"``.
+            progress (bool | Callable[[int, int], object] | None): ``True`` shows progress on standard error; a callable is
+                called after each row with (rows finished, all rows). Default none.
+            lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file system that
+                does not support locks.
+            deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``; the
+                journal then contains no keys. Default: the journal.
 
         Returns:
-            BulkRun: an iterator of ``RowResult``s as the rows end, with a ``summary``; ``finish()`` goes through them all.
+            BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
+            ``finish()`` processes all remaining rows.
 
         Raises:
-            TypeError, ValueError: rows or arguments that can never be right, each with its number; nothing was sent.
-            DeliveryError: the journal cannot be used: it exists, belongs to another portal or another input, another process is
-                at work on it, or it cannot be written. While the run goes on, it is raised at the end.
-            AuthenticationError: at the end: the portal refused the credentials. The run stops at the first such answer, since
-                repeats lock a token.
+            TypeError, ValueError: an argument or a row is invalid; the message names the rows. Nothing was sent.
+            DeliveryError: the journal exists, belongs to another portal or another input, is in use by another process, or
+                cannot be written. An error that occurs during the run is raised at its end.
+            AuthenticationError: the portal rejected the credentials; raised at the end of the run. The run stops at the first
+                such response, because repeated failures lock a token.
 
         Example:
             >>> import lmtokens.sandbox, os, tempfile
@@ -247,36 +250,36 @@ class Client:
         """
     def delete_token(self, /, token: "int | str | Token", *, force: "bool" = False) -> "None":
         """
-        Delete a token for good.
+        Delete a token permanently.
 
-        A token that is gone counts as deleted where an earlier attempt of the same call may have deleted it.
+        If an attempt of this call may have deleted the token and its retry does not find it, the call succeeds.
 
         Args:
             token (int | str | Token): the token, its id or its access id.
-            force (bool): delete even the token that signs the call; default ``False``.
+            force (bool): delete the token even if it signs this call; default ``False``.
 
         Raises:
-            TypeError, ValueError: an argument that can never be right; nothing was sent.
-            NotFoundError: there is none, or the credentials may not view it.
-            SelfLockoutError: it is the token that signs the call.
-            APIError, TransportError: the portal said no, or could not be asked; ``maybe_applied`` tells whether it may have
-                acted.
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            NotFoundError: the token does not exist, or the credentials may not view it.
+            SelfLockoutError: the token signs this call.
+            APIError, TransportError: the portal rejected the request or could not be reached; ``maybe_applied`` is true if the
+                token may have been deleted.
 
         Source: the vendor's API contract, DELETE on a token.
         """
     def disable_token(self, /, token: "int | str | Token", *, force: "bool" = False) -> "Token":
         """
-        Disable a token: the portal keeps it, and refuses it until it is enabled again.
+        Disable a token. The portal keeps it and rejects its requests until it is enabled again.
 
         Args:
             token (int | str | Token): the token, its id or its access id.
-            force (bool): disable even the token that signs the call; default ``False``.
+            force (bool): disable the token even if it signs this call; default ``False``.
 
         Returns:
-            Token: as the portal has it now.
+            Token: the token after the change.
 
         Raises:
-            As ``update_token``.
+            The same errors as ``update_token``.
 
         Source: the vendor's page "Adding API Tokens": status 1 is disabled.
         """
@@ -288,51 +291,54 @@ class Client:
             token (int | str | Token): the token, its id or its access id.
 
         Returns:
-            Token: as the portal has it now.
+            Token: the token after the change.
 
         Raises:
-            As ``update_token``.
+            The same errors as ``update_token``.
 
         Source: the vendor's page "Adding API Tokens": status 2 is enabled.
         """
     def find_token(self, /, token: "int | str | Token") -> "Token":
         """
-        Find one token anywhere in the portal.
+        Find a token of any user by its id or access id.
 
         Args:
             token (int | str | Token): its id or its access id; a ``Token`` is read again.
 
         Returns:
-            Token: as the portal has it now; its access key is never told again.
+            Token: the token as it is now. ``access_key`` is ``None``: the portal returns a key only when it creates the token.
 
         Raises:
-            TypeError, ValueError: an argument that can never be right; nothing was sent.
-            NotFoundError: there is none, or the credentials may not view it.
-            APIError, TransportError, ResponseError: the portal said no, or could not be asked.
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            NotFoundError: the token does not exist, or the credentials may not view it.
+            APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a response
+                that could not be understood.
 
-        Source: the vendor's page "Getting API Token Details"; the portal has no request for one token, so its lists are asked.
+        Source: the vendor's page "Getting API Token Details". The portal has no request for a single token, so this searches
+        its lists.
         """
     def list_tokens(self, /, admin_id: "int | str | None" = None, *, type: "str | TokenType | None" = None, filter: "Filter | str | None" = None, page_size: "int" = 1000) -> "TokenIterator":
         """
-        List tokens, page by page as they are iterated over.
+        List tokens, requesting pages as they are iterated over.
 
-        Pages are asked for by key, so that tokens which are deleted meanwhile neither hide others nor make them come twice.
+        Tokens that are deleted during the iteration do not cause other tokens to be skipped or repeated.
 
         Args:
-            admin_id (int | str | None): of this user only, by id or name; default of every user.
-            type (str | TokenType | None): ``"lmv1"`` or ``"bearer"`` only; default both, LMv1 first (the portal lists one type at
-                a time).
-            filter (Filter | str | None): which of them: comparisons of ``lmtokens.where``, or a text in the portal's own grammar,
-                which is sent as it is.
-            page_size (int): how many to ask for at once, 1 to 1000 (the default).
+            admin_id (int | str | None): list the tokens of this user, given by id or name; default: of all users.
+            type (str | TokenType | None): list only ``"lmv1"`` or ``"bearer"`` tokens; default: both, LMv1 first (the portal
+                lists one type at a time).
+            filter (Filter | str | None): a condition made with ``lmtokens.where``, or a string in the portal's filter syntax,
+                which is sent unchanged. Default: all tokens.
+            page_size (int): tokens per request, 1 to 1000 (the default).
 
         Returns:
-            Iterator[Token]: without access keys, which the portal never tells again. An error leaves it where it was: iterating
-            on asks for the same page again.
+            Iterator[Token]: the tokens, without access keys. If the iteration raises an error, iterating again requests the
+            same page again.
 
         Raises:
-            TypeError, ValueError: an argument that can never be right; nothing was sent.
-            APIError, TransportError, ResponseError: from the iteration; the portal said no, or could not be asked.
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            APIError, TransportError, ResponseError: raised by the iteration if the portal rejects a request, cannot be reached,
+                or sends a response that cannot be understood.
 
         Source: the vendor's page "Getting API Token Details".
 
@@ -346,23 +352,24 @@ class Client:
         """
     def sweep_tokens(self, /, *, dry_run: "bool" = True) -> "list[SweptToken]":
         """
-        Find tokens that were never finished, and delete them.
+        Find orphans: tokens that a crash left disabled before their key was delivered. Optionally delete them.
 
-        A token that is made with ``deliver=``, by ``add_tokens`` or in the shell is born disabled under a note that is a tag of
-        this package; when its secret is where it belongs, it is enabled and gets its own note. A process that dies in between
-        leaves a disabled token behind. This finds such tokens, of any process and any machine: disabled, never used, with a tag as
-        their whole note, made when the tag says, and more than an hour old by the portal's clock. Each is read again before it is
-        deleted. Whatever lacks one of these stays.
+        With ``deliver=``, in ``add_tokens`` and in the shell, a token is created disabled with a tag as its note. It is enabled
+        and gets its own note after its secret has been delivered. If the process ends before that, the disabled token remains.
+
+        Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a tag as
+        its whole note, was created within an hour of the time in the tag, and is more than an hour old by the portal's clock.
+        All other tokens are left alone. Each orphan is read again before it is deleted.
 
         Args:
-            dry_run (bool): only tell what would be deleted; the default. Pass ``False`` to delete.
+            dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
 
         Returns:
-            list[SweptToken]: what was found, each with ``token``, ``deleted`` and ``error``.
+            list[SweptToken]: the orphans, each with ``token``, ``deleted`` and ``error``.
 
         Raises:
-            APIError: the portal refused to list.
-            ResponseError: the portal does not tell its time; a local clock is no ground to delete.
+            APIError: the portal rejected the request to list tokens, or rejected the credentials.
+            ResponseError: the portal's response has no time. The local clock is not used instead, because it may be wrong.
 
         Example:
             >>> import lmtokens.sandbox
@@ -376,34 +383,36 @@ class Client:
 
         Args:
             token (int | str | Token): the token, its id or its access id.
-            note (str | None): the new label, ``""`` for none; ``None`` (the default) leaves it.
-            status (int | str | TokenStatus | None): as for ``add_token``; ``None`` (the default) leaves it.
-            force (bool): disable even the token that signs the call; default ``False``.
+            note (str | None): the new note; ``""`` removes it. ``None`` (the default) leaves it unchanged.
+            status (int | str | TokenStatus | None): the new status, as for ``add_token``. ``None`` (the default) leaves it
+                unchanged.
+            force (bool): disable the token even if it signs this call; default ``False``.
 
         Returns:
-            Token: as the portal has it now.
+            Token: the token after the change.
 
         Raises:
-            TypeError, ValueError: an argument that can never be right, or nothing to change; nothing was sent.
-            NotFoundError: there is none, or the credentials may not view it.
-            SelfLockoutError: it is the token that signs the call, and would be disabled.
-            APIError, TransportError, ResponseError: the portal said no, or could not be asked; ``maybe_applied`` tells whether
-                it may have acted.
+            TypeError, ValueError: an argument is invalid, or neither note nor status is given; nothing was sent.
+            NotFoundError: the token does not exist, or the credentials may not view it.
+            SelfLockoutError: the call would disable the token that signs it.
+            APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a response
+                that could not be understood; ``maybe_applied`` is true if the token may have been changed.
 
-        Source: the vendor's API contract, PATCH on a token: what is not named stays as it is. (A PUT without a status would
-        enable a disabled token.)
+        Source: the vendor's API contract, PATCH on a token: members that are not sent stay unchanged. (A PUT without a status
+        would enable a disabled token.)
         """
     def whoami(self, /) -> "Whoami":
         """
-        Say who calls: the portal, the token and its owner, and which source gave the credentials.
+        Return the portal, the token that signs the calls, its user, and the source of the credentials.
 
         Returns:
-            Whoami: what can be known. Credentials that may not view tokens are good all the same: ``token`` is then ``None``, and
-            ``limitation`` says why.
+            Whoami: the identity, as far as it can be read. If the credentials may not view tokens, ``token`` is ``None`` and
+            ``limitation`` gives the reason.
 
         Raises:
-            AuthenticationError: the credentials are not good.
-            APIError, TransportError, ResponseError: the portal said no otherwise, or could not be asked.
+            AuthenticationError: the portal rejected the credentials.
+            APIError, TransportError, ResponseError: the portal rejected the request for another reason, could not be reached,
+                or sent a response that could not be understood.
         """
 
 @final
@@ -572,37 +581,24 @@ class RowResult:
 @final
 class SandboxPortal:
     """
-    The embedded portal, as ``lmtokens.sandbox`` wraps it.
+    The native half of ``lmtokens.sandbox.Portal``.
     """
     def __new__(cls, /, settings: str) -> SandboxPortal: ...
     @property
     def access_id(self, /) -> str: ...
     @property
     def access_key(self, /) -> Secret: ...
-    def add_fault(self, /, fault: str) -> None: ...
-    def add_user(self, /, user: str) -> int: ...
     @property
     def base_url(self, /) -> str: ...
     @property
     def bearer_token(self, /) -> Secret: ...
-    def clear_faults(self, /) -> None: ...
-    def clear_record(self, /) -> None: ...
     @property
     def company(self, /) -> str: ...
-    def create_token(self, /, token: str) -> tuple[str, Secret]:
+    def control(self, /, command: str) -> tuple[str, list[Secret]]:
         """
-        The token's members and its secret.
+        Carry out a command in JSON. The result is the answer in JSON and the secrets of its tokens, in their order.
         """
-    def record(self, /) -> str: ...
-    def reset(self, /) -> None: ...
-    def set_clock_offset(self, /, seconds: SupportsIndex) -> None: ...
-    def set_random_faults(self, /, faults: str | None) -> None: ...
-    def set_rate_limit(self, /, method: str | None, limit: SupportsIndex, window_seconds: SupportsFloat | SupportsIndex) -> None: ...
     def stop(self, /) -> None: ...
-    def tokens(self, /) -> list[tuple[str, Secret]]:
-        """
-        Every token's members and its secret.
-        """
 
 @final
 class Secret:
@@ -1071,37 +1067,38 @@ def _signing_stages(method: "str", timestamp_ms: "int", body: "bytes", resource_
 
 def add_token(admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1", deliver: Destination | None = None) -> "Token":
     """
-    Make an API token for a user, with exactly one POST.
+    Create an API token for a user, with exactly one POST.
 
-    With ``deliver=`` there is at no time a token that works and whose key nobody holds: it is born disabled under a tagged note,
-    its key is delivered, and only then one PATCH gives it its status and note. Whatever ends this in between leaves a token
-    that is disabled and that ``sweep_tokens`` finds.
+    With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one PATCH
+    sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens`` finds it.
 
     Args:
-        admin_id (int | str): the id of the token's user, 1 to 2147483647, or the user's name, which is looked up.
+        admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
         note (str | None): a label; default none.
         status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default), ``"enabled"``
             or ``TokenStatus.ENABLED``.
         type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-        deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): where the key goes before the token works:
-            ``lmtokens.deliver.to_file(…)`` or ``to_command([…])``, a callable that takes the token, or an object with
-            ``deliver(token)`` and, where wanted, ``commit(token)`` and ``discard(token)``. Default: nowhere but the result.
+        deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): the destination that receives the key
+            before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that takes the
+            token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and ``discard(token)``. Default
+            ``None``: the key is only in the result.
 
     Returns:
-        Token: the new token. ``token.access_key`` is a ``Secret`` and is told this once; for a bearer token it is the
-        token itself. With ``deliver=`` it is ``None``: the key is where it was delivered.
+        Token: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a bearer token it
+        is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
 
     Raises:
-        TypeError, ValueError: an argument that can never be right; nothing was sent.
-        ConfigurationError, CredentialsError: no portal or no credentials; nothing was sent.
-        APIError: the portal said no, and did nothing; ``AuthenticationError``, ``PermissionDeniedError``,
-            ``NotFoundError`` (no such user), ``RateLimitError`` and others say which no.
-        ConnectError, TLSError: the connection was never made; nothing was sent.
-        DeliveryError: the key could not be delivered; the token never worked, and is deleted.
-        OutcomeUnknownError: the answer was lost, so a token may have been made. Nothing is sent twice; ``candidates``
-            holds the tokens that may be it.
+        TypeError, ValueError: an argument is invalid; nothing was sent.
+        ConfigurationError, CredentialsError: the settings or credentials are missing or invalid; nothing was sent.
+        APIError: the portal rejected the request; no token was created. The subclass gives the reason:
+            ``AuthenticationError``, ``PermissionDeniedError``, ``NotFoundError`` (the user does not exist),
+            ``RateLimitError`` and others.
+        ConnectError, TLSError: the connection failed; nothing was sent.
+        DeliveryError: the key could not be delivered; the token was never enabled and is deleted.
+        OutcomeUnknownError: the response was lost, so the token may exist. The POST is not repeated; ``candidates`` holds
+            the tokens that may have been created by it.
 
-    Interrupting the call (Ctrl-C) logs a warning that a token may exist, since the portal may have acted.
+    If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may exist.
 
     Source: the vendor's page "Adding API Tokens"
     (https://www.logicmonitor.com/support/adding-api-tokens).
@@ -1118,38 +1115,40 @@ def add_token(admin_id: "int | str", note: "str | None" = None, status: "int | s
 
 def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, deliver: Destination | None = None) -> "BulkRun":
     """
-    Make many tokens, with a journal from which a run goes on after any death.
+    Create many tokens, with a journal from which an interrupted run can be resumed.
 
-    All rows are checked before the first request. Each token is made disabled, its key is written to the journal and is on
-    disk, and only then it is enabled; so at no time is there a token that works and whose key is nowhere. The portal may
-    e-mail a user for each change of a token: expect about two mails a row. Where a budget of the portal is spent the run
-    waits, however long that takes (``max_wait`` is for single calls), unless the client's ``on_limit`` is ``"raise"``.
+    All rows are checked before the first request. Each token is created disabled, and is enabled only after its key has
+    been written to the journal and flushed to disk. The portal may e-mail the user for each change of a token: expect about
+    two e-mails per row. If a rate limit is reached, the run waits as long as necessary (``max_wait`` applies to single calls
+    only), unless the client's ``on_limit`` is ``"raise"``.
 
     Args:
-        tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken``s, ``dict``s with ``admin_id`` and where wanted
-            ``note``, ``status`` and ``type``, or tuples in this order. A user may be named by id or by name; each name is
-            looked up once.
-        journal (str | os.PathLike): a file, readable by its owner only, in JSON lines. Keep it as you would keep the keys.
-            One that is there is refused without ``resume=True``.
-        resume (bool): go on with a journal that is there: rows that are done stay done, the others are tried again, and
-            nothing is made twice. Where there is none, begin one. Default no.
-        concurrency (int): how many rows are under way at once, 1 to 64; default 8. The first row goes alone.
-        on_error (str): ``"continue"`` (the default) with the other rows when one fails, or ``"stop"``.
-        progress (bool | Callable[[int, int], object] | None): ``True`` shows it on standard error; a callable is called with
-            (rows that have ended, all rows) after each. Default none.
-        lock (bool): keep other processes off the journal; default yes. Only for a file system without locks.
-        deliver (ToFile | ToCommand | Callable | object | None): where each key goes, as for ``add_token``; then the journal
-            holds none. Default: the journal.
+        tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken`` objects, ``dict`` objects with ``admin_id`` and
+            optionally ``note``, ``status`` and ``type``, or tuples in this order. A user is given by id or by name; each
+            name is looked up once.
+        journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It contains the
+            keys: protect it like the keys. If it exists, ``resume=True`` is required.
+        resume (bool): resume an existing journal: rows that are done are kept, the others are tried again, and no row ends
+            with two enabled tokens. If the journal does not exist, a new run starts. Default ``False``.
+        concurrency (int): number of rows processed at once, 1 to 64; default 8. The first row is processed alone.
+        on_error (str): what to do with the other rows when one fails: ``"continue"`` (the default) or ``"stop"``.
+        progress (bool | Callable[[int, int], object] | None): ``True`` shows progress on standard error; a callable is
+            called after each row with (rows finished, all rows). Default none.
+        lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file system that
+            does not support locks.
+        deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``; the
+            journal then contains no keys. Default: the journal.
 
     Returns:
-        BulkRun: an iterator of ``RowResult``s as the rows end, with a ``summary``; ``finish()`` goes through them all.
+        BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
+        ``finish()`` processes all remaining rows.
 
     Raises:
-        TypeError, ValueError: rows or arguments that can never be right, each with its number; nothing was sent.
-        DeliveryError: the journal cannot be used: it exists, belongs to another portal or another input, another process is
-            at work on it, or it cannot be written. While the run goes on, it is raised at the end.
-        AuthenticationError: at the end: the portal refused the credentials. The run stops at the first such answer, since
-            repeats lock a token.
+        TypeError, ValueError: an argument or a row is invalid; the message names the rows. Nothing was sent.
+        DeliveryError: the journal exists, belongs to another portal or another input, is in use by another process, or
+            cannot be written. An error that occurs during the run is raised at its end.
+        AuthenticationError: the portal rejected the credentials; raised at the end of the run. The run stops at the first
+            such response, because repeated failures lock a token.
 
     Example:
         >>> import lmtokens.sandbox, os, tempfile
@@ -1194,37 +1193,37 @@ def default_client() -> "Client":
 
 def delete_token(token: "int | str | Token", *, force: "bool" = False) -> "None":
     """
-    Delete a token for good.
+    Delete a token permanently.
 
-    A token that is gone counts as deleted where an earlier attempt of the same call may have deleted it.
+    If an attempt of this call may have deleted the token and its retry does not find it, the call succeeds.
 
     Args:
         token (int | str | Token): the token, its id or its access id.
-        force (bool): delete even the token that signs the call; default ``False``.
+        force (bool): delete the token even if it signs this call; default ``False``.
 
     Raises:
-        TypeError, ValueError: an argument that can never be right; nothing was sent.
-        NotFoundError: there is none, or the credentials may not view it.
-        SelfLockoutError: it is the token that signs the call.
-        APIError, TransportError: the portal said no, or could not be asked; ``maybe_applied`` tells whether it may have
-            acted.
+        TypeError, ValueError: an argument is invalid; nothing was sent.
+        NotFoundError: the token does not exist, or the credentials may not view it.
+        SelfLockoutError: the token signs this call.
+        APIError, TransportError: the portal rejected the request or could not be reached; ``maybe_applied`` is true if the
+            token may have been deleted.
 
     Source: the vendor's API contract, DELETE on a token.
     """
 
 def disable_token(token: "int | str | Token", *, force: "bool" = False) -> "Token":
     """
-    Disable a token: the portal keeps it, and refuses it until it is enabled again.
+    Disable a token. The portal keeps it and rejects its requests until it is enabled again.
 
     Args:
         token (int | str | Token): the token, its id or its access id.
-        force (bool): disable even the token that signs the call; default ``False``.
+        force (bool): disable the token even if it signs this call; default ``False``.
 
     Returns:
-        Token: as the portal has it now.
+        Token: the token after the change.
 
     Raises:
-        As ``update_token``.
+        The same errors as ``update_token``.
 
     Source: the vendor's page "Adding API Tokens": status 1 is disabled.
     """
@@ -1237,53 +1236,56 @@ def enable_token(token: "int | str | Token") -> "Token":
         token (int | str | Token): the token, its id or its access id.
 
     Returns:
-        Token: as the portal has it now.
+        Token: the token after the change.
 
     Raises:
-        As ``update_token``.
+        The same errors as ``update_token``.
 
     Source: the vendor's page "Adding API Tokens": status 2 is enabled.
     """
 
 def find_token(token: "int | str | Token") -> "Token":
     """
-    Find one token anywhere in the portal.
+    Find a token of any user by its id or access id.
 
     Args:
         token (int | str | Token): its id or its access id; a ``Token`` is read again.
 
     Returns:
-        Token: as the portal has it now; its access key is never told again.
+        Token: the token as it is now. ``access_key`` is ``None``: the portal returns a key only when it creates the token.
 
     Raises:
-        TypeError, ValueError: an argument that can never be right; nothing was sent.
-        NotFoundError: there is none, or the credentials may not view it.
-        APIError, TransportError, ResponseError: the portal said no, or could not be asked.
+        TypeError, ValueError: an argument is invalid; nothing was sent.
+        NotFoundError: the token does not exist, or the credentials may not view it.
+        APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a response
+            that could not be understood.
 
-    Source: the vendor's page "Getting API Token Details"; the portal has no request for one token, so its lists are asked.
+    Source: the vendor's page "Getting API Token Details". The portal has no request for a single token, so this searches
+    its lists.
     """
 
 def list_tokens(admin_id: "int | str | None" = None, *, type: "str | TokenType | None" = None, filter: "Filter | str | None" = None, page_size: "int" = 1000) -> "TokenIterator":
     """
-    List tokens, page by page as they are iterated over.
+    List tokens, requesting pages as they are iterated over.
 
-    Pages are asked for by key, so that tokens which are deleted meanwhile neither hide others nor make them come twice.
+    Tokens that are deleted during the iteration do not cause other tokens to be skipped or repeated.
 
     Args:
-        admin_id (int | str | None): of this user only, by id or name; default of every user.
-        type (str | TokenType | None): ``"lmv1"`` or ``"bearer"`` only; default both, LMv1 first (the portal lists one type at
-            a time).
-        filter (Filter | str | None): which of them: comparisons of ``lmtokens.where``, or a text in the portal's own grammar,
-            which is sent as it is.
-        page_size (int): how many to ask for at once, 1 to 1000 (the default).
+        admin_id (int | str | None): list the tokens of this user, given by id or name; default: of all users.
+        type (str | TokenType | None): list only ``"lmv1"`` or ``"bearer"`` tokens; default: both, LMv1 first (the portal
+            lists one type at a time).
+        filter (Filter | str | None): a condition made with ``lmtokens.where``, or a string in the portal's filter syntax,
+            which is sent unchanged. Default: all tokens.
+        page_size (int): tokens per request, 1 to 1000 (the default).
 
     Returns:
-        Iterator[Token]: without access keys, which the portal never tells again. An error leaves it where it was: iterating
-        on asks for the same page again.
+        Iterator[Token]: the tokens, without access keys. If the iteration raises an error, iterating again requests the
+        same page again.
 
     Raises:
-        TypeError, ValueError: an argument that can never be right; nothing was sent.
-        APIError, TransportError, ResponseError: from the iteration; the portal said no, or could not be asked.
+        TypeError, ValueError: an argument is invalid; nothing was sent.
+        APIError, TransportError, ResponseError: raised by the iteration if the portal rejects a request, cannot be reached,
+            or sends a response that cannot be understood.
 
     Source: the vendor's page "Getting API Token Details".
 
@@ -1353,23 +1355,24 @@ def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryv
 
 def sweep_tokens(*, dry_run: "bool" = True) -> "list[SweptToken]":
     """
-    Find tokens that were never finished, and delete them.
+    Find orphans: tokens that a crash left disabled before their key was delivered. Optionally delete them.
 
-    A token that is made with ``deliver=``, by ``add_tokens`` or in the shell is born disabled under a note that is a tag of
-    this package; when its secret is where it belongs, it is enabled and gets its own note. A process that dies in between
-    leaves a disabled token behind. This finds such tokens, of any process and any machine: disabled, never used, with a tag as
-    their whole note, made when the tag says, and more than an hour old by the portal's clock. Each is read again before it is
-    deleted. Whatever lacks one of these stays.
+    With ``deliver=``, in ``add_tokens`` and in the shell, a token is created disabled with a tag as its note. It is enabled
+    and gets its own note after its secret has been delivered. If the process ends before that, the disabled token remains.
+
+    Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a tag as
+    its whole note, was created within an hour of the time in the tag, and is more than an hour old by the portal's clock.
+    All other tokens are left alone. Each orphan is read again before it is deleted.
 
     Args:
-        dry_run (bool): only tell what would be deleted; the default. Pass ``False`` to delete.
+        dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
 
     Returns:
-        list[SweptToken]: what was found, each with ``token``, ``deleted`` and ``error``.
+        list[SweptToken]: the orphans, each with ``token``, ``deleted`` and ``error``.
 
     Raises:
-        APIError: the portal refused to list.
-        ResponseError: the portal does not tell its time; a local clock is no ground to delete.
+        APIError: the portal rejected the request to list tokens, or rejected the credentials.
+        ResponseError: the portal's response has no time. The local clock is not used instead, because it may be wrong.
 
     Example:
         >>> import lmtokens.sandbox
@@ -1443,33 +1446,35 @@ def update_token(token: "int | str | Token", note: "str | None" = None, status: 
 
     Args:
         token (int | str | Token): the token, its id or its access id.
-        note (str | None): the new label, ``""`` for none; ``None`` (the default) leaves it.
-        status (int | str | TokenStatus | None): as for ``add_token``; ``None`` (the default) leaves it.
-        force (bool): disable even the token that signs the call; default ``False``.
+        note (str | None): the new note; ``""`` removes it. ``None`` (the default) leaves it unchanged.
+        status (int | str | TokenStatus | None): the new status, as for ``add_token``. ``None`` (the default) leaves it
+            unchanged.
+        force (bool): disable the token even if it signs this call; default ``False``.
 
     Returns:
-        Token: as the portal has it now.
+        Token: the token after the change.
 
     Raises:
-        TypeError, ValueError: an argument that can never be right, or nothing to change; nothing was sent.
-        NotFoundError: there is none, or the credentials may not view it.
-        SelfLockoutError: it is the token that signs the call, and would be disabled.
-        APIError, TransportError, ResponseError: the portal said no, or could not be asked; ``maybe_applied`` tells whether
-            it may have acted.
+        TypeError, ValueError: an argument is invalid, or neither note nor status is given; nothing was sent.
+        NotFoundError: the token does not exist, or the credentials may not view it.
+        SelfLockoutError: the call would disable the token that signs it.
+        APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a response
+            that could not be understood; ``maybe_applied`` is true if the token may have been changed.
 
-    Source: the vendor's API contract, PATCH on a token: what is not named stays as it is. (A PUT without a status would
-    enable a disabled token.)
+    Source: the vendor's API contract, PATCH on a token: members that are not sent stay unchanged. (A PUT without a status
+    would enable a disabled token.)
     """
 
 def whoami() -> "Whoami":
     """
-    Say who calls: the portal, the token and its owner, and which source gave the credentials.
+    Return the portal, the token that signs the calls, its user, and the source of the credentials.
 
     Returns:
-        Whoami: what can be known. Credentials that may not view tokens are good all the same: ``token`` is then ``None``, and
-        ``limitation`` says why.
+        Whoami: the identity, as far as it can be read. If the credentials may not view tokens, ``token`` is ``None`` and
+        ``limitation`` gives the reason.
 
     Raises:
-        AuthenticationError: the credentials are not good.
-        APIError, TransportError, ResponseError: the portal said no otherwise, or could not be asked.
+        AuthenticationError: the portal rejected the credentials.
+        APIError, TransportError, ResponseError: the portal rejected the request for another reason, could not be reached,
+            or sent a response that could not be understood.
     """

@@ -1,4 +1,4 @@
-"""Names for the types of arguments, for whoever checks types; nothing imports this when a program runs."""
+"""Argument types for type checkers. Nothing imports this module at run time."""
 
 from __future__ import annotations
 

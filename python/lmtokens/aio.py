@@ -1,4 +1,4 @@
-"""The async face: the verbs of ``Client`` as coroutines."""
+"""The async API: the operations of ``Client`` as coroutines."""
 
 from __future__ import annotations
 
@@ -10,31 +10,22 @@ from lmtokens._lmtokens import AsyncCore, Client
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
-    from lmtokens._lmtokens import (
-        Filter,
-        RowResult,
-        Summary,
-        SweptToken,
-        Token,
-        TokenPages,
-        TokenStatus,
-        TokenType,
-        Whoami,
-    )
+    from lmtokens._enums import TokenType
+    from lmtokens._lmtokens import Filter, RowResult, Summary, Token, TokenPages
     from lmtokens._types import Destination, Progress, Rows
 
 __all__ = ["AsyncBulkRun", "AsyncClient"]
 
 
 class AsyncClient(AsyncCore):
-    """Calls one portal as one identity, from any event loop of ``asyncio``, also from several at once.
+    """A client for ``asyncio``, for one or several event loops.
 
-    It has the verbs of ``Client`` with the same parameters, as coroutines; ``list_tokens`` is an async iterator. It
-    takes the arguments of ``Client`` and follows the same chain, but never asks a person: a question would stop the
-    loop. Cancelling a call drops its request.
+    It has the operations of ``Client`` with the same parameters, as coroutines; ``list_tokens`` returns an async iterator.
+    It takes the arguments of ``Client`` and reads the same credential sources, but never prompts, which would block the
+    event loop. Cancelling a call cancels its request.
 
     Example:
         >>> import asyncio, lmtokens.sandbox
@@ -47,61 +38,14 @@ class AsyncClient(AsyncCore):
         ['ci']
     """
 
-    async def add_token(
-        self,
-        admin_id: int | str,
-        note: str | None = None,
-        status: int | str | TokenStatus = 2,
-        *,
-        type: str | TokenType = "lmv1",
-        deliver: Destination | None = None,
-    ) -> Token:
-        created: Any = self._add_token(admin_id, note, status, type=type, deliver=deliver)
-        try:
-            result: Token = await created
-        except BaseException as error:
-            self._let_go(created, error)
-            raise
-        return result
-
-    def _let_go(self, created: Any, error: BaseException) -> None:
-        """End a create that is not awaited any more, and tell what it has ended with already."""
-        if not created.done():
-            # A closed coroutine: its loop may be closed too.
+    def _abandon(self, future: Any, error: BaseException) -> None:
+        """Cancel a call that is no longer awaited, and report a result that it already has."""
+        if not future.done():
+            # The coroutine was closed, and so may be its loop.
             with suppress(RuntimeError):
-                created.cancel()
-        elif not created.cancelled() and created.exception() is not error:
-            self._lost(created.exception() or created.result())
-
-    async def find_token(self, token: int | str | Token) -> Token:
-        result: Token = await self._find_token(token)
-        return result
-
-    async def update_token(
-        self,
-        token: int | str | Token,
-        note: str | None = None,
-        status: int | str | TokenStatus | None = None,
-        *,
-        force: bool = False,
-    ) -> Token:
-        result: Token = await self._update_token(token, note, status, force=force)
-        return result
-
-    async def enable_token(self, token: int | str | Token) -> Token:
-        result: Token = await self._enable_token(token)
-        return result
-
-    async def disable_token(self, token: int | str | Token, *, force: bool = False) -> Token:
-        result: Token = await self._disable_token(token, force=force)
-        return result
-
-    async def delete_token(self, token: int | str | Token, *, force: bool = False) -> None:
-        await self._delete_token(token, force=force)
-
-    async def sweep_tokens(self, *, dry_run: bool = True) -> list[SweptToken]:
-        result: list[SweptToken] = await self._sweep_tokens(dry_run=dry_run)
-        return result
+                future.cancel()
+        elif not future.cancelled() and future.exception() is not error:
+            self._report_undelivered(future.exception() or future.result())
 
     def add_tokens(
         self,
@@ -115,22 +59,17 @@ class AsyncClient(AsyncCore):
         lock: bool = True,
         deliver: Destination | None = None,
     ) -> AsyncBulkRun:
-        return AsyncBulkRun(
-            self._add_tokens(
-                tokens,
-                journal=journal,
-                resume=resume,
-                concurrency=concurrency,
-                on_error=on_error,
-                progress=progress,
-                lock=lock,
-                deliver=deliver,
-            )
+        run = self._add_tokens(
+            tokens,
+            journal=journal,
+            resume=resume,
+            concurrency=concurrency,
+            on_error=on_error,
+            progress=progress,
+            lock=lock,
+            deliver=deliver,
         )
-
-    async def whoami(self) -> Whoami:
-        result: Whoami = await self._whoami()
-        return result
+        return AsyncBulkRun(run)
 
     def list_tokens(
         self,
@@ -143,7 +82,7 @@ class AsyncClient(AsyncCore):
         return _Tokens(self._list_tokens(admin_id, type=type, filter=filter, page_size=page_size))
 
     async def close(self) -> None:
-        """Let go of the idle connections. The client stays usable: its next call makes new ones."""
+        """Close the idle connections. The client stays usable: the next call opens new ones."""
         self._close()
 
     async def __aenter__(self) -> AsyncClient:
@@ -158,10 +97,33 @@ class AsyncClient(AsyncCore):
         self._close()
 
 
-class AsyncBulkRun:
-    """A run of ``add_tokens``: an async iterator of how the rows ended, as they end.
+def _coroutine_method(name: str) -> Callable[..., Any]:
+    """Return a coroutine method that awaits the future of the native method with the same name."""
+    native = getattr(AsyncCore, name)
 
-    As ``BulkRun``; ``finish()`` is a coroutine. It belongs to the loop that was running when it was made.
+    async def method(self: AsyncClient, /, *args: Any, **kwargs: Any) -> Any:
+        future = native(self, *args, **kwargs)
+        try:
+            return await future
+        except BaseException as error:
+            self._abandon(future, error)
+            raise
+
+    method.__name__, method.__qualname__, method.__doc__ = name, f"AsyncClient.{name}", native.__doc__
+    method.__wrapped__ = native  # type: ignore[attr-defined]  # inspect.signature reads it
+    return method
+
+
+for _name in [name for name in vars(AsyncCore) if not name.startswith("_")]:
+    setattr(AsyncClient, _name, _coroutine_method(_name))
+AsyncClient.add_tokens.__doc__ = Client.add_tokens.__doc__
+AsyncClient.list_tokens.__doc__ = Client.list_tokens.__doc__
+
+
+class AsyncBulkRun:
+    """A run of ``add_tokens``: an async iterator of row results, in the order in which the rows end.
+
+    As ``BulkRun``; ``finish()`` is a coroutine. It belongs to the event loop in which it was created.
     """
 
     def __init__(self, run: _lmtokens.AsyncBulkRun, /) -> None:
@@ -174,9 +136,9 @@ class AsyncBulkRun:
         if self._run.closed:
             raise StopAsyncIteration
         try:
-            result: RowResult | None = await self._run.next()
+            result = await self._run.next()
         except ValueError:
-            # Somebody else goes through it.
+            # Another task iterates over the run.
             raise
         except BaseException as error:
             if not isinstance(error, Exception):
@@ -186,22 +148,22 @@ class AsyncBulkRun:
         if result is None:
             self._run.close()
             raise StopAsyncIteration
-        self._run.told(result)
+        self._run.returned(result)
         return result
 
     async def finish(self) -> Summary:
-        """Go through all that is left, and say how the rows ended."""
+        """Iterate to the end and return the summary."""
         async for _ in self:
             pass
         return self.summary
 
     @property
     def summary(self) -> Summary:
-        """How many rows ended how, so far."""
+        """The number of rows by result, so far."""
         return self._run.summary
 
     async def close(self) -> None:
-        """Start no new row. Those under way go on to their end."""
+        """Start no new row. Rows in progress run to their end."""
         self._run.close()
 
     async def __aenter__(self) -> AsyncBulkRun:
@@ -220,7 +182,7 @@ class AsyncBulkRun:
 
 
 class _Tokens:
-    """Tokens, asked for page by page as they are wanted. An error leaves it where it was; tasks may share it."""
+    """Tokens, requested page by page. After an error, the next step requests the same page; tasks may share it."""
 
     def __init__(self, pages: TokenPages) -> None:
         self._pages = pages
@@ -235,19 +197,3 @@ class _Tokens:
                 raise StopAsyncIteration
             self._ready[:0] = reversed(self._pages.take())
         return self._ready.pop()
-
-
-# Written once, at the blocking face: the words are the same.
-for _verb in (
-    "add_token",
-    "find_token",
-    "update_token",
-    "enable_token",
-    "disable_token",
-    "delete_token",
-    "sweep_tokens",
-    "add_tokens",
-    "whoami",
-    "list_tokens",
-):
-    getattr(AsyncClient, _verb).__doc__ = getattr(Client, _verb).__doc__

@@ -1,4 +1,4 @@
-"""Signing for requests, httpx and aiohttp: one object, so that a script keeps its own calls and drops its hmac code."""
+"""Request signing for requests, httpx and aiohttp."""
 
 from __future__ import annotations
 
@@ -9,21 +9,16 @@ from lmtokens._lmtokens import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from os import PathLike
     from typing import Any
-
-    from typing_extensions import Self
-
-    from lmtokens._lmtokens import Secret
 
 __all__ = ["LMv1Auth"]
 
-# The origin that the last answer of this task redirected to. aiohttp runs its middleware on every hop.
+# The origin to which the last response in this task redirected. aiohttp runs its middleware for every redirect.
 _redirected_to: ContextVar[str | None] = ContextVar("lmtokens_redirected_to", default=None)
 
 
 class _Header(str):
-    """The header's value, for requests and exceptions that others print: a bearer token stands in it whole."""
+    """An ``Authorization`` value whose ``repr`` is masked, because other libraries print headers in their errors."""
 
     __slots__ = ()
 
@@ -32,23 +27,25 @@ class _Header(str):
 
 
 class LMv1Auth(Signer):
-    """Signs requests to one portal: ``auth=`` in requests and httpx (sync and async), a middleware in aiohttp.
+    """Sign requests to one portal: ``auth=`` in requests and httpx (sync and async), a middleware in aiohttp.
 
     ``requests.get(url, auth=LMv1Auth())``, ``httpx.Client(auth=LMv1Auth())``,
-    ``aiohttp.ClientSession(middlewares=[LMv1Auth()])``. None of the three is a dependency.
+    ``aiohttp.ClientSession(middlewares=[LMv1Auth()])``. None of the three libraries is a dependency.
 
-    Takes the arguments of ``Client`` and follows the same chain; bearer tokens work as well. It is bound to one origin,
-    its portal's: a request to any other address is an error, and a redirect elsewhere is followed without credentials.
-    What is signed is the body's exact bytes and the path, never the query. The portal speaks version 3 of its API only
-    to requests with the header ``X-Version: 3``, which stays the caller's business.
+    The constructor takes the same portal, credential and connection arguments as ``Client``, and uses the same
+    credential sources. Bearer tokens work as well.
 
-    A signature holds for about 30 minutes and one path. A call that you make again is signed again. What requests or
-    httpx send again by themselves (urllib3's ``Retry``, a redirect within the portal) carries the old header; aiohttp
-    signs each hop, and each attempt of a middleware that stands before this one.
+    The object is bound to its portal's origin: a request to any other address raises an error, and a redirect to
+    another origin is followed without credentials. The signature covers the exact bytes of the body and the path, but
+    not the query. Set the header ``X-Version: 3`` yourself if you want version 3 of the API.
+
+    A signature is valid for about 30 minutes and for one path. Each call that you make is signed anew. Requests that
+    requests or httpx repeat themselves (urllib3's ``Retry``, a redirect within the portal) carry the old header.
+    aiohttp signs each redirect, and each attempt of a retry middleware that is listed before this one.
 
     Raises:
-        ConfigurationError: when called: a request to another address than the portal's.
-        TypeError: when called: a body that is read while it is sent, so that it cannot be signed before.
+        ConfigurationError: when called, if the request is for another address than the portal's.
+        TypeError: when called, if the body is streamed: it must be known in full before it can be signed.
 
     Example:
         >>> import lmtokens
@@ -56,25 +53,8 @@ class LMv1Auth(Signer):
         <lmtokens.LMv1Auth https://acme.logicmonitor.com/santaba/rest, LMv1 from arguments>
     """
 
-    if TYPE_CHECKING:
-        # The generated stub has the base class make itself, whichever class was called.
-        def __new__(
-            cls,
-            company: str | None = None,
-            *,
-            access_id: str | Secret | None = None,
-            access_key: str | Secret | None = None,
-            bearer_token: str | Secret | None = None,
-            domain: str | None = None,
-            base_url: str | None = None,
-            timeout: float | tuple[float, float] | None = None,
-            ca_bundle: str | PathLike[str] | None = None,
-            client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None,
-            proxy: str | Secret | None = None,
-        ) -> Self: ...
-
     def __call__(self, request: Any, handler: Callable[[Any], Awaitable[Any]] | None = None) -> Any:
-        """Sign a request of requests or httpx; with a handler, sign one of aiohttp and send it."""
+        """Sign a request of requests or httpx. With a handler, sign and send a request of aiohttp."""
         if handler is not None:
             return self._aiohttp(request, handler)
         body = _httpx_body(request) if hasattr(request, "stream") else _requests_body(request)
@@ -93,7 +73,7 @@ class LMv1Auth(Signer):
 
 
 def _target(response: Any) -> str | None:
-    """The origin that an answer of aiohttp redirects to."""
+    """Return the origin to which a response of aiohttp redirects."""
     location = response.headers.get("Location")
     if not 300 <= response.status < 400 or location is None:
         return None
@@ -101,19 +81,19 @@ def _target(response: Any) -> str | None:
         target = response.url.join(type(response.url)(location))
         return str(target.origin()) if target.is_absolute() else None
     except ValueError:
-        # No address: aiohttp says so better.
+        # The address is invalid, and aiohttp's own error describes it better.
         return None
 
 
 _STREAM = (
-    "a body that is read while it is sent cannot be signed before: pass it whole, as bytes, as text or with json= (the "
-    "signature covers it)"
+    "cannot sign a streamed body, because the signature covers the whole body; pass it as bytes, as a string or with "
+    "json="
 )
 
 
 def _requests_body(request: Any) -> bytes:
     if isinstance(request.body, str):
-        # urllib3 1.26 would send it as Latin-1: what is signed must be what travels.
+        # urllib3 1.26 would send it as Latin-1, but the signature must cover the bytes that are sent.
         request.body = request.body.encode("utf-8")
         request.prepare_content_length(request.body)
     if request.body is None:
@@ -127,7 +107,7 @@ def _httpx_body(request: Any) -> bytes:
     try:
         return cast("bytes", request.content)
     except Exception as error:
-        # httpx.RequestNotRead; naming it would import httpx.
+        # Compare by name, because referring to httpx.RequestNotRead would import httpx.
         if type(error).__name__ == "RequestNotRead":
             raise TypeError(_STREAM) from None
         raise

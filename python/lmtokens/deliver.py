@@ -1,10 +1,15 @@
-"""Where the secret of a new token goes before the token works: ``add_token(32, deliver=to_file("token.json"))``.
+"""Destinations for the secrets of new tokens: ``add_token(32, deliver=to_file("token.json"))``.
 
-``deliver=`` takes ``to_file(…)``, ``to_command([…])``, a callable that takes the token (its ``access_key`` is the
-secret), or an object with ``deliver(token)`` and, where wanted, ``commit(token)`` (the token works now) and
-``discard(token)`` (it never will). The secret must be safe when ``deliver`` returns; what it raises fails the delivery,
-and the token, which never worked, is deleted. A callable may call this package itself, and with ``AsyncClient`` it may
-be a coroutine function.
+The token is enabled only after its secret has been delivered. ``deliver=`` takes one of:
+
+- ``to_file(…)`` or ``to_command([…])``;
+- a callable that takes the token, whose ``access_key`` is the secret;
+- an object with ``deliver(token)`` and optionally ``commit(token)``, called after the token has been enabled, and
+  ``discard(token)``, called if the token is deleted after its secret was delivered.
+
+The secret must be stored durably when ``deliver`` returns. If ``deliver`` raises, the delivery fails and the token,
+which was never enabled, is deleted. A callable may call this package. With ``AsyncClient`` it may be a coroutine
+function.
 """
 
 from lmtokens._lmtokens import ToCommand, ToFile, to_command, to_file

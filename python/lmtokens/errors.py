@@ -1,9 +1,9 @@
-"""What can go wrong.
+"""The exceptions of this package.
 
     LMTokensError
-    ├─ ConfigurationError (ValueError)      settings that cannot be used; nothing was sent
-    ├─ CredentialsError                     none, half a pair, or impossible ones; nothing was sent
-    ├─ APIError                             the portal said no
+    ├─ ConfigurationError (ValueError)      contradictory or invalid settings; nothing was sent
+    ├─ CredentialsError                     missing, incomplete or invalid; nothing was sent
+    ├─ APIError                             the portal rejected the request
     │  ├─ BadRequestError                   400, 413
     │  ├─ AuthenticationError               401
     │  ├─ PermissionDeniedError (PermissionError)  403
@@ -12,22 +12,22 @@
     │  ├─ TwoFactorRequiredError            412
     │  ├─ RateLimitError                    429
     │  └─ ServerError                       5xx
-    ├─ TransportError (ConnectionError)     no usable answer
-    │  ├─ ConnectError                      the connection was never made
-    │  ├─ TLSError                          the connection is not secure
+    ├─ TransportError (ConnectionError)     no usable response
+    │  ├─ ConnectError                      no connection could be made
+    │  ├─ TLSError                          the TLS connection failed
     │  └─ RequestTimeoutError (TimeoutError)
-    ├─ ResponseError                        an answer that could not be understood
-    ├─ OutcomeUnknownError                  a create may have happened; carries what was found
-    ├─ DeliveryError                        a secret could not be put where it belongs
-    └─ SelfLockoutError                     would disable or delete the calling token
+    ├─ ResponseError                        a response that could not be understood
+    ├─ OutcomeUnknownError                  a create may have succeeded; holds candidates
+    ├─ DeliveryError                        a secret could not be delivered
+    └─ SelfLockoutError                     would disable or delete the token that signs the call
 
-Arguments that can never be right are plain ``TypeError`` and ``ValueError``.
+Invalid arguments raise plain ``TypeError`` and ``ValueError``.
 
-This module imports nothing, and the extension loads every class when it is imported: an error can then be built
-while a signal is pending.
+This module imports nothing, and importing the extension loads every class here. Errors can therefore be built while a
+signal is pending, when an import would raise ``KeyboardInterrupt``.
 """
 
-TYPE_CHECKING = False  # as typing has it, whose import costs more than everything here
+TYPE_CHECKING = False  # recognized by type checkers; this module must not import typing
 if TYPE_CHECKING:
     from lmtokens._lmtokens import Token
 del TYPE_CHECKING
@@ -57,15 +57,15 @@ __all__ = [
 
 
 class LMTokensError(Exception):
-    """The base of everything that this package raises, wrong arguments aside.
+    """Base class of all errors that this package raises, except those for invalid arguments.
 
     Attributes:
-        status (int | None): HTTP status of the answer; ``None`` where there was none.
+        status (int | None): HTTP status of the response; ``None`` if there was no response.
         code (int | None): the portal's own error code, such as 1401.
-        suggestion (str | None): what to do next, for people.
+        suggestion (str | None): what the user can do next.
         maybe_applied (bool): whether the portal may have acted on the request. ``False`` means that it did not.
-        attempts (int): how often the request that failed was sent, the first time included; 0 where it never was. Other
-            requests of the same call, such as a look for the user's id, do not count.
+        attempts (int): how many times the failed request was sent, including the first; 0 if it was not sent. Other
+            requests of the same call, such as the lookup of a user's id, are not counted.
         elapsed (float): seconds from the start of the call to the error.
     """
 
@@ -103,49 +103,49 @@ class LMTokensError(Exception):
 
 
 class ConfigurationError(LMTokensError, ValueError):
-    """Settings that contradict each other or cannot be used. Nothing was sent."""
+    """The settings contradict each other or are invalid. Nothing was sent."""
 
 
 class CredentialsError(LMTokensError):
-    """No credentials, half a pair, or credentials that cannot be right. Nothing was sent."""
+    """The credentials are missing, incomplete or invalid. Nothing was sent."""
 
 
 class APIError(LMTokensError):
-    """The portal said no. Its subclasses say which no; this class itself is any other."""
+    """The portal rejected the request. Subclasses give the reason; this class itself is raised for any other."""
 
 
 class BadRequestError(APIError):
-    """400 or 413: the portal did not understand or accept the request."""
+    """400 or 413: the portal found the request invalid or too large."""
 
 
 class AuthenticationError(APIError):
-    """401: the portal did not accept the credentials; ``suggestion`` says what to look at.
+    """401: the portal rejected the credentials; ``suggestion`` says what to check.
 
-    Never retried: repeated failures lock a token.
+    Never retried, because repeated failures lock a token.
     """
 
 
 class PermissionDeniedError(APIError, PermissionError):
-    """403: the credentials are good, and may not do this."""
+    """403: the credentials are valid, but may not do this."""
 
 
 class NotFoundError(APIError, LookupError):
-    """404: no such user or token."""
+    """404: the user or token does not exist."""
 
 
 class ConflictError(APIError):
-    """409: it exists already."""
+    """409: the object already exists."""
 
 
 class TwoFactorRequiredError(APIError):
-    """412: the portal wants two-factor authentication from this user; API-only users are not asked for it."""
+    """412: the portal requires two-factor authentication for this user; API-only users are exempt."""
 
 
 class RateLimitError(APIError):
-    """429: the portal's budget for this method and endpoint is spent. The portal did not act.
+    """429: the rate limit for this method and endpoint is reached. The portal did not act on the request.
 
     Attributes:
-        limit (int | None): requests that the portal allows in one window.
+        limit (int | None): requests that the portal allows per window.
         remaining (int | None): requests left in this window.
         window (float | None): length of the rolling window in seconds.
     """
@@ -179,36 +179,36 @@ class RateLimitError(APIError):
 
 
 class ServerError(APIError):
-    """5xx: the portal failed, or is being upgraded."""
+    """5xx: the portal failed or is being upgraded."""
 
 
 class TransportError(LMTokensError, ConnectionError):
-    """No usable answer came back."""
+    """No usable response was received."""
 
 
 class ConnectError(TransportError):
-    """The connection was never made, so the portal cannot have acted."""
+    """No connection could be made, so the portal cannot have acted on the request."""
 
 
 class TLSError(TransportError):
-    """The connection is not secure: the certificate was refused, or TLS failed otherwise. Nothing was sent."""
+    """The certificate was rejected, or TLS failed for another reason. Nothing was sent."""
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """The time limit passed."""
+    """The request exceeded its timeout or deadline."""
 
 
 class ResponseError(LMTokensError):
-    """An answer came back that could not be understood."""
+    """The portal sent a response that could not be understood."""
 
 
 class OutcomeUnknownError(LMTokensError):
-    """A create may have happened: its answer was lost. It was sent once; ``__cause__`` says how the answer was lost.
+    """The response to a create was lost: a token may exist. The create was sent once; ``__cause__`` says what failed.
 
     Attributes:
-        candidates (list[Token] | None): the owner's tokens that may be the lost one, as one look at the portal found
-            them (same note, made since the call began, never used); ``None`` where that look failed too. Their keys
-            are lost: delete the one that is yours, then call again.
+        candidates (list[Token] | None): tokens of the user that this create may have made: same note, created since the
+            call began, never used. ``None`` if they could not be listed. Their keys are lost: delete the token that is
+            yours, then call again.
     """
 
     def __init__(
@@ -236,12 +236,13 @@ class OutcomeUnknownError(LMTokensError):
 
 
 class DeliveryError(LMTokensError):
-    """The secret of a new token could not be put where it belongs, or a journal cannot be used.
+    """The secret of a new token could not be delivered, or a journal cannot be used.
 
-    The token, if one was made, never worked and is deleted, unless ``maybe_applied`` is true; ``suggestion`` says what
-    is left where deleting it failed too. What the caller's own destination raised is the ``__cause__``.
+    If a token was created, it was never enabled and has been deleted; if deleting it failed, ``suggestion`` names it.
+    If ``maybe_applied`` is true, the token may be enabled. An exception that the caller's own destination raised is the
+    ``__cause__``.
     """
 
 
 class SelfLockoutError(LMTokensError):
-    """The call would disable or delete the token that signs it; ``force=True`` does it all the same."""
+    """The call would disable or delete the token that signs it. Pass ``force=True`` to do it anyway."""

@@ -1,4 +1,4 @@
-"""The fixture ``lmtokens_portal``, there for every test suite in an environment where lmtokens is installed."""
+"""The pytest fixture ``lmtokens_portal``, available in every environment in which lmtokens is installed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def lmtokens_portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
-    """A fresh embedded portal to which the environment points: ``lmtokens.add_token(32)`` just works.
+    """A new sandbox, set in the environment: ``lmtokens.add_token(32)`` works without further settings.
 
-    Credentials of the real environment are taken away for the time of the test, and so is the default client.
+    During the test, the ``LM_*`` variables of the real environment and the previous default client are not used.
     """
-    # Imported here: the plug-in is loaded in every run of pytest, also in those that never ask for a portal.
+    # Imported here because pytest loads the plug-in even if no test uses the fixture.
     import os
 
     from lmtokens import _lmtokens
@@ -27,7 +27,7 @@ def lmtokens_portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
     for name in [name for name in os.environ if name.startswith("LM_")]:
         monkeypatch.delenv(name)
     with Portal() as portal:
-        # The values stay out of this frame, whose variables a traceback may show.
+        # No local variable holds a secret, because a traceback may show local variables.
         for name in portal.environment():
             monkeypatch.setenv(name, portal.environment()[name])
         _lmtokens._forget_default_client()

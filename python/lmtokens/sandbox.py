@@ -1,4 +1,4 @@
-"""A small LogicMonitor in this process, on loopback: everything works with no account.
+"""The sandbox: an embedded portal on loopback, for tests and demonstrations without an account.
 
 >>> import lmtokens.sandbox
 >>> with lmtokens.sandbox.Portal() as portal:
@@ -6,22 +6,25 @@
 ...     portal.record[-1].method, portal.record[-1].signature, portal.record[-1].status
 ('POST', 'valid', 200)
 
-It checks signatures, the clock, budgets and permissions in the real portal's order, and answers in its shapes. Users
-at the start: 1 ``admin`` (whose credentials ``client()`` uses), 32 ``api-user`` and 33 ``viewer``. Faults can be asked
-for: ``portal.fail("act-then-close", method="POST")``. It listens on 127.0.0.1 only, and what it makes up does not look
-like a real credential to a secret scanner.
+The sandbox checks signatures, the clock, rate limits and permissions in the real portal's order, and responds in the
+same formats. It starts with the users 1 ``admin`` (whose credentials ``client()`` uses), 32 ``api-user`` and 33
+``viewer``. Faults can be injected: ``portal.fail("act-then-close", method="POST")``. The sandbox listens on 127.0.0.1
+only. Its credentials are recognizable as fake, so that secret scanners do not report them.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import operator
+import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lmtokens._lmtokens import Client, SandboxPortal, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from types import TracebackType
 
     from lmtokens.aio import AsyncClient
@@ -32,23 +35,24 @@ __all__ = ["Portal", "Seen", "StoredToken"]
 
 @dataclass(frozen=True)
 class Seen:
-    """One request that the portal saw. Holds no credential.
+    """A recorded request. Contains no credential.
 
     Attributes:
-        method: as received.
-        path: as received, with ``/santaba/rest``.
-        query: as received, without the question mark.
-        body: as text, with replacement characters where it was none.
-        headers: the names of the headers, lower case, sorted.
-        user_agent: the value of ``User-Agent``.
-        signature: what became of the ``Authorization`` header: ``"valid"``, ``"invalid"``, ``"stale"``, ``"absent"``, …
-        access_id: the access id that an LMv1 header named.
-        token_id: the id of the token that was named.
-        status: the HTTP status answered; ``None`` where the connection was closed without an answer, or before one.
-        fault: the fault that was applied.
-        applied: whether the request made, changed or deleted anything.
-        connection: counts connections from 1; equal numbers shared one.
-        received_at_ms: milliseconds since 1970-01-01 UTC, by the real clock.
+        method: As received.
+        path: As received, with ``/santaba/rest``.
+        query: As received, without the question mark.
+        body: As text; bytes that are not UTF-8 become replacement characters.
+        headers: The names of the headers, lower case, sorted.
+        user_agent: The value of ``User-Agent``.
+        signature: The result of checking the ``Authorization`` header: ``"valid"``, ``"invalid"``, ``"stale"``,
+            ``"absent"``, ``"malformed"``, ``"unknown-id"``, ``"bearer-valid"`` or ``"bearer-invalid"``.
+        access_id: The access id in an LMv1 header.
+        token_id: The id of the token in the ``Authorization`` header.
+        status: The HTTP status of the response; ``None`` if there was no response.
+        fault: The fault that was applied.
+        applied: Whether the request created, changed or deleted anything.
+        connection: The number of the connection, counted from 1.
+        received_at_ms: Milliseconds since 1970-01-01 UTC, by the real clock.
     """
 
     method: str
@@ -69,22 +73,22 @@ class Seen:
 
 @dataclass(frozen=True)
 class StoredToken:
-    """A token as the portal keeps it, its secret included.
+    """A token as the portal stores it, including its secret.
 
     Attributes:
-        id: unique in the portal.
+        id: Unique in the portal.
         type: ``"lmv1"`` or ``"bearer"``.
-        access_id: the public half of an LMv1 pair; empty for a bearer.
-        access_key: the secret half, or the bearer itself.
-        admin_id: the owner's user id.
+        access_id: The access id; empty for a bearer token.
+        access_key: The access key, or the bearer token itself.
+        admin_id: The id of the user who owns the token.
         status: 1 disabled, 2 enabled.
-        note: the label.
-        created_by: the name of the user who made it.
-        created_on: seconds since 1970-01-01 UTC.
-        last_used_on: seconds since 1970-01-01 UTC; 0 for never.
-        last_auth_ip: the address it was last used from; empty for never.
-        failures: failures of its access id in a row.
-        locked: whether too many failures locked it out.
+        note: The note.
+        created_by: The name of the user who created the token.
+        created_on: Seconds since 1970-01-01 UTC.
+        last_used_on: Seconds since 1970-01-01 UTC; 0 if the token was never used.
+        last_auth_ip: The address of its last use; empty if the token was never used.
+        failures: How many requests with its access id failed in a row.
+        locked: Whether too many failures locked the token out.
     """
 
     id: int
@@ -103,21 +107,21 @@ class StoredToken:
 
 
 class Portal:
-    """A running embedded portal; a context manager that stops it at the end.
+    """A running sandbox; as a context manager, it stops at the end of the block.
 
     Args:
-        port: the port of 127.0.0.1; 0 (the default) takes a free one.
-        rate_limit: requests per window for each method and endpoint; default the real portal's.
-        window: the length of the rolling window in seconds; default 60.
-        clock_offset: seconds by which the portal's clock runs ahead; negative is behind.
-        seed: makes every made-up credential follow from this number; default the operating system's randomness.
-        lock_out_after: failures in a row after which a token is locked out; 0 is never.
-        negative_totals: lists answer the negative of their total, as some endpoints of the real portal do.
-        record_limit: how many requests the record keeps; 0 keeps none, which is fastest.
+        port: The port of 127.0.0.1; 0 (the default) takes a free one.
+        rate_limit: Requests per window for each method and endpoint; default: the real portal's.
+        window: The length of the rolling window of every rate limit, in seconds; default: 60.
+        clock_offset: How many seconds the portal's clock is ahead of the real one; a negative number is behind.
+        seed: Derives every generated credential from this number; default: the operating system's random numbers.
+        lock_out_after: How many failures in a row lock a token out; 0 never does.
+        negative_totals: Lists report the negative of their total, as some endpoints of the real portal do.
+        record_limit: How many requests the record keeps; 0 keeps none, which is fastest.
 
     Raises:
-        ValueError: a setting that cannot be used.
-        lmtokens.ConfigurationError: the port cannot be had.
+        ValueError: A setting is invalid.
+        lmtokens.ConfigurationError: The port is not available.
     """
 
     def __init__(
@@ -132,23 +136,25 @@ class Portal:
         negative_totals: bool = False,
         record_limit: int = 100_000,
     ) -> None:
-        self._portal = SandboxPortal(
-            json.dumps(
-                {
-                    "port": _whole("port", port, 65_535),
-                    "rate_limit": _whole("rate_limit", rate_limit, _U32),
-                    "window_seconds": _seconds("window", window, above_0=True),
-                    "clock_offset_seconds": _whole("clock_offset", clock_offset, _I64, -_I64),
-                    "seed": _whole("seed", seed, _U64),
-                    "lock_out_after": _whole("lock_out_after", lock_out_after, _U32),
-                    "negative_totals": negative_totals,
-                    "record_limit": _whole("record_limit", record_limit, _U32),
-                }
-            )
-        )
+        settings = {
+            "port": port,
+            "rate_limit": rate_limit,
+            "window": window,
+            "clock_offset": clock_offset,
+            "seed": seed,
+            "lock_out_after": lock_out_after,
+            "negative_totals": negative_totals,
+            "record_limit": record_limit,
+        }
+        self._portal = SandboxPortal(json.dumps(_jsonable(settings)))
+
+    def _control(self, command: str, arguments: dict[str, Any] | None = None) -> tuple[Any, list[Secret]]:
+        """Carry out a command; the result is its answer and the secrets of the tokens in it."""
+        answer, secrets = self._portal.control(json.dumps({command: arguments and _jsonable(arguments)}))
+        return json.loads(answer), secrets
 
     def close(self) -> None:
-        """Stop the portal; a second call does nothing."""
+        """Stop the sandbox; a second call does nothing."""
         self._portal.stop()
 
     def __enter__(self) -> Portal:
@@ -167,12 +173,12 @@ class Portal:
 
     @property
     def base_url(self) -> str:
-        """What stands for ``https://company.logicmonitor.com/santaba/rest``."""
+        """The replacement for ``https://company.logicmonitor.com/santaba/rest``."""
         return self._portal.base_url
 
     @property
     def company(self) -> str:
-        """The company name that stands for the portal."""
+        """The company name of the sandbox."""
         return self._portal.company
 
     @property
@@ -182,7 +188,7 @@ class Portal:
 
     @property
     def access_key(self) -> Secret:
-        """The access key to ``access_id``."""
+        """The access key of ``access_id``."""
         return self._portal.access_key
 
     @property
@@ -191,17 +197,20 @@ class Portal:
         return self._portal.bearer_token
 
     def client(self, **settings: Any) -> Client:
-        """A client of this portal, as the administrator; ``settings`` are those of ``Client``, and win."""
+        """Create a client of this sandbox for the administrator; ``settings`` of ``Client`` override the defaults."""
         return Client(**self._settings(settings))
 
     def async_client(self, **settings: Any) -> AsyncClient:
-        """An async client of this portal, as the administrator; ``settings`` are those of ``AsyncClient``, and win."""
+        """Create an async client of this sandbox for the administrator.
+
+        ``settings`` of ``AsyncClient`` override the defaults.
+        """
         from lmtokens.aio import AsyncClient
 
         return AsyncClient(**self._settings(settings))
 
     def auth(self, **settings: Any) -> LMv1Auth:
-        """What signs for this portal, as the administrator; ``settings`` are those of ``LMv1Auth``, and win."""
+        """Create an ``LMv1Auth`` for this sandbox and the administrator; ``settings`` override the defaults."""
         from lmtokens.auth import LMv1Auth
 
         return LMv1Auth(**self._settings(settings))
@@ -213,7 +222,7 @@ class Portal:
         return {**defaults, **settings}
 
     def environment(self) -> dict[str, str]:
-        """The variables by which a program in a process of its own finds this portal, as the administrator."""
+        """Return the environment variables with which another process uses this sandbox as the administrator."""
         return {
             "LM_COMPANY": self.company,
             "LM_BASE_URL": self.base_url,
@@ -223,12 +232,12 @@ class Portal:
 
     @property
     def record(self) -> list[Seen]:
-        """The requests that the portal saw, oldest first."""
-        return [Seen(**seen) for seen in json.loads(self._portal.record())]
+        """The recorded requests, oldest first."""
+        return [Seen(**seen) for seen in self._control("get-record")[0]]
 
     def clear_record(self) -> None:
-        """Forget what the portal saw."""
-        self._portal.clear_record()
+        """Delete the recorded requests."""
+        self._control("clear-record")
 
     def fail(
         self,
@@ -240,35 +249,25 @@ class Portal:
         times: int | None = 1,
         **parameters: Any,
     ) -> None:
-        """Ask for a fault. Of several that match a request, the one asked for first strikes.
+        """Inject a fault into matching requests. If several faults match a request, the one added first applies.
 
         Args:
             kind: ``"close-before-acting"``, ``"act-then-close"``, ``"status-before-acting"``, ``"act-then-status"``,
                 ``"html"``, ``"act-then-html"``, ``"rate-limited"``, ``"delay"``, ``"act-then-delay"``,
                 ``"error-in-200"``, ``"v1-envelope"``, ``"v1-error"``, ``"truncated"``, ``"garbage"``, ``"empty"``,
                 ``"wrong-shape"``, ``"trickle"``, ``"redirect"``, ``"no-key"`` or ``"late"``.
-            method: strikes only this method.
-            path: strikes only this path after ``/santaba/rest``; with a ``*`` at its end, every path that begins so.
-            skip: lets so many matching requests pass first.
-            times: strikes so often; ``None`` is for ever.
-            parameters: what the kind takes: ``status``, ``seconds``, ``headers`` (``"normal"``, ``"missing"``,
-                ``"nonsense"``, ``"contradictory"``), ``code``, ``message``, ``location``.
+            method: Applies only to this method.
+            path: Applies only to this path after ``/santaba/rest``; a ``*`` at its end matches any suffix.
+            skip: How many matching requests pass before the first fault.
+            times: How many matching requests the fault applies to; ``None`` is all.
+            parameters: Depending on the kind: ``status``, ``seconds``, ``headers`` (``"normal"``, ``"missing"``,
+                ``"nonsense"`` or ``"contradictory"``), ``code``, ``message``, ``location``.
 
         Raises:
-            ValueError: a fault that could never strike, or a parameter that the kind does not take.
+            ValueError: The fault could never apply, or the kind does not take a parameter.
         """
-        fault = {
-            "kind": kind,
-            "method": method,
-            "path": path,
-            "skip": _whole("skip", skip, _U32),
-            "times": _whole("times", times, _U32),
-            **parameters,
-            "status": _whole("status", parameters.get("status"), 599, 200),
-            "seconds": _seconds("seconds", parameters.get("seconds")),
-            "code": _whole("code", parameters.get("code"), _I64, -_I64),
-        }
-        self._portal.add_fault(json.dumps(fault))
+        fault = {"kind": kind, "method": method, "path": path, "skip": skip, "times": times, **parameters}
+        self._control("add-fault", fault)
 
     def fail_at_random(
         self,
@@ -279,45 +278,40 @@ class Portal:
         methods: Iterable[str] | None = None,
         seconds: float | None = None,
     ) -> None:
-        """Let faults strike by chance, the same ones for the same seed and order of requests.
+        """Inject random faults: the same ones for the same seed and order of requests.
 
         Args:
-            rate: the share of requests that are struck, 0 to 1.
-            seed: where the numbers come from.
-            kinds: what goes wrong, each as likely as the other; default a mix.
-            methods: strikes only these methods.
-            seconds: the time span of those kinds that wait.
+            rate: The share of requests with a fault, 0 to 1.
+            seed: The seed of the random numbers.
+            kinds: The kinds of fault, each equally likely; default: a mix.
+            methods: Applies only to these methods; default: all.
+            seconds: The time span for kinds that wait; default: that of each kind.
 
         Raises:
-            ValueError: a number or kind that is not accepted.
+            ValueError: A number, kind or method is invalid.
         """
-        faults: dict[str, Any] = {
-            "rate": _number("rate", rate, "a number from 0 to 1", lambda number: 0 <= number <= 1),
-            "seed": _whole("seed", seed, _U64),
-            "seconds": _seconds("seconds", seconds),
-        }
+        faults: dict[str, Any] = {"rate": rate, "seed": seed, "seconds": seconds}
         if kinds is not None:
             faults["kinds"] = list(kinds)
         if methods is not None:
             faults["methods"] = list(methods)
-        self._portal.set_random_faults(json.dumps(faults))
+        self._control("set-random-faults", faults)
 
     def clear_faults(self) -> None:
-        """End every fault, asked for and by chance."""
-        self._portal.clear_faults()
+        """End every fault, random faults included."""
+        self._control("clear-faults")
 
     def set_rate_limit(self, limit: int, window: float = 60.0, *, method: str | None = None) -> None:
-        """Allow ``limit`` requests per rolling ``window`` seconds at each endpoint, for one method or every one.
+        """Allow ``limit`` requests per rolling ``window`` (in seconds) at each endpoint, for one method or all.
 
         Raises:
-            ValueError: a limit, window or method that is not accepted.
+            ValueError: The limit, the window or the method is invalid.
         """
-        limit, window = _whole("limit", limit, _U32), _seconds("window", window, above_0=True)
-        self._portal.set_rate_limit(method, limit, window)
+        self._control("set-rate-limit", {"method": method, "limit": limit, "window": window})
 
     def set_clock_offset(self, seconds: int) -> None:
-        """Set how many seconds the portal's clock runs ahead of the real one; negative is behind."""
-        self._portal.set_clock_offset(_whole("seconds", seconds, _I64, -_I64))
+        """Set how many seconds the portal's clock is ahead of the real one; a negative number is behind."""
+        self._control("set-clock", {"seconds": seconds})
 
     def add_user(
         self,
@@ -330,23 +324,22 @@ class Portal:
         may_create: bool = True,
         may_manage: bool = True,
     ) -> int:
-        """Add a user, or replace the one of the same id; the result is the id.
+        """Add a user, or replace the user with the same id, and return the id.
 
-        A user who may not view tokens gets an empty list, not a refusal, as on the real portal.
+        As on the real portal, a user who may not view tokens gets an empty list instead of an error.
         """
-        return self._portal.add_user(
-            json.dumps(
-                {
-                    "id": _whole("id", id, _U32),
-                    "username": username,
-                    "apionly": apionly,
-                    "roles": list(roles),
-                    "may_view": may_view,
-                    "may_create": may_create,
-                    "may_manage": may_manage,
-                }
-            )
-        )
+        user = {
+            "id": id,
+            "username": username,
+            "apionly": apionly,
+            "roles": list(roles),
+            "may_view": may_view,
+            "may_create": may_create,
+            "may_manage": may_manage,
+        }
+        answer, _ = self._control("add-user", user)
+        added: int = answer["id"]
+        return added
 
     def create_token(
         self,
@@ -358,59 +351,45 @@ class Portal:
         created_on: int | None = None,
         last_used_on: int = 0,
     ) -> StoredToken:
-        """Put a token on the portal without a request; times are seconds since 1970-01-01 UTC."""
-        return _stored(
-            self._portal.create_token(
-                json.dumps(
-                    {
-                        "admin_id": _whole("admin_id", admin_id, _U32),
-                        "note": note,
-                        "status": _whole("status", status, _I64, -_I64),
-                        "type": type,
-                        "created_on": _whole("created_on", created_on, _I64, -_I64),
-                        "last_used_on": _whole("last_used_on", last_used_on, _I64, -_I64),
-                    }
-                )
-            )
-        )
+        """Create a token without a request; times are seconds since 1970-01-01 UTC."""
+        token = {
+            "admin_id": admin_id,
+            "note": note,
+            "status": status,
+            "type": type,
+            "created_on": created_on,
+            "last_used_on": last_used_on,
+        }
+        answer, [access_key] = self._control("create-token", token)
+        return StoredToken(access_key=access_key, **answer)
 
     @property
     def tokens(self) -> list[StoredToken]:
-        """Every token that the portal keeps, the built-in ones of user 1 included, by id."""
-        return [_stored(kept) for kept in self._portal.tokens()]
+        """Every token by id, including the built-in ones of user 1."""
+        tokens, secrets = self._control("list-tokens")
+        return [StoredToken(access_key=secret, **token) for token, secret in zip(tokens, secrets)]
 
     def reset(self) -> None:
-        """Put users, tokens, record, faults, budgets and clock back to the start."""
-        self._portal.reset()
+        """Restore users, tokens, record, faults, rate limits and clock to their initial state."""
+        self._control("reset")
 
 
-def _stored(kept: tuple[str, Secret]) -> StoredToken:
-    members, access_key = kept
-    return StoredToken(access_key=access_key, **json.loads(members))
+def _jsonable(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Prepare arguments for JSON. The native half validates them, so that each is validated once."""
+    return {name: _json_value(value) for name, value in arguments.items()}
 
 
-# What the native half can hold.
-_U32 = 2**32 - 1
-_U64 = 2**64 - 1
-_I64 = 2**63 - 1
-
-
-def _whole(name: str, value: Any, highest: int, lowest: int = 0) -> Any:
-    """Refuse what is no whole number in a range; ``None`` is the native half's business."""
-    if value is not None and (type(value) is bool or not hasattr(value, "__index__")):
-        value = lowest - 1
-    if value is not None and not lowest <= value <= highest:
-        raise ValueError(f"{name} is not accepted: accepted are whole numbers from {lowest} to {highest}")
-    return None if value is None else int(value)
-
-
-def _seconds(name: str, value: Any, *, above_0: bool = False) -> Any:
-    """Refuse what is no time span of at most a day."""
-    accepted = "seconds above 0 and up to 86400" if above_0 else "0 to 86400 seconds"
-    return _number(name, value, accepted, lambda number: 0 <= number <= 86_400 and not (above_0 and number == 0))
-
-
-def _number(name: str, value: Any, accepted: str, is_accepted: Callable[[float], bool]) -> Any:
-    if value is not None and (type(value) is bool or not hasattr(value, "__float__") or not is_accepted(value)):
-        raise ValueError(f"{name} is not accepted: accepted is {accepted}")
-    return None if value is None else float(value)
+def _json_value(value: Any) -> Any:
+    """Convert numbers of any class to JSON; wrap other values, which the native half then rejects."""
+    if value is None or isinstance(value, (str, bool, list)):
+        return value
+    if hasattr(value, "__index__"):
+        integer = operator.index(value)
+        if -(2**63) <= integer < 2**64:
+            return integer
+    elif hasattr(value, "__float__") and math.isfinite(number := float(value)):
+        return number
+    try:
+        return {"repr": reprlib.repr(value)}
+    except ValueError:  # An integer with more digits than Python prints.
+        return {"repr": f"<{type(value).__name__}>"}

@@ -1,111 +1,116 @@
 //! `lmtokens add`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::connection::Connection;
-use super::destination::{ToOutput, Where};
+use super::destination::{To, ToStdout};
+use super::exit;
+use super::host::Host;
 use super::output::{Format, Output};
+use super::report::{Failure, say};
 use super::signals::run_until_signal;
-use super::{Failure, Host, exit, say};
-use crate::client::Client;
-use crate::error::Error;
-use crate::lifecycle::CreateToken;
-use crate::model::{TokenStatus, TokenType};
-use crate::ports::Destination;
-use crate::tag::RunId;
-use crate::tokens::AddToken;
+use crate::client::{Client, Request};
+use crate::ids::Note;
+use crate::lifecycle::AddToken;
+use crate::model::{Status, Type};
+use crate::operation::Operation as _;
+use crate::tokens::{NewToken, User};
 
-/// Make a token for a user and hand its secret over, once
+/// Create a token and print or deliver its secret
 ///
-/// The token is made disabled; it is enabled when its secret has been written. If that fails, it is deleted.
+/// The token is created disabled and enabled after its secret is delivered. If the delivery fails, the token is
+/// deleted. With --to file: or command:, standard output receives only the token's id.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Add {
-    /// Id or name of the token's user
-    #[arg(value_name = "ADMIN", allow_hyphen_values = true)]
-    admin: String,
-    /// A label
-    #[arg(long)]
-    note: Option<String>,
-    /// Leave it disabled
+    /// Id or name of the token's owner
+    #[arg(value_name = "USER", allow_hyphen_values = true)]
+    user: User,
+    /// Set the note
+    #[arg(long, value_parser = |note: &str| Note::new(note))]
+    note: Option<Note>,
+    /// Leave the token disabled
     #[arg(long)]
     disabled: bool,
-    /// Kind of token
-    #[arg(long, value_name = "TYPE", default_value = "lmv1", value_parser = ["lmv1", "bearer"])]
-    r#type: String,
-    /// Where the secret goes: - (standard output), file:PATH, or command:WORDS (its standard input, as JSON); with the last
-    /// two, standard output gets the token's id
-    #[arg(long, value_name = "WHERE", default_value = "-")]
-    to: String,
-    /// Replace the file of --to, once the new token works
+    /// Select the type of the token
+    #[arg(long, value_name = "TYPE", default_value = "lmv1")]
+    #[arg(value_parser = PossibleValuesParser::new(["lmv1", "bearer"]).try_map(|word| word.parse::<Type>()))]
+    r#type: Type,
+    /// Deliver the secret to standard output (-), to a file (file:PATH), or as JSON to the standard input of a command
+    /// (command:COMMAND)
+    #[arg(long, value_name = "DESTINATION", default_value = "-")]
+    to: To,
+    /// Replace an existing file of --to after the new token is enabled
     #[arg(long)]
     overwrite: bool,
-    /// How it is written [default: table; json to a file]
-    #[arg(short, long, value_enum)]
+    /// Select the output format [default: table; json for a file]
+    #[arg(short, long, value_name = "FORMAT", value_enum)]
     output: Option<Format>,
-    /// Only say what would be sent
+    /// Print the requests without sending them
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     connection: Connection,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  lmtokens add 32 --note ci
+  lmtokens add api-user --type bearer -o env
+  lmtokens add 32 --to file:ci.json
+  lmtokens add 32 --to 'command:vault kv put secret/ci -'";
+
 impl Add {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
-        let token = AddToken {
-            admin: self.admin.parse()?,
-            note: self.note.clone(),
-            status: if self.disabled { TokenStatus::Disabled } else { TokenStatus::Enabled },
-            r#type: TokenType::parse(&self.r#type)?,
+        let token = NewToken {
+            admin: self.user,
+            note: self.note,
+            status: if self.disabled { Status::Disabled } else { Status::Enabled },
+            r#type: self.r#type,
         };
-        let to = Where::parse(&self.to)?;
+        let destination = self.to.destination(self.output, self.overwrite)?;
         let mut output = Output::open()?;
         let client = self.connection.client(host)?;
         if self.dry_run {
-            if !matches!(to, Where::Output) {
-                to.destination(self.output, self.overwrite)?.check()?;
-            }
-            return dry_run(&token, &client, &mut output);
+            destination.map_or(Ok(()), |destination| destination.check())?;
+            output.write(&dry_run(&token, &client)?)?;
+            return Ok(exit::DONE);
         }
-        let (destination, shown): (Arc<dyn Destination>, _) = match to {
-            Where::Output => (Arc::new(ToOutput::new(output, self.output.unwrap_or(Format::Table))), None),
-            elsewhere => (elsewhere.destination(self.output, self.overwrite)?, Some(output)),
+        let Some(destination) = destination else {
+            let destination = Arc::new(ToStdout::new(output, self.output.unwrap_or(Format::Table)));
+            run_until_signal(AddToken { token, destination: Some(destination) }.run(&client))?;
+            return Ok(exit::DONE);
         };
-        let create = CreateToken { token, destination: Arc::clone(&destination), run: RunId::fresh()? };
-        create.check()?;
-        let token = run_until_signal(create.run(&client))?;
-        if let Some(mut output) = shown {
-            say(&format!("the key is with {}", destination.describe()));
-            // Where the secret is elsewhere, what is left to know is which token it is.
-            output.write(&format!("{}\n", token.id))?;
-        }
+        let add = AddToken { token, destination: Some(Arc::clone(&destination)) };
+        let token = run_until_signal(add.run(&client))?;
+        say(&format!("key delivered to {}", destination.describe()));
+        output.write(&format!("{}\n", token.id))?;
         Ok(exit::DONE)
     }
 }
 
-fn dry_run(token: &AddToken, client: &Client, output: &mut Output) -> Result<u8, Failure> {
-    token.admin.check()?;
+/// Returns the two requests that create and enable the token.
+fn dry_run(token: &NewToken, client: &Client) -> Result<String, Failure> {
     let admin_id = run_until_signal(token.admin.id(client))?;
-    let tagged = match token.note.as_deref().filter(|note| !note.is_empty()) {
-        Some(note) => format!("TAG {note}"),
-        None => "TAG".to_owned(),
-    };
-    let born = AddToken { note: Some(tagged), status: TokenStatus::Disabled, ..token.clone() };
-    let finished = AddToken { note: Some(token.note.clone().unwrap_or_default()), ..token.clone() };
-    let (create, change) = (born.request(admin_id)?, finished.request(admin_id)?);
-    let query: Vec<(&str, &str)> = create.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let note = token.note().unwrap_or_default();
+    let pending_note = if note.is_empty() { "TAG".to_owned() } else { format!("TAG {note}") };
+    let post = token.request_with(admin_id, Some(&pending_note), Status::Disabled)?;
+    let patch = token.request_with(admin_id, Some(note), token.status)?;
+    let query: Vec<(&str, &str)> = post.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let portal = &client.identity().portal;
-    let (posted, patched) =
-        (portal.url(&create.resource_path, &query), portal.url(&create.resource_path, &[]));
-    let (post, patch) = (text(create.body)?, text(change.body)?);
-    output.write(&format!(
-        "POST {posted}\n{post}\nand when the key has been handed over:\nPATCH {patched}/ID\n{patch}\n"
-    ))?;
-    Ok(exit::DONE)
+    Ok(format!(
+        "POST {}\n{}\nafter the key is delivered:\nPATCH {}/ID\n{}\n",
+        portal.url(&post.resource_path, &query),
+        body(&post),
+        portal.url(&patch.resource_path, &[]),
+        body(&patch)
+    ))
 }
 
-fn text(body: Option<Vec<u8>>) -> Result<String, Failure> {
-    String::from_utf8(body.unwrap_or_default())
-        .map_err(|error| Failure::Error(Error::argument(error.to_string())))
+fn body(request: &Request) -> Cow<'_, str> {
+    String::from_utf8_lossy(request.body.as_deref().unwrap_or_default())
 }

@@ -6,54 +6,72 @@ mod resume_command;
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{Args, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::connection::Connection;
+use super::exit;
+use super::host::Host;
 use super::output::{Output, printable};
-use super::signals::{Signal, run_until_signal_or};
-use super::{Failure, Host, exit, report, say};
+use super::report::{Failure, report, say};
+use super::signals::{Unfinished, run_until_signal};
 use crate::error::Error;
-use crate::lifecycle::{AddTokens, OnError, Outcome, RowResult, Run, Summary};
+use crate::ids::Concurrency;
+use crate::lifecycle::{AddTokens, OnError, Outcome, RowResult, Run, RunSettings, Summary};
 
-/// Make the tokens that a file lists; their keys go to the journal
+/// Create the tokens that a file lists and store their keys in a journal
 ///
-/// FILE is CSV with a header line, or JSON lines. Its members are admin_id (a user's id or name), and where wanted note,
-/// status (1 or disabled, 2 or enabled; the default) and type (lmv1, the default, or bearer). The journal is readable by
-/// its owner only; --export hands the keys out of it.
+/// FILE is CSV with a header line, or JSON lines. Each row has an admin_id (the user's id or name) and optionally a
+/// note, a status (1 or disabled, 2 or enabled; default 2) and a type (lmv1 or bearer; default lmv1). The journal is
+/// readable by its owner only; --export prints its keys.
 #[derive(Args)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[command(after_help = EXAMPLES)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Bulk {
-    /// CSV or JSON lines; - is standard input
+    /// File to read; - is standard input
     #[arg(value_name = "FILE", required_unless_present = "export")]
     file: Option<PathBuf>,
-    /// Where the keys go, and what a run is resumed from
+    /// Store the keys and the progress of the run in this file
     #[arg(long, value_name = "PATH")]
     journal: PathBuf,
-    /// Go on with a journal that is there; begin one where there is none
+    /// Resume the run of an existing journal; start one if there is none
     #[arg(long)]
     resume: bool,
-    /// How many tokens are under way at once, 1 to 64
-    #[arg(long, value_name = "NUMBER", default_value_t = 8)]
-    concurrency: usize,
-    /// What a failed row means for the others
-    #[arg(long, value_name = "WHAT", default_value = "continue", value_parser = ["continue", "stop"])]
-    on_error: String,
-    /// Do not lock the journal, on a file system that has no locks
+    /// Limit the number of tokens in progress at once, 1 to 64
+    #[arg(long, value_name = "NUMBER", default_value = "8")]
+    #[arg(value_parser = value_parser!(i64).try_map(Concurrency::new))]
+    concurrency: Concurrency,
+    /// Continue with the other rows when a row fails, or stop
+    #[arg(long, value_name = "ACTION", default_value = "continue")]
+    #[arg(value_parser = PossibleValuesParser::new(["continue", "stop"]).try_map(|word| word.parse::<OnError>()))]
+    on_error: OnError,
+    /// Do not lock the journal, for file systems without locks
     #[arg(long)]
     no_lock: bool,
-    /// Only check the input, and say what would be made
+    /// Check the input without creating tokens
     #[arg(long, conflicts_with = "export")]
     dry_run: bool,
-    /// Print the keys that the journal holds, and call nobody
+    /// Print the keys in the journal without contacting the portal
     #[arg(long, conflicts_with_all = ["file", "resume"])]
     export: bool,
-    /// How to print them
-    #[arg(short, long, value_enum, default_value = "csv", requires = "export")]
+    /// Select the output format of --export
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "csv", requires = "export")]
     output: export::Format,
     #[command(flatten)]
     connection: Connection,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  lmtokens bulk tokens.csv --journal run.journal
+  lmtokens bulk tokens.csv --journal run.journal --resume
+  lmtokens bulk --journal run.journal --export -o jsonl
+
+Example of FILE:
+  admin_id,note,status
+  32,ci,enabled
+  api-user,backup,disabled";
 
 impl Bulk {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
@@ -61,70 +79,53 @@ impl Bulk {
             return export::export(&self.journal, self.output);
         }
         let rows = input::read(self.file.as_deref())?;
-        if rows.is_empty() {
-            return Err(Error::argument("the input has no rows").into());
-        }
-        let verb = AddTokens {
-            rows,
-            journal: self.journal.clone(),
-            resume: self.resume,
-            concurrency: self.concurrency,
-            on_error: OnError::parse(&self.on_error)?,
-            lock: !self.no_lock,
-            destination: None,
-        };
-        verb.check()?;
         if self.dry_run {
-            let mut output = Output::open()?;
-            output.write(&format!("{} tokens would be made\n", verb.rows.len()))?;
+            Output::open()?.write(&format!("{} tokens would be created\n", rows.len()))?;
             return Ok(exit::DONE);
         }
+        let settings = RunSettings {
+            resume: self.resume,
+            no_lock: self.no_lock,
+            concurrency: self.concurrency,
+            on_error: self.on_error,
+            destination: None,
+        };
         let client = self.connection.client(host)?;
-        let mut run = verb.start(&client)?;
+        let mut run = AddTokens { rows, journal: self.journal, settings }.start(&client)?;
         let bar = progress_bar(run.total());
-        let mut interrupted: Option<Signal> = None;
-        let ended = run_until_signal_or(follow(&mut run, &bar), |signal| {
-            interrupted = Some(signal);
-        });
+        let ended = run_until_signal(follow(&mut run, &bar));
         bar.finish_and_clear();
-        let summary = run.summary();
-        if let Some(signal) = interrupted {
+        if let Err(Unfinished::Stopped(_)) = ended {
             run.abort();
-            say_summary(&summary, run.total());
-            say(&format!(
-                "what was under way can be finished; go on with:\n  {}",
-                resume_command::of(&host.arguments)
-            ));
-            return Err(Failure::Stopped(signal));
         }
-        say_summary(&summary, run.total());
-        let all_there = summary.created + summary.already_done == run.total() as u64;
-        match ended {
-            Some(Err(error)) => {
+        let (summary, total) = (run.summary(), run.total() as u64);
+        say_summary(&summary, total);
+        let with_token = summary.created + summary.already_done;
+        let outcome = match ended {
+            Ok(()) if with_token == total => return Ok(exit::DONE),
+            Ok(()) if with_token > 0 => Ok(exit::PARTLY_DONE),
+            Ok(()) => Ok(exit::FAILED),
+            Err(Unfinished::Failed(error)) => {
                 report(&error);
-                say(&format!("go on with:\n  {}", resume_command::of(&host.arguments)));
                 Ok(exit::of(&error))
             }
-            _ if all_there => Ok(exit::DONE),
-            _ => {
-                say(&format!("try the others again with:\n  {}", resume_command::of(&host.arguments)));
-                let any = summary.created + summary.already_done > 0;
-                Ok(if any { exit::PARTLY_DONE } else { exit::FAILED })
-            }
-        }
+            Err(Unfinished::Stopped(signal)) => Err(Failure::Signal(signal)),
+        };
+        say(&format!("resume the run with:\n  {}", resume_command::of(&host.arguments)));
+        outcome
     }
 }
 
 async fn follow(run: &mut Run, bar: &ProgressBar) -> Result<(), Error> {
     while let Some(result) = run.next().await? {
         bar.inc(1);
-        bar.suspend(|| say_row(&result));
+        bar.suspend(|| say_failure(&result));
     }
     Ok(())
 }
 
 fn progress_bar(total: usize) -> ProgressBar {
-    // Hides itself where standard error is no terminal.
+    // It is hidden unless standard error is a terminal.
     let bar = ProgressBar::new(total as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed} ({eta} left)") {
         bar.set_style(style);
@@ -132,27 +133,25 @@ fn progress_bar(total: usize) -> ProgressBar {
     bar
 }
 
-fn say_row(result: &RowResult) {
-    let line = result.row.line;
-    match &result.outcome {
-        Outcome::Created(_) | Outcome::Skipped { .. } => {}
-        Outcome::Failed(error) => say(&printable(&format!("line {line}: failed: {error}"))),
-        Outcome::Unknown(error) => say(&printable(&format!("line {line}: unknown: {error}"))),
-    }
+fn say_failure(result: &RowResult) {
+    let (word, error) = match &result.outcome {
+        Outcome::Created(_) | Outcome::Skipped { .. } => return,
+        Outcome::Failed(error) => ("failed", error),
+        Outcome::Unknown(error) => ("unknown", error),
+    };
+    say(&printable(&format!("line {}: {word}: {error}", result.row.line)));
 }
 
-fn say_summary(summary: &Summary, total: usize) {
-    let Summary { created, failed, unknown, already_done, skipped } = *summary;
-    let ended = created + failed + unknown + already_done + skipped;
-    let under_way = (total as u64).saturating_sub(ended);
-    let parts = [
-        (created, "created"),
-        (already_done, "done before"),
-        (failed, "failed"),
-        (unknown, "unknown"),
-        (skipped + under_way, "not done"),
+fn say_summary(summary: &Summary, total: u64) {
+    let in_progress = total.saturating_sub(summary.ended());
+    let counts = [
+        (summary.created, "created"),
+        (summary.already_done, "already created"),
+        (summary.failed, "failed"),
+        (summary.unknown, "unknown"),
+        (summary.skipped + in_progress, "not done"),
     ];
-    let shown: Vec<String> = parts
+    let shown: Vec<String> = counts
         .iter()
         .filter(|(count, word)| *count > 0 || *word == "created")
         .map(|(count, word)| format!("{count} {word}"))

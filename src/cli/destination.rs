@@ -1,89 +1,98 @@
-//! Where `--to` says that a secret goes.
+//! The destinations of `--to`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::output::{self, Format, Output};
-use crate::destinations::{ToCommand, ToFile};
+use crate::destinations::{BoxFuture, Destination, ToCommand, ToFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::locked;
 use crate::model::Token;
-use crate::ports::{BoxFuture, Destination};
 use crate::tag::Tag;
 use crate::token_output::Form;
 
-/// How long a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A value of `--to`.
-#[derive(Debug)]
-pub(super) enum Where {
-    Output,
+#[derive(Debug, Clone)]
+pub(super) enum To {
+    Stdout,
     File(PathBuf),
     Command(Vec<OsString>),
 }
 
-impl Where {
-    pub(super) fn parse(text: &str) -> Result<Self> {
+impl FromStr for To {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
         if text == "-" {
-            return Ok(Self::Output);
+            return Ok(Self::Stdout);
         }
         if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
             return Ok(Self::File(path.into()));
         }
         if let Some(words) = text.strip_prefix("command:") {
-            let words = shlex::split(words).filter(|words| !words.is_empty()).ok_or_else(|| {
-                Error::argument("the command of --to is empty, or a quotation mark in it is not closed")
-            })?;
-            return Ok(Self::Command(words.into_iter().map(OsString::from).collect()));
+            let words = shlex::split(words).filter(|words| !words.is_empty());
+            return words
+                .map(|words| Self::Command(words.into_iter().map(OsString::from).collect()))
+                .ok_or_else(|| Error::argument("the command is empty, or its quotes are not closed"));
         }
-        Err(Error::argument(format!(
-            "--to {text} is not accepted: accepted are -, file:PATH and command:WORDS"
-        )))
+        Err(Error::argument("expected -, file:PATH or command:COMMAND"))
     }
+}
 
-    /// The destination, where it is not standard output.
-    pub(super) fn destination(self, format: Option<Format>, overwrite: bool) -> Result<Arc<dyn Destination>> {
-        let form = match format {
-            None | Some(Format::Json | Format::Jsonl) => Form::Json,
-            Some(Format::Env) => Form::Env,
-            Some(Format::Key) => Form::Key,
-            Some(Format::Table | Format::Csv) => {
-                return Err(Error::argument("--output for a file: accepted are json, env and key"));
-            }
-        };
+impl To {
+    /// Returns the destination; `None` for standard output.
+    pub(super) fn destination(
+        self,
+        format: Option<Format>,
+        overwrite: bool,
+    ) -> Result<Option<Arc<dyn Destination>>> {
         match self {
-            Self::File(path) => Ok(Arc::new(ToFile { path, form, overwrite })),
-            Self::Command(_) if format.is_some() || overwrite => {
-                Err(Error::argument("a command is given JSON: --output and --overwrite do not go with it"))
-            }
-            Self::Command(words) => Ok(Arc::new(ToCommand::new(words, COMMAND_TIMEOUT)?)),
-            Self::Output => Err(Error::argument("standard output is no destination of this kind")),
+            Self::Stdout => Ok(None),
+            Self::File(path) => Ok(Some(Arc::new(ToFile { path, form: file_form(format)?, overwrite }))),
+            Self::Command(_) if format.is_some() || overwrite => Err(Error::argument(
+                "a command receives the token as JSON; --output and --overwrite cannot be combined with it",
+            )),
+            Self::Command(words) => Ok(Some(Arc::new(ToCommand::new(words, COMMAND_TIMEOUT)?))),
         }
     }
 }
 
-/// Standard output: what it took, its reader has.
-pub(super) struct ToOutput {
+fn file_form(format: Option<Format>) -> Result<Form> {
+    match format {
+        None | Some(Format::Json | Format::Jsonl) => Ok(Form::Json),
+        Some(Format::Env) => Ok(Form::Env),
+        Some(Format::Key) => Ok(Form::Key),
+        Some(format @ (Format::Table | Format::Csv)) => {
+            let given = format!("{format:?}").to_ascii_lowercase();
+            Err(Error::invalid("--output for a file:", given, "json, env or key"))
+        }
+    }
+}
+
+/// Standard output as a destination: what was written cannot be taken back.
+pub(super) struct ToStdout {
     output: Arc<Mutex<Output>>,
     format: Format,
 }
 
-impl ToOutput {
+impl ToStdout {
     pub(super) fn new(output: Output, format: Format) -> Self {
         Self { output: Arc::new(Mutex::new(output)), format }
     }
 }
 
-impl Destination for ToOutput {
+impl Destination for ToStdout {
     fn deliver<'a>(&'a self, token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let text = output::new_token(token, self.format)?;
             let output = Arc::clone(&self.output);
-            // A reader that does not read holds up the write, and must not hold up a signal.
-            let written = tokio::task::spawn_blocking(move || locked(&output).put(&text));
+            // A pipe that its reader does not read blocks the write, which must not delay the handling of signals.
+            let written = tokio::task::spawn_blocking(move || locked(&output).write_durably(&text));
             let failed = |why: &dyn std::fmt::Display| {
                 Error::new(ErrorKind::Delivery, format!("cannot write to standard output: {why}"))
             };

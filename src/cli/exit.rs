@@ -1,4 +1,4 @@
-//! Exit codes.
+//! Exit codes. The help of `lmtokens` lists them.
 
 use crate::error::{Error, ErrorKind};
 
@@ -6,12 +6,12 @@ pub(super) const DONE: u8 = 0;
 pub(super) const FAILED: u8 = 1;
 pub(super) const USAGE: u8 = 2;
 pub(super) const PARTLY_DONE: u8 = 3;
-pub(super) const AUTHENTICATION: u8 = 4;
-pub(super) const NOT_FOUND: u8 = 5;
-pub(super) const RATE_LIMIT: u8 = 6;
-pub(super) const OUTCOME_UNKNOWN: u8 = 7;
+const AUTHENTICATION: u8 = 4;
+const NOT_FOUND: u8 = 5;
+const RATE_LIMIT: u8 = 6;
+const OUTCOME_UNKNOWN: u8 = 7;
 
-/// The exit code of an error.
+/// Returns the exit code of an error.
 pub(super) fn of(error: &Error) -> u8 {
     match error.kind() {
         ErrorKind::Argument | ErrorKind::Configuration => USAGE,

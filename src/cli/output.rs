@@ -1,4 +1,4 @@
-//! What goes to standard output, and certainty that it went there.
+//! Standard output: formats, and writes whose errors are noticed.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -8,47 +8,47 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Failure;
-
+use super::report::Failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Token;
 use crate::token_output::{self, Form, Members};
 
-/// How data is written.
+/// A format for a new token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people
+    /// Aligned columns
     Table,
     /// One JSON document
     Json,
-    /// One JSON object a line
+    /// One JSON object per line
     Jsonl,
-    /// With a header line
+    /// CSV with a header line
     Csv,
-    /// Variables for a shell's eval or an env file
+    /// Environment variables, quoted for a shell
     Env,
     /// The secret alone
     Key,
 }
 
-/// Standard output as a file of its own. Rust's `stdout()` takes a closed one for a good one.
+/// Standard output as a file of its own. Rust's `stdout()` ignores writes to a closed one.
 pub(super) struct Output(File);
 
 impl Output {
-    /// Fails where there is no standard output.
+    /// Opens standard output; fails if it is closed.
     pub(super) fn open() -> Result<Self, Failure> {
         own_stdout().map(Self).map_err(Failure::Output)
     }
 
-    /// Writes all of `text`, and returns when a file has it on disk.
+    /// Writes `text` durably.
     pub(super) fn write(&mut self, text: &str) -> Result<(), Failure> {
-        self.put(text).map_err(Failure::Output)
+        self.write_durably(text).map_err(Failure::Output)
     }
 
-    pub(super) fn put(&mut self, text: &str) -> io::Result<()> {
+    /// Writes `text`. If standard output is a file, the text is on disk when this returns.
+    pub(super) fn write_durably(&mut self, text: &str) -> io::Result<()> {
         self.0.write_all(text.as_bytes())?;
         match self.0.sync_data() {
-            // Pipes, terminals and the like cannot be synchronised; what they took, they have.
+            // Pipes and terminals cannot be synchronised.
             Err(error) if is_disk_error(&error) => Err(error),
             _ => Ok(()),
         }
@@ -62,7 +62,7 @@ fn is_disk_error(error: &io::Error) -> bool {
     ) || error.raw_os_error() == Some(EIO)
 }
 
-/// Input/output error, the same number on every Unix.
+/// `EIO`, which has the same number on every Unix.
 const EIO: i32 = 5;
 
 #[cfg(unix)]
@@ -77,7 +77,7 @@ fn own_stdout() -> io::Result<File> {
     io::stdout().as_handle().try_clone_to_owned().map(File::from)
 }
 
-/// A token that was just made, its secret in the clear.
+/// Returns a new token in a format, its secret in the clear.
 pub(super) fn new_token(token: &Token, format: Format) -> Result<String> {
     Ok(match format {
         Format::Table => table(&token_output::members(token)),
@@ -89,20 +89,20 @@ pub(super) fn new_token(token: &Token, format: Format) -> Result<String> {
     })
 }
 
-/// How lists are written.
+/// A format for a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ListFormat {
-    /// For people
+    /// Aligned columns
     Table,
     /// One JSON document
     Json,
-    /// One JSON object a line
+    /// One JSON object per line
     Jsonl,
-    /// With a header line
+    /// CSV with a header line
     Csv,
 }
 
-/// Things with the same members.
+/// Returns rows with the same members in a format.
 pub(super) fn list(rows: &[Members], format: ListFormat) -> Result<String> {
     Ok(match format {
         ListFormat::Table => columns(rows),
@@ -116,7 +116,7 @@ pub(super) fn list(rows: &[Members], format: ListFormat) -> Result<String> {
 }
 
 fn cannot_format(error: &dyn std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Response, format!("cannot write this as text: {error}"))
+    Error::new(ErrorKind::Response, format!("cannot format the output: {error}"))
 }
 
 fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
@@ -157,7 +157,7 @@ fn trimmed(table: &Table) -> String {
     lines.concat()
 }
 
-/// What a portal sends must not steer a terminal.
+/// Returns the text without control characters: text from a portal must not control the terminal.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -8,43 +8,51 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use tokio::process::{Child, Command};
 
+use super::exit;
 use super::output::Output;
+use super::report::{Failure, say};
 use super::signals::{Signal, Signals};
-use super::{Failure, exit, say};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process;
 use crate::sandbox::{Portal, Settings};
 use crate::token_output::quoted;
 
-/// Run an embedded portal, alone or around a command
+/// Run the sandbox, a fake portal for tests, alone or around a command
 ///
-/// Without COMMAND, prints the variables that point to the portal and runs until interrupted. With COMMAND, runs it with
-/// those variables set, forwards signals to it, and ends with its exit status. The portal listens on 127.0.0.1 only; its
-/// users are 1 (admin), 32 (api-user) and 33 (viewer).
+/// Without COMMAND, prints the environment variables of the sandbox and runs until it is interrupted. With COMMAND,
+/// runs it with those variables, forwards signals to it and exits with its status. The sandbox listens on 127.0.0.1
+/// only. Its users are 1 (admin), 32 (api-user) and 33 (viewer).
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Sandbox {
-    /// Port of 127.0.0.1; 0 takes a free one
-    #[arg(long, default_value_t = 0)]
+    /// Set the port on 127.0.0.1; 0 selects a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
     port: u16,
-    /// Requests per window for each method and endpoint [default: as the real portal]
+    /// Set the rate limit: requests per window for each method and endpoint [default: as the portal]
     #[arg(long, value_name = "REQUESTS")]
     rate_limit: Option<u32>,
-    /// Length of the budget's window [default: 60]
+    /// Set the window of the rate limit [default: 60]
     #[arg(long, value_name = "SECONDS")]
     window: Option<f64>,
-    /// How far the portal's clock runs ahead; negative is behind
+    /// Set the sandbox's clock ahead, or behind if negative
     #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
     clock_offset: i64,
-    /// Makes every made-up credential follow from this number
-    #[arg(long)]
+    /// Derive all generated credentials from a number [default: random]
+    #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
-    /// Write what the portal saw to this file at the end, as JSON lines
-    #[arg(long, value_name = "FILE")]
+    /// Write the received requests to a file at the end, as JSON lines
+    #[arg(long, value_name = "PATH")]
     record: Option<PathBuf>,
-    /// The command and its arguments, after --
-    #[arg(last = true)]
+    /// Command to run and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  lmtokens sandbox -- pytest
+  lmtokens sandbox --rate-limit 5 --window 10 -- python script.py
+  lmtokens sandbox --port 8080 --record requests.jsonl";
 
 impl Sandbox {
     pub(super) fn run(self) -> Result<u8, Failure> {
@@ -58,8 +66,8 @@ impl Sandbox {
             ..Settings::default()
         })?;
         let status = match self.command.split_first() {
-            Some((program, arguments)) => around(&portal, program, arguments)?,
-            None => alone(&portal)?,
+            Some((program, arguments)) => run_command(&portal, program, arguments)?,
+            None => serve(&portal)?,
         };
         if let Some(record) = record {
             record.write(&portal)?;
@@ -77,26 +85,26 @@ fn variables(portal: &Portal) -> [(&'static str, String); 4] {
     ]
 }
 
-fn alone(portal: &Portal) -> Result<u8, Failure> {
+fn serve(portal: &Portal) -> Result<u8, Failure> {
     let runtime = process::runtime()?;
-    // Whoever waits for the variables may end the portal as soon as it has them.
+    // The reader of the variables may send a signal as soon as it has them.
     let mut signals = runtime.block_on(async { Signals::listen() })?;
     let lines: Vec<String> =
         variables(portal).iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
     Output::open()?.write(&lines.concat())?;
-    say(&format!("the portal is running at {}; end it with Ctrl-C", portal.base_url()));
+    say(&format!("sandbox running at {}; press Ctrl-C to stop", portal.base_url()));
     runtime.block_on(signals.next());
     Ok(exit::DONE)
 }
 
-fn around(portal: &Portal, program: &OsString, arguments: &[OsString]) -> Result<u8> {
+fn run_command(portal: &Portal, program: &OsString, arguments: &[OsString]) -> Result<u8> {
     let runtime = process::runtime()?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let mut command = Command::new(program);
         command.args(arguments);
         for (name, _) in std::env::vars_os() {
-            // Whatever else points to a portal would win, or contradict.
+            // Other variables could select another portal or other credentials.
             if name.to_string_lossy().starts_with("LM_") {
                 command.env_remove(name);
             }
@@ -131,8 +139,8 @@ fn exit_status(status: std::process::ExitStatus) -> u8 {
     status.code().and_then(|number| u8::try_from(number).ok()).unwrap_or(exit::FAILED)
 }
 
-/// At a terminal, Ctrl-C reaches the command by itself, since both are in the foreground: a second one could end a
-/// clean-up that the first began.
+/// Forwards a signal to the command. At a terminal, Ctrl-C reaches the command directly, because both are in the
+/// foreground; a second signal could interrupt its clean-up.
 #[cfg(unix)]
 fn forward(child: &Child, signal: Signal) {
     use std::io::IsTerminal as _;
@@ -142,7 +150,7 @@ fn forward(child: &Child, signal: Signal) {
     let target = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     let signal = rustix::process::Signal::from_named_raw(signal.number.into());
     if let (Some(target), Some(signal)) = (target, signal) {
-        // It fails only where the command has just ended.
+        // It fails only if the command has just exited.
         let _ = rustix::process::kill_process(target, signal);
     }
 }
@@ -150,7 +158,7 @@ fn forward(child: &Child, signal: Signal) {
 #[cfg(not(unix))]
 fn forward(_child: &Child, _signal: Signal) {}
 
-/// The file for what the portal saw, opened before anything runs.
+/// The file of `--record`, created before anything runs.
 struct Record<'a> {
     path: &'a Path,
     file: File,

@@ -1,12 +1,9 @@
-//! Work that signals can end.
+//! Signals that stop a command.
 
-use std::future::Future;
-
-use super::Failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::process;
 
-/// A signal that asks a command to end.
+/// A signal that asks the process to exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Signal {
     pub(super) number: u8,
@@ -26,20 +23,20 @@ impl Signal {
         self == Self::INTERRUPT
     }
 
-    /// As a shell reports a command that a signal ended.
+    /// Returns the exit status that a shell reports for a process that this signal terminated.
     pub(super) fn exit_status(self) -> u8 {
         128 + self.number
     }
 }
 
-/// The signals that come in from now on.
+/// The signals received since it was created.
 pub(super) struct Signals {
     #[cfg(unix)]
     streams: [(Signal, tokio::signal::unix::Signal); 3],
 }
 
 impl Signals {
-    /// Takes the signals over; inside a runtime only.
+    /// Handles the signals from now on. It must be called in a runtime.
     #[cfg(unix)]
     pub(super) fn listen() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -52,6 +49,7 @@ impl Signals {
         Ok(Self { streams })
     }
 
+    /// Waits for the next signal.
     #[cfg(unix)]
     pub(super) async fn next(&mut self) -> Signal {
         let [(first, a), (second, b), (third, c)] = &mut self.streams;
@@ -76,30 +74,27 @@ impl Signals {
     }
 }
 
-/// Runs `work` to its end; `None` where a signal ended it, which `stopped` is told.
-pub(super) fn run_until_signal_or<T>(
-    work: impl Future<Output = Result<T>>,
-    stopped: impl FnOnce(Signal),
-) -> Option<Result<T>> {
-    match run_until_signal(work) {
-        Ok(value) => Some(Ok(value)),
-        Err(Failure::Error(error)) => Some(Err(error)),
-        Err(Failure::Stopped(signal)) => {
-            stopped(signal);
-            None
-        }
-        Err(Failure::Output(_)) => None,
+/// Why work did not succeed.
+pub(super) enum Unfinished {
+    Failed(Error),
+    /// A signal stopped it.
+    Stopped(Signal),
+}
+
+impl From<Error> for Unfinished {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
     }
 }
 
-/// Runs `work` to its end, or drops it at a signal.
-pub(super) fn run_until_signal<T>(work: impl Future<Output = Result<T>>) -> Result<T, Failure> {
+/// Runs `work` to its end, or drops it at the first signal.
+pub(super) fn run_until_signal<T>(work: impl Future<Output = Result<T>>) -> Result<T, Unfinished> {
     let runtime = process::runtime()?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
         tokio::select! {
-            result = work => result.map_err(Failure::Error),
-            signal = signals.next() => Err(Failure::Stopped(signal)),
+            result = work => result.map_err(Unfinished::Failed),
+            signal = signals.next() => Err(Unfinished::Stopped(signal)),
         }
     })
 }

@@ -4,28 +4,37 @@ use clap::Args;
 use serde_json::json;
 
 use super::connection::Connection;
+use super::exit;
+use super::host::Host;
 use super::output::{self, ListFormat, Output};
+use super::report::{Failure, report, say};
 use super::signals::run_until_signal;
-use super::{Failure, Host, exit, report, say};
 use crate::lifecycle::{SweepTokens, Swept};
 use crate::model::iso_8601;
+use crate::operation::Operation as _;
 use crate::token_output::Members;
 
-/// Find tokens that were never finished, and delete them with --yes
+/// List or delete pending tokens that interrupted creates left behind
 ///
-/// Only tokens that this package made and left behind: disabled, never used, with its tag as their note, and more than an
-/// hour old by the portal's clock.
+/// A token is listed if lmtokens created it and its secret was never confirmed as delivered: it is disabled, was never
+/// used, has a tag of lmtokens in its note, and is more than an hour old by the portal's clock.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Sweep {
-    /// Delete them; without this they are only listed
+    /// Delete the tokens instead of only listing them
     #[arg(long)]
     yes: bool,
-    /// How to print them
-    #[arg(short, long, value_enum, default_value = "table")]
+    /// Select the output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
     output: ListFormat,
     #[command(flatten)]
     connection: Connection,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  lmtokens sweep
+  lmtokens sweep --yes -o jsonl";
 
 impl Sweep {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
@@ -39,15 +48,14 @@ impl Sweep {
             report(error);
             status = exit::PARTLY_DONE;
         }
-        let deleted = swept.iter().filter(|swept| swept.deleted).count();
+        let found = swept.len();
         if self.yes {
-            say(&format!("{deleted} of {} deleted", swept.len()));
+            let deleted = swept.iter().filter(|swept| swept.deleted).count();
+            say(&format!("{deleted} of {found} deleted"));
+        } else if found == 0 {
+            say("no pending tokens older than an hour");
         } else {
-            say(&format!(
-                "{} left behind{}",
-                swept.len(),
-                if rows.is_empty() { " that are more than an hour old" } else { "; --yes deletes them" }
-            ));
+            say(&format!("{found} pending; pass --yes to delete them"));
         }
         Ok(status)
     }

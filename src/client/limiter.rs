@@ -9,6 +9,7 @@
 //! Source: the vendor's page "Rate Limiting": limits are per account, method and endpoint; the window is rolling.
 
 use std::collections::{HashMap, VecDeque};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,9 +31,10 @@ pub enum OnLimit {
     Raise,
 }
 
-impl OnLimit {
-    /// Parses a caller's argument.
-    pub fn parse(given: &str) -> Result<Self> {
+impl FromStr for OnLimit {
+    type Err = Error;
+
+    fn from_str(given: &str) -> Result<Self> {
         match given {
             "wait" => Ok(Self::Wait),
             "raise" => Ok(Self::Raise),

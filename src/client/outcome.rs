@@ -24,7 +24,7 @@ pub fn outcome(method: Method, exchange: Result<RawResponse, TransportFailure>) 
         Err(failure) => {
             let mut error = Error::new(failure.kind, failure.message);
             error.details_mut().status = failure.status;
-            error.details_mut().suggestion = failure.suggestion;
+            error.details_mut().advice.extend(failure.advice);
             (error, failure.maybe_sent)
         }
     };
@@ -166,7 +166,7 @@ fn describe_body(text: &[u8]) -> &'static str {
 fn add_advice(error: &mut Error, response: &RawResponse) {
     let rate = response.rate;
     let details = error.details_mut();
-    details.suggestion = match details.kind {
+    let advice: Option<String> = match details.kind {
         ErrorKind::RateLimit => {
             details.rate = rate;
             Some(match rate {
@@ -193,4 +193,5 @@ fn add_advice(error: &mut Error, response: &RawResponse) {
         }
         _ => None,
     };
+    details.advice.extend(advice.map(Into::into));
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::limiter::OnLimit;
 use super::request::Method;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ports::{Random, SystemRandom};
 
 /// How often a request may be sent, and how long it may take including all pauses and waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,10 +67,12 @@ impl Policy {
 
     /// Returns the pause after an attempt, counted from 1: exponential back-off with full jitter.
     #[must_use]
-    pub fn pause(self, attempt: u32, random: &dyn Random) -> Duration {
+    pub fn pause(self, attempt: u32) -> Duration {
         let doublings = attempt.saturating_sub(1).min(16);
         let longest = Self::FIRST_PAUSE.saturating_mul(1 << doublings).min(Self::MAX_PAUSE);
-        longest.mul_f64(random.unit().clamp(0.0, 1.0))
+        // From the operating system, so that forked children pause differently.
+        let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+        longest.mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
 
     /// Returns whether to send a request again after attempt number `attempts` failed with `error`.
@@ -84,7 +85,7 @@ impl Policy {
                 OnLimit::Raise => RetryDecision::No,
             }
         } else if attempts < self.max_attempts {
-            RetryDecision::After(self.pause(attempts, &SystemRandom))
+            RetryDecision::After(self.pause(attempts))
         } else {
             RetryDecision::No
         }

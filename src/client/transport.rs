@@ -7,6 +7,7 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue};
 
 use super::Request;
+use crate::advice::Advice;
 use crate::credentials::Identity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::RateHeaders;
@@ -54,7 +55,7 @@ pub struct TransportFailure {
     /// What happened. Repeats no URL and no header.
     pub message: String,
     /// What to do next.
-    pub suggestion: Option<String>,
+    pub advice: Vec<Advice>,
     /// Whether any byte of the request may have reached the portal.
     pub maybe_sent: bool,
     /// The status of a response that broke off after its head, or of a proxy's response.
@@ -88,7 +89,7 @@ impl Transport {
         let not_sent = |error: Error| TransportFailure {
             kind: error.kind(),
             message: error.to_string(),
-            suggestion: error.into_details().suggestion,
+            advice: error.into_details().advice,
             maybe_sent: false,
             status: None,
         };
@@ -123,7 +124,7 @@ impl Transport {
                 return Err(TransportFailure {
                     kind: ErrorKind::Response,
                     message: format!("the response is longer than {MAX_BODY_BYTES} bytes"),
-                    suggestion: None,
+                    advice: Vec::new(),
                     maybe_sent: true,
                     status: Some(status),
                 });
@@ -230,7 +231,7 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
         return TransportFailure {
             kind: ErrorKind::Connect,
             message,
-            suggestion: Some(advice.to_owned()),
+            advice: vec![advice.into()],
             maybe_sent,
             status: Some(407),
         };
@@ -249,7 +250,13 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
     } else {
         (ErrorKind::Transport, format!("lost the connection to {host}: {reason}"), None)
     };
-    TransportFailure { kind, message, suggestion: suggestion.map(str::to_owned), maybe_sent, status }
+    TransportFailure {
+        kind,
+        message,
+        advice: suggestion.map(Into::into).into_iter().collect(),
+        maybe_sent,
+        status,
+    }
 }
 
 fn tls_problem(error: &reqwest::Error) -> Option<&rustls::Error> {

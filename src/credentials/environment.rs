@@ -1,9 +1,9 @@
 //! Settings in environment variables, with the names that other tools for LogicMonitor use. An empty variable counts as
 //! unset.
 
+use super::Environment;
 use super::{Credentials, Provenance, Timeouts};
 use crate::error::{Error, Result};
-use crate::ports::Environment;
 use crate::secret::Secret;
 
 const COMPANY: [&str; 3] = ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL"];

@@ -1,4 +1,4 @@
-//! A command as the destination of a secret, which it reads from its standard input.
+//! The destination `command`.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,13 +9,14 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::secure_file::failed;
+use super::{BoxFuture, Destination};
 use crate::error::{Error, Result};
 use crate::model::Token;
-use crate::ports::{BoxFuture, Destination};
 use crate::tag::Tag;
 use crate::token_output::Form;
 
-/// A command that has the secret when it ends with status 0. What it prints goes nowhere: it may be the secret.
+/// A command that reads the token as JSON from its standard input and exits with status 0 once it has stored the secret. Its
+/// output is discarded: it may contain the secret.
 #[derive(Debug, Clone)]
 pub struct ToCommand {
     program: OsString,
@@ -24,16 +25,14 @@ pub struct ToCommand {
 }
 
 impl ToCommand {
-    /// `words` are the program and its arguments; no shell reads them.
+    /// Checks a command. `words` are the program and its arguments; they are not passed to a shell.
     pub fn new(words: Vec<OsString>, timeout: Duration) -> Result<Self> {
         let mut words = words.into_iter();
         let program = words.next().filter(|program| !program.is_empty()).ok_or_else(|| {
-            Error::argument(
-                "the command is empty: accepted are a program and its arguments, each a word of its own",
-            )
+            Error::argument("invalid command: it is empty; expected a program and its arguments")
         })?;
         if timeout.is_zero() {
-            return Err(Error::argument("the command's timeout is 0: accepted are seconds above 0"));
+            return Err(Error::invalid("timeout", 0, "a number of seconds above 0"));
         }
         Ok(Self { program, arguments: words.collect(), timeout })
     }
@@ -61,11 +60,11 @@ impl ToCommand {
         let (written, status) = tokio::join!(feed, child.wait());
         let status = status.map_err(|error| failed(format!("cannot wait for {}: {error}", self.name())))?;
         if !status.success() {
-            return Err(failed(format!("{} ended with {status}", self.name())).suggest(
-                "run it by hand to see what it prints, which is not shown here: it may be the secret",
+            return Err(failed(format!("{} failed with {status}", self.name())).suggest(
+                "run it by hand to see its output, which is not shown here because it may contain the secret",
             ));
         }
-        written.map_err(|error| failed(format!("{} did not read all of the token: {error}", self.name())))
+        written.map_err(|error| failed(format!("{} did not read the whole token: {error}", self.name())))
     }
 }
 
@@ -90,7 +89,7 @@ impl Destination for ToCommand {
         Box::pin(async {
             tokio::time::timeout(self.timeout, self.run(token)).await.unwrap_or_else(|_| {
                 let seconds = self.timeout.as_secs_f64();
-                Err(failed(format!("{} did not end within {seconds} s, and was killed", self.name())))
+                Err(failed(format!("{} did not exit within {seconds} s and was killed", self.name())))
             })
         })
     }

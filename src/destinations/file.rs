@@ -1,23 +1,24 @@
-//! A file as the destination of a secret.
+//! The destination `file`.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::secure_file::{check_place, create_private, failed, folder_of, sync_folder_of};
+use super::{BoxFuture, Destination};
+use crate::advice::Advice;
 use crate::error::Result;
 use crate::model::Token;
-use crate::ports::{BoxFuture, Destination};
 use crate::tag::Tag;
 use crate::token_output::Form;
 
-/// A file that is there, whole and readable by its owner only, when the token works; before that, a file beside it.
+/// A file, readable by its owner only. Until the token is enabled, the secret is in a pending file beside it.
 #[derive(Debug, Clone)]
 pub struct ToFile {
-    /// Where the secret is to be.
+    /// The path of the file.
     pub path: PathBuf,
-    /// How it is written.
+    /// The format.
     pub form: Form,
-    /// Whether a file that is there is replaced.
+    /// Whether an existing file is replaced.
     pub overwrite: bool,
 }
 
@@ -25,8 +26,7 @@ impl ToFile {
     fn check_now(&self) -> Result<()> {
         check_place(&self.path)?;
         if !self.overwrite && self.path.symlink_metadata().is_ok() {
-            return Err(failed(format!("{} exists already", self.path.display()))
-                .suggest("name another file, or pass overwrite=True (in the shell: --overwrite)"));
+            return Err(failed(format!("{} exists already", self.path.display())).suggest(Advice::Overwrite));
         }
         Ok(())
     }
@@ -67,27 +67,27 @@ impl ToFile {
     fn moved(&self, result: io::Result<()>, pending: &Path) -> Result<()> {
         result.map_err(|error| {
             failed(format!(
-                "its secret could not be moved from {} to {}: {error}",
+                "cannot move the secret from {} to {}: {error}",
                 pending.display(),
                 self.path.display()
             ))
-            .suggest("move the file yourself: it is whole, and readable by its owner only")
+            .suggest("move the file yourself: it is complete, and readable by its owner only")
         })
     }
 }
 
-/// A rename that never replaces anything.
+/// Renames a file without replacing another.
 fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::hard_link(from, to) {
         Ok(()) => std::fs::remove_file(from),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        // A file system without hard links.
+        // The file system has no hard links.
         Err(_) if to.symlink_metadata().is_err() => std::fs::rename(from, to),
         Err(error) => Err(error),
     }
 }
 
-/// File operations block, fsync for long.
+/// Runs file operations on a thread where they may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await

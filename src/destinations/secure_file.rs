@@ -1,4 +1,4 @@
-//! Files that hold secrets: in which folders they may be, and that they are on disk when we say so.
+//! Files that hold secrets: checks of their folders, private creation, durable writes.
 
 use std::fs::File;
 use std::io;
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// An error of a destination.
+/// Returns an error of a destination.
 pub(crate) fn failed(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Delivery, message)
 }
 
-/// The folder that a file is in.
+/// Returns the folder of a file.
 pub(crate) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -19,26 +19,28 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Fails where the file could be swapped by others, is a symbolic link, or is no file.
+/// Fails if the path is not a regular file, is a symbolic link, or is in a folder where other users can replace it.
 pub(crate) fn check_place(path: &Path) -> Result<()> {
     let shown = path.display();
     if path.file_name().is_none() {
-        return Err(failed(format!("{shown} names no file")));
+        return Err(failed(format!("{shown} is not a file path")));
     }
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_symlink() => {
-            return Err(failed(format!("{shown} is a symbolic link: a secret is never written through one")));
+            return Err(failed(format!(
+                "{shown} is a symbolic link; secrets are not written through symbolic links"
+            )));
         }
         Ok(metadata) if !metadata.is_file() => {
-            return Err(failed(format!("{shown} exists and is no regular file")));
+            return Err(failed(format!("{shown} is not a regular file")));
         }
         _ => {}
     }
     let folder = folder_of(path);
     let metadata = std::fs::metadata(&folder)
-        .map_err(|error| failed(format!("cannot look into the folder {}: {error}", folder.display())))?;
+        .map_err(|error| failed(format!("cannot read the folder {}: {error}", folder.display())))?;
     if !metadata.is_dir() {
-        return Err(failed(format!("{} is no folder", folder.display())));
+        return Err(failed(format!("{} is not a folder", folder.display())));
     }
     check_permissions(&folder, &metadata)
 }
@@ -51,11 +53,11 @@ fn check_permissions(folder: &Path, metadata: &std::fs::Metadata) -> Result<()> 
     let mode = metadata.permissions().mode();
     if mode & OTHERS_MAY_WRITE != 0 && mode & STICKY == 0 {
         return Err(failed(format!(
-            "others may write to the folder {} (its mode is {:03o}), and could put a file of theirs in place of the secret",
+            "other users can write to the folder {} (mode {:03o}) and replace the file",
             folder.display(),
             mode & 0o777
         ))
-        .suggest("use a folder of your own, or take the right away: chmod go-w"));
+        .suggest("use another folder, or run chmod go-w on it"));
     }
     Ok(())
 }
@@ -65,7 +67,7 @@ fn check_permissions(_folder: &Path, _metadata: &std::fs::Metadata) -> Result<()
     Ok(())
 }
 
-/// A new file that only its owner may read, from birth; fails where there is one, whatever it is.
+/// Creates a file that only its owner can read; fails if the path exists.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true).write(true).create_new(true);
@@ -77,7 +79,7 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Makes what happened to names in a folder durable.
+/// Makes created, renamed and removed names in a folder durable.
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(folder_of(path))?.sync_all()?;

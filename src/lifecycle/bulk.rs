@@ -1,4 +1,4 @@
-//! Many creates at once, with a journal: a run that goes on after any death.
+//! Bulk runs: many creates with a journal from which a run can be resumed after any interruption.
 
 mod destination;
 mod resume;
@@ -7,168 +7,172 @@ mod run;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::journal::{Journal, Opening, RowKey};
 use crate::client::Client;
+use crate::destinations::Destination;
 use crate::destinations::secure_file::failed;
 use crate::error::{Error, Result};
+use crate::ids::Concurrency;
 use crate::model::Token;
-use crate::ports::Destination;
-use crate::tag::Tag;
-use crate::tokens::AddToken;
+use crate::tokens::NewToken;
 
 pub use run::Run;
 
 /// One row of the input.
 #[derive(Debug, Clone)]
-pub struct NewToken {
-    /// What is to be made.
-    pub token: AddToken,
-    /// Where it stands in the input, counted from 1.
+pub struct Row {
+    /// The token to create.
+    pub token: NewToken,
+    /// The position in the input, counted from 1.
     pub line: u64,
 }
 
-/// What a run does when a row fails.
+/// What a failed row means for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnError {
-    /// Goes on with the others.
+    /// Continue with the others.
     #[default]
     Continue,
-    /// Starts no other.
+    /// Start no other row.
     Stop,
 }
 
-impl OnError {
-    /// What a user names.
-    pub fn parse(word: &str) -> Result<Self> {
+impl FromStr for OnError {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
         match word {
             "continue" => Ok(Self::Continue),
             "stop" => Ok(Self::Stop),
-            _ => Err(Error::argument(format!(
-                "on_error {word:?} is not accepted: accepted are \"continue\" and \"stop\""
-            ))),
+            _ => Err(Error::invalid("on_error", format_args!("{word:?}"), "\"continue\" or \"stop\"")),
         }
     }
 }
 
-/// How a row ended.
+/// The result of a row.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The token is there, and its key delivered.
+    /// The token is created and its key delivered.
     Created(Token),
-    /// Nothing was made, or nothing that works.
+    /// Nothing was created, or nothing that is enabled.
     Failed(Error),
-    /// What became of it is not known; the error says what is.
+    /// It is unknown whether a token was created; the error says what is known.
     Unknown(Error),
-    /// It was not tried: it was done by an earlier run, whose token this is, or the run ended before.
+    /// The row was not attempted: an earlier run created this token, or the run ended before.
     Skipped {
-        /// Why not.
+        /// Why.
         reason: String,
-        /// What an earlier run made.
+        /// The token of the earlier run.
         token: Option<Token>,
     },
 }
 
-/// A row and how it ended.
+/// A row and its result.
 #[derive(Debug)]
 pub struct RowResult {
     /// The row.
-    pub row: NewToken,
-    /// How it ended.
+    pub row: Row,
+    /// Its result.
     pub outcome: Outcome,
 }
 
-/// How many rows ended how.
+/// The number of rows by result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Summary {
-    /// Made by this run.
+    /// Created by this run.
     pub created: u64,
     /// Failed.
     pub failed: u64,
-    /// Not known.
+    /// Outcome unknown.
     pub unknown: u64,
-    /// Done by an earlier run.
+    /// Created by an earlier run.
     pub already_done: u64,
-    /// Not tried, or not finished, because the run ended before.
+    /// Not attempted, or not finished, because the run ended before.
     pub skipped: u64,
 }
 
-/// Makes many tokens.
-pub struct AddTokens {
-    /// What is to be made.
-    pub rows: Vec<NewToken>,
-    /// Where the journal is.
-    pub journal: PathBuf,
-    /// Whether to go on with a journal that is there.
+impl Summary {
+    fn count(&mut self, outcome: &Outcome) {
+        let count = match outcome {
+            Outcome::Created(_) => &mut self.created,
+            Outcome::Failed(_) => &mut self.failed,
+            Outcome::Unknown(_) => &mut self.unknown,
+            Outcome::Skipped { token: Some(_), .. } => &mut self.already_done,
+            Outcome::Skipped { token: None, .. } => &mut self.skipped,
+        };
+        *count += 1;
+    }
+
+    /// Returns the number of rows that have ended.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        let Self { created, failed, unknown, already_done, skipped } = self;
+        created + failed + unknown + already_done + skipped
+    }
+}
+
+/// How a run works.
+#[derive(Clone, Default)]
+pub struct RunSettings {
+    /// Whether an existing journal is resumed.
     pub resume: bool,
-    /// How many rows are under way at once, 1 to 64.
-    pub concurrency: usize,
+    /// Whether the journal stays unlocked, for file systems without locks.
+    pub no_lock: bool,
+    /// The number of rows in progress at once.
+    pub concurrency: Concurrency,
     /// What a failed row means for the others.
     pub on_error: OnError,
-    /// Whether the journal is locked against other processes.
-    pub lock: bool,
-    /// Where the keys go; `None` is the journal itself.
+    /// The destination of the keys; `None` is the journal itself.
     pub destination: Option<Arc<dyn Destination>>,
 }
 
+/// Creates many tokens.
+pub struct AddTokens {
+    /// The tokens to create.
+    pub rows: Vec<Row>,
+    /// The path of the journal.
+    pub journal: PathBuf,
+    /// How the run works.
+    pub settings: RunSettings,
+}
+
 impl AddTokens {
-    /// Checks every row and opens the journal. Nothing is sent before the first result is asked for.
+    /// Opens the journal. The first request is sent by the first [`Run::next`].
     pub fn start(self, client: &Client) -> Result<Run> {
         self.check()?;
         let opening = Opening {
             path: &self.journal,
             portal: client.identity().portal.base_url(),
-            resume: self.resume,
-            lock: self.lock,
-            holds_keys: self.destination.is_none(),
+            resume: self.settings.resume,
+            lock: !self.settings.no_lock,
+            holds_keys: self.settings.destination.is_none(),
             now_ms: client.now_ms(),
         };
         let (journal, states) = Journal::open(&opening)?;
         let rows = keyed(&self.rows);
         if !states.is_empty() && !rows.is_empty() && !rows.iter().any(|(key, _)| states.has(key)) {
             return Err(failed(format!(
-                "the journal {} is of another input: none of its rows is among the {} given",
+                "the journal {} belongs to another input: it has none of the {} rows given",
                 self.journal.display(),
                 rows.len()
             ))
-            .suggest("name the journal that was begun with this input, or a new one"));
+            .suggest("use the journal that was started with this input, or a new one"));
         }
-        Ok(Run::new(run::Plan {
-            // The rows of a long run queue for longer than any one call would.
-            client: client.without_wait_limit(),
-            journal: Arc::new(journal),
-            states,
-            rows,
-            concurrency: self.concurrency,
-            on_error: self.on_error,
-            destination: self.destination,
-        }))
+        // Rows wait longer for the rate limit than a single call would.
+        Ok(Run::new(client.without_wait_limit(), journal, states, rows, self.settings))
     }
 
-    /// Fails where a row can never be right, before anything is opened or sent.
+    /// Fails if a delivery cannot succeed, before anything is opened or sent.
     pub fn check(&self) -> Result<()> {
-        const MOST: usize = 64;
-        if !(1..=MOST).contains(&self.concurrency) {
-            return Err(Error::argument(format!(
-                "concurrency {} is not accepted: accepted are 1 to {MOST}",
-                self.concurrency
-            )));
-        }
-        let problems: Vec<String> = self.rows.iter().filter_map(problem).collect();
-        if let Some(message) = all_problems(&problems) {
-            return Err(Error::argument(message));
-        }
-        self.destination.as_ref().map_or(Ok(()), |destination| destination.check())
+        self.settings.destination.as_ref().map_or(Ok(()), |destination| destination.check())
     }
 }
 
-fn problem(row: &NewToken) -> Option<String> {
-    let checked = row.token.admin.check().and_then(|()| Tag::check_note(row.token.note.as_deref()));
-    checked.err().map(|error| format!("row {}: {error}", row.line))
-}
-
-/// All problems of an input in one message; `None` where there are none.
+/// Returns all problems of an input as one message; `None` if there are none.
+#[cfg(any(feature = "cli", feature = "python"))]
 pub(crate) fn all_problems(problems: &[String]) -> Option<String> {
     const SHOWN: usize = 20;
     if problems.is_empty() {
@@ -181,8 +185,8 @@ pub(crate) fn all_problems(problems: &[String]) -> Option<String> {
     Some(lines.join("\n"))
 }
 
-/// Rows that ask for the same are told apart by their order among themselves.
-fn keyed(rows: &[NewToken]) -> Vec<(RowKey, NewToken)> {
+/// Returns the rows with their keys. Equal rows are told apart by their order.
+fn keyed(rows: &[Row]) -> Vec<(RowKey, Row)> {
     let mut counts: HashMap<RowKey, u32> = HashMap::new();
     let numbered = rows.iter().map(|row| {
         let mut key = RowKey::of(&row.token);

@@ -1,5 +1,5 @@
-//! The journal of a bulk run: JSON lines, readable by their owner only. It is the delivery: no token works before the
-//! line with its key is on disk.
+//! The journal of a bulk run: JSON lines, readable by their owner only. No token is enabled before the line with its key is
+//! on disk.
 
 mod entry;
 mod lock;
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::advice::Advice;
 use crate::destinations::secure_file::{check_place, create_private, failed, sync_folder_of};
 use crate::error::Result;
 use crate::model::iso_8601;
@@ -34,7 +35,7 @@ struct Header {
     holds_keys: bool,
 }
 
-/// A journal that is being written, by this process alone.
+/// A journal that this process writes, exclusively.
 pub(super) struct Journal {
     pub(super) run: RunId,
     pub(super) holds_keys: bool,
@@ -46,7 +47,7 @@ pub(super) struct Journal {
 pub(super) struct Opening<'a> {
     pub(super) path: &'a Path,
     pub(super) portal: &'a str,
-    /// Go on with one that is there.
+    /// Whether an existing journal is resumed.
     pub(super) resume: bool,
     pub(super) lock: bool,
     pub(super) holds_keys: bool,
@@ -54,19 +55,18 @@ pub(super) struct Opening<'a> {
 }
 
 impl Journal {
-    /// Opens or begins a journal; also what stands in it already.
+    /// Opens or creates a journal, and returns the state of its rows.
     pub(super) fn open(opening: &Opening<'_>) -> Result<(Self, States)> {
         let path = opening.path;
         check_place(path)?;
         let exists = path.symlink_metadata().is_ok();
         if exists && !opening.resume {
-            return Err(failed(format!("the journal {} exists already", path.display())).suggest(
-                "resume=True (in the shell: --resume) goes on with it; or name another, and keep this one: it holds keys",
-            ));
+            return Err(failed(format!("the journal {} exists already", path.display()))
+                .suggest(Advice::ResumeExisting));
         }
         let lock = if opening.lock { Some(lock::Lock::take(path)?) } else { None };
         let (file, header, states) =
-            if exists { Self::go_on(opening)? } else { (Self::begin(opening)?, None, States::default()) };
+            if exists { Self::resume(opening)? } else { (Self::create(opening)?, None, States::default()) };
         let (file, header) = match header {
             Some(header) => (file, header),
             None => Self::write_header(file, opening)?,
@@ -76,7 +76,7 @@ impl Journal {
         Ok((Self { run, holds_keys: header.holds_keys, writer, _lock: lock }, states))
     }
 
-    fn begin(opening: &Opening<'_>) -> Result<File> {
+    fn create(opening: &Opening<'_>) -> Result<File> {
         create_private(opening.path).map_err(|error| cannot_write(opening.path, &error))
     }
 
@@ -96,9 +96,9 @@ impl Journal {
         Ok((file, header))
     }
 
-    /// Reads what is there and makes the file end with a whole line. `None` for the header of a journal whose process
-    /// ended before it had one.
-    fn go_on(opening: &Opening<'_>) -> Result<(File, Option<Header>, States)> {
+    /// Reads an existing journal and sets a torn last line aside. The header is `None` if the process was killed before it
+    /// wrote one.
+    fn resume(opening: &Opening<'_>) -> Result<(File, Option<Header>, States)> {
         let path = opening.path;
         let mut file =
             File::options().read(true).write(true).open(path).map_err(|error| cannot_write(path, &error))?;
@@ -108,7 +108,7 @@ impl Journal {
         if let Some(header) = &contents.header {
             if header.portal != opening.portal {
                 return Err(failed(format!(
-                    "the journal {} is of the portal {}, not of {}",
+                    "the journal {} belongs to the portal {}, not to {}",
                     path.display(),
                     header.portal,
                     opening.portal
@@ -117,8 +117,7 @@ impl Journal {
             if header.holds_keys != opening.holds_keys {
                 let (was, now) = if header.holds_keys { ("without", "with") } else { ("with", "without") };
                 return Err(failed(format!(
-                    "the journal {} was begun {was} a destination of its own for the keys (deliver=): it cannot go on \
-                     {now} one",
+                    "the journal {} was started {was} a destination for the keys and cannot be resumed {now} one",
                     path.display()
                 )));
             }
@@ -133,22 +132,22 @@ impl Journal {
         Ok((file, contents.header, contents.states))
     }
 
-    /// Writes a line; it is on disk when this returns.
+    /// Writes a line, which is on disk when this returns.
     pub(super) async fn write_durably(&self, line: &Line) -> Result<()> {
         self.writer.write(line, true).await
     }
 
-    /// Writes a line, which a crash of the machine may lose.
+    /// Writes a line, which a crash of the machine can lose.
     pub(super) async fn write(&self, line: &Line) -> Result<()> {
         self.writer.write(line, false).await
     }
 
-    /// Why nothing can be written any more.
+    /// Returns why the journal can no longer be written.
     pub(super) fn failure(&self) -> Option<String> {
         self.writer.failure()
     }
 
-    /// All that was written is on disk when this returns.
+    /// Waits until all lines are on disk.
     pub(super) async fn flush(&self) -> Result<()> {
         self.writer.flush().await
     }
@@ -170,7 +169,7 @@ fn keep_private(_file: &File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What a crash left of a last line: kept, since it may hold half a key, which is nobody's business either.
+/// Moves a torn last line into a file of its own, with the same protection: it may hold a part of a key.
 fn set_aside(path: &Path, tail: &[u8], now_ms: u64) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{now_ms}.torn"));
@@ -187,5 +186,5 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> crate::error::Error {
 }
 
 fn not_a_journal(path: &Path, problem: &str) -> crate::error::Error {
-    failed(format!("{} cannot be used as a journal: {problem}", path.display()))
+    failed(format!("{} is not a journal: {problem}", path.display()))
 }

@@ -1,44 +1,40 @@
-//! Finding out, at the portal, what became of an attempt whose answer was lost.
+//! Finding out at the portal what became of an attempt whose response was lost.
 
-use crate::client::{Client, Policy};
+use super::rounds::Rounds;
+use crate::client::Client;
 use crate::error::{ErrorKind, Result};
-use crate::model::{Token, TokenType};
-use crate::ports::SystemRandom;
+use crate::ids::{AdminId, TokenId};
+use crate::model::{Token, Type};
+use crate::operation::Operation as _;
 use crate::tag::Tag;
-use crate::tokens::{Admin, DeleteToken, FindToken, ListTokens, Target, Types};
+use crate::tokens::{DeleteToken, FindToken, ListTokens, Target, User};
 
-/// What the portal knows of an attempt.
+/// What the portal shows of an attempt.
 pub(super) enum Found {
-    /// What the attempt made was there, and is deleted.
+    /// A token of the attempt was found and deleted.
     Cleared,
-    /// It made nothing, as far as these credentials see; what lands later is disabled and tagged.
+    /// No token of the attempt is visible. A request that is still in progress can only create a disabled, tagged one.
     Nothing,
-    /// These credentials may not see what they make: nothing is known.
+    /// These credentials may not be able to view tokens, so that an empty list proves nothing.
     NotVisible,
 }
 
-/// All tokens of a user, of one type.
-pub(super) async fn tokens_of(client: &Client, admin_id: i64, r#type: &TokenType) -> Result<Vec<Token>> {
-    let types = if *r#type == TokenType::Bearer { Types::Bearer } else { Types::Lmv1 };
-    let verb = ListTokens { admin: Some(Admin::Id(admin_id)), types, ..ListTokens::default() };
-    let mut listing = verb.start()?;
-    let mut tokens = Vec::new();
-    while let Some(page) = listing.next_page(client).await? {
-        tokens.extend(page);
-    }
-    Ok(tokens)
+/// Returns all tokens of a user, of one type.
+pub(super) async fn tokens_of(client: &Client, admin_id: AdminId, r#type: Type) -> Result<Vec<Token>> {
+    let list = ListTokens { admin: Some(User::Id(admin_id)), r#type: Some(r#type), ..ListTokens::default() };
+    list.collect(client).await
 }
 
-/// Deletes what one attempt made, if it is there. The tag is matched here: the portal's note filter is no evidence, since
-/// a slip in its escaping reads as "nothing there".
-pub(super) async fn clear(client: &Client, admin_id: i64, r#type: &TokenType, tag: &Tag) -> Result<Found> {
+/// Deletes the token of one attempt, if it exists. The tag is compared here and not by the portal's filter: an escaping
+/// mistake there would read as "not found".
+pub(super) async fn clear(client: &Client, admin_id: AdminId, r#type: Type, tag: &Tag) -> Result<Found> {
     let is_of_attempt =
         |token: &Token| token.note.as_deref().and_then(Tag::parse).is_some_and(|(found, _)| found == *tag);
     let mut found = Found::Nothing;
     for token in tokens_of(client, admin_id, r#type).await?.into_iter().filter(is_of_attempt) {
-        // These credentials have been shown what they made.
-        client.visibility().record_created(token.id);
-        client.visibility().record_listed([token.id]);
+        // This proves that these credentials see the tokens that they create.
+        client.visibility().created(token.id);
+        client.visibility().listed([token.id]);
         delete(client, token).await?;
         found = Found::Cleared;
     }
@@ -48,12 +44,13 @@ pub(super) async fn clear(client: &Client, admin_id: i64, r#type: &TokenType, ta
     Ok(found)
 }
 
-/// Whether an empty list is evidence: whoever may create and not view sees one too.
+/// Returns whether an empty list proves anything: credentials that can create but not view get one too.
 async fn sees_own(client: &Client) -> Result<bool> {
     if !client.visibility().sees_own()
         && let Some(id) = client.visibility().last_created()
+        && let Ok(id) = TokenId::new(id)
     {
-        match (FindToken::Id(id)).run(client).await {
+        match FindToken::Id(id).run(client).await {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -61,19 +58,15 @@ async fn sees_own(client: &Client) -> Result<bool> {
     Ok(client.visibility().sees_own())
 }
 
-/// Deletes a token of ours; one that is gone already is as good.
+/// Deletes a token of this package. A token that no longer exists counts as deleted.
 pub(super) async fn delete(client: &Client, token: Token) -> Result<()> {
-    const ROUNDS: u32 = 4;
-    let mut round = 1;
+    let mut rounds = Rounds::at_most(4);
     loop {
-        let verb = DeleteToken { target: Target::Token(Box::new(token.clone())), force: true };
-        match verb.run(client).await {
+        let delete = DeleteToken { target: Target::Token(Box::new(token.clone())), force: true };
+        match delete.run(client).await {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            // It may be deleted: to ask for that once more does no harm.
-            Err(error) if error.details().maybe_applied && round < ROUNDS => {
-                tokio::time::sleep(Policy::default().pause(round, &SystemRandom)).await;
-                round += 1;
-            }
+            // The token may be deleted already: a second DELETE is harmless.
+            Err(error) if error.details().maybe_applied && rounds.next_after_pause().await => {}
             outcome => return outcome,
         }
     }

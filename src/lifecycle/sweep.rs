@@ -1,58 +1,62 @@
-//! Deleting what creates left behind that were never finished.
+//! Sweep: deleting pending tokens that interrupted creates left behind.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::reconcile::delete;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ids::TokenId;
 use crate::model::{Token, TokenStatus};
+use crate::operation::Operation;
 use crate::tag::Tag;
 use crate::tokens::{FindToken, ListTokens};
 
-/// How old a token is at least, by the portal's clock, before it counts as left behind.
+/// The minimum age of an orphan, by the portal's clock.
 const AGE: Duration = Duration::from_secs(3600);
 
-/// How far the tag's time and the portal's may be apart.
-const AGREEMENT_SECONDS: u64 = 3600;
+/// The largest difference between the tag's time and the portal's.
+const MAX_SKEW_SECONDS: u64 = 3600;
 
-/// Finds tokens that were never finished, and deletes them.
+/// Finds orphans and deletes them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SweepTokens {
-    /// Delete them; else they are only told.
+    /// Whether to delete them, or only to report them.
     pub delete: bool,
 }
 
-/// A token that was found.
+/// An orphan.
 #[derive(Debug)]
 pub struct Swept {
-    /// What it was.
+    /// The token.
     pub token: Token,
     /// Whether it is deleted.
     pub deleted: bool,
-    /// Why it is not, where it should be.
+    /// Why it could not be deleted.
     pub error: Option<Error>,
 }
 
-impl SweepTokens {
-    /// Looks at every token of both types. Each is read once more before its DELETE.
-    pub async fn run(self, client: &Client) -> Result<Vec<Swept>> {
-        let mut listing = ListTokens::default().start()?;
-        let mut left_behind = Vec::new();
+impl Operation for SweepTokens {
+    type Output = Vec<Swept>;
+
+    /// Examines every token of both types. Each orphan is read again before its DELETE.
+    async fn run(self, client: &Client) -> Result<Vec<Swept>> {
+        let mut listing = ListTokens::default().start();
+        let mut orphans = Vec::new();
         while let Some(page) = listing.next_page(client).await? {
             let now = portal_time(client)?;
-            left_behind.extend(page.into_iter().filter(|token| is_left_behind(token, now)));
+            orphans.extend(page.into_iter().filter(|token| is_orphan(token, now)));
         }
-        let mut swept = Vec::with_capacity(left_behind.len());
-        for token in left_behind {
+        let mut swept = Vec::with_capacity(orphans.len());
+        for token in orphans {
             if !self.delete {
                 swept.push(Swept { token, deleted: false, error: None });
                 continue;
             }
             match sweep(client, &token).await {
                 Ok(true) => swept.push(Swept { token, deleted: true, error: None }),
-                // Gone, or changed since the list was read.
+                // It was deleted or changed since the list was read.
                 Ok(false) => {}
-                // Whoever is refused once is refused again, and repeats lock a token.
+                // Repeated authentication failures lock a token.
                 Err(error) if error.kind() == ErrorKind::Authentication => return Err(error),
                 Err(error) => swept.push(Swept { token, deleted: false, error: Some(error) }),
             }
@@ -62,12 +66,12 @@ impl SweepTokens {
 }
 
 async fn sweep(client: &Client, token: &Token) -> Result<bool> {
-    let now = match (FindToken::Id(token.id)).run(client).await {
+    let now = match FindToken::Id(TokenId::new(token.id)?).run(client).await {
         Ok(now) => now,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    if now.note != token.note || !is_left_behind(&now, portal_time(client)?) {
+    if now.note != token.note || !is_orphan(&now, portal_time(client)?) {
         return Ok(false);
     }
     delete(client, now).await.map(|()| true)
@@ -77,13 +81,13 @@ fn portal_time(client: &Client) -> Result<SystemTime> {
     client.portal_time().ok_or_else(|| {
         Error::new(
             ErrorKind::Response,
-            "the portal does not tell its time, and a local clock is no ground to delete a token",
+            "the portal sends no Date header, and the local clock is not reliable enough to delete a token",
         )
     })
 }
 
-/// Every condition must hold: disabled, never used, a note that is a tag as a whole, made when the tag says, and old.
-fn is_left_behind(token: &Token, now: SystemTime) -> bool {
+/// Returns whether a token is an orphan: disabled, never used, tagged, created at the time in the tag, and old enough.
+fn is_orphan(token: &Token, now: SystemTime) -> bool {
     let (Some((tag, _)), Some(created_on)) = (token.note.as_deref().and_then(Tag::parse), token.created_on)
     else {
         return false;
@@ -92,6 +96,6 @@ fn is_left_behind(token: &Token, now: SystemTime) -> bool {
     let Ok(now) = now.duration_since(UNIX_EPOCH) else { return false };
     token.status == Some(TokenStatus::Disabled)
         && token.last_used_on.is_none()
-        && created.abs_diff(tag.seconds) <= AGREEMENT_SECONDS
+        && created.abs_diff(tag.seconds) <= MAX_SKEW_SECONDS
         && now.saturating_sub(Duration::from_secs(created)) > AGE
 }

@@ -1,37 +1,24 @@
-//! The native half of `lmtokens.sandbox.Portal`; what crosses is JSON.
+//! The native part of `lmtokens.sandbox.Portal`.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::error::Error;
-use crate::python::types::errors::exception;
+use crate::error::Result;
 use crate::python::types::secret::Secret;
 use crate::sandbox::Portal;
+use crate::sandbox::arguments::read;
+use crate::sandbox::command::Answer;
 
-/// The embedded portal, as ``lmtokens.sandbox`` wraps it.
+/// The native part of ``lmtokens.sandbox.Portal``.
 #[pyclass(frozen, module = "lmtokens._lmtokens")]
 pub(crate) struct SandboxPortal(Portal);
-
-fn read<T: DeserializeOwned>(json: &str) -> PyResult<T> {
-    serde_json::from_str(json).map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
-fn written<T: Serialize>(value: &T) -> PyResult<String> {
-    serde_json::to_string(value).map_err(|error| PyValueError::new_err(error.to_string()))
-}
-
-fn raised<T>(py: Python<'_>, result: Result<T, Error>) -> PyResult<T> {
-    result.map_err(|error| exception(py, error))
-}
 
 #[pymethods]
 impl SandboxPortal {
     #[new]
     fn new(py: Python<'_>, settings: &str) -> PyResult<Self> {
-        let settings = read(settings)?;
-        raised(py, py.detach(|| Portal::start(settings))).map(Self)
+        let portal: Result<Portal> = py.detach(|| Portal::start(read("settings", settings.as_bytes())?));
+        Ok(Self(portal?))
     }
 
     fn stop(&self, py: Python<'_>) {
@@ -63,56 +50,16 @@ impl SandboxPortal {
         Secret(self.0.bearer_token())
     }
 
-    fn record(&self) -> PyResult<String> {
-        written(&self.0.record())
-    }
-
-    fn clear_record(&self) {
-        self.0.clear_record();
-    }
-
-    fn add_fault(&self, py: Python<'_>, fault: &str) -> PyResult<()> {
-        raised(py, self.0.add_fault(read(fault)?))
-    }
-
-    fn set_random_faults(&self, py: Python<'_>, faults: Option<&str>) -> PyResult<()> {
-        raised(py, self.0.set_random_faults(faults.map(read).transpose()?))
-    }
-
-    fn clear_faults(&self) {
-        self.0.clear_faults();
-    }
-
-    fn set_rate_limit(
-        &self,
-        py: Python<'_>,
-        method: Option<&str>,
-        limit: u32,
-        window_seconds: f64,
-    ) -> PyResult<()> {
-        raised(py, self.0.set_rate_limit(method, limit, window_seconds))
-    }
-
-    fn set_clock_offset(&self, seconds: i64) {
-        self.0.set_clock_offset(seconds);
-    }
-
-    fn add_user(&self, user: &str) -> PyResult<u32> {
-        Ok(self.0.add_user(read(user)?))
-    }
-
-    /// The token's members and its secret.
-    fn create_token(&self, py: Python<'_>, token: &str) -> PyResult<(String, Secret)> {
-        let token = raised(py, self.0.create_token(read(token)?))?;
-        Ok((written(&token)?, Secret(token.access_key)))
-    }
-
-    /// Every token's members and its secret.
-    fn tokens(&self) -> PyResult<Vec<(String, Secret)>> {
-        self.0.tokens().into_iter().map(|token| Ok((written(&token)?, Secret(token.access_key)))).collect()
-    }
-
-    fn reset(&self) {
-        self.0.reset();
+    /// Apply a command in JSON. Return its result in JSON, and the secrets of the tokens in it, in their order.
+    fn control(&self, command: &str) -> PyResult<(String, Vec<Secret>)> {
+        let answer = self.0.apply(read("command", command.as_bytes())?)?;
+        let json =
+            serde_json::to_string(&answer).map_err(|cause| PyValueError::new_err(cause.to_string()))?;
+        let tokens = match answer {
+            Answer::Token(token) => vec![token],
+            Answer::Tokens(tokens) => tokens,
+            Answer::Done {} | Answer::Record(_) | Answer::User { .. } => Vec::new(),
+        };
+        Ok((json, tokens.into_iter().map(|token| Secret(token.access_key)).collect()))
     }
 }

@@ -8,8 +8,8 @@ use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 
 use crate::cli::{self, Host};
+use crate::credentials::Prompt;
 use crate::error::Result;
-use crate::ports::Prompt;
 use crate::python::args::environment::PythonPrompt;
 use crate::python::operations::client::embedder;
 use crate::secret::Secret;

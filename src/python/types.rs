@@ -1,5 +1,6 @@
 //! Python classes for values and results.
 
+pub(crate) mod enums;
 pub(crate) mod errors;
 pub(crate) mod filter;
 pub(crate) mod journal_entry;

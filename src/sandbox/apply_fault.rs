@@ -1,4 +1,4 @@
-//! What each fault does to a request.
+//! The effect of each kind of fault on a request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,25 +8,25 @@ use serde_json::Value;
 use super::Shared;
 use super::envelope::{Version, error, wrapped_error};
 use super::faults::{Fault, FaultKind, RateHeaders};
-use super::reply::{Delivery, HangUp, RateShown, Reply};
-use super::rest::{Arrival, act, act_in_shape};
+use super::reply::{ConnectionClosed, Delivery, RateHeaderValues, Reply};
+use super::rest::{ActiveRequest, act, act_as_version};
 use super::settings::duration;
 
-/// Where a redirect leads when nothing else was asked for: a name that can never be.
-const NOWHERE: &str = "https://redirected.invalid/santaba/rest";
+/// The default target of a redirect. Names under `.invalid` never resolve.
+const DEFAULT_LOCATION: &str = "https://redirected.invalid/santaba/rest";
 
-/// Answers a request that a fault strikes.
+/// Handles a request with a fault.
 pub(super) async fn apply_fault(
     shared: &Arc<Shared>,
-    arrival: &Arc<Arrival>,
+    active: &Arc<ActiveRequest>,
     fault: &Fault,
-) -> Result<Reply, HangUp> {
+) -> Result<Reply, ConnectionClosed> {
     use FaultKind as Kind;
     let reply = match fault.kind {
-        Kind::CloseBeforeActing => return Err(HangUp),
+        Kind::CloseBeforeActing => return Err(ConnectionClosed),
         Kind::StatusBeforeActing => with_status(shared, fault),
         Kind::Html => html(shared, fault),
-        Kind::RateLimited => rate_limited(shared, arrival, fault),
+        Kind::RateLimited => rate_limited(shared, active, fault),
         Kind::ErrorIn200 => {
             Reply::json(shared.clock(), 200, error(fault.code.unwrap_or(1500), message(fault)))
         }
@@ -34,62 +34,64 @@ pub(super) async fn apply_fault(
             Reply::json(shared.clock(), 200, wrapped_error(fault.code.unwrap_or(1001), message(fault)))
         }
         Kind::Redirect => Reply {
-            location: Some(fault.location.clone().unwrap_or_else(|| NOWHERE.to_owned())),
+            location: Some(fault.location.clone().unwrap_or_else(|| DEFAULT_LOCATION.to_owned())),
             ..Reply::json(shared.clock(), fault.status.unwrap_or(302), Vec::new())
         },
-        Kind::Delay => return act_later(shared, arrival, pause(fault, 1.0)).await.map_err(|_| HangUp),
+        Kind::Delay => {
+            return act_later(shared, active, pause(fault, 1.0)).await.map_err(|_| ConnectionClosed);
+        }
         Kind::Late => {
-            // Nobody waits for it: it lands when the client has long given up.
-            drop(act_later(shared, arrival, pause(fault, 1.0)));
-            return Err(HangUp);
+            // The task runs on without a handle: the request takes effect after the client has given up.
+            drop(act_later(shared, active, pause(fault, 1.0)));
+            return Err(ConnectionClosed);
         }
         Kind::ActThenDelay => {
-            let reply = act(shared, arrival);
+            let reply = act(shared, active);
             tokio::time::sleep(pause(fault, 1.0)).await;
             reply
         }
         Kind::ActThenClose => {
-            act(shared, arrival);
-            return Err(HangUp);
+            act(shared, active);
+            return Err(ConnectionClosed);
         }
         Kind::ActThenStatus => {
-            act(shared, arrival);
+            act(shared, active);
             with_status(shared, fault)
         }
         Kind::ActThenHtml => {
-            act(shared, arrival);
+            act(shared, active);
             html(shared, fault)
         }
-        Kind::V1Envelope => act_in_shape(shared, arrival, Version::V1),
-        Kind::Truncated => Reply { delivery: Delivery::Half, ..act(shared, arrival) },
-        Kind::Trickle => Reply { delivery: Delivery::Trickle(pause(fault, 0.01)), ..act(shared, arrival) },
-        Kind::Garbage => with_body(act(shared, arrival), b"\xff\xfe{\"id\":\x00not JSON"),
-        Kind::Empty => with_body(act(shared, arrival), b""),
-        Kind::WrongShape => with_body(act(shared, arrival), br#"{"id":"x"}"#),
-        Kind::NoKey => without_key(act(shared, arrival)),
+        Kind::V1Envelope => act_as_version(shared, active, Version::V1),
+        Kind::Truncated => Reply { delivery: Delivery::Half, ..act(shared, active) },
+        Kind::Trickle => Reply { delivery: Delivery::Trickle(pause(fault, 0.01)), ..act(shared, active) },
+        Kind::Garbage => with_body(act(shared, active), b"\xff\xfe{\"id\":\x00not JSON"),
+        Kind::Empty => with_body(act(shared, active), b""),
+        Kind::WrongShape => with_body(act(shared, active), br#"{"id":"x"}"#),
+        Kind::NoKey => without_key(act(shared, active)),
     };
     Ok(reply)
 }
 
-/// Acts after a while, in a task of its own: a client that hangs up does not stop a portal.
+/// Acts after a pause, in a separate task, because a client that disconnects does not cancel its request.
 fn act_later(
     shared: &Arc<Shared>,
-    arrival: &Arc<Arrival>,
+    active: &Arc<ActiveRequest>,
     pause: Duration,
 ) -> tokio::task::JoinHandle<Reply> {
-    let (shared, arrival) = (Arc::clone(shared), Arc::clone(arrival));
+    let (shared, active) = (Arc::clone(shared), Arc::clone(active));
     tokio::spawn(async move {
         tokio::time::sleep(pause).await;
-        act(&shared, &arrival)
+        act(&shared, &active)
     })
 }
 
 fn pause(fault: &Fault, default: f64) -> Duration {
-    duration("seconds", fault.seconds.unwrap_or(default)).unwrap_or_default()
+    duration(fault.seconds.unwrap_or(default)).unwrap_or_default()
 }
 
 fn message(fault: &Fault) -> &str {
-    fault.message.as_deref().unwrap_or("Something went wrong, as the sandbox was asked to")
+    fault.message.as_deref().unwrap_or("Injected fault")
 }
 
 fn with_status(shared: &Shared, fault: &Fault) -> Reply {
@@ -102,14 +104,14 @@ fn html(shared: &Shared, fault: &Fault) -> Reply {
     Reply::html(shared.clock(), fault.status.unwrap_or(503))
 }
 
-fn rate_limited(shared: &Shared, arrival: &Arrival, fault: &Fault) -> Reply {
+fn rate_limited(shared: &Shared, active: &ActiveRequest, fault: &Fault) -> Reply {
     let rate = match fault.headers.unwrap_or_default() {
         RateHeaders::Normal => {
-            RateShown::Rate(shared.store().rate_limits.of(&arrival.exchange.method).rate(0))
+            RateHeaderValues::Numbers(shared.store().rate_limits.of(&active.request.method).rate(0))
         }
-        RateHeaders::Missing => RateShown::Nothing,
-        RateHeaders::Nonsense => RateShown::Texts(["plenty", "-1", "soon"]),
-        RateHeaders::Contradictory => RateShown::Texts(["10", "50", "0"]),
+        RateHeaders::Missing => RateHeaderValues::Absent,
+        RateHeaders::Nonsense => RateHeaderValues::Texts(["plenty", "-1", "soon"]),
+        RateHeaders::Contradictory => RateHeaderValues::Texts(["10", "50", "0"]),
     };
     let text = fault.message.as_deref().unwrap_or("Too many requests");
     Reply { rate, ..Reply::json(shared.clock(), 429, error(fault.code.unwrap_or(1429), text)) }

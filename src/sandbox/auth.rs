@@ -1,83 +1,83 @@
-//! Who signed a request, and whether that holds.
+//! Authentication: the token that a request names, and whether the request proves it.
 
 use serde::{Deserialize, Serialize};
 
 use super::envelope::Version;
-use super::exchange::Exchange;
+use super::request::ReceivedRequest;
 use super::store::Store;
 use super::token::{ENABLED, TokenType, bearer_handle};
 use crate::lmv1::{Authorization, TIME_WINDOW_MS};
 
-/// What became of the `Authorization` header of a request.
+/// The result of checking the `Authorization` header of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signature {
-    /// There was none.
+    /// The header is missing.
     Absent,
-    /// Neither `LMv1 id:signature:milliseconds` nor `Bearer token`.
+    /// The header is neither `LMv1 id:signature:milliseconds` nor `Bearer token`.
     Malformed,
-    /// LMv1, with a time further than 30 minutes from the portal's clock.
+    /// LMv1, but the time differs from the portal's clock by more than 30 minutes.
     Stale,
-    /// LMv1, with an access id that no token has.
+    /// LMv1, but no token has the access id.
     UnknownId,
-    /// LMv1, and the signature does not match what was received.
+    /// LMv1, but the signature does not match the request.
     Invalid,
-    /// LMv1, and it holds.
+    /// LMv1 with a matching signature.
     Valid,
-    /// A bearer that no token is.
+    /// A bearer token that does not exist.
     BearerInvalid,
-    /// A bearer that is a token.
+    /// A bearer token that exists.
     BearerValid,
 }
 
-/// The signature and whom it names.
+/// The result of [`verify`].
 #[derive(Debug, Clone)]
-pub(super) struct Verdict {
+pub(super) struct Verification {
     pub(super) signature: Signature,
-    /// As claimed.
+    /// The access id in the header, even if no token has it.
     pub(super) access_id: Option<String>,
-    /// The token named, whether the signature holds or not.
+    /// The token in the header, even if the signature does not match.
     pub(super) token_id: Option<u32>,
 }
 
-/// Looks at the `Authorization` header, changing nothing.
-pub(super) fn judge(store: &Store, exchange: &Exchange) -> Verdict {
-    let verdict = |signature| Verdict { signature, access_id: None, token_id: None };
-    let Some(header) = exchange.headers.get("authorization") else {
-        return verdict(Signature::Absent);
+/// Verifies the `Authorization` header; changes nothing.
+pub(super) fn verify(store: &Store, request: &ReceivedRequest) -> Verification {
+    let unidentified = |signature| Verification { signature, access_id: None, token_id: None };
+    let Some(header) = request.headers.get("authorization") else {
+        return unidentified(Signature::Absent);
     };
     let Ok(header) = header.to_str() else {
-        return verdict(Signature::Malformed);
+        return unidentified(Signature::Malformed);
     };
     if let Some(bearer) = header.strip_prefix("Bearer ") {
-        return judge_bearer(store, bearer);
+        return verify_bearer(store, bearer);
     }
     match Authorization::parse(header) {
-        Some(authorization) => judge_lmv1(store, exchange, authorization),
-        None => verdict(Signature::Malformed),
+        Some(authorization) => verify_lmv1(store, request, authorization),
+        None => unidentified(Signature::Malformed),
     }
 }
 
-fn judge_bearer(store: &Store, bearer: &str) -> Verdict {
+fn verify_bearer(store: &Store, bearer: &str) -> Verification {
     let token = store.by_handle(bearer_handle(bearer)).filter(|token| {
         token.r#type == TokenType::Bearer
             && subtle::ConstantTimeEq::ct_eq(token.access_key.reveal().as_bytes(), bearer.as_bytes()).into()
     });
-    Verdict {
+    Verification {
         signature: if token.is_some() { Signature::BearerValid } else { Signature::BearerInvalid },
         access_id: None,
         token_id: token.map(|token| token.id),
     }
 }
 
-fn judge_lmv1(store: &Store, exchange: &Exchange, authorization: Authorization) -> Verdict {
+fn verify_lmv1(store: &Store, request: &ReceivedRequest, authorization: Authorization) -> Verification {
     let token = store.by_handle(&authorization.access_id).filter(|token| token.r#type == TokenType::Lmv1);
     let signature = if authorization.timestamp_ms.abs_diff(store.clock.now_ms()) > TIME_WINDOW_MS {
         Signature::Stale
     } else if let Some(token) = token {
         let key = token.access_key.reveal().as_bytes();
-        let method = exchange.method.as_str();
-        if authorization.verify(method, exchange.body(), &exchange.resource_path, key) {
+        let method = request.method.as_str();
+        if authorization.verify(method, request.body(), &request.resource_path, key) {
             Signature::Valid
         } else {
             Signature::Invalid
@@ -86,33 +86,33 @@ fn judge_lmv1(store: &Store, exchange: &Exchange, authorization: Authorization) 
         Signature::UnknownId
     };
     let token_id = token.map(|token| token.id);
-    Verdict { signature, access_id: Some(authorization.access_id), token_id }
+    Verification { signature, access_id: Some(authorization.access_id), token_id }
 }
 
-/// Lets a request in as the user of its token, or not; counts failures, and remembers the use.
+/// Returns the user of the token, or `None` if the request is rejected; updates the token's failures and last use.
 ///
-/// The reason of a refusal is not told, as the real portal does not tell it.
-pub(super) fn admit(
+/// A rejection has no reason, because the real portal does not report one.
+pub(super) fn authenticate(
     store: &mut Store,
-    exchange: &Exchange,
-    verdict: &Verdict,
+    request: &ReceivedRequest,
+    verification: &Verification,
     version: Version,
 ) -> Option<u32> {
     let lock_out_after = store.lock_out_after;
     let now = store.clock.now_seconds();
-    let token = store.token_mut(verdict.token_id?)?;
-    if !matches!(verdict.signature, Signature::Valid | Signature::BearerValid) {
+    let token = store.token_mut(verification.token_id?)?;
+    if !matches!(verification.signature, Signature::Valid | Signature::BearerValid) {
         token.failures = token.failures.saturating_add(1);
         token.locked |= lock_out_after > 0 && token.failures >= lock_out_after;
         return None;
     }
-    // The first version of the API is older than bearer tokens.
-    let too_old = verdict.signature == Signature::BearerValid && version == Version::V1;
+    // Version 1 of the API does not accept bearer tokens.
+    let too_old = verification.signature == Signature::BearerValid && version == Version::V1;
     if too_old || token.locked || token.status != ENABLED {
         return None;
     }
     token.failures = 0;
     token.last_used_on = now;
-    token.last_auth_ip = exchange.peer.ip.to_string();
+    token.last_auth_ip = request.peer.ip.to_string();
     Some(token.admin_id)
 }

@@ -1,18 +1,22 @@
-//! The control surface: `/sandbox/…`, JSON in and out, for tests in any language.
+//! The control over HTTP: `/sandbox/…`, JSON in and out, for tests in any language.
 //!
-//! | request | body | answer |
+//! | request | body | response |
 //! | --- | --- | --- |
-//! | GET, DELETE `/sandbox/record` | | the requests seen; `{}` |
-//! | GET `/sandbox/tokens` | | every token, without secrets |
-//! | POST `/sandbox/tokens` | a [`NewToken`] | the token with its `access_key` |
-//! | POST, DELETE `/sandbox/faults` | a [`Fault`] | `{}` |
-//! | PUT `/sandbox/random-faults` | a [`RandomFaults`], or `null` for none | `{}` |
+//! | GET `/sandbox/record` | | the recorded requests, as a list of [`Seen`](super::Seen) |
+//! | DELETE `/sandbox/record` | | `{}` |
+//! | GET `/sandbox/tokens` | | a list of [`StoredToken`](super::StoredToken), without secrets |
+//! | POST `/sandbox/tokens` | a [`NewToken`](super::NewToken) | the token, with its `access_key` |
+//! | POST `/sandbox/users` | a [`NewUser`](super::NewUser) | `{"id": 34}` |
+//! | POST `/sandbox/faults` | a [`Fault`](super::Fault) | `{}` |
+//! | DELETE `/sandbox/faults` | | `{}`; ends random faults, too |
+//! | PUT `/sandbox/random-faults` | a [`RandomFaults`](super::RandomFaults), or `null` for none | `{}` |
+//! | PUT `/sandbox/rate-limit` | `{"limit": 200, "window_seconds": 60}`, optionally with `"method"` | `{}` |
 //! | PUT `/sandbox/clock` | `{"offset_seconds": 0}` | `{}` |
-//! | PUT `/sandbox/rate-limit` | `{"method": null, "limit": 200, "window_seconds": 60}` | `{}` |
-//! | POST `/sandbox/users` | a [`NewUser`] | `{"id": 34}` |
 //! | POST `/sandbox/reset` | | `{}` |
 //!
-//! What goes wrong is answered with a status from 400 on and `{"error": "…"}`.
+//! Requests without a body in this table ignore one. Status 400 reports an invalid body, 404 an unknown path or user,
+//! 413 a body over 1 MiB, and 403 a request from a web page; each with `{"error": "…"}`. An unsupported method gets 405
+//! without a body. `docs/sandbox-control.md` has an example of every request.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,140 +28,73 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
-use serde::Deserialize;
+use axum::routing::{MethodFilter, MethodRouter, on};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::exchange::{BodyError, read};
-use super::faults::{Fault, RandomFaults};
-use super::token::NewToken;
-use super::user::NewUser;
+use super::arguments;
+use super::command::{Answer, Command};
+use super::request::{BodyError, read};
 use crate::error::{Error, ErrorKind};
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
+    use MethodFilter as On;
     Router::new()
-        .route("/sandbox/record", get(record).delete(clear_record))
-        .route("/sandbox/tokens", get(tokens).post(create_token))
-        .route("/sandbox/faults", post(add_fault).delete(clear_faults))
-        .route("/sandbox/random-faults", put(set_random_faults))
-        .route("/sandbox/clock", put(set_clock))
-        .route("/sandbox/rate-limit", put(set_rate_limit))
-        .route("/sandbox/users", post(add_user))
-        .route("/sandbox/reset", post(reset))
-        .fallback(async || Problem(StatusCode::NOT_FOUND, "there is nothing here".to_owned()))
-        .layer(from_fn(only_from_this_machine))
+        .route(
+            "/sandbox/record",
+            without_body(On::GET, Command::GetRecord).merge(without_body(On::DELETE, Command::ClearRecord)),
+        )
+        .route(
+            "/sandbox/tokens",
+            without_body(On::GET, Command::ListTokens).merge(with_body(On::POST, Command::CreateToken)),
+        )
+        .route("/sandbox/users", with_body(On::POST, Command::AddUser))
+        .route(
+            "/sandbox/faults",
+            with_body(On::POST, Command::AddFault).merge(without_body(On::DELETE, Command::ClearFaults)),
+        )
+        .route("/sandbox/random-faults", with_body(On::PUT, Command::SetRandomFaults))
+        .route("/sandbox/rate-limit", with_body(On::PUT, Command::SetRateLimit))
+        .route("/sandbox/clock", with_body(On::PUT, Command::SetClock))
+        .route("/sandbox/reset", without_body(On::POST, Command::Reset))
+        .fallback(async || Failure(StatusCode::NOT_FOUND, "the path does not exist".to_owned()))
+        .layer(from_fn(reject_web_pages))
         .with_state(shared)
 }
 
-async fn record(State(shared): State<Arc<Shared>>) -> Answer {
-    Answer::of(&shared.store().record.to_vec())
+fn without_body(method: MethodFilter, command: Command) -> MethodRouter<Arc<Shared>> {
+    on(method, async |State(shared): State<Arc<Shared>>| run(&shared, command))
 }
 
-async fn clear_record(State(shared): State<Arc<Shared>>) -> Answer {
-    shared.store().record.clear();
-    Answer::done()
+/// The body holds the arguments of the command.
+fn with_body<T>(method: MethodFilter, command: fn(T) -> Command) -> MethodRouter<Arc<Shared>>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    on(method, async move |State(shared): State<Arc<Shared>>, JsonBody(arguments): JsonBody<T>| {
+        run(&shared, command(arguments))
+    })
 }
 
-async fn tokens(State(shared): State<Arc<Shared>>) -> Answer {
-    Answer::of(&shared.store().tokens().collect::<Vec<_>>())
-}
-
-async fn create_token(
-    State(shared): State<Arc<Shared>>,
-    Sent(new): Sent<NewToken>,
-) -> Result<Answer, Problem> {
-    let token = shared.create_token(new)?;
-    let Answer(mut answer) = Answer::of(&token);
-    if let Some(members) = answer.as_object_mut() {
+fn run(shared: &Shared, command: Command) -> Result<Response, Failure> {
+    let answer = shared.apply(command)?;
+    let mut value = json!(answer);
+    if let (Answer::Token(token), Some(members)) = (&answer, value.as_object_mut()) {
+        // Over HTTP, this response is the only way to get the secret.
         members.insert("access_key".to_owned(), token.access_key.reveal().into());
     }
-    Ok(Answer(answer))
+    Ok(json_response(&value))
 }
 
-async fn add_fault(State(shared): State<Arc<Shared>>, Sent(fault): Sent<Fault>) -> Result<Answer, Problem> {
-    shared.store().faults.add(fault)?;
-    Ok(Answer::done())
+fn json_response(value: &Value) -> Response {
+    ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }
 
-async fn clear_faults(State(shared): State<Arc<Shared>>) -> Answer {
-    shared.store().faults.clear();
-    Answer::done()
-}
+/// The reason why a request failed.
+struct Failure(StatusCode, String);
 
-async fn set_random_faults(
-    State(shared): State<Arc<Shared>>,
-    Sent(faults): Sent<Option<RandomFaults>>,
-) -> Result<Answer, Problem> {
-    shared.store().faults.set_random(faults)?;
-    Ok(Answer::done())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClockSetting {
-    offset_seconds: i64,
-}
-
-async fn set_clock(State(shared): State<Arc<Shared>>, Sent(clock): Sent<ClockSetting>) -> Answer {
-    shared.store().set_clock_offset(clock.offset_seconds);
-    Answer::done()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RateLimitSetting {
-    #[serde(default)]
-    method: Option<String>,
-    limit: u32,
-    window_seconds: f64,
-}
-
-async fn set_rate_limit(
-    State(shared): State<Arc<Shared>>,
-    Sent(rate_limit): Sent<RateLimitSetting>,
-) -> Result<Answer, Problem> {
-    shared.store().set_rate_limit(
-        rate_limit.method.as_deref(),
-        rate_limit.limit,
-        rate_limit.window_seconds,
-    )?;
-    Ok(Answer::done())
-}
-
-async fn add_user(State(shared): State<Arc<Shared>>, Sent(new): Sent<NewUser>) -> Answer {
-    Answer(json!({ "id": shared.store().add_user(new) }))
-}
-
-async fn reset(State(shared): State<Arc<Shared>>) -> Answer {
-    shared.reset();
-    Answer::done()
-}
-
-/// JSON to answer.
-struct Answer(Value);
-
-impl Answer {
-    fn of(value: &impl serde::Serialize) -> Self {
-        Self(serde_json::to_value(value).unwrap_or_default())
-    }
-
-    fn done() -> Self {
-        Self(json!({}))
-    }
-}
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        ([(CONTENT_TYPE, "application/json")], self.0.to_string()).into_response()
-    }
-}
-
-/// What was wrong with a request.
-struct Problem(StatusCode, String);
-
-impl From<Error> for Problem {
+impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let status = match error.kind() {
             ErrorKind::Argument => StatusCode::BAD_REQUEST,
@@ -168,36 +105,36 @@ impl From<Error> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        (self.0, Answer(json!({ "error": self.1 }))).into_response()
+        (self.0, json_response(&json!({ "error": self.1 }))).into_response()
     }
 }
 
-/// JSON that was sent.
-struct Sent<T>(T);
+/// The JSON of a request's body.
+struct JsonBody<T>(T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Sent<T> {
-    type Rejection = Problem;
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Failure;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
         let body = read(request.into_body()).await.map_err(|error| match error {
-            BodyError::TooLarge => Problem(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large".to_owned()),
-            BodyError::Broken => Problem(StatusCode::BAD_REQUEST, "the body could not be read".to_owned()),
+            BodyError::TooLarge => Failure(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large".to_owned()),
+            BodyError::Broken => Failure(StatusCode::BAD_REQUEST, "the body could not be read".to_owned()),
         })?;
-        let sent = serde_json::from_slice(&body);
-        sent.map(Self).map_err(|cause| Problem(StatusCode::BAD_REQUEST, cause.to_string()))
+        Ok(Self(arguments::read("body", &body)?))
     }
 }
 
-/// Keeps web pages out: one that a browser on this machine shows could reach the port, by its own name for it (DNS
-/// rebinding) or across sites.
-async fn only_from_this_machine(request: Request, next: Next) -> Response {
+/// Rejects requests from web pages: a page in a browser on this machine could reach the port under a host name of its
+/// own (DNS rebinding) or across sites.
+async fn reject_web_pages(request: Request, next: Next) -> Response {
     if names_loopback(request.headers()) && !request.headers().contains_key(ORIGIN) {
         return next.run(request).await;
     }
-    let message = "only programs on this machine may come in: Host must be localhost or a loopback address, without Origin";
-    Problem(StatusCode::FORBIDDEN, message.to_owned()).into_response()
+    let message = "only programs on this machine may use the control: \
+                   Host must be localhost or a loopback address, and Origin must be absent";
+    Failure(StatusCode::FORBIDDEN, message.to_owned()).into_response()
 }
 
 fn names_loopback(headers: &HeaderMap) -> bool {

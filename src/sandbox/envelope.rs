@@ -1,24 +1,24 @@
-//! The two shapes of an answer: bare with HTTP statuses (version 3), and wrapped with HTTP 200 (version 1).
+//! The two formats of a response: plain JSON with HTTP statuses (version 3), and wrapped with HTTP 200 (version 1).
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Which shape a request asked for; without a selector the portal answers in its first.
+/// The version of the API that a request selects; the default is version 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     V1,
     V3,
 }
 
-/// What a request came to, in neither shape yet.
-pub(super) type Outcome = Result<Success, Refusal>;
+/// The result of a request, before it is formatted.
+pub(super) type Outcome = Result<Success, Rejection>;
 
 /// A request that was carried out.
 #[derive(Debug)]
 pub(super) struct Success {
     /// JSON.
     pub(super) body: Vec<u8>,
-    /// Whether anything was made, changed or deleted.
+    /// Whether the request created, changed or deleted anything.
     pub(super) applied: bool,
 }
 
@@ -26,20 +26,20 @@ impl Success {
     pub(super) fn new(body: &impl Serialize, applied: bool) -> Outcome {
         match serde_json::to_vec(body) {
             Ok(body) => Ok(Self { body, applied }),
-            Err(cause) => Err(Refusal::internal(cause.to_string())),
+            Err(cause) => Err(Rejection::internal(cause.to_string())),
         }
     }
 }
 
-/// A request that was refused.
+/// A request that the portal rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct Rejection {
     pub(super) status: u16,
     pub(super) code: i64,
     pub(super) message: String,
 }
 
-impl Refusal {
+impl Rejection {
     fn new(status: u16, code: i64, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into() }
     }
@@ -48,7 +48,7 @@ impl Refusal {
         Self::new(400, 1400, message)
     }
 
-    /// One message for every cause, as the real portal has.
+    /// Returns the one rejection for every failed authentication, as the real portal does.
     pub(super) fn authentication() -> Self {
         Self::new(401, 1401, "Authentication failed")
     }
@@ -74,38 +74,38 @@ impl Refusal {
     }
 }
 
-/// An outcome as HTTP status and JSON.
+/// Formats an outcome as an HTTP status and a body.
 pub(super) fn render(version: Version, outcome: Outcome) -> (u16, Vec<u8>) {
     match (version, outcome) {
         (Version::V3, Ok(success)) => (200, success.body),
-        (Version::V3, Err(refusal)) => (refusal.status, error(refusal.code, &refusal.message)),
+        (Version::V3, Err(rejection)) => (rejection.status, error(rejection.code, &rejection.message)),
         (Version::V1, Ok(success)) => (200, wrapped(&success.body)),
-        (Version::V1, Err(refusal)) => {
-            // The limiter stands in front of the API and knows no version.
-            let status = if refusal.status == 429 { 429 } else { 200 };
-            (status, wrapped_error(v1_status(&refusal), &refusal.message))
+        (Version::V1, Err(rejection)) => {
+            // The rate limiter runs in front of the API and does not look at the version.
+            let status = if rejection.status == 429 { 429 } else { 200 };
+            (status, wrapped_error(v1_status(&rejection), &rejection.message))
         }
     }
 }
 
-/// A failure in the shape of version 3.
+/// Formats an error of version 3.
 pub(super) fn error(code: i64, message: &str) -> Vec<u8> {
     bytes(&json!({ "errorMessage": message, "errorCode": code, "errorDetail": null }))
 }
 
-/// A failure in the shape of version 1.
+/// Formats an error of version 1.
 pub(super) fn wrapped_error(status: i64, message: &str) -> Vec<u8> {
     bytes(&json!({ "status": status, "errmsg": message, "data": null }))
 }
 
-/// A success in the shape of version 1.
+/// Formats a success of version 1.
 fn wrapped(data: &[u8]) -> Vec<u8> {
     [br#"{"status":200,"errmsg":"OK","data":"#, data.trim_ascii_end(), b"}"].concat()
 }
 
-/// The first version counts errors otherwise: its 403 is a failed authentication, its 1403 a missing second factor.
-fn v1_status(refusal: &Refusal) -> i64 {
-    match refusal.status {
+/// Returns the status of version 1, whose numbers differ: 403 is a failed authentication, 1403 a missing second factor.
+fn v1_status(rejection: &Rejection) -> i64 {
+    match rejection.status {
         400 => 1007,
         401 => 403,
         403 => 1041,

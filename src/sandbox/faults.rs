@@ -1,108 +1,110 @@
-//! Faults that can be asked for: by script, at random from a seed, or by a header of the request.
+//! Fault injection: scripted faults, random faults from a seed, and faults that a request's header selects.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
+use super::arguments::{self, expecting};
 use super::random::SplitMix64;
-use super::settings::duration;
+use super::settings::{check_seconds, read_seconds};
 use crate::error::Error;
 use crate::lmv1::check_method;
 
-/// What goes wrong.
+/// A kind of fault.
 ///
-/// "Before acting" means that the portal's store is left alone; "acts" that the request is carried out like any
-/// other, and only the answer is spoiled.
+/// "Before acting" means that the request changes nothing. "Acts" means that the request passes the usual checks and is
+/// carried out; only its response is faulty. Numbers in parentheses are defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
-    /// Closes the connection without an answer, before acting.
+    /// Closes the connection without a response, before acting.
     CloseBeforeActing,
-    /// Acts, then closes the connection without an answer.
+    /// Acts, then closes the connection without a response.
     ActThenClose,
-    /// Answers `status` (500) before acting.
+    /// Responds with `status` (500), before acting.
     StatusBeforeActing,
-    /// Acts, then answers `status` (500).
+    /// Acts, then responds with `status` (500).
     ActThenStatus,
-    /// Answers an HTML page with `status` (503) before acting.
+    /// Responds with an HTML page and `status` (503), before acting.
     Html,
-    /// Acts, then answers an HTML page with `status` (503).
+    /// Acts, then responds with an HTML page and `status` (503).
     ActThenHtml,
-    /// Answers 429 before acting, with rate headers as `headers` says.
+    /// Responds with 429, before acting; `headers` selects the rate limit headers.
     RateLimited,
-    /// Waits `seconds` (1), then goes on as if nothing were wrong. The client's hanging up stops neither.
+    /// Waits `seconds` (1), then acts and responds normally; acts even if the client disconnects.
     Delay,
-    /// Acts at once and answers after `seconds` (1).
+    /// Acts at once and responds after `seconds` (1).
     ActThenDelay,
-    /// HTTP 200 with an error of version 3 in the body, before acting; `code` (1500) and `message`.
+    /// Responds with 200 and a version 3 error of `code` (1500) and `message`, before acting.
     #[serde(rename = "error-in-200")]
     ErrorIn200,
-    /// Acts, and answers in the shape of version 1 whatever was asked for.
+    /// Acts, and responds in the format of version 1, even if the request selects version 3.
     V1Envelope,
-    /// HTTP 200 with an error of version 1 in the body, before acting; `code` (1001) and `message`.
+    /// Responds with 200 and a version 1 error of `code` (1001) and `message`, before acting.
     V1Error,
-    /// Acts, sends the headers and half of the body, and closes the connection.
+    /// Acts, sends the headers and half of the body, then closes the connection.
     Truncated,
-    /// Acts, and answers 200 with bytes that are no JSON.
+    /// Acts, and responds with 200 and bytes that are not JSON.
     Garbage,
-    /// Acts, and answers 200 with nothing.
+    /// Acts, and responds with 200 and an empty body.
     Empty,
-    /// Acts, and answers 200 with JSON that is neither a token nor a list of tokens.
+    /// Acts, and responds with 200 and JSON that is neither a token nor a list.
     WrongShape,
-    /// Acts, and sends the body byte by byte with a pause of `seconds` (0.01) before each.
+    /// Acts, and sends the body byte by byte, each after a pause of `seconds` (0.01).
     Trickle,
     /// Redirects to `location` with `status` (302), before acting.
     Redirect,
-    /// Acts, and answers the token without its access key.
+    /// Acts, and responds with the token but without its access key.
     NoKey,
-    /// Closes the connection without an answer, and acts only `seconds` (1) later.
+    /// Closes the connection without a response, and acts `seconds` (1) later.
     Late,
 }
 
-/// What the rate headers of a [`FaultKind::RateLimited`] answer say.
+/// The rate limit headers of a [`FaultKind::RateLimited`] response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RateHeaders {
-    /// The rate limit's limit and window, and nothing remaining.
+    /// The limit and the window in force, and 0 remaining.
     #[default]
     Normal,
-    /// There are none.
+    /// No headers.
     Missing,
-    /// Texts that are no numbers.
+    /// Texts that are not valid numbers.
     Nonsense,
-    /// More remaining than the limit, in a window of no length.
+    /// More remaining than the limit, and a window of 0 seconds.
     Contradictory,
 }
 
-/// A fault and which requests it strikes.
+/// A fault and the requests that it applies to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// What goes wrong.
+    /// The kind of fault.
     pub kind: FaultKind,
-    /// Strikes only this method; `None` is every one.
+    /// Applies only to this method; `None` is all.
     #[serde(default)]
     pub method: Option<String>,
-    /// Strikes only this path after `/santaba/rest`, or with a `*` at its end every path that begins so.
+    /// Applies only to this path after `/santaba/rest`; a `*` at its end matches any suffix.
     #[serde(default)]
     pub path: Option<String>,
-    /// Lets so many matching requests pass first.
+    /// How many matching requests pass before the first fault.
     #[serde(default)]
     pub skip: u32,
-    /// Strikes so often; `None` is for ever.
+    /// How many matching requests the fault applies to; `None` is all.
     #[serde(default = "once")]
     pub times: Option<u32>,
-    /// The HTTP status, for kinds that answer one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The HTTP status, from 200 to 599; for kinds with a status.
+    #[serde(default, deserialize_with = "read_status", skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The time span, for kinds that wait.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The time span, from 0 to 86400; for kinds that wait.
+    #[serde(default, deserialize_with = "read_seconds", skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
-    /// The rate headers, for [`FaultKind::RateLimited`].
+    /// The rate limit headers, for [`FaultKind::RateLimited`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<RateHeaders>,
-    /// The error code, for kinds that answer an error in JSON.
+    /// The error code, for kinds with an error in JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
-    /// The error's text, for kinds that answer an error in JSON.
+    /// The error message, for kinds with an error in JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The target, for [`FaultKind::Redirect`].
@@ -110,13 +112,13 @@ pub struct Fault {
     pub location: Option<String>,
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "serde wants the member's type")]
+#[allow(clippy::unnecessary_wraps, reason = "serde requires the type of the field")]
 fn once() -> Option<u32> {
     Some(1)
 }
 
 impl From<FaultKind> for Fault {
-    /// The kind with its usual parameters, once, on the next request of any kind.
+    /// Returns a fault of this kind with its default parameters, for the next request.
     fn from(kind: FaultKind) -> Self {
         Self {
             kind,
@@ -134,32 +136,40 @@ impl From<FaultKind> for Fault {
     }
 }
 
+const STATUS: &str = "a whole number from 200 to 599";
+
+/// Reads the argument `status`; [`Fault::check`] checks its range.
+fn read_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    expecting(Option::deserialize(deserializer), STATUS)
+}
+
 impl Fault {
-    /// The kind with its usual parameters, once, on the next request of any kind.
+    /// Returns a fault of this kind with its default parameters, for the next request.
     #[must_use]
     pub fn new(kind: FaultKind) -> Self {
         kind.into()
     }
 
-    /// Reads the header `X-Sandbox-Fault`: JSON, or just a kind.
+    /// Parses the header `X-Sandbox-Fault`: a fault as JSON, or the kind alone.
     pub(super) fn parse_header(text: &str) -> Result<Self, Error> {
         let fault = if text.trim_start().starts_with('{') {
-            serde_json::from_str(text)
+            arguments::read::<Self>("fault", text.as_bytes())?
         } else {
-            serde_json::from_value(text.trim().into()).map(|kind: FaultKind| kind.into())
+            arguments::read_value::<FaultKind>("kind", &Value::from(text.trim()))?.into()
         };
-        fault.map_err(|cause| Error::argument(cause.to_string())).and_then(Self::check)
+        fault.check()
     }
 
-    /// Refuses what could never strike, and parameters that the kind does not know; raises the method to upper case.
-    pub(super) fn check(mut self) -> Result<Self, Error> {
+    /// Rejects faults that could never apply and parameters that the kind does not take; converts the method to upper
+    /// case.
+    fn check(mut self) -> Result<Self, Error> {
         use FaultKind as Kind;
         let kind = self.kind;
-        let answers_status = matches!(
+        let has_status = matches!(
             kind,
             Kind::StatusBeforeActing | Kind::ActThenStatus | Kind::Html | Kind::ActThenHtml | Kind::Redirect
         );
-        let answers_error = matches!(
+        let has_error = matches!(
             kind,
             Kind::StatusBeforeActing
                 | Kind::ActThenStatus
@@ -169,29 +179,29 @@ impl Fault {
         );
         let waits = matches!(kind, Kind::Delay | Kind::ActThenDelay | Kind::Trickle | Kind::Late);
         let parameters = [
-            ("status", self.status.is_some(), answers_status),
+            ("status", self.status.is_some(), has_status),
             ("seconds", self.seconds.is_some(), waits),
             ("headers", self.headers.is_some(), kind == Kind::RateLimited),
-            ("code", self.code.is_some(), answers_error),
-            ("message", self.message.is_some(), answers_error),
+            ("code", self.code.is_some(), has_error),
+            ("message", self.message.is_some(), has_error),
             ("location", self.location.is_some(), kind == Kind::Redirect),
         ];
-        if let Some((name, ..)) = parameters.iter().find(|(_, given, known)| *given && !known) {
-            return Err(Error::argument(format!("the fault {} has no parameter {name}", kind.word())));
+        if let Some((name, ..)) = parameters.iter().find(|(_, is_given, is_taken)| *is_given && !is_taken) {
+            return Err(Error::argument(format!("the fault {} does not take {name}", kind.word())));
         }
         if let Some(status) = self.status.filter(|status| !(200..=599).contains(status)) {
-            return Err(Error::argument(format!("status {status} is not accepted: accepted are 200 to 599")));
+            return Err(Error::invalid("status", status, STATUS));
         }
-        if let Some(seconds) = self.seconds {
-            duration("seconds", seconds)?;
+        check_seconds(self.seconds)?;
+        if let Some(location) =
+            self.location.as_ref().filter(|text| !text.bytes().all(|b| b.is_ascii_graphic()))
+        {
+            let expected = "a URL of visible ASCII characters";
+            return Err(Error::invalid("location", format_args!("{location:?}"), expected));
         }
-        if self.location.as_ref().is_some_and(|location| !location.bytes().all(|b| b.is_ascii_graphic())) {
-            return Err(Error::argument("location must be a URL of visible ASCII characters"));
-        }
-        if self.path.as_ref().is_some_and(|path| !path.starts_with(['/', '*'])) {
-            return Err(Error::argument(
-                "path must be what comes after /santaba/rest, such as /setting/admins/32/apitokens or /setting/*",
-            ));
+        if let Some(path) = self.path.as_ref().filter(|path| !path.starts_with(['/', '*'])) {
+            let expected = "the path after /santaba/rest, such as /setting/admins/32/apitokens or /setting/*";
+            return Err(Error::invalid("path", format_args!("{path:?}"), expected));
         }
         self.method = self.method.as_deref().map(check_method).transpose()?;
         Ok(self)
@@ -202,37 +212,39 @@ impl Fault {
             Some(start) => resource_path.starts_with(start),
             None => resource_path == pattern,
         };
-        self.method.as_deref().is_none_or(|wanted| wanted == method)
+        self.method.as_deref().is_none_or(|expected| expected == method)
             && self.path.as_deref().is_none_or(path_matches)
     }
 }
 
 impl FaultKind {
-    /// The kind as JSON and headers spell it.
-    pub(super) fn word(self) -> String {
+    /// Returns the kind as JSON spells it.
+    fn word(self) -> String {
         serde_json::to_value(self).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
     }
 }
 
-/// Faults that strike by chance, the same ones for the same seed and order of requests.
+/// Random faults: the same ones for the same seed and order of requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomFaults {
-    /// Where the numbers come from.
+    /// The seed of the random numbers.
     pub seed: u64,
-    /// The share of requests that are struck, from 0 to 1.
+    /// The share of requests with a fault, from 0 to 1.
+    #[serde(deserialize_with = "read_rate")]
     pub rate: f64,
-    /// What goes wrong, each as likely as the other.
+    /// The kinds of fault, each equally likely.
     pub kinds: Vec<FaultKind>,
-    /// Strikes only these methods; `None` is every one.
+    /// Applies only to these methods; `None` is all.
     pub methods: Option<Vec<String>>,
-    /// The time span of those kinds that wait; `None` is each kind's own.
+    /// The time span, from 0 to 86400, for kinds that wait; `None` is the default of each kind.
+    #[serde(deserialize_with = "read_seconds")]
     pub seconds: Option<f64>,
 }
 
 impl Default for RandomFaults {
-    /// A tenth of all requests, with every kind that a network, a proxy or an overloaded portal can cause without
-    /// taking long over it.
+    /// Returns faults for a tenth of the requests, of every kind that a network, a proxy or an overloaded portal can
+    /// cause without a long delay.
     fn default() -> Self {
         use FaultKind as Kind;
         Self {
@@ -256,17 +268,22 @@ impl Default for RandomFaults {
     }
 }
 
+const RATE: &str = "a number from 0 to 1";
+
+/// Reads the argument `rate`; [`RandomFaults::check`] checks its range.
+fn read_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    expecting(f64::deserialize(deserializer), RATE)
+}
+
 impl RandomFaults {
     fn check(mut self) -> Result<Self, Error> {
         if !(0.0..=1.0).contains(&self.rate) {
-            return Err(Error::argument(format!("rate {} is not accepted: accepted are 0 to 1", self.rate)));
+            return Err(Error::invalid("rate", self.rate, RATE));
         }
         if self.kinds.is_empty() {
-            return Err(Error::argument("kinds must name at least one kind of fault"));
+            return Err(Error::invalid("kinds", "[]", "at least one kind of fault"));
         }
-        if let Some(seconds) = self.seconds {
-            duration("seconds", seconds)?;
-        }
+        check_seconds(self.seconds)?;
         for method in self.methods.iter_mut().flatten() {
             *method = check_method(method)?;
         }
@@ -274,7 +291,7 @@ impl RandomFaults {
     }
 }
 
-/// Every fault that was asked for.
+/// The faults in force.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     scripted: Vec<Fault>,
@@ -297,7 +314,7 @@ impl Faults {
         *self = Self::default();
     }
 
-    /// The fault of the next request: the first scripted one that strikes, else one by chance.
+    /// Returns the fault of the next request: the first scripted one that applies, or a random one.
     pub(super) fn next(&mut self, method: &str, resource_path: &str) -> Option<Fault> {
         if self.scripted.is_empty() && self.random.is_none() {
             return None;
@@ -312,7 +329,7 @@ impl Faults {
             return Some(fault.clone());
         }
         let (generator, random) = self.random.as_mut()?;
-        if random.methods.as_ref().is_some_and(|methods| !methods.iter().any(|wanted| wanted == method)) {
+        if random.methods.as_ref().is_some_and(|methods| !methods.iter().any(|expected| expected == method)) {
             return None;
         }
         if generator.fraction() >= random.rate {

@@ -1,9 +1,9 @@
-//! The `filter` query parameter: what it means. Its grammar is in `filter_parser`.
+//! Evaluation of the `filter` query parameter; `filter_parser` has the grammar.
 
-use super::envelope::Refusal;
+use super::envelope::Rejection;
 use super::filter_parser::Parser;
 
-/// A member of an item, as filters and sorting see it.
+/// The value of a field, for filters and sorting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Field<'a> {
     Number(i64),
@@ -12,7 +12,7 @@ pub(super) enum Field<'a> {
     Texts(&'a [String]),
 }
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FieldKind {
     Number,
@@ -22,10 +22,10 @@ pub(super) enum FieldKind {
 
 /// An item that filters and sorting can be applied to.
 pub(super) trait Filterable {
-    /// The fields that it has.
+    /// The names and types of the fields.
     const FIELDS: &'static [(&'static str, FieldKind)];
 
-    /// The field of a name; `None` where there is no such field.
+    /// Returns the value of a field; `None` if the field does not exist.
     fn field(&self, name: &str) -> Option<Field<'_>>;
 }
 
@@ -37,18 +37,18 @@ impl<T: Filterable> Filterable for &T {
     }
 }
 
-/// What a field of `T` holds; `None` where there is no such field.
+/// Returns the type of a field of `T`; `None` if the field does not exist.
 pub(super) fn kind_of<T: Filterable>(name: &str) -> Option<FieldKind> {
     T::FIELDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
 }
 
-/// The field that stands for every text of an item.
-const EVERYTHING: &str = "_all";
+/// The pseudo-field that matches any text field of an item.
+const ALL_TEXTS: &str = "_all";
 
-/// Enough for a page of ids, and no way to keep the portal busy.
+/// Enough for a page of ids; more would let one request block the others.
 const MAX_CONDITIONS: usize = 1000;
 
-/// A filter that was understood: alternatives, and of one of them every condition holds.
+/// A parsed filter: a list of alternatives, each a list of conditions that must all be true.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Filter(pub(super) Vec<Vec<Condition>>);
 
@@ -56,7 +56,7 @@ pub(super) struct Filter(pub(super) Vec<Vec<Condition>>);
 pub(super) struct Condition {
     pub(super) field: String,
     pub(super) operator: Operator,
-    /// Any of them is enough; of a negative operator, none may hold.
+    /// One of them must match; with a negative operator, none may match.
     pub(super) values: Vec<Pattern>,
 }
 
@@ -72,18 +72,18 @@ pub(super) enum Operator {
     NotContains,
 }
 
-/// A value: the texts between its wildcards, one where there is none.
+/// A value, split at its wildcards; one text if it has none.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Pattern(pub(super) Vec<String>);
 
 impl Filter {
-    /// Reads a filter of items of type `T`.
-    pub(super) fn parse<T: Filterable>(text: &str) -> Result<Self, Refusal> {
+    /// Parses a filter for items of type `T`.
+    pub(super) fn parse<T: Filterable>(text: &str) -> Result<Self, Rejection> {
         let filter = Parser::new(text).filter().and_then(|filter| {
             filter.check::<T>()?;
             Ok(filter)
         });
-        filter.map_err(|problem| Refusal::bad_request(format!("Invalid filter: {problem}")))
+        filter.map_err(|problem| Rejection::bad_request(format!("Invalid filter: {problem}")))
     }
 
     fn check<T: Filterable>(&self) -> Result<(), String> {
@@ -100,54 +100,54 @@ impl Filter {
 
 impl Condition {
     fn check<T: Filterable>(&self) -> Result<(), String> {
-        if self.field == EVERYTHING {
+        if self.field == ALL_TEXTS {
             return match self.operator {
                 Operator::Contains | Operator::NotContains | Operator::Equal | Operator::NotEqual => Ok(()),
-                _ => Err(format!("{EVERYTHING} cannot be ordered")),
+                _ => Err(format!("{ALL_TEXTS} does not support ordering")),
             };
         }
-        let kind = kind_of::<T>(&self.field).ok_or_else(|| format!("there is no field {}", self.field))?;
+        let kind = kind_of::<T>(&self.field).ok_or_else(|| format!("unknown field {}", self.field))?;
         let searches = matches!(self.operator, Operator::Contains | Operator::NotContains);
-        let wanted = match kind {
+        let expected = match kind {
             FieldKind::Number if !searches => "a number",
             FieldKind::Bool => "true or false",
             _ => return Ok(()),
         };
-        let fits = |value: &Pattern| match kind {
+        let has_type = |value: &Pattern| match kind {
             FieldKind::Number => value.number().is_some(),
             _ => value.literal().is_some_and(|text| matches!(text, "true" | "false")),
         };
-        if self.values.iter().all(fits) {
+        if self.values.iter().all(has_type) {
             return Ok(());
         }
-        Err(format!("the value of {} must be {wanted}", self.field))
+        Err(format!("the value of {} must be {expected}", self.field))
     }
 
     fn matches<T: Filterable>(&self, item: &T) -> bool {
-        let found = if self.field == EVERYTHING {
+        let found = if self.field == ALL_TEXTS {
             T::FIELDS
                 .iter()
                 .filter(|(_, kind)| *kind == FieldKind::Text)
                 .filter_map(|(name, _)| item.field(name))
-                .any(|field| self.holds(field))
+                .any(|field| self.matches_field(field))
         } else {
-            item.field(&self.field).is_some_and(|field| self.holds(field))
+            item.field(&self.field).is_some_and(|field| self.matches_field(field))
         };
         found != matches!(self.operator, Operator::NotEqual | Operator::NotContains)
     }
 
-    /// Whether any value fits the field, by the positive form of the operator.
-    fn holds(&self, field: Field<'_>) -> bool {
+    /// Returns whether any value matches the field by the positive form of the operator.
+    fn matches_field(&self, field: Field<'_>) -> bool {
         match field {
-            Field::Texts(texts) => texts.iter().any(|text| self.holds(Field::Text(text))),
+            Field::Texts(texts) => texts.iter().any(|text| self.matches_field(Field::Text(text))),
             Field::Text(text) => self.values.iter().any(|value| match self.operator {
                 Operator::Equal | Operator::NotEqual => value.matches(text),
-                Operator::Contains | Operator::NotContains => value.is_within(text),
-                ordering => ordering.admits(text.cmp(&value.0.join("*"))),
+                Operator::Contains | Operator::NotContains => value.occurs_in(text),
+                ordering => ordering.accepts(text.cmp(&value.0.join("*"))),
             }),
             Field::Number(number) => self.values.iter().any(|value| match self.operator {
-                Operator::Contains | Operator::NotContains => value.is_within(&number.to_string()),
-                ordering => value.number().is_some_and(|value| ordering.admits(number.cmp(&value))),
+                Operator::Contains | Operator::NotContains => value.occurs_in(&number.to_string()),
+                ordering => value.number().is_some_and(|value| ordering.accepts(number.cmp(&value))),
             }),
             Field::Bool(flag) => {
                 self.values.iter().any(|value| value.matches(if flag { "true" } else { "false" }))
@@ -157,7 +157,7 @@ impl Condition {
 }
 
 impl Operator {
-    fn admits(self, ordering: std::cmp::Ordering) -> bool {
+    fn accepts(self, ordering: std::cmp::Ordering) -> bool {
         match self {
             Self::Equal | Self::NotEqual | Self::Contains | Self::NotContains => ordering.is_eq(),
             Self::Greater => ordering.is_gt(),
@@ -169,7 +169,7 @@ impl Operator {
 }
 
 impl Pattern {
-    /// The text of a value without wildcards.
+    /// Returns the text of a value without wildcards.
     fn literal(&self) -> Option<&str> {
         match self.0.as_slice() {
             [text] => Some(text),
@@ -181,7 +181,7 @@ impl Pattern {
         self.literal()?.parse().ok()
     }
 
-    /// Whether the whole text fits.
+    /// Returns whether the pattern matches the whole text.
     fn matches(&self, text: &str) -> bool {
         let [first, middle @ .., last] = self.0.as_slice() else {
             return self.literal() == Some(text);
@@ -193,12 +193,13 @@ impl Pattern {
         find_in_order(middle, rest)
     }
 
-    /// Whether some part of the text fits.
-    fn is_within(&self, text: &str) -> bool {
+    /// Returns whether the pattern matches a part of the text.
+    fn occurs_in(&self, text: &str) -> bool {
         find_in_order(&self.0, text)
     }
 }
 
+/// Returns whether the pieces occur in the text one after the other.
 fn find_in_order(pieces: &[String], text: &str) -> bool {
     let mut rest = text;
     pieces.iter().all(|piece| match rest.split_once(piece.as_str()) {

@@ -8,16 +8,16 @@
 //! value       = quoted | bare
 //! ```
 //!
-//! A quoted value stands between double quotes; a bare one ends at `,` or `|` and holds no reserved character. In both
-//! a backslash takes the next character as it is, and `*` stands for any text. The vendor's pages do not say which
-//! of `,` and `||` binds closer; here AND does, as everywhere else.
+//! A quoted value is enclosed in double quotes. A bare value ends at `,` or `|` and must not contain a reserved
+//! character. In both, a backslash escapes the next character and `*` matches any text. The vendor does not document
+//! the precedence of `,` and `||`; here `,` (and) binds tighter, as is usual.
 
 use super::filter::{Condition, Filter, Operator, Pattern};
 
-/// What a bare value holds only after a backslash.
+/// The characters that a bare value must escape.
 const RESERVED: &[char] = &['"', '(', ')', '$', '&', '#', '[', ']'];
 
-/// Longer operators before those that they begin with.
+/// Longer operators come before their own prefixes.
 const OPERATORS: &[(&str, Operator)] = &[
     ("!:", Operator::NotEqual),
     ("!~", Operator::NotContains),
@@ -29,7 +29,7 @@ const OPERATORS: &[(&str, Operator)] = &[
     ("~", Operator::Contains),
 ];
 
-/// A recursive-descent parser; problems are texts for people.
+/// A recursive-descent parser; its errors are messages for the user.
 pub(super) struct Parser<'a> {
     rest: &'a str,
 }
@@ -101,7 +101,7 @@ impl<'a> Parser<'a> {
                 Some((at, '"')) if quoted => break at + 1,
                 Some((at, ',' | '|')) if !quoted => break at,
                 Some((_, reserved)) if !quoted && RESERVED.contains(&reserved) => {
-                    return Err(format!("{reserved} must be quoted, or have a backslash before it"));
+                    return Err(format!("{reserved} must be quoted or escaped with a backslash"));
                 }
                 Some((_, other)) => piece.push(other),
                 None if quoted => return Err("a quote is not closed".to_owned()),

@@ -1,22 +1,28 @@
-//! A small LogicMonitor on loopback: a real HTTP server with users, tokens, signatures, rate limits and faults.
+//! The sandbox: an embedded fake portal on loopback, a real HTTP server with users, tokens, signatures, rate limits and
+//! fault injection.
 //!
-//! It uses only the vocabulary of this crate and never the client, so that it can contradict the client.
+//! It does not use the client, so that an error in the client's protocol code makes tests fail.
 //!
-//! A request's way: `server` (HTTP) → `exchange` (what was received) → `rest` (the checks in the real portal's order:
-//! `auth`, `rate limit`) → `resources` (`user`, `token`, `page`, `filter`) → `envelope` (version 3 or 1) → `reply` (bytes).
-//! `faults` says which request is struck and `apply_fault` how; `record` keeps what was seen; `store` holds everything;
-//! `control` is the same over HTTP as the methods of [`Portal`].
+//! The path of a request: `server` (HTTP) → `request` (the request as received) → `rest` (the checks in the real
+//! portal's order: `auth`, `rate_limit`) → `resources` (`user`, `token`, `page`, `filter`) → `envelope` (version 3 or 1)
+//! → `reply`. `faults` selects the fault of a request and `apply_fault` applies it. `record` stores the requests, `store`
+//! the state.
+//!
+//! `command` has the commands that [`Portal`], the HTTP control (`control`) and Python share; `arguments` reads them
+//! from JSON.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 mod apply_fault;
+pub(crate) mod arguments;
 mod auth;
 mod clock;
+pub(crate) mod command;
 mod control;
 mod envelope;
-mod exchange;
 mod faults;
 mod filter;
 mod filter_parser;
@@ -25,6 +31,7 @@ mod random;
 mod rate_limit;
 mod record;
 mod reply;
+mod request;
 mod resources;
 mod rest;
 mod server;
@@ -41,19 +48,21 @@ pub use token::{NewToken, StoredToken, TokenType};
 pub use user::NewUser;
 
 use clock::Clock;
+use command::{Answer, ClockArguments, Command, RateLimitArguments};
 use random::Generator;
+use rate_limit::Window;
 use server::Server;
-use store::{ADMINISTRATOR, BuiltIn, Store};
+use store::{BuiltIn, Store};
 
 use crate::error::Error;
 use crate::lmv1::REST_PREFIX;
 use crate::lock::locked;
 use crate::secret::Secret;
 
-/// The company name that stands for the portal.
+/// The company name of every sandbox.
 const COMPANY: &str = "sandbox";
 
-/// A running portal on 127.0.0.1; it stops when dropped.
+/// A running sandbox on 127.0.0.1. Dropping it stops it.
 pub struct Portal {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -61,7 +70,7 @@ pub struct Portal {
 }
 
 impl Portal {
-    /// Starts a portal in a thread of its own and returns when it listens.
+    /// Starts a sandbox in its own thread and returns when it listens.
     pub fn start(settings: Settings) -> Result<Self, Error> {
         let port = settings.port;
         let shared = Arc::new(Shared::new(settings)?);
@@ -69,111 +78,138 @@ impl Portal {
         Ok(Self { address, shared, server: Mutex::new(Some(server)) })
     }
 
-    /// Closes the listener and every connection, and returns when that is done. A second call does nothing.
+    /// Closes the listener and every connection before it returns. A second call does nothing.
     pub fn stop(&self) {
         if let Some(server) = locked(&self.server).take() {
             server.stop();
         }
     }
 
-    /// What stands for `https://company.logicmonitor.com/santaba/rest`: `http://127.0.0.1:PORT/santaba/rest`.
+    /// Returns the replacement for `https://company.logicmonitor.com/santaba/rest`:
+    /// `http://127.0.0.1:PORT/santaba/rest`.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}{REST_PREFIX}", self.address)
     }
 
-    /// The company name that stands for the portal: `sandbox`.
+    /// Returns the company name of the sandbox: `sandbox`.
     #[must_use]
     pub fn company(&self) -> &str {
         COMPANY
     }
 
-    /// The access id of a token of user 1, the administrator.
+    /// Returns the access id of a token of user 1, the administrator.
     #[must_use]
     pub fn access_id(&self) -> &str {
         &self.shared.built_in.access_id
     }
 
-    /// The access key to [`Portal::access_id`].
+    /// Returns the access key of [`Portal::access_id`].
     #[must_use]
     pub fn access_key(&self) -> Secret {
         self.shared.built_in.access_key.clone()
     }
 
-    /// A bearer token of user 1, the administrator.
+    /// Returns a bearer token of user 1, the administrator.
     #[must_use]
     pub fn bearer_token(&self) -> Secret {
         self.shared.built_in.bearer.clone()
     }
 
-    /// The requests under `/santaba/rest` that the portal saw, oldest first.
+    /// Carries out a command. The methods below are typed commands.
+    pub(crate) fn apply(&self, command: Command) -> Result<Answer, Error> {
+        self.shared.apply(command)
+    }
+
+    /// Returns the recorded requests under `/santaba/rest`, oldest first.
     #[must_use]
     pub fn record(&self) -> Vec<Seen> {
-        self.shared.store().record.to_vec()
+        let Ok(Answer::Record(requests)) = self.apply(Command::GetRecord) else {
+            unreachable!("the record can always be read")
+        };
+        requests
     }
 
-    /// Forgets what the portal saw.
+    /// Deletes the recorded requests.
     pub fn clear_record(&self) {
-        self.shared.store().record.clear();
+        self.apply_infallible(Command::ClearRecord);
     }
 
-    /// Asks for a fault. Of several that match a request, the one asked for first strikes.
+    /// Injects a fault into matching requests. If several faults match a request, the one added first applies.
     ///
-    /// Fails with [`ErrorKind::Argument`](crate::error::ErrorKind::Argument) where the fault could never be applied.
+    /// Fails with [`ErrorKind::Argument`](crate::error::ErrorKind::Argument) if the fault could never apply.
     pub fn add_fault(&self, fault: Fault) -> Result<(), Error> {
-        self.shared.store().faults.add(fault)
+        self.apply(Command::AddFault(fault)).map(drop)
     }
 
-    /// Asks for faults by chance, beside those of [`Portal::add_fault`]; `None` ends them.
+    /// Injects random faults in addition to those of [`Portal::add_fault`]; `None` ends random faults.
     ///
-    /// Fails with [`ErrorKind::Argument`](crate::error::ErrorKind::Argument) where they could never be applied.
+    /// Fails with [`ErrorKind::Argument`](crate::error::ErrorKind::Argument) if a setting is out of range.
     pub fn set_random_faults(&self, faults: Option<RandomFaults>) -> Result<(), Error> {
-        self.shared.store().faults.set_random(faults)
+        self.apply(Command::SetRandomFaults(faults)).map(drop)
     }
 
-    /// Ends every fault, scripted and by chance.
+    /// Ends every fault, random faults included.
     pub fn clear_faults(&self) {
-        self.shared.store().faults.clear();
+        self.apply_infallible(Command::ClearFaults);
     }
 
-    /// Allows `limit` requests per rolling window at each endpoint, for one method or for every one.
+    /// Allows `limit` requests per rolling window at each endpoint, for one method or for all.
     ///
-    /// Fails with [`ErrorKind::Argument`](crate::error::ErrorKind::Argument) where the window has no length.
+    /// Fails with [`ErrorKind::Argument`](crate::error::ErrorKind::Argument) if the method or the window is invalid.
     pub fn set_rate_limit(&self, method: Option<&str>, limit: u32, window_seconds: f64) -> Result<(), Error> {
-        self.shared.store().set_rate_limit(method, limit, window_seconds)
+        let window_seconds = Window::from_seconds("window_seconds", window_seconds)?;
+        let method = method.map(str::to_owned);
+        self.apply(Command::SetRateLimit(RateLimitArguments { method, limit, window_seconds })).map(drop)
     }
 
-    /// Sets how far the portal's clock runs ahead of the real one; negative is behind.
+    /// Sets how many seconds the portal's clock is ahead of the real one; a negative number sets it behind.
     pub fn set_clock_offset(&self, seconds: i64) {
-        self.shared.store().set_clock_offset(seconds);
+        self.apply_infallible(Command::SetClock(ClockArguments { offset_seconds: seconds }));
     }
 
-    /// Adds a user, or replaces the one of the same id, and returns the id.
+    /// Adds a user, or replaces the user with the same id, and returns the id.
+    #[allow(clippy::must_use_candidate, reason = "the id may be known to the caller")]
     pub fn add_user(&self, user: NewUser) -> u32 {
-        self.shared.store().add_user(user)
+        let Ok(Answer::User { id }) = self.apply(Command::AddUser(user)) else {
+            unreachable!("a user can always be added")
+        };
+        id
     }
 
-    /// Puts a token on the portal without a request.
+    /// Creates a token without a request.
     ///
-    /// Fails with [`ErrorKind::NotFound`](crate::error::ErrorKind::NotFound) where there is no such user.
+    /// Fails with [`ErrorKind::NotFound`](crate::error::ErrorKind::NotFound) if the user does not exist.
     pub fn create_token(&self, token: NewToken) -> Result<StoredToken, Error> {
-        self.shared.create_token(token)
+        match self.apply(Command::CreateToken(token))? {
+            Answer::Token(token) => Ok(token),
+            _ => unreachable!("a new token is the answer"),
+        }
     }
 
-    /// Every token that the portal keeps, the built-in ones included, by id.
+    /// Returns every token by id, including the built-in ones.
     #[must_use]
     pub fn tokens(&self) -> Vec<StoredToken> {
-        self.shared.store().tokens().cloned().collect()
+        let Ok(Answer::Tokens(tokens)) = self.apply(Command::ListTokens) else {
+            unreachable!("the tokens can always be listed")
+        };
+        tokens
     }
 
-    /// Puts users, tokens, record, faults, rate limits and clock back to the start; the built-in credentials stay good.
+    /// Restores users, tokens, record, faults, rate limits and clock to their initial state; the built-in credentials
+    /// remain valid.
     pub fn reset(&self) {
-        self.shared.reset();
+        self.apply_infallible(Command::Reset);
+    }
+
+    fn apply_infallible(&self, command: Command) {
+        let answer = self.apply(command);
+        debug_assert!(answer.is_ok(), "{answer:?}");
     }
 }
 
 impl fmt::Debug for Portal {
-    /// Where it is, and nothing that it keeps.
+    /// Shows the address but none of the state, which contains secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Portal").field("base_url", &self.base_url()).finish_non_exhaustive()
     }
@@ -185,22 +221,24 @@ impl Drop for Portal {
     }
 }
 
-/// What the server's thread and the [`Portal`] share.
+/// The state that the server's thread and the [`Portal`] share.
 #[derive(Debug)]
 struct Shared {
     settings: Settings,
+    window: Option<Duration>,
     built_in: BuiltIn,
-    /// The generator as it was after the built-in credentials, so that a reset repeats what a seed gave.
+    /// The generator after it made the built-in credentials: a reset repeats the later ones of a seed.
     generator: Generator,
     store: Mutex<Store>,
 }
 
 impl Shared {
     fn new(settings: Settings) -> Result<Self, Error> {
+        let window = settings.window()?;
         let mut generator = Generator::new(settings.seed);
         let built_in = BuiltIn::new(&mut generator)?;
-        let store = Mutex::new(Store::new(&settings, &built_in, generator.clone())?);
-        Ok(Self { settings, built_in, generator, store })
+        let store = Mutex::new(Store::new(&settings, window, &built_in, generator.clone()));
+        Ok(Self { settings, window, built_in, generator, store })
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -211,20 +249,7 @@ impl Shared {
         self.store().clock
     }
 
-    fn create_token(&self, token: NewToken) -> Result<StoredToken, Error> {
-        let mut store = self.store();
-        let name = |id| store.users.get(&id).map(|user| user.username.clone());
-        if name(token.admin_id).is_none() {
-            let message = format!("the sandbox has no user {}", token.admin_id);
-            return Err(Error::new(crate::error::ErrorKind::NotFound, message));
-        }
-        let created_by = name(ADMINISTRATOR).unwrap_or_default();
-        store.create(token, &created_by)
-    }
-
-    fn reset(&self) {
-        let reset = self.store().reset(&self.settings, &self.built_in, self.generator.clone());
-        // The settings were good at the start, so they are now.
-        debug_assert!(reset.is_ok());
+    fn reset(&self, store: &mut Store) {
+        store.reset(Store::new(&self.settings, self.window, &self.built_in, self.generator.clone()));
     }
 }

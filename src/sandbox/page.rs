@@ -1,18 +1,18 @@
-//! Lists: `filter`, `sort`, `fields`, `size` and `offset`, and the envelope of a page.
+//! Pages of lists: the query parameters `filter`, `sort`, `fields`, `size` and `offset`.
 
 use std::cmp::Ordering;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::envelope::{Outcome, Refusal, Success};
-use super::exchange::Exchange;
+use super::envelope::{Outcome, Rejection, Success};
 use super::filter::{Filter, Filterable, kind_of};
+use super::request::ReceivedRequest;
 
 const DEFAULT_SIZE: usize = 50;
 const MAX_SIZE: usize = 1000;
 
-/// Which part of a list was asked for.
+/// The part of a list that a request asks for.
 #[derive(Debug)]
 pub(super) struct Page {
     size: usize,
@@ -29,18 +29,18 @@ struct SortKey {
 }
 
 impl Page {
-    pub(super) fn parse<T: Filterable>(exchange: &Exchange) -> Result<Self, Refusal> {
-        let number = |name: &str, default: usize| match exchange.parameter(name) {
+    pub(super) fn parse<T: Filterable>(request: &ReceivedRequest) -> Result<Self, Rejection> {
+        let number = |name: &str, default: usize| match request.parameter(name) {
             None => Ok(default),
             Some(text) => text.parse().map_err(|_| {
-                Refusal::bad_request(format!("Invalid value for query parameter {name}: {text}"))
+                Rejection::bad_request(format!("Invalid value for query parameter {name}: {text}"))
             }),
         };
         let size = number("size", DEFAULT_SIZE)?;
         if !(1..=MAX_SIZE).contains(&size) {
-            return Err(Refusal::bad_request(format!("size must be between 1 and {MAX_SIZE}")));
+            return Err(Rejection::bad_request(format!("size must be between 1 and {MAX_SIZE}")));
         }
-        let given = |name| exchange.parameter(name).filter(|text| !text.is_empty());
+        let given = |name| request.parameter(name).filter(|text| !text.is_empty());
         let fields = given("fields").filter(|fields| fields != "*");
         Ok(Self {
             size,
@@ -51,15 +51,15 @@ impl Page {
         })
     }
 
-    /// The page of `items`, which come by id, each as `show` has it.
-    pub(super) fn answer<T: Filterable, S: Serialize>(
+    /// Returns the page of `items`, which must be sorted by id; `show` converts an item to its JSON.
+    pub(super) fn respond<T: Filterable, S: Serialize>(
         &self,
         items: impl Iterator<Item = T>,
         show: impl Fn(&T) -> S,
         negative_total: bool,
     ) -> Outcome {
-        let wanted = |item: &T| self.filter.as_ref().is_none_or(|filter| filter.matches(item));
-        let mut matching: Vec<T> = items.filter(wanted).collect();
+        let is_match = |item: &T| self.filter.as_ref().is_none_or(|filter| filter.matches(item));
+        let mut matching: Vec<T> = items.filter(is_match).collect();
         if !self.sort.is_empty() {
             matching.sort_by(|left, right| self.compare(left, right));
         }
@@ -69,8 +69,8 @@ impl Page {
         let Some(fields) = &self.fields else {
             return Success::new(&List { total, items: shown.collect(), search_id: None }, false);
         };
-        let items = shown.map(|item| only(fields, &item)).collect::<Result<Vec<_>, _>>();
-        let items = items.map_err(|cause| Refusal::internal(cause.to_string()))?;
+        let items = shown.map(|item| select(fields, &item)).collect::<Result<Vec<_>, _>>();
+        let items = items.map_err(|cause| Rejection::internal(cause.to_string()))?;
         Success::new(&List { total, items, search_id: None }, false)
     }
 
@@ -83,8 +83,8 @@ impl Page {
     }
 }
 
-/// Reads `+id,-createdOn`; a plus that was not percent-encoded arrives as a space.
-fn sort_keys<T: Filterable>(text: &str) -> Result<Vec<SortKey>, Refusal> {
+/// Parses `+id,-createdOn`. A plus that was not percent-encoded arrives as a space.
+fn sort_keys<T: Filterable>(text: &str) -> Result<Vec<SortKey>, Rejection> {
     let key = |part: &str| {
         let (descending, field) = match part.strip_prefix('-') {
             Some(field) => (true, field),
@@ -92,13 +92,13 @@ fn sort_keys<T: Filterable>(text: &str) -> Result<Vec<SortKey>, Refusal> {
         };
         match kind_of::<T>(field) {
             Some(_) => Ok(SortKey { field: field.to_owned(), descending }),
-            None => Err(Refusal::bad_request(format!("Invalid value for query parameter sort: {part}"))),
+            None => Err(Rejection::bad_request(format!("Invalid value for query parameter sort: {part}"))),
         }
     };
     text.split(',').map(key).collect()
 }
 
-/// The envelope of a list.
+/// A page in the portal's JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct List<T> {
@@ -107,7 +107,8 @@ struct List<T> {
     search_id: Option<String>,
 }
 
-fn only(fields: &[String], item: &impl Serialize) -> serde_json::Result<Value> {
+/// Keeps only the named members.
+fn select(fields: &[String], item: &impl Serialize) -> serde_json::Result<Value> {
     let mut item = serde_json::to_value(item)?;
     if let Some(members) = item.as_object_mut() {
         members.retain(|name, _| fields.iter().any(|field| field == name));

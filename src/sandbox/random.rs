@@ -1,20 +1,20 @@
-//! Made-up credentials, and the small generator behind seeds.
+//! Generated credentials, and the generator for seeds.
 
 use crate::error::Error;
 use crate::secret::Secret;
 
-/// How a made-up access id begins.
+/// The prefix of a generated access id.
 const ID_PREFIX: &str = "sandbox";
-/// How a made-up access key begins, so that neither a person nor a secret scanner takes it for a real one.
+/// The prefix of a generated access key, which keeps people and secret scanners from taking it for a real one.
 pub(super) const KEY_PREFIX: &str = "sandbox-key-";
-/// How a made-up bearer token begins; clients tell a bearer by `lmb_`.
+/// The prefix of a generated bearer token; clients recognize a bearer token by `lmb_`.
 pub(super) const BEARER_PREFIX: &str = "lmb_sandbox-";
 
 const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-/// What real keys contain, and what shells, YAML and URLs trip over.
+/// Symbols that occur in real keys and that shells, YAML and URLs treat specially.
 const SYMBOLS: &[u8] = b"()[]{}%~^=+-_$!";
 
-/// Sebastiano Vigna's splitmix64: enough to repeat a test run, never for a real secret.
+/// Sebastiano Vigna's splitmix64: repeatable, but not suitable for real secrets.
 #[derive(Debug, Clone)]
 pub(super) struct SplitMix64(u64);
 
@@ -31,20 +31,20 @@ impl SplitMix64 {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 up to, not including, 1.
-    #[allow(clippy::cast_precision_loss, reason = "53 bits are what an f64 holds")]
+    /// Returns a number from 0 (included) to 1 (excluded).
+    #[allow(clippy::cast_precision_loss, reason = "an f64 holds 53 bits exactly")]
     pub(super) fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// One of `choices`; `None` where there are none.
+    /// Returns one of `choices`; `None` if there are none.
     pub(super) fn choose<'a, T>(&mut self, choices: &'a [T]) -> Option<&'a T> {
         let count = u64::try_from(choices.len()).ok().filter(|count| *count > 0)?;
         choices.get(usize::try_from(self.next() % count).ok()?)
     }
 }
 
-/// Where made-up credentials come from.
+/// The source of generated credentials.
 #[derive(Debug, Clone)]
 pub(super) enum Generator {
     System,
@@ -56,12 +56,12 @@ impl Generator {
         seed.map_or(Self::System, |seed| Self::Seeded(SplitMix64::new(seed)))
     }
 
-    /// 20 letters and digits.
+    /// Returns 20 letters and digits.
     pub(super) fn access_id(&mut self) -> Result<String, Error> {
         Ok(text(ID_PREFIX, self.bytes::<13>()?.map(|byte| letter(ALPHANUMERIC, byte))))
     }
 
-    /// 40 characters, every fourth of the random ones a symbol.
+    /// Returns 40 characters; every fourth random one is a symbol.
     pub(super) fn access_key(&mut self) -> Result<Secret, Error> {
         let mut position = 0;
         let letters = self.bytes::<28>()?.map(|byte| {
@@ -71,13 +71,13 @@ impl Generator {
         Ok(Secret::new(text(KEY_PREFIX, letters)))
     }
 
-    /// 100 characters.
+    /// Returns 100 characters.
     pub(super) fn bearer(&mut self) -> Result<Secret, Error> {
         let letters = self.bytes::<88>()?.map(|byte| letter(ALPHANUMERIC, byte));
         Ok(Secret::new(text(BEARER_PREFIX, letters)))
     }
 
-    /// All at once: a call of the system for each letter would be most of what a create costs.
+    /// Returns all random bytes of a credential at once: one system call for each would dominate the time of a create.
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let mut bytes = [0; N];
         match self {
@@ -94,7 +94,7 @@ impl Generator {
     }
 }
 
-/// A character of the alphabet; that some are a little likelier than others does not matter here.
+/// Returns a character of the alphabet. The slight bias does not matter for fake credentials.
 fn letter(alphabet: &[u8], byte: u8) -> char {
     alphabet.get(usize::from(byte) % alphabet.len()).copied().map_or('0', char::from)
 }

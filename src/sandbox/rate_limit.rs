@@ -1,24 +1,58 @@
-//! Rate limits: a rolling window for each method and endpoint, shared by the whole account.
+//! Rate limits: a rolling window for each method and endpoint, shared by all users.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer};
 
-const WINDOW: Duration = Duration::from_secs(60);
+use super::arguments::expecting;
+use super::settings::duration;
+use crate::error::Error;
 
-/// Above this limit the window counts in steps, so that a benchmark does not keep a time stamp for each request.
+const DEFAULT_WINDOW: Duration = Duration::from_secs(60);
+
+/// Above this limit the window counts in steps, so that a benchmark does not store a time for each request.
 const EXACT_UP_TO: u32 = 10_000;
 const STEPS: u32 = 1000;
 
-/// So many requests per window.
+/// The length of a rate limit's window: more than 0 and at most a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window(Duration);
+
+impl Window {
+    pub(super) const EXPECTED: &str = "a number of seconds above 0, up to 86400";
+
+    /// Checks a number of seconds; `name` is the name of the argument in the error.
+    pub(super) fn from_seconds(name: &str, seconds: f64) -> Result<Self, Error> {
+        Self::new(seconds).ok_or_else(|| Error::invalid(name, seconds, Self::EXPECTED))
+    }
+
+    fn new(seconds: f64) -> Option<Self> {
+        duration(seconds).filter(|length| !length.is_zero()).map(Self)
+    }
+
+    pub(super) fn length(self) -> Duration {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Window {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = expecting(f64::deserialize(deserializer), Self::EXPECTED)?;
+        Self::new(seconds).ok_or_else(|| D::Error::invalid_value(Unexpected::Float(seconds), &Self::EXPECTED))
+    }
+}
+
+/// A number of requests per window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct RateLimit {
     pub(super) limit: u32,
     pub(super) window: Duration,
 }
 
-/// What the rate headers tell.
+/// The values of the rate limit headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rate {
     pub(super) limit: u32,
@@ -26,65 +60,71 @@ pub(super) struct Rate {
     pub(super) window_seconds: u64,
 }
 
-/// A request over the limit.
+/// The error for a request over the limit.
 #[derive(Debug)]
 pub(super) struct OverLimit(pub(super) Rate);
 
 #[derive(Debug)]
 pub(super) struct RateLimits {
-    standard: Option<u32>,
+    /// Replaces the real portal's limit of every method.
+    limit: Option<u32>,
     window: Duration,
-    set: HashMap<Method, RateLimit>,
-    buckets: HashMap<(Method, &'static str), Bucket>,
+    by_method: HashMap<Method, RateLimit>,
+    windows: HashMap<(Method, &'static str), RollingWindow>,
 }
 
 impl RateLimits {
-    /// `standard` replaces the default limit of every method.
-    pub(super) fn new(standard: Option<u32>, window: Option<Duration>) -> Self {
-        Self { standard, window: window.unwrap_or(WINDOW), set: HashMap::new(), buckets: HashMap::new() }
-    }
-
-    /// Sets the rate limit of one method, or of every one; what was spent stays spent.
-    pub(super) fn set(&mut self, method: Option<Method>, rate_limit: RateLimit) {
-        if let Some(method) = method {
-            self.set.insert(method, rate_limit);
-        } else {
-            self.set.clear();
-            (self.standard, self.window) = (Some(rate_limit.limit), rate_limit.window);
+    /// `limit` replaces the real portal's limit of every method.
+    pub(super) fn new(limit: Option<u32>, window: Option<Duration>) -> Self {
+        Self {
+            limit,
+            window: window.unwrap_or(DEFAULT_WINDOW),
+            by_method: HashMap::new(),
+            windows: HashMap::new(),
         }
     }
 
-    /// What one method may do at each endpoint.
+    /// Sets the rate limit of one method or of all; requests already counted still count.
+    pub(super) fn set(&mut self, method: Option<Method>, rate_limit: RateLimit) {
+        if let Some(method) = method {
+            self.by_method.insert(method, rate_limit);
+        } else {
+            self.by_method.clear();
+            (self.limit, self.window) = (Some(rate_limit.limit), rate_limit.window);
+        }
+    }
+
+    /// Returns the rate limit of a method at each endpoint.
     pub(super) fn of(&self, method: &Method) -> RateLimit {
-        self.set.get(method).copied().unwrap_or_else(|| RateLimit {
-            limit: self.standard.unwrap_or_else(|| default_limit(method)),
+        self.by_method.get(method).copied().unwrap_or_else(|| RateLimit {
+            limit: self.limit.unwrap_or_else(|| vendor_limit(method)),
             window: self.window,
         })
     }
 
-    /// Spends one request; one that is refused costs nothing.
-    pub(super) fn spend(
+    /// Counts a request; a request over the limit does not count.
+    pub(super) fn count(
         &mut self,
         method: &Method,
         endpoint: &'static str,
         now: Instant,
     ) -> Result<Rate, OverLimit> {
         let rate_limit = self.of(method);
-        self.buckets.entry((method.clone(), endpoint)).or_default().spend(rate_limit, now)
+        self.windows.entry((method.clone(), endpoint)).or_default().count(rate_limit, now)
     }
 }
 
 impl RateLimit {
     pub(super) fn rate(self, remaining: u32) -> Rate {
         let whole = self.window.as_secs();
-        // The header knows whole seconds only; rounded up, whoever waits that long is never early.
+        // The header takes whole seconds. It is rounded up, so that a client that waits this long is not too early.
         let window_seconds = if self.window.subsec_nanos() == 0 { whole } else { whole + 1 };
         Rate { limit: self.limit, remaining, window_seconds }
     }
 }
 
-/// The vendor's defaults for endpoints without a limit of their own, per minute.
-fn default_limit(method: &Method) -> u32 {
+/// The vendor's default per minute, for endpoints without a limit of their own.
+fn vendor_limit(method: &Method) -> u32 {
     match *method {
         Method::POST | Method::PUT => 200,
         Method::PATCH => 250,
@@ -93,28 +133,29 @@ fn default_limit(method: &Method) -> u32 {
     }
 }
 
-/// The requests of the last window, as (since, how many).
+/// The requests of the last window.
 #[derive(Debug, Default)]
-struct Bucket {
-    spent: VecDeque<(Instant, u32)>,
+struct RollingWindow {
+    /// The start of each step and the number of its requests, oldest first.
+    steps: VecDeque<(Instant, u32)>,
     count: u32,
 }
 
-impl Bucket {
-    fn spend(&mut self, rate_limit: RateLimit, now: Instant) -> Result<Rate, OverLimit> {
-        while let Some(&(since, count)) = self.spent.front()
+impl RollingWindow {
+    fn count(&mut self, rate_limit: RateLimit, now: Instant) -> Result<Rate, OverLimit> {
+        while let Some(&(since, count)) = self.steps.front()
             && now.saturating_duration_since(since) >= rate_limit.window
         {
-            self.spent.pop_front();
+            self.steps.pop_front();
             self.count -= count;
         }
         if self.count >= rate_limit.limit {
             return Err(OverLimit(rate_limit.rate(0)));
         }
         let step = if rate_limit.limit > EXACT_UP_TO { rate_limit.window / STEPS } else { Duration::ZERO };
-        match self.spent.back_mut() {
+        match self.steps.back_mut() {
             Some((since, count)) if now.saturating_duration_since(*since) < step => *count += 1,
-            _ => self.spent.push_back((now, 1)),
+            _ => self.steps.push_back((now, 1)),
         }
         self.count += 1;
         Ok(rate_limit.rate(rate_limit.limit - self.count))

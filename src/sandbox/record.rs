@@ -1,17 +1,17 @@
-//! What the portal saw, for tests to read; no credential is ever in it.
+//! The record of received requests, for tests to read. It never contains a credential.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::auth::{Signature, Verdict};
-use super::exchange::Exchange;
+use super::auth::{Signature, Verification};
 use super::faults::FaultKind;
 use super::random::{BEARER_PREFIX, KEY_PREFIX};
+use super::request::ReceivedRequest;
 use crate::secret::MASK;
 
-/// One request under `/santaba/rest` that the portal saw.
+/// A recorded request under `/santaba/rest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
     /// As received.
@@ -20,31 +20,31 @@ pub struct Seen {
     pub path: String,
     /// As received, without the question mark.
     pub query: String,
-    /// As text, with replacement characters where it was none.
+    /// As text; bytes that are not UTF-8 become replacement characters.
     pub body: String,
     /// The names of the headers, in lower case and sorted.
     pub headers: Vec<String>,
     /// The value of `User-Agent`.
     pub user_agent: Option<String>,
-    /// What became of the `Authorization` header.
+    /// The result of checking the `Authorization` header.
     pub signature: Signature,
-    /// The access id that an LMv1 header named.
+    /// The access id in an LMv1 header.
     pub access_id: Option<String>,
-    /// The id of the token that was named.
+    /// The id of the token in the `Authorization` header.
     pub token_id: Option<u32>,
-    /// The HTTP status answered; `None` where the connection was closed without an answer, or before one.
+    /// The HTTP status of the response; `None` if there was no response.
     pub status: Option<u16>,
     /// The fault that was applied.
     pub fault: Option<FaultKind>,
-    /// Whether the request made, changed or deleted anything.
+    /// Whether the request created, changed or deleted anything.
     pub applied: bool,
-    /// Counts connections from 1: equal numbers shared one.
+    /// The number of the connection, counted from 1.
     pub connection: u64,
     /// Milliseconds since 1970-01-01 UTC by the real clock.
     pub received_at_ms: u64,
 }
 
-/// Names one request of the record, also when older ones are gone.
+/// Identifies a recorded request, even after older ones were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EntryId(u64);
 
@@ -52,7 +52,7 @@ pub(super) struct EntryId(u64);
 pub(super) struct Record {
     limit: usize,
     entries: VecDeque<Seen>,
-    /// The number of the oldest entry, counted from the start of the portal.
+    /// The number of the oldest entry, counted from the start of the sandbox.
     first: u64,
 }
 
@@ -63,8 +63,8 @@ impl Record {
 
     pub(super) fn open(
         &mut self,
-        exchange: &Exchange,
-        verdict: &Verdict,
+        request: &ReceivedRequest,
+        verification: &Verification,
         fault: Option<FaultKind>,
     ) -> Option<EntryId> {
         if self.limit == 0 {
@@ -75,7 +75,7 @@ impl Record {
             self.first += 1;
         }
         let id = EntryId(self.first + self.entries.len() as u64);
-        self.entries.push_back(seen(exchange, verdict, fault));
+        self.entries.push_back(seen(request, verification, fault));
         Some(id)
     }
 
@@ -88,42 +88,42 @@ impl Record {
         self.entries.iter().cloned().collect()
     }
 
-    /// Forgets everything; ids given out before name nothing any more.
+    /// Deletes every entry and invalidates their ids.
     pub(super) fn clear(&mut self) {
         self.first += self.entries.len() as u64;
         self.entries.clear();
     }
 }
 
-fn seen(exchange: &Exchange, verdict: &Verdict, fault: Option<FaultKind>) -> Seen {
-    let mut headers: Vec<_> = exchange.headers.keys().map(|name| name.as_str().to_owned()).collect();
+fn seen(request: &ReceivedRequest, verification: &Verification, fault: Option<FaultKind>) -> Seen {
+    let mut headers: Vec<_> = request.headers.keys().map(|name| name.as_str().to_owned()).collect();
     headers.sort_unstable();
     let clean = |text: Cow<'_, str>| without_secrets(&text).into_owned();
     Seen {
-        method: exchange.method.as_str().to_owned(),
-        path: clean(Cow::Borrowed(&exchange.path)),
-        query: clean(Cow::Borrowed(&exchange.query)),
-        body: clean(String::from_utf8_lossy(exchange.body())),
+        method: request.method.as_str().to_owned(),
+        path: clean(Cow::Borrowed(&request.path)),
+        query: clean(Cow::Borrowed(&request.query)),
+        body: clean(String::from_utf8_lossy(request.body())),
         headers,
-        user_agent: exchange
+        user_agent: request
             .headers
             .get("user-agent")
             .map(|value| clean(String::from_utf8_lossy(value.as_bytes()))),
-        signature: verdict.signature,
-        access_id: verdict.access_id.as_deref().map(|id| clean(Cow::Borrowed(id))),
-        token_id: verdict.token_id,
+        signature: verification.signature,
+        access_id: verification.access_id.as_deref().map(|id| clean(Cow::Borrowed(id))),
+        token_id: verification.token_id,
         status: None,
         fault,
         applied: false,
-        connection: exchange.peer.connection,
-        received_at_ms: exchange.received_at_ms,
+        connection: request.peer.connection,
+        received_at_ms: request.received_at_ms,
     }
 }
 
-/// The text with every made-up secret masked, wherever a confused client put it.
+/// Returns the text with every generated secret masked, in case a client sent one in the wrong place.
 ///
-/// All of them begin with one of two prefixes, and none contains a character that ends a value in JSON, a query or
-/// a header.
+/// Every secret begins with one of two prefixes and contains none of the characters that end a value in JSON, a query
+/// or a header.
 fn without_secrets(text: &str) -> Cow<'_, str> {
     const ENDS: &[char] = &['"', '\'', '&', ',', ';', ':', '/', '\\', '<', '>'];
     let next_secret =

@@ -1,4 +1,4 @@
-//! What goes back on the wire, spoiled or not.
+//! The HTTP response, faulty or not.
 
 use std::collections::VecDeque;
 use std::future::Future as _;
@@ -20,48 +20,48 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("x-rate-limit-limit");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
 const RATE_WINDOW: HeaderName = HeaderName::from_static("x-rate-limit-window");
 
-/// Long enough that what came before the end of a cut body is on the wire.
-const BEFORE_THE_CUT: Duration = Duration::from_millis(10);
+/// The pause before a truncated body ends, so that its first half is sent.
+const PAUSE_BEFORE_END: Duration = Duration::from_millis(10);
 
-/// The connection is closed without an answer.
+/// The connection is closed without a response, or in the middle of one.
 #[derive(Debug)]
-pub(super) struct HangUp;
+pub(super) struct ConnectionClosed;
 
-impl std::fmt::Display for HangUp {
+impl std::fmt::Display for ConnectionClosed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the sandbox hung up, as it was asked to")
+        f.write_str("an injected fault closed the connection")
     }
 }
 
-impl std::error::Error for HangUp {}
+impl std::error::Error for ConnectionClosed {}
 
 /// How the body is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Delivery {
     Whole,
-    /// Half of it; the length announced is that of the whole.
+    /// The first half; `Content-Length` is that of the whole body.
     Half,
-    /// Byte by byte, with a pause before each.
+    /// Byte by byte, each after a pause.
     Trickle(Duration),
 }
 
-/// What the rate headers say.
+/// The values of the rate limit headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RateShown {
-    Nothing,
-    Rate(Rate),
+pub(super) enum RateHeaderValues {
+    Absent,
+    Numbers(Rate),
     /// Limit, remaining and window.
     Texts([&'static str; 3]),
 }
 
-/// An answer before it is HTTP.
+/// A response, before it is converted for the HTTP server.
 #[derive(Debug, Clone)]
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
     pub(super) body: Vec<u8>,
     pub(super) delivery: Delivery,
-    pub(super) rate: RateShown,
+    pub(super) rate: RateHeaderValues,
     pub(super) location: Option<String>,
     pub(super) date: String,
 }
@@ -73,7 +73,7 @@ impl Reply {
             content_type: "application/json",
             body,
             delivery: Delivery::Whole,
-            rate: RateShown::Nothing,
+            rate: RateHeaderValues::Absent,
             location: None,
             date: clock.http_date(),
         }
@@ -92,17 +92,17 @@ impl Reply {
     pub(super) fn into_response(self) -> Response<Body> {
         let length = self.body.len();
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let body = Bytes::from(self.body);
         let mut response = Response::new(match self.delivery {
-            _ if bodiless => Body::empty(),
+            _ if has_no_body => Body::empty(),
             Delivery::Whole => Body::from(body),
             Delivery::Half => Body::new(SlowBody::half(&body)),
             Delivery::Trickle(pause) => Body::new(SlowBody::trickle(&body, pause)),
         });
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        if !bodiless {
+        if !has_no_body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
@@ -113,47 +113,47 @@ impl Reply {
             headers.insert(LOCATION, location);
         }
         let rate = match self.rate {
-            RateShown::Nothing => return response,
-            RateShown::Rate(Rate { limit, remaining, window_seconds }) => {
+            RateHeaderValues::Absent => return response,
+            RateHeaderValues::Numbers(Rate { limit, remaining, window_seconds }) => {
                 [limit.into(), remaining.into(), window_seconds.into()]
             }
-            RateShown::Texts(texts) => texts.map(HeaderValue::from_static),
+            RateHeaderValues::Texts(texts) => texts.map(HeaderValue::from_static),
         };
         headers.extend([RATE_LIMIT, RATE_REMAINING, RATE_WINDOW].into_iter().zip(rate));
         response
     }
 }
 
-/// A body that takes its time, and may break off.
+/// A body with a pause before each piece, which may end early.
 struct SlowBody {
     pieces: VecDeque<Bytes>,
-    /// Before each piece, and before the end of a body that breaks off.
+    /// The pause before each piece, and before the end of a truncated body.
     pause: Duration,
     pausing: Option<Pin<Box<Sleep>>>,
-    breaks_off: bool,
+    is_truncated: bool,
 }
 
 impl SlowBody {
     fn half(whole: &Bytes) -> Self {
         let half = whole.slice(..whole.len() / 2);
-        Self { pieces: [half].into(), pause: BEFORE_THE_CUT, pausing: None, breaks_off: true }
+        Self { pieces: [half].into(), pause: PAUSE_BEFORE_END, pausing: None, is_truncated: true }
     }
 
     fn trickle(whole: &Bytes, pause: Duration) -> Self {
         let pieces = (0..whole.len()).map(|index| whole.slice(index..=index)).collect();
-        Self { pieces, pause, pausing: None, breaks_off: false }
+        Self { pieces, pause, pausing: None, is_truncated: false }
     }
 }
 
 impl http_body::Body for SlowBody {
     type Data = Bytes;
-    type Error = HangUp;
+    type Error = ConnectionClosed;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HangUp>>> {
-        if self.pieces.is_empty() && !self.breaks_off {
+    ) -> Poll<Option<Result<Frame<Bytes>, ConnectionClosed>>> {
+        if self.pieces.is_empty() && !self.is_truncated {
             return Poll::Ready(None);
         }
         let pause = self.pause;
@@ -162,6 +162,6 @@ impl http_body::Body for SlowBody {
             return Poll::Pending;
         }
         self.pausing = None;
-        Poll::Ready(Some(self.pieces.pop_front().map(Frame::data).ok_or(HangUp)))
+        Poll::Ready(Some(self.pieces.pop_front().map(Frame::data).ok_or(ConnectionClosed)))
     }
 }

@@ -1,16 +1,16 @@
-//! What the portal offers, and what the caller may do with it.
+//! The resources of the API: users and tokens.
 
 use axum::http::Method;
 use serde_json::{Map, Value};
 
-use super::envelope::{Outcome, Refusal, Success};
-use super::exchange::Exchange;
+use super::envelope::{Outcome, Rejection, Success};
 use super::page::Page;
+use super::request::ReceivedRequest;
 use super::store::Store;
 use super::token::{ENABLED, NewToken, OwnedToken, StoredToken, TokenType};
 use super::user::User;
 
-/// A resource by its path.
+/// A resource, by its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
     Users,
@@ -21,7 +21,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// Takes a path after `/santaba/rest` apart.
+    /// Parses a path after `/santaba/rest`.
     pub(super) fn parse(resource_path: &str) -> Self {
         let mut segments = resource_path.split('/');
         if (segments.next(), segments.next(), segments.next()) != (Some(""), Some("setting"), Some("admins"))
@@ -40,7 +40,7 @@ impl Route {
         }
     }
 
-    /// What shares one rate limit per method.
+    /// Returns the endpoint; requests to one endpoint share a rate limit per method.
     pub(super) fn template(self) -> &'static str {
         match self {
             Self::Users => "/setting/admins",
@@ -52,86 +52,87 @@ impl Route {
     }
 }
 
-/// An id is digits only and 32-bit.
+/// Parses an id: digits only, 31 bits.
 fn id(segment: &str) -> Option<u32> {
     let digits = segment.bytes().all(|byte| byte.is_ascii_digit());
     segment.parse().ok().filter(|id| digits && i32::try_from(*id).is_ok())
 }
 
-/// Carries out an admitted request for `caller`.
-pub(super) fn answer(store: &mut Store, exchange: &Exchange, route: Route, caller: u32) -> Outcome {
+/// Carries out an authenticated request of `caller`.
+pub(super) fn respond(store: &mut Store, request: &ReceivedRequest, route: Route, caller: u32) -> Outcome {
     let Some(caller) = store.users.get(&caller).cloned() else {
-        return Err(Refusal::permission("The user of this token does not exist"));
+        return Err(Rejection::permission("The user of this token does not exist"));
     };
-    match (&exchange.method, route) {
-        (&Method::GET, Route::Users) => list_users(store, exchange, &caller),
-        (&Method::GET, Route::AllTokens) => list_tokens(store, exchange, &caller, None),
-        (&Method::GET, Route::TokensOf(admin)) => list_tokens(store, exchange, &caller, Some(admin)),
-        (&Method::POST, Route::TokensOf(admin)) => create(store, exchange, &caller, admin),
-        (&Method::PATCH, Route::Token(admin, token)) => change(store, exchange, &caller, admin, token),
-        (&Method::PUT, Route::Token(admin, token)) => replace(store, exchange, &caller, admin, token),
+    match (&request.method, route) {
+        (&Method::GET, Route::Users) => list_users(store, request, &caller),
+        (&Method::GET, Route::AllTokens) => list_tokens(store, request, &caller, None),
+        (&Method::GET, Route::TokensOf(admin)) => list_tokens(store, request, &caller, Some(admin)),
+        (&Method::POST, Route::TokensOf(admin)) => create(store, request, &caller, admin),
+        (&Method::PATCH, Route::Token(admin, token)) => change(store, request, &caller, admin, token),
+        (&Method::PUT, Route::Token(admin, token)) => replace(store, request, &caller, admin, token),
         (&Method::DELETE, Route::Token(admin, token)) => delete(store, &caller, admin, token),
-        _ => Err(Refusal::not_found("No such resource")),
+        _ => Err(Rejection::not_found("No such resource")),
     }
 }
 
-fn list_users(store: &Store, exchange: &Exchange, caller: &User) -> Outcome {
-    let page = Page::parse::<User>(exchange)?;
+fn list_users(store: &Store, request: &ReceivedRequest, caller: &User) -> Outcome {
+    let page = Page::parse::<User>(request)?;
     let show = |user: &&User| {
         let visible = |token: &&StoredToken| {
             caller.may_view && token.admin_id == user.id && token.r#type == TokenType::Lmv1
         };
         user.to_json(&store.tokens().filter(visible).collect::<Vec<_>>(), caller)
     };
-    page.answer(store.users.values(), show, store.negative_totals)
+    page.respond(store.users.values(), show, store.negative_totals)
 }
 
-fn list_tokens(store: &Store, exchange: &Exchange, caller: &User, owner: Option<u32>) -> Outcome {
-    let wanted = token_type(exchange)?;
-    let page = Page::parse::<OwnedToken<'_>>(exchange)?;
+fn list_tokens(store: &Store, request: &ReceivedRequest, caller: &User, owner: Option<u32>) -> Outcome {
+    let listed_type = token_type(request)?;
+    let page = Page::parse::<OwnedToken<'_>>(request)?;
     if owner.is_some_and(|owner| !store.users.contains_key(&owner)) {
         return Err(no_such_user());
     }
     let listed = |token: &&StoredToken| {
-        caller.may_view && token.r#type == wanted && owner.is_none_or(|owner| owner == token.admin_id)
+        caller.may_view && token.r#type == listed_type && owner.is_none_or(|owner| owner == token.admin_id)
     };
     let tokens = store
         .tokens()
         .filter(listed)
         .map(|token| OwnedToken { token, owner: store.users.get(&token.admin_id) });
-    page.answer(tokens, |item| item.token.shown(item.owner, caller), store.negative_totals)
+    page.respond(tokens, |item| item.token.without_secret(item.owner, caller), store.negative_totals)
 }
 
-fn create(store: &mut Store, exchange: &Exchange, caller: &User, admin: u32) -> Outcome {
+fn create(store: &mut Store, request: &ReceivedRequest, caller: &User, admin: u32) -> Outcome {
     if !caller.may_create {
-        return Err(Refusal::permission("No permission to create API tokens"));
+        return Err(Rejection::permission("No permission to create API tokens"));
     }
     let Some(owner) = store.users.get(&admin).cloned() else {
         return Err(no_such_user());
     };
-    let wanted = token_type(exchange)?;
-    let body = TokenBody::parse(exchange.body())?;
+    let r#type = token_type(request)?;
+    let body = TokenBody::parse(request.body())?;
     let new = NewToken {
         admin_id: admin,
         note: body.note.unwrap_or_default(),
         status: body.status.unwrap_or(ENABLED),
-        r#type: wanted,
+        r#type,
         ..NewToken::default()
     };
-    let token = store.create(new, &caller.username).map_err(|cause| Refusal::internal(cause.to_string()))?;
-    Success::new(&token.told_once(Some(&owner), caller), true)
+    let token =
+        store.create(new, &caller.username).map_err(|cause| Rejection::internal(cause.to_string()))?;
+    Success::new(&token.with_secret(Some(&owner), caller), true)
 }
 
-fn change(store: &mut Store, exchange: &Exchange, caller: &User, admin: u32, token: u32) -> Outcome {
+fn change(store: &mut Store, request: &ReceivedRequest, caller: &User, admin: u32, token: u32) -> Outcome {
     let token = manageable(store, caller, admin, token)?;
-    let body = TokenBody::parse(exchange.body())?;
+    let body = TokenBody::parse(request.body())?;
     write(store, caller, token, body)
 }
 
-/// Unlike PATCH, a PUT sets what it does not name to its default; for the status that is enabled.
-fn replace(store: &mut Store, exchange: &Exchange, caller: &User, admin: u32, token: u32) -> Outcome {
+/// Unlike PATCH, PUT resets members that are missing in the body: the note to empty, the status to enabled.
+fn replace(store: &mut Store, request: &ReceivedRequest, caller: &User, admin: u32, token: u32) -> Outcome {
     let token = manageable(store, caller, admin, token)?;
-    let body = TokenBody::parse(exchange.body())?;
+    let body = TokenBody::parse(request.body())?;
     let whole =
         TokenBody { note: Some(body.note.unwrap_or_default()), status: Some(body.status.unwrap_or(ENABLED)) };
     write(store, caller, token, whole)
@@ -146,7 +147,7 @@ fn write(store: &mut Store, caller: &User, id: u32, body: TokenBody) -> Outcome 
     let applied = token.note != note || token.status != status;
     (token.note, token.status) = (note, status);
     let token = token.clone();
-    Success::new(&token.shown(store.users.get(&token.admin_id), caller), applied)
+    Success::new(&token.without_secret(store.users.get(&token.admin_id), caller), applied)
 }
 
 fn delete(store: &mut Store, caller: &User, admin: u32, token: u32) -> Outcome {
@@ -155,10 +156,10 @@ fn delete(store: &mut Store, caller: &User, admin: u32, token: u32) -> Outcome {
     Ok(Success { body: b"{}\r\n".to_vec(), applied: true })
 }
 
-/// The token, if it is that user's and the caller may change it.
-fn manageable(store: &Store, caller: &User, admin: u32, token: u32) -> Result<u32, Refusal> {
+/// Returns the token's id if the token belongs to the user and the caller may change it.
+fn manageable(store: &Store, caller: &User, admin: u32, token: u32) -> Result<u32, Rejection> {
     if !caller.may_manage {
-        return Err(Refusal::permission("No permission to manage API tokens"));
+        return Err(Rejection::permission("No permission to manage API tokens"));
     }
     match store.token(token) {
         Some(token) if token.admin_id == admin => Ok(token.id),
@@ -166,24 +167,26 @@ fn manageable(store: &Store, caller: &User, admin: u32, token: u32) -> Result<u3
     }
 }
 
-fn no_such_user() -> Refusal {
-    Refusal::not_found("No such user")
+fn no_such_user() -> Rejection {
+    Rejection::not_found("No such user")
 }
 
-fn no_such_token() -> Refusal {
-    Refusal::not_found("No such API token")
+fn no_such_token() -> Rejection {
+    Rejection::not_found("No such API token")
 }
 
-/// The query parameter `type`: `bearer`, or LMv1 as its absence; "API Token" is an older contract's default.
-fn token_type(exchange: &Exchange) -> Result<TokenType, Refusal> {
-    match exchange.parameter("type").as_deref() {
+/// Parses the query parameter `type`: `bearer`, or absent for LMv1, for which older clients send "API Token".
+fn token_type(request: &ReceivedRequest) -> Result<TokenType, Rejection> {
+    match request.parameter("type").as_deref() {
         None | Some("" | "API Token") => Ok(TokenType::Lmv1),
         Some("bearer") => Ok(TokenType::Bearer),
-        Some(other) => Err(Refusal::bad_request(format!("Invalid value for query parameter type: {other}"))),
+        Some(other) => {
+            Err(Rejection::bad_request(format!("Invalid value for query parameter type: {other}")))
+        }
     }
 }
 
-/// The writable members of a token; everything else in a body is ignored.
+/// The writable members of a token; other members of a body are ignored.
 #[derive(Debug)]
 struct TokenBody {
     note: Option<String>,
@@ -191,9 +194,9 @@ struct TokenBody {
 }
 
 impl TokenBody {
-    fn parse(body: &[u8]) -> Result<Self, Refusal> {
+    fn parse(body: &[u8]) -> Result<Self, Rejection> {
         let members: Map<String, Value> = serde_json::from_slice(body)
-            .map_err(|_| Refusal::bad_request("The request body must be a JSON object"))?;
+            .map_err(|_| Rejection::bad_request("The request body must be a JSON object"))?;
         let note = match members.get("note") {
             None | Some(Value::Null) => None,
             Some(Value::String(note)) => Some(note.clone()),
@@ -203,7 +206,7 @@ impl TokenBody {
             None | Some(Value::Null) => None,
             Some(Value::Number(number)) => match number.as_i64() {
                 Some(status @ 1..=ENABLED) => Some(status),
-                _ => return Err(Refusal::bad_request(format!("Invalid status: {number}"))),
+                _ => return Err(Rejection::bad_request(format!("Invalid status: {number}"))),
             },
             Some(other) => return Err(wrong_type("java.lang.Integer", other)),
         };
@@ -211,30 +214,30 @@ impl TokenBody {
     }
 }
 
-/// The text of the JSON library behind the real portal, which its errors let through.
-fn wrong_type(wanted: &str, found: &Value) -> Refusal {
-    Refusal::bad_request(match found {
+/// Returns the error of the real portal's JSON library (Jackson), which the portal passes on.
+fn wrong_type(expected: &str, found: &Value) -> Rejection {
+    Rejection::bad_request(match found {
         Value::String(text) => {
             let text = Value::from(text.as_str());
-            format!("Cannot deserialize value of type `{wanted}` from String {text}: not a valid value")
+            format!("Cannot deserialize value of type `{expected}` from String {text}: not a valid value")
         }
         Value::Array(_) => {
             format!(
-                "Cannot deserialize value of type `{wanted}` from Array value (token `JsonToken.START_ARRAY`)"
+                "Cannot deserialize value of type `{expected}` from Array value (token `JsonToken.START_ARRAY`)"
             )
         }
         Value::Object(_) => {
             format!(
-                "Cannot deserialize value of type `{wanted}` from Object value (token `JsonToken.START_OBJECT`)"
+                "Cannot deserialize value of type `{expected}` from Object value (token `JsonToken.START_OBJECT`)"
             )
         }
         Value::Bool(_) => {
             format!(
-                "Cannot deserialize value of type `{wanted}` from Boolean value (token `JsonToken.VALUE_TRUE`)"
+                "Cannot deserialize value of type `{expected}` from Boolean value (token `JsonToken.VALUE_TRUE`)"
             )
         }
         Value::Number(_) | Value::Null => {
-            format!("Cannot deserialize value of type `{wanted}` from Number value")
+            format!("Cannot deserialize value of type `{expected}` from Number value")
         }
     })
 }

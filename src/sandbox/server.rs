@@ -1,4 +1,4 @@
-//! The HTTP server: one thread, one single-threaded runtime, connections that are kept.
+//! The HTTP server: one thread with a single-threaded runtime, and persistent connections.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
@@ -20,13 +20,13 @@ use tower_service::Service as _;
 
 use super::Shared;
 use super::control;
-use super::exchange::{Exchange, Peer};
-use super::reply::{HangUp, Reply};
+use super::reply::{ConnectionClosed, Reply};
+use super::request::{Peer, ReceivedRequest};
 use super::rest;
 use crate::error::Error;
 use crate::lmv1::REST_PREFIX;
 
-/// A server that runs; it stops when told to.
+/// A running server; it runs until [`Server::stop`].
 #[derive(Debug)]
 pub(super) struct Server {
     stop: oneshot::Sender<()>,
@@ -35,12 +35,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Listens on a port of 127.0.0.1 and answers from then on.
+    /// Listens on a port of 127.0.0.1 and starts to accept connections.
     pub(super) fn start(port: u16, shared: &Arc<Shared>) -> Result<(Self, SocketAddr), Error> {
-        let failed = |what: &str| {
-            let what = what.to_owned();
+        let failed = |action: &str| {
+            let action = action.to_owned();
             move |cause: std::io::Error| {
-                Error::configuration(format!("the sandbox could not {what}: {cause}"))
+                Error::configuration(format!("the sandbox could not {action}: {cause}"))
             }
         };
         let listen = || {
@@ -74,9 +74,9 @@ impl Server {
         Ok((Self { stop, thread, process: std::process::id() }, address))
     }
 
-    /// Closes the listener and every connection, and returns when that is done.
+    /// Closes the listener and every connection before it returns.
     pub(super) fn stop(self) {
-        // A forked child has the handle but not the thread, and would wait for it for ever.
+        // A forked child has the handle but not the thread: joining it would never return.
         if self.process != std::process::id() {
             std::mem::forget(self);
             return;
@@ -92,7 +92,7 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let (stream, address) = loop {
             match listener.accept().await {
                 Ok(accepted) => break accepted,
-                // Out of file descriptors, most likely; some are closed soon.
+                // The usual reason is a lack of file descriptors, which may be available again soon.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         };
@@ -102,24 +102,24 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 async fn serve_connection(stream: TcpStream, peer: Peer, shared: Arc<Shared>, control: Router) {
-    // Answers are small and whole; waiting to fill a packet would only slow them.
+    // Responses are small and sent at once: waiting to fill a packet would only delay them.
     drop(stream.set_nodelay(true));
-    let service = service_fn(|request| answer(&shared, &control, peer, request));
-    // An error here is the client's hanging up, or ours.
+    let service = service_fn(|request| respond(&shared, &control, peer, request));
+    // An error means that the client or a fault closed the connection.
     drop(http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service).await);
 }
 
-async fn answer(
+async fn respond(
     shared: &Arc<Shared>,
     control: &Router,
     peer: Peer,
     request: Request<Incoming>,
-) -> Result<Response<Body>, HangUp> {
+) -> Result<Response<Body>, ConnectionClosed> {
     let path = request.uri().path();
     let is_rest = path.strip_prefix(REST_PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if is_rest {
-        let exchange = Exchange::receive(peer, request).await;
-        return rest::serve(shared, exchange).await.map(Reply::into_response);
+        let request = ReceivedRequest::receive(peer, request).await;
+        return rest::serve(shared, request).await.map(Reply::into_response);
     }
     let Ok(mut response) = control.clone().call(request).await as Result<Response<Body>, Infallible>;
     response.headers_mut().extend(shared.clock().http_date().parse().ok().map(|date| (DATE, date)));

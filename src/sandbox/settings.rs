@@ -1,31 +1,35 @@
-//! What a portal is started with.
+//! The settings of a sandbox.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::arguments::expecting;
+use super::rate_limit::Window;
 use crate::error::Error;
 
-/// What a [`Portal`](super::Portal) is started with; [`Default`] is a faithful portal on a free port.
+/// The settings of a [`Portal`](super::Portal); the default behaves like the real portal, on a free port.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The port of 127.0.0.1; 0 takes a free one.
     pub port: u16,
-    /// Requests per window for each method and endpoint; `None` keeps the defaults of the real portal.
+    /// Requests per window for each method and endpoint; `None` keeps the real portal's rate limits.
     pub rate_limit: Option<u32>,
     /// The length of the rolling window of every rate limit, in seconds; `None` is 60.
+    #[serde(rename = "window", deserialize_with = "read_window")]
     pub window_seconds: Option<f64>,
-    /// How far the portal's clock runs ahead of the real one, in seconds; negative is behind.
+    /// How many seconds the portal's clock is ahead of the real one; a negative number is behind.
+    #[serde(rename = "clock_offset")]
     pub clock_offset_seconds: i64,
-    /// Makes every made-up credential follow from this number; `None` draws them from the operating system.
+    /// Derives every generated credential from this number; `None` uses the operating system's random numbers.
     pub seed: Option<u64>,
-    /// A token is locked out after this many failures of its access id in a row; 0 is never.
+    /// How many failures of its access id in a row lock a token out; 0 never does.
     pub lock_out_after: u32,
-    /// Lists answer the negative of their total, as some endpoints of the real portal do.
+    /// Lists report the negative of their total, as some endpoints of the real portal do.
     pub negative_totals: bool,
-    /// How many requests the record keeps, newest last; 0 keeps none, which is fastest.
-    pub record_limit: usize,
+    /// How many requests the record keeps; the oldest are dropped first. 0 keeps none, which is fastest.
+    pub record_limit: u32,
 }
 
 impl Default for Settings {
@@ -43,18 +47,39 @@ impl Default for Settings {
     }
 }
 
-/// The length of a rate limit's window.
-pub(super) fn window(seconds: f64) -> Result<Duration, Error> {
-    match duration("window_seconds", seconds)? {
-        Duration::ZERO => Err(Error::argument("window_seconds must be more than 0")),
-        window => Ok(window),
+impl Settings {
+    /// Returns the window of the rate limits.
+    pub(super) fn window(&self) -> Result<Option<Duration>, Error> {
+        let window =
+            self.window_seconds.map(|seconds| Window::from_seconds("window", seconds)).transpose()?;
+        Ok(window.map(Window::length))
     }
 }
 
-/// A time span that a user wrote as seconds, of at most a day.
-pub(super) fn duration(name: &str, seconds: f64) -> Result<Duration, Error> {
-    const DAY: f64 = 86_400.0;
-    Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds <= DAY).ok_or_else(|| {
-        Error::argument(format!("{name} {seconds} is not accepted: accepted are 0 to {DAY} seconds"))
-    })
+/// Reads the argument `window`; [`Settings::window`] checks its range.
+fn read_window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    expecting(Option::deserialize(deserializer), Window::EXPECTED)
+}
+
+/// The longest time span that an argument may ask for.
+const DAY: f64 = 86_400.0;
+
+const SECONDS: &str = "a number of seconds from 0 to 86400";
+
+/// Returns a time span of at most a day, or `None` if the number is not one.
+pub(super) fn duration(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds <= DAY)
+}
+
+/// Checks the argument `seconds`.
+pub(super) fn check_seconds(seconds: Option<f64>) -> Result<(), Error> {
+    match seconds {
+        Some(number) if duration(number).is_none() => Err(Error::invalid("seconds", number, SECONDS)),
+        _ => Ok(()),
+    }
+}
+
+/// Reads the argument `seconds`; [`check_seconds`] checks its range.
+pub(super) fn read_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    expecting(Option::deserialize(deserializer), SECONDS)
 }

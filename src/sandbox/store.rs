@@ -1,26 +1,28 @@
-//! Everything that the portal keeps, behind one lock.
+//! The sandbox's state, behind one lock.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use axum::http::Method;
 
 use super::clock::Clock;
+use super::command::RateLimitArguments;
 use super::faults::Faults;
 use super::random::Generator;
 use super::rate_limit::{RateLimit, RateLimits};
 use super::record::Record;
-use super::settings::{Settings, window};
+use super::settings::Settings;
 use super::token::{NewToken, StoredToken, TokenType};
 use super::user::{NewUser, User};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::lmv1::check_method;
 use crate::secret::Secret;
 
-/// The administrator who owns the built-in tokens.
-pub(super) const ADMINISTRATOR: u32 = 1;
+/// The user who owns the built-in tokens.
+const ADMINISTRATOR: u32 = 1;
 const FIRST_TOKEN_ID: u32 = 101;
 
-/// The credentials that a portal has from its start; they outlive a reset.
+/// The credentials that the sandbox starts with; they survive a reset.
 #[derive(Debug, Clone)]
 pub(super) struct BuiltIn {
     pub(super) access_id: String,
@@ -51,13 +53,17 @@ pub(super) struct Store {
     pub(super) record: Record,
     pub(super) lock_out_after: u32,
     pub(super) negative_totals: bool,
-    /// Changes with every reset, so that a request from before it cannot act after it.
+    /// Changes with every reset, so that a request received before a reset cannot act after it.
     pub(super) generation: u64,
 }
 
 impl Store {
-    pub(super) fn new(settings: &Settings, built_in: &BuiltIn, generator: Generator) -> Result<Self, Error> {
-        let window = settings.window_seconds.map(window).transpose()?;
+    pub(super) fn new(
+        settings: &Settings,
+        window: Option<Duration>,
+        built_in: &BuiltIn,
+        generator: Generator,
+    ) -> Self {
         let mut store = Self {
             users: User::built_in().map(|user| (user.id, user)).into(),
             tokens: BTreeMap::new(),
@@ -67,7 +73,7 @@ impl Store {
             clock: Clock::new(settings.clock_offset_seconds),
             rate_limits: RateLimits::new(settings.rate_limit, window),
             faults: Faults::default(),
-            record: Record::new(settings.record_limit),
+            record: Record::new(usize::try_from(settings.record_limit).unwrap_or(usize::MAX)),
             lock_out_after: settings.lock_out_after,
             negative_totals: settings.negative_totals,
             generation: 0,
@@ -79,41 +85,33 @@ impl Store {
             ..NewToken::default()
         };
         let lmv1 = new(TokenType::Lmv1, "built-in");
-        store.keep(lmv1, "admin", built_in.access_id.clone(), built_in.access_key.clone());
+        store.insert(lmv1, "admin", built_in.access_id.clone(), built_in.access_key.clone());
         let bearer = new(TokenType::Bearer, "built-in bearer");
-        store.keep(bearer, "admin", String::new(), built_in.bearer.clone());
-        Ok(store)
+        store.insert(bearer, "admin", String::new(), built_in.bearer.clone());
+        store
     }
 
-    /// Back to the start; requests from before can neither act nor write into the record.
-    pub(super) fn reset(
-        &mut self,
-        settings: &Settings,
-        built_in: &BuiltIn,
-        generator: Generator,
-    ) -> Result<(), Error> {
-        let fresh = Self::new(settings, built_in, generator)?;
+    /// Replaces the state by a fresh one; requests received before can neither act nor write to the record.
+    pub(super) fn reset(&mut self, fresh: Self) {
         let mut record = std::mem::replace(&mut self.record, Record::new(0));
         record.clear();
         *self = Self { generation: self.generation + 1, record, ..fresh };
-        Ok(())
     }
 
     pub(super) fn set_clock_offset(&mut self, seconds: i64) {
         self.clock = Clock::new(seconds);
     }
 
-    pub(super) fn set_rate_limit(
-        &mut self,
-        method: Option<&str>,
-        limit: u32,
-        window_seconds: f64,
-    ) -> Result<(), Error> {
-        let window = window(window_seconds)?;
-        let method = method.map(check_method).transpose()?;
-        let method = method.map(|method| Method::from_bytes(method.as_bytes())).transpose();
-        let method = method.map_err(|_| Error::argument("method must be the name of an HTTP method"))?;
-        self.rate_limits.set(method, RateLimit { limit, window });
+    pub(super) fn set_rate_limit(&mut self, arguments: RateLimitArguments) -> Result<(), Error> {
+        let RateLimitArguments { method, limit, window_seconds } = arguments;
+        let method = match method {
+            None => None,
+            Some(method) => {
+                let accepted = Method::from_bytes(check_method(&method)?.as_bytes());
+                Some(accepted.map_err(|_| Error::invalid("method", method, "the name of an HTTP method"))?)
+            }
+        };
+        self.rate_limits.set(method, RateLimit { limit, window: window_seconds.length() });
         Ok(())
     }
 
@@ -124,16 +122,26 @@ impl Store {
         id
     }
 
-    /// Makes a token with fresh credentials.
+    /// Creates a token as the administrator.
+    pub(super) fn create_as_administrator(&mut self, new: NewToken) -> Result<StoredToken, Error> {
+        if !self.users.contains_key(&new.admin_id) {
+            let message = format!("the sandbox has no user {}", new.admin_id);
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        let created_by = self.users.get(&ADMINISTRATOR).map(|user| user.username.clone());
+        self.create(new, &created_by.unwrap_or_default())
+    }
+
+    /// Creates a token with new credentials.
     pub(super) fn create(&mut self, new: NewToken, created_by: &str) -> Result<StoredToken, Error> {
         let (access_id, secret) = match new.r#type {
             TokenType::Lmv1 => (self.generator.access_id()?, self.generator.access_key()?),
             TokenType::Bearer => (String::new(), self.generator.bearer()?),
         };
-        Ok(self.keep(new, created_by, access_id, secret))
+        Ok(self.insert(new, created_by, access_id, secret))
     }
 
-    fn keep(
+    fn insert(
         &mut self,
         new: NewToken,
         created_by: &str,
@@ -175,12 +183,12 @@ impl Store {
         self.tokens.get_mut(&id)
     }
 
-    /// The token of an access id, or of what lists show of a bearer.
+    /// Returns the token with this [`StoredToken::handle`].
     pub(super) fn by_handle(&self, handle: &str) -> Option<&StoredToken> {
         self.tokens.get(self.by_handle.get(handle)?)
     }
 
-    /// Every token, by id.
+    /// Returns every token, by id.
     pub(super) fn tokens(&self) -> impl Iterator<Item = &StoredToken> {
         self.tokens.values()
     }

@@ -1,4 +1,4 @@
-//! One token: as the portal keeps it, and as it shows it.
+//! Tokens: as the portal stores them, and as its JSON shows them.
 
 use std::borrow::Cow;
 
@@ -8,38 +8,38 @@ use super::filter::{Field, FieldKind, Filterable};
 use super::user::User;
 use crate::secret::Secret;
 
-/// The status of a token that may be used.
+/// The status of an enabled token.
 pub(super) const ENABLED: i64 = 2;
 
-/// How much of a bearer token lists show.
-const CLEAR_CHARACTERS: usize = 24;
+/// How many characters of a bearer token lists show.
+const VISIBLE_CHARACTERS: usize = 24;
 
-/// The two kinds of token.
+/// The type of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenType {
-    /// An access id and an access key that signs.
+    /// An access id and an access key, which signs requests.
     #[default]
     Lmv1,
-    /// One text that is sent as it is.
+    /// A secret that is sent with each request.
     Bearer,
 }
 
-/// A token to be put on the portal without a request.
+/// A token to create without a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NewToken {
-    /// The owner.
+    /// The id of the user who owns the token.
     pub admin_id: u32,
-    /// The label.
+    /// The note.
     pub note: String,
-    /// 1 disabled, 2 enabled; other numbers are kept, for clients that must bear them.
+    /// 1 disabled, 2 enabled; other numbers are accepted, to test clients with them.
     pub status: i64,
-    /// LMv1 or bearer.
+    /// The type.
     pub r#type: TokenType,
-    /// Seconds since 1970-01-01 UTC; `None` is now by the portal's clock.
+    /// Seconds since 1970-01-01 UTC; `None` is the portal's current time.
     pub created_on: Option<i64>,
-    /// Seconds since 1970-01-01 UTC; 0 for never.
+    /// Seconds since 1970-01-01 UTC; 0 if the token was never used.
     pub last_used_on: i64,
 }
 
@@ -56,35 +56,35 @@ impl Default for NewToken {
     }
 }
 
-/// A token as the portal keeps it.
+/// A token as the portal stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredToken {
     /// Unique in the portal.
     pub id: u32,
-    /// LMv1 or bearer.
+    /// The type.
     pub r#type: TokenType,
-    /// The public half of an LMv1 pair; empty for a bearer.
+    /// The access id; empty for a bearer token.
     pub access_id: String,
-    /// The secret half, or the bearer itself; it does not travel through serde.
+    /// The access key, or the bearer token itself. Not serialized.
     #[serde(skip, default = "no_secret")]
     pub access_key: Secret,
-    /// The owner.
+    /// The id of the user who owns the token.
     pub admin_id: u32,
     /// 1 disabled, 2 enabled.
     pub status: i64,
-    /// The label.
+    /// The note.
     pub note: String,
-    /// The name of the user who made it.
+    /// The name of the user who created the token.
     pub created_by: String,
     /// Seconds since 1970-01-01 UTC.
     pub created_on: i64,
-    /// Seconds since 1970-01-01 UTC; 0 for never.
+    /// Seconds since 1970-01-01 UTC; 0 if the token was never used.
     pub last_used_on: i64,
-    /// The address it was last used from; empty for never.
+    /// The address of its last use; empty if the token was never used.
     pub last_auth_ip: String,
-    /// Failures of its access id in a row.
+    /// How many requests with its access id failed in a row.
     pub failures: u32,
-    /// Whether too many failures locked it out.
+    /// Whether too many failures locked the token out.
     pub locked: bool,
 }
 
@@ -93,7 +93,7 @@ fn no_secret() -> Secret {
 }
 
 impl StoredToken {
-    /// The public text that finds the token in a request: the access id, or what lists show of a bearer.
+    /// Returns the public text that identifies the token: the access id, or the visible part of a bearer token.
     pub(super) fn handle(&self) -> &str {
         match self.r#type {
             TokenType::Lmv1 => &self.access_id,
@@ -101,13 +101,16 @@ impl StoredToken {
         }
     }
 
-    /// The token in the answer to its create, with the secret.
-    pub(super) fn told_once(&self, owner: Option<&User>, caller: &User) -> WireToken<'_> {
-        WireToken { access_key: Some(Cow::Borrowed(self.access_key.reveal())), ..self.shown(owner, caller) }
+    /// Returns the JSON of the response to a create, which contains the secret.
+    pub(super) fn with_secret(&self, owner: Option<&User>, caller: &User) -> WireToken<'_> {
+        WireToken {
+            access_key: Some(Cow::Borrowed(self.access_key.reveal())),
+            ..self.without_secret(owner, caller)
+        }
     }
 
-    /// The token in every other answer: no access key, and a bearer masked.
-    pub(super) fn shown<'a>(&'a self, owner: Option<&User>, caller: &User) -> WireToken<'a> {
+    /// Returns the JSON of any other response: without an access key, and with a bearer token masked.
+    pub(super) fn without_secret<'a>(&'a self, owner: Option<&User>, caller: &User) -> WireToken<'a> {
         WireToken {
             id: self.id,
             access_id: &self.access_id,
@@ -131,17 +134,17 @@ impl StoredToken {
             return None;
         }
         let bearer = self.access_key.reveal();
-        let clear = bearer_handle(bearer);
-        Some(format!("{clear}{}", "*".repeat(bearer.len() - clear.len())))
+        let visible = bearer_handle(bearer);
+        Some(format!("{visible}{}", "*".repeat(bearer.len() - visible.len())))
     }
 }
 
-/// The part of a bearer that lists show; long enough to be unique here.
+/// Returns the part of a bearer token that lists show; it is long enough to be unique.
 pub(super) fn bearer_handle(bearer: &str) -> &str {
-    bearer.get(..CLEAR_CHARACTERS).unwrap_or(bearer)
+    bearer.get(..VISIBLE_CHARACTERS).unwrap_or(bearer)
 }
 
-/// A token beside its owner, whose name and roles it shows.
+/// A token and its owner, whose name and roles are fields of the token.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OwnedToken<'a> {
     pub(super) token: &'a StoredToken,

@@ -1,4 +1,4 @@
-//! The portal's users and what their roles permit.
+//! Users and their permissions.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 use super::filter::{Field, FieldKind, Filterable};
 use super::token::StoredToken;
 
-/// A user to be added. Every permission is granted unless it is taken away.
+/// A user to add, by default with every permission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(clippy::struct_excessive_bools, reason = "permissions are granted one by one")]
+#[allow(clippy::struct_excessive_bools, reason = "permissions are independent")]
 pub struct NewUser {
-    /// The id; `None` takes the next free one. The id of a user who is there replaces that user.
+    /// The id; `None` takes the next free one. An existing user with this id is replaced.
     pub id: Option<u32>,
-    /// The name; an empty one becomes `user-ID`.
+    /// The user name; empty becomes `user-ID`.
     pub username: String,
     /// Whether the user can only use the API.
     pub apionly: bool,
-    /// The names of the user's roles; they decide nothing.
+    /// The names of the roles. They do not affect permissions.
     pub roles: Vec<String>,
-    /// May see tokens. Whoever may not gets an empty list, not a refusal.
+    /// May list tokens. A user without this permission gets an empty list instead of an error.
     pub may_view: bool,
     /// May create tokens.
     pub may_create: bool,
@@ -43,7 +43,7 @@ impl Default for NewUser {
 
 /// A user of the portal.
 #[derive(Debug, Clone)]
-#[allow(clippy::struct_excessive_bools, reason = "permissions are granted one by one")]
+#[allow(clippy::struct_excessive_bools, reason = "permissions are independent")]
 pub(super) struct User {
     pub(super) id: u32,
     pub(super) username: String,
@@ -68,7 +68,7 @@ impl User {
         }
     }
 
-    /// The users whom every portal has at the start.
+    /// Returns the users of a new sandbox.
     pub(super) fn built_in() -> [Self; 3] {
         let user = |id, username: &str, role: &str| {
             let new =
@@ -83,7 +83,7 @@ impl User {
         ]
     }
 
-    /// The caller's own permission on users, as `userPermission` tells it.
+    /// Returns the value of `userPermission` for this caller.
     pub(super) fn permission_word(&self) -> &'static str {
         match (self.may_manage, self.may_view) {
             (true, _) => "write",
@@ -92,9 +92,9 @@ impl User {
         }
     }
 
-    /// The user as the portal shows it, with the tokens that the caller may see.
+    /// Returns the user in the portal's JSON, with the given tokens.
     pub(super) fn to_json(&self, tokens: &[&StoredToken], caller: &Self) -> Value {
-        let tokens: Vec<_> = tokens.iter().map(|token| token.shown(Some(self), caller)).collect();
+        let tokens: Vec<_> = tokens.iter().map(|token| token.without_secret(Some(self), caller)).collect();
         let roles: Vec<_> = self.roles.iter().map(|name| json!({ "name": name })).collect();
         json!({
             "id": self.id,

@@ -1,26 +1,27 @@
-//! Deleting a token. The portal has no way to get one back.
+//! Deleting a token.
 
 use super::target::Target;
 use crate::client::{Client, Method, Request};
 use crate::error::Result;
+use crate::operation::Operation;
 
-/// Deletes one token for good.
+/// Deletes one token permanently.
 #[derive(Debug, Clone)]
 pub struct DeleteToken {
-    /// Which token.
+    /// The token.
     pub target: Target,
-    /// Delete even the token that signs the call.
+    /// Whether the calling token may be deleted too.
     pub force: bool,
 }
 
-impl DeleteToken {
-    /// Sends it. A token that an earlier attempt of this very call may have deleted counts as deleted.
-    pub async fn run(self, client: &Client) -> Result<()> {
-        self.target.check()?;
+impl Operation for DeleteToken {
+    type Output = ();
+
+    async fn run(self, client: &Client) -> Result<()> {
         let located = if self.force {
             self.target.locate(client).await?
         } else {
-            self.target.locate_unless_self(client, "delete").await?
+            self.target.locate_unless_self(client, "deleting").await?
         };
         let request = Request {
             method: Method::Delete,

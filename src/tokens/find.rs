@@ -1,56 +1,59 @@
-//! One token, by id or access id. The portal has no request for one token: its list is asked with a filter.
+//! Finding one token. The portal has no request for a single token, so its lists are filtered.
 
-use super::list::found_by;
+use super::list::filtered;
 use crate::client::Client;
+use crate::credentials::check_access_id;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{MAX_ID, Token, TokenType};
+use crate::ids::TokenId;
+use crate::model::{Token, Type};
+use crate::operation::Operation;
+
+/// The access id of an LMv1 token: letters and digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AccessId(String);
+
+impl AccessId {
+    /// Checks an access id of a token to find.
+    pub fn new(access_id: impl Into<String>) -> Result<Self> {
+        let access_id = access_id.into();
+        match check_access_id(&access_id) {
+            Ok(()) => Ok(Self(access_id)),
+            Err(error) => Err(Error::argument(format!("invalid token: {}", error.details().message))),
+        }
+    }
+}
 
 /// Finds one token anywhere in the portal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FindToken {
-    /// By its number.
-    Id(i64),
-    /// By the public half of its pair.
-    AccessId(String),
+    /// By its id.
+    Id(TokenId),
+    /// By its access id.
+    AccessId(AccessId),
 }
 
-impl FindToken {
-    /// Fails where it can never be right, before anything is sent.
-    pub fn check(&self) -> Result<()> {
-        match self {
-            Self::Id(id) if !(1..=MAX_ID).contains(id) => Err(Error::argument(format!(
-                "token {id} is not accepted: accepted are a token's id, an integer from 1 to {MAX_ID}, its access id and \
-                 a Token"
-            ))),
-            Self::AccessId(access_id) => crate::credentials::check_access_id(access_id)
-                .map_err(|error| Error::argument(format!("the token's {}", error.details().message))),
-            Self::Id(_) => Ok(()),
-        }
-    }
+impl Operation for FindToken {
+    type Output = Token;
 
-    /// Looks among LMv1 tokens, then among bearer tokens.
-    pub async fn run(self, client: &Client) -> Result<Token> {
-        self.check()?;
-        let filter = match &self {
-            Self::Id(id) => format!("id:{id}"),
-            Self::AccessId(access_id) => format!("accessId:\"{access_id}\""),
+    async fn run(self, client: &Client) -> Result<Token> {
+        let (filter, name) = match &self {
+            Self::Id(id) => (format!("id:{id}"), format!("with id {id}")),
+            // The access id is not repeated: it may be a key in the wrong place.
+            Self::AccessId(AccessId(access_id)) => {
+                (format!("accessId:\"{access_id}\""), "with this access id".to_owned())
+            }
         };
-        let is_meant = |token: &Token| match &self {
-            Self::Id(id) => token.id == *id,
-            Self::AccessId(access_id) => token.access_id.as_deref() == Some(access_id),
+        let is_match = |token: &Token| match &self {
+            Self::Id(id) => token.id == id.get(),
+            Self::AccessId(AccessId(access_id)) => token.access_id.as_ref() == Some(access_id),
         };
-        for r#type in [TokenType::Lmv1, TokenType::Bearer] {
-            let tokens = found_by(client, &r#type, filter.clone()).await?;
-            if let Some(token) = tokens.into_iter().find(is_meant) {
+        for r#type in Type::ALL {
+            let tokens = filtered(client, r#type, filter.clone()).await?;
+            if let Some(token) = tokens.into_iter().find(is_match) {
                 return Ok(token);
             }
         }
-        // An access id that was not found may be a key that was put in its place.
-        let name = match &self {
-            Self::Id(id) => format!("with id {id}"),
-            Self::AccessId(_) => "with this access id".to_owned(),
-        };
-        Err(Error::new(ErrorKind::NotFound, format!("no token {name} can be seen"))
-            .suggest("check it, and the portal; credentials that may not view tokens see none"))
+        Err(Error::new(ErrorKind::NotFound, format!("token {name} not found"))
+            .suggest("check it and the portal; the list is empty for credentials that cannot view tokens"))
     }
 }

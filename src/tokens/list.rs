@@ -1,8 +1,8 @@
-//! Listing tokens, page by page as they are wanted.
+//! Listing tokens page by page.
 //!
-//! Pages are asked for by key (`id>N`, sorted by id), so that tokens which are deleted meanwhile shift nothing. Where
-//! that cannot be (a raw filter with alternatives, a portal that does not sort), pages overlap: each must begin before
-//! the end of what was seen, or the list has shifted and the next request steps back.
+//! Pages are requested by key (`id>N`, sorted by id), so that a token deleted meanwhile does not shift the others. If that
+//! is not possible (a raw filter with alternatives, a portal that does not sort), pages overlap: a page that does not
+//! reach back to a known token means that the list has shifted, and the next request steps back.
 //!
 //! Source: the vendor's page "Getting API Token Details". Without `type` the portal lists LMv1 tokens only, with
 //! `type=bearer` bearer tokens only; "all tokens" is two lists.
@@ -12,52 +12,26 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use super::admin::Admin;
+use super::user::User;
 use crate::client::{Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
-use crate::model::{Answer, Token, TokenType};
+use crate::ids::{AdminId, PageSize};
+use crate::model::{Origin, Token, Type};
 
-/// The most that the portal gives in one page.
-const MAX_PAGE_SIZE: u32 = 1000;
-
-/// Which types of token to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Types {
-    /// Both, LMv1 first.
-    #[default]
-    All,
-    /// LMv1 only.
-    Lmv1,
-    /// Bearer only.
-    Bearer,
-}
-
-impl Types {
-    /// The types that a user names; all where none is named.
-    pub fn parse(word: Option<&str>) -> Result<Self> {
-        match word.map(TokenType::parse) {
-            None => Ok(Self::All),
-            Some(Ok(TokenType::Bearer)) => Ok(Self::Bearer),
-            Some(Ok(_)) => Ok(Self::Lmv1),
-            Some(Err(error)) => Err(error),
-        }
-    }
-}
-
-/// Which tokens to list.
+/// The tokens to select.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Wanted {
-    /// Every one.
+pub enum Selection {
+    /// Every token.
     #[default]
     All,
-    /// Those that meet conditions.
+    /// Tokens that meet conditions.
     Filter(Filter),
-    /// Those that the portal chooses by a text in its own grammar, sent as it is.
+    /// Tokens that match a filter in the portal's own grammar, which is sent unchanged.
     Raw(String),
 }
 
-impl Wanted {
+impl Selection {
     fn matches(&self, token: &Token) -> bool {
         match self {
             Self::Filter(filter) => filter.matches(token),
@@ -65,7 +39,7 @@ impl Wanted {
         }
     }
 
-    /// Whether another condition can be put before it.
+    /// Returns whether another condition can be put in front.
     fn takes_a_condition(&self) -> bool {
         !matches!(self, Self::Raw(raw) if raw.contains("||"))
     }
@@ -83,79 +57,71 @@ impl Wanted {
 }
 
 /// Lists tokens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ListTokens {
-    /// Of one user only.
-    pub admin: Option<Admin>,
-    /// Of which types.
-    pub types: Types,
-    /// Which of them.
-    pub wanted: Wanted,
-    /// How many to ask for at once, 1 to 1000.
-    pub page_size: u32,
-}
-
-impl Default for ListTokens {
-    fn default() -> Self {
-        Self { admin: None, types: Types::All, wanted: Wanted::All, page_size: MAX_PAGE_SIZE }
-    }
+    /// The owner; `None` for every user.
+    pub admin: Option<User>,
+    /// The type; `None` for both, LMv1 first.
+    pub r#type: Option<Type>,
+    /// The tokens to select.
+    pub selection: Selection,
+    /// The number of tokens per request.
+    pub page_size: PageSize,
 }
 
 impl ListTokens {
-    /// Begins; nothing is sent before the first page is wanted.
-    pub fn start(self) -> Result<Listing> {
-        if !(1..=MAX_PAGE_SIZE).contains(&self.page_size) {
-            return Err(Error::argument(format!(
-                "page_size {} is not accepted: accepted are 1 to {MAX_PAGE_SIZE}",
-                self.page_size
-            )));
-        }
-        if let Some(admin) = &self.admin {
-            admin.check()?;
-        }
-        let types = match self.types {
-            Types::All => vec![TokenType::Lmv1, TokenType::Bearer],
-            Types::Lmv1 => vec![TokenType::Lmv1],
-            Types::Bearer => vec![TokenType::Bearer],
-        };
+    /// Starts the list. The first page is requested by [`Listing::next_page`].
+    #[must_use]
+    pub fn start(self) -> Listing {
+        let types = self.r#type.map_or_else(|| Type::ALL.to_vec(), |r#type| vec![r#type]);
         let mut listing = Listing {
             by_key: true,
-            verb: self,
+            list: self,
             admin_id: None,
             remaining_types: types.into(),
             cursor: TypeCursor::default(),
         };
-        if !listing.verb.wanted.takes_a_condition() {
+        if !listing.list.selection.takes_a_condition() {
             listing.overlap_from_here();
         }
-        Ok(listing)
+        listing
+    }
+
+    /// Reads the whole list.
+    pub(crate) async fn collect(self, client: &Client) -> Result<Vec<Token>> {
+        let mut listing = self.start();
+        let mut tokens = Vec::new();
+        while let Some(page) = listing.next_page(client).await? {
+            tokens.extend(page);
+        }
+        Ok(tokens)
     }
 }
 
-/// A list that is being read.
+/// A list in progress.
 #[derive(Debug)]
 pub struct Listing {
-    verb: ListTokens,
-    admin_id: Option<i64>,
+    list: ListTokens,
+    admin_id: Option<AdminId>,
     by_key: bool,
-    remaining_types: VecDeque<TokenType>,
+    remaining_types: VecDeque<Type>,
     cursor: TypeCursor,
 }
 
-/// More than any list has.
-const UNTOLD: u64 = u64::MAX;
+/// A total that no list reaches.
+const UNKNOWN_TOTAL: u64 = u64::MAX;
 
-/// How far the list of one type is read.
+/// The position in the list of one type.
 #[derive(Debug, Default)]
 struct TypeCursor {
     seen: HashSet<i64>,
-    /// How many tokens there were at the first page; `UNTOLD` where the portal did not say.
+    /// The total at the first page; `UNKNOWN_TOTAL` if the portal did not report one.
     first_total: Option<u64>,
     last_id: i64,
     offset: u64,
 }
 
-/// One page as it came.
+/// One page of a response.
 struct Page {
     tokens: Vec<Token>,
     received: usize,
@@ -163,7 +129,7 @@ struct Page {
 }
 
 impl Page {
-    /// Whether nothing can follow it. A negative total means that the portal does not know.
+    /// Returns whether it ends the list. A negative total means that the portal does not know the total.
     fn is_last(&self, offset: u64, page_size: u32) -> bool {
         let received = self.received as u64;
         match self.total {
@@ -174,23 +140,23 @@ impl Page {
 }
 
 impl Listing {
-    /// The next tokens, never none; `None` at the end. An error leaves the list where it was: asking again goes on.
+    /// Returns the next tokens, at least one, or `None` at the end. After an error the same page can be requested again.
     pub async fn next_page(&mut self, client: &Client) -> Result<Option<Vec<Token>>> {
-        if let (None, Some(admin)) = (self.admin_id, &self.verb.admin) {
+        if let (None, Some(admin)) = (self.admin_id, &self.list.admin) {
             self.admin_id = Some(admin.id(client).await?);
         }
-        while let Some(r#type) = self.remaining_types.front().cloned() {
+        while let Some(r#type) = self.remaining_types.front().copied() {
             let (tokens, at_end) = if self.by_key {
-                self.page_by_key(client, &r#type).await?
+                self.page_by_key(client, r#type).await?
             } else {
-                self.overlapping_page(client, &r#type).await?
+                self.overlapping_page(client, r#type).await?
             };
             if at_end {
                 self.remaining_types.pop_front();
                 self.cursor = TypeCursor::default();
             }
             let tokens: Vec<Token> =
-                tokens.into_iter().filter(|token| self.verb.wanted.matches(token)).collect();
+                tokens.into_iter().filter(|token| self.list.selection.matches(token)).collect();
             if !tokens.is_empty() {
                 return Ok(Some(tokens));
             }
@@ -200,44 +166,43 @@ impl Listing {
 
     fn overlap_from_here(&mut self) {
         self.by_key = false;
-        // A page of one could not overlap.
-        self.verb.page_size = self.verb.page_size.max(2);
+        self.list.page_size = self.list.page_size.at_least_two();
     }
 
-    async fn page_by_key(&mut self, client: &Client, r#type: &TokenType) -> Result<(Vec<Token>, bool)> {
+    async fn page_by_key(&mut self, client: &Client, r#type: Type) -> Result<(Vec<Token>, bool)> {
         let last_id = self.cursor.last_id;
         let after = (last_id > 0).then(|| format!("id>{last_id}"));
-        let filter = self.verb.wanted.for_portal(after.as_deref());
+        let filter = self.list.selection.for_portal(after.as_deref());
         let page = self.request(client, r#type, &filter, 0).await?;
         let mut highest = last_id;
         for token in &page.tokens {
             if token.id <= highest {
-                // A portal that does not sort, or does not know the filter.
+                // The portal does not sort, or ignores the filter.
                 self.overlap_from_here();
                 return Ok((self.new_ones(page.tokens), false));
             }
             highest = token.id;
         }
-        let at_end = page.received == 0 || page.is_last(0, self.verb.page_size);
+        let at_end = page.received == 0 || page.is_last(0, self.list.page_size.get());
         let one_page = last_id == 0 && at_end;
         let first_total =
-            *self.cursor.first_total.get_or_insert(page.total.map_or(UNTOLD, i64::unsigned_abs));
+            *self.cursor.first_total.get_or_insert(page.total.map_or(UNKNOWN_TOTAL, i64::unsigned_abs));
         self.cursor.last_id = highest;
         let tokens = self.new_ones(page.tokens);
         if at_end && !one_page && (self.cursor.seen.len() as u64) < first_total {
-            // Some were deleted meanwhile, or the pages were sorted by accident and lower ids come after them.
+            // Tokens were deleted meanwhile, or the order was accidental and lower ids follow.
             self.overlap_from_here();
             return Ok((tokens, false));
         }
         Ok((tokens, at_end))
     }
 
-    async fn overlapping_page(&mut self, client: &Client, r#type: &TokenType) -> Result<(Vec<Token>, bool)> {
-        /// More steps than any list needs that is not being rewritten all the time.
+    async fn overlapping_page(&mut self, client: &Client, r#type: Type) -> Result<(Vec<Token>, bool)> {
+        /// Enough for any list that is not rewritten continuously.
         const MAX_STEPS: u32 = 64;
-        let page_size = u64::from(self.verb.page_size);
+        let page_size = u64::from(self.list.page_size.get());
         let usual_overlap = page_size.div_ceil(10);
-        let filter = self.verb.wanted.for_portal(None);
+        let filter = self.list.selection.for_portal(None);
         let mut overlap = usual_overlap;
         let mut steps_back = 0;
         while steps_back < MAX_STEPS {
@@ -250,9 +215,9 @@ impl Listing {
                 continue;
             }
             let received = page.received as u64;
-            let at_end = received == 0 || page.is_last(offset, self.verb.page_size);
+            let at_end = received == 0 || page.is_last(offset, self.list.page_size.get());
             let tokens = self.new_ones(page.tokens);
-            // A total may count what is not shown.
+            // The total may include tokens that the list does not show.
             let at_end = at_end || (tokens.is_empty() && received < page_size);
             let before = std::mem::replace(&mut self.cursor.offset, offset + received);
             if self.cursor.offset <= before {
@@ -264,16 +229,16 @@ impl Listing {
             overlap = usual_overlap.min(received.saturating_sub(1));
         }
         Err(Error::new(ErrorKind::Response, "the list of tokens changes faster than it can be read")
-            .suggest("list with a larger page_size, or without a raw filter that has alternatives"))
+            .suggest("use a larger page size, or a raw filter without alternatives"))
     }
 
     fn new_ones(&mut self, tokens: Vec<Token>) -> Vec<Token> {
         tokens.into_iter().filter(|token| self.cursor.seen.insert(token.id)).collect()
     }
 
-    async fn request(&self, client: &Client, r#type: &TokenType, filter: &str, offset: u64) -> Result<Page> {
+    async fn request(&self, client: &Client, r#type: Type, filter: &str, offset: u64) -> Result<Page> {
         let mut query = vec![
-            ("size", self.verb.page_size.to_string()),
+            ("size", self.list.page_size.get().to_string()),
             ("offset", offset.to_string()),
             ("sort", "+id".to_owned()),
         ];
@@ -285,28 +250,28 @@ impl Listing {
     }
 }
 
-/// The newest tokens of one user, in one request, and the portal's clock.
+/// Returns the newest tokens of one user, in one request, and the portal's time.
 pub(super) async fn newest_of_owner(
     client: &Client,
-    admin_id: i64,
-    r#type: &TokenType,
+    admin_id: AdminId,
+    r#type: Type,
 ) -> Result<(Vec<Token>, Option<SystemTime>)> {
-    let query = vec![("size", MAX_PAGE_SIZE.to_string()), ("sort", "-id".to_owned())];
+    let query = vec![("size", PageSize::MAX.get().to_string()), ("sort", "-id".to_owned())];
     let (tokens, _, _, date) = page(client, Some(admin_id), r#type, query).await?;
     Ok((tokens, date))
 }
 
-/// The tokens of one type that a filter finds, in one request.
-pub(super) async fn found_by(client: &Client, r#type: &TokenType, filter: String) -> Result<Vec<Token>> {
-    let query = vec![("size", MAX_PAGE_SIZE.to_string()), ("filter", filter)];
+/// Returns the tokens of one type that match a filter, in one request.
+pub(super) async fn filtered(client: &Client, r#type: Type, filter: String) -> Result<Vec<Token>> {
+    let query = vec![("size", PageSize::MAX.get().to_string()), ("filter", filter)];
     let (tokens, ..) = page(client, None, r#type, query).await?;
     Ok(tokens)
 }
 
 async fn page(
     client: &Client,
-    admin_id: Option<i64>,
-    r#type: &TokenType,
+    admin_id: Option<AdminId>,
+    r#type: Type,
     mut query: Vec<(&'static str, String)>,
 ) -> Result<(Vec<Token>, usize, Option<i64>, Option<SystemTime>)> {
     if let Some(value) = r#type.query_value() {
@@ -319,16 +284,16 @@ async fn page(
         None => ("/setting/admins/apitokens", "/setting/admins/apitokens".to_owned()),
     };
     let request = Request { method: Method::Get, endpoint, resource_path, query, body: None };
-    let answer = client.send(&request).await?;
-    let Some(Value::Array(items)) = answer.body.get("items") else {
-        return Err(Error::new(ErrorKind::Response, "the answer holds no list of tokens"));
+    let response = client.send(&request).await?;
+    let Some(Value::Array(items)) = response.body.get("items") else {
+        return Err(Error::new(ErrorKind::Response, "the response holds no list of tokens"));
     };
     let read = |item: &Value| {
-        let mut token = Token::from_json(item, Answer::Other, r#type)?;
-        token.admin_id = token.admin_id.or(admin_id);
+        let mut token = Token::from_json(item, Origin::Other, &r#type.into())?;
+        token.admin_id = token.admin_id.or(admin_id.map(AdminId::get));
         Some(token)
     };
     let tokens: Vec<Token> = items.iter().filter_map(read).collect();
-    client.visibility().record_listed(tokens.iter().map(|token| token.id));
-    Ok((tokens, items.len(), answer.body.get("total").and_then(Value::as_i64), answer.date))
+    client.visibility().listed(tokens.iter().map(|token| token.id));
+    Ok((tokens, items.len(), response.body.get("total").and_then(Value::as_i64), response.date))
 }

@@ -1,24 +1,47 @@
-//! Changing a token by PATCH. A PUT would set what it does not name: one without a status enables a disabled token.
+//! Changing a token with PATCH. A PUT resets the members that it does not name: without a status it enables the token.
 
 use serde::Serialize;
 
 use super::target::Target;
 use crate::client::{Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Answer, Token, TokenStatus, TokenType};
+use crate::ids::{AdminId, Note, TokenId};
+use crate::model::{Origin, Status, Token, TokenType};
+use crate::operation::Operation;
 use crate::tag::Tag;
 
 /// Changes the note, the status, or both.
 #[derive(Debug, Clone)]
 pub struct UpdateToken {
-    /// Which token.
+    /// The token.
     pub target: Target,
-    /// The new label.
-    pub note: Option<String>,
-    /// The new status.
-    pub status: Option<TokenStatus>,
-    /// Disable even the token that signs the call.
+    /// The members to change.
+    pub change: Change,
+    /// Whether the calling token may be disabled too.
     pub force: bool,
+}
+
+/// The members to change, at least one.
+#[derive(Debug, Clone)]
+pub struct Change {
+    note: Option<Note>,
+    status: Option<Status>,
+}
+
+impl Change {
+    /// Checks that there is something to change.
+    pub fn new(note: Option<Note>, status: Option<Status>) -> Result<Self> {
+        if note.is_none() && status.is_none() {
+            return Err(Error::argument("nothing to change; expected a note, a status or both"));
+        }
+        Ok(Self { note, status })
+    }
+}
+
+impl From<Status> for Change {
+    fn from(status: Status) -> Self {
+        Self { note: None, status: Some(status) }
+    }
 }
 
 #[derive(Serialize)]
@@ -29,42 +52,38 @@ struct Body<'a> {
     status: Option<i64>,
 }
 
-impl UpdateToken {
-    /// Sends it. A token whose making was never finished loses its tag when it is enabled: nothing that works may look as
-    /// if it could be swept.
-    pub async fn run(self, client: &Client) -> Result<Token> {
-        if self.note.is_none() && self.status.is_none() {
-            return Err(Error::argument("nothing to change: give note=, status= or both"));
-        }
-        self.target.check()?;
-        Tag::check_note(self.note.as_deref())?;
-        let guarded = self.status == Some(TokenStatus::Disabled) && !self.force;
-        let located = if guarded {
-            self.target.locate_unless_self(client, "disable").await?
+impl Operation for UpdateToken {
+    type Output = Token;
+
+    /// Sends the change. Enabling a pending token also removes its tag, so that sweep cannot match an enabled token.
+    async fn run(self, client: &Client) -> Result<Token> {
+        let Change { note, status } = self.change;
+        let located = if status == Some(Status::Disabled) && !self.force {
+            self.target.locate_unless_self(client, "disabling").await?
         } else {
             self.target.locate(client).await?
         };
-        let untagged = match (&self.note, self.status, located.note.as_deref().and_then(Tag::parse)) {
-            (None, Some(TokenStatus::Enabled), Some((_, last))) => Some(last.unwrap_or_default()),
+        let untagged = match (&note, status, located.note.as_deref().and_then(Tag::parse)) {
+            (None, Some(Status::Enabled), Some((_, rest))) => Some(rest.unwrap_or_default()),
             _ => None,
         };
-        let note = self.note.as_deref().or(untagged);
-        change(client, located.admin_id, located.id, note, self.status, &located.r#type).await
+        let note = note.as_ref().map(Note::as_str).or(untagged);
+        change(client, located.admin_id, located.id, note, status, &located.r#type).await
     }
 }
 
-/// One PATCH, whatever it says; `asked` is the token's type.
+/// Sends one PATCH; `requested` is the token's type.
 pub(crate) async fn change(
     client: &Client,
-    admin_id: i64,
-    id: i64,
+    admin_id: AdminId,
+    id: TokenId,
     note: Option<&str>,
-    status: Option<TokenStatus>,
-    asked: &TokenType,
+    status: Option<Status>,
+    requested: &TokenType,
 ) -> Result<Token> {
-    let body = Body { note, status: status.map(TokenStatus::number) };
+    let body = Body { note, status: status.map(Status::number) };
     let body = serde_json::to_vec(&body)
-        .map_err(|error| Error::argument(format!("the change cannot be written as JSON: {error}")))?;
+        .map_err(|error| Error::argument(format!("cannot write the change as JSON: {error}")))?;
     let request = Request {
         method: Method::Patch,
         endpoint: "/setting/admins/{adminId}/apitokens/{id}",
@@ -72,12 +91,12 @@ pub(crate) async fn change(
         query: Vec::new(),
         body: Some(body),
     };
-    let answer = client.send(&request).await?;
-    let Some(mut token) = Token::from_json(&answer.body, Answer::Other, asked) else {
-        let mut error = Error::new(ErrorKind::Response, "the answer to the change holds no token");
+    let response = client.send(&request).await?;
+    let Some(mut token) = Token::from_json(&response.body, Origin::Other, requested) else {
+        let mut error = Error::new(ErrorKind::Response, "the response to the change holds no token");
         error.details_mut().maybe_applied = true;
         return Err(error);
     };
-    token.admin_id = token.admin_id.or(Some(admin_id));
+    token.admin_id = token.admin_id.or(Some(admin_id.get()));
     Ok(token)
 }

@@ -1,6 +1,6 @@
-"""Make every kind of call with whichever requests is found, against an embedded portal, and print what came of each.
+"""Make every kind of call with the installed requests, against a sandbox, and print the results.
 
-Run by tests/python/test_auth_legacy.py with versions as older distributions ship them, and with current ones.
+tests/python/test_auth_legacy.py runs it with the versions of older distributions and with current ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def pieces() -> Iterator[bytes]:
     yield b"{}"
 
 
-# What each call is given; each is made with a session of its own.
+# The arguments of each call. Each call has its own session.
 CALLS: dict[str, dict[str, Any]] = {
     "GET with a query": {"method": "GET", "params": {"filter": f'note:"{NOTE}"', "size": "1"}},
     "GET with an escape in the path": {"method": "GET", "path": "/setting/admins/no%20such/Zoë"},
@@ -63,13 +63,13 @@ def call(
             ).status_code
         except (TypeError, ValueError) as error:
             status = type(error).__name__
-    # The boundary between files is made up anew each time.
+    # The multipart boundary is random.
     seen = [(entry.signature, "" if "files" in settings else entry.body) for entry in portal.record]
     return {"status": status, "seen": seen}
 
 
-def by_hand(portal: Portal) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """Signs text as UTF-8 and leaves it text, as scripts do: the older urllib3 sends it as Latin-1."""
+def sign_text(portal: Portal) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """Return an auth that signs text as UTF-8 but leaves it a str, as scripts do: older urllib3 sends it as Latin-1."""
 
     def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
         assert isinstance(request.body, str)
@@ -96,7 +96,7 @@ def main() -> None:
             results[name] = call(portal, **settings)
         results["redirect elsewhere"] = redirected(portal)
         results["bearer"] = call(portal, "GET", auth=portal.auth(bearer_token=portal.bearer_token))
-        results["text in Latin-1, signed by hand"] = call(portal, "POST", data=LATIN_TEXT, auth=by_hand(portal))
+        results["text in Latin-1, signed by hand"] = call(portal, "POST", data=LATIN_TEXT, auth=sign_text(portal))
     versions = {name: version(name) for name in ("requests", "urllib3")}
     json.dump({"versions": versions, "results": results}, sys.stdout)
 

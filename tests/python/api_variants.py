@@ -1,4 +1,4 @@
-"""The three faces behind one: what is promised of a verb is promised of each."""
+"""The blocking client, the module functions and the async client behind one interface, to test all three alike."""
 
 from __future__ import annotations
 
@@ -12,32 +12,27 @@ if TYPE_CHECKING:
 
     from lmtokens.sandbox import Portal, Seen, StoredToken
 
-KINDS = ["client", "functions", "async"]
-
-VERBS = [
-    "add_token",
-    "add_tokens",
-    "delete_token",
-    "disable_token",
-    "enable_token",
-    "find_token",
-    "list_tokens",
-    "sweep_tokens",
-    "update_token",
-    "whoami",
-]
+VARIANTS = ["client", "functions", "async"]
 
 
-class _Awaited:
-    """An ``AsyncClient`` whose every call has an event loop of its own."""
+def public_methods(client: type) -> set[str]:
+    return {name for name in dir(client) if not name.startswith("_") and callable(getattr(client, name))}
+
+
+# Derived from the blocking client; test_parity compares the other two APIs with it.
+OPERATIONS = sorted(public_methods(lmtokens.Client) - {"close"})
+
+
+class _BlockingAdapter:
+    """An ``AsyncClient`` that runs each call in its own event loop."""
 
     def __init__(self, client: lmtokens.AsyncClient) -> None:
         self._client = client
 
-    def __getattr__(self, verb: str) -> Any:
+    def __getattr__(self, operation: str) -> Any:
         def call(*arguments: Any, **named: Any) -> Any:
             async def awaited() -> Any:
-                return await getattr(self._client, verb)(*arguments, **named)
+                return await getattr(self._client, operation)(*arguments, **named)
 
             return asyncio.run(awaited())
 
@@ -52,37 +47,38 @@ class _Awaited:
         return iter(asyncio.run(listed()))
 
 
-def face(kind: str, portal: Portal, **settings: Any) -> lmtokens.Client:
-    """One of the three, as the portal's administrator or as ``settings`` say, with the verbs of a client.
+def api_for(variant: str, portal: Portal, **settings: Any) -> lmtokens.Client:
+    """Return one of the variants, with the methods of a client.
 
-    The functions follow the environment that the fixture of the portal has set, unless ``settings`` say otherwise.
+    It calls as the portal's administrator unless ``settings`` name other credentials. The module functions use the
+    environment, which the ``lmtokens_portal`` fixture sets, unless there are ``settings``.
     """
-    if kind == "client":
+    if variant == "client":
         return portal.client(**settings)
-    if kind == "async":
-        return cast("lmtokens.Client", _Awaited(portal.async_client(**settings)))
+    if variant == "async":
+        return cast("lmtokens.Client", _BlockingAdapter(portal.async_client(**settings)))
     if settings:
         lmtokens.configure(company=portal.company, base_url=portal.base_url, **settings)
     return cast("lmtokens.Client", lmtokens)
 
 
-def credentials(token: StoredToken) -> dict[str, Any]:
-    """The settings of a client that calls as this token."""
+def credentials_of(token: StoredToken) -> dict[str, Any]:
+    """Return the settings of a client that calls as this token."""
     if token.type == "bearer":
         return {"bearer_token": token.access_key}
     return {"access_id": token.access_id, "access_key": token.access_key}
 
 
-def kept(portal: Portal, id: int) -> StoredToken | None:
-    """The token as the portal has it."""
+def stored_token(portal: Portal, id: int) -> StoredToken | None:
+    """Return the portal's copy of a token, or None if the token does not exist."""
     return next((token for token in portal.tokens if token.id == id), None)
 
 
-def changes(portal: Portal) -> list[Seen]:
-    """The requests that were more than looks."""
+def modifying_requests(portal: Portal) -> list[Seen]:
+    """Return the requests that were not GETs."""
     return [seen for seen in portal.record if seen.method != "GET"]
 
 
-def named(how: str, verbs: lmtokens.Client, token: StoredToken) -> Any:
-    """A token as callers may name one: by ``"id"``, by ``"access id"`` or as a ``"Token"``."""
-    return {"id": token.id, "access id": token.access_id, "Token": None}[how] or verbs.find_token(token.id)
+def token_reference(how: str, api: lmtokens.Client, token: StoredToken) -> Any:
+    """Return a token's ``"id"``, its ``"access id"`` or the ``"Token"`` itself: what a ``token`` argument accepts."""
+    return {"id": token.id, "access id": token.access_id, "Token": None}[how] or api.find_token(token.id)

@@ -1,4 +1,4 @@
-"""Certificates made for the tests, good ones and bad ones."""
+"""Valid and invalid certificates for the tests."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 if TYPE_CHECKING:
     import ssl
 
-# One for a whole run: these certificates live for a day around it.
+# Fixed for a whole run: the certificates are valid for one day before and after it.
 NOW = datetime.datetime.now(datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Credential:
-    """A certificate with those that vouch for it, and its private key, in PEM."""
+    """A certificate chain and its private key, in PEM."""
 
     chain: bytes
     key: bytes
@@ -61,7 +61,7 @@ def issued(
 
 def self_signed(name: str) -> Credential:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "vouches for itself")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "self-signed")])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)

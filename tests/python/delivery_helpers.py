@@ -1,4 +1,4 @@
-"""What tests of creates with a destination share: one that remembers, and what a portal may be left with."""
+"""Helpers for tests of creates with a destination and of bulk runs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 TAG = re.compile(r"lmtokens-1-[0-9a-f]{16}-[0-9]+-[0-9a-f]{32}( .+)?")
 
 
-class Keeper:
-    """A destination that keeps keys as a vault would: only while they may be of use."""
+class RecordingDestination:
+    """A destination that records its calls and keeps each key until it is discarded."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
@@ -36,51 +36,51 @@ class Keeper:
 
     @property
     def names(self) -> list[str]:
-        """Which methods were called, in order."""
+        """The methods that were called, in order."""
         return [name for name, _ in self.calls]
 
 
-def made(portal: Portal, beside: int = 2) -> list[StoredToken]:
-    """The tokens that the portal keeps beside its own."""
-    return portal.tokens[beside:]
+def created_tokens(portal: Portal, skip: int = 2) -> list[StoredToken]:
+    """Return the portal's tokens without its built-in ones."""
+    return portal.tokens[skip:]
 
 
-def is_left_over(token: StoredToken) -> bool:
-    """Disabled, and under a tag: what may be left behind, and is swept."""
+def is_pending(token: StoredToken) -> bool:
+    """Return whether a token is disabled and tagged, so that a sweep deletes it if it was left behind."""
     return token.status == 1 and TAG.fullmatch(token.note) is not None
 
 
-def assert_nobody_lacks_a_key(portal: Portal, keys: dict[int, str], beside: int = 2) -> None:
-    """Each token works and its key is held, or it is disabled and tagged."""
-    for token in made(portal, beside):
-        if not is_left_over(token):
+def assert_no_key_is_lost(portal: Portal, keys: dict[int, str], skip: int = 2) -> None:
+    """Assert that ``keys`` has the key of every created token that is not pending."""
+    for token in created_tokens(portal, skip):
+        if not is_pending(token):
             assert keys.get(token.id) == token.access_key.reveal(), token
 
 
-def requests(portal: Portal) -> list[str]:
-    """The methods of the requests that the portal saw."""
+def request_methods(portal: Portal) -> list[str]:
+    """Return the methods of the requests that the portal saw, in order."""
     return [seen.method for seen in portal.record]
 
 
-def of_method(portal: Portal, method: str) -> list[Seen]:
-    """The requests of one method that the portal saw."""
+def requests_with_method(portal: Portal, method: str) -> list[Seen]:
+    """Return the requests with this method that the portal saw, in order."""
     return [seen for seen in portal.record if seen.method == method]
 
 
-def body(seen: Seen) -> dict[str, Any]:
-    """What a request said."""
-    said: dict[str, Any] = json.loads(seen.body)
-    return said
+def json_body(seen: Seen) -> dict[str, Any]:
+    """Return the decoded body of a request."""
+    body: dict[str, Any] = json.loads(seen.body)
+    return body
 
 
-def keys_of(journal: Path) -> dict[int, str]:
-    """The keys of a journal's tokens, by id."""
+def keys_in_journal(journal: Path) -> dict[int, str]:
+    """Return the keys in a journal by token id."""
     import lmtokens
 
     tokens = [entry.token for entry in lmtokens.read_journal(journal) if entry.token is not None]
     return {token.id: token.access_key.reveal() for token in tokens if token.access_key is not None}
 
 
-def lines_of(journal: Path) -> list[dict[str, Any]]:
-    """A journal's lines, its header first."""
+def journal_lines(journal: Path) -> list[dict[str, Any]]:
+    """Return the decoded lines of a journal, the header first."""
     return [json.loads(line) for line in journal.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""requests, httpx (sync and async) and aiohttp behind one face: what is promised of LMv1Auth is promised with each."""
+"""requests, httpx (sync and async) and aiohttp behind one function, to test LMv1Auth alike with each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import aiohttp
 import httpx
 import requests
-from support import PATIENCE
+from support import HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,21 +23,21 @@ VERSION_3 = {"X-Version": "3"}
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back at the end, after any redirects."""
+    """The final response, after any redirects."""
 
     status: int
     body: bytes
 
 
 @functools.cache
-def _systems_context() -> ssl.SSLContext:
-    # Once: it takes longer than most of these tests.
+def _system_context() -> ssl.SSLContext:
+    # Cached because loading the certificates takes longer than most of these tests.
     return ssl.create_default_context()
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a call may ask for; ``text_or_bytes`` is a body as it is, ``form`` one of fields."""
+    """Options of a request; ``text_or_bytes`` is sent unchanged, ``form`` is URL-encoded."""
 
     params: dict[str, str] | None = None
     json: Any = None
@@ -48,7 +48,7 @@ class Options:
 
     @property
     def context(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.ca_bundle) if self.ca_bundle else _systems_context()
+        return ssl.create_default_context(cafile=self.ca_bundle) if self.ca_bundle else _system_context()
 
 
 def _with_requests(auth: lmtokens.LMv1Auth, method: str, url: str, options: Options) -> Reply:
@@ -63,29 +63,34 @@ def _with_requests(auth: lmtokens.LMv1Auth, method: str, url: str, options: Opti
             auth=auth,
             allow_redirects=options.follow,
             verify=str(options.ca_bundle) if options.ca_bundle else True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
         )
         return Reply(response.status_code, response.content)
 
 
 def _for_httpx(options: Options) -> tuple[dict[str, Any], dict[str, Any]]:
-    client = {"verify": options.context, "follow_redirects": options.follow, "timeout": PATIENCE, "headers": VERSION_3}
+    client = {
+        "verify": options.context,
+        "follow_redirects": options.follow,
+        "timeout": HANG_TIMEOUT,
+        "headers": VERSION_3,
+    }
     body = {"json": options.json, "content": options.text_or_bytes, "data": options.form}
     return client, {"params": options.params, **{name: value for name, value in body.items() if value is not None}}
 
 
 def _with_httpx(auth: lmtokens.LMv1Auth, method: str, url: str, options: Options) -> Reply:
-    of_client, of_request = _for_httpx(options)
-    with httpx.Client(auth=auth, **of_client) as client:
-        response = client.request(method, url, **of_request)
+    client_options, request_options = _for_httpx(options)
+    with httpx.Client(auth=auth, **client_options) as client:
+        response = client.request(method, url, **request_options)
         return Reply(response.status_code, response.content)
 
 
 def _with_httpx_async(auth: lmtokens.LMv1Auth, method: str, url: str, options: Options) -> Reply:
     async def run() -> Reply:
-        of_client, of_request = _for_httpx(options)
-        async with httpx.AsyncClient(auth=auth, **of_client) as client:
-            response = await client.request(method, url, **of_request)
+        client_options, request_options = _for_httpx(options)
+        async with httpx.AsyncClient(auth=auth, **client_options) as client:
+            response = await client.request(method, url, **request_options)
             return Reply(response.status_code, response.content)
 
     return asyncio.run(run())
@@ -93,8 +98,8 @@ def _with_httpx_async(auth: lmtokens.LMv1Auth, method: str, url: str, options: O
 
 def _with_aiohttp(auth: lmtokens.LMv1Auth, method: str, url: str, options: Options) -> Reply:
     async def run() -> Reply:
-        timeout = aiohttp.ClientTimeout(PATIENCE)
-        # The other three follow the environment unasked.
+        timeout = aiohttp.ClientTimeout(HANG_TIMEOUT)
+        # The other libraries use the environment by default.
         async with (
             aiohttp.ClientSession(middlewares=[auth], headers=VERSION_3, timeout=timeout, trust_env=True) as session,
             session.request(
@@ -123,5 +128,5 @@ LIBRARIES = list(_SEND)
 
 
 def send(library: str, auth: lmtokens.LMv1Auth, method: str, url: str, **options: Any) -> Reply:
-    """One call with a client of its own; ``options`` are those of ``Options``."""
+    """Send a request with a new client and return the response; ``options`` are the fields of ``Options``."""
     return _SEND[library](auth, method, url, Options(**options))

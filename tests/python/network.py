@@ -1,4 +1,4 @@
-"""What stands between a client and a portal: TLS that ends before it, and a proxy. Real ones, on loopback."""
+"""TLS servers and proxies between a client and a portal, on loopback."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Callable
 from urllib.parse import urlsplit
 
 import pytest
-from support import PATIENCE
+from support import HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """Hands every connection to ``handle``, in a thread of its own, and closes it afterwards."""
+    """Calls ``handle`` with each connection in a new thread, and closes the connection afterwards."""
 
     def __init__(self, handle: Callable[[socket.socket], None], host: str = "127.0.0.1") -> None:
         self.connections = 0
@@ -50,7 +50,7 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            connection.settimeout(PATIENCE)
+            connection.settimeout(HANG_TIMEOUT)
             self._handle(connection)
         self._open.discard(connection)
         connection.close()
@@ -61,24 +61,24 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Without it, Linux leaves a thread in accept() or recv() for ever.
+        # Without shutdown(), accept() and recv() keep blocking on Linux.
         for waiting in (self._listening, *self._open):
             with contextlib.suppress(OSError):
-                # The plain one: that of an SSLSocket would take the session away from the thread that reads.
+                # SSLSocket.shutdown() would end the TLS session under the thread that reads from it.
                 socket.socket.shutdown(waiting, socket.SHUT_RDWR)
         self._listening.close()
         for thread in [self._accepting, *self._threads]:
-            thread.join(PATIENCE)
+            thread.join(HANG_TIMEOUT)
 
 
 def splice(one: socket.socket, other: socket.socket, record: list[bytes]) -> None:
-    """Carries bytes both ways until either side ends, and records what comes from ``one``."""
+    """Forward bytes both ways until either side closes, and record what ``one`` sends."""
     across: dict[socket.socket, socket.socket] = {one: other, other: one}
     while True:
-        # What OpenSSL has decrypted already, select() does not know of.
+        # select() does not see bytes that OpenSSL has already decrypted.
         ready: list[socket.socket] = [end for end in across if isinstance(end, ssl.SSLSocket) and end.pending()]
         if not ready:
-            ready, _, _ = select.select(list(across), [], [], PATIENCE)
+            ready, _, _ = select.select(list(across), [], [], HANG_TIMEOUT)
         if not ready:
             return
         for end in ready:
@@ -112,19 +112,19 @@ def read_head(connection: socket.socket) -> bytes:
 
 
 class Relay(Server):
-    """Passes everything to a port of loopback, such as a portal's, from another address."""
+    """Forwards connections to a port on 127.0.0.1 from another address."""
 
     def __init__(self, target_port: int, host: str) -> None:
         self._target_port = target_port
         super().__init__(self._relay, host)
 
     def _relay(self, connection: socket.socket) -> None:
-        with socket.create_connection(("127.0.0.1", self._target_port), PATIENCE) as target:
+        with socket.create_connection(("127.0.0.1", self._target_port), HANG_TIMEOUT) as target:
             splice(connection, target, [])
 
 
 class TlsServer(Server):
-    """Ends TLS and passes what was in it to a port of loopback, such as a portal's."""
+    """Terminates TLS and forwards the plain bytes to a port on 127.0.0.1."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class TlsServer(Server):
         newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
         client_authority: bytes | None = None,
     ) -> None:
-        # What came through TLS; a handshake alone leaves it empty.
+        # Decrypted bytes; a handshake alone leaves it empty.
         self.received: list[bytes] = []
         self.versions: list[str | None] = []
         self._target_port = target_port
@@ -152,10 +152,10 @@ class TlsServer(Server):
 
     def _relay(self, connection: socket.socket) -> None:
         with self._context.wrap_socket(connection, server_side=True) as secure:
-            # The socket that was wrapped is an empty shell from here on.
+            # wrap_socket() detached the original socket, so this one has to be shut down.
             self._open.add(secure)
             self.versions.append(secure.version())
-            with socket.create_connection(("127.0.0.1", self._target_port), PATIENCE) as target:
+            with socket.create_connection(("127.0.0.1", self._target_port), HANG_TIMEOUT) as target:
                 splice(secure, target, self.received)
 
     def __enter__(self) -> TlsServer:
@@ -181,7 +181,7 @@ def tls_in_front_of(
 
 @dataclass(frozen=True)
 class Connect:
-    """One request to the proxy, and what followed in the tunnel."""
+    """One CONNECT request and the bytes that the client sent through the tunnel."""
 
     target: str
     head: str
@@ -189,13 +189,15 @@ class Connect:
 
 
 class ConnectProxy(Server):
-    """A proxy that knows where names lead, so that no resolver is asked; optionally for those with a password only."""
+    """A proxy that maps host names to local ports without DNS, and can require a password."""
 
-    def __init__(self, routes: dict[str, int], *, credentials: str | None = None, answer: bytes | None = None) -> None:
+    def __init__(
+        self, routes: dict[str, int], *, credentials: str | None = None, response: bytes | None = None
+    ) -> None:
         self.seen: list[Connect] = []
         self._routes = routes
         self._expected = credentials and "Basic " + base64.b64encode(credentials.encode()).decode()
-        self._answer = answer
+        self._response = response
         super().__init__(self._connect)
 
     @property
@@ -212,8 +214,8 @@ class ConnectProxy(Server):
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
         connect = Connect(target, head, [])
         self.seen.append(connect)
-        if self._answer is not None:
-            connection.sendall(self._answer)
+        if self._response is not None:
+            connection.sendall(self._response)
         elif self._expected is not None and headers.get("proxy-authorization") != self._expected:
             connection.sendall(
                 b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=test\r\n"
@@ -222,7 +224,7 @@ class ConnectProxy(Server):
         elif target not in self._routes:
             connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         else:
-            with socket.create_connection(("127.0.0.1", self._routes[target]), PATIENCE) as onward:
+            with socket.create_connection(("127.0.0.1", self._routes[target]), HANG_TIMEOUT) as onward:
                 connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 splice(connection, onward, connect.tunnelled)
 

@@ -1,4 +1,4 @@
-"""Portals that answer as the embedded one never does: unsorted, deaf to filters, forgetful of types."""
+"""A portal that ignores sort orders and filters or reports wrong totals, which the sandbox never does."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import lmtokens
-from support import ACCESS_ID, ACCESS_KEY, PATIENCE
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 
 class OddPortal:
-    """Lists, changes and deletes tokens of user 32; checks no signature.
+    """Lists, changes and deletes tokens of user 32, without checking signatures.
 
     Args:
-        sorts: whether it heeds ``sort``; where not, tokens come in the order of ``tokens``.
-        filters: whether it heeds ``filter``, of which it knows ``id:N``, ``id>N`` and ``accessId:"X"``.
-        total: what every list says its total is, instead of the truth.
+        sorts: whether it applies ``sort``; if not, it lists in the order of ``tokens``.
+        filters: whether it applies ``filter``; it supports ``id:N``, ``id>N`` and ``accessId:"X"``.
+        total: the total that every list reports instead of the real one.
     """
 
     def __init__(self, *, sorts: bool = True, filters: bool = True, total: Any = ...) -> None:
@@ -35,15 +35,15 @@ class OddPortal:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            # Head and body are two writes: the second would wait for the first to be acknowledged.
+            # Headers and body are two writes; with Nagle's algorithm the second waits for an acknowledgement.
             disable_nagle_algorithm = True
 
             def _reply(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 with outer.lock:
                     outer.requests.append((self.command, self.path, self.headers.get("Authorization")))
-                    status, answer = outer._answer(self.command, self.path, body)
-                reply = json.dumps(answer).encode()
+                    status, response = outer._respond(self.command, self.path, body)
+                reply = json.dumps(response).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(reply)))
                 self.end_headers()
@@ -52,7 +52,7 @@ class OddPortal:
             do_GET = do_PATCH = do_DELETE = _reply
 
             def log_message(self, format: str, *args: object) -> None:
-                """Standard error is for what is tested."""
+                """Keep standard error free for the output under test."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -60,7 +60,7 @@ class OddPortal:
         self._thread.start()
 
     def add(self, note: str, *, type: str = "lmv1") -> int:
-        """Keeps a token with an id above all others, and returns the id."""
+        """Add a token with an id above all others, and return the id."""
         id = 100 + len(self.tokens) + len(self.bearers)
         token = {"id": id, "adminId": 32, "note": note, "status": 2, "accessId": f"oddAccessId{id:09}"}
         (self.bearers if type == "bearer" else self.tokens).append(token)
@@ -70,7 +70,7 @@ class OddPortal:
         base_url = f"http://127.0.0.1:{self._server.server_port}/santaba/rest"
         return lmtokens.Client(base_url=base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY, **settings)
 
-    def _answer(self, method: str, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    def _respond(self, method: str, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
         address = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(address.query).items()}
         if method == "GET":
@@ -88,7 +88,7 @@ class OddPortal:
 
     def _page(self, tokens: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
         if self._filters and "filter" in query:
-            tokens = [token for token in tokens if _meets(token, query["filter"])]
+            tokens = [token for token in tokens if _matches(token, query["filter"])]
         if self._sorts and query.get("sort") == "+id":
             tokens = sorted(tokens, key=lambda token: int(token["id"]))
         offset = int(query.get("offset", 0))
@@ -103,11 +103,11 @@ class OddPortal:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(PATIENCE)
+        self._thread.join(HANG_TIMEOUT)
 
 
-def _meets(token: dict[str, Any], condition: str) -> bool:
-    """Whether a token meets a filter of one condition."""
+def _matches(token: dict[str, Any], condition: str) -> bool:
+    """Return whether a token matches a filter of one condition."""
     match = re.fullmatch(r'(id|accessId)([:>])"?(\w+)"?', condition)
     assert match, condition
     field, operator, value = match.groups()

@@ -1,4 +1,4 @@
-"""What a process holds: threads, file descriptors, memory. Linux only."""
+"""Resources that this process uses: threads, file descriptors, memory. Linux only."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
 
 
-def held() -> dict[str, int]:
-    """How many threads and open files this process has, and how many kilobytes of memory are its own."""
+def process_usage() -> dict[str, int]:
+    """Return the numbers of threads and open files of this process, and its resident memory in kilobytes."""
     gc.collect()
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {

@@ -1,4 +1,4 @@
-"""What several subjects need: programs of their own, servers that remember, and a terminal."""
+"""Helpers for several subjects: subprocesses, servers that record requests, and a terminal."""
 
 from __future__ import annotations
 
@@ -22,8 +22,21 @@ if TYPE_CHECKING:
 ACCESS_ID = "exampleAccessId00001"
 ACCESS_KEY = "unit+test(key)]{%~^_=Z"
 
-# Long enough for a loaded machine; only a hang reaches it.
-PATIENCE = 60.0
+# Seconds. Long enough for a loaded machine: only a test that hangs reaches it.
+HANG_TIMEOUT = 60.0
+
+# A rate limit that no test reaches.
+UNLIMITED = 1_000_000
+
+# The path after the base URL of the tokens of user 32.
+TOKENS_PATH = "/setting/admins/32/apitokens"
+
+TOKEN_TYPES = ["lmv1", "bearer"]
+
+# The variables that can name trusted certificates.
+CA_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 SHELL = [str(Path(sys.executable).with_name("lmtokens"))]
 
@@ -31,7 +44,7 @@ SHELL = [str(Path(sys.executable).with_name("lmtokens"))]
 def run_python(
     code: str, *arguments: str, environment: Mapping[str, str] | None = None, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs code in an interpreter of its own."""
+    """Run code in a new interpreter."""
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env={**os.environ, **(environment or {})},
@@ -39,27 +52,27 @@ def run_python(
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
 
 
 def run_shell(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs the command ``lmtokens`` of this environment."""
+    """Run the ``lmtokens`` command of this environment."""
     return subprocess.run(
         [*SHELL, *arguments],
         env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Returns when the condition holds; gives up only where something hangs."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until the condition holds; raise ``TimeoutError`` if that never happens."""
+    deadline = time.monotonic() + HANG_TIMEOUT
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError("the condition never came true")
@@ -67,7 +80,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 class Listener:
-    """Takes connections on loopback, answers nothing, and keeps the first bytes of each."""
+    """Accepts connections on loopback, never responds, and records the first bytes of each."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
@@ -81,7 +94,7 @@ class Listener:
         return f"http://127.0.0.1:{self.port}"
 
     def proxies(self) -> dict[str, str]:
-        """Every variable by which programs are told to use a proxy."""
+        """Return all proxy environment variables, set to this listener."""
         names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
         return {spelling: self.url for name in names for spelling in (name, name.lower())}
 
@@ -92,7 +105,7 @@ class Listener:
             except OSError:
                 return
             with connection:
-                connection.settimeout(PATIENCE)
+                connection.settimeout(HANG_TIMEOUT)
                 self.received.append(connection.recv(65536))
 
     def __enter__(self) -> Listener:
@@ -101,14 +114,14 @@ class Listener:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Without it, Linux leaves the thread in accept() for ever.
+        # Without shutdown(), accept() keeps blocking on Linux.
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._thread.join(PATIENCE)
+        self._thread.join(HANG_TIMEOUT)
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedRequest:
     """One request as it came over the wire."""
 
     method: str
@@ -117,11 +130,11 @@ class Heard:
     body: bytes
 
 
-class Answering:
-    """A server that answers whatever a test wants, also what no portal should."""
+class StubServer:
+    """A server that records requests and sends a given response, valid or not."""
 
-    def __init__(self, answer: bytes | Callable[[Heard], bytes], status: int = 200) -> None:
-        self.heard: list[Heard] = []
+    def __init__(self, response: bytes | Callable[[ReceivedRequest], bytes], status: int = 200) -> None:
+        self.requests: list[ReceivedRequest] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -129,9 +142,9 @@ class Answering:
 
             def _reply(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
-                request = Heard(self.command, self.path, dict(self.headers.items()), self.rfile.read(length))
-                outer.heard.append(request)
-                body = answer if isinstance(answer, bytes) else answer(request)
+                request = ReceivedRequest(self.command, self.path, dict(self.headers.items()), self.rfile.read(length))
+                outer.requests.append(request)
+                body = response if isinstance(response, bytes) else response(request)
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -141,7 +154,7 @@ class Answering:
             do_GET = do_POST = do_DELETE = _reply
 
             def log_message(self, format: str, *args: object) -> None:
-                """Standard error is for what is tested."""
+                """Keep standard error free for the output under test."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -152,7 +165,7 @@ class Answering:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}/santaba/rest"
 
-    def __enter__(self) -> Answering:
+    def __enter__(self) -> StubServer:
         return self
 
     def __exit__(
@@ -160,19 +173,19 @@ class Answering:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(PATIENCE)
+        self._thread.join(HANG_TIMEOUT)
 
 
 @dataclass(frozen=True)
-class Typed:
-    """What came of a program at a terminal."""
+class TerminalResult:
+    """The output and exit status of a program that ran at a terminal."""
 
     shown: str
     stdout: str
     status: int
 
 
-# A terminal controls a program only if the program takes it, after it has begun a session.
+# Ctrl-C reaches a program only if the terminal is its controlling terminal, which has to be set after setsid().
 _TAKE_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
@@ -184,9 +197,9 @@ def run_at_terminal(
     *,
     environment: Mapping[str, str] | None = None,
     redirect_stdout: bool = False,
-    patience: float = PATIENCE,
-) -> Typed:
-    """Runs a program at a terminal and types each reply once its question is shown."""
+    timeout: float = HANG_TIMEOUT,
+) -> TerminalResult:
+    """Run a program at a terminal and type each reply once its prompt is shown."""
     master, slave = pty.openpty()
     try:
         process = subprocess.Popen(
@@ -202,7 +215,7 @@ def run_at_terminal(
     shown = b""
     remaining = list(dialogue)
     asked_from = 0
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     try:
         while time.monotonic() < deadline:
             ready, _, _ = select.select([master], [], [], 0.05)
@@ -213,20 +226,20 @@ def run_at_terminal(
             try:
                 piece = os.read(master, 4096)
             except OSError:
-                # Linux's way to say that the last program let go of the terminal.
+                # On Linux, read() fails when no program has the terminal open any more.
                 break
             if not piece:
                 break
             shown += piece
             if remaining and remaining[0][0].encode() in shown[asked_from:]:
                 asked_from = len(shown)
-                # A question is shown a moment before it is listened to, and a Ctrl-C in between is lost to CPython.
+                # A prompt is shown shortly before the program reads; CPython would lose a Ctrl-C in between.
                 time.sleep(0.3)
                 os.write(master, remaining.pop(0)[1].encode())
         if time.monotonic() > deadline:
             process.kill()
         stdout = process.stdout.read().decode() if process.stdout else ""
-        status = process.wait(patience)
+        status = process.wait(timeout)
     finally:
         if process.poll() is None:
             process.kill()
@@ -234,4 +247,4 @@ def run_at_terminal(
         if process.stdout:
             process.stdout.close()
         os.close(master)
-    return Typed(shown.decode(errors="replace"), stdout, status)
+    return TerminalResult(shown.decode(errors="replace"), stdout, status)

@@ -1,4 +1,4 @@
-"""A portal that changes what passes: it stands before the embedded one, and a test says what it does on the way."""
+"""A reverse proxy in front of the sandbox that can change requests and responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from urllib.parse import urlsplit
 
 import lmtokens
-from support import PATIENCE
+from support import HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
 
 @dataclass
 class Exchange:
-    """A request, and its answer as soon as there is one."""
+    """A request and, once there is one, its response."""
 
     method: str
     path: str
     body: bytes
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
-    answer: bytes = b""
+    response_body: bytes = b""
 
 
-def _nothing(exchange: Exchange) -> None:
+def _leave_unchanged(exchange: Exchange) -> None:
     del exchange
 
 
-class Meddler:
-    """Passes requests on, and calls ``before`` and ``after``, which may change them. They may wait, too.
+class TamperingProxy:
+    """Forwards requests, and calls ``before`` and ``after``, which may change the exchange or wait.
 
-    Its clients are bearers: a signature would tell that a request was changed.
+    Its clients use a bearer token, because a changed request would not match its signature.
     """
 
     def __init__(
         self,
         portal: Portal,
         *,
-        before: Callable[[Exchange], None] = _nothing,
-        after: Callable[[Exchange], None] = _nothing,
+        before: Callable[[Exchange], None] = _leave_unchanged,
+        after: Callable[[Exchange], None] = _leave_unchanged,
     ) -> None:
         self._portal = portal
         inner = urlsplit(portal.base_url).netloc
@@ -55,33 +55,33 @@ class Meddler:
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
-            def _pass_on(self) -> None:
+            def _forward(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 exchange = Exchange(self.command, self.path, body)
                 before(exchange)
                 passed = {name: value for name, value in self.headers.items() if name.lower() != "content-length"}
-                connection = http.client.HTTPConnection(inner, timeout=PATIENCE)
+                connection = http.client.HTTPConnection(inner, timeout=HANG_TIMEOUT)
                 connection.request(exchange.method, exchange.path, exchange.body or None, passed)
-                answer = connection.getresponse()
-                exchange.status, exchange.answer = answer.status, answer.read()
-                exchange.headers = dict(answer.getheaders())
+                response = connection.getresponse()
+                exchange.status, exchange.response_body = response.status, response.read()
+                exchange.headers = dict(response.getheaders())
                 connection.close()
                 after(exchange)
-                # The names that the base class would send of its own accord, such as Date, are the portal's business.
+                # Not send_response(), which would add headers such as Date to those of the portal.
                 self.send_response_only(exchange.status)
                 for name, value in exchange.headers.items():
                     if name.lower() not in {"content-length", "connection", "transfer-encoding"}:
                         self.send_header(name, value)
-                self.send_header("Content-Length", str(len(exchange.answer)))
+                self.send_header("Content-Length", str(len(exchange.response_body)))
                 self.end_headers()
-                # Whoever gave the request up has hung up.
+                # The client may have closed the connection.
                 with suppress(ConnectionError):
-                    self.wfile.write(exchange.answer)
+                    self.wfile.write(exchange.response_body)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = _pass_on
+            do_GET = do_POST = do_PATCH = do_DELETE = _forward
 
             def log_message(self, format: str, *args: object) -> None:
-                """Standard error is for what is tested."""
+                """Keep standard error free for the output under test."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -93,10 +93,10 @@ class Meddler:
         return f"http://127.0.0.1:{self._server.server_port}/santaba/rest"
 
     def client(self, **settings: Any) -> lmtokens.Client:
-        """A client of the portal behind it, as its administrator."""
+        """Return a client that calls through the proxy as the portal's administrator."""
         return lmtokens.Client(base_url=self.base_url, bearer_token=self._portal.bearer_token, **settings)
 
-    def __enter__(self) -> Meddler:
+    def __enter__(self) -> TamperingProxy:
         return self
 
     def __exit__(
@@ -104,4 +104,4 @@ class Meddler:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(PATIENCE)
+        self._thread.join(HANG_TIMEOUT)

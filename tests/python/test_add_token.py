@@ -1,4 +1,4 @@
-"""Adding a token: what is sent, once, and what comes back."""
+"""Creating a token: the request that is sent and the token that is returned."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from lmtokens import TokenStatus, TokenType
-from support import ACCESS_ID, ACCESS_KEY, Answering
+from support import ACCESS_ID, ACCESS_KEY, StubServer
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal, Seen
 
 PATH = "/santaba/rest/setting/admins/32/apitokens"
 
-WHOLE = {
+TOKEN_JSON = {
     "id": 248,
     "accessId": "exampleAccessId00002",
     "accessKey": "invented-new-key",
@@ -33,7 +33,7 @@ WHOLE = {
     "userPermission": "write",
 }
 
-MEMBERS = {
+ATTRIBUTES = {
     "id",
     "type",
     "access_id",
@@ -56,14 +56,14 @@ def only_request(portal: Portal) -> Seen:
     return seen
 
 
-def answered(members: dict[str, Any], **arguments: Any) -> lmtokens.Token:
-    """The token that a client makes of an answer."""
-    with Answering(json.dumps(members).encode()) as server:
+def token_from_response(members: dict[str, Any], **arguments: Any) -> lmtokens.Token:
+    """Return the token that a client builds from a response with these members."""
+    with StubServer(json.dumps(members).encode()) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=server.base_url)
         return client.add_token(32, "ci", **arguments)
 
 
-def test_the_one_liner_sends_exactly_one_post(lmtokens_portal: Portal) -> None:
+def test_add_token_sends_exactly_one_post(lmtokens_portal: Portal) -> None:
     token = lmtokens.add_token(32, note="ci")
     seen = only_request(lmtokens_portal)
     assert (seen.method, seen.path, seen.query) == ("POST", PATH, "")
@@ -74,26 +74,26 @@ def test_the_one_liner_sends_exactly_one_post(lmtokens_portal: Portal) -> None:
     assert token.access_key == stored.access_key
 
 
-def test_arguments_may_be_positional(lmtokens_portal: Portal) -> None:
+def test_accepts_positional_arguments(lmtokens_portal: Portal) -> None:
     token = lmtokens.add_token(32, "ci", 1)
     assert json.loads(only_request(lmtokens_portal).body) == {"note": "ci", "status": 1}
     assert (token.admin_id, token.note, token.status) == (32, "ci", TokenStatus.DISABLED)
 
 
-def test_arguments_may_be_named(lmtokens_portal: Portal) -> None:
+def test_accepts_named_arguments(lmtokens_portal: Portal) -> None:
     token = lmtokens.add_token(admin_id=32, note="ci", status=2, type="lmv1")
     assert (token.admin_id, token.note) == (32, "ci")
     assert (token.status, token.type) == (TokenStatus.ENABLED, TokenType.LMV1)
 
 
-def test_more_is_keyword_only(lmtokens_portal: Portal) -> None:
+def test_type_is_keyword_only(lmtokens_portal: Portal) -> None:
     with pytest.raises(TypeError):
         lmtokens.add_token(32, "ci", 2, "bearer")  # type: ignore[call-arg]
     assert lmtokens_portal.record == []
 
 
 @pytest.mark.parametrize("client_of", ["portal", "configured", "context"])
-def test_client_does_what_the_function_does(lmtokens_portal: Portal, client_of: str) -> None:
+def test_client_sends_the_same_request_as_the_function(lmtokens_portal: Portal, client_of: str) -> None:
     if client_of == "portal":
         token = lmtokens_portal.client().add_token(32, "ci")
     elif client_of == "configured":
@@ -118,7 +118,7 @@ def test_client_is_usable_after_close(lmtokens_portal: Portal) -> None:
     assert before.connection != after.connection
 
 
-def test_connection_is_kept_between_calls(lmtokens_portal: Portal) -> None:
+def test_connection_is_reused_between_calls(lmtokens_portal: Portal) -> None:
     client = lmtokens_portal.client()
     client.add_token(32)
     client.add_token(32)
@@ -126,18 +126,18 @@ def test_connection_is_kept_between_calls(lmtokens_portal: Portal) -> None:
     assert first.connection == second.connection
 
 
-def test_headers_on_the_wire() -> None:
-    with Answering(json.dumps(WHOLE).encode()) as server:
+def test_request_headers() -> None:
+    with StubServer(json.dumps(TOKEN_JSON).encode()) as server:
         lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=server.base_url).add_token(32)
-        (heard,) = server.heard
-    headers = {name.lower(): value for name, value in heard.headers.items()}
+        (request,) = server.requests
+    headers = {name.lower(): value for name, value in request.headers.items()}
     agent = headers.pop("user-agent")
     authorization = headers.pop("authorization")
     assert headers == {
         "x-version": "3",
         "accept": "application/json",
         "content-type": "application/json",
-        "content-length": str(len(heard.body)),
+        "content-length": str(len(request.body)),
         "host": server.base_url.split("/")[2],
     }
     assert agent.startswith(f"lmtokens/{lmtokens.__version__} (CPython ")
@@ -146,7 +146,7 @@ def test_headers_on_the_wire() -> None:
 
 
 @pytest.mark.parametrize("status", [1, "disabled", "Disabled", "suspended", TokenStatus.DISABLED])
-def test_disabled(lmtokens_portal: Portal, status: Any) -> None:
+def test_status_disabled_is_sent_as_1(lmtokens_portal: Portal, status: Any) -> None:
     token = lmtokens.add_token(32, status=status)
     assert json.loads(only_request(lmtokens_portal).body) == {"status": 1}
     assert token.status == TokenStatus.DISABLED
@@ -154,13 +154,13 @@ def test_disabled(lmtokens_portal: Portal, status: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [2, "enabled", "ENABLED", "active", TokenStatus.ENABLED])
-def test_enabled(lmtokens_portal: Portal, status: Any) -> None:
+def test_status_enabled_is_sent_as_2(lmtokens_portal: Portal, status: Any) -> None:
     assert lmtokens.add_token(32, status=status).status == TokenStatus.ENABLED
     assert json.loads(only_request(lmtokens_portal).body) == {"status": 2}
 
 
 @pytest.mark.parametrize("kind", ["bearer", "Bearer", TokenType.BEARER])
-def test_bearer_type_travels_in_the_query(lmtokens_portal: Portal, kind: Any) -> None:
+def test_bearer_type_is_sent_in_the_query(lmtokens_portal: Portal, kind: Any) -> None:
     token = lmtokens.add_token(32, "ci", type=kind)
     seen = only_request(lmtokens_portal)
     assert (seen.query, json.loads(seen.body)) == ("type=bearer", {"note": "ci", "status": 2})
@@ -170,19 +170,19 @@ def test_bearer_type_travels_in_the_query(lmtokens_portal: Portal, kind: Any) ->
 
 
 @pytest.mark.parametrize("kind", ["lmv1", "LMv1", TokenType.LMV1])
-def test_lmv1_is_the_absence_of_a_type(lmtokens_portal: Portal, kind: Any) -> None:
+def test_lmv1_type_is_not_sent(lmtokens_portal: Portal, kind: Any) -> None:
     assert lmtokens.add_token(32, type=kind).type == TokenType.LMV1
     assert only_request(lmtokens_portal).query == ""
 
 
 @pytest.mark.parametrize("name", ["bearer_token", "access_key"])
-def test_bearer_credentials(lmtokens_portal: Portal, name: str) -> None:
+def test_client_with_bearer_credentials(lmtokens_portal: Portal, name: str) -> None:
     token = lmtokens_portal.client(**{name: lmtokens_portal.bearer_token}).add_token(32)
     assert only_request(lmtokens_portal).signature == "bearer-valid"
     assert token.id == lmtokens_portal.tokens[-1].id
 
 
-def test_new_token_is_good_credentials(lmtokens_portal: Portal) -> None:
+def test_new_token_works_as_credentials(lmtokens_portal: Portal) -> None:
     signed = lmtokens.add_token(1)
     bearer = lmtokens.add_token(1, type="bearer")
     lmtokens_portal.clear_record()
@@ -209,39 +209,39 @@ def test_new_token_is_good_credentials(lmtokens_portal: Portal) -> None:
     ],
     ids=["empty", "plain", "accent", "CJK", "emoji", "escapes", "controls", "long", "symbols"],
 )
-def test_note_arrives_unchanged(lmtokens_portal: Portal, note: str) -> None:
+def test_note_is_stored_unchanged(lmtokens_portal: Portal, note: str) -> None:
     token = lmtokens.add_token(32, note)
     assert token.note == note
     assert lmtokens_portal.tokens[-1].note == note
     assert json.loads(only_request(lmtokens_portal).body)["note"] == note
 
 
-def test_no_note_is_not_sent(lmtokens_portal: Portal) -> None:
+def test_note_none_is_not_sent(lmtokens_portal: Portal) -> None:
     lmtokens.add_token(32, None)
     assert json.loads(only_request(lmtokens_portal).body) == {"status": 2}
 
 
-def test_note_with_a_lone_surrogate_is_refused(lmtokens_portal: Portal) -> None:
+def test_note_with_a_lone_surrogate_is_rejected(lmtokens_portal: Portal) -> None:
     with pytest.raises(ValueError, match="surrogate"):
         lmtokens.add_token(32, "\ud83d")
     assert lmtokens_portal.record == []
 
 
 @pytest.mark.parametrize("note", [5, b"ci", ["ci"]])
-def test_note_that_is_no_text_is_refused(lmtokens_portal: Portal, note: Any) -> None:
+def test_note_that_is_not_a_string_is_rejected(lmtokens_portal: Portal, note: Any) -> None:
     with pytest.raises(TypeError, match="note"):
         lmtokens.add_token(32, note)
     assert lmtokens_portal.record == []
 
 
 @pytest.mark.parametrize("admin_id", [32, 2**31 - 1])
-def test_owner_is_in_the_path(lmtokens_portal: Portal, admin_id: int) -> None:
+def test_user_id_is_in_the_path(lmtokens_portal: Portal, admin_id: int) -> None:
     lmtokens_portal.add_user("owner", id=admin_id)
     assert lmtokens.add_token(admin_id).admin_id == admin_id
     assert only_request(lmtokens_portal).path == f"/santaba/rest/setting/admins/{admin_id}/apitokens"
 
 
-def test_owner_may_be_anything_that_is_an_index(lmtokens_portal: Portal) -> None:
+def test_user_id_may_be_any_object_with_index(lmtokens_portal: Portal) -> None:
     class Index:
         def __index__(self) -> int:
             return 32
@@ -249,10 +249,10 @@ def test_owner_may_be_anything_that_is_an_index(lmtokens_portal: Portal) -> None
     assert lmtokens.add_token(Index()).admin_id == 32  # type: ignore[arg-type]
 
 
-def test_every_member_of_an_answer() -> None:
-    token = answered(WHOLE)
+def test_every_member_of_the_response_is_parsed() -> None:
+    token = token_from_response(TOKEN_JSON)
     utc = datetime.timezone.utc
-    assert {name: getattr(token, name) for name in MEMBERS - {"access_key"}} == {
+    assert {name: getattr(token, name) for name in ATTRIBUTES - {"access_key"}} == {
         "id": 248,
         "type": TokenType.LMV1,
         "access_id": "exampleAccessId00002",
@@ -271,9 +271,9 @@ def test_every_member_of_an_answer() -> None:
     assert token.access_key.reveal() == "invented-new-key"
 
 
-def test_members_are_the_documented_ones() -> None:
+def test_token_attributes_are_the_documented_ones() -> None:
     members = {name for name in dir(lmtokens.Token) if not name.startswith("_")}
-    assert members == MEMBERS | {"to_dict"}
+    assert members == ATTRIBUTES | {"to_dict"}
 
 
 def test_times_are_aware_and_in_utc(lmtokens_portal: Portal) -> None:
@@ -286,15 +286,15 @@ def test_times_are_aware_and_in_utc(lmtokens_portal: Portal) -> None:
     assert token.last_used_on is None
 
 
-@pytest.mark.parametrize("missing", sorted(set(WHOLE) - {"id", "accessId", "accessKey"}))
+@pytest.mark.parametrize("missing", sorted(set(TOKEN_JSON) - {"id", "accessId", "accessKey"}))
 @pytest.mark.parametrize("how", ["absent", "null"])
-def test_missing_member_is_borne(missing: str, how: str) -> None:
-    members = {name: value for name, value in WHOLE.items() if name != missing}
+def test_missing_member_is_tolerated(missing: str, how: str) -> None:
+    members = {name: value for name, value in TOKEN_JSON.items() if name != missing}
     if how == "null":
         members[missing] = None
-    token = answered(members)
+    token = token_from_response(members)
     python_name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in missing)
-    # The owner is known from the call.
+    # The client knows the user from its own request.
     expected = {"roles": [], "admin_id": 32}.get(python_name)
     assert getattr(token, python_name) == expected
     assert token.id == 248
@@ -322,12 +322,12 @@ def test_missing_member_is_borne(missing: str, how: str) -> None:
         ({"note": 5}, "note", None),
     ],
 )
-def test_unexpected_member_is_borne(members: dict[str, Any], name: str, expected: object) -> None:
-    assert getattr(answered({**WHOLE, **members}), name) == expected
+def test_unexpected_member_is_tolerated(members: dict[str, Any], name: str, expected: object) -> None:
+    assert getattr(token_from_response({**TOKEN_JSON, **members}), name) == expected
 
 
-@pytest.mark.parametrize("name", sorted(MEMBERS | {"invented"}))
-def test_token_is_frozen(lmtokens_portal: Portal, name: str) -> None:
+@pytest.mark.parametrize("name", sorted(ATTRIBUTES | {"invented"}))
+def test_token_is_immutable(lmtokens_portal: Portal, name: str) -> None:
     token = lmtokens.add_token(32)
     with pytest.raises(AttributeError):
         setattr(token, name, None)
@@ -336,13 +336,13 @@ def test_token_is_frozen(lmtokens_portal: Portal, name: str) -> None:
 
 
 def test_list_of_roles_is_a_copy() -> None:
-    token = answered(WHOLE)
+    token = token_from_response(TOKEN_JSON)
     token.roles.append("administrator")
     assert token.roles == ["readonly", "auditor"]
 
 
-def test_tokens_are_equal_where_all_members_are() -> None:
-    token, same = answered(WHOLE), answered(WHOLE)
+def test_tokens_are_equal_if_all_members_are() -> None:
+    token, same = token_from_response(TOKEN_JSON), token_from_response(TOKEN_JSON)
     assert token == same
     assert (token != same) is False
     assert hash(token) == hash(same)
@@ -353,14 +353,14 @@ def test_tokens_are_equal_where_all_members_are() -> None:
     "changed",
     [{"note": "other"}, {"id": 249}, {"accessKey": "invented-other-key"}, {"status": 1}, {"lastUsedOn": 0}],
 )
-def test_tokens_differ_where_a_member_does(changed: dict[str, Any]) -> None:
-    token, other = answered(WHOLE), answered({**WHOLE, **changed})
+def test_tokens_differ_if_a_member_differs(changed: dict[str, Any]) -> None:
+    token, other = token_from_response(TOKEN_JSON), token_from_response({**TOKEN_JSON, **changed})
     assert token != other
     assert (token == other) is False
 
 
-class Anything:
-    """Equal to whatever it is compared with, as mock.ANY is."""
+class EqualToEverything:
+    """Equal to every object, as mock.ANY is."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -369,14 +369,14 @@ class Anything:
 
 
 @pytest.mark.parametrize("value", [TokenStatus.ENABLED, TokenType.LMV1, lmtokens.Secret("invented"), "token"], ids=str)
-def test_comparison_with_another_type_follows_the_protocol(value: Any) -> None:
-    compared = answered(WHOLE) if value == "token" else value
+def test_comparison_with_another_type_defers_to_the_other_operand(value: Any) -> None:
+    compared = token_from_response(TOKEN_JSON) if value == "token" else value
     assert (compared == object()) is False
     assert (compared != object()) is True
-    assert (compared == Anything()) is True
+    assert (compared == EqualToEverything()) is True
 
 
-def test_status_and_type_equal_the_portals_own_words() -> None:
+def test_status_and_type_equal_the_portals_values() -> None:
     assert TokenStatus.ENABLED == 2
     assert TokenStatus.DISABLED == 1
     assert TokenStatus.ENABLED != TokenStatus.DISABLED
@@ -390,15 +390,15 @@ def test_status_and_type_equal_the_portals_own_words() -> None:
     assert repr(TokenType("oauth")) == "TokenType('oauth')"
 
 
-def test_repr_shows_what_people_look_for() -> None:
-    assert repr(answered(WHOLE)) == (
+def test_repr_shows_the_main_attributes() -> None:
+    assert repr(token_from_response(TOKEN_JSON)) == (
         "Token(id=248, type='lmv1', access_id='exampleAccessId00002', access_key=Secret('********'), "
         "admin_id=32, status='enabled', note='ci')"
     )
 
 
-def test_to_dict_is_json() -> None:
-    members = answered(WHOLE).to_dict()
+def test_to_dict_is_json_serializable() -> None:
+    members = token_from_response(TOKEN_JSON).to_dict()
     assert json.loads(json.dumps(members)) == members
     assert members == {
         "id": 248,
@@ -415,31 +415,31 @@ def test_to_dict_is_json() -> None:
         "last_auth_ip": "192.0.2.7",
         "user_permission": "write",
     }
-    assert datetime.datetime.fromisoformat(str(members["created_on"])) == answered(WHOLE).created_on
+    assert datetime.datetime.fromisoformat(str(members["created_on"])) == token_from_response(TOKEN_JSON).created_on
 
 
-def test_threads_share_one_client(lmtokens_portal: Portal) -> None:
+def test_client_is_thread_safe(lmtokens_portal: Portal) -> None:
     client = lmtokens_portal.client()
-    made: list[lmtokens.Token] = []
+    created: list[lmtokens.Token] = []
     barrier = threading.Barrier(8)
 
     def add() -> None:
         barrier.wait()
-        made.extend([client.add_token(32, threading.current_thread().name) for _ in range(10)])
+        created.extend([client.add_token(32, threading.current_thread().name) for _ in range(10)])
 
     threads = [threading.Thread(target=add, name=f"thread {number}") for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({token.id for token in made}) == 80
+    assert len({token.id for token in created}) == 80
     assert [seen.signature for seen in lmtokens_portal.record] == ["valid"] * 80
     keys = {stored.id: stored.access_key for stored in lmtokens_portal.tokens}
     notes = {stored.id: stored.note for stored in lmtokens_portal.tokens}
-    assert all(keys[token.id] == token.access_key and notes[token.id] == token.note for token in made)
+    assert all(keys[token.id] == token.access_key and notes[token.id] == token.note for token in created)
 
 
-def test_threads_share_the_default_client(lmtokens_portal: Portal) -> None:
+def test_default_client_is_created_once_for_all_threads(lmtokens_portal: Portal) -> None:
     clients: list[lmtokens.Client] = []
     barrier = threading.Barrier(8)
 

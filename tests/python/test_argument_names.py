@@ -1,39 +1,57 @@
-"""Arguments of a wrong type or with an impossible text: the message names the argument, and repeats no value."""
+"""Arguments of a wrong type or that cannot be encoded: the message names the argument and does not repeat the value."""
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
+from api_variants import OPERATIONS
 from support import ACCESS_ID, ACCESS_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lmtokens.sandbox import Portal
 
 MARKER = "marker"
-NO_TEXT = f"\ud800{MARKER}"
+NOT_ENCODABLE = f"\ud800{MARKER}"
 
-SETTINGS = [
-    "company",
-    "access_id",
-    "access_key",
-    "bearer_token",
-    "domain",
-    "base_url",
+# Parameters that do not accept a str.
+NOT_TEXT = {
+    "body",
+    "concurrency",
+    "deadline",
+    "deliver",
+    "dry_run",
+    "force",
+    "lock",
+    "max_attempts",
+    "max_wait",
+    "number",
+    "on_wait",
+    "page_size",
+    "progress",
+    "resume",
     "timeout",
-    "ca_bundle",
-    "client_cert",
-    "proxy",
-]
+    "timestamp_ms",
+}
+
 CONSTRUCTORS: list[Callable[..., object]] = [
     lmtokens.Client,
     lmtokens.AsyncClient,
     lmtokens.LMv1Auth,
     lmtokens.configure,
+]
+SETTINGS = [
+    pytest.param(constructor, name, id=f"{constructor.__name__}-{name}")
+    for constructor in CONSTRUCTORS
+    # inspect cannot read the signature of native classes before Python 3.10; that of configure() is the same.
+    for name in inspect.signature(
+        lmtokens.LMv1Auth if constructor is lmtokens.LMv1Auth else lmtokens.configure
+    ).parameters
 ]
 
 
@@ -46,56 +64,56 @@ def sign(**changed: Any) -> str:
     return lmtokens.sign(**given)
 
 
-# Name of the argument, what is called with a value for it, and whether a text is of the right type.
-CALLS: list[tuple[str, Callable[[Any], object], bool]] = [
-    ("method", lambda value: sign(method=value), True),
-    ("resource_path", lambda value: sign(resource_path=value), True),
-    ("body", lambda value: sign(body=value), False),
-    ("access_id", lambda value: sign(access_id=value), True),
-    ("access_key", lambda value: sign(access_key=value), True),
-    ("timestamp_ms", lambda value: sign(timestamp_ms=value), False),
-    ("text", lmtokens.Secret, True),
-    ("word", lmtokens.TokenType, True),
-    ("number", lmtokens.TokenStatus, False),
-    ("admin_id", lambda value: client().add_token(value), True),
-    ("note", lambda value: client().add_token(32, value), True),
-    ("status", lambda value: client().add_token(32, status=value), True),
-    ("type", lambda value: client().add_token(32, type=value), True),
-    ("token", lambda value: client().find_token(value), True),
-    ("token", lambda value: client().update_token(value), True),
-    ("note", lambda value: client().update_token(248, value), True),
-    ("status", lambda value: client().update_token(248, status=value), True),
-    ("force", lambda value: client().update_token(248, force=value), False),
-    ("force", lambda value: client().disable_token(248, force=value), False),
-    ("force", lambda value: client().delete_token(248, force=value), False),
-    ("admin_id", lambda value: client().list_tokens(value), True),
-    ("type", lambda value: client().list_tokens(type=value), True),
-    ("filter", lambda value: client().list_tokens(filter=value), True),
-    ("page_size", lambda value: client().list_tokens(page_size=value), False),
+def operation_calls() -> Iterator[tuple[str, str, Callable[[Any], object]]]:
+    """Yield a call for each parameter of each operation, with valid values for the other parameters."""
+    valid = {"admin_id": 32, "token": 248, "tokens": [(32,)], "journal": "/no/such/folder/run.journal"}
+    for operation in OPERATIONS:
+        parameters = inspect.signature(getattr(lmtokens, operation)).parameters
+        required = {name: valid[name] for name, parameter in parameters.items() if parameter.default is parameter.empty}
+        # test_bulk.py tests the rows of add_tokens.
+        for name in parameters.keys() - {"tokens"}:
+
+            def call(value: Any, operation: str = operation, name: str = name, required: Any = required) -> object:
+                return getattr(client(), operation)(**{**required, name: value})
+
+            yield f"{operation}-{name}", name, call
+
+
+# Id, name of the parameter, and a call with a value for it.
+CALLS: list[tuple[str, str, Callable[[Any], object]]] = [
+    ("sign-method", "method", lambda value: sign(method=value)),
+    ("sign-resource_path", "resource_path", lambda value: sign(resource_path=value)),
+    ("sign-body", "body", lambda value: sign(body=value)),
+    ("sign-access_id", "access_id", lambda value: sign(access_id=value)),
+    ("sign-access_key", "access_key", lambda value: sign(access_key=value)),
+    ("sign-timestamp_ms", "timestamp_ms", lambda value: sign(timestamp_ms=value)),
+    ("Secret-text", "text", lmtokens.Secret),
+    ("TokenType-word", "word", lmtokens.TokenType),
+    ("TokenStatus-number", "number", lmtokens.TokenStatus),
+    *sorted(operation_calls()),
 ]
-IDS = [f"{number}-{name}" for number, (name, _, _) in enumerate(CALLS)]
+PARAMETERS = [pytest.param(name, call, id=id) for id, name, call in CALLS]
+TEXT_PARAMETERS = [pytest.param(name, call, id=id) for id, name, call in CALLS if name not in NOT_TEXT]
+TEXT_SETTINGS = [setting for setting in SETTINGS if setting.values[1] not in NOT_TEXT]
 
 
-@pytest.mark.parametrize("constructor", CONSTRUCTORS)
-@pytest.mark.parametrize("name", SETTINGS)
-def test_type_error_of_a_setting_names_it(constructor: Callable[..., object], name: str) -> None:
+@pytest.mark.parametrize(("constructor", "name"), SETTINGS)
+def test_type_error_names_the_setting(constructor: Callable[..., object], name: str) -> None:
     with pytest.raises(TypeError) as caught:
         constructor(**{"company": "acme", "access_id": ACCESS_ID, "access_key": ACCESS_KEY, name: {}})
     assert name in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "call", "_takes_text"), CALLS, ids=IDS)
+@pytest.mark.parametrize(("name", "call"), PARAMETERS)
 @pytest.mark.parametrize("value", [{}, 2.5], ids=repr)
-def test_type_error_names_the_argument(
-    name: str, call: Callable[[Any], object], _takes_text: bool, value: object
-) -> None:
+def test_type_error_names_the_argument(name: str, call: Callable[[Any], object], value: object) -> None:
     with pytest.raises(TypeError) as caught:
         call(value)
     assert name in str(caught.value)
     assert type(value).__name__ in str(caught.value)
 
 
-def check(error: BaseException, name: str) -> None:
+def assert_names_argument_without_value(error: BaseException, name: str) -> None:
     assert name in str(error)
     assert not isinstance(error, UnicodeError)
     assert (error.__cause__, error.__context__) == (None, None)
@@ -104,45 +122,44 @@ def check(error: BaseException, name: str) -> None:
     assert MARKER not in repr((error.args, vars(error)))
 
 
-@pytest.mark.parametrize("constructor", CONSTRUCTORS)
-@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "timeout"])
-def test_setting_that_cannot_be_encoded(constructor: Callable[..., object], name: str) -> None:
+@pytest.mark.parametrize(("constructor", "name"), TEXT_SETTINGS)
+def test_setting_that_cannot_be_encoded_is_rejected_by_name(constructor: Callable[..., object], name: str) -> None:
     with pytest.raises(ValueError, match="cannot be encoded") as caught:
-        constructor(**{name: NO_TEXT})
-    check(caught.value, name)
+        constructor(**{name: NOT_ENCODABLE})
+    assert_names_argument_without_value(caught.value, name)
 
 
-@pytest.mark.parametrize(
-    ("name", "call"), [(name, call) for name, call, takes_text in CALLS if takes_text], ids=lambda value: str(value)[:9]
-)
-def test_text_that_cannot_be_encoded(name: str, call: Callable[[Any], object]) -> None:
+@pytest.mark.parametrize(("name", "call"), TEXT_PARAMETERS)
+def test_text_that_cannot_be_encoded_is_rejected_by_name(name: str, call: Callable[[Any], object]) -> None:
     with pytest.raises(ValueError, match="cannot be encoded") as caught:
-        call(NO_TEXT)
-    check(caught.value, name)
+        call(NOT_ENCODABLE)
+    assert_names_argument_without_value(caught.value, name)
 
 
-def test_value_of_a_filter_that_cannot_be_encoded() -> None:
+def test_filter_value_that_cannot_be_encoded_is_rejected_by_name() -> None:
     with pytest.raises(ValueError, match="cannot be encoded") as caught:
-        lmtokens.where.note.contains(NO_TEXT)
-    check(caught.value, "note")
+        lmtokens.where.note.contains(NOT_ENCODABLE)
+    assert_names_argument_without_value(caught.value, "note")
 
 
-def test_value_of_a_filter_that_is_out_of_range() -> None:
+def test_filter_value_out_of_range_is_rejected_by_name() -> None:
     with pytest.raises(ValueError, match="id is out of range"):
         _ = lmtokens.where.id == 2**70
 
 
 @pytest.mark.parametrize(
-    "call", [lmtokens.add_token, lmtokens.find_token, lmtokens.list_tokens, lmtokens.delete_token], ids=str
+    "call",
+    [lmtokens.add_token, lmtokens.find_token, lmtokens.list_tokens, lmtokens.delete_token],
+    ids=lambda call: call.__name__,
 )
-def test_status_is_no_id(lmtokens_portal: Portal, call: Callable[[Any], object]) -> None:
-    # It has __index__, as numbers do.
+def test_status_is_not_accepted_as_an_id(lmtokens_portal: Portal, call: Callable[[Any], object]) -> None:
+    # TokenStatus has __index__, as integers do, but is not an id.
     with pytest.raises(TypeError, match="TokenStatus"):
         call(lmtokens.TokenStatus.ENABLED)
     assert lmtokens_portal.record == []
 
 
-def test_numbers_of_other_libraries_are_ids(lmtokens_portal: Portal) -> None:
+def test_object_with_index_is_accepted_as_an_id(lmtokens_portal: Portal) -> None:
     class Index:
         def __index__(self) -> int:
             return 32

@@ -1,4 +1,4 @@
-"""Coroutines are as asyncio has them: together, in groups, with limits, cancelled."""
+"""Coroutines of the async API with asyncio: gather, task groups, time limits, cancellation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from listing import UNLIMITED, fill
+from listing import create_tokens
+from support import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def wait_until(condition: Callable[[], object]) -> None:
     async def wait() -> None:
         while not condition():
             await asyncio.sleep(0.002)
@@ -25,7 +26,7 @@ async def until(condition: Callable[[], object]) -> None:
     await asyncio.wait_for(wait(), 30)
 
 
-def test_gather(lmtokens_portal: Portal) -> None:
+def test_gather_returns_each_result_to_its_call(lmtokens_portal: Portal) -> None:
     lmtokens_portal.set_rate_limit(UNLIMITED)
 
     async def main() -> list[lmtokens.Token]:
@@ -33,29 +34,28 @@ def test_gather(lmtokens_portal: Portal) -> None:
             return list(await asyncio.gather(*(client.add_token(32, str(number)) for number in range(100))))
 
     tokens = asyncio.run(main())
-    # Each answer came to the call that asked.
     assert [token.note for token in tokens] == [str(number) for number in range(100)]
     assert len({token.id for token in tokens}) == 100
 
 
-def test_calls_overlap(lmtokens_portal: Portal) -> None:
-    # The first request goes alone: its answer tells the budget.
+def test_calls_run_concurrently(lmtokens_portal: Portal) -> None:
+    # The client sends its first request alone, because the response has the rate limit.
     lmtokens_portal.client().add_token(32)
     lmtokens_portal.clear_record()
-    # Ten answers are held back until all ten have asked, or the first would have been given up.
+    # Each response is delayed until the portal has all ten requests.
     lmtokens_portal.fail("delay", seconds=1.0, times=10)
 
     async def main() -> None:
         client = lmtokens_portal.async_client()
         calls = [asyncio.ensure_future(client.add_token(32)) for _ in range(10)]
-        await until(lambda: len(lmtokens_portal.record) == 10)
+        await wait_until(lambda: len(lmtokens_portal.record) == 10)
         assert not any(call.done() for call in calls)
         await asyncio.gather(*calls)
 
     asyncio.run(main())
 
 
-def test_loop_runs_during_a_call(lmtokens_portal: Portal) -> None:
+def test_event_loop_runs_during_a_call(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("delay", seconds=0.3)
 
     async def main() -> int:
@@ -71,7 +71,7 @@ def test_loop_runs_during_a_call(lmtokens_portal: Portal) -> None:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio has no TaskGroup here")
-def test_task_group_that_fails_drops_the_others(lmtokens_portal: Portal) -> None:
+def test_failing_task_group_cancels_its_other_calls(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("delay", seconds=30, path="/setting/admins/32/apitokens", times=5)
 
     async def main() -> None:
@@ -79,7 +79,7 @@ def test_task_group_that_fails_drops_the_others(lmtokens_portal: Portal) -> None
         async with asyncio.TaskGroup() as group:  # type: ignore[attr-defined,unused-ignore]
             for _ in range(5):
                 group.create_task(client.add_token(32))
-            await until(lambda: len(lmtokens_portal.record) == 5)
+            await wait_until(lambda: len(lmtokens_portal.record) == 5)
             group.create_task(client.add_token(4711))
 
     with pytest.raises(Exception, match="unhandled errors in a TaskGroup") as raised:
@@ -90,7 +90,7 @@ def test_task_group_that_fails_drops_the_others(lmtokens_portal: Portal) -> None
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio has no TaskGroup here")
-def test_task_group_that_succeeds(lmtokens_portal: Portal) -> None:
+def test_task_group_succeeds(lmtokens_portal: Portal) -> None:
     async def main() -> list[int]:
         async with lmtokens_portal.async_client() as client, asyncio.TaskGroup() as group:  # type: ignore[attr-defined,unused-ignore]
             tasks = [group.create_task(client.add_token(32)) for _ in range(5)]
@@ -99,11 +99,11 @@ def test_task_group_that_succeeds(lmtokens_portal: Portal) -> None:
     assert sorted(asyncio.run(main())) == [token.id for token in lmtokens_portal.tokens[2:]]
 
 
-class TestCancelling:
-    async def cancelled(self, call: Awaitable[object], portal: Portal, how: str) -> None:
+class TestCancellation:
+    async def cancel_call(self, call: Awaitable[object], portal: Portal, method: str) -> None:
         task = asyncio.ensure_future(call)
-        await until(lambda: portal.record)
-        if how == "wait_for":
+        await wait_until(lambda: portal.record)
+        if method == "wait_for":
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(task, 0.05)
         else:
@@ -112,45 +112,47 @@ class TestCancelling:
                 await task
         assert task.cancelled()
 
-    @pytest.mark.parametrize("how", ["wait_for", "cancel"])
-    def test_drops_the_request(self, lmtokens_portal: Portal, how: str) -> None:
+    @pytest.mark.parametrize("method", ["wait_for", "cancel"])
+    def test_cancels_the_request(self, lmtokens_portal: Portal, method: str) -> None:
         lmtokens_portal.fail("delay", method="POST", seconds=0.5)
         lmtokens_portal.fail("delay", method="POST", seconds=1.5)
 
         async def main() -> None:
             client = lmtokens_portal.async_client()
-            await self.cancelled(client.add_token(32, "dropped"), lmtokens_portal, how)
-            # When the second is answered, the first would have been too.
+            await self.cancel_call(client.add_token(32, "dropped"), lmtokens_portal, method)
+            # When this call returns, the response to the first one would have arrived.
             assert (await client.add_token(32, "after")).note == "after"
 
         asyncio.run(main())
         dropped, after = lmtokens_portal.record
-        # Nobody was there to take the answer; the portal acts all the same, as real ones do.
+        # The client closed the connection before the response was sent.
         assert (dropped.status, after.status) == (None, 200)
         assert dropped.connection != after.connection
 
-    def test_a_create_that_was_sent_warns(self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture) -> None:
+    def test_of_a_create_that_was_sent_logs_a_warning(
+        self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture
+    ) -> None:
         lmtokens_portal.fail("act-then-delay", method="POST", seconds=30)
 
         async def main() -> None:
-            await self.cancelled(lmtokens_portal.async_client().add_token(32, "ci"), lmtokens_portal, "cancel")
+            await self.cancel_call(lmtokens_portal.async_client().add_token(32, "ci"), lmtokens_portal, "cancel")
 
         with caplog.at_level(logging.WARNING, logger="lmtokens"):
             asyncio.run(main())
         (warning,) = [record.getMessage() for record in caplog.records if record.name == "lmtokens"]
         assert 'a token of user 32 with note "ci" may exist' in warning
 
-    def test_a_read_warns_of_nothing(self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture) -> None:
+    def test_of_a_read_logs_no_warning(self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture) -> None:
         lmtokens_portal.fail("delay", seconds=30)
 
         async def main() -> None:
-            await self.cancelled(lmtokens_portal.async_client().whoami(), lmtokens_portal, "cancel")
+            await self.cancel_call(lmtokens_portal.async_client().whoami(), lmtokens_portal, "cancel")
 
         with caplog.at_level(logging.WARNING, logger="lmtokens"):
             asyncio.run(main())
         assert [record for record in caplog.records if record.name == "lmtokens"] == []
 
-    def test_before_the_first_turn_sends_nothing(self, lmtokens_portal: Portal) -> None:
+    def test_before_the_task_starts_sends_nothing(self, lmtokens_portal: Portal) -> None:
         async def main() -> None:
             client = lmtokens_portal.async_client()
             task = asyncio.ensure_future(client.add_token(32))
@@ -162,7 +164,7 @@ class TestCancelling:
         asyncio.run(main())
         assert [seen.method for seen in lmtokens_portal.record] == ["GET"]
 
-    def test_one_of_several_leaves_the_others(self, lmtokens_portal: Portal) -> None:
+    def test_of_some_calls_does_not_affect_the_others(self, lmtokens_portal: Portal) -> None:
         lmtokens_portal.client().add_token(32)
         lmtokens_portal.clear_record()
         lmtokens_portal.fail("delay", seconds=0.5, times=10)
@@ -170,7 +172,7 @@ class TestCancelling:
         async def main() -> list[object]:
             client = lmtokens_portal.async_client()
             calls = [asyncio.ensure_future(client.add_token(32, str(number))) for number in range(10)]
-            await until(lambda: len(lmtokens_portal.record) == 10)
+            await wait_until(lambda: len(lmtokens_portal.record) == 10)
             for call in calls[::2]:
                 call.cancel()
             return list(await asyncio.gather(*calls, return_exceptions=True))
@@ -180,7 +182,7 @@ class TestCancelling:
             "cancelled" if number % 2 == 0 else str(number) for number in range(10)
         ]
 
-    def test_a_shield_keeps_the_call(self, lmtokens_portal: Portal) -> None:
+    def test_does_not_reach_a_shielded_call(self, lmtokens_portal: Portal) -> None:
         lmtokens_portal.fail("delay", method="POST", seconds=0.3)
 
         async def main() -> str | None:
@@ -191,8 +193,8 @@ class TestCancelling:
 
         assert asyncio.run(main()) == "shielded"
 
-    def test_storm(self, lmtokens_portal: Portal) -> None:
-        # Each at another moment of its life, also just when its answer comes.
+    def test_at_any_moment_raises_cancelled_error_or_returns_the_result(self, lmtokens_portal: Portal) -> None:
+        # Cancel each call after a different delay, also just when its response arrives.
         lmtokens_portal.set_rate_limit(UNLIMITED)
 
         async def main() -> int:
@@ -212,8 +214,8 @@ class TestCancelling:
         assert 0 < asyncio.run(main()) < 300
 
 
-def test_list_that_is_left_early_can_be_gone_on_with(lmtokens_portal: Portal) -> None:
-    made = fill(lmtokens_portal, 30)
+def test_list_can_be_resumed_after_a_break(lmtokens_portal: Portal) -> None:
+    created = create_tokens(lmtokens_portal, 30)
 
     async def main() -> list[int]:
         listed = []
@@ -225,4 +227,4 @@ def test_list_that_is_left_early_can_be_gone_on_with(lmtokens_portal: Portal) ->
         assert len(lmtokens_portal.record) == 2
         return [*listed, *[token.id async for token in tokens]]
 
-    assert asyncio.run(main()) == made
+    assert asyncio.run(main()) == created

@@ -1,4 +1,4 @@
-"""An awaited list goes on after an error where it was, and may be shared between tasks."""
+"""Lists of the async API: resumed after an error, and shared between tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from listing import fill
+from listing import create_tokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -15,35 +15,35 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 
-async def taken(tokens: AsyncIterator[lmtokens.Token], into: list[int]) -> None:
+async def append_ids(tokens: AsyncIterator[lmtokens.Token], collected: list[int]) -> None:
     async for token in tokens:
-        into.append(token.id)
+        collected.append(token.id)
 
 
-def test_error_leaves_the_list_where_it_was(lmtokens_portal: Portal) -> None:
-    made = fill(lmtokens_portal, 25)
+def test_list_resumes_at_the_same_token_after_an_error(lmtokens_portal: Portal) -> None:
+    created = create_tokens(lmtokens_portal, 25)
     lmtokens_portal.fail("status-before-acting", status=500, skip=1)
 
     async def main() -> None:
         listed: list[int] = []
         tokens = lmtokens_portal.async_client().list_tokens(32, type="lmv1", page_size=10)
         with pytest.raises(lmtokens.ServerError):
-            await taken(tokens, listed)
-        assert listed == made[:10]
-        # A list that ended here would look whole.
-        await taken(tokens, listed)
-        assert listed == made
+            await append_ids(tokens, listed)
+        assert listed == created[:10]
+        # If the iterator ended here, the list would seem complete.
+        await append_ids(tokens, listed)
+        assert listed == created
 
     asyncio.run(main())
 
 
-def test_list_shared_between_tasks_gives_each_token_once(lmtokens_portal: Portal) -> None:
-    made = fill(lmtokens_portal, 100)
+def test_list_shared_between_tasks_returns_each_token_once(lmtokens_portal: Portal) -> None:
+    created = create_tokens(lmtokens_portal, 100)
 
     async def main() -> list[int]:
         tokens = lmtokens_portal.async_client().list_tokens(32, type="lmv1", page_size=10)
         listed: list[int] = []
-        await asyncio.gather(*(taken(tokens, listed) for _ in range(4)))
+        await asyncio.gather(*(append_ids(tokens, listed) for _ in range(4)))
         return listed
 
-    assert sorted(asyncio.run(main())) == made
+    assert sorted(asyncio.run(main())) == created

@@ -1,4 +1,4 @@
-"""LMv1Auth gets along with requests and urllib3 as older distributions ship them, and as well as with current ones."""
+"""LMv1Auth works with the versions of requests and urllib3 in older distributions as with current ones."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import PATIENCE
+from support import HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CALLS = Path(__file__).parents[1] / "legacy" / "requests_calls.py"
-# The urllib3 is the last of its line: older ones cannot be imported by CPython 3.12.
-OLD = ["requests==2.25.1", "urllib3==1.26.20"]
-REFUSED = {"POST of a generator": "TypeError", "another address": "ConfigurationError"}
+# The last version of urllib3 1: CPython 3.12 cannot import older ones.
+OLD_VERSIONS = ["requests==2.25.1", "urllib3==1.26.20"]
+REJECTED = {"POST of a generator": "TypeError", "another address": "ConfigurationError"}
 BY_HAND = "text in Latin-1, signed by hand"
 
 
-def outcome(environment: Mapping[str, str]) -> dict[str, Any]:
+def run_calls(environment: Mapping[str, str]) -> dict[str, Any]:
     completed = subprocess.run(
         [sys.executable, str(CALLS)],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     assert completed.returncode == 0, completed.stderr
@@ -38,34 +38,44 @@ def outcome(environment: Mapping[str, str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def current() -> dict[str, Any]:
-    return outcome({})
+    return run_calls({})
 
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The same calls, where the old versions come first on the path."""
+    """The results of the same calls with the old versions."""
     folder = tmp_path_factory.mktemp("old-requests")
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", folder, *OLD],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--target",
+            folder,
+            *OLD_VERSIONS,
+        ],
         check=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
     )
-    return outcome({"PYTHONPATH": str(folder)})
+    return run_calls({"PYTHONPATH": str(folder)})
 
 
-def test_versions(current: dict[str, Any], old: dict[str, Any]) -> None:
-    assert old["versions"] == dict(requirement.split("==") for requirement in OLD)
+def test_versions_are_the_intended_ones(current: dict[str, Any], old: dict[str, Any]) -> None:
+    assert old["versions"] == dict(requirement.split("==") for requirement in OLD_VERSIONS)
     assert current["versions"]["urllib3"] >= "2"
 
 
 @pytest.mark.parametrize("which", ["current", "old"])
-def test_every_call(which: str, request: pytest.FixtureRequest) -> None:
+def test_every_call_is_signed_or_rejected(which: str, request: pytest.FixtureRequest) -> None:
     results = request.getfixturevalue(which)["results"]
-    assert {name: results[name]["status"] for name in REFUSED} == REFUSED
+    assert {name: results[name]["status"] for name in REJECTED} == REJECTED
     signatures = {
         name: {seen[0] for seen in result["seen"]}
         for name, result in results.items()
-        if name not in REFUSED and name != BY_HAND
+        if name not in REJECTED and name != BY_HAND
     }
     assert signatures.pop("bearer") == {"bearer-valid"}
     assert set(map(frozenset, signatures.values())) == {frozenset({"valid"})}
@@ -73,13 +83,13 @@ def test_every_call(which: str, request: pytest.FixtureRequest) -> None:
     assert results["POST of text"]["seen"][0][1] == '{"note": "Zoë’s 🔑"}'
 
 
-def test_old_and_current_do_the_same(current: dict[str, Any], old: dict[str, Any]) -> None:
+def test_old_and_current_versions_behave_alike(current: dict[str, Any], old: dict[str, Any]) -> None:
     for name, result in current["results"].items():
         if name != BY_HAND:
             assert old["results"][name] == result, name
 
 
-def test_text_signed_by_hand_is_what_the_old_one_breaks(current: dict[str, Any], old: dict[str, Any]) -> None:
-    # Why LMv1Auth turns text into bytes: the older urllib3 sends Latin-1, and the signature is over UTF-8.
+def test_old_version_breaks_the_signature_of_text_signed_by_hand(current: dict[str, Any], old: dict[str, Any]) -> None:
+    # This is why LMv1Auth encodes text: urllib3 1 sends Latin-1, but the signature covers UTF-8.
     assert current["results"][BY_HAND]["seen"][0][0] == "valid"
     assert old["results"][BY_HAND]["seen"][0][0] == "invalid"

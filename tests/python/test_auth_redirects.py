@@ -1,4 +1,4 @@
-"""A redirect elsewhere is followed without credentials; one within the portal as each library does it."""
+"""A redirect to another server is followed without credentials; one within the portal as each library does it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ import httpx
 import lmtokens
 import pytest
 import requests
-from certificates import authority_pem, issued
+from certificates import issued
 from http_libraries import LIBRARIES, send
 from lmtokens.sandbox import Portal
 from network import tls_in_front_of
-from support import Answering, Heard
+from support import TOKENS_PATH, ReceivedRequest, StubServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-PATH = "/setting/admins/32/apitokens"
 OTHER_PATH = "/setting/admins/apitokens"
-# These re-send the first hop's header where the origin stays; aiohttp runs its middleware again.
-SENDS_THE_OLD_HEADER = ["requests", "httpx", "httpx async"]
-# For a redirect to what is no address: their own error, and none of ours.
-OF_THE_LIBRARY: dict[str, tuple[type[Exception], ...]] = {
+# These resend the header of the first request within one origin; aiohttp runs its middleware again.
+RESENDS_THE_HEADER = ["requests", "httpx", "httpx async"]
+# The errors of each library for a redirect to an invalid address.
+LIBRARY_ERRORS: dict[str, tuple[type[Exception], ...]] = {
     "requests": (requests.RequestException, ValueError),
     "httpx": (httpx.HTTPError, httpx.InvalidURL),
     "httpx async": (httpx.HTTPError, httpx.InvalidURL),
@@ -33,30 +31,17 @@ OF_THE_LIBRARY: dict[str, tuple[type[Exception], ...]] = {
 }
 
 
-@pytest.fixture
-def elsewhere() -> Iterator[Answering]:
-    with Answering(b'"arrived"') as server:
-        yield server
+def header_names(received: ReceivedRequest) -> set[str]:
+    return {name.lower() for name in received.headers}
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    path = tmp_path / "authority.pem"
-    path.write_bytes(authority_pem())
-    return path
-
-
-def header_names(heard: Heard) -> set[str]:
-    return {name.lower() for name in heard.headers}
-
-
-def credentials(portal: Portal, kind: str) -> dict[str, Any]:
-    return {"bearer_token": portal.bearer_token} if kind == "bearer" else {}
+def credentials_for(portal: Portal, credential_type: str) -> dict[str, Any]:
+    return {"bearer_token": portal.bearer_token} if credential_type == "bearer" else {}
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize(
-    ("kind", "host", "status"),
+    ("credential_type", "host", "status"),
     [
         *(("LMv1", "127.0.0.1", status) for status in (301, 302, 303, 307, 308)),
         ("LMv1", "localhost", 302),
@@ -64,78 +49,84 @@ def credentials(portal: Portal, kind: str) -> dict[str, Any]:
         ("bearer", "localhost", 307),
     ],
 )
-def test_elsewhere(
-    library: str, lmtokens_portal: Portal, elsewhere: Answering, host: str, status: int, kind: str
+def test_redirect_to_another_server_sends_no_credentials(
+    library: str, lmtokens_portal: Portal, other_server: StubServer, host: str, status: int, credential_type: str
 ) -> None:
-    target = elsewhere.base_url.replace("127.0.0.1", host) + PATH
+    target = other_server.base_url.replace("127.0.0.1", host) + TOKENS_PATH
     lmtokens_portal.fail("redirect", location=target, status=status)
-    auth = lmtokens_portal.auth(**credentials(lmtokens_portal, kind))
-    reply = send(library, auth, "GET", lmtokens_portal.base_url + PATH)
+    auth = lmtokens_portal.auth(**credentials_for(lmtokens_portal, credential_type))
+    reply = send(library, auth, "GET", lmtokens_portal.base_url + TOKENS_PATH)
     assert (reply.status, reply.body) == (200, b'"arrived"')
-    assert len(elsewhere.heard) == 1
-    assert "authorization" not in header_names(elsewhere.heard[0])
+    assert len(other_server.requests) == 1
+    assert "authorization" not in header_names(other_server.requests[0])
     assert "valid" in lmtokens_portal.record[0].signature
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_elsewhere_with_a_body(library: str, lmtokens_portal: Portal, elsewhere: Answering) -> None:
-    lmtokens_portal.fail("redirect", location=elsewhere.base_url + PATH, status=307)
-    reply = send(library, lmtokens_portal.auth(), "POST", lmtokens_portal.base_url + PATH, json={"note": "Zoë"})
+def test_redirect_with_a_body_to_another_server_sends_no_credentials(
+    library: str, lmtokens_portal: Portal, other_server: StubServer
+) -> None:
+    lmtokens_portal.fail("redirect", location=other_server.base_url + TOKENS_PATH, status=307)
+    reply = send(library, lmtokens_portal.auth(), "POST", lmtokens_portal.base_url + TOKENS_PATH, json={"note": "Zoë"})
     assert reply.status == 200
-    (heard,) = elsewhere.heard
-    assert (heard.method, json.loads(heard.body)) == ("POST", {"note": "Zoë"})
-    assert "authorization" not in header_names(heard)
+    (received,) = other_server.requests
+    assert (received.method, json.loads(received.body)) == ("POST", {"note": "Zoë"})
+    assert "authorization" not in header_names(received)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("kind", ["LMv1", "bearer"])
-def test_to_another_portal(library: str, lmtokens_portal: Portal, kind: str) -> None:
+@pytest.mark.parametrize("credential_type", ["LMv1", "bearer"])
+def test_redirect_to_another_portal_sends_no_credentials(
+    library: str, lmtokens_portal: Portal, credential_type: str
+) -> None:
     with Portal() as other:
-        lmtokens_portal.fail("redirect", location=other.base_url + PATH)
-        auth = lmtokens_portal.auth(**credentials(lmtokens_portal, kind))
-        assert send(library, auth, "GET", lmtokens_portal.base_url + PATH).status == 401
+        lmtokens_portal.fail("redirect", location=other.base_url + TOKENS_PATH)
+        auth = lmtokens_portal.auth(**credentials_for(lmtokens_portal, credential_type))
+        assert send(library, auth, "GET", lmtokens_portal.base_url + TOKENS_PATH).status == 401
         assert [seen.signature for seen in other.record] == ["absent"]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("kind", ["LMv1", "bearer"])
-def test_to_plain_http_of_the_same_host(
-    library: str, lmtokens_portal: Portal, elsewhere: Answering, bundle: Path, kind: str
+@pytest.mark.parametrize("credential_type", ["LMv1", "bearer"])
+def test_redirect_from_https_to_http_sends_no_credentials(
+    library: str, lmtokens_portal: Portal, other_server: StubServer, ca_bundle: Path, credential_type: str
 ) -> None:
     with tls_in_front_of(lmtokens_portal, issued("127.0.0.1")) as server:
-        lmtokens_portal.fail("redirect", location=elsewhere.base_url + PATH)
-        auth = lmtokens_portal.auth(base_url=server.base_url(), **credentials(lmtokens_portal, kind))
-        reply = send(library, auth, "GET", server.base_url() + PATH, ca_bundle=bundle)
+        lmtokens_portal.fail("redirect", location=other_server.base_url + TOKENS_PATH)
+        auth = lmtokens_portal.auth(base_url=server.base_url(), **credentials_for(lmtokens_portal, credential_type))
+        reply = send(library, auth, "GET", server.base_url() + TOKENS_PATH, ca_bundle=ca_bundle)
     assert (reply.status, reply.body) == (200, b'"arrived"')
     assert "valid" in lmtokens_portal.record[0].signature
-    assert "authorization" not in header_names(elsewhere.heard[0])
+    assert "authorization" not in header_names(other_server.requests[0])
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_within_the_portal(library: str, lmtokens_portal: Portal) -> None:
+def test_redirect_within_the_portal_follows_the_library(library: str, lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("redirect", location=lmtokens_portal.base_url + OTHER_PATH)
-    reply = send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + PATH)
-    # The path is part of what is signed: an old header fits no other path.
-    expected = ("invalid", 401) if library in SENDS_THE_OLD_HEADER else ("valid", 200)
+    reply = send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + TOKENS_PATH)
+    # The signature covers the path, so a resent header is invalid for another path.
+    expected = ("invalid", 401) if library in RESENDS_THE_HEADER else ("valid", 200)
     assert (lmtokens_portal.record[1].path, lmtokens_portal.record[1].query) == (f"/santaba/rest{OTHER_PATH}", "")
     assert (lmtokens_portal.record[1].signature, reply.status) == expected
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_within_the_portal_with_a_bearer(library: str, lmtokens_portal: Portal) -> None:
+def test_redirect_within_the_portal_keeps_the_bearer_token(library: str, lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("redirect", location=lmtokens_portal.base_url + OTHER_PATH)
     auth = lmtokens_portal.auth(bearer_token=lmtokens_portal.bearer_token)
-    assert send(library, auth, "GET", lmtokens_portal.base_url + PATH).status == 200
+    assert send(library, auth, "GET", lmtokens_portal.base_url + TOKENS_PATH).status == 200
     assert [seen.signature for seen in lmtokens_portal.record] == ["bearer-valid", "bearer-valid"]
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize(("method", "status"), [("GET", 302), ("POST", 307), ("POST", 308)])
-def test_within_the_portal_to_the_same_path(library: str, lmtokens_portal: Portal, method: str, status: int) -> None:
-    # The query is not signed.
-    lmtokens_portal.fail("redirect", location=f"/santaba/rest{PATH}?fields=id", status=status)
+def test_redirect_to_the_same_path_keeps_the_signature_valid(
+    library: str, lmtokens_portal: Portal, method: str, status: int
+) -> None:
+    # The signature does not cover the query.
+    lmtokens_portal.fail("redirect", location=f"/santaba/rest{TOKENS_PATH}?fields=id", status=status)
     body = {"json": {"note": "Zoë"}} if method == "POST" else {}
-    reply = send(library, lmtokens_portal.auth(), method, lmtokens_portal.base_url + PATH, **body)
+    reply = send(library, lmtokens_portal.auth(), method, lmtokens_portal.base_url + TOKENS_PATH, **body)
     assert reply.status == 200
     assert [(seen.method, seen.signature, seen.query) for seen in lmtokens_portal.record] == [
         (method, "valid", ""),
@@ -144,42 +135,46 @@ def test_within_the_portal_to_the_same_path(library: str, lmtokens_portal: Porta
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_there_and_back(library: str, lmtokens_portal: Portal) -> None:
+def test_redirect_to_another_portal_and_back(library: str, lmtokens_portal: Portal) -> None:
     with Portal() as other:
-        lmtokens_portal.fail("redirect", location=other.base_url + PATH)
-        other.fail("redirect", location=lmtokens_portal.base_url + PATH)
-        reply = send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + PATH)
+        lmtokens_portal.fail("redirect", location=other.base_url + TOKENS_PATH)
+        other.fail("redirect", location=lmtokens_portal.base_url + TOKENS_PATH)
+        reply = send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + TOKENS_PATH)
         assert [seen.signature for seen in other.record] == ["absent"]
-    expected = ("absent", 401) if library in SENDS_THE_OLD_HEADER else ("valid", 200)
+    expected = ("absent", 401) if library in RESENDS_THE_HEADER else ("valid", 200)
     assert (lmtokens_portal.record[1].signature, reply.status) == expected
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_not_followed(library: str, lmtokens_portal: Portal, elsewhere: Answering) -> None:
-    lmtokens_portal.fail("redirect", location=elsewhere.base_url + PATH)
-    reply = send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + PATH, follow=False)
+def test_redirect_that_is_not_followed_sends_nothing(
+    library: str, lmtokens_portal: Portal, other_server: StubServer
+) -> None:
+    lmtokens_portal.fail("redirect", location=other_server.base_url + TOKENS_PATH)
+    reply = send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + TOKENS_PATH, follow=False)
     assert reply.status == 302
-    assert elsewhere.heard == []
+    assert other_server.requests == []
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("location", ["http://[", "http://127.0.0.1:no-port/", "mailto:nobody@example", "?", "#x"])
-def test_to_what_is_no_address(library: str, lmtokens_portal: Portal, location: str) -> None:
+def test_redirect_to_an_invalid_address_raises_the_librarys_error(
+    library: str, lmtokens_portal: Portal, location: str
+) -> None:
     lmtokens_portal.fail("redirect", location=location, times=None)
-    with pytest.raises(OF_THE_LIBRARY[library]) as caught:
-        send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + PATH)
+    with pytest.raises(LIBRARY_ERRORS[library]) as caught:
+        send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + TOKENS_PATH)
     assert not isinstance(caught.value, lmtokens.LMTokensError)
     assert {seen.signature for seen in lmtokens_portal.record} == {"valid"}
 
 
-def test_requests_puts_netrc_in_our_place_on_a_redirect(
+def test_requests_replaces_auth_by_netrc_on_a_redirect(
     lmtokens_portal: Portal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A rule of requests that no auth can change: whoever redirects within the portal gets what netrc has for it.
+    # requests does this on every redirect if netrc has an entry for the host; an auth cannot prevent it.
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login netrc-user password invented-netrc-password\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    lmtokens_portal.fail("redirect", location=lmtokens_portal.base_url + PATH)
-    assert send("requests", lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + PATH).status == 401
+    lmtokens_portal.fail("redirect", location=lmtokens_portal.base_url + TOKENS_PATH)
+    assert send("requests", lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + TOKENS_PATH).status == 401
     assert [seen.signature for seen in lmtokens_portal.record] == ["valid", "malformed"]

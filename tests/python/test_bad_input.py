@@ -1,4 +1,4 @@
-"""Bad input is refused before any network, in words that say what is accepted."""
+"""Invalid input is rejected before any request, with a message that names what is expected."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BEARER = "expected the token as the portal showed it once"
     ],
     ids=repr,
 )
-def test_admin_id(lmtokens_portal: Portal, admin_id: Any, error: type[Exception]) -> None:
+def test_invalid_admin_id_is_rejected(lmtokens_portal: Portal, admin_id: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=OWNER) as caught:
         lmtokens.add_token(admin_id)
     assert type(caught.value) is error
@@ -68,7 +68,7 @@ def test_admin_id(lmtokens_portal: Portal, admin_id: Any, error: type[Exception]
     ],
     ids=repr,
 )
-def test_status(lmtokens_portal: Portal, status: Any, error: type[Exception]) -> None:
+def test_invalid_status_is_rejected(lmtokens_portal: Portal, status: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=STATUS) as caught:
         lmtokens.add_token(32, status=status)
     assert type(caught.value) is error
@@ -88,7 +88,7 @@ def test_status(lmtokens_portal: Portal, status: Any, error: type[Exception]) ->
     ],
     ids=repr,
 )
-def test_type(lmtokens_portal: Portal, kind: Any, error: type[Exception]) -> None:
+def test_invalid_type_is_rejected(lmtokens_portal: Portal, kind: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=TYPE) as caught:
         lmtokens.add_token(32, type=kind)
     assert type(caught.value) is error
@@ -96,13 +96,13 @@ def test_type(lmtokens_portal: Portal, kind: Any, error: type[Exception]) -> Non
 
 
 @pytest.mark.parametrize("arguments", [{"foo": 1}, {"statuss": 1}, {"destination": None}, {"key": "x"}])
-def test_unknown_argument(lmtokens_portal: Portal, arguments: dict[str, Any]) -> None:
+def test_unknown_argument_is_rejected(lmtokens_portal: Portal, arguments: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match=next(iter(arguments))):
         lmtokens.add_token(32, **arguments)
     assert lmtokens_portal.record == []
 
 
-def test_owner_is_required(lmtokens_portal: Portal) -> None:
+def test_admin_id_is_required(lmtokens_portal: Portal) -> None:
     with pytest.raises(TypeError, match="admin_id"):
         lmtokens.add_token()  # type: ignore[call-arg]
     assert lmtokens_portal.record == []
@@ -219,7 +219,7 @@ CLIENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"access_key": ""}, CredentialsError, KEY),
     ({"access_key": 5}, TypeError, "str or a Secret, not int"),
     ({"access_key": b"bytes"}, TypeError, "str or a Secret, not bytes"),
-    # A UnicodeEncodeError would carry the whole text in its attribute ``object``.
+    # Not a UnicodeEncodeError, whose attribute ``object`` has the whole text.
     ({"access_key": "surrogate\ud800"}, ValueError, "surrogate"),
     ({"access_id": f"{ACCESS_ID}\n"}, CredentialsError, f"line break.*{ID}"),
     ({"access_id": ""}, CredentialsError, ID),
@@ -231,8 +231,8 @@ CLIENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"access_key": None}, CredentialsError, "access_key is missing"),
     ({"bearer_token": "lmb_invented"}, CredentialsError, "one kind"),
     *[
-        ({"access_id": None, "access_key": None, "bearer_token": token}, CredentialsError, f"{words}.*{BEARER}")
-        for token, words in [
+        ({"access_id": None, "access_key": None, "bearer_token": token}, CredentialsError, f"{expected}.*{BEARER}")
+        for token, expected in [
             ("", "empty"),
             ("lmb_invented\n", "line break"),
             ("lmb_inv ented", "white space"),
@@ -245,28 +245,26 @@ CLIENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("changed", "error", "words"), CLIENTS, ids=[repr(settings)[:60] for settings, _, _ in CLIENTS]
+    ("changed", "error", "expected"), CLIENTS, ids=[repr(settings)[:60] for settings, _, _ in CLIENTS]
 )
-def test_client(
+def test_invalid_setting_is_rejected_before_any_connection(
     changed: dict[str, Any],
     error: type[Exception],
-    words: str,
+    expected: str,
     listener: Listener,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, url in listener.proxies().items():
         monkeypatch.setenv(name, url)
     settings = {"company": "acme", "access_id": ACCESS_ID, "access_key": ACCESS_KEY, "timeout": 5, **changed}
-    with pytest.raises(error, match=f"(?s){words}") as caught:
+    with pytest.raises(error, match=f"(?s){expected}") as caught:
         lmtokens.Client(**settings).add_token(32)
-    # Wrong arguments are the plain classes; settings and credentials the package's own.
+    # Invalid arguments raise built-in classes, invalid settings and credentials those of the package.
     assert type(caught.value) is error
     assert listener.received == []
 
 
-def test_the_proxy_of_these_tests_is_one_that_a_good_client_reaches(
-    listener: Listener, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_valid_client_reaches_the_proxy_of_these_tests(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, url in listener.proxies().items():
         monkeypatch.setenv(name, url)
     client = lmtokens.Client("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY, timeout=5)
@@ -296,13 +294,13 @@ def test_the_proxy_of_these_tests_is_one_that_a_good_client_reaches(
     ],
     ids=repr,
 )
-def test_what_the_messages_say_is_accepted(settings: dict[str, Any], base_url: str) -> None:
+def test_settings_that_the_messages_list_are_accepted(settings: dict[str, Any], base_url: str) -> None:
     client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, **settings)
     assert repr(client) == f"<lmtokens.Client {base_url}, LMv1 from arguments>"
 
 
 @pytest.mark.parametrize("timeout", [5, 0.5, (1, 5), (0.5, 86_400)])
-def test_accepted_timeouts(lmtokens_portal: Portal, timeout: Any) -> None:
+def test_valid_timeout_is_accepted(lmtokens_portal: Portal, timeout: Any) -> None:
     assert lmtokens_portal.client(timeout=timeout).add_token(32).id
 
 
@@ -315,6 +313,6 @@ def test_credentials_are_keyword_only(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("query", ["/setting/admins/apitokens?size=1", "/setting/admins/32/apitokens?type=bearer"])
-def test_query_in_a_signed_path(query: str) -> None:
+def test_query_in_a_signed_path_is_rejected(query: str) -> None:
     with pytest.raises(ValueError, match="contains a query string, which is never signed; expected the path after"):
         lmtokens.sign("GET", query, access_id=ACCESS_ID, access_key=ACCESS_KEY)

@@ -1,4 +1,4 @@
-"""Many creates: every row checked first, the first one alone, results as they come, and a summary."""
+"""Bulk runs: every row is checked first, the first row is sent alone, results arrive during the run, then a summary."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from delivery_helpers import TAG, Keeper, assert_nobody_lacks_a_key, body, keys_of, made, of_method, requests
+from api_variants import VARIANTS
+from delivery_helpers import (
+    TAG,
+    RecordingDestination,
+    assert_no_key_is_lost,
+    created_tokens,
+    json_body,
+    keys_in_journal,
+    request_methods,
+    requests_with_method,
+)
 from lmtokens import NewToken
-from tampering_proxy import Exchange, Meddler
-from support import PATIENCE
+from support import HANG_TIMEOUT
+from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,11 +30,6 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 ROWS = [(32, f"row {number}") for number in range(10)]
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "run.journal"
 
 
 def run_blocking(portal: Portal, rows: Any, **options: Any) -> tuple[list[lmtokens.RowResult], lmtokens.Summary]:
@@ -43,36 +48,36 @@ def run_async(portal: Portal, rows: Any, **options: Any) -> tuple[list[lmtokens.
         running = portal.async_client().add_tokens(rows, **options)
         return [result async for result in running], running.summary
 
-    return asyncio.run(asyncio.wait_for(run(), PATIENCE))
+    return asyncio.run(asyncio.wait_for(run(), HANG_TIMEOUT))
 
 
-FACES = [run_blocking, run_functions, run_async]
+RUNNERS = [run_blocking, run_functions, run_async]
 
 
-@pytest.fixture(params=FACES, ids=["client", "functions", "async"])
+@pytest.fixture(params=RUNNERS, ids=VARIANTS)
 def add_tokens(request: pytest.FixtureRequest) -> Callable[..., tuple[list[lmtokens.RowResult], lmtokens.Summary]]:
-    face: Callable[..., tuple[list[lmtokens.RowResult], lmtokens.Summary]] = request.param
-    return face
+    run: Callable[..., tuple[list[lmtokens.RowResult], lmtokens.Summary]] = request.param
+    return run
 
 
-def test_every_row_is_made_once_with_its_key_in_the_journal(
+def test_creates_one_token_per_row_with_its_key_in_the_journal(
     lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]
 ) -> None:
     results, summary = add_tokens(lmtokens_portal, ROWS, journal=journal)
     assert sorted(result.number for result in results) == list(range(1, 11))
     assert {result.state for result in results} == {"created"}
     assert (summary.total, summary.created, summary.failed, summary.unknown, summary.skipped) == (10, 10, 0, 0, 0)
-    assert sorted(stored.note for stored in made(lmtokens_portal)) == sorted(note for _, note in ROWS)
-    assert {stored.status for stored in made(lmtokens_portal)} == {2}
-    assert len(keys_of(journal)) == 10
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(note for _, note in ROWS)
+    assert {stored.status for stored in created_tokens(lmtokens_portal)} == {2}
+    assert len(keys_in_journal(journal)) == 10
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
     for result in results:
-        stored = next(stored for stored in made(lmtokens_portal) if stored.id == result.token.id)
+        stored = next(stored for stored in created_tokens(lmtokens_portal) if stored.id == result.token.id)
         assert result.token.access_key.reveal() == stored.access_key.reveal()
         assert (result.row.admin_id, result.row.note, result.reason, result.error) == (32, stored.note, None, None)
 
 
-def test_keys_work(lmtokens_portal: Portal, journal: Path) -> None:
+def test_keys_in_the_journal_work(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens([(1, "one"), (1, "two", 2)], journal=journal).finish()
     for entry in lmtokens.read_journal(journal):
         assert entry.token is not None
@@ -81,16 +86,16 @@ def test_keys_work(lmtokens_portal: Portal, journal: Path) -> None:
         assert client.whoami().token_id == entry.token.id
 
 
-def test_each_row_is_born_disabled_under_a_tag_of_one_run(lmtokens_portal: Portal, journal: Path) -> None:
+def test_creates_each_token_disabled_under_a_tag_of_the_run(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS, journal=journal).finish()
-    notes = [body(seen)["note"] for seen in of_method(lmtokens_portal, "POST")]
-    assert {body(seen)["status"] for seen in of_method(lmtokens_portal, "POST")} == {1}
+    notes = [json_body(seen)["note"] for seen in requests_with_method(lmtokens_portal, "POST")]
+    assert {json_body(seen)["status"] for seen in requests_with_method(lmtokens_portal, "POST")} == {1}
     assert all(TAG.fullmatch(note) for note in notes)
     assert len({note.split("-")[2] for note in notes}) == 1
     assert len(set(notes)) == 10
 
 
-def forms() -> Iterator[Any]:
+def rows_of_every_form() -> Iterator[Any]:
     yield NewToken(32, "a NewToken")
     yield NewToken("viewer", "by name", "disabled", type="bearer")
     yield {"admin_id": 32, "note": "a dict", "status": 1, "type": "lmv1"}
@@ -100,9 +105,11 @@ def forms() -> Iterator[Any]:
     yield [32, "a list"]
 
 
-def test_rows_in_every_form_from_a_generator(lmtokens_portal: Portal, journal: Path) -> None:
-    assert lmtokens.add_tokens(forms(), journal=journal).finish().created == 7
-    assert sorted((stored.admin_id, stored.note, stored.status, stored.type) for stored in made(lmtokens_portal)) == [
+def test_accepts_rows_of_every_form_from_a_generator(lmtokens_portal: Portal, journal: Path) -> None:
+    assert lmtokens.add_tokens(rows_of_every_form(), journal=journal).finish().created == 7
+    assert sorted(
+        (stored.admin_id, stored.note, stored.status, stored.type) for stored in created_tokens(lmtokens_portal)
+    ) == [
         (32, "a NewToken", 2, "lmv1"),
         (32, "a dict", 1, "lmv1"),
         (32, "a list", 2, "lmv1"),
@@ -113,13 +120,13 @@ def test_rows_in_every_form_from_a_generator(lmtokens_portal: Portal, journal: P
     ]
 
 
-def test_no_rows(lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]) -> None:
+def test_no_rows_send_nothing(lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]) -> None:
     results, summary = add_tokens(lmtokens_portal, [], journal=journal)
     assert (results, summary.total) == ([], 0)
     assert lmtokens_portal.record == []
 
 
-def test_every_bad_row_is_told_before_the_first_request(
+def test_every_invalid_row_is_reported_before_the_first_request(
     lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]
 ) -> None:
     tag = f"lmtokens-1-{'0' * 16}-1700000000-{'0' * 32}"
@@ -127,7 +134,7 @@ def test_every_bad_row_is_told_before_the_first_request(
         (32, "good"),
         (0, "no id"),
         ("32", "digits"),
-        {"note": "nobody's"},
+        {"note": "no user"},
         {"admin_id": 32, "nte": "misspelt"},
         (32, "x", 3),
         (32, 7),
@@ -147,12 +154,12 @@ def test_every_bad_row_is_told_before_the_first_request(
     assert not journal.exists()
 
 
-def test_of_very_many_bad_rows_some_are_shown(lmtokens_portal: Portal, journal: Path) -> None:
+def test_report_of_many_invalid_rows_is_shortened(lmtokens_portal: Portal, journal: Path) -> None:
     with pytest.raises(ValueError, match=r"and 80 more$"):
         lmtokens.add_tokens([(0,)] * 100, journal=journal)
 
 
-def test_error_of_the_callers_generator_is_its_own(lmtokens_portal: Portal, journal: Path) -> None:
+def test_error_of_the_callers_generator_is_raised_unchanged(lmtokens_portal: Portal, journal: Path) -> None:
     def rows() -> Iterator[Any]:
         yield (32, "a")
         raise LookupError("of the generator")
@@ -176,7 +183,7 @@ def test_error_of_the_callers_generator_is_its_own(lmtokens_portal: Portal, jour
     ],
     ids=repr,
 )
-def test_impossible_option_is_refused_unsent(
+def test_invalid_option_is_rejected_before_the_first_request(
     lmtokens_portal: Portal, journal: Path, options: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -185,12 +192,12 @@ def test_impossible_option_is_refused_unsent(
     assert not journal.exists()
 
 
-def test_names_are_looked_up_once_each_and_first(lmtokens_portal: Portal, journal: Path) -> None:
+def test_each_user_name_is_looked_up_once_and_first(lmtokens_portal: Portal, journal: Path) -> None:
     rows = [("api-user", "a"), ("viewer", "b"), ("api-user", "c"), (32, "d"), ("viewer", "e")]
     assert lmtokens.add_tokens(rows, journal=journal).finish().created == 5
-    assert requests(lmtokens_portal)[:2] == ["GET", "GET"]
-    assert requests(lmtokens_portal).count("GET") == 2
-    assert sorted((stored.note, stored.admin_id) for stored in made(lmtokens_portal)) == [
+    assert request_methods(lmtokens_portal)[:2] == ["GET", "GET"]
+    assert request_methods(lmtokens_portal).count("GET") == 2
+    assert sorted((stored.note, stored.admin_id) for stored in created_tokens(lmtokens_portal)) == [
         ("a", 32),
         ("b", 33),
         ("c", 32),
@@ -199,24 +206,24 @@ def test_names_are_looked_up_once_each_and_first(lmtokens_portal: Portal, journa
     ]
 
 
-def test_name_of_nobody_fails_its_rows_and_no_other(lmtokens_portal: Portal, journal: Path) -> None:
-    rows = [("nobody", "a"), (32, "b"), ("nobody", "c")]
+def test_unknown_user_fails_only_its_own_rows(lmtokens_portal: Portal, journal: Path) -> None:
+    rows = [("no-such-user", "a"), (32, "b"), ("no-such-user", "c")]
     run = lmtokens.add_tokens(rows, journal=journal)
     results = {result.number: result for result in run}
     assert [results[number].state for number in (1, 2, 3)] == ["failed", "created", "failed"]
     assert isinstance(results[1].error, lmtokens.NotFoundError)
-    assert "nobody" in str(results[1].reason)
-    assert [stored.note for stored in made(lmtokens_portal)] == ["b"]
+    assert "no-such-user" in str(results[1].reason)
+    assert [stored.note for stored in created_tokens(lmtokens_portal)] == ["b"]
 
 
-def test_rows_of_an_unknown_user_stand_in_the_journal(lmtokens_portal: Portal, journal: Path) -> None:
-    lmtokens.add_tokens([("nobody", "a"), (32, "b")], journal=journal).finish()
+def test_rows_of_an_unknown_user_are_in_the_journal(lmtokens_portal: Portal, journal: Path) -> None:
+    lmtokens.add_tokens([("no-such-user", "a"), (32, "b")], journal=journal).finish()
     states = {(entry.admin, entry.note, entry.state) for entry in lmtokens.read_journal(journal)}
-    assert states == {("nobody", "a", "failed"), ("32", "b", "created")}
+    assert states == {("no-such-user", "a", "failed"), ("32", "b", "created")}
 
 
-class Crowd:
-    """Counts the creates that are under way at once."""
+class ConcurrencyCounter:
+    """Counts the creates that are in progress at the same time."""
 
     def __init__(self) -> None:
         self.now = self.most = 0
@@ -240,56 +247,58 @@ class Crowd:
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 8])
-def test_first_row_goes_alone_and_then_as_many_as_allowed(
+def test_sends_the_first_row_alone_and_then_as_many_as_allowed(
     lmtokens_portal: Portal, journal: Path, concurrency: int
 ) -> None:
-    crowd = Crowd()
-    with Meddler(lmtokens_portal, before=crowd.before, after=crowd.after) as portal:
+    counter = ConcurrencyCounter()
+    with TamperingProxy(lmtokens_portal, before=counter.before, after=counter.after) as portal:
         portal.client().add_tokens([(32,)] * 24, journal=journal, concurrency=concurrency).finish()
-    assert crowd.before_first_change == 1
-    assert crowd.most == concurrency if concurrency < 8 else 3 < crowd.most <= 8
+    assert counter.before_first_change == 1
+    assert counter.most == concurrency if concurrency < 8 else 3 < counter.most <= 8
 
 
-def test_first_row_goes_alone_also_when_its_delivery_takes_long(lmtokens_portal: Portal, journal: Path) -> None:
+def test_sends_the_first_row_alone_until_it_is_delivered(lmtokens_portal: Portal, journal: Path) -> None:
     posts: list[int] = []
 
     def deliver(token: lmtokens.Token) -> None:
-        posts.append(len(of_method(lmtokens_portal, "POST")))
+        posts.append(len(requests_with_method(lmtokens_portal, "POST")))
 
     lmtokens.add_tokens(ROWS, journal=journal, deliver=deliver).finish()
     assert posts[0] == 1
 
 
-def test_nothing_is_sent_before_the_first_step(lmtokens_portal: Portal, journal: Path) -> None:
+def test_nothing_is_sent_before_the_first_result_is_requested(lmtokens_portal: Portal, journal: Path) -> None:
     run = lmtokens.add_tokens([("api-user", "a")], journal=journal)
     assert lmtokens_portal.record == []
     assert run.summary == run.summary
     assert (run.summary.total, run.summary.created) == (1, 0)
     next(run)
-    assert requests(lmtokens_portal) == ["GET", "POST", "PATCH"]
+    assert request_methods(lmtokens_portal) == ["GET", "POST", "PATCH"]
 
 
-def test_results_come_before_the_end(lmtokens_portal: Portal, journal: Path) -> None:
+def test_results_are_returned_during_the_run(lmtokens_portal: Portal, journal: Path) -> None:
     run = lmtokens.add_tokens(ROWS, journal=journal, concurrency=1)
     assert next(run).number == 1
     assert run.summary.created == 1
     assert [result.number for result in run] == list(range(2, 11))
 
 
-def test_progress_is_told(lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]) -> None:
-    told: list[tuple[int, int]] = []
-    add_tokens(lmtokens_portal, ROWS, journal=journal, progress=lambda done, total: told.append((done, total)))
-    assert told == [(number, 10) for number in range(1, 11)]
+def test_progress_callback_is_called_for_each_row(
+    lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]
+) -> None:
+    progress: list[tuple[int, int]] = []
+    add_tokens(lmtokens_portal, ROWS, journal=journal, progress=lambda done, total: progress.append((done, total)))
+    assert progress == [(number, 10) for number in range(1, 11)]
 
 
-def test_progress_may_call_this_package(lmtokens_portal: Portal, journal: Path) -> None:
+def test_progress_callback_may_call_the_client(lmtokens_portal: Portal, journal: Path) -> None:
     client = lmtokens_portal.client()
     seen: list[int] = []
 
-    def tell(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         seen.append(len(list(client.list_tokens(32))))
 
-    client.add_tokens(ROWS, journal=journal, progress=tell, concurrency=1).finish()
+    client.add_tokens(ROWS, journal=journal, progress=progress, concurrency=1).finish()
     assert len(seen) == 10
     assert seen[-1] == 10
 
@@ -309,21 +318,21 @@ def test_progress_false_is_silent(lmtokens_portal: Portal, journal: Path, capsys
     assert capsys.readouterr() == ("", "")
 
 
-def test_callers_destination_keeps_the_keys_out_of_the_journal(
+def test_destination_keeps_the_keys_out_of_the_journal(
     lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]
 ) -> None:
-    keeper = Keeper()
-    results, summary = add_tokens(lmtokens_portal, ROWS, journal=journal, deliver=keeper)
+    destination = RecordingDestination()
+    results, summary = add_tokens(lmtokens_portal, ROWS, journal=journal, deliver=destination)
     assert summary.created == 10
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert_no_key_is_lost(lmtokens_portal, destination.keys)
     assert [result.token.access_key for result in results] == [None] * 10
     text = journal.read_text()
-    assert [stored.id for stored in made(lmtokens_portal) if stored.access_key.reveal() in text] == []
+    assert [stored.id for stored in created_tokens(lmtokens_portal) if stored.access_key.reveal() in text] == []
     assert "access_key" not in text
 
 
-def test_coroutine_destination_of_many(lmtokens_portal: Portal, journal: Path) -> None:
-    keeper = Keeper()
+def test_coroutine_destination_receives_every_key(lmtokens_portal: Portal, journal: Path) -> None:
+    destination = RecordingDestination()
 
     async def run() -> lmtokens.Summary:
         client = lmtokens_portal.async_client()
@@ -331,9 +340,9 @@ def test_coroutine_destination_of_many(lmtokens_portal: Portal, journal: Path) -
         class Stores:
             async def deliver(self, token: lmtokens.Token) -> None:
                 await client.find_token(token.id)
-                keeper.deliver(token)
+                destination.deliver(token)
 
         return await client.add_tokens(ROWS, journal=journal, deliver=Stores()).finish()
 
-    assert asyncio.run(asyncio.wait_for(run(), PATIENCE)).created == 10
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert asyncio.run(asyncio.wait_for(run(), HANG_TIMEOUT)).created == 10
+    assert_no_key_is_lost(lmtokens_portal, destination.keys)

@@ -1,4 +1,4 @@
-"""The input of ``lmtokens bulk``: CSV and JSON lines as programs write them, and what is wrong told by line."""
+"""The input of ``lmtokens bulk``: CSV and JSON lines from common programs, and errors by line number."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_helpers import made
-from support import PATIENCE, SHELL, run_shell
+from delivery_helpers import created_tokens
+from support import HANG_TIMEOUT, SHELL, run_shell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 CSV = {
     "plain": "admin_id,note,status,type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,\n",
-    "mark": "\ufeffadmin_id,note,status,type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,\n",
-    "carriage returns": "admin_id,note,status,type\r\n32,a,2,lmv1\r\nviewer,b,1,bearer\r\n33,,,\r\n",
-    "no last line break": "admin_id,note,status,type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,",
+    "BOM": "\ufeffadmin_id,note,status,type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,\n",
+    "CRLF": "admin_id,note,status,type\r\n32,a,2,lmv1\r\nviewer,b,1,bearer\r\n33,,,\r\n",
+    "no final line break": "admin_id,note,status,type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,",
     "words": "admin_id,note,status,type\n32,a,enabled,lmv1\nviewer,b,Disabled,bearer\n33,,active,\n",
     "other order": "type,status,note,admin_id\nlmv1,2,a,32\nbearer,1,b,viewer\n,,,33\n",
     "header in capitals": "ADMIN_ID, Note ,Status,Type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,\n",
     "quotes": '"admin_id","note","status","type"\n"32","a","2","lmv1"\n"viewer","b","1","bearer"\n"33","","",""\n',
     "spaces": "admin_id,note,status,type\n 32 ,a, 2 , lmv1 \n viewer,b,1,bearer\n33,,,\n",
     "blank lines": "admin_id,note,status,type\n\n32,a,2,lmv1\n\nviewer,b,1,bearer\n33,,,\n\n",
-    "other name of the column": "admin,note,status,type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,\n",
+    "column alias": "admin,note,status,type\n32,a,2,lmv1\nviewer,b,1,bearer\n33,,,\n",
 }
 
 _B = '{"admin_id":"viewer","note":"b","status":1,"type":"bearer"}'
@@ -35,53 +35,53 @@ JSON = {
     "texts": '{"admin_id":"32","note":"a","status":"2"}\n'
     '{"admin_id":"viewer","note":"b","status":"disabled","type":"bearer"}\n'
     '{"admin_id":"33","note":null,"status":null,"type":null}',
-    "mark, returns and blank lines": "\ufeff"
+    "BOM, CRLF and blank lines": "\ufeff"
     + f'{{"admin_id":32,"note":"a"}}\r\n\r\n{_B}\r\n{{"admin_id":33,"note":""}}\r\n',
 }
 
 EXPECTED = [(32, "a", 2, "lmv1"), (33, "", 2, "lmv1"), (33, "b", 1, "bearer")]
 
 
-def tokens(portal: Portal) -> list[tuple[int, str, int, str]]:
-    return sorted((stored.admin_id, stored.note, stored.status, stored.type) for stored in made(portal))
+def stored_rows(portal: Portal) -> list[tuple[int, str, int, str]]:
+    return sorted((stored.admin_id, stored.note, stored.status, stored.type) for stored in created_tokens(portal))
 
 
 @pytest.mark.parametrize("text", CSV.values(), ids=CSV.keys())
-def test_csv(lmtokens_portal: Portal, tmp_path: Path, text: str) -> None:
+def test_accepts_csv(lmtokens_portal: Portal, tmp_path: Path, text: str) -> None:
     (tmp_path / "in.csv").write_bytes(text.encode())
     completed = run_shell("bulk", str(tmp_path / "in.csv"), "--journal", str(tmp_path / "journal"))
     assert completed.returncode == 0, completed.stderr
-    assert tokens(lmtokens_portal) == EXPECTED
+    assert stored_rows(lmtokens_portal) == EXPECTED
 
 
 @pytest.mark.parametrize("text", JSON.values(), ids=JSON.keys())
 @pytest.mark.parametrize("name", ["in.jsonl", "in.NDJSON", "in"])
-def test_json_lines(lmtokens_portal: Portal, tmp_path: Path, text: str, name: str) -> None:
+def test_accepts_json_lines(lmtokens_portal: Portal, tmp_path: Path, text: str, name: str) -> None:
     (tmp_path / name).write_bytes(text.encode())
     completed = run_shell("bulk", str(tmp_path / name), "--journal", str(tmp_path / "journal"))
     assert completed.returncode == 0, completed.stderr
-    assert tokens(lmtokens_portal) == EXPECTED
+    assert stored_rows(lmtokens_portal) == EXPECTED
 
 
-@pytest.mark.parametrize("text", [CSV["plain"], CSV["mark"], JSON["plain"]], ids=["CSV", "CSV with a mark", "JSON"])
-def test_standard_input(lmtokens_portal: Portal, tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", [CSV["plain"], CSV["BOM"], JSON["plain"]], ids=["CSV", "CSV with a BOM", "JSON"])
+def test_reads_standard_input(lmtokens_portal: Portal, tmp_path: Path, text: str) -> None:
     command = [*SHELL, "bulk", "-", "--journal", str(tmp_path / "journal")]
-    completed = subprocess.run(command, input=text.encode(), capture_output=True, timeout=PATIENCE, check=False)
+    completed = subprocess.run(command, input=text.encode(), capture_output=True, timeout=HANG_TIMEOUT, check=False)
     assert completed.returncode == 0, completed.stderr
-    assert tokens(lmtokens_portal) == EXPECTED
+    assert stored_rows(lmtokens_portal) == EXPECTED
 
 
-def test_csv_keeps_odd_notes_as_they_are(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_csv_keeps_notes_with_special_characters(lmtokens_portal: Portal, tmp_path: Path) -> None:
     notes = ['say "hi"', "a, b", "two\nlines", "  spaces  ", "ümlaut 🔑", "=1+1"]
     quoted = ['"' + note.replace('"', '""') + '"' for note in notes]
     (tmp_path / "in.csv").write_text("admin_id,note\n" + "".join(f"32,{note}\n" for note in quoted))
     completed = run_shell("bulk", str(tmp_path / "in.csv"), "--journal", str(tmp_path / "journal"))
     assert completed.returncode == 0, completed.stderr
-    assert sorted(stored.note for stored in made(lmtokens_portal)) == sorted(notes)
+    assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(notes)
 
 
-def refused(portal: Portal, path: Path, text: str | bytes) -> list[str]:
-    """What is said of an input that is not accepted; nothing was sent, and no journal begun."""
+def rejected_input(portal: Portal, path: Path, text: str | bytes) -> list[str]:
+    """Return the error lines for an invalid input, after checking that nothing was sent and no journal started."""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     completed = run_shell("bulk", str(path), "--journal", str(path.parent / "journal"))
     assert (completed.returncode, completed.stdout) == (2, ""), completed.stderr
@@ -90,7 +90,7 @@ def refused(portal: Portal, path: Path, text: str | bytes) -> list[str]:
     return completed.stderr.splitlines()
 
 
-def test_every_bad_line_of_a_csv_is_told(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_every_invalid_line_of_csv_is_reported(lmtokens_portal: Portal, tmp_path: Path) -> None:
     text = (
         "admin_id,note,status,type\n"  # 1
         "32,good,2,lmv1\n"
@@ -104,19 +104,19 @@ def test_every_bad_line_of_a_csv_is_told(lmtokens_portal: Portal, tmp_path: Path
         "32,a,2,lmv1,more\n"  # 11
         "-1,a,2,lmv1\n"  # 12
     )
-    said = refused(lmtokens_portal, tmp_path / "in.csv", text)
-    assert str(tmp_path / "in.csv") in said[0]
-    lines = [line.partition(":")[0] for line in said if line.startswith("line ")]
+    messages = rejected_input(lmtokens_portal, tmp_path / "in.csv", text)
+    assert str(tmp_path / "in.csv") in messages[0]
+    lines = [line.partition(":")[0] for line in messages if line.startswith("line ")]
     assert lines == [f"line {number}" for number in (3, 6, 7, 8, 9, 10, 11, 12)]
 
 
-def test_every_bad_line_of_json_is_told(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_every_invalid_line_of_json_is_reported(lmtokens_portal: Portal, tmp_path: Path) -> None:
     text = "\n".join(
         [
             '{"admin_id":32}',
             "not JSON",
             "",
-            '{"note":"nobody\'s"}',
+            '{"note":"no user"}',
             '{"admin_id":32,"nte":"x"}',
             "[32]",
             '{"admin_id":32.5}',
@@ -127,43 +127,50 @@ def test_every_bad_line_of_json_is_told(lmtokens_portal: Portal, tmp_path: Path)
             '{"admin_id":32} x',
         ]
     )
-    said = refused(lmtokens_portal, tmp_path / "in.jsonl", text)
-    lines = [line.partition(":")[0] for line in said if line.startswith("line ")]
+    messages = rejected_input(lmtokens_portal, tmp_path / "in.jsonl", text)
+    lines = [line.partition(":")[0] for line in messages if line.startswith("line ")]
     assert lines == [f"line {number}" for number in (2, 4, 5, 6, 7, 8, 9, 10, 11, 12)]
-    # The library's own line numbers, always 1, would only confuse.
-    assert not any("at line 1" in line for line in said)
+    # Not the line number of the JSON parser, which is always 1.
+    assert not any("at line 1" in line for line in messages)
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "reason"),
     [
         ("admin_id,nte\n32,x\n", "nte"),
         ("note,status\nx,2\n", "no column admin_id"),
-        ("32,x\n33,y\n", "is not known"),
+        ("32,x\n33,y\n", "unknown column"),
         ("", "admin_id"),
         ("admin_id,note\n", "no rows"),
-        (b"admin_id,note\n32,\xff\xfe\n", "not UTF-8"),
+        (b"admin_id,note\n32,\xff\xfe\n", "not valid UTF-8"),
         ("admin_id,note,note\n32,x,y\n", "note"),
         ("admin_id,admin\n32,33\n", "admin"),
     ],
-    ids=["unknown column", "no column", "no header", "empty", "header only", "no text", "twice", "two names of one"],
+    ids=[
+        "unknown column",
+        "no column",
+        "no header",
+        "empty",
+        "header only",
+        "not UTF-8",
+        "duplicate column",
+        "two aliases of one column",
+    ],
 )
-def test_csv_that_makes_no_sense_is_refused(
-    lmtokens_portal: Portal, tmp_path: Path, text: str | bytes, why: str
-) -> None:
-    assert why in "\n".join(refused(lmtokens_portal, tmp_path / "in.csv", text))
+def test_invalid_csv_is_rejected(lmtokens_portal: Portal, tmp_path: Path, text: str | bytes, reason: str) -> None:
+    assert reason in "\n".join(rejected_input(lmtokens_portal, tmp_path / "in.csv", text))
 
 
-def test_missing_input_is_refused(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_missing_input_is_rejected(lmtokens_portal: Portal, tmp_path: Path) -> None:
     completed = run_shell("bulk", str(tmp_path / "none.csv"), "--journal", str(tmp_path / "journal"))
     assert completed.returncode == 2
     assert str(tmp_path / "none.csv") in completed.stderr
     assert not (tmp_path / "journal").exists()
 
 
-def test_dry_run_only_checks(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_dry_run_only_checks_the_input(lmtokens_portal: Portal, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(CSV["plain"])
     completed = run_shell("bulk", str(tmp_path / "in.csv"), "--journal", str(tmp_path / "journal"), "--dry-run")
-    assert (completed.returncode, completed.stdout) == (0, "3 tokens would be made\n")
+    assert (completed.returncode, completed.stdout) == (0, "3 tokens would be created\n")
     assert lmtokens_portal.record == []
     assert not (tmp_path / "journal").exists()

@@ -1,4 +1,4 @@
-"""The journal of a bulk run: its owner's only, ahead of every token that works, and of one process at a time."""
+"""The journal of a bulk run: private, written before a token is enabled, and locked by one process."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from delivery_helpers import TAG, Keeper, keys_of, lines_of, made
-from tampering_proxy import Exchange, Meddler
+from delivery_helpers import TAG, RecordingDestination, created_tokens, journal_lines, keys_in_journal
 from support import run_python
+from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 ROWS = [(32, "a"), (33, "b"), ("viewer", None, 1, "bearer")]
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "run.journal"
-
-
-def test_journal_is_its_owners_only_whatever_the_umask(lmtokens_portal: Portal, journal: Path) -> None:
+def test_journal_is_private_with_any_umask(lmtokens_portal: Portal, journal: Path) -> None:
     before = os.umask(0)
     try:
         lmtokens.add_tokens(ROWS, journal=journal).finish()
@@ -39,7 +34,7 @@ def test_journal_is_its_owners_only_whatever_the_umask(lmtokens_portal: Portal, 
 
 def test_header_comes_first_and_holds_no_secret(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS, journal=journal).finish()
-    header, *lines = lines_of(journal)
+    header, *lines = journal_lines(journal)
     assert header.keys() == {"lmtokens_journal", "run", "portal", "begun", "holds_keys"}
     assert (header["lmtokens_journal"], header["portal"]) == (1, lmtokens_portal.base_url)
     assert re.fullmatch(r"[0-9a-f]{16}", header["run"])
@@ -49,70 +44,70 @@ def test_header_comes_first_and_holds_no_secret(lmtokens_portal: Portal, journal
     assert [line["event"] for line in lines].count("created") == 3
 
 
-def test_header_is_there_before_the_first_create(lmtokens_portal: Portal, journal: Path) -> None:
-    found: list[list[dict[str, Any]]] = []
+def test_header_is_written_before_the_first_create(lmtokens_portal: Portal, journal: Path) -> None:
+    journals: list[list[dict[str, Any]]] = []
 
-    def look(exchange: Exchange) -> None:
-        if exchange.method == "POST" and not found:
-            found.append(lines_of(journal))
+    def check_journal(exchange: Exchange) -> None:
+        if exchange.method == "POST" and not journals:
+            journals.append(journal_lines(journal))
 
-    with Meddler(lmtokens_portal, before=look) as portal:
+    with TamperingProxy(lmtokens_portal, before=check_journal) as portal:
         portal.client().add_tokens(ROWS, journal=journal).finish()
-        ((header,),) = found
+        ((header,),) = journals
         assert header["portal"] == portal.base_url
 
 
-def test_key_is_there_before_its_token_is_enabled(lmtokens_portal: Portal, journal: Path) -> None:
+def test_key_is_written_before_its_token_is_enabled(lmtokens_portal: Portal, journal: Path) -> None:
     seen: list[bool] = []
 
-    def look(exchange: Exchange) -> None:
+    def check_journal(exchange: Exchange) -> None:
         if exchange.method == "PATCH":
             id = int(exchange.path.partition("?")[0].rpartition("/")[2])
-            stored = next(stored for stored in made(lmtokens_portal) if stored.id == id)
-            seen.append(keys_of(journal).get(id) == stored.access_key.reveal())
+            stored = next(stored for stored in created_tokens(lmtokens_portal) if stored.id == id)
+            seen.append(keys_in_journal(journal).get(id) == stored.access_key.reveal())
 
-    with Meddler(lmtokens_portal, before=look) as portal:
+    with TamperingProxy(lmtokens_portal, before=check_journal) as portal:
         portal.client().add_tokens([(32, str(number)) for number in range(30)], journal=journal).finish()
     assert seen == [True] * 30
 
 
 @pytest.mark.skipif(not os.access("/usr/bin/strace", os.X_OK), reason="needs strace")
-def test_key_is_on_disk_before_its_token_is_enabled(lmtokens_portal: Portal, journal: Path) -> None:
+def test_key_is_synced_to_disk_before_its_token_is_enabled(lmtokens_portal: Portal, journal: Path) -> None:
     code = """
 import os, sys, subprocess
 os.execv("/usr/bin/strace", ["strace", "-f", "-s", "40", "-e", "trace=write,writev,sendto,fsync,fdatasync", "-y",
     "-o", sys.argv[1] + ".strace", sys.executable, "-c", sys.argv[2], sys.argv[1]])
 """
-    adding = "import lmtokens, sys; lmtokens.add_tokens([(32,)] * 3, journal=sys.argv[1], concurrency=1).finish()"
-    completed = run_python(code, str(journal), adding)
+    add_tokens = "import lmtokens, sys; lmtokens.add_tokens([(32,)] * 3, journal=sys.argv[1], concurrency=1).finish()"
+    completed = run_python(code, str(journal), add_tokens)
     assert completed.returncode == 0, completed.stderr
     steps = []
     for line in Path(f"{journal}.strace").read_text().splitlines():
-        if '{\\"event\\":\\"made\\"' in line:
+        if '{\\"event\\":\\"pending\\"' in line:
             steps.append("pending")
         elif "sync(" in line and "run.journal>" in line and "resumed" not in line:
             steps.append("sync")
         elif '"PATCH ' in line:
             steps.append("PATCH")
     assert "PATCH" in steps
-    for at, step in enumerate(steps):
+    for index, step in enumerate(steps):
         if step == "PATCH":
-            assert "sync" in steps[:at]
-            last_made = max(place for place in range(at) if steps[place] == "pending")
-            assert "sync" in steps[last_made:at]
+            assert "sync" in steps[:index]
+            last_pending = max(other for other in range(index) if steps[other] == "pending")
+            assert "sync" in steps[last_pending:index]
 
 
-def test_made_line_tells_the_tag_and_the_row(lmtokens_portal: Portal, journal: Path) -> None:
+def test_pending_line_has_the_tag_and_the_row(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens([(32, "a")], journal=journal).finish()
-    header, line, _ = lines_of(journal)
-    (stored,) = made(lmtokens_portal)
+    header, line, _ = journal_lines(journal)
+    (stored,) = created_tokens(lmtokens_portal)
     assert line["row"] == {"admin": 32, "note": "a", "status": 2, "type": "lmv1", "nth": 0}
     assert (line["token"]["id"], line["token"]["access_key"]) == (stored.id, stored.access_key.reveal())
     assert TAG.fullmatch(line["token"]["tag"])
     assert header["run"] in line["token"]["tag"]
 
 
-def test_read_journal_hands_the_keys_out(lmtokens_portal: Portal, journal: Path) -> None:
+def test_read_journal_returns_rows_with_their_keys(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens_portal.fail("status-before-acting", method="POST", status=400, skip=1)
     lmtokens.add_tokens(ROWS, journal=journal, concurrency=1).finish()
     first, second, third = lmtokens.read_journal(journal)
@@ -128,12 +123,12 @@ def test_read_journal_hands_the_keys_out(lmtokens_portal: Portal, journal: Path)
     assert third.token is not None
     assert (third.token.admin_id, third.token.status) == (33, lmtokens.TokenStatus.DISABLED)
     assert third.token.type == lmtokens.TokenType.BEARER
-    keys = keys_of(journal)
-    assert keys == {stored.id: stored.access_key.reveal() for stored in made(lmtokens_portal)}
+    keys = keys_in_journal(journal)
+    assert keys == {stored.id: stored.access_key.reveal() for stored in created_tokens(lmtokens_portal)}
     assert not any(key in repr([first, second, third]) for key in keys.values())
 
 
-def test_journal_can_be_read_while_it_is_written(lmtokens_portal: Portal, journal: Path) -> None:
+def test_journal_can_be_read_during_the_run(lmtokens_portal: Portal, journal: Path) -> None:
     run = lmtokens.add_tokens([(32,)] * 3, journal=journal, concurrency=1)
     next(run)
     assert "created" in {entry.state for entry in lmtokens.read_journal(journal)}
@@ -141,10 +136,10 @@ def test_journal_can_be_read_while_it_is_written(lmtokens_portal: Portal, journa
 
 
 @pytest.mark.parametrize("text", ["", "hello\n", "{}\n", '{"lmtokens_journal":2}\n', "[]\n", '{"id":7}\n'])
-def test_what_is_no_journal_is_not_read_as_one(tmp_path: Path, text: str) -> None:
+def test_file_that_is_not_a_journal_cannot_be_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "file").write_text(text)
     if text == "":
-        # A process that died before it wrote anything.
+        # Left by a process that was killed before it wrote anything.
         assert lmtokens.read_journal(tmp_path / "file") == []
         return
     with pytest.raises(lmtokens.DeliveryError, match="cannot be read as a journal"):
@@ -156,7 +151,7 @@ def test_missing_journal_cannot_be_read(tmp_path: Path) -> None:
         lmtokens.read_journal(tmp_path / "none")
 
 
-def test_version_of_the_future_is_said_to_be_one(lmtokens_portal: Portal, journal: Path) -> None:
+def test_journal_of_a_later_version_is_rejected(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS, journal=journal).finish()
     journal.write_text(journal.read_text().replace('"lmtokens_journal":1', '"lmtokens_journal":2'))
     with pytest.raises(lmtokens.DeliveryError, match="version 2"):
@@ -165,7 +160,7 @@ def test_version_of_the_future_is_said_to_be_one(lmtokens_portal: Portal, journa
         lmtokens.add_tokens(ROWS, journal=journal, resume=True)
 
 
-def test_journal_that_is_there_is_refused_unless_resumed(lmtokens_portal: Portal, journal: Path) -> None:
+def test_existing_journal_is_rejected_unless_resumed(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS, journal=journal).finish()
     text = journal.read_text()
     lmtokens_portal.clear_record()
@@ -177,25 +172,27 @@ def test_journal_that_is_there_is_refused_unless_resumed(lmtokens_portal: Portal
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_place_that_is_not_safe_is_refused_unsent(lmtokens_portal: Portal, tmp_path: Path, resume: bool) -> None:
+def test_unsafe_path_is_rejected_before_the_first_request(
+    lmtokens_portal: Portal, tmp_path: Path, resume: bool
+) -> None:
     (tmp_path / "target").touch()
     (tmp_path / "link").symlink_to(tmp_path / "target")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder").chmod(0o777)
     os.mkfifo(tmp_path / "pipe")
-    for path, why in [
+    for path, reason in [
         (tmp_path / "link", "symbolic link"),
         (tmp_path / "folder", "no regular file"),
         (tmp_path / "folder" / "journal", "others may write"),
         (tmp_path / "none" / "journal", "cannot look into"),
         (tmp_path / "pipe", "no regular file"),
     ]:
-        with pytest.raises(lmtokens.DeliveryError, match=why):
+        with pytest.raises(lmtokens.DeliveryError, match=reason):
             lmtokens.add_tokens(ROWS, journal=path, resume=resume)
     assert lmtokens_portal.record == []
 
 
-def test_lock_is_no_symbolic_link(lmtokens_portal: Portal, journal: Path) -> None:
+def test_lock_that_is_a_symbolic_link_is_rejected(lmtokens_portal: Portal, journal: Path) -> None:
     (journal.parent / "target").touch()
     Path(f"{journal}.lock").symlink_to(journal.parent / "target")
     with pytest.raises(lmtokens.DeliveryError, match="symbolic link"):
@@ -203,7 +200,7 @@ def test_lock_is_no_symbolic_link(lmtokens_portal: Portal, journal: Path) -> Non
     assert lmtokens_portal.record == []
 
 
-def test_relative_journal_is_of_the_folder_in_which_it_was_named(
+def test_relative_path_is_resolved_when_the_run_is_created(
     lmtokens_portal: Portal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "there").mkdir()
@@ -214,14 +211,14 @@ def test_relative_journal_is_of_the_folder_in_which_it_was_named(
     assert len(lmtokens.read_journal(tmp_path / "run.journal")) == 3
 
 
-def test_journal_that_others_may_read_is_closed_to_them(lmtokens_portal: Portal, journal: Path) -> None:
+def test_resuming_makes_a_readable_journal_private(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS, journal=journal).finish()
     journal.chmod(0o644)
     lmtokens.add_tokens(ROWS, journal=journal, resume=True).finish()
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
 
 
-SECOND = """
+SECOND_PROCESS = """
 import sys, lmtokens
 try:
     run = lmtokens.add_tokens([(32, "a")], journal=sys.argv[1], resume=True, lock="unlocked" not in sys.argv)
@@ -231,43 +228,43 @@ print(run.summary)
 """
 
 
-def test_second_process_is_refused(lmtokens_portal: Portal, journal: Path) -> None:
+def test_second_process_is_rejected(lmtokens_portal: Portal, journal: Path) -> None:
     run = lmtokens.add_tokens([(32, "a"), (32, "b")], journal=journal)
     text = journal.read_text()
-    completed = run_python(SECOND, str(journal))
+    completed = run_python(SECOND_PROCESS, str(journal))
     assert completed.returncode == 1
     assert f"another process is at work on the journal {journal}" in completed.stderr
     assert (journal.read_text(), lmtokens_portal.record) == (text, [])
     assert run.finish().created == 2
 
 
-def test_lock_ends_with_its_run(lmtokens_portal: Portal, journal: Path) -> None:
+def test_lock_is_released_at_the_end_of_the_run(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens([(32, "a")], journal=journal).finish()
-    completed = run_python(SECOND, str(journal))
+    completed = run_python(SECOND_PROCESS, str(journal))
     assert completed.returncode == 0, completed.stderr
 
 
-def test_lock_of_a_dead_process_is_nobodys(lmtokens_portal: Portal, journal: Path) -> None:
+def test_lock_of_a_killed_process_is_released(lmtokens_portal: Portal, journal: Path) -> None:
     code = "import os, sys, lmtokens; run = lmtokens.add_tokens([(32, 'a')], journal=sys.argv[1]); os._exit(9)"
     assert run_python(code, str(journal)).returncode == 9
     assert Path(f"{journal}.lock").exists()
     assert lmtokens.add_tokens([(32, "a")], journal=journal, resume=True).finish().created == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="locks there forbid reading, too")
-def test_lock_can_be_done_without(lmtokens_portal: Portal, journal: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="locks on Windows also prevent reading")
+def test_lock_can_be_disabled(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens([(32, "a")], journal=journal, lock=False).finish()
     assert not Path(f"{journal}.lock").exists()
     holder = lmtokens.add_tokens([(32, "a")], journal=journal, resume=True)
-    completed = run_python(SECOND, str(journal), "unlocked")
+    completed = run_python(SECOND_PROCESS, str(journal), "unlocked")
     assert completed.returncode == 0, completed.stderr
     holder.close()
 
 
-def test_no_secret_with_a_destination_of_the_callers(lmtokens_portal: Portal, journal: Path) -> None:
-    lmtokens.add_tokens(ROWS, journal=journal, deliver=Keeper()).finish()
+def test_journal_has_no_secret_if_the_run_has_a_destination(lmtokens_portal: Portal, journal: Path) -> None:
+    lmtokens.add_tokens(ROWS, journal=journal, deliver=RecordingDestination()).finish()
     text = journal.read_text()
     assert json.loads(text.splitlines()[0])["holds_keys"] is False
-    assert not any(stored.access_key.reveal() in text for stored in made(lmtokens_portal))
-    assert keys_of(journal) == {}
+    assert not any(stored.access_key.reveal() in text for stored in created_tokens(lmtokens_portal))
+    assert keys_in_journal(journal) == {}
     assert [entry.state for entry in lmtokens.read_journal(journal)] == ["created"] * 3

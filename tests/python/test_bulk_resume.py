@@ -1,4 +1,4 @@
-"""A run goes on after any death: what is done stays done, and no row ever has two tokens that work."""
+"""Resuming a killed bulk run: completed rows stay completed, and no row gets two enabled tokens."""
 
 from __future__ import annotations
 
@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import lmtokens.sandbox
 import pytest
-from delivery_helpers import Keeper, assert_nobody_lacks_a_key, is_left_over, keys_of, lines_of, made, of_method
-from api_variants import credentials
-from support import PATIENCE, wait_until
+from api_variants import credentials_of
+from delivery_helpers import (
+    RecordingDestination,
+    assert_no_key_is_lost,
+    created_tokens,
+    is_pending,
+    journal_lines,
+    keys_in_journal,
+    requests_with_method,
+)
+from support import HANG_TIMEOUT, wait_until
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal, StoredToken
@@ -23,20 +31,15 @@ if TYPE_CHECKING:
 ROWS = [(32, f"row {number}") for number in range(60)]
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "run.journal"
-
-
 def resume(rows: Any, journal: Path, **options: Any) -> lmtokens.Summary:
-    # As in a new process: what the client has seen is forgotten.
+    # Like a new process: with a client that has seen no token yet.
     lmtokens.configure()
     return lmtokens.add_tokens(rows, journal=journal, resume=True, **options).finish()
 
 
-def notes(portal: Portal) -> list[str]:
-    """The notes of the tokens that work."""
-    return sorted(stored.note for stored in made(portal) if stored.status == 2)
+def enabled_notes(portal: Portal) -> list[str]:
+    """Return the notes of the enabled tokens."""
+    return sorted(stored.note for stored in created_tokens(portal) if stored.status == 2)
 
 
 ADD = """
@@ -45,107 +48,111 @@ lmtokens.add_tokens(json.loads(sys.argv[2]), journal=sys.argv[1], resume=True).f
 """
 
 
-@pytest.mark.parametrize("moment", [0, 1, 2, 5, 13, 29, 44])
-def test_killed_run_goes_on(lmtokens_portal: Portal, journal: Path, moment: int) -> None:
+@pytest.mark.parametrize("request_number", [0, 1, 2, 5, 13, 29, 44])
+def test_killed_run_can_be_resumed(lmtokens_portal: Portal, journal: Path, request_number: int) -> None:
     command = [sys.executable, "-c", ADD, str(journal), json.dumps(ROWS)]
     with subprocess.Popen(command) as process:
-        wait_until(lambda: len(of_method(lmtokens_portal, "POST" if moment % 2 else "PATCH")) >= moment)
+        wait_until(
+            lambda: (
+                len(requests_with_method(lmtokens_portal, "POST" if request_number % 2 else "PATCH")) >= request_number
+            )
+        )
         process.send_signal(signal.SIGKILL)
-        # It may have ended just before.
-        assert process.wait(PATIENCE) in {0, -signal.SIGKILL}
+        # The process may have finished before the signal.
+        assert process.wait(HANG_TIMEOUT) in {0, -signal.SIGKILL}
     if journal.exists():
-        assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
-    done = len(notes(lmtokens_portal))
+        assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
+    done = len(enabled_notes(lmtokens_portal))
     summary = resume(ROWS, journal)
     assert summary.created + summary.already_done == 60
     assert summary.already_done >= min(done, 60) - 8
-    # The dead run's own requests may still land; they are disabled and tagged.
-    assert notes(lmtokens_portal) == sorted(note for _, note in ROWS)
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    # Requests of the killed process may still arrive; their tokens are disabled and tagged.
+    assert enabled_notes(lmtokens_portal) == sorted(note for _, note in ROWS)
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
 
 
-def test_run_that_is_killed_again_and_again_ends(lmtokens_portal: Portal, journal: Path) -> None:
+def test_run_that_is_killed_repeatedly_can_be_completed(lmtokens_portal: Portal, journal: Path) -> None:
     command = [sys.executable, "-c", ADD, str(journal), json.dumps(ROWS)]
     lmtokens_portal.fail_at_random(0.05, seed=7, kinds=["act-then-close", "act-then-status", "garbage", "no-key"])
     for kill in range(1, 6):
         with subprocess.Popen(command) as process:
-            while len(notes(lmtokens_portal)) < kill * 8 and process.poll() is None:
+            while len(enabled_notes(lmtokens_portal)) < kill * 8 and process.poll() is None:
                 time.sleep(0.005)
             process.kill()
-        assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+        assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
     lmtokens_portal.clear_faults()
     resume(ROWS, journal)
     assert resume(ROWS, journal).already_done == 60
-    assert notes(lmtokens_portal) == sorted(note for _, note in ROWS)
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
-    assert [stored for stored in made(lmtokens_portal) if stored.status == 1] == []
+    assert enabled_notes(lmtokens_portal) == sorted(note for _, note in ROWS)
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
+    assert [stored for stored in created_tokens(lmtokens_portal) if stored.status == 1] == []
 
 
-def test_resuming_what_is_done_sends_nothing_and_tells_the_keys(lmtokens_portal: Portal, journal: Path) -> None:
+def test_resuming_a_completed_run_changes_nothing_and_returns_the_keys(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS[:5], journal=journal).finish()
     lmtokens_portal.clear_record()
     results = list(lmtokens.add_tokens(ROWS[:5], journal=journal, resume=True))
     assert {(result.state, result.reason) for result in results} == {("skipped", "done by an earlier run")}
-    assert of_method(lmtokens_portal, "POST") == []
-    assert of_method(lmtokens_portal, "PATCH") == []
-    keys = {stored.id: stored.access_key.reveal() for stored in made(lmtokens_portal)}
-    told = {result.token.id: result.token.access_key for result in results if result.token is not None}
-    assert {id: key.reveal() for id, key in told.items() if key is not None} == keys
+    assert requests_with_method(lmtokens_portal, "POST") == []
+    assert requests_with_method(lmtokens_portal, "PATCH") == []
+    keys = {stored.id: stored.access_key.reveal() for stored in created_tokens(lmtokens_portal)}
+    results_keys = {result.token.id: result.token.access_key for result in results if result.token is not None}
+    assert {id: key.reveal() for id, key in results_keys.items() if key is not None} == keys
 
 
-def test_where_there_is_no_journal_one_is_begun(lmtokens_portal: Portal, journal: Path) -> None:
+def test_resuming_without_a_journal_starts_one(lmtokens_portal: Portal, journal: Path) -> None:
     assert resume(ROWS[:3], journal).created == 3
 
 
 @pytest.fixture
 def unfinished(lmtokens_portal: Portal, journal: Path) -> list[str]:
-    """The lines of a run of two rows that died when the second token was made, and not yet enabled."""
+    """The journal lines of a run of two rows that was killed before it enabled the second token."""
     lmtokens_portal.fail("status-before-acting", method="PATCH", status=403, skip=1)
     lmtokens_portal.fail("status-before-acting", method="DELETE", status=403, times=None)
     lmtokens.add_tokens([(32, "a"), (32, "b")], journal=journal, concurrency=1).finish()
     lines = journal.read_text().splitlines(keepends=True)
     assert [json.loads(line).get("event") for line in lines][:4] == [None, "pending", "created", "pending"]
-    assert [stored.status for stored in made(lmtokens_portal)] == [2, 1]
+    assert [stored.status for stored in created_tokens(lmtokens_portal)] == [2, 1]
     journal.write_text("".join(lines[:4]))
     lmtokens_portal.clear_faults()
     return lines[:4]
 
 
-def test_row_that_was_made_and_not_enabled_begins_anew(
+def test_row_with_a_pending_token_is_created_again(
     lmtokens_portal: Portal, journal: Path, unfinished: list[str]
 ) -> None:
-    dead = made(lmtokens_portal)[1]
+    old = created_tokens(lmtokens_portal)[1]
     summary = resume([(32, "a"), (32, "b")], journal)
     assert (summary.already_done, summary.created) == (1, 1)
-    assert notes(lmtokens_portal) == ["a", "b"]
-    assert len(made(lmtokens_portal)) == 2
-    assert dead.id not in {stored.id for stored in made(lmtokens_portal)}
-    assert keys_of(journal).keys() == {stored.id for stored in made(lmtokens_portal)}
+    assert enabled_notes(lmtokens_portal) == ["a", "b"]
+    assert len(created_tokens(lmtokens_portal)) == 2
+    assert old.id not in {stored.id for stored in created_tokens(lmtokens_portal)}
+    assert keys_in_journal(journal).keys() == {stored.id for stored in created_tokens(lmtokens_portal)}
     assert [entry.state for entry in lmtokens.read_journal(journal)] == ["created", "created"]
 
 
-def test_torn_line_at_each_of_its_bytes(lmtokens_portal: Portal, journal: Path, unfinished: list[str]) -> None:
+def test_line_torn_at_any_byte_is_recovered(lmtokens_portal: Portal, journal: Path, unfinished: list[str]) -> None:
     lmtokens_portal.set_rate_limit(100_000)
-    old = made(lmtokens_portal)[1]
+    old = created_tokens(lmtokens_portal)[1]
     for cut in range(len(unfinished[3])):
         left = lmtokens_portal.create_token(32, note=old.note, status=1)
         torn = unfinished[3].replace(str(old.id), str(left.id)).replace(old.access_id, left.access_id)[:cut]
         journal.write_text("".join(unfinished[:3]) + torn)
         summary = resume([(32, "a"), (32, "b")], journal, concurrency=1)
         assert (summary.already_done, summary.created) == (1, 1), cut
-        assert notes(lmtokens_portal) == ["a", "b"]
-        assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
-        # What the dead run left goes at the end of this one.
-        assert [stored for stored in made(lmtokens_portal) if is_left_over(stored)] == []
-        aside = [path for path in journal.parent.iterdir() if path.suffix == ".torn"]
-        assert [path.read_text() for path in aside] == ([torn] if torn else [])
-        assert [path.stat().st_mode & 0o777 for path in aside] == [0o600] * len(aside)
-        for path in aside:
+        assert enabled_notes(lmtokens_portal) == ["a", "b"]
+        assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
+        # The resumed run deletes the pending token of the killed one.
+        assert [stored for stored in created_tokens(lmtokens_portal) if is_pending(stored)] == []
+        torn_files = [path for path in journal.parent.iterdir() if path.suffix == ".torn"]
+        assert [path.read_text() for path in torn_files] == ([torn] if torn else [])
+        assert [path.stat().st_mode & 0o777 for path in torn_files] == [0o600] * len(torn_files)
+        for path in torn_files:
             path.unlink()
-        lmtokens.delete_token(made(lmtokens_portal)[-1].id)
+        lmtokens.delete_token(created_tokens(lmtokens_portal)[-1].id)
 
 
-def test_torn_created_line_makes_nothing_twice(lmtokens_portal: Portal, journal: Path) -> None:
+def test_torn_created_line_creates_no_second_token(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens([(32, "a"), (32, "b")], journal=journal, concurrency=1).finish()
     lines = journal.read_text().splitlines(keepends=True)
     assert json.loads(lines[-1])["event"] == "created"
@@ -153,25 +160,25 @@ def test_torn_created_line_makes_nothing_twice(lmtokens_portal: Portal, journal:
         journal.write_text("".join(lines[:-1]) + lines[-1][:cut])
         summary = resume([(32, "a"), (32, "b")], journal)
         assert (summary.already_done, summary.created) == (2, 0), cut
-    assert len(made(lmtokens_portal)) == 2
-    assert notes(lmtokens_portal) == ["a", "b"]
+    assert len(created_tokens(lmtokens_portal)) == 2
+    assert enabled_notes(lmtokens_portal) == ["a", "b"]
 
 
-def test_torn_header_is_written_anew(lmtokens_portal: Portal, journal: Path) -> None:
+def test_torn_header_is_replaced(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens([], journal=journal).finish()
     header = journal.read_text()
     for cut in range(0, len(header), 3):
         journal.write_text(header[:cut])
         assert resume([(32, str(cut))], journal).created == 1
-        assert len(lines_of(journal)) == 3
-    assert notes(lmtokens_portal) == sorted(str(cut) for cut in range(0, len(header), 3))
+        assert len(journal_lines(journal)) == 3
+    assert enabled_notes(lmtokens_portal) == sorted(str(cut) for cut in range(0, len(header), 3))
 
 
-@pytest.mark.parametrize("damage", ["garbage\n", "\0" * 40 + "\n", '{"event":"pending"}\n', "\n"], ids=repr)
-def test_journal_that_is_damaged_in_its_middle_is_refused(lmtokens_portal: Portal, journal: Path, damage: str) -> None:
+@pytest.mark.parametrize("garbage", ["garbage\n", "\0" * 40 + "\n", '{"event":"pending"}\n', "\n"], ids=repr)
+def test_journal_damaged_before_its_last_line_is_rejected(lmtokens_portal: Portal, journal: Path, garbage: str) -> None:
     lmtokens.add_tokens(ROWS[:4], journal=journal, concurrency=1).finish()
     lines = journal.read_text().splitlines(keepends=True)
-    damaged = "".join([*lines[:3], damage, *lines[4:]])
+    damaged = "".join([*lines[:3], garbage, *lines[4:]])
     journal.write_text(damaged)
     lmtokens_portal.clear_record()
     with pytest.raises(lmtokens.DeliveryError, match="damaged before line 5"):
@@ -180,14 +187,14 @@ def test_journal_that_is_damaged_in_its_middle_is_refused(lmtokens_portal: Porta
 
 
 @pytest.mark.parametrize("text", ["notes of mine\n", '{"id": 7}\n', "x"], ids=repr)
-def test_file_that_is_no_journal_is_left_alone(lmtokens_portal: Portal, journal: Path, text: str) -> None:
+def test_file_that_is_not_a_journal_is_left_unchanged(lmtokens_portal: Portal, journal: Path, text: str) -> None:
     journal.write_text(text)
     with pytest.raises(lmtokens.DeliveryError, match="cannot be used as a journal"):
         resume(ROWS, journal)
     assert (journal.read_text(), lmtokens_portal.record) == (text, [])
 
 
-def test_journal_of_another_portal_is_refused(lmtokens_portal: Portal, journal: Path) -> None:
+def test_journal_of_another_portal_is_rejected(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS[:2], journal=journal).finish()
     with lmtokens.sandbox.Portal() as other:
         with pytest.raises(lmtokens.DeliveryError, match="is of the portal") as caught:
@@ -196,7 +203,7 @@ def test_journal_of_another_portal_is_refused(lmtokens_portal: Portal, journal: 
         assert other.record == []
 
 
-def test_journal_of_another_input_is_refused(lmtokens_portal: Portal, journal: Path) -> None:
+def test_journal_of_another_input_is_rejected(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS[:2], journal=journal).finish()
     lmtokens_portal.clear_record()
     with pytest.raises(lmtokens.DeliveryError, match="of another input"):
@@ -204,9 +211,9 @@ def test_journal_of_another_input_is_refused(lmtokens_portal: Portal, journal: P
     assert lmtokens_portal.record == []
 
 
-def test_changed_input_makes_only_what_is_new(lmtokens_portal: Portal, journal: Path) -> None:
+def test_changed_input_creates_only_new_rows(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens([(32, "a"), (32, "b"), (32, "b")], journal=journal).finish()
-    before = made(lmtokens_portal)
+    before = created_tokens(lmtokens_portal)
     changed = [(32, "c"), (32, "b"), (33, "a"), (32, "a"), (32, "b"), (32, "b")]
     results = {result.number: result.state for result in lmtokens.add_tokens(changed, journal=journal, resume=True)}
     assert [results[number] for number in range(1, 7)] == [
@@ -217,20 +224,20 @@ def test_changed_input_makes_only_what_is_new(lmtokens_portal: Portal, journal: 
         "skipped",
         "created",
     ]
-    assert made(lmtokens_portal)[:3] == before
-    assert notes(lmtokens_portal) == ["a", "a", "b", "b", "b", "c"]
+    assert created_tokens(lmtokens_portal)[:3] == before
+    assert enabled_notes(lmtokens_portal) == ["a", "a", "b", "b", "b", "c"]
 
 
-def test_failed_rows_are_tried_again(lmtokens_portal: Portal, journal: Path) -> None:
+def test_failed_rows_are_retried(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens_portal.fail("status-before-acting", method="POST", status=403, skip=1, times=2)
     assert lmtokens.add_tokens(ROWS[:5], journal=journal).finish().failed == 2
     summary = resume(ROWS[:5], journal)
     assert (summary.created, summary.already_done) == (2, 3)
-    assert notes(lmtokens_portal) == sorted(note for _, note in ROWS[:5])
+    assert enabled_notes(lmtokens_portal) == sorted(note for _, note in ROWS[:5])
 
 
-def test_unknown_rows_are_tried_again(lmtokens_portal: Portal, journal: Path) -> None:
-    # A look that fails as well: nothing is known of the row.
+def test_unknown_rows_are_retried(lmtokens_portal: Portal, journal: Path) -> None:
+    # The lookup after the lost response fails too, so the row stays unknown.
     lmtokens_portal.fail("act-then-close", method="POST", skip=1)
     lmtokens_portal.fail("status-before-acting", method="GET", status=500, times=None)
     client = lmtokens_portal.client(max_attempts=1)
@@ -239,83 +246,89 @@ def test_unknown_rows_are_tried_again(lmtokens_portal: Portal, journal: Path) ->
     assert [entry.state for entry in lmtokens.read_journal(journal)].count("unknown") == 1
     lmtokens_portal.clear_faults()
     assert resume(ROWS[:4], journal).created == 1
-    assert notes(lmtokens_portal) == sorted(note for _, note in ROWS[:4])
-    assert len(made(lmtokens_portal)) == 4
+    assert enabled_notes(lmtokens_portal) == sorted(note for _, note in ROWS[:4])
+    assert len(created_tokens(lmtokens_portal)) == 4
 
 
-def test_change_that_landed_unheard_is_found(lmtokens_portal: Portal, journal: Path, unfinished: list[str]) -> None:
-    # The dead run's PATCH was on its way.
-    second = made(lmtokens_portal)[1]
+def test_token_enabled_by_the_killed_run_is_found(
+    lmtokens_portal: Portal, journal: Path, unfinished: list[str]
+) -> None:
+    # As if the PATCH of the killed run had arrived late.
+    second = created_tokens(lmtokens_portal)[1]
     lmtokens.update_token(second.id, "b", 2)
     summary = resume([(32, "a"), (32, "b")], journal)
     assert (summary.already_done, summary.created) == (2, 0)
-    assert notes(lmtokens_portal) == ["a", "b"]
-    assert keys_of(journal)[second.id] == second.access_key.reveal()
+    assert enabled_notes(lmtokens_portal) == ["a", "b"]
+    assert keys_in_journal(journal)[second.id] == second.access_key.reveal()
 
 
-def test_token_that_was_swept_meanwhile_is_made_again(
+def test_token_deleted_before_resuming_is_created_again(
     lmtokens_portal: Portal, journal: Path, unfinished: list[str]
 ) -> None:
-    lmtokens.delete_token(made(lmtokens_portal)[1].id)
+    lmtokens.delete_token(created_tokens(lmtokens_portal)[1].id)
     summary = resume([(32, "a"), (32, "b")], journal)
     assert (summary.already_done, summary.created, summary.unknown) == (1, 1, 0)
-    assert notes(lmtokens_portal) == ["a", "b"]
+    assert enabled_notes(lmtokens_portal) == ["a", "b"]
 
 
-def test_only_token_that_was_swept_meanwhile_is_made_again(
+def test_only_token_deleted_before_resuming_is_created_again(
     lmtokens_portal: Portal, journal: Path, unfinished: list[str]
 ) -> None:
-    # Nothing else of the journal is on the portal: these credentials see, and the token is gone.
+    # The journal has no other token, so the run has to find out by other means that these credentials can see tokens.
     second = json.loads(unfinished[3])
     second["row"]["note"] = "b"
     journal.write_text(unfinished[0] + unfinished[3])
-    for stored in made(lmtokens_portal):
+    for stored in created_tokens(lmtokens_portal):
         lmtokens.delete_token(stored.id)
     summary = resume([(32, "b")], journal)
     assert (summary.created, summary.unknown) == (1, 0)
-    assert notes(lmtokens_portal) == ["b"]
+    assert enabled_notes(lmtokens_portal) == ["b"]
 
 
-def test_who_may_not_view_goes_on_with_nothing_unknown(
+def test_credentials_that_cannot_view_leave_the_row_unknown(
     lmtokens_portal: Portal, journal: Path, unfinished: list[str]
 ) -> None:
     user = lmtokens_portal.add_user("writer", may_view=False)
-    client = lmtokens_portal.client(**credentials(lmtokens_portal.create_token(user)))
-    before = [stored.id for stored in made(lmtokens_portal)]
+    client = lmtokens_portal.client(**credentials_of(lmtokens_portal.create_token(user)))
+    before = [stored.id for stored in created_tokens(lmtokens_portal)]
     results = list(client.add_tokens([(32, "a"), (32, "b")], journal=journal, resume=True))
     assert {result.row.note: result.state for result in results} == {"a": "skipped", "b": "unknown"}
-    assert [stored.id for stored in made(lmtokens_portal)] == before
+    assert [stored.id for stored in created_tokens(lmtokens_portal)] == before
 
 
-def test_token_that_somebody_enabled_by_hand_gets_its_note(
-    lmtokens_portal: Portal, journal: Path, unfinished: list[str]
-) -> None:
-    second = made(lmtokens_portal)[1]
-    # Not through enable_token, which knows a tag.
+def test_token_enabled_by_hand_gets_its_note(lmtokens_portal: Portal, journal: Path, unfinished: list[str]) -> None:
+    second = created_tokens(lmtokens_portal)[1]
+    # enable_token would handle the tag.
     lmtokens.update_token(second.id, status=2)
-    assert made(lmtokens_portal)[1].status == 2
+    assert created_tokens(lmtokens_portal)[1].status == 2
     summary = resume([(32, "a"), (32, "b")], journal)
     assert summary.already_done == 2
-    assert [(stored.id, stored.note, stored.status) for stored in made(lmtokens_portal)][1] == (second.id, "b", 2)
+    assert [(stored.id, stored.note, stored.status) for stored in created_tokens(lmtokens_portal)][1] == (
+        second.id,
+        "b",
+        2,
+    )
 
 
-def test_left_overs_of_other_runs_stay(lmtokens_portal: Portal, journal: Path, unfinished: list[str]) -> None:
-    ours = json.loads(unfinished[0])["run"]
+def test_pending_tokens_of_other_runs_are_kept(lmtokens_portal: Portal, journal: Path, unfinished: list[str]) -> None:
+    this_run = json.loads(unfinished[0])["run"]
     now = int(time.time())
 
-    def left(run: str) -> StoredToken:
+    def create_pending(run: str) -> StoredToken:
         return lmtokens_portal.create_token(32, note=f"lmtokens-1-{run}-{now}-{'a' * 32} x", status=1)
 
-    left(ours)
-    other = left("0" * 16)
-    used = lmtokens_portal.create_token(32, note=f"lmtokens-1-{ours}-{now}-{'b' * 32}", status=1, last_used_on=now)
+    create_pending(this_run)
+    other = create_pending("0" * 16)
+    used = lmtokens_portal.create_token(32, note=f"lmtokens-1-{this_run}-{now}-{'b' * 32}", status=1, last_used_on=now)
     resume([(32, "a"), (32, "b")], journal)
-    assert [stored.id for stored in made(lmtokens_portal) if stored.status == 1] == [other.id, used.id]
+    assert [stored.id for stored in created_tokens(lmtokens_portal) if stored.status == 1] == [other.id, used.id]
 
 
-@pytest.mark.parametrize("first", [None, Keeper()], ids=["journal", "destination"])
-def test_keys_go_to_the_same_place_all_along(lmtokens_portal: Portal, journal: Path, first: Keeper | None) -> None:
+@pytest.mark.parametrize("first", [None, RecordingDestination()], ids=["journal", "destination"])
+def test_destination_cannot_be_changed_when_resuming(
+    lmtokens_portal: Portal, journal: Path, first: RecordingDestination | None
+) -> None:
     lmtokens.add_tokens(ROWS[:2], journal=journal, deliver=first).finish()
     with pytest.raises(lmtokens.DeliveryError, match="destination of its own"):
-        resume(ROWS[:3], journal, deliver=Keeper() if first is None else None)
+        resume(ROWS[:3], journal, deliver=RecordingDestination() if first is None else None)
     assert resume(ROWS[:3], journal, deliver=first).created == 1

@@ -1,4 +1,4 @@
-"""``lmtokens bulk`` as scripts and people at a terminal use it: exit codes, the resume command, and the keys again."""
+"""``lmtokens bulk`` in scripts and at a terminal: exit codes, the resume command, and exporting keys."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_helpers import assert_nobody_lacks_a_key, keys_of, made, of_method
-from support import PATIENCE, SHELL, run_at_terminal, run_shell, wait_until
+from delivery_helpers import assert_no_key_is_lost, created_tokens, keys_in_journal, requests_with_method
+from support import HANG_TIMEOUT, SHELL, run_at_terminal, run_shell, wait_until
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
-needs_full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+needs_full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 
 
 @pytest.fixture
@@ -31,69 +31,64 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "run.journal"
-
-
 def bulk(rows: Path, journal: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return run_shell("bulk", str(rows), "--journal", str(journal), *arguments)
 
 
 def resume_command(text: str) -> str:
-    """The line that the user is told to go on with."""
+    """Return the resume command in the output."""
     (command,) = re.findall(r"^  (lmtokens bulk .*--resume.*)$", text, re.MULTILINE)
     return str(command)
 
 
-def paste(command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a line as a shell does where the command is installed."""
+def run_pasted(command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command line in a shell that has ``lmtokens`` in its PATH."""
     path = os.pathsep.join([str(Path(SHELL[0]).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path}
     return subprocess.run(
-        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False
     )
 
 
-def test_all_made(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+def test_exit_code_0_if_all_rows_are_created(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     completed = bulk(rows, journal)
     assert (completed.returncode, completed.stdout) == (0, "")
     assert "20 rows: 20 created" in completed.stderr
-    assert len(keys_of(journal)) == 20
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
-    assert not any(key in completed.stderr for key in keys_of(journal).values())
+    assert len(keys_in_journal(journal)) == 20
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
+    assert not any(key in completed.stderr for key in keys_in_journal(journal).values())
 
 
-def test_some_made(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+def test_exit_code_3_if_some_rows_fail(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     lmtokens_portal.fail("status-before-acting", method="POST", status=403, skip=1, times=2)
     completed = bulk(rows, journal, "--concurrency", "1")
     assert completed.returncode == 3
     assert re.search(r"^line 3: failed: ", completed.stderr, re.MULTILINE)
     assert re.search(r"^line 4: failed: ", completed.stderr, re.MULTILINE)
     assert "20 rows: 18 created, 2 failed" in completed.stderr
-    again = paste(resume_command(completed.stderr))
-    assert again.returncode == 0, again.stderr
-    assert "20 rows: 2 created, 18 done before" in again.stderr
-    assert len(made(lmtokens_portal)) == 20
+    resumed = run_pasted(resume_command(completed.stderr))
+    assert resumed.returncode == 0, resumed.stderr
+    assert "20 rows: 2 created, 18 already created" in resumed.stderr
+    assert len(created_tokens(lmtokens_portal)) == 20
 
 
-def test_none_made(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+def test_exit_code_1_if_no_row_is_created(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     lmtokens_portal.fail("status-before-acting", method="POST", status=400, times=None)
     assert bulk(rows, journal).returncode == 1
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
-def test_refused_credentials(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+def test_exit_code_4_if_credentials_are_rejected(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     lmtokens_portal.fail("status-before-acting", method="POST", status=401, skip=4, times=None)
     completed = bulk(rows, journal, "--concurrency", "2")
     assert completed.returncode == 4
     assert "hint: " in completed.stderr
     lmtokens_portal.clear_faults()
-    assert paste(resume_command(completed.stderr)).returncode == 0
-    assert len(made(lmtokens_portal)) == 20
+    assert run_pasted(resume_command(completed.stderr)).returncode == 0
+    assert len(created_tokens(lmtokens_portal)) == 20
 
 
-def test_on_error_stop(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+def test_on_error_stop_starts_no_further_row(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     lmtokens_portal.fail("status-before-acting", method="POST", status=403, skip=3)
     completed = bulk(rows, journal, "--on-error", "stop", "--concurrency", "1")
     assert completed.returncode == 3
@@ -101,17 +96,19 @@ def test_on_error_stop(lmtokens_portal: Portal, rows: Path, journal: Path) -> No
 
 
 @pytest.mark.parametrize("arguments", [["--concurrency", "0"], ["--concurrency", "65"], ["--on-error", "retry"]])
-def test_impossible_option(lmtokens_portal: Portal, rows: Path, journal: Path, arguments: list[str]) -> None:
+def test_exit_code_2_for_an_invalid_option(
+    lmtokens_portal: Portal, rows: Path, journal: Path, arguments: list[str]
+) -> None:
     assert bulk(rows, journal, *arguments).returncode == 2
     assert lmtokens_portal.record == []
     assert not journal.exists()
 
 
-def test_journal_is_needed(lmtokens_portal: Portal, rows: Path) -> None:
+def test_journal_is_required(lmtokens_portal: Portal, rows: Path) -> None:
     assert run_shell("bulk", str(rows)).returncode == 2
 
 
-def test_journal_that_is_there(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+def test_existing_journal_is_rejected(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     bulk(rows, journal)
     lmtokens_portal.clear_record()
     completed = bulk(rows, journal)
@@ -121,7 +118,7 @@ def test_journal_that_is_there(lmtokens_portal: Portal, rows: Path, journal: Pat
     assert lmtokens_portal.record == []
 
 
-def test_resume_command_of_odd_names_works_when_pasted(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_resume_command_quotes_special_characters(lmtokens_portal: Portal, tmp_path: Path) -> None:
     folder = tmp_path / "a folder's $HOME"
     folder.mkdir()
     rows = folder / "in put.csv"
@@ -131,48 +128,48 @@ def test_resume_command_of_odd_names_works_when_pasted(lmtokens_portal: Portal, 
     assert completed.returncode == 3
     command = resume_command(completed.stderr)
     assert str(rows) in shlex.split(command)
-    again = paste(command)
-    assert again.returncode == 0, again.stderr
-    assert len(made(lmtokens_portal)) == 2
+    resumed = run_pasted(command)
+    assert resumed.returncode == 0, resumed.stderr
+    assert len(created_tokens(lmtokens_portal)) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_in_a_wait_for_the_budget(
-    lmtokens_portal: Portal, rows: Path, journal: Path, number: signal.Signals
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_a_wait_for_the_rate_limit(
+    lmtokens_portal: Portal, rows: Path, journal: Path, signal_number: signal.Signals
 ) -> None:
     lmtokens_portal.set_rate_limit(7, 90, method="POST")
     command = [*SHELL, "bulk", str(rows), "--journal", str(journal)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: journal.exists() and journal.read_text().count('"event":"created"') == 7)
         begun = time.monotonic()
-        process.send_signal(number)
-        _, said = process.communicate(timeout=PATIENCE)
+        process.send_signal(signal_number)
+        _, stderr = process.communicate(timeout=HANG_TIMEOUT)
         seconds = time.monotonic() - begun
-    print(f"{number.name} in a wait of 90 s for the budget: ended after {seconds:.3f} s")
-    assert process.returncode == 128 + number
+    print(f"{signal_number.name} in a wait of 90 s for the rate limit: ended after {seconds:.3f} s")
+    assert process.returncode == 128 + signal_number
     assert seconds < 5
-    # The last one may stand in the journal and not yet be counted.
-    assert re.search(r"20 rows: [67] created, 1[34] not done", said)
-    assert len(keys_of(journal)) == 7
-    assert_nobody_lacks_a_key(lmtokens_portal, keys_of(journal))
+    # The last row may be in the journal but not yet in the summary.
+    assert re.search(r"20 rows: [67] created, 1[34] not done", stderr)
+    assert len(keys_in_journal(journal)) == 7
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
     lmtokens_portal.set_rate_limit(1000, 60)
-    again = paste(resume_command(said))
-    assert again.returncode == 0, again.stderr
-    assert "13 created, 7 done before" in again.stderr
-    assert len(made(lmtokens_portal)) == 20
+    resumed = run_pasted(resume_command(stderr))
+    assert resumed.returncode == 0, resumed.stderr
+    assert "13 created, 7 already created" in resumed.stderr
+    assert len(created_tokens(lmtokens_portal)) == 20
 
 
-def test_second_process_is_refused(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+def test_second_process_is_rejected(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     lmtokens_portal.set_rate_limit(3, 90, method="POST")
     with subprocess.Popen([*SHELL, "bulk", str(rows), "--journal", str(journal)], stderr=subprocess.DEVNULL) as process:
-        wait_until(lambda: len(of_method(lmtokens_portal, "PATCH")) == 3)
+        wait_until(lambda: len(requests_with_method(lmtokens_portal, "PATCH")) == 3)
         completed = bulk(rows, journal, "--resume")
         assert completed.returncode == 1
         assert "another process is at work" in completed.stderr
         process.kill()
 
 
-def test_progress_is_shown_at_a_terminal_only(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+def test_progress_is_shown_at_a_terminal(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     typed = run_at_terminal([*SHELL, "bulk", str(rows), "--journal", str(journal)], [])
     assert typed.status == 0
     assert "/20" in typed.shown
@@ -180,7 +177,7 @@ def test_progress_is_shown_at_a_terminal_only(lmtokens_portal: Portal, rows: Pat
 
 
 @pytest.fixture
-def finished(lmtokens_portal: Portal, rows: Path, journal: Path) -> Path:
+def finished_journal(lmtokens_portal: Portal, rows: Path, journal: Path) -> Path:
     rows.write_text('admin_id,note,type\n32,it\'s,lmv1\nviewer,"a, b",bearer\n')
     assert bulk(rows, journal).returncode == 0
     lmtokens_portal.clear_record()
@@ -192,40 +189,40 @@ def export(journal: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
-def test_export_of_rows(lmtokens_portal: Portal, finished: Path, format: str) -> None:
-    completed = export(finished, "-o", format)
+def test_export_as_csv_or_json_lines(lmtokens_portal: Portal, finished_journal: Path, format: str) -> None:
+    completed = export(finished_journal, "-o", format)
     assert (completed.returncode, completed.stderr) == (0, "")
     if format == "csv":
-        told = list(csv.DictReader(io.StringIO(completed.stdout)))
+        exported = list(csv.DictReader(io.StringIO(completed.stdout)))
     else:
-        told = [json.loads(line) for line in completed.stdout.splitlines()]
-    stored = made(lmtokens_portal)
-    kept = {each.note: (str(each.id), each.access_id, each.access_key.reveal()) for each in stored}
-    for row in told:
-        # A bearer has no access id.
-        assert (str(row["id"]), row["access_id"] or "", row["access_key"]) == kept.pop(row["note"])
-    assert kept == {}
+        exported = [json.loads(line) for line in completed.stdout.splitlines()]
+    stored = created_tokens(lmtokens_portal)
+    expected_keys = {each.note: (str(each.id), each.access_id, each.access_key.reveal()) for each in stored}
+    for row in exported:
+        # A bearer token has no access id.
+        assert (str(row["id"]), row["access_id"] or "", row["access_key"]) == expected_keys.pop(row["note"])
+    assert expected_keys == {}
     assert lmtokens_portal.record == []
 
 
-def test_export_for_a_shell(lmtokens_portal: Portal, finished: Path) -> None:
-    completed = export(finished, "-o", "env")
+def test_export_as_environment_variables(lmtokens_portal: Portal, finished_journal: Path) -> None:
+    completed = export(finished_journal, "-o", "env")
     script = 'eval "$1"; printf "%s\\n" "$LM_ACCESS_ID" "$LM_ACCESS_KEY" "$LM_BEARER_TOKEN"'
     shown = subprocess.run(
-        ["sh", "-c", script, "sh", completed.stdout], capture_output=True, text=True, timeout=PATIENCE, check=True
+        ["sh", "-c", script, "sh", completed.stdout], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=True
     )
-    lmv1, bearer = sorted(made(lmtokens_portal), key=lambda stored: stored.type, reverse=True)
+    lmv1, bearer = sorted(created_tokens(lmtokens_portal), key=lambda stored: stored.type, reverse=True)
     assert shown.stdout.splitlines() == [lmv1.access_id, lmv1.access_key.reveal(), bearer.access_key.reveal()]
     assert "it's" in completed.stdout
 
 
-def test_export_needs_no_credentials(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_needs_no_credentials(finished_journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("LM_")]:
         monkeypatch.delenv(name)
-    assert export(finished).returncode == 0
+    assert export(finished_journal).returncode == 0
 
 
-def test_export_says_what_is_not_finished(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+def test_export_reports_unfinished_rows(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
     lmtokens_portal.fail("status-before-acting", method="POST", status=403, skip=3, times=2)
     bulk(rows, journal)
     completed = export(journal)
@@ -234,7 +231,7 @@ def test_export_says_what_is_not_finished(lmtokens_portal: Portal, rows: Path, j
     assert "2 rows are not finished (2 failed)" in completed.stderr
 
 
-def test_export_of_no_journal(tmp_path: Path) -> None:
+def test_export_of_a_missing_or_invalid_journal_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("notes of mine\n")
     for name in ("none", "file"):
         completed = export(tmp_path / name)
@@ -243,14 +240,14 @@ def test_export_of_no_journal(tmp_path: Path) -> None:
 
 
 @needs_full_disk
-def test_export_to_a_full_disk_is_an_error(finished: Path) -> None:
+def test_export_to_a_full_disk_is_an_error(finished_journal: Path) -> None:
     with open("/dev/full", "w") as full:
         completed = subprocess.run(
-            [*SHELL, "bulk", "--journal", str(finished), "--export"],
+            [*SHELL, "bulk", "--journal", str(finished_journal), "--export"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
             check=False,
         )
     assert completed.returncode == 1

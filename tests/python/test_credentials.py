@@ -1,4 +1,4 @@
-"""Who we are: arguments, then the environment, then a person at a terminal or in a notebook."""
+"""Credential sources: arguments, then the environment, then a prompt at a terminal or in a notebook."""
 
 from __future__ import annotations
 
@@ -32,24 +32,26 @@ def setenv(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("name", ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL"])
 @pytest.mark.parametrize("value", ["acme", "acme.logicmonitor.com", "https://acme.logicmonitor.com/santaba/uiv4"])
-def test_names_of_the_company(setenv: Any, name: str, value: str) -> None:
+def test_company_from_the_environment(setenv: Any, name: str, value: str) -> None:
     setenv(**{name: value}, **PAIR)
     assert repr(lmtokens.Client()) == f"{ACME} LMv1 from environment (LM_ACCESS_ID, LM_ACCESS_KEY)>"
 
 
 @pytest.mark.parametrize(("id_name", "key_name"), [("LM_ACCESS_ID", "LM_ACCESS_KEY"), ("LM_API_ID", "LM_API_KEY")])
-def test_names_of_the_pair(setenv: Any, lmtokens_portal: Portal, id_name: str, key_name: str) -> None:
-    own = lmtokens_portal.create_token(1)
+def test_access_id_and_key_from_the_environment(
+    setenv: Any, lmtokens_portal: Portal, id_name: str, key_name: str
+) -> None:
+    token = lmtokens_portal.create_token(1)
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
         setenv(**{name: ""})
-    setenv(**{id_name: own.access_id, key_name: own.access_key.reveal()})
+    setenv(**{id_name: token.access_id, key_name: token.access_key.reveal()})
     client = lmtokens.Client()
     assert f"LMv1 from environment ({id_name}, {key_name})" in repr(client)
     client.add_token(32)
-    assert lmtokens_portal.record[-1].token_id == own.id
+    assert lmtokens_portal.record[-1].token_id == token.id
 
 
-def test_name_of_the_bearer(setenv: Any, lmtokens_portal: Portal) -> None:
+def test_bearer_token_from_the_environment(setenv: Any, lmtokens_portal: Portal) -> None:
     setenv(LM_ACCESS_ID="", LM_ACCESS_KEY="", LM_BEARER_TOKEN=lmtokens_portal.bearer_token.reveal())
     client = lmtokens.Client()
     assert "bearer from environment (LM_BEARER_TOKEN)" in repr(client)
@@ -57,22 +59,22 @@ def test_name_of_the_bearer(setenv: Any, lmtokens_portal: Portal) -> None:
     assert lmtokens_portal.record[-1].signature == "bearer-valid"
 
 
-def test_bearer_as_a_key_needs_no_id(setenv: Any) -> None:
+def test_bearer_token_as_access_key_needs_no_id(setenv: Any) -> None:
     setenv(LM_COMPANY="acme", LM_ACCESS_KEY=BEARER)
     assert repr(lmtokens.Client()) == f"{ACME} bearer from environment (LM_ACCESS_KEY)>"
     assert repr(lmtokens.Client(access_key=BEARER)) == f"{ACME} bearer from arguments>"
 
 
-def test_name_of_the_domain(setenv: Any) -> None:
+def test_domain_from_the_environment(setenv: Any) -> None:
     setenv(LM_COMPANY="acme", LM_DOMAIN_NAME="lmgov.us", **PAIR)
     assert "https://acme.lmgov.us/santaba/rest" in repr(lmtokens.Client())
     assert "https://acme.logicmonitor.com/" in repr(lmtokens.Client(domain="logicmonitor.com"))
 
 
-def test_base_url_may_stand_beside_a_company(setenv: Any) -> None:
+def test_base_url_may_be_combined_with_a_company(setenv: Any) -> None:
     setenv(LM_COMPANY="acme", LM_BASE_URL="http://127.0.0.1:9/santaba/rest", **PAIR)
     assert "acme at http://127.0.0.1:9/santaba/rest" in repr(lmtokens.Client())
-    # A program whose company is written into it can be pointed to an embedded portal.
+    # A program with a fixed company can be pointed to a sandbox.
     assert "other at http://127.0.0.1:9/santaba/rest" in repr(lmtokens.Client("other"))
     assert "https://example.com/santaba/rest" in repr(lmtokens.Client(base_url="https://example.com/santaba/rest"))
 
@@ -82,41 +84,41 @@ def test_base_url_needs_no_company(setenv: Any) -> None:
     assert "Client http://127.0.0.1:9/santaba/rest," in repr(lmtokens.Client())
 
 
-def test_timeout_of_the_environment(setenv: Any, lmtokens_portal: Portal) -> None:
+def test_timeout_from_the_environment(setenv: Any, lmtokens_portal: Portal) -> None:
     setenv(LM_TIMEOUT="0.2")
     lmtokens_portal.fail("delay", seconds=40, times=None)
     with pytest.raises(lmtokens.OutcomeUnknownError, match=r"within 0\.2 s"):
         lmtokens.add_token(32)
 
 
-def test_timeout_as_an_argument_wins(setenv: Any, lmtokens_portal: Portal) -> None:
+def test_timeout_argument_takes_precedence(setenv: Any, lmtokens_portal: Portal) -> None:
     setenv(LM_TIMEOUT="0.001")
     lmtokens_portal.fail("delay", seconds=0.1)
     assert lmtokens.Client(timeout=60).add_token(32).id
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "soon", "30s", "1,5", "0x10", "86401"])
-def test_timeout_that_is_none(setenv: Any, value: str) -> None:
+def test_invalid_timeout_from_the_environment_is_rejected(setenv: Any, value: str) -> None:
     setenv(LM_COMPANY="acme", LM_TIMEOUT=value, **PAIR)
     with pytest.raises(ConfigurationError, match="invalid LM_TIMEOUT; expected a number of seconds"):
         lmtokens.Client()
 
 
-def test_arguments_win_over_the_environment(setenv: Any) -> None:
+def test_arguments_take_precedence_over_the_environment(setenv: Any) -> None:
     setenv(LM_COMPANY="other", LM_BEARER_TOKEN=BEARER, LM_ACCESS_ID=OTHER_ID, LM_ACCESS_KEY="invented-other-key")
     client = lmtokens.Client("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY)
     assert repr(client) == f"{ACME} LMv1 from arguments>"
     assert repr(lmtokens.Client("acme", bearer_token=BEARER)) == f"{ACME} bearer from arguments>"
 
 
-def test_lmv1_wins_over_a_bearer(setenv: Any, lmtokens_portal: Portal) -> None:
+def test_lmv1_takes_precedence_over_a_bearer_token(setenv: Any, lmtokens_portal: Portal) -> None:
     setenv(LM_BEARER_TOKEN=lmtokens_portal.bearer_token.reveal())
     lmtokens.add_token(32)
     assert lmtokens_portal.record[-1].signature == "valid"
 
 
 @pytest.mark.parametrize(
-    ("variables", "words"),
+    ("variables", "message"),
     [
         ({"LM_ACCESS_ID": ACCESS_ID}, "LM_ACCESS_KEY is missing: LM_ACCESS_ID is set without it"),
         ({"LM_ACCESS_KEY": ACCESS_KEY}, "LM_ACCESS_ID is missing: LM_ACCESS_KEY is set without it"),
@@ -124,20 +126,22 @@ def test_lmv1_wins_over_a_bearer(setenv: Any, lmtokens_portal: Portal) -> None:
         ({"LM_API_KEY": ACCESS_KEY}, "LM_API_ID is missing: LM_API_KEY is set without it"),
         ({"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": ""}, "LM_ACCESS_KEY is missing"),
         ({"LM_ACCESS_ID": ACCESS_ID, "LM_BEARER_TOKEN": BEARER}, "LM_ACCESS_KEY is missing"),
-        # Never completed from another alias.
+        # An access id and a key under different aliases are not combined.
         ({"LM_ACCESS_ID": ACCESS_ID, "LM_API_KEY": ACCESS_KEY}, "LM_ACCESS_KEY is missing"),
         ({**PAIR, "LM_API_ID": ACCESS_ID}, "LM_API_KEY is missing"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
-def test_half_a_pair_names_the_missing_half(setenv: Any, variables: dict[str, str], words: str) -> None:
+def test_incomplete_pair_from_the_environment_names_the_missing_variable(
+    setenv: Any, variables: dict[str, str], message: str
+) -> None:
     setenv(LM_COMPANY="acme", **variables)
-    with pytest.raises(CredentialsError, match=words):
+    with pytest.raises(CredentialsError, match=message):
         lmtokens.Client()
 
 
 @pytest.mark.parametrize("given", ["access_id", "access_key"])
-def test_half_a_pair_of_arguments_is_not_completed(setenv: Any, given: str) -> None:
+def test_incomplete_pair_of_arguments_is_not_completed_from_the_environment(setenv: Any, given: str) -> None:
     setenv(LM_COMPANY="acme", **PAIR)
     missing = {"access_id": "access_key", "access_key": "access_id"}[given]
     with pytest.raises(CredentialsError, match=f"{missing} is missing"):
@@ -153,42 +157,40 @@ def test_half_a_pair_of_arguments_is_not_completed(setenv: Any, given: str) -> N
         ({"LM_COMPANY": "acme", **PAIR, "LM_API_ID": ACCESS_ID, "LM_API_KEY": "x"}, "LM_ACCESS_KEY and LM_API_KEY"),
     ],
 )
-def test_aliases_that_differ(setenv: Any, variables: dict[str, str], names: str) -> None:
+def test_aliases_with_different_values_are_rejected(setenv: Any, variables: dict[str, str], names: str) -> None:
     setenv(**{**PAIR, **variables})
     with pytest.raises(ConfigurationError, match=f"{names} have different values") as caught:
         lmtokens.Client()
     assert not any(value in str(caught.value) for value in (ACCESS_ID, OTHER_ID, ACCESS_KEY))
 
 
-def test_aliases_that_agree(setenv: Any) -> None:
+def test_aliases_with_equal_values_are_accepted(setenv: Any) -> None:
     setenv(LM_COMPANY="acme", LM_ACCOUNT="acme", LM_API_ID=ACCESS_ID, LM_API_KEY=ACCESS_KEY, **PAIR)
     assert repr(lmtokens.Client()).startswith(ACME)
 
 
 @pytest.mark.parametrize("name", ["LM_PROFILE", "LM_CONFIG_FILE"])
-def test_profile_is_not_passed_over_in_silence(setenv: Any, name: str) -> None:
+def test_profile_is_not_silently_ignored(setenv: Any, name: str) -> None:
     setenv(LM_COMPANY="acme", **{name: "production"}, **PAIR)
     with pytest.raises(ConfigurationError, match=name):
         lmtokens.Client()
 
 
 @pytest.mark.parametrize(
-    ("variables", "words"),
+    ("variables", "message"),
     [
         ({"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": f"{ACCESS_KEY}\n"}, "from LM_ACCESS_ID and LM_ACCESS_KEY"),
         ({"LM_ACCESS_ID": ACCESS_KEY, "LM_ACCESS_KEY": ACCESS_ID}, "from LM_ACCESS_ID and LM_ACCESS_KEY"),
         ({"LM_BEARER_TOKEN": f"{BEARER} "}, "from LM_BEARER_TOKEN"),
     ],
 )
-def test_credentials_that_cannot_be_right_name_their_variables(
-    setenv: Any, variables: dict[str, str], words: str
-) -> None:
+def test_invalid_credentials_name_their_variables(setenv: Any, variables: dict[str, str], message: str) -> None:
     setenv(LM_COMPANY="acme", **variables)
-    with pytest.raises(CredentialsError, match=words):
+    with pytest.raises(CredentialsError, match=message):
         lmtokens.Client()
 
 
-def test_default_client_that_could_not_be_made_is_not_remembered(setenv: Any, lmtokens_portal: Portal) -> None:
+def test_failed_default_client_is_not_cached(setenv: Any, lmtokens_portal: Portal) -> None:
     setenv(LM_ACCESS_KEY="")
     with pytest.raises(CredentialsError):
         lmtokens.add_token(32)
@@ -196,7 +198,7 @@ def test_default_client_that_could_not_be_made_is_not_remembered(setenv: Any, lm
     assert lmtokens.add_token(32).id
 
 
-def test_default_client_is_remembered(setenv: Any, lmtokens_portal: Portal) -> None:
+def test_default_client_is_cached(setenv: Any, lmtokens_portal: Portal) -> None:
     first = lmtokens.default_client()
     setenv(LM_ACCESS_KEY="")
     assert lmtokens.default_client() is first
@@ -205,123 +207,123 @@ def test_default_client_is_remembered(setenv: Any, lmtokens_portal: Portal) -> N
 
 def test_configure_replaces_the_default_client(lmtokens_portal: Portal) -> None:
     before = lmtokens.default_client()
-    own = lmtokens_portal.create_token(1)
-    configured = lmtokens.configure(access_id=own.access_id, access_key=own.access_key)
+    token = lmtokens_portal.create_token(1)
+    configured = lmtokens.configure(access_id=token.access_id, access_key=token.access_key)
     assert lmtokens.default_client() is configured
     assert configured is not before
     lmtokens.add_token(32)
-    assert lmtokens_portal.record[-1].token_id == own.id
+    assert lmtokens_portal.record[-1].token_id == token.id
 
 
-def test_configure_that_fails_changes_nothing(lmtokens_portal: Portal) -> None:
+def test_failed_configure_changes_nothing(lmtokens_portal: Portal) -> None:
     configured = lmtokens.configure()
     with pytest.raises(CredentialsError):
         lmtokens.configure(access_id=ACCESS_ID)
     assert lmtokens.default_client() is configured
 
 
-def test_change_of_the_environment_does_not_change_a_client(setenv: Any, lmtokens_portal: Portal) -> None:
+def test_existing_client_ignores_changes_of_the_environment(setenv: Any, lmtokens_portal: Portal) -> None:
     client = lmtokens.Client()
     setenv(LM_ACCESS_ID=OTHER_ID, LM_ACCESS_KEY=ACCESS_KEY, LM_BASE_URL="http://127.0.0.1:9/santaba/rest")
     assert client.add_token(32).id
 
 
-class Person:
-    """Somebody in a notebook, where the kernel puts its own functions in place."""
+class FakeUser:
+    """The input functions of a notebook, with prepared replies."""
 
-    def __init__(self, *answers: str) -> None:
-        self.asked: list[tuple[str, str]] = []
-        self._answers = list(answers)
+    def __init__(self, *replies: str) -> None:
+        self.prompts: list[tuple[str, str]] = []
+        self._replies = list(replies)
 
-    def plain(self, question: str = "") -> str:
-        self.asked.append(("plain", question))
-        return self._answers.pop(0)
+    def plain(self, prompt: str = "") -> str:
+        self.prompts.append(("plain", prompt))
+        return self._replies.pop(0)
 
-    def secret(self, question: str = "") -> str:
-        self.asked.append(("secret", question))
-        return self._answers.pop(0)
+    def secret(self, prompt: str = "") -> str:
+        self.prompts.append(("secret", prompt))
+        return self._replies.pop(0)
 
 
-def notebook(monkeypatch: pytest.MonkeyPatch, *answers: str) -> Person:
-    person = Person(*answers)
+def fake_notebook(monkeypatch: pytest.MonkeyPatch, *replies: str) -> FakeUser:
+    user = FakeUser(*replies)
     monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
-    monkeypatch.setattr("builtins.input", person.plain)
-    monkeypatch.setattr("getpass.getpass", person.secret)
-    return person
+    monkeypatch.setattr("builtins.input", user.plain)
+    monkeypatch.setattr("getpass.getpass", user.secret)
+    return user
 
 
-def test_notebook_asks_for_all_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    person = notebook(monkeypatch, "acme", ACCESS_ID, ACCESS_KEY)
+def test_notebook_prompts_for_everything_if_nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    user = fake_notebook(monkeypatch, "acme", ACCESS_ID, ACCESS_KEY)
     assert repr(lmtokens.Client()) == f"{ACME} LMv1 from prompt>"
-    assert [how for how, _ in person.asked] == ["plain", "plain", "secret"]
-    assert ["company" in person.asked[0][1], "id" in person.asked[1][1], "key" in person.asked[2][1]] == [True] * 3
+    assert [how for how, _ in user.prompts] == ["plain", "plain", "secret"]
+    assert ["company" in user.prompts[0][1], "id" in user.prompts[1][1], "key" in user.prompts[2][1]] == [True] * 3
 
 
-def test_notebook_asks_only_for_what_is_missing(monkeypatch: pytest.MonkeyPatch, lmtokens_portal: Portal) -> None:
+def test_notebook_prompts_only_for_missing_settings(monkeypatch: pytest.MonkeyPatch, lmtokens_portal: Portal) -> None:
     monkeypatch.delenv("LM_ACCESS_ID")
     monkeypatch.delenv("LM_ACCESS_KEY")
-    person = notebook(monkeypatch, lmtokens_portal.access_id, lmtokens_portal.access_key.reveal())
+    user = fake_notebook(monkeypatch, lmtokens_portal.access_id, lmtokens_portal.access_key.reveal())
     assert lmtokens.add_token(32).id
-    assert [how for how, _ in person.asked] == ["plain", "secret"]
-    # Remembered: nobody is asked twice.
+    assert [how for how, _ in user.prompts] == ["plain", "secret"]
+    # The default client is cached, so there is no second prompt.
     assert lmtokens.add_token(32).id
-    assert len(person.asked) == 2
+    assert len(user.prompts) == 2
 
 
-def test_notebook_takes_a_bearer_where_the_id_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    person = notebook(monkeypatch, "acme", "", BEARER)
+def test_notebook_prompts_for_a_bearer_token_if_the_id_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    user = fake_notebook(monkeypatch, "acme", "", BEARER)
     assert repr(lmtokens.Client()) == f"{ACME} bearer from prompt>"
-    assert "Bearer" in person.asked[2][1]
+    assert "Bearer" in user.prompts[2][1]
 
 
-def test_nobody_is_asked_where_nothing_is_missing(monkeypatch: pytest.MonkeyPatch, setenv: Any) -> None:
-    person = notebook(monkeypatch)
+def test_no_prompt_if_nothing_is_missing(monkeypatch: pytest.MonkeyPatch, setenv: Any) -> None:
+    user = fake_notebook(monkeypatch)
     setenv(LM_COMPANY="acme", **PAIR)
     lmtokens.Client()
-    assert person.asked == []
+    assert user.prompts == []
 
 
-def test_nobody_is_asked_to_complete_half_a_pair(monkeypatch: pytest.MonkeyPatch, setenv: Any) -> None:
-    person = notebook(monkeypatch)
+def test_no_prompt_for_an_incomplete_pair(monkeypatch: pytest.MonkeyPatch, setenv: Any) -> None:
+    user = fake_notebook(monkeypatch)
     setenv(LM_COMPANY="acme", LM_ACCESS_ID=ACCESS_ID)
     with pytest.raises(CredentialsError, match="LM_ACCESS_KEY is missing"):
         lmtokens.Client()
-    assert person.asked == []
+    assert user.prompts == []
 
 
 @pytest.mark.parametrize("value", ["true", "1", "false"])
-def test_nobody_is_asked_with_ci_set(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    person = notebook(monkeypatch)
+def test_no_prompt_in_a_notebook_if_ci_is_set(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    user = fake_notebook(monkeypatch)
     monkeypatch.setenv("CI", value)
     with pytest.raises(ConfigurationError, match="company is missing"):
         lmtokens.Client()
     with pytest.raises(CredentialsError, match="no credentials"):
         lmtokens.Client("acme")
-    assert person.asked == []
+    assert user.prompts == []
 
 
-def test_nobody_is_asked_off_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    person = notebook(monkeypatch)
+def test_no_prompt_outside_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    user = fake_notebook(monkeypatch)
     errors: list[BaseException] = []
 
-    def elsewhere() -> None:
+    def create_client() -> None:
         try:
             lmtokens.Client("acme")
         except CredentialsError as error:
             errors.append(error)
 
-    thread = threading.Thread(target=elsewhere)
+    thread = threading.Thread(target=create_client)
     thread.start()
     thread.join()
     assert "no credentials" in str(errors[0])
-    assert person.asked == []
+    assert user.prompts == []
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
-def test_whoever_ends_the_prompt_ends_the_call(monkeypatch: pytest.MonkeyPatch, raised: type[BaseException]) -> None:
-    notebook(monkeypatch)
+def test_interrupted_prompt_ends_the_call(monkeypatch: pytest.MonkeyPatch, raised: type[BaseException]) -> None:
+    fake_notebook(monkeypatch)
 
-    def end(question: str) -> str:
+    def end(prompt: str) -> str:
         raise raised
 
     monkeypatch.setattr("builtins.input", end)
@@ -329,7 +331,7 @@ def test_whoever_ends_the_prompt_ends_the_call(monkeypatch: pytest.MonkeyPatch, 
         lmtokens.Client("acme")
 
 
-def test_interrupt_that_comes_at_a_look_for_variables_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_while_reading_the_environment_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted(dict[str, str]):
         def get(self, name: str, default: object = None) -> Any:
             raise KeyboardInterrupt
@@ -339,10 +341,10 @@ def test_interrupt_that_comes_at_a_look_for_variables_ends_the_call(monkeypatch:
         lmtokens.Client("acme")
 
 
-def test_end_of_input_at_the_prompt_is_an_error_of_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    notebook(monkeypatch)
+def test_end_of_input_at_the_prompt_is_a_credentials_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_notebook(monkeypatch)
 
-    def end(question: str) -> str:
+    def end(prompt: str) -> str:
         raise EOFError
 
     monkeypatch.setattr("builtins.input", end)
@@ -350,16 +352,16 @@ def test_end_of_input_at_the_prompt_is_an_error_of_credentials(monkeypatch: pyte
         lmtokens.Client("acme")
 
 
-ONE_LINER = "import lmtokens; print('made', lmtokens.add_token(32).id)"
+ONE_LINER = "import lmtokens; print('created', lmtokens.add_token(32).id)"
 
 
-def test_no_terminal_no_question() -> None:
+def test_no_prompt_without_a_terminal() -> None:
     completed = run_python("import lmtokens; lmtokens.Client('acme')", stdin=f"{ACCESS_ID}\n{ACCESS_KEY}\n")
     assert "CredentialsError: no credentials" in completed.stderr
     assert "Access id" not in completed.stdout + completed.stderr
 
 
-def at_the_prompt(portal: Portal) -> list[tuple[str, str]]:
+def prompt_dialogue(portal: Portal) -> list[tuple[str, str]]:
     return [
         ("company", f"{portal.company}\n"),
         ("Access id", f"{portal.access_id}\n"),
@@ -367,14 +369,14 @@ def at_the_prompt(portal: Portal) -> list[tuple[str, str]]:
     ]
 
 
-def test_terminal_echoes_company_and_id_and_not_the_key(
+def test_terminal_echoes_company_and_id_but_not_the_key(
     lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY", "LM_COMPANY", "LM_BASE_URL"):
         monkeypatch.delenv(name)
-    # A company alone leads to the vendor's domain; the answers are what is looked at.
+    # Without LM_BASE_URL the company leads to the vendor's domain, so this only constructs a client.
     typed = run_at_terminal(
-        [sys.executable, "-c", "import lmtokens; print(lmtokens.Client())"], at_the_prompt(lmtokens_portal)
+        [sys.executable, "-c", "import lmtokens; print(lmtokens.Client())"], prompt_dialogue(lmtokens_portal)
     )
     assert typed.status == 0, typed.shown
     assert f"acme.logicmonitor.com): {lmtokens_portal.company}" in typed.shown
@@ -383,15 +385,15 @@ def test_terminal_echoes_company_and_id_and_not_the_key(
     assert lmtokens_portal.access_key.reveal() not in typed.shown
 
 
-def test_one_liner_at_a_terminal(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_prompts_for_missing_credentials(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    typed = run_at_terminal([sys.executable, "-c", ONE_LINER], at_the_prompt(lmtokens_portal)[1:])
-    assert f"made {lmtokens_portal.tokens[-1].id}" in typed.shown
+    typed = run_at_terminal([sys.executable, "-c", ONE_LINER], prompt_dialogue(lmtokens_portal)[1:])
+    assert f"created {lmtokens_portal.tokens[-1].id}" in typed.shown
     assert lmtokens_portal.access_key.reveal() not in typed.shown
 
 
-def test_terminal_is_not_asked_with_ci_set(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_prompt_at_a_terminal_if_ci_is_set(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
         monkeypatch.delenv(name)
     typed = run_at_terminal([sys.executable, "-c", ONE_LINER], [], environment={"CI": "true"})
@@ -399,51 +401,51 @@ def test_terminal_is_not_asked_with_ci_set(lmtokens_portal: Portal, monkeypatch:
     assert "Access id" not in typed.shown
 
 
-@pytest.mark.parametrize("question", ["Access id", "Access key"])
-def test_interrupt_at_the_prompt(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch, question: str) -> None:
+@pytest.mark.parametrize("prompt", ["Access id", "Access key"])
+def test_ctrl_c_at_the_prompt_raises_keyboard_interrupt(
+    lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch, prompt: str
+) -> None:
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    dialogue = (
-        [("Access id", "\x03")] if question == "Access id" else [("Access id", f"{ACCESS_ID}\n"), (question, "\x03")]
-    )
+    dialogue = [("Access id", "\x03")] if prompt == "Access id" else [("Access id", f"{ACCESS_ID}\n"), (prompt, "\x03")]
     code = f"try:\n    exec({ONE_LINER!r})\nexcept KeyboardInterrupt:\n    print('interrupted')\n"
     typed = run_at_terminal([sys.executable, "-c", code], dialogue)
     assert typed.shown.rstrip().endswith("interrupted")
     assert lmtokens_portal.record == []
 
 
-def test_shell_asks_at_a_terminal(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shell_prompts_at_a_terminal(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    typed = run_at_terminal([*SHELL, "add", "32"], at_the_prompt(lmtokens_portal)[1:])
-    made = lmtokens_portal.tokens[-1]
+    typed = run_at_terminal([*SHELL, "add", "32"], prompt_dialogue(lmtokens_portal)[1:])
+    created = lmtokens_portal.tokens[-1]
     assert typed.status == 0, typed.shown
-    assert made.access_key.reveal() in typed.shown
+    assert created.access_key.reveal() in typed.shown
     assert lmtokens_portal.access_key.reveal() not in typed.shown
 
 
-def test_questions_of_a_program_do_not_go_to_standard_output(
+def test_prompts_of_a_program_are_not_written_to_standard_output(
     lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    dialogue = at_the_prompt(lmtokens_portal)[1:]
-    # The terminal's own line editing: a slip is taken back with the key for it.
+    dialogue = prompt_dialogue(lmtokens_portal)[1:]
+    # The terminal's line editing works: \x7f is the backspace key.
     dialogue[0] = (dialogue[0][0], "slip\x7f\x7f\x7f\x7f" + dialogue[0][1])
     typed = run_at_terminal([sys.executable, "-c", ONE_LINER], dialogue, redirect_stdout=True)
     assert "Access id" in typed.shown
-    assert typed.stdout == f"made {lmtokens_portal.tokens[-1].id}\n", typed.shown
+    assert typed.stdout == f"created {lmtokens_portal.tokens[-1].id}\n", typed.shown
 
 
-def test_questions_of_the_shell_do_not_go_to_standard_output(
+def test_prompts_of_the_shell_are_not_written_to_standard_output(
     lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
         monkeypatch.delenv(name)
     typed = run_at_terminal(
-        [*SHELL, "add", "32", "-o", "env"], at_the_prompt(lmtokens_portal)[1:], redirect_stdout=True
+        [*SHELL, "add", "32", "-o", "env"], prompt_dialogue(lmtokens_portal)[1:], redirect_stdout=True
     )
     assert "Access id" in typed.shown
     assert "Access id" not in typed.stdout
-    made = lmtokens_portal.tokens[-1]
-    assert typed.stdout == f"LM_ACCESS_ID='{made.access_id}'\nLM_ACCESS_KEY='{made.access_key.reveal()}'\n"
+    created = lmtokens_portal.tokens[-1]
+    assert typed.stdout == f"LM_ACCESS_ID='{created.access_id}'\nLM_ACCESS_KEY='{created.access_key.reveal()}'\n"

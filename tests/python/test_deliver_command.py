@@ -1,4 +1,4 @@
-"""A command as the destination: it is given JSON, must end well and in time, and is never heard."""
+"""A command as the destination: it receives JSON, must exit successfully in time, and its output is not shown."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from delivery_helpers import is_left_over, made
-from api_variants import KINDS, face
+from api_variants import VARIANTS, api_for
+from delivery_helpers import created_tokens, is_pending
 from lmtokens.deliver import to_command
-from support import PATIENCE, run_python, wait_until
+from support import HANG_TIMEOUT, run_python, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 
-def python(code: str, *arguments: str) -> list[str]:
+def python_command(code: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", code, *arguments]
 
 
-STORE = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read())"
+WRITE_STDIN = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read())"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("type", ["lmv1", "bearer"])
-def test_command_reads_the_token_as_json(lmtokens_portal: Portal, tmp_path: Path, kind: str, type: str) -> None:
-    command = python(STORE, str(tmp_path / "got"))
-    token = face(kind, lmtokens_portal).add_token(32, "ci", type=type, deliver=to_command(command))
-    (stored,) = made(lmtokens_portal)
-    got = json.loads((tmp_path / "got").read_text())
-    assert (got["access_key"], got["id"], got["note"]) == (stored.access_key.reveal(), token.id, "ci")
-    assert (got["status"], got["type"], stored.status) == (2, type, 2)
+def test_command_receives_the_token_as_json(lmtokens_portal: Portal, tmp_path: Path, variant: str, type: str) -> None:
+    command = python_command(WRITE_STDIN, str(tmp_path / "got"))
+    token = api_for(variant, lmtokens_portal).add_token(32, "ci", type=type, deliver=to_command(command))
+    (stored,) = created_tokens(lmtokens_portal)
+    received = json.loads((tmp_path / "got").read_text())
+    assert (received["access_key"], received["id"], received["note"]) == (stored.access_key.reveal(), token.id, "ci")
+    assert (received["status"], received["type"], stored.status) == (2, type, 2)
 
 
-def test_token_is_disabled_until_the_command_has_ended(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_token_is_disabled_until_the_command_exits(lmtokens_portal: Portal, tmp_path: Path) -> None:
     code = """
 import pathlib, sys, time
 sys.stdin.read()
@@ -49,97 +49,99 @@ while not pathlib.Path(sys.argv[2]).exists():
     time.sleep(0.01)
 """
     reached, go = tmp_path / "reached", tmp_path / "go"
-    adding = "import lmtokens, sys; from lmtokens.deliver import to_command; "
-    adding += "lmtokens.add_token(32, deliver=to_command(sys.argv[1:]))"
-    with subprocess.Popen(python(adding, *python(code, str(reached), str(go)))) as process:
+    code_of_caller = "import lmtokens, sys; from lmtokens.deliver import to_command; "
+    code_of_caller += "lmtokens.add_token(32, deliver=to_command(sys.argv[1:]))"
+    with subprocess.Popen(python_command(code_of_caller, *python_command(code, str(reached), str(go)))) as process:
         wait_until(reached.exists)
-        (stored,) = made(lmtokens_portal)
-        assert is_left_over(stored)
+        (stored,) = created_tokens(lmtokens_portal)
+        assert is_pending(stored)
         go.touch()
-        assert process.wait(PATIENCE) == 0
-    assert made(lmtokens_portal)[0].status == 2
+        assert process.wait(HANG_TIMEOUT) == 0
+    assert created_tokens(lmtokens_portal)[0].status == 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_bad_exit_status_deletes_the_token_and_echoes_nothing(
-    lmtokens_portal: Portal, capfd: pytest.CaptureFixture[str], kind: str
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_failed_command_deletes_the_token_and_its_output_is_not_shown(
+    lmtokens_portal: Portal, capfd: pytest.CaptureFixture[str], variant: str
 ) -> None:
     code = "import sys; text = sys.stdin.read(); print(text); print(text, file=sys.stderr); sys.exit(3)"
     with pytest.raises(lmtokens.DeliveryError, match="exit status: 3") as caught:
-        face(kind, lmtokens_portal).add_token(32, deliver=to_command(python(code)))
-    assert made(lmtokens_portal) == []
+        api_for(variant, lmtokens_portal).add_token(32, deliver=to_command(python_command(code)))
+    assert created_tokens(lmtokens_portal) == []
     assert capfd.readouterr() == ("", "")
     assert "access_key" not in f"{caught.value} {caught.value.suggestion}"
     assert "has been deleted" in str(caught.value.suggestion)
 
 
-def test_output_of_a_good_command_is_not_shown(lmtokens_portal: Portal, capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_of_a_successful_command_is_not_shown(
+    lmtokens_portal: Portal, capfd: pytest.CaptureFixture[str]
+) -> None:
     code = "import sys; text = sys.stdin.read(); print(text); print(text, file=sys.stderr)"
-    lmtokens.add_token(32, deliver=to_command(python(code)))
+    lmtokens.add_token(32, deliver=to_command(python_command(code)))
     assert capfd.readouterr() == ("", "")
-    assert made(lmtokens_portal)[0].status == 2
+    assert created_tokens(lmtokens_portal)[0].status == 2
 
 
-def test_command_that_dies_of_a_signal(lmtokens_portal: Portal) -> None:
+def test_command_killed_by_a_signal_deletes_the_token(lmtokens_portal: Portal) -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with pytest.raises(lmtokens.DeliveryError, match="signal: 9"):
-        lmtokens.add_token(32, deliver=to_command(python(code)))
-    assert made(lmtokens_portal) == []
+        lmtokens.add_token(32, deliver=to_command(python_command(code)))
+    assert created_tokens(lmtokens_portal) == []
 
 
-def test_command_that_takes_too_long_is_killed(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_command_is_killed_after_its_timeout(lmtokens_portal: Portal, tmp_path: Path) -> None:
     code = (
         f"import os, pathlib, time; pathlib.Path(r'{tmp_path / 'pid'}').write_text(str(os.getpid())); time.sleep(600)"
     )
     begun = time.monotonic()
     with pytest.raises(lmtokens.DeliveryError, match="did not end within 2 s"):
-        lmtokens.add_token(32, deliver=to_command(python(code), timeout=2))
-    assert time.monotonic() - begun < PATIENCE
-    assert made(lmtokens_portal) == []
+        lmtokens.add_token(32, deliver=to_command(python_command(code), timeout=2))
+    assert time.monotonic() - begun < HANG_TIMEOUT
+    assert created_tokens(lmtokens_portal) == []
     pid = int((tmp_path / "pid").read_text())
     wait_until(lambda: not is_running(pid))
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is there, and no zombie."""
+    """Return whether a process exists and is not a zombie."""
     listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return listed.strip() != "" and not listed.strip().startswith("Z")
 
 
-def test_command_that_reads_only_a_part_of_what_no_pipe_holds(lmtokens_portal: Portal) -> None:
+def test_command_that_does_not_read_its_whole_input_fails(lmtokens_portal: Portal) -> None:
     code = "import os, sys; os.read(0, 10); os.close(0)"
     with pytest.raises(lmtokens.DeliveryError, match="did not read all"):
-        lmtokens.add_token(32, "x" * 500_000, deliver=to_command(python(code)))
-    assert made(lmtokens_portal) == []
+        lmtokens.add_token(32, "x" * 500_000, deliver=to_command(python_command(code)))
+    assert created_tokens(lmtokens_portal) == []
 
 
-def test_command_that_never_reads_is_killed(lmtokens_portal: Portal) -> None:
+def test_command_that_never_reads_is_killed_after_its_timeout(lmtokens_portal: Portal) -> None:
     with pytest.raises(lmtokens.DeliveryError, match="did not end within"):
         lmtokens.add_token(32, "x" * 500_000, deliver=to_command(["sleep", "600"], timeout=0.5))
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
-def test_missing_program_is_refused_unsent(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_missing_program_is_rejected_before_the_first_request(lmtokens_portal: Portal, tmp_path: Path) -> None:
     for program in ("no-such-program-of-lmtokens", str(tmp_path / "none"), str(tmp_path)):
         with pytest.raises(lmtokens.DeliveryError, match=re.escape(f"cannot find the command {program}")):
             lmtokens.add_token("api-user", deliver=to_command([program]))
     assert lmtokens_portal.record == []
 
 
-def test_program_that_cannot_be_run_leaves_nothing(lmtokens_portal: Portal, tmp_path: Path) -> None:
+def test_program_that_cannot_be_executed_deletes_the_token(lmtokens_portal: Portal, tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o600)
     with pytest.raises(lmtokens.DeliveryError, match="cannot"):
         lmtokens.add_token(32, deliver=to_command([program]))
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
-def test_words_are_read_by_no_shell(lmtokens_portal: Portal, tmp_path: Path) -> None:
-    odd = "a b; $HOME `id` 'x' \"y\" *"
+def test_arguments_are_not_interpreted_by_a_shell(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    special = "a b; $HOME `id` 'x' \"y\" *"
     code = "import pathlib, sys; sys.stdin.read(); pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
-    lmtokens.add_token(32, deliver=to_command(python(code, str(tmp_path / "got"), odd)))
-    assert (tmp_path / "got").read_text() == odd
+    lmtokens.add_token(32, deliver=to_command(python_command(code, str(tmp_path / "got"), special)))
+    assert (tmp_path / "got").read_text() == special
 
 
 def test_ctrl_c_kills_the_command(lmtokens_portal: Portal, tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ path = pathlib.Path(sys.argv[1])
 def interrupt():
     while not path.exists():
         time.sleep(0.005)
-    # The child is a program of its own, which the terminal's Ctrl-C would reach too; this one reaches the caller only.
+    # Unlike Ctrl-C at a terminal, this signal reaches only the calling process and not its child.
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt, daemon=True).start()
 try:
@@ -165,29 +167,29 @@ except KeyboardInterrupt:
     assert completed.stdout == "interrupted\n"
     pid = int((tmp_path / "pid").read_text())
     wait_until(lambda: not is_running(pid))
-    (left,) = made(lmtokens_portal)
-    assert is_left_over(left)
-    assert f"token {left.id} of user 32 may be left behind" in completed.stderr
-    assert left.note.removesuffix(" ci") in completed.stderr
+    (pending,) = created_tokens(lmtokens_portal)
+    assert is_pending(pending)
+    assert f"token {pending.id} of user 32 may be left behind" in completed.stderr
+    assert pending.note.removesuffix(" ci") in completed.stderr
 
 
 @pytest.mark.parametrize("command", ["vault write", b"vault", 7, None, [7], [None]], ids=repr)
-def test_what_are_no_words_is_refused(command: Any) -> None:
+def test_command_that_is_not_a_list_of_strings_is_rejected(command: Any) -> None:
     with pytest.raises(TypeError):
         to_command(command)
 
 
 @pytest.mark.parametrize("command", [[], [""]], ids=repr)
-def test_no_program_is_refused(command: list[str]) -> None:
+def test_empty_command_is_rejected(command: list[str]) -> None:
     with pytest.raises(ValueError, match="empty"):
         to_command(command)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
-def test_impossible_time_limit_is_refused(timeout: float) -> None:
+def test_invalid_timeout_is_rejected(timeout: float) -> None:
     with pytest.raises(ValueError, match="timeout"):
         to_command(["true"], timeout=timeout)
 
 
-def test_repr_holds_no_arguments() -> None:
+def test_repr_has_no_arguments() -> None:
     assert repr(to_command(["vault", "argument-of-the-user"])) == "<lmtokens.deliver.ToCommand the command vault>"

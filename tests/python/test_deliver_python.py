@@ -1,4 +1,4 @@
-"""Python's own code as the destination: called where its caller waits, free to call back, and heard when it raises."""
+"""Python code as the destination: called on the caller's thread or loop, may call the client, and may raise."""
 
 from __future__ import annotations
 
@@ -9,113 +9,119 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from delivery_helpers import Keeper, assert_nobody_lacks_a_key, is_left_over, made, requests
-from api_variants import KINDS, face
-from support import PATIENCE, run_python
+from api_variants import VARIANTS, api_for
+from delivery_helpers import RecordingDestination, assert_no_key_is_lost, created_tokens, is_pending, request_methods
+from support import HANG_TIMEOUT, run_python
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_object_is_told_of_each_step(lmtokens_portal: Portal, kind: str) -> None:
-    keeper = Keeper()
-    token = face(kind, lmtokens_portal).add_token(32, "ci", deliver=keeper)
-    assert keeper.calls == [("deliver", token.id), ("commit", token.id)]
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_deliver_and_commit_are_called_in_order(lmtokens_portal: Portal, variant: str) -> None:
+    destination = RecordingDestination()
+    token = api_for(variant, lmtokens_portal).add_token(32, "ci", deliver=destination)
+    assert destination.calls == [("deliver", token.id), ("commit", token.id)]
+    assert_no_key_is_lost(lmtokens_portal, destination.keys)
 
 
-def test_commit_and_discard_may_be_lacking(lmtokens_portal: Portal) -> None:
-    class OnlyDelivers:
+def test_commit_and_discard_are_optional(lmtokens_portal: Portal) -> None:
+    class DeliverOnly:
         def deliver(self, token: lmtokens.Token) -> None:
             assert token.access_key
 
-    lmtokens.add_token(32, deliver=OnlyDelivers())
+    lmtokens.add_token(32, deliver=DeliverOnly())
     lmtokens_portal.fail("status-before-acting", method="PATCH", status=400)
     with pytest.raises(lmtokens.BadRequestError):
-        lmtokens.add_token(32, deliver=OnlyDelivers())
-    assert [stored.status for stored in made(lmtokens_portal)] == [2]
+        lmtokens.add_token(32, deliver=DeliverOnly())
+    assert [stored.status for stored in created_tokens(lmtokens_portal)] == [2]
 
 
-def test_commit_comes_when_the_token_works(lmtokens_portal: Portal) -> None:
+def test_commit_is_called_once_the_token_is_enabled(lmtokens_portal: Portal) -> None:
     statuses: list[tuple[str, int]] = []
 
-    class Looks:
+    class StatusRecorder:
         def deliver(self, token: lmtokens.Token) -> None:
-            statuses.append(("deliver", made(lmtokens_portal)[-1].status))
+            statuses.append(("deliver", created_tokens(lmtokens_portal)[-1].status))
 
         def commit(self, token: lmtokens.Token) -> None:
             assert token.access_key is not None
-            statuses.append(("commit", made(lmtokens_portal)[-1].status))
+            statuses.append(("commit", created_tokens(lmtokens_portal)[-1].status))
 
-    lmtokens.add_token(32, deliver=Looks())
+    lmtokens.add_token(32, deliver=StatusRecorder())
     assert statuses == [("deliver", 1), ("commit", 2)]
 
 
-def test_commit_that_raises_says_that_the_token_works(lmtokens_portal: Portal) -> None:
-    class Fails(Keeper):
+def test_failed_commit_reports_that_the_token_is_enabled(lmtokens_portal: Portal) -> None:
+    class FailingDestination(RecordingDestination):
         def commit(self, token: lmtokens.Token) -> None:
             raise OSError("full")
 
-    keeper = Fails()
+    destination = FailingDestination()
     with pytest.raises(lmtokens.DeliveryError) as caught:
-        lmtokens.add_token(32, "ci", deliver=keeper)
-    (stored,) = made(lmtokens_portal)
+        lmtokens.add_token(32, "ci", deliver=destination)
+    (stored,) = created_tokens(lmtokens_portal)
     assert stored.status == 2
-    assert keeper.names == ["deliver"]
-    said = f"{caught.value} {caught.value.suggestion}"
-    assert str(stored.id) in said
-    assert "works" in said
+    assert destination.names == ["deliver"]
+    message = f"{caught.value} {caught.value.suggestion}"
+    assert str(stored.id) in message
+    assert "works" in message
     assert caught.value.maybe_applied
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_destination_runs_on_the_thread_that_called(lmtokens_portal: Portal, kind: str) -> None:
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_destination_is_called_on_the_calling_thread(lmtokens_portal: Portal, variant: str) -> None:
     threads: list[int] = []
-    face(kind, lmtokens_portal).add_token(32, deliver=lambda token: threads.append(threading.get_ident()))
+    api_for(variant, lmtokens_portal).add_token(32, deliver=lambda token: threads.append(threading.get_ident()))
     assert threads == [threading.get_ident()]
 
 
-def test_destination_may_call_the_client_that_called_it(lmtokens_portal: Portal) -> None:
+def test_destination_may_call_its_client(lmtokens_portal: Portal) -> None:
     client = lmtokens_portal.client()
-    keeper = Keeper()
+    destination = RecordingDestination()
     listed: list[int] = []
 
-    class Nested(Keeper):
+    class NestedDestination(RecordingDestination):
         def deliver(self, token: lmtokens.Token) -> None:
             super().deliver(token)
             listed.extend(found.id for found in client.list_tokens(32))
-            client.add_token(33, "inner", deliver=keeper)
+            client.add_token(33, "inner", deliver=destination)
 
-    outer = Nested()
+    outer = NestedDestination()
     token = client.add_token(32, "outer", deliver=outer)
     assert listed == [token.id]
-    assert sorted((stored.note, stored.status) for stored in made(lmtokens_portal)) == [("inner", 2), ("outer", 2)]
-    assert_nobody_lacks_a_key(lmtokens_portal, outer.keys | keeper.keys)
+    assert sorted((stored.note, stored.status) for stored in created_tokens(lmtokens_portal)) == [
+        ("inner", 2),
+        ("outer", 2),
+    ]
+    assert_no_key_is_lost(lmtokens_portal, outer.keys | destination.keys)
 
 
-def test_coroutine_may_call_the_client_that_called_it(lmtokens_portal: Portal) -> None:
-    keeper = Keeper()
+def test_coroutine_destination_may_call_its_client(lmtokens_portal: Portal) -> None:
+    destination = RecordingDestination()
     listed: list[int] = []
 
     async def run() -> lmtokens.Token:
         client = lmtokens_portal.async_client()
 
         async def deliver(token: lmtokens.Token) -> None:
-            keeper.deliver(token)
+            destination.deliver(token)
             listed.extend([found.id async for found in client.list_tokens(32)])
-            await client.add_token(33, "inner", deliver=keeper)
+            await client.add_token(33, "inner", deliver=destination)
 
-        return await asyncio.wait_for(client.add_token(32, "outer", deliver=deliver), PATIENCE)
+        return await asyncio.wait_for(client.add_token(32, "outer", deliver=deliver), HANG_TIMEOUT)
 
     token = asyncio.run(run())
     assert listed == [token.id]
-    assert sorted((stored.note, stored.status) for stored in made(lmtokens_portal)) == [("inner", 2), ("outer", 2)]
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert sorted((stored.note, stored.status) for stored in created_tokens(lmtokens_portal)) == [
+        ("inner", 2),
+        ("outer", 2),
+    ]
+    assert_no_key_is_lost(lmtokens_portal, destination.keys)
 
 
-def test_blocking_call_of_a_client_in_a_loops_destination(lmtokens_portal: Portal) -> None:
-    # It holds up the loop, which is its writer's business; it must not hang.
+def test_destination_of_the_async_api_may_use_a_blocking_client(lmtokens_portal: Portal) -> None:
+    # The call blocks the event loop but must not deadlock.
     blocking = lmtokens_portal.client()
     found: list[lmtokens.Token | None] = []
 
@@ -123,61 +129,63 @@ def test_blocking_call_of_a_client_in_a_loops_destination(lmtokens_portal: Porta
         client = lmtokens_portal.async_client()
         await client.add_token(32, deliver=lambda token: found.append(blocking.find_token(token.id)))
 
-    asyncio.run(asyncio.wait_for(run(), PATIENCE))
+    asyncio.run(asyncio.wait_for(run(), HANG_TIMEOUT))
     assert [token is not None for token in found] == [True]
 
 
-def test_loop_goes_on_while_a_coroutine_delivers(lmtokens_portal: Portal) -> None:
+def test_event_loop_runs_while_a_coroutine_delivers(lmtokens_portal: Portal) -> None:
     async def run() -> None:
         client = lmtokens_portal.async_client()
         reached, go = asyncio.Event(), asyncio.Event()
 
-        class Waits:
+        class WaitingDestination:
             async def deliver(self, token: lmtokens.Token) -> None:
                 reached.set()
                 await go.wait()
 
             async def commit(self, token: lmtokens.Token) -> None:
-                assert made(lmtokens_portal)[0].status == 2
+                assert created_tokens(lmtokens_portal)[0].status == 2
 
-        adding = asyncio.create_task(client.add_token(32, deliver=Waits()))
+        task = asyncio.create_task(client.add_token(32, deliver=WaitingDestination()))
         await reached.wait()
-        (stored,) = made(lmtokens_portal)
-        assert is_left_over(stored)
-        assert requests(lmtokens_portal) == ["POST"]
+        (stored,) = created_tokens(lmtokens_portal)
+        assert is_pending(stored)
+        assert request_methods(lmtokens_portal) == ["POST"]
         go.set()
-        await adding
+        await task
 
-    asyncio.run(asyncio.wait_for(run(), PATIENCE))
-    assert made(lmtokens_portal)[0].status == 2
+    asyncio.run(asyncio.wait_for(run(), HANG_TIMEOUT))
+    assert created_tokens(lmtokens_portal)[0].status == 2
 
 
-def test_many_destinations_at_once_in_a_loop(lmtokens_portal: Portal) -> None:
-    keeper = Keeper()
+def test_coroutine_destinations_run_concurrently(lmtokens_portal: Portal) -> None:
+    destination = RecordingDestination()
 
     async def run() -> None:
         client = lmtokens_portal.async_client()
 
         async def deliver(token: lmtokens.Token) -> None:
             await asyncio.sleep(0)
-            keeper.deliver(token)
+            destination.deliver(token)
 
         await asyncio.gather(*(client.add_token(32, f"n{number}", deliver=deliver) for number in range(20)))
 
-    asyncio.run(asyncio.wait_for(run(), PATIENCE))
-    assert sorted(stored.note for stored in made(lmtokens_portal)) == sorted(f"n{number}" for number in range(20))
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    asyncio.run(asyncio.wait_for(run(), HANG_TIMEOUT))
+    assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(
+        f"n{number}" for number in range(20)
+    )
+    assert_no_key_is_lost(lmtokens_portal, destination.keys)
 
 
-@pytest.mark.parametrize("kind", ["client", "functions"])
-def test_blocking_call_cannot_await(lmtokens_portal: Portal, kind: str) -> None:
+@pytest.mark.parametrize("variant", ["client", "functions"])
+def test_coroutine_destination_of_a_blocking_call_fails(lmtokens_portal: Portal, variant: str) -> None:
     async def deliver(token: lmtokens.Token) -> None:
         raise AssertionError("never awaited")
 
     with pytest.raises(lmtokens.DeliveryError, match="TypeError") as caught:
-        face(kind, lmtokens_portal).add_token(32, deliver=deliver)
+        api_for(variant, lmtokens_portal).add_token(32, deliver=deliver)
     assert "AsyncClient" in str(caught.value.__cause__)
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 def test_coroutine_that_raises_deletes_the_token(lmtokens_portal: Portal) -> None:
@@ -186,38 +194,42 @@ def test_coroutine_that_raises_deletes_the_token(lmtokens_portal: Portal) -> Non
         raise OSError("no room")
 
     with pytest.raises(lmtokens.DeliveryError, match="OSError") as caught:
-        face("async", lmtokens_portal).add_token(32, deliver=deliver)
+        api_for("async", lmtokens_portal).add_token(32, deliver=deliver)
     assert isinstance(caught.value.__cause__, OSError)
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_was_raised_is_the_cause_and_not_in_the_message(lmtokens_portal: Portal, kind: str) -> None:
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_exception_of_the_destination_is_the_cause_and_not_in_the_message(
+    lmtokens_portal: Portal, variant: str
+) -> None:
     def deliver(token: lmtokens.Token) -> None:
         assert token.access_key is not None
         raise ValueError(token.access_key.reveal())
 
     with pytest.raises(lmtokens.DeliveryError, match="ValueError") as caught:
-        face(kind, lmtokens_portal).add_token(32, deliver=deliver)
-    # Whoever writes a secret into an exception has it there, and nowhere else.
+        api_for(variant, lmtokens_portal).add_token(32, deliver=deliver)
+    # A secret in the destination's own exception does not spread further.
     secret = str(caught.value.__cause__)
     assert secret
     assert secret not in f"{caught.value} {caught.value.suggestion} {caught.value!r}"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
-def test_more_than_an_error_is_raised_as_it_is(lmtokens_portal: Portal, kind: str, raised: type[BaseException]) -> None:
+def test_base_exception_of_the_destination_is_raised_unchanged(
+    lmtokens_portal: Portal, variant: str, raised: type[BaseException]
+) -> None:
     def deliver(token: lmtokens.Token) -> None:
         raise raised("from the destination")
 
     with pytest.raises(raised, match="from the destination"):
-        face(kind, lmtokens_portal).add_token(32, deliver=deliver)
-    assert [stored for stored in made(lmtokens_portal) if not is_left_over(stored)] == []
+        api_for(variant, lmtokens_portal).add_token(32, deliver=deliver)
+    assert [stored for stored in created_tokens(lmtokens_portal) if not is_pending(stored)] == []
 
 
 @pytest.mark.parametrize("raised", ["KeyboardInterrupt", "SystemExit"])
-def test_more_than_an_error_ends_a_coroutines_program(lmtokens_portal: Portal, raised: str) -> None:
+def test_base_exception_of_a_coroutine_destination_ends_the_loop(lmtokens_portal: Portal, raised: str) -> None:
     code = f"""
 import asyncio, lmtokens
 async def deliver(token):
@@ -234,10 +246,10 @@ except {raised} as error:
     completed = run_python(code)
     assert completed.returncode == 0, completed.stderr
     assert completed.stdout == "ended with from the destination\n"
-    assert [stored for stored in made(lmtokens_portal) if not is_left_over(stored)] == []
+    assert [stored for stored in created_tokens(lmtokens_portal) if not is_pending(stored)] == []
 
 
-def test_cancelled_create_ends_its_delivery_and_leaves_nothing_that_works(
+def test_cancelled_create_cancels_its_delivery_and_leaves_no_enabled_token(
     lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended: list[str] = []
@@ -254,46 +266,46 @@ def test_cancelled_create_ends_its_delivery_and_leaves_nothing_that_works(
                 ended.append("cancelled")
                 raise
 
-        adding = asyncio.create_task(client.add_token(32, "ci", deliver=deliver))
+        task = asyncio.create_task(client.add_token(32, "ci", deliver=deliver))
         await reached.wait()
-        adding.cancel()
+        task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await adding
-        # The delivery hears of it as soon as the loop goes round, and not only when the loop ends.
+            await task
+        # The delivery is cancelled right away and not only when the loop ends.
         for _ in range(100):
             if ended or len(asyncio.all_tasks()) == 1:
                 break
             await asyncio.sleep(0.01)
-        ended.append("told" if ended else "not told")
+        ended.append("in time" if ended else "too late")
 
-    asyncio.run(asyncio.wait_for(run(), PATIENCE))
-    assert ended == ["cancelled", "told"]
-    (left,) = made(lmtokens_portal)
-    assert is_left_over(left)
-    assert re.search(rf"token {left.id} of user 32 may be left behind", caplog.text)
+    asyncio.run(asyncio.wait_for(run(), HANG_TIMEOUT))
+    assert ended == ["cancelled", "in time"]
+    (pending,) = created_tokens(lmtokens_portal)
+    assert is_pending(pending)
+    assert re.search(rf"token {pending.id} of user 32 may be left behind", caplog.text)
 
 
-def test_create_cancelled_during_its_change_says_that_the_key_is_delivered(
+def test_create_cancelled_while_enabling_logs_that_the_key_was_delivered(
     lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keeper = Keeper()
+    destination = RecordingDestination()
 
     async def run() -> None:
         client = lmtokens_portal.async_client()
         lmtokens_portal.fail("delay", method="PATCH", seconds=600)
-        adding = asyncio.create_task(client.add_token(32, "ci", deliver=keeper))
-        while "deliver" not in keeper.names or "PATCH" not in requests(lmtokens_portal):
+        task = asyncio.create_task(client.add_token(32, "ci", deliver=destination))
+        while "deliver" not in destination.names or "PATCH" not in request_methods(lmtokens_portal):
             await asyncio.sleep(0.005)
-        adding.cancel()
+        task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await adding
+            await task
 
-    asyncio.run(asyncio.wait_for(run(), PATIENCE))
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    asyncio.run(asyncio.wait_for(run(), HANG_TIMEOUT))
+    assert_no_key_is_lost(lmtokens_portal, destination.keys)
     assert "its key was delivered" in caplog.text
 
 
-def test_time_limit_of_the_caller_around_a_create(lmtokens_portal: Portal) -> None:
+def test_timeout_of_the_caller_leaves_no_enabled_token(lmtokens_portal: Portal) -> None:
     async def run() -> None:
         client = lmtokens_portal.async_client()
 
@@ -304,33 +316,33 @@ def test_time_limit_of_the_caller_around_a_create(lmtokens_portal: Portal) -> No
 
     with pytest.raises((TimeoutError, asyncio.TimeoutError)):
         asyncio.run(run())
-    assert [is_left_over(stored) for stored in made(lmtokens_portal)] == [True]
+    assert [is_pending(stored) for stored in created_tokens(lmtokens_portal)] == [True]
 
 
-def test_destination_is_let_go_of(lmtokens_portal: Portal) -> None:
+def test_destination_is_released_after_the_call(lmtokens_portal: Portal) -> None:
     import gc
     import weakref
 
-    keeper = Keeper()
-    gone = weakref.ref(keeper)
+    destination = RecordingDestination()
+    reference = weakref.ref(destination)
     client = lmtokens_portal.client()
-    client.add_token(32, deliver=keeper)
-    del keeper
+    client.add_token(32, deliver=destination)
+    del destination
     gc.collect()
-    assert gone() is None
+    assert reference() is None
 
 
-def test_threads_deliver_at_once(lmtokens_portal: Portal) -> None:
+def test_deliveries_of_several_threads_run_concurrently(lmtokens_portal: Portal) -> None:
     client = lmtokens_portal.client()
-    barrier = threading.Barrier(4, timeout=PATIENCE)
+    barrier = threading.Barrier(4, timeout=HANG_TIMEOUT)
     errors: list[Any] = []
-    keeper = Keeper()
+    destination = RecordingDestination()
 
     def add() -> None:
         def deliver(token: lmtokens.Token) -> None:
-            # Each delivery waits for all others: none holds a lock that another needs.
+            # Each delivery waits for all others, which deadlocks if one of them holds a lock.
             barrier.wait()
-            keeper.deliver(token)
+            destination.deliver(token)
 
         try:
             client.add_token(32, deliver=deliver)
@@ -341,7 +353,7 @@ def test_threads_deliver_at_once(lmtokens_portal: Portal) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(HANG_TIMEOUT)
     assert errors == []
-    assert len(keeper.keys) == 4
-    assert_nobody_lacks_a_key(lmtokens_portal, keeper.keys)
+    assert len(destination.keys) == 4
+    assert_no_key_is_lost(lmtokens_portal, destination.keys)

@@ -1,4 +1,4 @@
-"""What goes wrong, as which class, with which facts, and whether the portal may have acted."""
+"""Errors: their classes and attributes, and whether the portal may have applied the request."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import lmtokens
 import pytest
 from lmtokens import errors
 from lmtokens.sandbox import Portal
-from support import ACCESS_ID, ACCESS_KEY, Answering
+from support import ACCESS_ID, ACCESS_KEY, StubServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-TREE: dict[str, set[str]] = {
+BASES: dict[str, set[str]] = {
     "LMTokensError": {"Exception"},
     "ConfigurationError": {"LMTokensError", "ValueError"},
     "CredentialsError": {"LMTokensError"},
@@ -42,7 +42,7 @@ TREE: dict[str, set[str]] = {
     "SelfLockoutError": {"LMTokensError"},
 }
 
-FACTS: dict[str, Any] = {
+ATTRIBUTES: dict[str, Any] = {
     "status": 418,
     "code": 1418,
     "suggestion": "put the kettle on",
@@ -50,47 +50,47 @@ FACTS: dict[str, Any] = {
     "attempts": 2,
     "elapsed": 1.5,
 }
-MORE_FACTS: dict[str, dict[str, Any]] = {
+MORE_ATTRIBUTES: dict[str, dict[str, Any]] = {
     "RateLimitError": {"limit": 200, "remaining": 0, "window": 60.0},
     "OutcomeUnknownError": {"candidates": None},
 }
 
-NAMES = sorted(TREE)
+NAMES = sorted(BASES)
 
 
-def built(name: str) -> tuple[errors.LMTokensError, dict[str, Any]]:
-    facts = {**FACTS, **MORE_FACTS.get(name, {})}
-    return getattr(errors, name)("the pot is empty", **facts), facts
+def build_error(name: str) -> tuple[errors.LMTokensError, dict[str, Any]]:
+    attributes = {**ATTRIBUTES, **MORE_ATTRIBUTES.get(name, {})}
+    return getattr(errors, name)("the pot is empty", **attributes), attributes
 
 
-def test_the_tree_is_whole() -> None:
-    assert set(errors.__all__) == set(TREE)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_bases(name: str) -> None:
-    assert {base.__name__ for base in getattr(errors, name).__bases__} == TREE[name]
+def test_tested_classes_are_all_classes() -> None:
+    assert set(errors.__all__) == set(BASES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_class_is_an_error_of_another_branch(name: str) -> None:
+def test_base_classes(name: str) -> None:
+    assert {base.__name__ for base in getattr(errors, name).__bases__} == BASES[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_class_has_no_other_ancestors(name: str) -> None:
     allowed = {"object", "BaseException", "Exception", "OSError"}
     queue = [name]
     while queue:
         current = queue.pop()
         allowed.add(current)
-        queue.extend(TREE.get(current, set()))
+        queue.extend(BASES.get(current, set()))
     assert {base.__name__ for base in getattr(errors, name).__mro__} <= allowed
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_text_has_message_facts_and_hint(name: str) -> None:
-    error, _ = built(name)
+def test_text_has_message_status_code_and_hint(name: str) -> None:
+    error, _ = build_error(name)
     assert str(error) == "the pot is empty (HTTP 418, code 1418)\nhint: put the kettle on"
 
 
 @pytest.mark.parametrize(
-    ("facts", "text"),
+    ("attributes", "text"),
     [
         ({}, "empty"),
         ({"status": 500}, "empty (HTTP 500)"),
@@ -99,14 +99,14 @@ def test_text_has_message_facts_and_hint(name: str) -> None:
         ({"suggestion": "fill it"}, "empty\nhint: fill it"),
     ],
 )
-def test_text_says_no_more_than_is_known(facts: dict[str, Any], text: str) -> None:
-    assert str(errors.APIError("empty", **facts)) == text
+def test_text_omits_missing_attributes(attributes: dict[str, Any], text: str) -> None:
+    assert str(errors.APIError("empty", **attributes)) == text
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_attributes_have_defaults(name: str) -> None:
     error = getattr(errors, name)("empty")
-    assert {fact: getattr(error, fact) for fact in FACTS} == {
+    assert {attribute: getattr(error, attribute) for attribute in ATTRIBUTES} == {
         "status": None,
         "code": None,
         "suggestion": None,
@@ -114,30 +114,30 @@ def test_attributes_have_defaults(name: str) -> None:
         "attempts": 0,
         "elapsed": 0.0,
     }
-    assert all(getattr(error, fact) is None for fact in MORE_FACTS.get(name, {}))
+    assert all(getattr(error, attribute) is None for attribute in MORE_ATTRIBUTES.get(name, {}))
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("name", NAMES)
-def test_survives_a_pickle(name: str, protocol: int) -> None:
-    error, facts = built(name)
-    twin = pickle.loads(pickle.dumps(error, protocol))
-    assert type(twin) is type(error)
-    assert {fact: getattr(twin, fact) for fact in facts} == facts
-    assert (str(twin), twin.args) == (str(error), error.args)
+def test_error_can_be_pickled(name: str, protocol: int) -> None:
+    error, attributes = build_error(name)
+    copied = pickle.loads(pickle.dumps(error, protocol))
+    assert type(copied) is type(error)
+    assert {attribute: getattr(copied, attribute) for attribute in attributes} == attributes
+    assert (str(copied), copied.args) == (str(error), error.args)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_survives_a_copy(name: str) -> None:
-    error, facts = built(name)
-    for twin in (copy.copy(error), copy.deepcopy(error)):
-        assert {fact: getattr(twin, fact) for fact in facts} == facts
+def test_error_can_be_copied(name: str) -> None:
+    error, attributes = build_error(name)
+    for copied in (copy.copy(error), copy.deepcopy(error)):
+        assert {attribute: getattr(copied, attribute) for attribute in attributes} == attributes
 
 
 Fault = tuple[str, dict[str, Any], str, "int | None", "int | None"]
 
-# Every other no is a no: the portal did not act.
-REFUSALS: list[Fault] = [
+# With these responses the portal did not create a token.
+REJECTIONS: list[Fault] = [
     ("status-before-acting", {"status": 400}, "BadRequestError", 400, 1400),
     ("status-before-acting", {"status": 401}, "AuthenticationError", 401, 1401),
     ("status-before-acting", {"status": 403}, "PermissionDeniedError", 403, 1403),
@@ -159,7 +159,7 @@ REFUSALS: list[Fault] = [
     ("error-in-200", {"code": 1412}, "TwoFactorRequiredError", 200, 1412),
     ("error-in-200", {"code": 1429}, "RateLimitError", 200, 1429),
     ("error-in-200", {"code": 7777}, "APIError", 200, 7777),
-    # The first version of the API uses the same numbers for other things.
+    # Version 1 of the API uses the same codes with other meanings.
     ("v1-error", {"code": 403}, "AuthenticationError", 200, 403),
     ("v1-error", {"code": 1403}, "TwoFactorRequiredError", 200, 1403),
     ("v1-error", {"code": 1041}, "PermissionDeniedError", 200, 1041),
@@ -168,15 +168,15 @@ REFUSALS: list[Fault] = [
 ]
 
 
-def named(fault: tuple[Any, ...]) -> str:
+def fault_id(fault: tuple[Any, ...]) -> str:
     return " ".join([fault[0], *map(str, fault[1].values())])
 
 
-@pytest.mark.parametrize(("kind", "how", "name", "status", "code"), REFUSALS, ids=map(named, REFUSALS))
-def test_refusal(
-    lmtokens_portal: Portal, kind: str, how: dict[str, Any], name: str, status: int | None, code: int | None
+@pytest.mark.parametrize(("kind", "options", "name", "status", "code"), REJECTIONS, ids=map(fault_id, REJECTIONS))
+def test_rejection_raises_its_class(
+    lmtokens_portal: Portal, kind: str, options: dict[str, Any], name: str, status: int | None, code: int | None
 ) -> None:
-    lmtokens_portal.fail(kind, method="POST", **how)
+    lmtokens_portal.fail(kind, method="POST", **options)
     lmtokens.configure(on_limit="raise")
     with pytest.raises(errors.APIError) as caught:
         lmtokens.add_token(32, "ci")
@@ -189,7 +189,7 @@ def test_refusal(
     assert pickle.loads(pickle.dumps(error)).status == status
 
 
-UNKNOWN: list[Fault] = [
+LOST_RESPONSES: list[Fault] = [
     ("close-before-acting", {}, "TransportError", None, None),
     ("act-then-close", {}, "TransportError", None, None),
     ("late", {"seconds": 0.05}, "TransportError", None, None),
@@ -211,11 +211,13 @@ UNKNOWN: list[Fault] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "how", "cause", "status", "code"), UNKNOWN, ids=map(named, UNKNOWN))
-def test_lost_answer(
-    lmtokens_portal: Portal, kind: str, how: dict[str, Any], cause: str, status: int | None, code: int | None
+@pytest.mark.parametrize(
+    ("kind", "options", "cause", "status", "code"), LOST_RESPONSES, ids=map(fault_id, LOST_RESPONSES)
+)
+def test_lost_response_raises_outcome_unknown(
+    lmtokens_portal: Portal, kind: str, options: dict[str, Any], cause: str, status: int | None, code: int | None
 ) -> None:
-    lmtokens_portal.fail(kind, method="POST", **how)
+    lmtokens_portal.fail(kind, method="POST", **options)
     with pytest.raises(errors.OutcomeUnknownError) as caught:
         lmtokens.add_token(32, "ci")
     error = caught.value
@@ -227,28 +229,28 @@ def test_lost_answer(
     sent = [seen.method for seen in lmtokens_portal.record]
     assert sent.count("POST") == 1
     assert sent.count("GET") <= 1
-    made = [token.id for token in lmtokens_portal.tokens if token.admin_id == 32]
+    created = [token.id for token in lmtokens_portal.tokens if token.admin_id == 32]
     assert error.candidates is not None
     if kind != "late":
-        assert [token.id for token in error.candidates] == made
-        assert all(str(token) in str(error) for token in made)
+        assert [token.id for token in error.candidates] == created
+        assert all(str(token) in str(error) for token in created)
 
 
 @pytest.mark.parametrize("kind", ["v1-envelope", "trickle", "delay", "act-then-delay"])
-def test_odd_answer_that_holds_the_token(lmtokens_portal: Portal, kind: str) -> None:
-    how: dict[str, Any] = {} if kind == "v1-envelope" else {"seconds": 0.001}
-    lmtokens_portal.fail(kind, method="POST", **how)
+def test_unusual_response_with_the_token_succeeds(lmtokens_portal: Portal, kind: str) -> None:
+    options: dict[str, Any] = {} if kind == "v1-envelope" else {"seconds": 0.001}
+    lmtokens_portal.fail(kind, method="POST", **options)
     token = lmtokens.add_token(32, "ci")
     assert token.access_key == lmtokens_portal.tokens[-1].access_key
 
 
 @pytest.mark.parametrize("members", [{"id": 248, "status": 2}, {"id": 248, "accessKey": "invented"}, [], "x", 5])
-def test_answer_that_is_no_whole_token(members: Any) -> None:
-    with Answering(json.dumps(members).encode()) as server:
+def test_incomplete_token_raises_outcome_unknown(members: Any) -> None:
+    with StubServer(json.dumps(members).encode()) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=server.base_url)
         with pytest.raises(errors.OutcomeUnknownError) as caught:
             client.add_token(32, "ci")
-        assert [heard.method for heard in server.heard].count("POST") == 1
+        assert [request.method for request in server.requests].count("POST") == 1
     assert isinstance(caught.value.__cause__, errors.ResponseError)
     assert "invented" not in str(caught.value)
 
@@ -258,33 +260,33 @@ def test_candidates_are_tokens_without_their_keys(lmtokens_portal: Portal) -> No
     with pytest.raises(errors.OutcomeUnknownError) as caught:
         lmtokens.add_token(32, "ci")
     (candidate,) = caught.value.candidates or []
-    made = lmtokens_portal.tokens[-1]
+    created = lmtokens_portal.tokens[-1]
     assert isinstance(candidate, lmtokens.Token)
-    assert (candidate.id, candidate.access_id, candidate.note) == (made.id, made.access_id, "ci")
+    assert (candidate.id, candidate.access_id, candidate.note) == (created.id, created.access_id, "ci")
     assert candidate.access_key is None
-    twin = pickle.loads(pickle.dumps(caught.value))
-    assert twin.candidates == [candidate]
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert copied.candidates == [candidate]
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         assert pickle.loads(pickle.dumps(candidate, protocol)) == candidate
 
 
-def test_candidates_are_only_those_that_may_be_it(lmtokens_portal: Portal) -> None:
+def test_candidates_match_the_create(lmtokens_portal: Portal) -> None:
     now = int(time.time())
     lmtokens_portal.create_token(32, note="other")
     lmtokens_portal.create_token(32, note="ci", created_on=now - 86_400)
     lmtokens_portal.create_token(32, note="ci", last_used_on=now)
     lmtokens_portal.create_token(32, note="ci", type="bearer")
     lmtokens_portal.create_token(33, note="ci")
-    twin = lmtokens_portal.create_token(32, note="ci")
+    similar = lmtokens_portal.create_token(32, note="ci")
     lmtokens_portal.fail("act-then-close", method="POST")
     with pytest.raises(errors.OutcomeUnknownError) as caught:
         lmtokens.add_token(32, "ci")
-    made = lmtokens_portal.tokens[-1]
-    # One that somebody else made at the same time under the same note cannot be told apart.
-    assert {token.id for token in caught.value.candidates or []} == {twin.id, made.id}
+    created = lmtokens_portal.tokens[-1]
+    # A token that another client created at the same time with the same note looks the same.
+    assert {token.id for token in caught.value.candidates or []} == {similar.id, created.id}
 
 
-def test_candidates_of_a_lost_bearer(lmtokens_portal: Portal) -> None:
+def test_candidates_of_a_lost_bearer_token(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("act-then-close", method="POST")
     with pytest.raises(errors.OutcomeUnknownError) as caught:
         lmtokens.add_token(32, type="bearer")
@@ -292,22 +294,22 @@ def test_candidates_of_a_lost_bearer(lmtokens_portal: Portal) -> None:
     assert (candidate.id, candidate.type) == (lmtokens_portal.tokens[-1].id, lmtokens.TokenType.BEARER)
 
 
-@pytest.mark.parametrize("look", ["close-before-acting", "garbage", "html", "rate-limited", "wrong-shape"])
-def test_candidates_are_none_where_the_look_failed(lmtokens_portal: Portal, look: str) -> None:
+@pytest.mark.parametrize("lookup_fault", ["close-before-acting", "garbage", "html", "rate-limited", "wrong-shape"])
+def test_candidates_are_none_if_the_lookup_failed(lmtokens_portal: Portal, lookup_fault: str) -> None:
     lmtokens_portal.fail("act-then-close", method="POST")
-    lmtokens_portal.fail(look, method="GET", times=None)
+    lmtokens_portal.fail(lookup_fault, method="GET", times=None)
     with pytest.raises(errors.OutcomeUnknownError, match="look at the portal failed too") as caught:
         lmtokens.add_token(32, "ci")
     assert caught.value.candidates is None
-    # A look may be repeated; what it looks for may not.
-    first, *looks = [seen.method for seen in lmtokens_portal.record]
-    assert (first, set(looks)) == ("POST", {"GET"})
+    # The lookup may be retried, but not the create.
+    first, *lookups = [seen.method for seen in lmtokens_portal.record]
+    assert (first, set(lookups)) == ("POST", {"GET"})
 
 
-def test_who_may_not_view_is_told_that_nothing_is_no_proof(lmtokens_portal: Portal) -> None:
+def test_credentials_that_cannot_view_learn_that_an_empty_list_is_no_proof(lmtokens_portal: Portal) -> None:
     lmtokens_portal.add_user("creator", id=40, may_view=False)
-    own = lmtokens_portal.create_token(40)
-    client = lmtokens_portal.client(access_id=own.access_id, access_key=own.access_key)
+    token = lmtokens_portal.create_token(40)
+    client = lmtokens_portal.client(access_id=token.access_id, access_key=token.access_key)
     lmtokens_portal.fail("act-then-close", method="POST")
     with pytest.raises(errors.OutcomeUnknownError, match="no proof") as caught:
         client.add_token(32, "ci")
@@ -315,27 +317,29 @@ def test_who_may_not_view_is_told_that_nothing_is_no_proof(lmtokens_portal: Port
 
 
 @pytest.fixture
-def nobody() -> Iterator[str]:
-    """A base URL at which nothing listens; the port is kept so that nothing else can."""
-    with socket.socket() as kept:
-        kept.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{kept.getsockname()[1]}/santaba/rest"
+def refusing_url() -> Iterator[str]:
+    """A base URL that refuses connections; the port is bound so that no other process can listen there."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{reserved.getsockname()[1]}/santaba/rest"
 
 
-def test_refused_connection_cannot_have_applied(nobody: str) -> None:
-    client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=nobody)
+def test_refused_connection_is_not_applied(refusing_url: str) -> None:
+    client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=refusing_url)
     with pytest.raises(errors.ConnectError) as caught:
         client.add_token(32)
     assert (caught.value.maybe_applied, caught.value.status) == (False, None)
     assert isinstance(caught.value, ConnectionError)
 
 
-needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse what does not fit the queue")
+needs_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="other systems refuse connections when the queue is full"
+)
 
 
 @pytest.fixture
-def deaf() -> Iterator[str]:
-    """A base URL whose connections are never made: the queue of the listener is full."""
+def unresponsive_url() -> Iterator[str]:
+    """A base URL whose connections are never established because the listener's queue is full."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(0)
@@ -350,15 +354,15 @@ def deaf() -> Iterator[str]:
 
 @needs_linux
 @pytest.mark.parametrize("timeout", [0.3, (0.3, 30), (0.3, 0.3)], ids=["total", "connect", "both"])
-def test_connection_that_is_never_made_cannot_have_applied(deaf: str, timeout: Any) -> None:
-    client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=deaf, timeout=timeout)
+def test_connection_timeout_is_not_applied(unresponsive_url: str, timeout: Any) -> None:
+    client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=unresponsive_url, timeout=timeout)
     with pytest.raises(errors.LMTokensError) as caught:
         client.add_token(32)
     assert isinstance(caught.value, (errors.RequestTimeoutError, errors.ConnectError))
     assert caught.value.maybe_applied is False
 
 
-def test_answer_that_takes_too_long(lmtokens_portal: Portal) -> None:
+def test_response_timeout_raises_outcome_unknown(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("act-then-delay", method="POST", seconds=30)
     with pytest.raises(errors.OutcomeUnknownError) as caught:
         lmtokens_portal.client(timeout=0.3).add_token(32, "ci")
@@ -367,9 +371,9 @@ def test_answer_that_takes_too_long(lmtokens_portal: Portal) -> None:
     assert [token.id for token in caught.value.candidates or []] == [lmtokens_portal.tokens[-1].id]
 
 
-def test_rate_limit_tells_the_budget(lmtokens_portal: Portal) -> None:
+def test_rate_limit_error_has_the_limit(lmtokens_portal: Portal) -> None:
     lmtokens_portal.set_rate_limit(1, 60, method="POST")
-    # Somebody else spends it.
+    # As if another client had used up the limit.
     lmtokens_portal.fail("rate-limited", method="POST")
     with pytest.raises(errors.RateLimitError, match="allows 1 such requests per 60 s") as caught:
         lmtokens_portal.client(on_limit="raise").add_token(32)
@@ -377,7 +381,7 @@ def test_rate_limit_tells_the_budget(lmtokens_portal: Portal) -> None:
 
 
 @pytest.mark.parametrize("headers", ["missing", "nonsense", "contradictory"])
-def test_rate_limit_bears_bad_headers(lmtokens_portal: Portal, headers: str) -> None:
+def test_rate_limit_error_tolerates_invalid_headers(lmtokens_portal: Portal, headers: str) -> None:
     lmtokens_portal.fail("rate-limited", headers=headers)
     with pytest.raises(errors.RateLimitError) as caught:
         lmtokens_portal.client(on_limit="raise").add_token(32)
@@ -385,14 +389,14 @@ def test_rate_limit_bears_bad_headers(lmtokens_portal: Portal, headers: str) -> 
     assert caught.value.suggestion
 
 
-def test_no_such_user(lmtokens_portal: Portal) -> None:
+def test_unknown_user_raises_not_found(lmtokens_portal: Portal) -> None:
     with pytest.raises(errors.NotFoundError) as caught:
         lmtokens.add_token(4711)
     assert (caught.value.status, caught.value.code) == (404, 1404)
     assert isinstance(caught.value, LookupError)
 
 
-def test_no_permission(lmtokens_portal: Portal) -> None:
+def test_missing_permission_raises_permission_denied(lmtokens_portal: Portal) -> None:
     viewer = lmtokens_portal.create_token(33)
     client = lmtokens_portal.client(access_id=viewer.access_id, access_key=viewer.access_key)
     with pytest.raises(errors.PermissionDeniedError) as caught:
@@ -402,8 +406,8 @@ def test_no_permission(lmtokens_portal: Portal) -> None:
     assert "role" in (caught.value.suggestion or "")
 
 
-def refused(portal: Portal, client: lmtokens.Client) -> errors.AuthenticationError:
-    """The 401 that a client gets, once."""
+def authentication_error(portal: Portal, client: lmtokens.Client) -> errors.AuthenticationError:
+    """Return the error of a request that is rejected with 401 and sent once."""
     portal.clear_record()
     with pytest.raises(errors.AuthenticationError) as caught:
         client.add_token(32)
@@ -413,9 +417,9 @@ def refused(portal: Portal, client: lmtokens.Client) -> errors.AuthenticationErr
 
 
 @pytest.mark.parametrize(("ahead", "word"), [(3600, "behind"), (-3600, "ahead of")])
-def test_clock_an_hour_off_is_diagnosed(lmtokens_portal: Portal, ahead: int, word: str) -> None:
+def test_wrong_clock_is_diagnosed(lmtokens_portal: Portal, ahead: int, word: str) -> None:
     lmtokens_portal.set_clock_offset(ahead)
-    suggestion = refused(lmtokens_portal, lmtokens_portal.client()).suggestion or ""
+    suggestion = authentication_error(lmtokens_portal, lmtokens_portal.client()).suggestion or ""
     assert f"{word} the portal's" in suggestion
     assert "set the clock" in suggestion
 
@@ -424,44 +428,44 @@ def wrong_key(portal: Portal) -> lmtokens.Client:
     return portal.client(access_id=portal.access_id, access_key="invented-wrong-key")
 
 
-def disabled(portal: Portal) -> lmtokens.Client:
+def disabled_token(portal: Portal) -> lmtokens.Client:
     token = portal.create_token(1, status=1)
     return portal.client(access_id=token.access_id, access_key=token.access_key)
 
 
-def odd_id(portal: Portal) -> lmtokens.Client:
+def short_id(portal: Portal) -> lmtokens.Client:
     return portal.client(access_id="short", access_key="invented-key")
 
 
-def odd_bearer(portal: Portal) -> lmtokens.Client:
+def malformed_bearer(portal: Portal) -> lmtokens.Client:
     return portal.client(bearer_token="invented-bearer")
 
 
 @pytest.mark.parametrize(
-    ("made", "words"),
+    ("make_client", "message"),
     [
         (wrong_key, "the id or the key is wrong"),
         (wrong_key, "credentials from arguments"),
         (wrong_key, "lmgov.us"),
-        (disabled, "disabled, deleted or locked out"),
-        (odd_id, "does not have the 20 characters that access ids usually have"),
-        (odd_bearer, "does not begin with lmb_"),
+        (disabled_token, "disabled, deleted or locked out"),
+        (short_id, "does not have the 20 characters that access ids usually have"),
+        (malformed_bearer, "does not begin with lmb_"),
     ],
 )
-def test_refused_credentials_are_diagnosed(
-    lmtokens_portal: Portal, made: Callable[[Portal], lmtokens.Client], words: str
+def test_rejected_credentials_are_diagnosed(
+    lmtokens_portal: Portal, make_client: Callable[[Portal], lmtokens.Client], message: str
 ) -> None:
-    suggestion = refused(lmtokens_portal, made(lmtokens_portal)).suggestion or ""
-    assert words in suggestion
-    # A clock that is right is no finding.
+    suggestion = authentication_error(lmtokens_portal, make_client(lmtokens_portal)).suggestion or ""
+    assert message in suggestion
+    # The clock is right, so the hint must not mention it.
     assert "clock" not in suggestion
 
 
 @pytest.mark.parametrize("length", [5, 41, 90])
-def test_diagnosis_does_not_tell_how_long_a_swapped_key_is(lmtokens_portal: Portal, length: int) -> None:
-    # Letters and digits alone could be an id.
+def test_diagnosis_does_not_show_the_length_of_a_swapped_key(lmtokens_portal: Portal, length: int) -> None:
+    # A key of letters and digits only cannot be distinguished from an id.
     client = lmtokens_portal.client(access_id="k" * length, access_key="exampleAccessId00001")
-    suggestion = refused(lmtokens_portal, client).suggestion or ""
+    suggestion = authentication_error(lmtokens_portal, client).suggestion or ""
     assert "does not have the 20 characters" in suggestion
     assert str(length) not in suggestion.replace(lmtokens_portal.base_url, "")
 
@@ -474,38 +478,36 @@ def test_attempts_count_the_request_that_failed(lmtokens_portal: Portal) -> None
     assert caught.value.attempts == 1
 
 
-def test_credentials_that_were_passed_over_are_diagnosed(
-    lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ignored_credentials_are_diagnosed(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LM_ACCESS_KEY", "invented-wrong-key")
     monkeypatch.setenv("LM_BEARER_TOKEN", "lmb_invented")
-    suggestion = refused(lmtokens_portal, lmtokens.Client()).suggestion or ""
+    suggestion = authentication_error(lmtokens_portal, lmtokens.Client()).suggestion or ""
     assert "LM_BEARER_TOKEN is also set, but was ignored" in suggestion
     assert "credentials from environment (LM_ACCESS_ID, LM_ACCESS_KEY)" in suggestion
 
 
-def test_locked_out_token_is_not_tried_again() -> None:
+def test_locked_out_token_is_not_retried() -> None:
     with Portal(lock_out_after=3) as portal:
         for _ in range(3):
-            refused(portal, wrong_key(portal))
-        # The right key is too late.
-        refused(portal, portal.client())
+            authentication_error(portal, wrong_key(portal))
+        # The token is locked out even with the right key.
+        authentication_error(portal, portal.client())
 
 
-def test_configuration_says_what_is_missing() -> None:
+def test_configuration_error_names_what_is_missing() -> None:
     with pytest.raises(errors.ConfigurationError, match="company is missing") as caught:
         lmtokens.add_token(32)
     assert "LM_COMPANY" in (caught.value.suggestion or "")
     assert (caught.value.attempts, caught.value.maybe_applied) == (0, False)
 
 
-def test_credentials_say_what_is_missing() -> None:
+def test_credentials_error_names_what_is_missing() -> None:
     with pytest.raises(errors.CredentialsError, match="no credentials") as caught:
         lmtokens.Client("acme")
     assert "LM_ACCESS_ID and LM_ACCESS_KEY" in (caught.value.suggestion or "")
 
 
-def test_text_of_a_hostile_portal_is_one_short_line(lmtokens_portal: Portal) -> None:
+def test_message_of_a_hostile_portal_is_one_short_line(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("status-before-acting", status=400, message="\x1b[2J\r\nhint: run this\x00\u0085" + "x" * 9000)
     with pytest.raises(errors.BadRequestError) as caught:
         lmtokens.add_token(32)

@@ -1,37 +1,37 @@
-"""The interpreter ends cleanly just after an awaited call, in a finaliser, and while daemon threads make calls."""
+"""The interpreter exits cleanly after an awaited call, in a finalizer, and while daemon threads make calls."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from support import run_python
+from support import UNLIMITED, run_python
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
-# Each run has its own chance to end at a wrong moment.
+# Repeated because a crash depends on timing.
 RUNS = 50
 
 
-def ends_cleanly(code: str, portal: Portal, runs: int = RUNS) -> None:
-    portal.set_rate_limit(1_000_000)
+def assert_clean_exit(code: str, portal: Portal, runs: int = RUNS) -> None:
+    portal.set_rate_limit(UNLIMITED)
     for run in range(runs):
         completed = run_python(code, environment=portal.environment())
-        said = (completed.returncode, completed.stdout, completed.stderr)
-        assert said == (0, "end\n", ""), f"run {run}"
+        outcome = (completed.returncode, completed.stdout, completed.stderr)
+        assert outcome == (0, "end\n", ""), f"run {run}"
 
 
-def test_end_of_a_script_that_awaits(lmtokens_portal: Portal) -> None:
+def test_exit_after_an_awaited_call(lmtokens_portal: Portal) -> None:
     code = """
 import asyncio, lmtokens
 asyncio.run(lmtokens.AsyncClient().whoami())
 print("end")
 """
-    ends_cleanly(code, lmtokens_portal)
+    assert_clean_exit(code, lmtokens_portal)
 
 
-def test_end_of_a_script_that_abandons_its_loop(lmtokens_portal: Portal) -> None:
+def test_exit_with_calls_in_progress(lmtokens_portal: Portal) -> None:
     code = """
 import asyncio, lmtokens
 async def main():
@@ -40,10 +40,10 @@ async def main():
 asyncio.run(main())
 print("end")
 """
-    ends_cleanly(code, lmtokens_portal)
+    assert_clean_exit(code, lmtokens_portal)
 
 
-def test_call_in_a_finaliser_of_the_interpreters_end(lmtokens_portal: Portal) -> None:
+def test_call_in_a_finalizer_during_exit(lmtokens_portal: Portal) -> None:
     code = """
 import lmtokens
 client = lmtokens.Client()
@@ -53,10 +53,10 @@ class Last:
         print("end")
 last = Last()
 """
-    ends_cleanly(code, lmtokens_portal, 1)
+    assert_clean_exit(code, lmtokens_portal, 1)
 
 
-DAEMONS = """
+DAEMON_THREADS = """
 import asyncio, threading, time
 import lmtokens
 client = lmtokens.Client()
@@ -84,5 +84,5 @@ CALLS = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_daemon_threads_in_quick_calls_at_exit(lmtokens_portal: Portal, name: str) -> None:
-    ends_cleanly(DAEMONS.replace("CALL", CALLS[name]), lmtokens_portal, 20)
+def test_exit_while_daemon_threads_make_calls(lmtokens_portal: Portal, name: str) -> None:
+    assert_clean_exit(DAEMON_THREADS.replace("CALL", CALLS[name]), lmtokens_portal, 20)

@@ -1,4 +1,4 @@
-"""Forks: a client from before the fork serves parent and children, and no socket serves two processes."""
+"""Clients across fork(): parent and children can use a client from before, and share no socket."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from listing import UNLIMITED
-from support import run_python
+from support import UNLIMITED, run_python
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 
 CHILDREN = 50
 
-# What the parent has used is what its children call with; each child says which sockets it made for itself.
+# The children use the clients of their parent; each child reports which sockets it opened.
 PREAMBLE = f"""
 import asyncio, json, os, signal, socket, sys, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -36,15 +35,15 @@ def async_call(note):
     return asyncio.run(main())
 
 def sockets():
-    held = set()
+    found = set()
     for name in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else []:
         try:
             target = os.readlink("/proc/self/fd/" + name)
         except OSError:
             continue
         if target.startswith("socket:"):
-            held.add(target)
-    return held
+            found.add(target)
+    return found
 
 def child(number, work):
     reader, writer = os.pipe()
@@ -54,8 +53,8 @@ def child(number, work):
         return pid, reader
     try:
         inherited = sockets()
-        said = {{"note": work(f"child {{number}}"), "made": sorted(sockets() - inherited)}}
-        os.write(writer, json.dumps(said).encode())
+        report = {{"note": work(f"child {{number}}"), "opened": sorted(sockets() - inherited)}}
+        os.write(writer, json.dumps(report).encode())
     except BaseException as error:
         os.write(writer, json.dumps({{"error": repr(error)}}).encode())
     finally:
@@ -75,19 +74,19 @@ def outcome(pid, reader):
 
 
 def run(code: str) -> Any:
-    """Runs code after the preamble; what it printed, which is JSON."""
+    """Run code after the preamble and return the JSON that it prints."""
     completed = run_python(PREAMBLE + code)
     assert (completed.returncode, completed.stderr) == (0, "")
     return json.loads(completed.stdout)
 
 
-def connections(portal: Portal, beginning: str) -> list[int]:
-    return [seen.connection for seen in portal.record if f'"note":"{beginning}' in seen.body.replace(" ", "")]
+def connections(portal: Portal, prefix: str) -> list[int]:
+    return [seen.connection for seen in portal.record if f'"note":"{prefix}' in seen.body.replace(" ", "")]
 
 
-def test_fifty_children_of_a_client_in_use(lmtokens_portal: Portal) -> None:
+def test_fifty_children_use_the_clients_of_their_parent(lmtokens_portal: Portal) -> None:
     lmtokens_portal.set_rate_limit(UNLIMITED)
-    said = run(
+    result = run(
         """
 before = [sync_call("parent"), async_call("parent")]
 running = [child(number, (sync_call, async_call)[number % 2]) for number in range(CHILDREN)]
@@ -96,22 +95,25 @@ after = [sync_call("parent"), async_call("parent")]
 print(json.dumps({"before": before, "outcomes": outcomes, "after": after}))
 """
     )
-    assert said["before"] == said["after"] == ["parent", "parent"]
-    assert [one.get("note") for one in said["outcomes"]] == [f"child {number}" for number in range(CHILDREN)], said
+    assert result["before"] == result["after"] == ["parent", "parent"]
+    assert [one.get("note") for one in result["outcomes"]] == [f"child {number}" for number in range(CHILDREN)], result
     if os.path.exists("/proc/self/fd"):
-        assert all(one["made"] for one in said["outcomes"])
-    of_parent, of_children = connections(lmtokens_portal, "parent"), connections(lmtokens_portal, "child")
-    # The portal's side of it: a connection that two processes wrote to would have one number.
-    assert len(set(of_children)) == len(of_children) == CHILDREN
-    assert set(of_children).isdisjoint(of_parent)
-    # The parent still has the connections that it had.
-    assert len(of_parent) == 4
-    assert set(of_parent[2:]) <= set(of_parent[:2])
+        assert all(one["opened"] for one in result["outcomes"])
+    parent_connections, child_connections = (
+        connections(lmtokens_portal, "parent"),
+        connections(lmtokens_portal, "child"),
+    )
+    # The portal would see a socket shared by two processes as one connection.
+    assert len(set(child_connections)) == len(child_connections) == CHILDREN
+    assert set(child_connections).isdisjoint(parent_connections)
+    # The parent keeps using its connections.
+    assert len(parent_connections) == 4
+    assert set(parent_connections[2:]) <= set(parent_connections[:2])
 
 
-def test_children_of_a_loop_with_a_call_under_way(lmtokens_portal: Portal) -> None:
+def test_children_of_an_event_loop_with_a_call_in_progress(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("delay", seconds=1.0, path="/setting/admins/33/apitokens")
-    said = run(
+    result = run(
         """
 async def main():
     client.whoami()
@@ -124,15 +126,15 @@ outcomes, note = asyncio.run(main())
 print(json.dumps({"outcomes": outcomes, "note": note}))
 """
     )
-    assert said["note"] == "parent"
-    assert [one.get("note") for one in said["outcomes"]] == [f"child {number}" for number in range(8)], said
+    assert result["note"] == "parent"
+    assert [one.get("note") for one in result["outcomes"]] == [f"child {number}" for number in range(8)], result
     assert len(connections(lmtokens_portal, "parent")) == 1
 
 
 @pytest.mark.parametrize("work", ["sync_call", "async_call"])
-def test_pool_of_forked_workers(lmtokens_portal: Portal, work: str) -> None:
+def test_pool_of_forked_workers_uses_the_client(lmtokens_portal: Portal, work: str) -> None:
     lmtokens_portal.set_rate_limit(UNLIMITED)
-    said = run(
+    result = run(
         f"""
 import multiprocessing
 {work}("before")
@@ -143,17 +145,19 @@ with multiprocessing.get_context("fork").Pool(4) as pool:
 print(json.dumps([*notes, {work}("after")]))
 """
     )
-    assert said == [*map(str, range(100)), "after"]
+    assert result == [*map(str, range(100)), "after"]
     assert len(lmtokens_portal.tokens) == 2 + 102
 
 
-def test_child_is_the_first_to_call(lmtokens_portal: Portal) -> None:
-    said = run('print(json.dumps([outcome(*child(0, sync_call)), outcome(*child(1, async_call)), sync_call("after")]))')
-    assert [said[0]["note"], said[1]["note"], said[2]] == ["child 0", "child 1", "after"]
+def test_child_makes_the_first_call(lmtokens_portal: Portal) -> None:
+    result = run(
+        'print(json.dumps([outcome(*child(0, sync_call)), outcome(*child(1, async_call)), sync_call("after")]))'
+    )
+    assert [result[0]["note"], result[1]["note"], result[2]] == ["child 0", "child 1", "after"]
 
 
-def test_grandchild_calls(lmtokens_portal: Portal) -> None:
-    said = run(
+def test_grandchild_uses_the_client(lmtokens_portal: Portal) -> None:
+    result = run(
         """
 def with_child(note):
     return [sync_call(note), outcome(*child(1, async_call))["note"]]
@@ -161,13 +165,13 @@ sync_call("before")
 print(json.dumps(outcome(*child(0, with_child))["note"]))
 """
     )
-    assert said == ["child 0", "child 1"]
+    assert result == ["child 0", "child 1"]
     assert [token.note for token in lmtokens_portal.tokens[2:]] == ["before", "child 0", "child 1"]
 
 
-def test_fork_while_threads_are_calling(lmtokens_portal: Portal) -> None:
+def test_fork_while_threads_make_calls(lmtokens_portal: Portal) -> None:
     lmtokens_portal.set_rate_limit(UNLIMITED)
-    said = run(
+    result = run(
         """
 import threading
 stop = threading.Event()
@@ -185,22 +189,22 @@ for thread in threads: thread.join()
 print(json.dumps(outcomes))
 """
     )
-    assert said == [f"child {number}" for number in range(10)]
+    assert result == [f"child {number}" for number in range(10)]
 
 
 @pytest.mark.usefixtures("lmtokens_portal")
-def test_embedded_portal_of_a_parent_survives_its_child() -> None:
-    said = run(
+def test_sandbox_of_a_parent_survives_its_child() -> None:
+    result = run(
         """
 import lmtokens.sandbox
 portal = lmtokens.sandbox.Portal()
 of_portal = portal.client()
 of_portal.whoami()
 def work(note):
-    made = of_portal.add_token(32, note).note
+    created = of_portal.add_token(32, note).note
     portal.close()
-    return made
+    return created
 print(json.dumps([outcome(*child(0, work))["note"], of_portal.add_token(32, "after").note]))
 """
     )
-    assert said == ["child 0", "after"]
+    assert result == ["child 0", "after"]

@@ -1,4 +1,4 @@
-"""What ``import lmtokens`` brings, and what it leaves alone."""
+"""Names, modules and side effects of ``import lmtokens``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from types import ModuleType
 
 import lmtokens
 import pytest
-from support import PATIENCE
+from api_variants import OPERATIONS
+from support import HANG_TIMEOUT
 
 PACKAGE = Path(lmtokens.__file__).parent
 
@@ -83,9 +84,9 @@ CLIENT_ARGUMENTS = (
 
 
 def run_bare(code: str) -> str:
-    """Runs code with nothing loaded but the interpreter's own start."""
+    """Run code in an interpreter without site-packages and return its output."""
     command = [sys.executable, "-I", "-S", "-c", code, str(PACKAGE.parent)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_TIMEOUT, check=True).stdout
 
 
 def test_import_adds_only_its_own_modules() -> None:
@@ -101,7 +102,7 @@ def test_import_adds_only_its_own_modules() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
-def test_import_starts_no_thread_and_a_call_does() -> None:
+def test_first_call_starts_a_thread_but_import_does_not() -> None:
     counts = run_bare(
         "import sys, os\n"
         "sys.path.append(sys.argv[1])\n"
@@ -118,11 +119,11 @@ def test_import_starts_no_thread_and_a_call_does() -> None:
     )
     before, imported, constructed, called = map(int, counts.split())
     assert before == imported == constructed == 1
-    # The count can see a thread at all.
+    # Proves that the count includes our threads.
     assert called > 1
 
 
-def test_all_is_the_public_face() -> None:
+def test_all_lists_the_public_names() -> None:
     assert set(lmtokens.__all__) == PUBLIC
     assert len(lmtokens.__all__) == len(PUBLIC)
     assert all(hasattr(lmtokens, name) for name in lmtokens.__all__)
@@ -135,12 +136,12 @@ def test_public_names_are_in_all() -> None:
     assert public <= PUBLIC
 
 
-def test_error_classes_are_in_all_of_their_module() -> None:
+def test_errors_module_exports_every_error_class() -> None:
     defined = {name for name, value in vars(lmtokens.errors).items() if isinstance(value, type)}
     assert defined == set(lmtokens.errors.__all__)
 
 
-def test_version_is_that_of_the_distribution() -> None:
+def test_version_matches_the_distribution() -> None:
     assert lmtokens.__version__ == importlib.metadata.version("lmtokens")
 
 
@@ -164,26 +165,14 @@ def test_version_is_that_of_the_distribution() -> None:
 )
 def test_signature_is_as_documented(name: str, signature: str) -> None:
     if isinstance(getattr(lmtokens, name), type) and sys.version_info < (3, 10):
-        pytest.skip("inspect reads no signature of native classes here")
+        pytest.skip("inspect cannot read signatures of native classes before Python 3.10")
     assert str(inspect.signature(getattr(lmtokens, name))) == signature
 
 
-VERBS = [
-    "add_token",
-    "list_tokens",
-    "find_token",
-    "update_token",
-    "enable_token",
-    "disable_token",
-    "delete_token",
-    "whoami",
-]
-
-
-@pytest.mark.parametrize("verb", VERBS)
-def test_the_clients_verb_has_the_signature_of_the_function(verb: str) -> None:
-    bound = inspect.signature(getattr(lmtokens.Client, verb)).parameters
-    assert list(bound.values())[1:] == list(inspect.signature(getattr(lmtokens, verb)).parameters.values())
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_client_method_has_the_signature_of_the_function(operation: str) -> None:
+    bound = inspect.signature(getattr(lmtokens.Client, operation)).parameters
+    assert list(bound.values())[1:] == list(inspect.signature(getattr(lmtokens, operation)).parameters.values())
 
 
 @pytest.mark.parametrize("name", sorted(PUBLIC - {"__version__"}))
@@ -191,7 +180,7 @@ def test_public_name_has_a_docstring(name: str) -> None:
     value = getattr(lmtokens, name)
     assert (value.__doc__ or "").strip()
     if isinstance(value, type):
-        # Inherited from the base class, it would say nothing of this one.
+        # A docstring inherited from the base class does not describe this class.
         assert value.__doc__ not in {base.__doc__ for base in value.__mro__[1:]}
 
 
@@ -202,23 +191,23 @@ def test_public_member_has_a_docstring(name: str) -> None:
     assert [member for member, value in members.items() if not (value.__doc__ or "").strip()] == []
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "sign", "configure"])
-def test_docstring_of_a_verb_names_arguments_result_and_errors(verb: str) -> None:
-    function = getattr(lmtokens, verb)
+@pytest.mark.parametrize("operation", [*OPERATIONS, "sign", "configure"])
+def test_docstring_documents_arguments_result_and_errors(operation: str) -> None:
+    function = getattr(lmtokens, operation)
     text = inspect.getdoc(function) or ""
     parameters = inspect.signature(function).parameters
     sections = {"Args:"} if parameters else set()
-    # What returns nothing needs no words for it.
-    sections |= {"Raises:"} if verb == "delete_token" else {"Returns:", "Raises:"}
+    # delete_token returns None.
+    sections |= {"Raises:"} if operation == "delete_token" else {"Returns:", "Raises:"}
     assert sections <= set(text.split())
     assert [name for name in parameters if name not in text] == []
 
 
-def test_types_are_installed() -> None:
+def test_stubs_are_installed() -> None:
     assert (PACKAGE / "py.typed").is_file()
     assert (PACKAGE / "_lmtokens.pyi").is_file()
 
 
-def test_no_dependency_is_declared() -> None:
+def test_distribution_declares_no_dependency() -> None:
     required = importlib.metadata.requires("lmtokens") or []
     assert [name for name in required if "extra ==" not in name] == []

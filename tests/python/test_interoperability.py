@@ -1,4 +1,4 @@
-"""The embedded portal answers others' programs, and our header is the one of the vendor's recipe."""
+"""The sandbox serves other clients, and our signature matches the code on the vendor's page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import lmtokens
 import pytest
 import requests
-from support import PATIENCE, Answering
+from support import HANG_TIMEOUT, TOKENS_PATH, StubServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,18 +21,17 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 with warnings.catch_warnings():
-    # Generated years ago: its docstrings hold invalid escapes.
+    # The docstrings of this generated code contain invalid escapes.
     warnings.simplefilter("ignore")
     import logicmonitor_sdk  # type: ignore[import-untyped]
     from logicmonitor_sdk.rest import ApiException  # type: ignore[import-untyped]
 
-PATH = "/setting/admins/32/apitokens"
 UNIX_HOUR_MS = 3_600_000
 
 
 @pytest.fixture
 def sdk(lmtokens_portal: Portal) -> Iterator[Any]:
-    """The official SDK, pointed to the portal: it knows no other host than the vendor's."""
+    """The official SDK, with its fixed host replaced by the sandbox."""
     configuration = logicmonitor_sdk.Configuration()
     configuration.company = lmtokens_portal.company
     configuration.access_id = lmtokens_portal.access_id
@@ -45,17 +44,17 @@ def sdk(lmtokens_portal: Portal) -> Iterator[Any]:
 
 
 def test_sdk_adds_a_token(sdk: Any, lmtokens_portal: Portal) -> None:
-    made = sdk.add_api_token_by_admin_id(32, {"note": "from the SDK", "status": 1})
+    created = sdk.add_api_token_by_admin_id(32, {"note": "from the SDK", "status": 1})
     stored = lmtokens_portal.tokens[-1]
-    assert (made.id, made.access_id, made.admin_id) == (stored.id, stored.access_id, 32)
-    assert made.access_key == stored.access_key.reveal()
-    assert (made.note, made.status) == ("from the SDK", 1)
+    assert (created.id, created.access_id, created.admin_id) == (stored.id, stored.access_id, 32)
+    assert created.access_key == stored.access_key.reveal()
+    assert (created.note, created.status) == ("from the SDK", 1)
     assert [(seen.method, seen.signature) for seen in lmtokens_portal.record] == [("POST", "valid")]
 
 
 def test_sdk_adds_a_bearer_token(sdk: Any, lmtokens_portal: Portal) -> None:
-    made = sdk.add_api_token_by_admin_id(32, {}, type="bearer")
-    assert made.access_key == lmtokens_portal.tokens[-1].access_key.reveal()
+    created = sdk.add_api_token_by_admin_id(32, {}, type="bearer")
+    assert created.access_key == lmtokens_portal.tokens[-1].access_key.reveal()
     assert lmtokens_portal.tokens[-1].type == "bearer"
 
 
@@ -64,19 +63,19 @@ def test_sdk_lists_tokens(sdk: Any, lmtokens_portal: Portal) -> None:
     everything = sdk.get_api_token_list()
     assert everything.total == 2
     assert [item.id for item in everything.items] == [lmtokens_portal.tokens[0].id, ours.id]
-    of_owner = sdk.get_api_token_list_by_admin_id(32, size=1, offset=0, filter='note:"ci"', fields="id,note")
-    assert [(item.id, item.note) for item in of_owner.items] == [(ours.id, "ci")]
-    # The secret is told once.
+    owned = sdk.get_api_token_list_by_admin_id(32, size=1, offset=0, filter='note:"ci"', fields="id,note")
+    assert [(item.id, item.note) for item in owned.items] == [(ours.id, "ci")]
+    # Only the response to the create contains the secret.
     assert [item.access_key for item in everything.items] == [None, None]
 
 
-def test_sdk_sees_the_portals_errors(sdk: Any) -> None:
+def test_sdk_raises_the_sandbox_error(sdk: Any) -> None:
     with pytest.raises(ApiException) as caught:
         sdk.add_api_token_by_admin_id(4711, {})
     assert (caught.value.status, json.loads(caught.value.body or "{}")["errorCode"]) == (404, 1404)
 
 
-def test_token_of_ours_signs_for_the_sdk(sdk: Any, lmtokens_portal: Portal) -> None:
+def test_sdk_authenticates_with_a_new_token(sdk: Any, lmtokens_portal: Portal) -> None:
     token = lmtokens.add_token(1)
     assert token.access_key is not None
     configuration = sdk.api_client.configuration
@@ -85,28 +84,28 @@ def test_token_of_ours_signs_for_the_sdk(sdk: Any, lmtokens_portal: Portal) -> N
     assert lmtokens_portal.record[-1].token_id == token.id
 
 
-def recipe(access_id: str, access_key: str, verb: str, epoch: str, data: str, path: str) -> str:
-    """The header as the vendor's page has it made: text, hex digits, base64."""
-    digest = hmac.new(access_key.encode("utf-8"), (verb + epoch + data + path).encode("utf-8"), hashlib.sha256)
+def vendor_header(access_id: str, access_key: str, method: str, epoch: str, data: str, path: str) -> str:
+    """Return the Authorization header computed as on the vendor's page: HMAC, hex digits, base64."""
+    digest = hmac.new(access_key.encode("utf-8"), (method + epoch + data + path).encode("utf-8"), hashlib.sha256)
     signature = base64.b64encode(digest.hexdigest().encode("utf-8")).decode("utf-8")
     return f"LMv1 {access_id}:{signature}:{epoch}"
 
 
 def post(
-    portal: Portal, data: str = "{}", *, sent: str | None = None, late_ms: int = 0, **wrong: str
+    portal: Portal, data: str = "{}", *, sent: str | None = None, clock_lag_ms: int = 0, **wrong: str
 ) -> requests.Response:
-    """The page's steps in their order, with the host replaced and the version as text."""
+    """Send the request of the vendor's page, with the host replaced and the version header as text."""
     with requests.Session() as session:
         session.trust_env = False
-        epoch = str(int(time.time() * 1000) - late_ms)
+        epoch = str(int(time.time() * 1000) - clock_lag_ms)
         key = wrong.get("access_key", portal.access_key.reveal())
-        header = recipe(portal.access_id, key, "POST", epoch, data, PATH)
+        header = vendor_header(portal.access_id, key, "POST", epoch, data, TOKENS_PATH)
         headers = {"Content-Type": "application/json", "Authorization": header, "X-Version": "3"}
         body = data if sent is None else sent
-        return session.post(portal.base_url + PATH, data=body, headers=headers, timeout=PATIENCE)
+        return session.post(portal.base_url + TOKENS_PATH, data=body, headers=headers, timeout=HANG_TIMEOUT)
 
 
-def test_vendors_steps_add_a_token(lmtokens_portal: Portal) -> None:
+def test_code_on_the_vendors_page_creates_a_token(lmtokens_portal: Portal) -> None:
     response = post(lmtokens_portal)
     stored = lmtokens_portal.tokens[-1]
     assert response.status_code == 200
@@ -114,74 +113,74 @@ def test_vendors_steps_add_a_token(lmtokens_portal: Portal) -> None:
     assert [(seen.method, seen.signature) for seen in lmtokens_portal.record] == [("POST", "valid")]
 
 
-def test_vendors_steps_with_a_note(lmtokens_portal: Portal) -> None:
+def test_code_on_the_vendors_page_creates_a_token_with_a_note(lmtokens_portal: Portal) -> None:
     assert post(lmtokens_portal, '{"note": "by hand", "status": 1}').json()["status"] == 1
     assert lmtokens_portal.tokens[-1].note == "by hand"
 
 
-def test_integer_header_of_the_page_is_what_breaks_it(lmtokens_portal: Portal) -> None:
+def test_integer_version_header_breaks_the_code_on_the_vendors_page(lmtokens_portal: Portal) -> None:
     with pytest.raises(requests.exceptions.InvalidHeader):
-        requests.post(lmtokens_portal.base_url + PATH, data="{}", headers={"X-Version": 3}, timeout=PATIENCE)  # type: ignore[dict-item]
+        requests.post(lmtokens_portal.base_url + TOKENS_PATH, data="{}", headers={"X-Version": 3}, timeout=HANG_TIMEOUT)  # type: ignore[dict-item]
     assert lmtokens_portal.record == []
 
 
 @pytest.mark.parametrize(
-    ("wrongly", "signature"),
+    ("send_invalid", "signature"),
     [
         (lambda portal: post(portal, access_key="invented-wrong-key"), "invalid"),
         (lambda portal: post(portal, "", sent="{}"), "invalid"),
         (lambda portal: post(portal, '{"note":"ci"}', sent='{"note": "ci"}'), "invalid"),
-        (lambda portal: post(portal, late_ms=UNIX_HOUR_MS), "stale"),
-        (lambda portal: post(portal, late_ms=-UNIX_HOUR_MS), "stale"),
+        (lambda portal: post(portal, clock_lag_ms=UNIX_HOUR_MS), "stale"),
+        (lambda portal: post(portal, clock_lag_ms=-UNIX_HOUR_MS), "stale"),
     ],
-    ids=["wrong key", "empty body signed", "other spaces signed", "late clock", "early clock"],
+    ids=["wrong key", "empty body signed", "different whitespace signed", "slow clock", "fast clock"],
 )
-def test_wrong_signature_is_refused(
-    lmtokens_portal: Portal, wrongly: Callable[[Portal], requests.Response], signature: str
+def test_invalid_signature_is_rejected(
+    lmtokens_portal: Portal, send_invalid: Callable[[Portal], requests.Response], signature: str
 ) -> None:
-    response = wrongly(lmtokens_portal)
+    response = send_invalid(lmtokens_portal)
     assert response.status_code == 401
     assert response.json() == {"errorMessage": "Authentication failed", "errorCode": 1401, "errorDetail": None}
     assert [(seen.signature, seen.applied) for seen in lmtokens_portal.record] == [(signature, False)]
 
 
-def test_without_a_version_the_answer_is_the_first_ones(lmtokens_portal: Portal) -> None:
+def test_request_without_a_version_header_gets_a_version_1_response(lmtokens_portal: Portal) -> None:
     header = lmtokens.sign(
-        "POST", PATH, b"{}", access_id=lmtokens_portal.access_id, access_key=lmtokens_portal.access_key
+        "POST", TOKENS_PATH, b"{}", access_id=lmtokens_portal.access_id, access_key=lmtokens_portal.access_key
     )
     with requests.Session() as session:
         session.trust_env = False
         response = session.post(
-            lmtokens_portal.base_url + PATH, data=b"{}", headers={"Authorization": header}, timeout=PATIENCE
+            lmtokens_portal.base_url + TOKENS_PATH, data=b"{}", headers={"Authorization": header}, timeout=HANG_TIMEOUT
         )
     assert (response.status_code, response.json()["status"], response.json()["errmsg"]) == (200, 200, "OK")
 
 
 @pytest.mark.parametrize("note", [None, "ci", "Zoë’s 🔑"])
-def test_header_of_our_client_is_the_recipes(note: str | None) -> None:
+def test_client_sends_the_header_of_the_vendors_page(note: str | None) -> None:
     key = "unit+test(key)]{%~^_=Z"
-    with Answering(b'{"id":1,"accessId":"exampleAccessId00002","accessKey":"invented-new-key"}') as server:
+    with StubServer(b'{"id":1,"accessId":"exampleAccessId00002","accessKey":"invented-new-key"}') as server:
         client = lmtokens.Client(access_id="exampleAccessId00001", access_key=key, base_url=server.base_url)
         client.add_token(32, note)
-        (heard,) = server.heard
+        (heard,) = server.requests
     header = {name.lower(): value for name, value in heard.headers.items()}["authorization"]
     epoch = header.rsplit(":", 1)[1]
-    assert header == recipe("exampleAccessId00001", key, "POST", epoch, heard.body.decode("utf-8"), PATH)
-    assert abs(int(epoch) - time.time() * 1000) < PATIENCE * 1000
+    assert header == vendor_header("exampleAccessId00001", key, "POST", epoch, heard.body.decode("utf-8"), TOKENS_PATH)
+    assert abs(int(epoch) - time.time() * 1000) < HANG_TIMEOUT * 1000
 
 
-def test_signature_of_ours_carries_a_request_of_theirs(lmtokens_portal: Portal) -> None:
+def test_sign_authenticates_a_request_of_another_library(lmtokens_portal: Portal) -> None:
     body = '{"note":"Zoë"}'.encode()
     header = lmtokens.sign(
-        "post", PATH, body, access_id=lmtokens_portal.access_id, access_key=lmtokens_portal.access_key
+        "post", TOKENS_PATH, body, access_id=lmtokens_portal.access_id, access_key=lmtokens_portal.access_key
     )
     with requests.Session() as session:
         session.trust_env = False
         response = session.post(
-            lmtokens_portal.base_url + PATH + "?type=bearer",
+            lmtokens_portal.base_url + TOKENS_PATH + "?type=bearer",
             data=body,
             headers={"Authorization": header, "X-Version": "3", "Content-Type": "application/json"},
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
         )
     assert response.json()["note"] == "Zoë"
     assert lmtokens_portal.record[0].signature == "valid"

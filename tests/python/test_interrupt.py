@@ -1,4 +1,4 @@
-"""Ctrl-C ends a create at once, and says that a token may exist."""
+"""Ctrl-C interrupts a create immediately and warns that a token may exist."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import textwrap
 import pytest
 from support import run_python
 
-# Far longer than any machine takes over the rest.
+# Far longer than the rest of a test takes on any machine.
 DELAY = 40
 SOON = DELAY / 2
 
@@ -33,27 +33,27 @@ def interrupted(*arguments):
     try:
         client.add_token(*arguments)
     except KeyboardInterrupt:
-        assert time.monotonic() - begun < {SOON}, "not soon"
+        assert time.monotonic() - begun < {SOON}, "interrupted too late"
     else:
         raise AssertionError("not interrupted")
 """
 
 
 def run(code: str) -> tuple[str, str]:
-    """Runs code after the preamble; what it wrote to standard output and standard error."""
+    """Run code after the preamble and return its standard output and standard error."""
     completed = run_python(PREAMBLE + textwrap.dedent(code))
     assert completed.returncode == 0, completed.stderr
     return completed.stdout, completed.stderr
 
 
-def test_logger_warns_of_owner_note_and_time() -> None:
+def test_interrupt_logs_a_warning_with_owner_note_and_time() -> None:
     out, err = run(
         f"""
         import logging
-        class Keep(logging.Handler):
+        class PrintHandler(logging.Handler):
             def emit(self, record):
                 print(record.levelname, record.name, record.getMessage())
-        logging.getLogger().addHandler(Keep())
+        logging.getLogger().addHandler(PrintHandler())
         portal.fail("delay", method="POST", seconds={DELAY})
         signal_when_seen(signal.SIGINT)
         interrupted(32, "ci")
@@ -63,7 +63,7 @@ def test_logger_warns_of_owner_note_and_time() -> None:
     assert err == ""
 
 
-def test_without_logging_the_warning_is_on_standard_error() -> None:
+def test_warning_goes_to_standard_error_if_logging_is_not_imported() -> None:
     out, err = run(
         f"""
         assert "logging" not in sys.modules
@@ -77,8 +77,8 @@ def test_without_logging_the_warning_is_on_standard_error() -> None:
 
 
 @pytest.mark.parametrize("delay", [0.02, 0.035, 0.045])
-def test_interrupt_just_before_the_answer_warns_too(delay: float) -> None:
-    # The answer comes within one turn of waiting for signals, as most answers do.
+def test_interrupt_just_before_the_response_warns(delay: float) -> None:
+    # Like most responses, this one arrives before the next check for signals.
     _, err = run(
         f"""
         client.add_token(1)
@@ -92,7 +92,7 @@ def test_interrupt_just_before_the_answer_warns_too(delay: float) -> None:
     assert "user 32" in err
 
 
-def test_interrupt_while_the_outcome_is_looked_up_warns_too() -> None:
+def test_interrupt_while_searching_for_candidates_warns() -> None:
     _, err = run(
         f"""
         portal.fail("act-then-close", method="POST")
@@ -115,24 +115,24 @@ def test_client_is_usable_after_an_interrupt() -> None:
     )
 
 
-def test_exception_of_a_handler_goes_through() -> None:
+def test_exception_of_a_signal_handler_propagates() -> None:
     _, err = run(
         f"""
-        class Enough(Exception): pass
-        def handler(*_): raise Enough
+        class HandlerError(Exception): pass
+        def handler(*_): raise HandlerError
         signal.signal(signal.SIGUSR1, handler)
         portal.fail("delay", method="POST", seconds={DELAY})
         signal_when_seen(signal.SIGUSR1)
         try:
             client.add_token(32, "ci")
-        except Enough:
+        except HandlerError:
             pass
         """
     )
     assert "a token of user 32" in err
 
 
-def test_handler_that_returns_changes_nothing_and_may_call_too() -> None:
+def test_signal_handler_may_call_the_client_and_return() -> None:
     out, err = run(
         """
         def handler(*_): print(client.add_token(32, "inner").note)
@@ -145,7 +145,7 @@ def test_handler_that_returns_changes_nothing_and_may_call_too() -> None:
     assert (out, err) == ("inner\nouter\n", "")
 
 
-def test_nothing_is_warned_where_nothing_was_sent() -> None:
+def test_no_warning_if_no_request_was_sent() -> None:
     _, err = run(
         """
         portal.close()
@@ -158,7 +158,7 @@ def test_nothing_is_warned_where_nothing_was_sent() -> None:
     assert err == ""
 
 
-def test_handler_of_logging_that_fails_does_not_change_the_outcome() -> None:
+def test_failing_logging_handler_does_not_change_the_result() -> None:
     out, err = run(
         """
         import logging

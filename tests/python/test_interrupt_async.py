@@ -1,4 +1,4 @@
-"""Ctrl-C into a call that would take ten seconds, blocking and awaited, twenty times each."""
+"""Ctrl-C interrupts a ten-second call promptly, blocking and awaited, twenty times each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TIMES = 20
 DELAY = 10
-# Far more than a loaded machine needs; without being interrupted, a call takes longer.
+# Generous for a loaded machine, but shorter than a call that is not interrupted.
 SOON = DELAY / 2
 
 CODE = f"""
@@ -25,10 +25,10 @@ client = portal.client()
 async_client = portal.async_client()
 
 async def awaited():
-    await async_client.VERB
+    await async_client.OPERATION
 
 def blocking():
-    client.VERB
+    client.OPERATION
 
 def call():
     CALL
@@ -36,7 +36,7 @@ def call():
 def interrupt_when_seen():
     while not any(seen.fault for seen in portal.record):
         time.sleep(0.001)
-    # A signal that comes between asyncio's last look at them and its wait wakes nobody, whatever is awaited.
+    # A signal between asyncio's last check for signals and its wait does not wake the loop, whatever is awaited.
     time.sleep(0.02)
     sent.append(time.monotonic())
     os.kill(os.getpid(), signal.SIGINT)
@@ -54,7 +54,7 @@ for _ in range({TIMES}):
         latencies.append(time.monotonic() - sent[0])
     thread.join()
     portal.clear_faults()
-    # Whoever was interrupted can go on.
+    # The client stays usable after an interrupt.
     assert client.whoami().token is not None
 print(json.dumps(latencies))
 """
@@ -62,23 +62,23 @@ print(json.dumps(latencies))
 CALLS = {"blocking": "blocking()", "awaited": "asyncio.run(awaited())"}
 
 
-@pytest.mark.parametrize("verb", ["whoami()", "add_token(32)", "find_token(1)"])
+@pytest.mark.parametrize("operation", ["whoami()", "add_token(32)", "find_token(1)"])
 @pytest.mark.parametrize("call", CALLS)
-def test_interrupt_takes_effect_at_once(call: str, verb: str) -> None:
-    completed = run_python(CODE.replace("CALL", CALLS[call]).replace("VERB", verb))
+def test_interrupt_is_prompt(call: str, operation: str) -> None:
+    completed = run_python(CODE.replace("CALL", CALLS[call]).replace("OPERATION", operation))
     assert completed.returncode == 0, completed.stderr
     latencies = json.loads(completed.stdout)
-    print(f"\n{call} {verb}: the longest of {len(latencies)} interrupts took {max(latencies) * 1000:.0f} ms")
+    print(f"\n{call} {operation}: the slowest of {len(latencies)} interrupts took {max(latencies) * 1000:.0f} ms")
     assert len(latencies) == TIMES
     assert max(latencies) < SOON
 
 
-def test_interrupt_of_a_list_leaves_it_readable(lmtokens_portal: Portal) -> None:
+def test_interrupted_list_can_be_continued(lmtokens_portal: Portal) -> None:
     code = """
 import os, signal, threading, time
 import lmtokens
 client = lmtokens.Client()
-made = [client.add_token(32).id for _ in range(6)]
+created = [client.add_token(32).id for _ in range(6)]
 tokens = client.list_tokens(32, type="lmv1", page_size=2)
 listed = [next(tokens).id, next(tokens).id]
 threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -86,7 +86,7 @@ try:
     next(tokens)
 except KeyboardInterrupt:
     print("interrupted")
-assert listed + [token.id for token in tokens] == made
+assert listed + [token.id for token in tokens] == created
 """
     lmtokens_portal.fail("delay", method="GET", skip=1, seconds=DELAY)
     completed = run_python(code, environment=lmtokens_portal.environment())

@@ -1,20 +1,20 @@
-"""A secret leaves by one door, ``Secret.reveal()``, and by no other.
+"""Only ``Secret.reveal()`` discloses a secret.
 
-A marker stands for each secret: an access key, a bearer token, the answer to the prompt, the access key of a new
-token, the password of a proxy and of a pasted URL, an access key given as access id. What is searched for any eight
-characters of it:
+Each secret is a marker: an access key, a bearer token, a key typed at the prompt, the access key of a new token, the
+password of a proxy and of a pasted URL, an access key passed as the access id. The tests search for any eight
+consecutive characters of a marker in:
 
-- ``str``, ``repr``, ``format`` with every kind of specification, ``%``, f-strings, of Secret, Token, Client and Portal
+- ``str``, ``repr``, ``format`` with every kind of format spec, ``%``, f-strings, of Secret, Token, Client and Portal
 - ``json``, ``pickle`` in all protocols, ``copy``, ``__reduce_ex__``, ``__getstate__``, ``vars``, ``dir``, attributes
-- the size and the hash of a Secret, which would tell its length or its text
-- ``to_dict``, hooks of rich display, ``reprlib``, ``pprint``, pytest's explanation of a failed comparison
-- all records of ``logging`` at DEBUG, of every logger, with all their attributes
-- every exception of wrong use, of a hostile portal, of a hostile network: ``str``, ``repr``, ``args``, attributes,
+- the size and the hash of a Secret, which could reveal its length or its text
+- ``to_dict``, rich display hooks, ``reprlib``, ``pprint``, pytest's explanation of a failed comparison
+- all ``logging`` records of every logger at DEBUG, with all their attributes
+- every exception caused by wrong use, a hostile portal or a hostile network: ``str``, ``repr``, ``args``, attributes,
   notes, the chain of causes, the formatted traceback, the traceback with the locals of every frame, ``sys.excepthook``
-- warnings, standard output and standard error, also of an unhandled KeyboardInterrupt in a create
-- the shell: standard error, arguments in ``/proc``, with the environment asking for debug output
-- what the interpreter's collector knows after the call, and the namespaces of our modules
-- the dump of ``faulthandler`` in the middle of a call
+- warnings, standard output and standard error, including an unhandled KeyboardInterrupt in a create
+- the shell: standard error and arguments in ``/proc``, with debug output enabled by the environment
+- the objects known to the garbage collector after a call, and the namespaces of our modules
+- the dump of ``faulthandler`` during a call
 """
 
 from __future__ import annotations
@@ -38,7 +38,17 @@ from typing import TYPE_CHECKING, Any, Callable
 import lmtokens
 import pytest
 from lmtokens.sandbox import Portal
-from support import ACCESS_ID, PATIENCE, SHELL, Answering, Heard, Listener, run_python, run_shell, wait_until
+from support import (
+    ACCESS_ID,
+    HANG_TIMEOUT,
+    SHELL,
+    Listener,
+    ReceivedRequest,
+    StubServer,
+    run_python,
+    run_shell,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +57,7 @@ MASK = "********"
 
 
 class Marker:
-    """Gives its text without leaving it in a local variable, which a traceback would show as ours."""
+    """Builds its text on demand: a local variable of a test that holds it would count as a leak in tracebacks."""
 
     def __init__(self, *parts: str) -> None:
         self._parts = parts
@@ -67,25 +77,25 @@ class Marker:
 
 KEY = Marker("Qx7+mar", "ker(Zk9]{%", "~^_=VwJ")
 BEARER = Marker("lmb_", "Hy3mark", "erBt8NfUc2", "PoL")
-# Letters and digits only, so that it passes for an access id.
+# Letters and digits only, so that it is a valid access id.
 PLAIN_KEY = Marker("Gd5mark", "erRs6TzXb4", "MiE")
 MARKERS = [KEY, BEARER, PLAIN_KEY]
 
 
-def told(values: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a call, each marker as its text."""
+def resolve_markers(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call with each marker replaced by its text."""
     return {name: value() if isinstance(value, Marker) else value for name, value in values.items()}
 
 
 def leaks(text: object) -> list[str]:
-    """The places where any part of a marker stands."""
+    """Return every part of a marker that the text contains."""
     searched = str(text)
     windows = [marker()[start : start + 8] for marker in MARKERS for start in range(len(marker()) - 7)]
     return [window for window in windows if window in searched]
 
 
 def everything_about(error: BaseException) -> Iterator[object]:
-    """All that a person, a log or a crash reporter may show of an exception."""
+    """Yield everything that a user, a log or a crash reporter may see of an exception."""
     seen: set[int] = set()
     queue: list[BaseException | None] = [error]
     while queue:
@@ -109,14 +119,14 @@ def everything_about(error: BaseException) -> Iterator[object]:
     yield shown.getvalue()
 
 
-def check(error: BaseException) -> None:
+def assert_no_leak(error: BaseException) -> None:
     assert [text for text in everything_about(error) if leaks(text)] == []
 
 
 def new_token() -> lmtokens.Token:
-    """A token whose access key is the marker."""
+    """Create a token whose access key is the marker."""
     body = {"id": 7, "accessId": ACCESS_ID, "accessKey": KEY(), "adminId": 32, "status": 2, "note": "ci"}
-    with Answering(json.dumps(body).encode()) as server:
+    with StubServer(json.dumps(body).encode()) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=KEY(), base_url=server.base_url)
         return client.add_token(32, "ci")
 
@@ -131,11 +141,11 @@ def bearer_client() -> lmtokens.Client:
 
 HOLDERS: dict[str, Callable[[], Any]] = {
     "Secret": lambda: lmtokens.Secret(KEY()),
-    "Secret of a bearer": lambda: lmtokens.Secret(BEARER()),
+    "Secret of a bearer token": lambda: lmtokens.Secret(BEARER()),
     "Secret of a new token": lambda: new_token().access_key,
     "Token": new_token,
     "Client": signing_client,
-    "Client of a bearer": bearer_client,
+    "Client with a bearer token": bearer_client,
 }
 
 
@@ -144,21 +154,21 @@ def holder(request: pytest.FixtureRequest) -> Any:
     return HOLDERS[request.param]()
 
 
-def test_the_search_finds_a_part() -> None:
+def test_search_finds_part_of_a_marker() -> None:
     assert leaks(f"x{KEY()[5:13]}y")
     assert leaks(BEARER()[-8:])
     assert not leaks(MASK)
 
 
-def test_the_door_is_open() -> None:
+def test_reveal_returns_the_secret() -> None:
     assert lmtokens.Secret(KEY()).reveal() == KEY()
     key = new_token().access_key
     assert key is not None
     assert key.reveal() == KEY()
 
 
-@pytest.mark.parametrize("name", ["Secret", "Secret of a bearer", "Secret of a new token"])
-def test_text_of_a_secret_is_the_mask(name: str) -> None:
+@pytest.mark.parametrize("name", ["Secret", "Secret of a bearer token", "Secret of a new token"])
+def test_str_and_repr_of_a_secret_are_masked(name: str) -> None:
     secret = HOLDERS[name]()
     assert (str(secret), repr(secret)) == (MASK, f"Secret('{MASK}')")
     assert (f"{secret}", f"{secret!r}", f"{secret!s}", f"{secret!a}") == (MASK, repr(secret), MASK, repr(secret))
@@ -166,12 +176,12 @@ def test_text_of_a_secret_is_the_mask(name: str) -> None:
 
 
 @pytest.mark.parametrize("spec", ["", "s", ">80", "<80", "^80", "*^80s", ".3", "x", "d", "!r", "0", ",", "%Y"])
-def test_specification_of_a_format_changes_nothing(spec: str) -> None:
+def test_format_spec_does_not_unmask_a_secret(spec: str) -> None:
     assert format(lmtokens.Secret(KEY()), spec) == MASK
     assert "{:{}}".format(lmtokens.Secret(KEY()), spec) == MASK
 
 
-def test_mask_and_size_tell_no_length() -> None:
+def test_mask_and_size_do_not_reveal_the_length() -> None:
     short, long = lmtokens.Secret("a"), lmtokens.Secret("a" * 5000)
     assert (str(short), repr(short)) == (str(long), repr(long))
     assert sys.getsizeof(short) == sys.getsizeof(long)
@@ -179,7 +189,7 @@ def test_mask_and_size_tell_no_length() -> None:
         len(short)  # type: ignore[arg-type]
 
 
-def test_secret_has_no_hash() -> None:
+def test_secret_is_not_hashable() -> None:
     with pytest.raises(TypeError):
         hash(lmtokens.Secret(KEY()))
 
@@ -196,25 +206,25 @@ def test_secret_equals_only_a_secret() -> None:
     [bytes, list, tuple, set, iter, sorted, int, float, complex, memoryview, "".join, "%d".__mod__, "x".__add__],
     ids=lambda use: getattr(use, "__name__", str(use)),
 )
-def test_secret_is_no_text(use: Callable[[Any], object]) -> None:
+def test_secret_does_not_convert_to_other_types(use: Callable[[Any], object]) -> None:
     secret = lmtokens.Secret(KEY())
     try:
-        given = use(secret)
+        result = use(secret)
     except (TypeError, ValueError) as error:
-        check(error)
+        assert_no_leak(error)
     else:
-        assert given is NotImplemented
+        assert result is NotImplemented
 
 
-def test_text_of_a_holder(holder: Any) -> None:
+def test_str_and_repr_of_a_holder_do_not_leak(holder: Any) -> None:
     texts = [str(holder), repr(holder), ascii(holder), f"{holder}", f"{holder!r}", "%s %r" % (holder, holder)]  # noqa: UP031
     texts += [reprlib.repr(holder), pprint.pformat([holder]), repr({"x": (holder,)}), f"{holder.__class__}"]
     assert leaks(texts) == []
 
 
-def test_attributes_of_a_holder(holder: Any) -> None:
-    doors = {"reveal"}
-    attributes = {name: getattr(holder, name) for name in dir(holder) if name not in doors}
+def test_attributes_of_a_holder_do_not_leak(holder: Any) -> None:
+    skipped = {"reveal"}
+    attributes = {name: getattr(holder, name) for name in dir(holder) if name not in skipped}
     assert leaks(repr(attributes)) == []
     for name, attribute in attributes.items():
         if name in {"__str__", "__repr__", "__dir__", "__sizeof__", "__getstate__", "to_dict"}:
@@ -224,47 +234,47 @@ def test_attributes_of_a_holder(holder: Any) -> None:
     assert not hasattr(holder, "__dict__")
 
 
-def test_json_of_a_holder(holder: Any) -> None:
+def test_holder_is_not_json_serializable(holder: Any) -> None:
     with pytest.raises(TypeError, match="not JSON serializable") as caught:
         json.dumps({"x": holder})
-    check(caught.value)
+    assert_no_leak(caught.value)
     assert leaks(json.dumps({"x": holder}, default=str)) == []
     assert leaks(json.dumps({"x": holder}, default=repr)) == []
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_pickle_of_a_holder_is_refused(holder: Any, protocol: int) -> None:
+def test_holder_cannot_be_pickled(holder: Any, protocol: int) -> None:
     for pickled in (holder, [holder], {"x": (holder,)}):
         with pytest.raises(TypeError, match="in the clear") as caught:
             pickle.dumps(pickled, protocol)
-        check(caught.value)
+        assert_no_leak(caught.value)
     with pytest.raises(TypeError, match="in the clear"):
         holder.__reduce_ex__(protocol)
 
 
-def test_pickle_of_the_base_class_has_nothing(holder: Any) -> None:
+def test_object_reduce_does_not_leak(holder: Any) -> None:
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         try:
             reduced = object.__reduce_ex__(holder, protocol)
         except TypeError as error:
-            check(error)
+            assert_no_leak(error)
         else:
             assert leaks(repr(reduced)) == []
 
 
-def test_copy_of_a_holder(holder: Any) -> None:
+def test_copy_returns_the_same_object(holder: Any) -> None:
     for make in (copy.copy, copy.deepcopy):
         try:
-            twin = make(holder)
+            copied = make(holder)
         except TypeError as error:
-            # A client is not copied: it holds connections.
+            # A client cannot be copied because it holds connections.
             assert isinstance(holder, lmtokens.Client)
-            check(error)
+            assert_no_leak(error)
         else:
-            assert twin is holder
+            assert copied is holder
 
 
-def test_hooks_of_rich_display_are_absent_or_clean(holder: Any) -> None:
+def test_rich_display_hooks_do_not_leak(holder: Any) -> None:
     hooks = ["html", "markdown", "svg", "png", "jpeg", "latex", "json", "javascript", "pdf", "mimebundle", "pretty"]
     names = [f"_repr_{hook}_" for hook in hooks]
     names += ["_ipython_display_", "__rich__", "__rich_repr__", "__rich_console__", "__pt_repr__", "__html__"]
@@ -272,63 +282,63 @@ def test_hooks_of_rich_display_are_absent_or_clean(holder: Any) -> None:
     assert leaks([getattr(holder, name)() for name in found]) == []
 
 
-def test_dict_of_a_token() -> None:
+def test_to_dict_omits_the_access_key() -> None:
     members = new_token().to_dict()
     assert "access_key" not in members
     assert leaks(repr(members)) == []
     assert leaks(json.dumps(members)) == []
 
 
-def test_explanation_of_a_failed_comparison() -> None:
+def test_pytest_assertion_message_is_masked() -> None:
     left, right = lmtokens.Secret(KEY()), lmtokens.Secret(BEARER())
     with pytest.raises(AssertionError) as caught:
         assert left == right
     assert MASK in str(caught.value)
-    check(caught.value)
+    assert_no_leak(caught.value)
     token = new_token()
     with pytest.raises(AssertionError) as caught:
         assert [token] == [None]
-    check(caught.value)
+    assert_no_leak(caught.value)
 
 
-def refused_by_the_portal(**settings: Any) -> None:
+def rejected_by_the_portal(**settings: Any) -> None:
     with Portal() as portal:
-        portal.client(**told(settings)).add_token(32, "ci")
+        portal.client(**resolve_markers(settings)).add_token(32, "ci")
 
 
-def echoed(request: Heard) -> bytes:
-    """What a careless proxy answers: the request that it got."""
+def echo_request(request: ReceivedRequest) -> bytes:
+    """Echo the request, as a careless proxy does."""
     return json.dumps({"errorMessage": json.dumps(request.headers), "errorCode": 1400}).encode()
 
 
-def hostile(answer: Callable[[Heard], bytes], status: int, **credentials: Any) -> None:
-    with Answering(answer, status) as server:
-        lmtokens.Client("acme", base_url=server.base_url, **told(credentials)).add_token(32)
+def call_hostile_portal(response: Callable[[ReceivedRequest], bytes], status: int, **credentials: Any) -> None:
+    with StubServer(response, status) as server:
+        lmtokens.Client("acme", base_url=server.base_url, **resolve_markers(credentials)).add_token(32)
 
 
-def cut(request: Heard) -> bytes:
-    """A text so long that it is shortened in the middle of the secret."""
+def truncated_message(request: ReceivedRequest) -> bytes:
+    """Return a message so long that it is truncated in the middle of the secret."""
     return json.dumps({"errorMessage": "x" * 488 + KEY() + "x" * 500, "errorCode": 1400}).encode()
 
 
-def named(request: Heard) -> bytes:
+def both_secrets(request: ReceivedRequest) -> bytes:
     return json.dumps({"errorMessage": f"bad key {KEY()} or {BEARER()}", "errorCode": 1400}).encode()
 
 
-def no_token(request: Heard) -> bytes:
-    """Holds the new key, and is no token all the same."""
+def response_without_token(request: ReceivedRequest) -> bytes:
+    """Return the new key without the other members of a token."""
     return json.dumps({"accessKey": KEY(), "note": "ci"}).encode()
 
 
-def no_id(request: Heard) -> bytes:
+def response_without_access_id(request: ReceivedRequest) -> bytes:
     return json.dumps({"id": 7, "accessKey": KEY(), "note": "ci"}).encode()
 
 
-def no_json(request: Heard) -> bytes:
+def html_response(request: ReceivedRequest) -> bytes:
     return f"<html>{KEY()}</html>".encode()
 
 
-def broken_json(request: Heard) -> bytes:
+def truncated_json(request: ReceivedRequest) -> bytes:
     return f'{{"id": 7, "accessKey": "{KEY()}'.encode()
 
 
@@ -342,7 +352,7 @@ def through_a_proxy_with_a_password() -> None:
 def with_environment(**variables: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name in variables:
-            patch.setenv(name, told(variables)[name])
+            patch.setenv(name, resolve_markers(variables)[name])
         lmtokens.Client()
 
 
@@ -353,11 +363,11 @@ WRONG_USE: dict[str, Callable[[], object]] = {
     "key with a space": lambda: lmtokens.Client("acme", **PAIR, access_key=KEY() + " " + KEY()),
     "key as id": lambda: lmtokens.Client("acme", access_id=KEY(), access_key=ACCESS_ID),
     "key as id and key": lambda: lmtokens.Client("acme", access_id=KEY(), access_key=KEY()),
-    "plain key as id, refused": lambda: refused_by_the_portal(access_id=PLAIN_KEY, access_key=ACCESS_ID),
+    "plain key as id, rejected": lambda: rejected_by_the_portal(access_id=PLAIN_KEY, access_key=ACCESS_ID),
     "bearer as id": lambda: lmtokens.Client("acme", access_id=BEARER(), access_key=KEY()),
     "bearer and pair": lambda: lmtokens.Client("acme", **PAIR, access_key=KEY(), bearer_token=BEARER()),
     "bearer with a line break": lambda: lmtokens.Client("acme", bearer_token=BEARER() + "\n"),
-    "bearer with its word": lambda: lmtokens.Client("acme", bearer_token="Bearer " + BEARER()),
+    "bearer with its scheme": lambda: lmtokens.Client("acme", bearer_token="Bearer " + BEARER()),
     "key as bearer": lambda: lmtokens.Client("acme", bearer_token="lma_" + KEY()),
     "key alone": lambda: lmtokens.Client("acme", access_key=KEY()),
     "key as bytes": lambda: lmtokens.Client("acme", **PAIR, access_key=KEY().encode()),  # type: ignore[arg-type]
@@ -399,53 +409,55 @@ WRONG_USE: dict[str, Callable[[], object]] = {
     ),
     "environment swapped": lambda: with_environment(LM_COMPANY="acme", LM_ACCESS_ID=KEY, LM_ACCESS_KEY=ACCESS_ID),
     "environment with half a pair": lambda: with_environment(LM_COMPANY="acme", LM_ACCESS_KEY=KEY),
-    "environment that differs": lambda: with_environment(
+    "environment with conflicting aliases": lambda: with_environment(
         LM_COMPANY="acme", LM_ACCESS_ID=ACCESS_ID, LM_ACCESS_KEY=KEY, LM_API_ID=ACCESS_ID, LM_API_KEY=PLAIN_KEY
     ),
     "environment with a key as timeout": lambda: with_environment(LM_COMPANY="acme", LM_TIMEOUT=KEY),
-    "wrong key": lambda: refused_by_the_portal(access_id=ACCESS_ID, access_key=KEY),
-    "wrong bearer": lambda: refused_by_the_portal(bearer_token=BEARER),
+    "wrong key": lambda: rejected_by_the_portal(access_id=ACCESS_ID, access_key=KEY),
+    "wrong bearer": lambda: rejected_by_the_portal(bearer_token=BEARER),
     "proxy with a password": through_a_proxy_with_a_password,
-    "portal names the secrets": lambda: hostile(named, 400, **PAIR, access_key=KEY),
-    "portal names the bearer": lambda: hostile(named, 500, bearer_token=BEARER),
-    "portal echoes the bearer": lambda: hostile(echoed, 400, bearer_token=BEARER),
-    "portal echoes the bearer in a 200": lambda: hostile(echoed, 200, bearer_token=BEARER),
-    "portal cuts the secret": lambda: hostile(cut, 400, **PAIR, access_key=KEY),
-    "answer without a token": lambda: hostile(no_token, 200, **PAIR, access_key=KEY),
-    "answer without an id": lambda: hostile(no_id, 200, **PAIR, access_key=KEY),
-    "answer in HTML": lambda: hostile(no_json, 200, **PAIR, access_key=KEY),
-    "answer that breaks off": lambda: hostile(broken_json, 200, **PAIR, access_key=KEY),
+    "portal names the secrets": lambda: call_hostile_portal(both_secrets, 400, **PAIR, access_key=KEY),
+    "portal names the bearer": lambda: call_hostile_portal(both_secrets, 500, bearer_token=BEARER),
+    "portal echoes the bearer": lambda: call_hostile_portal(echo_request, 400, bearer_token=BEARER),
+    "portal echoes the bearer in a 200": lambda: call_hostile_portal(echo_request, 200, bearer_token=BEARER),
+    "portal truncates the secret": lambda: call_hostile_portal(truncated_message, 400, **PAIR, access_key=KEY),
+    "response without a token": lambda: call_hostile_portal(response_without_token, 200, **PAIR, access_key=KEY),
+    "response without an access id": lambda: call_hostile_portal(
+        response_without_access_id, 200, **PAIR, access_key=KEY
+    ),
+    "HTML response": lambda: call_hostile_portal(html_response, 200, **PAIR, access_key=KEY),
+    "truncated response": lambda: call_hostile_portal(truncated_json, 200, **PAIR, access_key=KEY),
 }
 
 
 @pytest.mark.parametrize("name", sorted(WRONG_USE))
-def test_exception_of_wrong_use(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_exception_does_not_leak(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         with pytest.raises((lmtokens.LMTokensError, TypeError, ValueError)) as caught:
             WRONG_USE[name]()
-    # "portal names the secrets" may keep the one that this client does not know.
+    # A client masks only the secret that it knows.
     if name.startswith("portal names"):
         assert MASK in str(caught.value)
         known = KEY if "secrets" in name else BEARER
         assert all(known() not in str(text) for text in everything_about(caught.value))
     else:
-        check(caught.value)
+        assert_no_leak(caught.value)
     assert leaks([str(warning.message) for warning in warned]) == []
     assert leaks(capfd.readouterr()) == []
 
 
-def test_signature_that_is_echoed_is_not_shown() -> None:
-    # Whoever reads it can send the request again for half an hour.
-    with Answering(echoed, 400) as server:
+def test_echoed_signature_is_masked() -> None:
+    # A signature stays valid for half an hour: anyone who reads it could replay the request.
+    with StubServer(echo_request, 400) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=KEY(), base_url=server.base_url)
         with pytest.raises(lmtokens.BadRequestError) as caught:
             client.add_token(32)
-    signature = next(value for name, value in server.heard[0].headers.items() if name.lower() == "authorization")
+    signature = next(value for name, value in server.requests[0].headers.items() if name.lower() == "authorization")
     assert signature.split(":")[1] not in str(caught.value)
 
 
-def test_logs_at_debug(caplog: pytest.LogCaptureFixture, lmtokens_portal: Portal) -> None:
+def test_debug_logs_do_not_leak(caplog: pytest.LogCaptureFixture, lmtokens_portal: Portal) -> None:
     with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "lmtokens"):
         new_token()
         logging.getLogger("elsewhere").debug("%s %r %s", new_token(), lmtokens.Secret(KEY()), signing_client())
@@ -454,7 +466,7 @@ def test_logs_at_debug(caplog: pytest.LogCaptureFixture, lmtokens_portal: Portal
             "wrong bearer",
             "portal echoes the bearer",
             "proxy with a password",
-            "answer in HTML",
+            "HTML response",
         ):
             try:
                 WRONG_USE[name]()
@@ -466,7 +478,7 @@ def test_logs_at_debug(caplog: pytest.LogCaptureFixture, lmtokens_portal: Portal
     assert leaks([vars(record) for record in caplog.records]) == []
 
 
-def test_answer_to_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_typed_at_the_prompt_does_not_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
     monkeypatch.setattr("builtins.input", lambda question: ACCESS_ID)
     monkeypatch.setattr("getpass.getpass", lambda question: KEY())
@@ -475,19 +487,19 @@ def test_answer_to_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("getpass.getpass", lambda question: KEY() + " " + KEY())
     with pytest.raises(lmtokens.CredentialsError) as caught:
         lmtokens.Client("acme")
-    check(caught.value)
+    assert_no_leak(caught.value)
     monkeypatch.setattr("getpass.getpass", lambda question: KEY() + "\ud800")
     with pytest.raises(lmtokens.CredentialsError) as caught:
         lmtokens.Client("acme")
-    check(caught.value)
-    # The one who types may be asked for the id first.
+    assert_no_leak(caught.value)
+    # A user may type the key at the prompt for the access id.
     monkeypatch.setattr("builtins.input", lambda question: KEY())
     with pytest.raises(lmtokens.CredentialsError) as caught:
         lmtokens.Client("acme")
-    check(caught.value)
+    assert_no_leak(caught.value)
 
 
-def test_no_frame_of_ours_is_in_a_traceback() -> None:
+def test_traceback_has_no_frame_of_lmtokens() -> None:
     with pytest.raises(lmtokens.AuthenticationError) as caught, Portal() as portal:
         portal.client(access_id=ACCESS_ID, access_key=KEY()).add_token(32)
     ours = Path(lmtokens.__file__).parent
@@ -495,7 +507,7 @@ def test_no_frame_of_ours_is_in_a_traceback() -> None:
     assert [frame.f_code.co_name for frame in frames if Path(frame.f_code.co_filename).parent == ours] == []
 
 
-def test_modules_keep_nothing(lmtokens_portal: Portal) -> None:
+def test_module_namespaces_do_not_leak(lmtokens_portal: Portal) -> None:
     lmtokens.configure("acme", access_id=ACCESS_ID, access_key=KEY())
     new_token()
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "lmtokens"]
@@ -503,7 +515,7 @@ def test_modules_keep_nothing(lmtokens_portal: Portal) -> None:
     assert leaks([vars(module) for module in modules]) == []
 
 
-AFTERMATH = """
+SEARCH_COLLECTOR = """
 import gc, sys
 import lmtokens, lmtokens.sandbox
 portal = lmtokens.sandbox.Portal()
@@ -535,8 +547,8 @@ print(found)
 """
 
 
-def test_collector_knows_nothing_after_a_call() -> None:
-    completed = run_python(AFTERMATH, stdin=f"{KEY()}\n{KEY()[4:14]}\n")
+def test_garbage_collector_finds_no_secret_after_a_call() -> None:
+    completed = run_python(SEARCH_COLLECTOR, stdin=f"{KEY()}\n{KEY()[4:14]}\n")
     assert completed.stderr == ""
     assert completed.stdout == "[]\n"
 
@@ -561,7 +573,7 @@ lmtokens.Client(access_id="exampleAccessId00001", access_key=sys.stdin.read(), b
 
 
 @pytest.mark.parametrize("argument", ["plain", "faulthandler"])
-def test_unhandled_interrupt_of_a_create(argument: str) -> None:
+def test_unhandled_interrupt_of_a_create_does_not_leak(argument: str) -> None:
     environment = {"RUST_LOG": "trace", "RUST_BACKTRACE": "full", "RUST_LIB_BACKTRACE": "1"}
     completed = run_python(UNHANDLED, argument, stdin=KEY(), environment=environment)
     assert "KeyboardInterrupt" in completed.stderr
@@ -569,7 +581,7 @@ def test_unhandled_interrupt_of_a_create(argument: str) -> None:
     assert leaks(completed.stdout + completed.stderr) == []
 
 
-def test_finalised_objects_show_nothing_in_debug_builds_of_the_collector() -> None:
+def test_gc_referents_do_not_leak() -> None:
     token = new_token()
     assert leaks(gc.get_referents(token)) == []
     assert leaks(gc.get_referents(signing_client())) == []
@@ -580,7 +592,7 @@ def test_finalised_objects_show_nothing_in_debug_builds_of_the_collector() -> No
     [None, ("status-before-acting", {"status": 400}), ("close-before-acting", {}), ("garbage", {}), ("no-key", {})],
     ids=str,
 )
-def test_shell_shows_a_secret_on_standard_output_alone(fault: Any, lmtokens_portal: Portal) -> None:
+def test_shell_prints_a_secret_to_standard_output_only(fault: Any, lmtokens_portal: Portal) -> None:
     if fault:
         lmtokens_portal.fail(fault[0], method="POST", **fault[1])
     environment = {"RUST_LOG": "trace", "RUST_BACKTRACE": "full", "PYTHONDEVMODE": "1", "LMTOKENS_DEBUG": "1"}
@@ -595,23 +607,23 @@ def test_shell_shows_a_secret_on_standard_output_alone(fault: Any, lmtokens_port
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="arguments are read from /proc")
-def test_shell_has_no_secret_among_its_arguments(lmtokens_portal: Portal) -> None:
+def test_shell_has_no_secret_in_its_arguments(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("delay", method="POST", seconds=2)
     with subprocess.Popen([*SHELL, "add", "32"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         wait_until(lambda: lmtokens_portal.record)
         arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=HANG_TIMEOUT)
     assert "add" in arguments
     assert lmtokens_portal.access_key.reveal() not in arguments
 
 
-def test_record_of_the_portal_holds_no_credential() -> None:
+def test_sandbox_record_masks_credentials() -> None:
     with Portal() as portal:
         portal.client().add_token(32, "ci")
         portal.client(bearer_token=portal.bearer_token).add_token(32, type="bearer")
         secrets = [token.access_key.reveal() for token in portal.tokens]
         shown = repr(portal.tokens) + repr(portal) + repr(portal.client())
-        # Where a confused program puts them.
+        # A confused program may put a secret into the note.
         confused = portal.client()
         for secret in secrets:
             confused.add_token(32, note=secret)

@@ -1,4 +1,4 @@
-"""Lists: lazy, paged, whole, whatever the portal says its total is."""
+"""Lists are lazy, paged and complete, whatever total the portal reports."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ from urllib.parse import parse_qs
 
 import lmtokens
 import pytest
-from api_variants import KINDS, face
-from listing import ALTERNATIVES, UNLIMITED, fill, ids
+from api_variants import VARIANTS, api_for
+from listing import ALTERNATIVES, create_tokens, token_ids
 from lmtokens.sandbox import Portal
 from odd_portal import OddPortal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-@pytest.fixture
-def portal(lmtokens_portal: Portal) -> Portal:
-    lmtokens_portal.set_rate_limit(UNLIMITED)
-    return lmtokens_portal
 
 
 def queries(portal: Portal) -> list[dict[str, str]]:
@@ -32,51 +26,51 @@ class TestPages:
         ("count", "page_size", "requests"),
         [(0, 10, 1), (1, 10, 1), (9, 10, 1), (10, 10, 1), (11, 10, 2), (30, 10, 3), (5, 1, 5), (1_001, 1_000, 2)],
     )
-    def test_are_as_few_as_can_be(self, portal: Portal, count: int, page_size: int, requests: int) -> None:
-        made = fill(portal, count)
-        assert ids(portal.client().list_tokens(32, type="lmv1", page_size=page_size)) == made
+    def test_number_of_requests_is_minimal(self, portal: Portal, count: int, page_size: int, requests: int) -> None:
+        created = create_tokens(portal, count)
+        assert token_ids(portal.client().list_tokens(32, type="lmv1", page_size=page_size)) == created
         assert [query["size"] for query in queries(portal)] == [str(page_size)] * requests
 
     @pytest.mark.parametrize(
         ("count", "page_size", "requests"), [(0, 10, 1), (9, 10, 1), (10, 10, 2), (11, 10, 2), (30, 10, 4), (3, 1, 4)]
     )
-    def test_go_on_where_the_total_is_negative(self, count: int, page_size: int, requests: int) -> None:
+    def test_list_continues_if_the_total_is_negative(self, count: int, page_size: int, requests: int) -> None:
         with Portal(negative_totals=True) as portal:
-            made = fill(portal, count)
-            assert ids(portal.client().list_tokens(32, type="lmv1", page_size=page_size)) == made
+            created = create_tokens(portal, count)
+            assert token_ids(portal.client().list_tokens(32, type="lmv1", page_size=page_size)) == created
             assert len(portal.record) == requests
 
     @pytest.mark.parametrize("total", [None, -1, -25, "25", 2.5, [], True])
     @pytest.mark.parametrize("settings", [{}, {"sorts": False}, {"filters": False}])
-    def test_go_on_where_the_total_is_strange(self, total: Any, settings: dict[str, bool]) -> None:
+    def test_list_continues_if_the_total_is_invalid(self, total: Any, settings: dict[str, bool]) -> None:
         with OddPortal(total=total, **settings) as odd, odd.client() as client:
-            made = [odd.add("x") for _ in range(25)]
+            created = [odd.add("x") for _ in range(25)]
             if not settings.get("sorts", True):
                 odd.tokens.reverse()
-            assert sorted(ids(client.list_tokens(page_size=10))) == made
+            assert sorted(token_ids(client.list_tokens(page_size=10))) == created
 
     @pytest.mark.parametrize("page_size", [1, 2, 999, 1_000])
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_may_have_any_size_that_the_portal_gives(self, portal: Portal, kind: str, page_size: int) -> None:
-        made = fill(portal, 3)
-        assert ids(face(kind, portal).list_tokens(32, page_size=page_size)) == made
+    @pytest.mark.parametrize("kind", VARIANTS)
+    def test_page_size_up_to_the_portals_limit_is_accepted(self, portal: Portal, kind: str, page_size: int) -> None:
+        created = create_tokens(portal, 3)
+        assert token_ids(api_for(kind, portal).list_tokens(32, page_size=page_size)) == created
 
     @pytest.mark.parametrize("page_size", [0, 1_001, 2**31])
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_of_another_size_are_refused_before_anything_is_sent(
+    @pytest.mark.parametrize("kind", VARIANTS)
+    def test_page_size_out_of_range_is_rejected_before_any_request(
         self, portal: Portal, kind: str, page_size: int
     ) -> None:
         with pytest.raises(ValueError, match=r"1.*1000"):
-            face(kind, portal).list_tokens(page_size=page_size)
+            api_for(kind, portal).list_tokens(page_size=page_size)
         assert portal.record == []
 
     @pytest.mark.parametrize("page_size", ["10", 10.0, None])
-    def test_of_a_size_that_is_no_integer_are_refused(self, portal: Portal, page_size: Any) -> None:
+    def test_page_size_that_is_not_an_integer_is_rejected(self, portal: Portal, page_size: Any) -> None:
         with pytest.raises(TypeError):
             portal.client().list_tokens(page_size=page_size)
 
-    def test_are_asked_for_when_they_are_wanted(self, portal: Portal) -> None:
-        fill(portal, 25)
+    def test_pages_are_fetched_on_demand(self, portal: Portal) -> None:
+        create_tokens(portal, 25)
         tokens = portal.client().list_tokens(32, type="lmv1", page_size=10)
         assert portal.record == []
         requests = []
@@ -86,8 +80,8 @@ class TestPages:
         assert next(tokens, None) is None
         assert len(portal.record) == 3
 
-    def test_are_asked_for_when_they_are_awaited(self, portal: Portal) -> None:
-        fill(portal, 25)
+    def test_pages_are_fetched_on_demand_by_the_async_api(self, portal: Portal) -> None:
+        create_tokens(portal, 25)
 
         async def main() -> list[int]:
             tokens = portal.async_client().list_tokens(32, type="lmv1", page_size=10)
@@ -97,77 +91,79 @@ class TestPages:
 
         assert asyncio.run(main()) == [1] * 10 + [2] * 10 + [3] * 5
 
-    def test_of_a_user_by_name_are_looked_up_once(self, portal: Portal) -> None:
-        made = fill(portal, 25)
+    def test_user_name_is_looked_up_once(self, portal: Portal) -> None:
+        created = create_tokens(portal, 25)
         tokens = portal.client().list_tokens("api-user", page_size=10)
         assert portal.record == []
-        assert ids(tokens) == made
+        assert token_ids(tokens) == created
         paths = [seen.path.removeprefix("/santaba/rest") for seen in portal.record]
         assert paths == ["/setting/admins"] + ["/setting/admins/32/apitokens"] * 4
 
-    def test_need_no_more_than_an_id(self) -> None:
+    def test_listed_token_needs_only_an_id(self) -> None:
         with OddPortal() as odd, odd.client() as client:
             odd.tokens = [{"id": 7}, {"id": 8, "note": None, "status": None, "adminId": None}]
             tokens = list(client.list_tokens())
         assert [(token.id, token.note, token.status) for token in tokens] == [(7, None, None), (8, None, None)]
 
 
-class TestWhatIsListed:
-    @pytest.mark.parametrize("kind", KINDS)
+class TestListedTokens:
+    @pytest.mark.parametrize("kind", VARIANTS)
     @pytest.mark.parametrize("type", [None, "lmv1", "bearer", lmtokens.TokenType.BEARER])
-    def test_is_of_the_types_that_are_wanted(self, portal: Portal, kind: str, type: Any) -> None:
-        bearers, lmv1s = fill(portal, 3, type="bearer"), fill(portal, 2)
-        tokens = list(face(kind, portal).list_tokens(32, type=type, page_size=2))
-        wanted = {None: lmv1s + bearers, "lmv1": lmv1s}.get(type, bearers)
-        assert ids(tokens) == wanted
+    def test_only_the_requested_types_are_listed(self, portal: Portal, kind: str, type: Any) -> None:
+        bearers, lmv1s = create_tokens(portal, 3, type="bearer"), create_tokens(portal, 2)
+        tokens = list(api_for(kind, portal).list_tokens(32, type=type, page_size=2))
+        expected = {None: lmv1s + bearers, "lmv1": lmv1s}.get(type, bearers)
+        assert token_ids(tokens) == expected
         assert [token.type == "bearer" for token in tokens] == [token.id in bearers for token in tokens]
         assert all(token.access_key is None for token in tokens)
 
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_is_of_one_user_or_of_all(self, portal: Portal, kind: str) -> None:
-        verbs = face(kind, portal)
-        of_32, of_33 = fill(portal, 2), fill(portal, 2, admin_id=33)
-        assert ids(verbs.list_tokens(33)) == of_33
+    @pytest.mark.parametrize("kind", VARIANTS)
+    def test_tokens_of_one_user_or_of_all_users(self, portal: Portal, kind: str) -> None:
+        api = api_for(kind, portal)
+        tokens_of_32, tokens_of_33 = create_tokens(portal, 2), create_tokens(portal, 2, admin_id=33)
+        assert token_ids(api.list_tokens(33)) == tokens_of_33
         built_in = [token.id for token in portal.tokens if token.admin_id == 1]
-        assert sorted(ids(verbs.list_tokens())) == sorted(built_in + of_32 + of_33)
+        assert sorted(token_ids(api.list_tokens())) == sorted(built_in + tokens_of_32 + tokens_of_33)
 
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_of_no_such_user_is_not_found(self, portal: Portal, kind: str) -> None:
+    @pytest.mark.parametrize("kind", VARIANTS)
+    def test_unknown_user_raises_not_found(self, portal: Portal, kind: str) -> None:
         with pytest.raises(lmtokens.NotFoundError):
-            list(face(kind, portal).list_tokens(99))
+            list(api_for(kind, portal).list_tokens(99))
         with pytest.raises(lmtokens.NotFoundError):
-            list(face(kind, portal).list_tokens("nobody"))
+            list(api_for(kind, portal).list_tokens("nobody"))
 
-    @pytest.mark.parametrize("wrong", [{"type": "api"}, {"admin_id": 0}, {"admin_id": "32"}])
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_is_refused_at_once_where_it_can_never_be(self, portal: Portal, kind: str, wrong: dict[str, Any]) -> None:
+    @pytest.mark.parametrize("arguments", [{"type": "api"}, {"admin_id": 0}, {"admin_id": "32"}])
+    @pytest.mark.parametrize("kind", VARIANTS)
+    def test_invalid_argument_is_rejected_before_any_request(
+        self, portal: Portal, kind: str, arguments: dict[str, Any]
+    ) -> None:
         with pytest.raises(ValueError, match="accepted"):
-            face(kind, portal).list_tokens(**wrong)
+            api_for(kind, portal).list_tokens(**arguments)
         assert portal.record == []
 
-    @pytest.mark.parametrize("wrong", [{"filter": 7}, {"filter": b"status:1"}, {"type": 1}, {"admin_id": 1.0}])
-    def test_is_refused_at_once_where_it_makes_no_sense(self, portal: Portal, wrong: dict[str, Any]) -> None:
+    @pytest.mark.parametrize("arguments", [{"filter": 7}, {"filter": b"status:1"}, {"type": 1}, {"admin_id": 1.0}])
+    def test_argument_of_the_wrong_type_is_rejected(self, portal: Portal, arguments: dict[str, Any]) -> None:
         with pytest.raises(TypeError):
-            portal.client().list_tokens(**wrong)
+            portal.client().list_tokens(**arguments)
 
-    def test_to_someone_who_may_not_view_is_nothing(self, portal: Portal) -> None:
+    def test_user_without_view_permission_sees_no_tokens(self, portal: Portal) -> None:
         portal.add_user("blind", id=40, may_view=False)
         own = portal.create_token(40)
         client = portal.client(access_id=own.access_id, access_key=own.access_key)
         assert list(client.list_tokens()) == []
 
-    def test_has_what_is_made_meanwhile(self, portal: Portal) -> None:
-        made = fill(portal, 10)
+    def test_tokens_created_while_listing_are_listed(self, portal: Portal) -> None:
+        created = create_tokens(portal, 10)
         tokens = portal.client().list_tokens(32, type="lmv1", page_size=5)
         first = next(tokens)
-        made += fill(portal, 10)
-        assert [first.id, *ids(tokens)] == made
+        created += create_tokens(portal, 10)
+        assert [first.id, *token_ids(tokens)] == created
 
 
 class TestRawFilters:
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", VARIANTS)
     @pytest.mark.parametrize(
-        ("raw", "wanted"),
+        ("raw", "matches"),
         [
             ("", lambda n: True),
             ('note:"odd"', lambda n: n % 2 == 1),
@@ -178,37 +174,41 @@ class TestRawFilters:
             ('note!:"a||b"', lambda n: True),
         ],
     )
-    def test_are_sent_as_they_are(self, portal: Portal, kind: str, raw: str, wanted: Callable[[int], bool]) -> None:
-        made = fill(portal, 45)
-        listed = ids(face(kind, portal).list_tokens(32, type="lmv1", filter=raw, page_size=10))
-        assert listed == [id for n, id in enumerate(made) if wanted(n)]
+    def test_raw_filter_is_sent_unchanged(
+        self, portal: Portal, kind: str, raw: str, matches: Callable[[int], bool]
+    ) -> None:
+        created = create_tokens(portal, 45)
+        listed = token_ids(api_for(kind, portal).list_tokens(32, type="lmv1", filter=raw, page_size=10))
+        assert listed == [id for n, id in enumerate(created) if matches(n)]
         assert queries(portal)[0].get("filter", "") == raw
 
-    def test_with_a_condition_on_the_id_are_paged_all_the_same(self, portal: Portal) -> None:
-        made = fill(portal, 45)
-        listed = ids(portal.client().list_tokens(32, filter=f"id>{made[9]},id<{made[40]}", page_size=10))
-        assert listed == made[10:40]
+    def test_filter_on_the_id_is_paged_completely(self, portal: Portal) -> None:
+        created = create_tokens(portal, 45)
+        listed = token_ids(portal.client().list_tokens(32, filter=f"id>{created[9]},id<{created[40]}", page_size=10))
+        assert listed == created[10:40]
 
     @pytest.mark.parametrize("page_size", [1, 2, 3, 10])
-    def test_with_alternatives_make_pages_overlap(self, portal: Portal, page_size: int) -> None:
-        made = fill(portal, 25)
-        assert ids(portal.client().list_tokens(32, type="lmv1", filter=ALTERNATIVES, page_size=page_size)) == made
+    def test_filter_with_alternatives_uses_overlapping_pages(self, portal: Portal, page_size: int) -> None:
+        created = create_tokens(portal, 25)
+        assert (
+            token_ids(portal.client().list_tokens(32, type="lmv1", filter=ALTERNATIVES, page_size=page_size)) == created
+        )
         reached = 0
         for query in queries(portal):
             offset = int(query["offset"])
             assert offset < reached or offset == reached == 0
             reached = max(reached, offset + int(query["size"]))
 
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_that_the_portal_does_not_understand_are_bad_requests(self, portal: Portal, kind: str) -> None:
+    @pytest.mark.parametrize("kind", VARIANTS)
+    def test_filter_that_the_portal_rejects_raises_bad_request(self, portal: Portal, kind: str) -> None:
         with pytest.raises(lmtokens.BadRequestError):
-            list(face(kind, portal).list_tokens(filter="colour:red"))
+            list(api_for(kind, portal).list_tokens(filter="colour:red"))
 
 
 class TestErrors:
     @pytest.mark.parametrize("raw", [None, ALTERNATIVES])
-    def test_leave_the_list_where_it_was(self, portal: Portal, raw: str | None) -> None:
-        made = fill(portal, 25) + fill(portal, 25, type="bearer")
+    def test_list_continues_after_an_error(self, portal: Portal, raw: str | None) -> None:
+        created = create_tokens(portal, 25) + create_tokens(portal, 25, type="bearer")
         portal.fail("status-before-acting", status=500, skip=1, times=2)
         portal.fail("garbage", skip=2, times=1)
         portal.fail("status-before-acting", status=403, skip=4, times=1)
@@ -222,12 +222,12 @@ class TestErrors:
                 break
             except lmtokens.LMTokensError:
                 failures += 1
-        assert (listed, failures) == (made, 4)
+        assert (listed, failures) == (created, 4)
 
-    def test_of_the_first_page_too(self, portal: Portal) -> None:
-        made = fill(portal, 5)
+    def test_list_continues_after_an_error_on_the_first_page(self, portal: Portal) -> None:
+        created = create_tokens(portal, 5)
         portal.fail("status-before-acting", status=500)
         tokens = portal.client().list_tokens("api-user")
         with pytest.raises(lmtokens.ServerError):
             next(tokens)
-        assert ids(tokens) == made
+        assert token_ids(tokens) == created

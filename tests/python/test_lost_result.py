@@ -1,4 +1,4 @@
-"""A create that was done, and whose result reaches nobody, is told of in the log."""
+"""A create that succeeded but whose result is lost is logged as a warning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import PATIENCE, run_python, wait_until
+from support import HANG_TIMEOUT, run_python, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,14 +25,14 @@ client = portal.client()
 client.whoami()
 portal.clear_record()
 
-def interrupted(verb, method):
+def interrupted(operation, method):
     def wait():
         while not any(seen.method == method for seen in portal.record):
             time.sleep(0.001)
         os.kill(os.getpid(), signal.SIGINT)
     threading.Thread(target=wait, daemon=True).start()
     try:
-        verb()
+        operation()
     except KeyboardInterrupt:
         return
     raise AssertionError("not interrupted")
@@ -40,15 +40,15 @@ def interrupted(verb, method):
 
 
 def interrupted(code: str) -> tuple[str, str]:
-    """Runs code after the preamble; what it wrote to standard output and standard error."""
+    """Run code after the preamble and return its standard output and standard error."""
     completed = run_python(PREAMBLE + textwrap.dedent(code))
     assert completed.returncode == 0, completed.stderr
     return completed.stdout, completed.stderr
 
 
-# The answer comes before the next look for signals, with which the blocking face begins anew every 50 ms.
+# The response arrives before the next check for signals; the blocking API checks every 50 ms.
 @pytest.mark.parametrize("delay", [0.01, 0.02, 0.03])
-def test_interrupt_that_comes_with_the_answer_names_the_token(delay: float) -> None:
+def test_interrupt_when_the_response_arrives_names_the_token(delay: float) -> None:
     out, err = interrupted(
         f"""
         portal.fail("act-then-delay", method="POST", seconds={delay})
@@ -56,13 +56,13 @@ def test_interrupt_that_comes_with_the_answer_names_the_token(delay: float) -> N
         print(portal.tokens[-1].id)
         """
     )
-    # On a loaded machine the signal may be seen first; then nobody knows the id.
+    # On a loaded machine the signal may be seen first; the id is then unknown.
     if "may exist" not in err:
         assert re.search(rf'token {int(out)} of user 32 with note "ci" exists, and nobody holds its key', err)
         assert f"delete_token({int(out)})" in err
 
 
-def test_interrupt_that_comes_with_an_unknown_outcome_warns() -> None:
+def test_interrupt_when_the_outcome_is_unknown_warns() -> None:
     _, err = interrupted(
         """
         portal.fail("act-then-close", method="POST")
@@ -73,124 +73,124 @@ def test_interrupt_that_comes_with_an_unknown_outcome_warns() -> None:
     assert re.search("a token (for|of) user 32 .*may (have been made|exist)", err)
 
 
-@pytest.mark.parametrize("verb", ["client.whoami()", "client.find_token(1)", "next(client.list_tokens())"])
-def test_interrupt_that_comes_with_another_answer_is_silent(verb: str) -> None:
+@pytest.mark.parametrize("operation", ["client.whoami()", "client.find_token(1)", "next(client.list_tokens())"])
+def test_interrupt_of_a_read_does_not_warn(operation: str) -> None:
     out, err = interrupted(
         f"""
         portal.fail("act-then-delay", method="GET", seconds=0.02)
-        interrupted(lambda: {verb}, "GET")
+        interrupted(lambda: {operation}, "GET")
         """
     )
     assert (out, err) == ("", "")
 
 
-class Watched(asyncio.SelectorEventLoop):
-    """Says when a result is on its way from the thread that drives the sockets, and does something right after it."""
+class ObservedLoop(asyncio.SelectorEventLoop):
+    """Sets an event when the I/O thread posts a result, and calls back right after the result is delivered."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.answered = threading.Event()
-        self.right_after: Callable[[], object] = lambda: None
+        self.result_posted = threading.Event()
+        self.after_delivery: Callable[[], object] = lambda: None
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Any, *arguments: Any, context: Any = None
     ) -> asyncio.Handle:
-        def both() -> None:
+        def deliver() -> None:
             callback(*arguments)
-            self.right_after()
+            self.after_delivery()
 
-        handle = super().call_soon_threadsafe(both, context=context)
-        self.answered.set()
+        handle = super().call_soon_threadsafe(deliver, context=context)
+        self.result_posted.set()
         return handle
 
 
 @pytest.fixture
-def loop() -> Iterator[Watched]:
-    loop = Watched()
+def loop() -> Iterator[ObservedLoop]:
+    loop = ObservedLoop()
     yield loop
     loop.close()
 
 
-def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+def logged_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [
         record.getMessage() for record in caplog.records if (record.name, record.levelname) == ("lmtokens", "WARNING")
     ]
 
 
-def names(token: StoredToken) -> str:
+def token_exists_pattern(token: StoredToken) -> str:
     return rf'token {token.id} of user {token.admin_id} with note "{token.note}" exists.*delete_token\({token.id}\)'
 
 
-def test_cancellation_after_the_answer(
-    lmtokens_portal: Portal, loop: Watched, caplog: pytest.LogCaptureFixture
+def test_cancellation_after_the_response_names_the_token(
+    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
         task = asyncio.ensure_future(lmtokens_portal.async_client().add_token(32, "ci"))
         await asyncio.sleep(0)
-        # The loop stands still, so that the result waits for it.
-        assert loop.answered.wait(PATIENCE)
+        # The loop is blocked here, so the result stays queued.
+        assert loop.result_posted.wait(HANG_TIMEOUT)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     loop.run_until_complete(main())
-    [message] = warned(caplog)
-    assert re.search(names(lmtokens_portal.tokens[-1]), message)
+    [message] = logged_warnings(caplog)
+    assert re.search(token_exists_pattern(lmtokens_portal.tokens[-1]), message)
 
 
-def test_cancellation_after_the_future_has_its_result(
-    lmtokens_portal: Portal, loop: Watched, caplog: pytest.LogCaptureFixture
+def test_cancellation_after_the_future_is_resolved_names_the_token(
+    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
         task = asyncio.ensure_future(lmtokens_portal.async_client().add_token(32, "ci"))
-        loop.right_after = task.cancel
+        loop.after_delivery = task.cancel
         with pytest.raises(asyncio.CancelledError):
             await task
 
     loop.run_until_complete(main())
-    [message] = warned(caplog)
-    assert re.search(names(lmtokens_portal.tokens[-1]), message)
+    [message] = logged_warnings(caplog)
+    assert re.search(token_exists_pattern(lmtokens_portal.tokens[-1]), message)
 
 
-def test_cancellation_after_an_unknown_outcome(
-    lmtokens_portal: Portal, loop: Watched, caplog: pytest.LogCaptureFixture
+def test_cancellation_after_an_unknown_outcome_names_the_candidate(
+    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture
 ) -> None:
     lmtokens_portal.fail("act-then-close", method="POST")
 
     async def main() -> None:
         task = asyncio.ensure_future(lmtokens_portal.async_client().add_token(32, "ci"))
-        loop.right_after = task.cancel
+        loop.after_delivery = task.cancel
         with pytest.raises(asyncio.CancelledError):
             await task
 
     loop.run_until_complete(main())
-    [message] = warned(caplog)
+    [message] = logged_warnings(caplog)
     assert "a token for user 32 may have been made" in message
     assert f"id {lmtokens_portal.tokens[-1].id}" in message
 
 
-@pytest.mark.parametrize("when", ["before the answer", "after the answer"])
-def test_loop_that_is_closed(
-    lmtokens_portal: Portal, loop: Watched, caplog: pytest.LogCaptureFixture, when: str
+@pytest.mark.parametrize("when", ["before the response", "after the response"])
+def test_closed_loop_names_the_token(
+    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture, when: str
 ) -> None:
-    if when == "before the answer":
+    if when == "before the response":
         lmtokens_portal.fail("act-then-delay", method="POST", seconds=0.5)
 
     async def begin() -> Any:
         return lmtokens_portal.async_client()._add_token(32, "ci")
 
     future = loop.run_until_complete(begin())
-    if when == "after the answer":
-        assert loop.answered.wait(PATIENCE)
+    if when == "after the response":
+        assert loop.result_posted.wait(HANG_TIMEOUT)
     loop.close()
     del future
-    wait_until(lambda: warned(caplog))
-    [message] = warned(caplog)
-    assert re.search(names(lmtokens_portal.tokens[-1]), message)
+    wait_until(lambda: logged_warnings(caplog))
+    [message] = logged_warnings(caplog)
+    assert re.search(token_exists_pattern(lmtokens_portal.tokens[-1]), message)
 
 
-def test_coroutine_that_is_closed_drops_its_request(
-    lmtokens_portal: Portal, loop: Watched, caplog: pytest.LogCaptureFixture
+def test_closed_coroutine_cancels_the_request(
+    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture
 ) -> None:
     lmtokens_portal.fail("delay", method="POST", seconds=40)
 
@@ -202,12 +202,12 @@ def test_coroutine_that_is_closed_drops_its_request(
         await asyncio.sleep(0)
 
     loop.run_until_complete(main())
-    [message] = warned(caplog)
+    [message] = logged_warnings(caplog)
     assert 'a token of user 32 with note "ci" may exist' in message
 
 
-def test_nothing_is_told_where_the_token_arrives(
-    lmtokens_portal: Portal, loop: Watched, caplog: pytest.LogCaptureFixture
+def test_no_warning_if_the_token_is_returned(
+    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = lmtokens_portal.async_client()
 
@@ -218,4 +218,4 @@ def test_nothing_is_told_where_the_token_arrives(
             await client.add_token(0)
 
     loop.run_until_complete(main())
-    assert warned(caplog) == []
+    assert logged_warnings(caplog) == []

@@ -1,4 +1,4 @@
-"""What masks a secret: never so much that the message is lost, and in the frames of a test's traceback too."""
+"""Masking keeps messages readable and covers local variables in tracebacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from support import ACCESS_ID, PATIENCE, Answering
+from support import ACCESS_ID, HANG_TIMEOUT, StubServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("key", ["e", "er", "error"])
 def test_very_short_key_does_not_hide_the_message(key: str) -> None:
-    words = json.dumps({"errorMessage": "the error is here", "errorCode": 1400}).encode()
-    with Answering(words, 400) as server:
+    body = json.dumps({"errorMessage": "the error is here", "errorCode": 1400}).encode()
+    with StubServer(body, 400) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=key, base_url=server.base_url)
         with pytest.raises(lmtokens.BadRequestError, match="the error is here"):
             client.add_token(32)
 
 
 def test_key_of_six_characters_is_masked() -> None:
-    words = json.dumps({"errorMessage": "no such key: qwertz", "errorCode": 1400}).encode()
-    with Answering(words, 400) as server:
+    body = json.dumps({"errorMessage": "no such key: qwertz", "errorCode": 1400}).encode()
+    with StubServer(body, 400) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key="qwertz", base_url=server.base_url)
         with pytest.raises(lmtokens.BadRequestError, match=r"no such key: \*{8}"):
             client.add_token(32)
 
 
-FIXTURE_THAT_FAILS = """
+FAILING_FIXTURE = """
 import os, pathlib
 from lmtokens import _lmtokens
 
@@ -45,11 +45,11 @@ def test_it(monkeypatch, request):
 """
 
 
-def test_traceback_with_locals_of_the_fixture(tmp_path: Path) -> None:
+def test_fixture_traceback_with_locals_is_masked(tmp_path: Path) -> None:
     test = tmp_path / "test_it.py"
-    test.write_text(FIXTURE_THAT_FAILS)
+    test.write_text(FAILING_FIXTURE)
     command = [sys.executable, "-m", "pytest", "--showlocals", "-vv", "-p", "no:cacheprovider", str(test)]
-    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False)
     shown = completed.stdout + completed.stderr
     assert "RuntimeError: invented" in shown
     assert "Portal http" in shown

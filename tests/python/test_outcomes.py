@@ -1,4 +1,4 @@
-"""What becomes of each kind of call under each fault, cell by cell: requests sent, what is raised, what is left."""
+"""The outcome of each kind of call under each fault: requests sent, exception raised, tokens left."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 TABLE = Path(__file__).parents[1] / "soak" / "outcomes.py"
 
-# Each line: the fault; what becomes of the call where it strikes once; where it strikes always ("=": the same). A call
-# that may have been carried out although it failed is "maybe"; "left" are tokens that were not there before.
+# Each line: fault | outcome if it occurs once | outcome if it occurs always ("=": the same). "maybe" marks a failed
+# call that the portal may have applied; "left" lists tokens that did not exist before.
 EXPECTED = {
     "GET": """
 close before acting    | GET 2: ok             | GET 3: TransportError
@@ -23,8 +23,8 @@ act, then 502          | GET 2: ok             | GET 3: ServerError
 act, then HTML 503     | GET 2: ok             | GET 3: ServerError
 429                    | GET 2: ok             | GET 2: RateLimitError
 429 without headers    | GET 2: ok             | GET 2: RateLimitError
-429, window never told | GET 1: RateLimitError | =
-delay beyond the limit | GET 2: ok             | GET 3: RequestTimeoutError
+429, unknown window    | GET 1: RateLimitError | =
+delay past the timeout | GET 2: ok             | GET 3: RequestTimeoutError
 act, then delay        | GET 2: ok             | GET 3: RequestTimeoutError
 garbage                | GET 1: ResponseError  | =
 truncated              | GET 2: ok             | GET 3: TransportError
@@ -39,8 +39,8 @@ act, then 502          | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled 
 act, then HTML 503     | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled | =
 429                    | POST 2: ok, left enabled                               | POST 2: RateLimitError
 429 without headers    | POST 2: ok, left enabled                               | POST 2: RateLimitError
-429, window never told | POST 1: RateLimitError                                 | =
-delay beyond the limit | POST 1 GET 1: OutcomeUnknownError, maybe               | =
+429, unknown window    | POST 1: RateLimitError                                 | =
+delay past the timeout | POST 1 GET 1: OutcomeUnknownError, maybe               | =
 act, then delay        | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled | =
 garbage                | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled | =
 truncated              | POST 1 GET 1: OutcomeUnknownError, maybe, left enabled | =
@@ -55,7 +55,7 @@ act, then 502          | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 
 act, then HTML 503     | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ServerError
 429                    | POST 2 PATCH 1: ok, left enabled                | POST 2: RateLimitError
 429 without headers    | POST 2 PATCH 1: ok, left enabled                | POST 2: RateLimitError
-delay beyond the limit | POST 2 GET 1 PATCH 1: ok, left enabled          | POST 6 GET 6: RequestTimeoutError
+delay past the timeout | POST 2 GET 1 PATCH 1: ok, left enabled          | POST 6 GET 6: RequestTimeoutError
 act, then delay        | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: RequestTimeoutError
 garbage                | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ResponseError
 truncated              | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: TransportError
@@ -70,8 +70,8 @@ act, then 502          | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 
 act, then HTML 503     | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ServerError
 429                    | POST 2 PATCH 1: ok, left enabled                | POST 2: RateLimitError
 429 without headers    | POST 2 PATCH 1: ok, left enabled                | POST 2: RateLimitError
-429, window never told | POST 1: RateLimitError                          | =
-delay beyond the limit | POST 1 GET 1: OutcomeUnknownError, maybe        | =
+429, unknown window    | POST 1: RateLimitError                          | =
+delay past the timeout | POST 1 GET 1: OutcomeUnknownError, maybe        | =
 act, then delay        | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: RequestTimeoutError
 garbage                | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: ResponseError
 truncated              | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 6 GET 6 DELETE 6: TransportError
@@ -86,8 +86,8 @@ act, then 502          | PATCH 2: ok                   | PATCH 3: ServerError, m
 act, then HTML 503     | PATCH 2: ok                   | PATCH 3: ServerError, maybe
 429                    | PATCH 2: ok                   | PATCH 2: RateLimitError
 429 without headers    | PATCH 2: ok                   | PATCH 2: RateLimitError
-429, window never told | PATCH 1: RateLimitError       | =
-delay beyond the limit | PATCH 2: ok                   | PATCH 3: RequestTimeoutError, maybe
+429, unknown window    | PATCH 1: RateLimitError       | =
+delay past the timeout | PATCH 2: ok                   | PATCH 3: RequestTimeoutError, maybe
 act, then delay        | PATCH 2: ok                   | PATCH 3: RequestTimeoutError, maybe
 garbage                | PATCH 1: ResponseError, maybe | =
 truncated              | PATCH 2: ok                   | PATCH 3: TransportError, maybe
@@ -102,8 +102,8 @@ act, then 502          | DELETE 2: ok                   | DELETE 3: ServerError,
 act, then HTML 503     | DELETE 2: ok                   | DELETE 3: ServerError, maybe
 429                    | DELETE 2: ok                   | DELETE 2: RateLimitError
 429 without headers    | DELETE 2: ok                   | DELETE 2: RateLimitError
-429, window never told | DELETE 1: RateLimitError       | =
-delay beyond the limit | DELETE 2: ok                   | DELETE 3: RequestTimeoutError, maybe
+429, unknown window    | DELETE 1: RateLimitError       | =
+delay past the timeout | DELETE 2: ok                   | DELETE 3: RequestTimeoutError, maybe
 act, then delay        | DELETE 2: ok                   | DELETE 3: RequestTimeoutError, maybe
 garbage                | DELETE 1: ResponseError, maybe | =
 truncated              | DELETE 2: ok                   | DELETE 3: TransportError, maybe
@@ -112,16 +112,16 @@ connection refused     | -                              | DELETE 3: ConnectError
 """,
 }
 
-SENT_AGAIN = ("429", "429 without headers", "connection refused")
+RETRIED = ("429", "429 without headers", "connection refused")
 
 
 @pytest.fixture(scope="module")
 def cells() -> dict[tuple[str, str, str], str]:
-    """All cells, each as text."""
+    """Return the text of every cell by call, fault and frequency."""
     command = [sys.executable, str(TABLE), "--json"]
     completed = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert completed.returncode == 0, completed.stderr
-    return {(cell["call"], cell["fault"], cell["strikes"]): text(cell) for cell in json.loads(completed.stdout)}
+    return {(cell["call"], cell["fault"], cell["frequency"]): text(cell) for cell in json.loads(completed.stdout)}
 
 
 def text(cell: dict[str, object]) -> str:
@@ -135,36 +135,36 @@ def text(cell: dict[str, object]) -> str:
 
 
 def expected(call: str) -> dict[tuple[str, str, str], str]:
-    wanted = {}
+    outcomes = {}
     for line in EXPECTED[call].strip().splitlines():
         fault, once, always = (part.strip() for part in line.split("|"))
-        wanted[call, fault, "always"] = once if always == "=" else always
+        outcomes[call, fault, "always"] = once if always == "=" else always
         if once != "-":
-            wanted[call, fault, "once"] = once
-    return wanted
+            outcomes[call, fault, "once"] = once
+    return outcomes
 
 
 @pytest.mark.parametrize("call", EXPECTED)
-def test_every_cell(cells: dict[tuple[str, str, str], str], call: str) -> None:
+def test_outcome_of_every_fault(cells: dict[tuple[str, str, str], str], call: str) -> None:
     found = {cell: outcome for cell, outcome in cells.items() if cell[0] == call}
     assert found == expected(call)
 
 
-def test_nothing_is_left_out(cells: dict[tuple[str, str, str], str]) -> None:
+def test_table_covers_every_call(cells: dict[tuple[str, str, str], str]) -> None:
     assert {cell[0] for cell in cells} == set(EXPECTED)
 
 
-def test_create_that_is_born_enabled_is_sent_again_only_where_the_portal_cannot_have_acted(
+def test_enabled_create_is_retried_only_if_the_portal_cannot_have_acted(
     cells: dict[tuple[str, str, str], str],
 ) -> None:
     sent = defaultdict(set)
     for (call, fault, _), outcome in cells.items():
         if call == "POST":
             sent[fault].add(outcome.split(":")[0].replace(" GET 1", ""))
-    assert {fault for fault, counts in sent.items() if counts != {"POST 1"}} == set(SENT_AGAIN)
+    assert {fault for fault, counts in sent.items() if counts != {"POST 1"}} == set(RETRIED)
 
 
-def test_no_fault_leaves_a_token_behind_that_works_and_was_not_delivered(
+def test_no_fault_leaves_an_enabled_token_that_was_not_delivered(
     cells: dict[tuple[str, str, str], str],
 ) -> None:
     two_phase = {cell: outcome for cell, outcome in cells.items() if "deliver" in cell[0]}

@@ -1,4 +1,4 @@
-"""A verb is the same verb on every face: name, parameters, defaults, words."""
+"""The module functions and both clients have the same operations: names, parameters, defaults, docstrings."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ from typing import Any
 
 import lmtokens
 import pytest
-from api_variants import VERBS
+from api_variants import OPERATIONS, public_methods
 
-# What is no verb: it says how a face is held, not what the portal is asked.
+# These manage a client or do not contact the portal.
 CLIENT_ONLY = {"close"}
 FUNCTIONS_ONLY = {"configure", "default_client", "read_journal", "sign"}
 
 LAZY = {"list_tokens", "add_tokens"}
-
-
-def public_methods(face: type) -> set[str]:
-    return {name for name in dir(face) if not name.startswith("_") and callable(getattr(face, name))}
 
 
 def parameters(callable_: Any) -> list[tuple[str, Any, Any]]:
@@ -28,50 +24,50 @@ def parameters(callable_: Any) -> list[tuple[str, Any, Any]]:
     ]
 
 
-@pytest.mark.parametrize("face", [lmtokens.Client, lmtokens.AsyncClient])
-def test_clients_have_the_same_verbs(face: type) -> None:
-    assert public_methods(face) - CLIENT_ONLY == set(VERBS)
+@pytest.mark.parametrize("client_class", [lmtokens.Client, lmtokens.AsyncClient])
+def test_both_clients_have_every_operation(client_class: type) -> None:
+    assert public_methods(client_class) - CLIENT_ONLY == set(OPERATIONS)
 
 
-def test_functions_are_the_same_verbs() -> None:
+def test_every_operation_is_a_module_function() -> None:
     functions = {name for name in lmtokens.__all__ if inspect.isroutine(getattr(lmtokens, name))}
-    assert functions - FUNCTIONS_ONLY == set(VERBS)
+    assert functions - FUNCTIONS_ONLY == set(OPERATIONS)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-class TestVerb:
-    def test_takes_the_same_arguments(self, verb: str) -> None:
-        of_client = parameters(getattr(lmtokens.Client, verb))
-        assert parameters(getattr(lmtokens.AsyncClient, verb)) == of_client
-        assert parameters(getattr(lmtokens, verb)) == of_client
+@pytest.mark.parametrize("operation", OPERATIONS)
+class TestOperation:
+    def test_takes_the_same_arguments(self, operation: str) -> None:
+        expected = parameters(getattr(lmtokens.Client, operation))
+        assert parameters(getattr(lmtokens.AsyncClient, operation)) == expected
+        assert parameters(getattr(lmtokens, operation)) == expected
 
-    def test_is_documented_in_the_same_words(self, verb: str) -> None:
-        of_client = inspect.getdoc(getattr(lmtokens.Client, verb))
-        assert of_client
-        assert inspect.getdoc(getattr(lmtokens.AsyncClient, verb)) == of_client
-        assert inspect.getdoc(getattr(lmtokens, verb)) == of_client
+    def test_has_the_same_docstring(self, operation: str) -> None:
+        expected = inspect.getdoc(getattr(lmtokens.Client, operation))
+        assert expected
+        assert inspect.getdoc(getattr(lmtokens.AsyncClient, operation)) == expected
+        assert inspect.getdoc(getattr(lmtokens, operation)) == expected
 
-    def test_is_a_coroutine_function_where_it_is_awaited(self, verb: str) -> None:
-        assert inspect.iscoroutinefunction(getattr(lmtokens.AsyncClient, verb)) == (verb not in LAZY)
-        assert not inspect.iscoroutinefunction(getattr(lmtokens.Client, verb))
+    def test_is_a_coroutine_function_in_the_async_client_only(self, operation: str) -> None:
+        assert inspect.iscoroutinefunction(getattr(lmtokens.AsyncClient, operation)) == (operation not in LAZY)
+        assert not inspect.iscoroutinefunction(getattr(lmtokens.Client, operation))
 
 
-def test_both_clients_are_made_alike() -> None:
+def test_both_clients_take_the_same_settings() -> None:
     assert parameters(lmtokens.AsyncClient) == parameters(lmtokens.Client) == parameters(lmtokens.configure)
 
 
-def test_close_is_awaited_on_the_async_face() -> None:
+def test_close_is_a_coroutine_in_the_async_client_only() -> None:
     assert inspect.iscoroutinefunction(lmtokens.AsyncClient.close)
     assert parameters(lmtokens.AsyncClient.close) == parameters(lmtokens.Client.close) == []
 
 
 @pytest.mark.parametrize(
-    ("face", "manages"),
+    ("client_class", "methods"),
     [
         (lmtokens.Client, ("__enter__", "__exit__")),
         (lmtokens.AsyncClient, ("__aenter__", "__aexit__")),
     ],
 )
-def test_context_manager_is_of_the_kind_of_the_face(face: type, manages: tuple[str, str]) -> None:
-    every = {"__enter__", "__exit__", "__aenter__", "__aexit__"}
-    assert {name for name in every if hasattr(face, name)} == set(manages)
+def test_context_manager_protocol_matches_the_client(client_class: type, methods: tuple[str, str]) -> None:
+    all_methods = {"__enter__", "__exit__", "__aenter__", "__aexit__"}
+    assert {name for name in all_methods if hasattr(client_class, name)} == set(methods)

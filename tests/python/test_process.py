@@ -1,4 +1,4 @@
-"""A good citizen of a Python process: threads, event loops, pickling, closing and the end of the interpreter."""
+"""Threads, event loops, pickling, closing and interpreter exit."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from listing import UNLIMITED, fill
-from support import run_python, wait_until
+from listing import create_tokens
+from support import UNLIMITED, run_python, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ THREADS = 32
 
 
 def in_threads(number: int, work: Callable[[int], object]) -> None:
-    """Runs work in so many threads, all of which begin at once; the first exception comes through."""
+    """Run work in this many threads, started together, and raise the first exception."""
     barrier = threading.Barrier(number, timeout=30)
 
     def begin(index: int) -> None:
@@ -55,18 +55,18 @@ def test_many_threads_share_a_client(lmtokens_portal: Portal) -> None:
 
 
 def test_many_clients_in_many_threads(lmtokens_portal: Portal) -> None:
-    made: list[int] = []
+    created: list[int] = []
 
     def work(_: int) -> None:
         with lmtokens_portal.client() as client:
-            made.extend(client.add_token(32).id for _ in range(5))
+            created.extend(client.add_token(32).id for _ in range(5))
 
     in_threads(8, work)
-    assert len(set(made)) == 40
+    assert len(set(created)) == 40
 
 
 def test_threads_call_at_the_same_time(lmtokens_portal: Portal) -> None:
-    # One after the other could not: the first is still waiting for its answer when the last is seen.
+    # Each response is delayed, so serial calls would arrive half a second apart.
     lmtokens_portal.fail("delay", times=8, seconds=0.5)
     client = lmtokens_portal.client()
     in_threads(8, lambda _: client.add_token(32))
@@ -75,7 +75,7 @@ def test_threads_call_at_the_same_time(lmtokens_portal: Portal) -> None:
     assert max(arrivals) - min(arrivals) < 8 * 500 - 500
 
 
-def test_default_client_is_one_for_all_threads(lmtokens_portal: Portal) -> None:
+def test_default_client_is_shared_by_all_threads(lmtokens_portal: Portal) -> None:
     clients: list[lmtokens.Client] = []
     in_threads(THREADS, lambda _: clients.append(lmtokens.default_client()))
     assert len({id(client) for client in clients}) == 1
@@ -91,7 +91,7 @@ def test_other_threads_run_during_a_call(lmtokens_portal: Portal) -> None:
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
-    # The call holds no lock that this thread would need to see it under way.
+    # The blocked call must not hold the GIL or another lock that this thread needs.
     wait_until(lambda: lmtokens_portal.record)
     assert thread.is_alive()
     assert client.add_token(32).admin_id == 32
@@ -119,20 +119,20 @@ def test_one_client_in_several_event_loops_at_once(lmtokens_portal: Portal) -> N
     notes: list[str | None] = []
 
     async def main(index: int) -> None:
-        made = await asyncio.gather(*(client.add_token(32, f"{index}-{call}") for call in range(10)))
-        notes.extend(token.note for token in made)
+        created = await asyncio.gather(*(client.add_token(32, f"{index}-{call}") for call in range(10)))
+        notes.extend(token.note for token in created)
 
     in_threads(8, lambda index: asyncio.run(main(index)))
     assert sorted(map(str, notes)) == sorted(f"{index}-{call}" for index in range(8) for call in range(10))
 
 
-def test_one_client_in_event_loops_one_after_the_other(lmtokens_portal: Portal) -> None:
+def test_one_client_in_successive_event_loops(lmtokens_portal: Portal) -> None:
     client = lmtokens_portal.async_client()
     assert [asyncio.run(client.add_token(32, str(turn))).note for turn in range(3)] == ["0", "1", "2"]
 
 
 class TestClose:
-    def test_leaves_the_client_usable(self, lmtokens_portal: Portal) -> None:
+    def test_client_is_usable_after_close(self, lmtokens_portal: Portal) -> None:
         with lmtokens_portal.client() as client:
             client.add_token(32)
         client.close()
@@ -141,7 +141,7 @@ class TestClose:
         before, after = lmtokens_portal.record
         assert before.connection != after.connection
 
-    def test_of_an_async_client_leaves_it_usable(self, lmtokens_portal: Portal) -> None:
+    def test_async_client_is_usable_after_close(self, lmtokens_portal: Portal) -> None:
         async def main() -> str | None:
             async with lmtokens_portal.async_client() as client:
                 await client.add_token(32)
@@ -153,7 +153,7 @@ class TestClose:
         before, after = lmtokens_portal.record
         assert before.connection != after.connection
 
-    def test_happens_also_after_an_error_which_goes_through(self, lmtokens_portal: Portal) -> None:
+    def test_context_manager_closes_after_an_error_and_propagates_it(self, lmtokens_portal: Portal) -> None:
         client = lmtokens_portal.client()
 
         def fail() -> None:
@@ -166,7 +166,7 @@ class TestClose:
         client.whoami()
         assert len({seen.connection for seen in lmtokens_portal.record}) == 2
 
-    def test_does_not_end_calls_of_other_threads(self, lmtokens_portal: Portal) -> None:
+    def test_close_does_not_abort_calls_of_other_threads(self, lmtokens_portal: Portal) -> None:
         lmtokens_portal.fail("delay", seconds=0.3)
         client = lmtokens_portal.client()
         with ThreadPoolExecutor(1) as pool:
@@ -175,33 +175,33 @@ class TestClose:
             client.close()
             assert call.result(30).note == "under way"
 
-    def test_leaves_a_list_readable(self, lmtokens_portal: Portal) -> None:
-        made = fill(lmtokens_portal, 20)
+    def test_list_continues_after_close(self, lmtokens_portal: Portal) -> None:
+        created = create_tokens(lmtokens_portal, 20)
         client = lmtokens_portal.client()
         tokens = client.list_tokens(32, type="lmv1", page_size=5)
         first = next(tokens)
         client.close()
-        assert [first.id, *(token.id for token in tokens)] == made
+        assert [first.id, *(token.id for token in tokens)] == created
 
 
 class TestPickle:
-    @pytest.mark.parametrize("what", ["client", "async client", "auth", "secret", "token that was just made"])
-    def test_of_a_holder_of_credentials_is_refused_with_advice(self, lmtokens_portal: Portal, what: str) -> None:
+    @pytest.mark.parametrize("kind", ["client", "async client", "auth", "secret", "new token"])
+    def test_object_with_credentials_is_rejected_with_advice(self, lmtokens_portal: Portal, kind: str) -> None:
         holders: dict[str, Callable[[], Any]] = {
             "client": lmtokens_portal.client,
             "async client": lmtokens_portal.async_client,
             "auth": lmtokens_portal.auth,
             "secret": lambda: lmtokens_portal.access_key,
-            "token that was just made": lambda: lmtokens_portal.client().add_token(32).access_key,
+            "new token": lambda: lmtokens_portal.client().add_token(32).access_key,
         }
         with pytest.raises(TypeError) as raised:
-            pickle.dumps(holders[what]())
+            pickle.dumps(holders[kind]())
         advice = str(raised.value)
         assert "reveal()" in advice or "make" in advice.lower(), advice
         assert lmtokens_portal.access_key.reveal() not in advice
 
-    def test_of_a_listed_token_is_the_token(self, lmtokens_portal: Portal) -> None:
-        fill(lmtokens_portal, 1)
+    def test_listed_token_round_trips(self, lmtokens_portal: Portal) -> None:
+        create_tokens(lmtokens_portal, 1)
         (token,) = lmtokens_portal.client().list_tokens(32)
         assert pickle.loads(pickle.dumps(token)) == copy.deepcopy(token) == token
 
@@ -224,7 +224,7 @@ print("end", flush=True)
 
 
 @pytest.mark.parametrize("call", ["client.whoami()", "client.add_token(32)", "list(client.list_tokens())"])
-def test_daemon_threads_in_a_call_at_exit(call: str) -> None:
+def test_exit_with_daemon_threads_in_a_call(call: str) -> None:
     completed = run_python(DAEMON.replace("CALL", call))
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, "end\n", "")
 
@@ -235,16 +235,16 @@ def test_daemon_threads_in_a_call_at_exit(call: str) -> None:
         "atexit.register(lambda: print(client.add_token(32, 'last').note))",
         "client.whoami()\nprint('last')",
     ],
-    ids=["at exit", "nothing is closed"],
+    ids=["at exit", "client not closed"],
 )
-def test_end_of_the_interpreter(code: str) -> None:
+def test_call_at_interpreter_exit(code: str) -> None:
     preamble = "import atexit\nimport lmtokens.sandbox\nportal = lmtokens.sandbox.Portal()\n"
     completed = run_python(f"{preamble}client = portal.client()\n{code}\n")
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, "last\n", "")
 
 
-def test_no_thread_outlives_what_it_needs(lmtokens_portal: Portal) -> None:
-    # However many clients there are, one thread drives them all.
+def test_clients_share_one_thread(lmtokens_portal: Portal) -> None:
+    # One I/O thread serves every client.
     code = """
 import os, sys, lmtokens
 clients = [lmtokens.Client() for _ in range(50)]

@@ -1,4 +1,4 @@
-"""A long wait for the portal's budget: told, first come first served, and never a trap."""
+"""Long waits for a rate limit are announced, served in order and can be interrupted."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from api_variants import KINDS, face
-from support import PATIENCE, SHELL, run_python, wait_until
+from api_variants import VARIANTS, api_for
+from support import HANG_TIMEOUT, SHELL, run_python, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lmtokens.sandbox import Portal, Seen
 
-# Just long enough to be told.
-TOLD = 3.0
+# Just long enough to be announced.
+ANNOUNCED = 3.0
 # Far longer than a test waits.
 ENDLESS = 60.0
-# More than a loaded machine needs to end a wait.
+# Generous time for a loaded machine to end a wait.
 SOON = ENDLESS / 4
 
 
@@ -43,33 +43,33 @@ def identity(portal: Portal) -> dict[str, Any]:
     return {"access_id": portal.access_id, "access_key": portal.access_key}
 
 
-class TestTelling:
-    @pytest.mark.parametrize("kind", KINDS)
-    def test_callback_may_call_too(self, lmtokens_portal: Portal, kind: str) -> None:
-        # Lists have a budget of their own, and the callback is called with no lock held.
-        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
-        told = []
+class TestAnnouncements:
+    @pytest.mark.parametrize("kind", VARIANTS)
+    def test_callback_may_call_the_client(self, lmtokens_portal: Portal, kind: str) -> None:
+        # Lists have their own rate limit, and no lock is held during the callback.
+        lmtokens_portal.set_rate_limit(1, ANNOUNCED, method="POST")
+        announced = []
 
         def on_wait(seconds: float) -> None:
-            told.append((seconds, len(list(lmtokens_portal.client().list_tokens(32)))))
+            announced.append((seconds, len(list(lmtokens_portal.client().list_tokens(32)))))
 
-        verbs = face(kind, lmtokens_portal, **identity(lmtokens_portal), on_wait=on_wait)
-        verbs.add_token(32, "first")
-        verbs.add_token(32, "second")
-        [(seconds, listed)] = told
-        assert 2 < seconds <= TOLD + 1
+        api = api_for(kind, lmtokens_portal, **identity(lmtokens_portal), on_wait=on_wait)
+        api.add_token(32, "first")
+        api.add_token(32, "second")
+        [(seconds, listed)] = announced
+        assert 2 < seconds <= ANNOUNCED + 1
         assert listed == 1
         assert notes(lmtokens_portal) == ["first", "second"]
 
-    def test_callback_that_fails_changes_nothing(
+    def test_failing_callback_does_not_change_the_result(
         self, lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
+        lmtokens_portal.set_rate_limit(1, ANNOUNCED, method="POST")
         unraisable = []
         monkeypatch.setattr(sys, "unraisablehook", lambda report: unraisable.append(report.exc_type))
 
         def on_wait(seconds: float) -> None:
-            raise OSError("nobody listens")
+            raise OSError("broken callback")
 
         client = lmtokens_portal.client(on_wait=on_wait)
         client.add_token(32, "first")
@@ -77,36 +77,36 @@ class TestTelling:
         assert unraisable == [OSError]
         assert notes(lmtokens_portal) == ["first", "second"]
 
-    def test_log_says_what_is_waited_for_and_how_long(
+    def test_log_names_the_endpoint_and_the_wait(
         self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture
     ) -> None:
-        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
+        lmtokens_portal.set_rate_limit(1, ANNOUNCED, method="POST")
         client = lmtokens_portal.client()
         with caplog.at_level(logging.INFO, logger="lmtokens"):
             client.add_token(32)
             client.add_token(32)
-        [said] = [record.getMessage() for record in caplog.records if record.name == "lmtokens"]
-        assert said.startswith("POST /setting/admins/{adminId}/apitokens: the portal's budget is spent; waiting, 3.")
+        [message] = [record.getMessage() for record in caplog.records if record.name == "lmtokens"]
+        assert message.startswith("POST /setting/admins/{adminId}/apitokens: the portal's budget is spent; waiting, 3.")
 
-    def test_short_wait_is_nobodys_business(self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture) -> None:
+    def test_short_wait_is_not_announced(self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture) -> None:
         lmtokens_portal.set_rate_limit(1, 1.0, method="POST")
-        told: list[float] = []
-        client = lmtokens_portal.client(on_wait=told.append)
+        announced: list[float] = []
+        client = lmtokens_portal.client(on_wait=announced.append)
         with caplog.at_level(logging.INFO, logger="lmtokens"):
             client.add_token(32)
             client.add_token(32)
-        assert (told, caplog.records) == ([], [])
+        assert (announced, caplog.records) == ([], [])
 
-    @pytest.mark.parametrize("wrong", [1, "later"])
-    def test_callback_must_be_callable(self, lmtokens_portal: Portal, wrong: Any) -> None:
+    @pytest.mark.parametrize("invalid", [1, "later"])
+    def test_callback_must_be_callable(self, lmtokens_portal: Portal, invalid: Any) -> None:
         with pytest.raises(TypeError, match="on_wait"):
-            lmtokens_portal.client(on_wait=wrong)
+            lmtokens_portal.client(on_wait=invalid)
 
 
 class TestQueue:
-    def test_first_come_is_first_served(self, lmtokens_portal: Portal) -> None:
+    def test_waiting_calls_are_served_in_order(self, lmtokens_portal: Portal) -> None:
         waiters = 8
-        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
+        lmtokens_portal.set_rate_limit(1, ANNOUNCED, method="POST")
         lmtokens_portal.client().add_token(32, "before")
         with ThreadPoolExecutor(waiters) as pool:
             creates = []
@@ -114,17 +114,17 @@ class TestQueue:
                 queued = threading.Event()
                 client = lmtokens_portal.client(on_wait=lambda seconds, queued=queued: queued.set())
                 creates.append(pool.submit(client.add_token, 32, str(number)))
-                assert queued.wait(PATIENCE)
-            # All at once would race on their way to the portal: so the first alone, then the others.
+                assert queued.wait(HANG_TIMEOUT)
+            # Calls released together would race to the portal, so the first one is released alone.
             wait_until(lambda: len(posts(lmtokens_portal)) == 2)
             assert notes(lmtokens_portal) == ["before", "0"]
-            lmtokens_portal.set_rate_limit(1000, TOLD, method="POST")
+            lmtokens_portal.set_rate_limit(1000, ANNOUNCED, method="POST")
             for create in creates:
-                create.result(PATIENCE)
+                create.result(HANG_TIMEOUT)
         assert sorted(notes(lmtokens_portal)) == sorted(["before", *map(str, range(waiters))])
 
-    def test_whoever_leaves_holds_up_nobody(self, lmtokens_portal: Portal) -> None:
-        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
+    def test_cancelled_wait_does_not_block_the_queue(self, lmtokens_portal: Portal) -> None:
+        lmtokens_portal.set_rate_limit(1, ANNOUNCED, method="POST")
 
         async def main() -> None:
             async with lmtokens_portal.async_client() as client:
@@ -141,7 +141,7 @@ class TestQueue:
         assert len(posts(lmtokens_portal)) == 2
 
 
-class TestEnding:
+class TestEndOfWait:
     def test_wait_can_be_cancelled(self, lmtokens_portal: Portal) -> None:
         lmtokens_portal.set_rate_limit(1, ENDLESS, method="POST")
 
@@ -158,7 +158,7 @@ class TestEnding:
         assert len(posts(lmtokens_portal)) == 1
 
     @pytest.mark.parametrize("call", ["client.add_token(32)", "asyncio.run(awaited())", "run.finish()"])
-    def test_interrupt_ends_it(self, lmtokens_portal: Portal, tmp_path: Path, call: str) -> None:
+    def test_interrupt_ends_the_wait(self, lmtokens_portal: Portal, tmp_path: Path, call: str) -> None:
         lmtokens_portal.set_rate_limit(1, ENDLESS, method="POST")
         done = run_python(
             textwrap.dedent(
@@ -190,28 +190,28 @@ class TestEnding:
         assert float(done.stdout) < SOON
         assert len(posts(lmtokens_portal)) == 1
 
-    @pytest.mark.parametrize("heard_by", ["callback", "log"])
+    @pytest.mark.parametrize("notified", ["callback", "log"])
     @pytest.mark.parametrize("raised", ["KeyboardInterrupt", "SystemExit"])
-    def test_interrupt_in_what_hears_of_it_ends_it_too(
-        self, lmtokens_portal: Portal, heard_by: str, raised: str
+    def test_interrupt_in_a_callback_or_log_handler_ends_the_wait(
+        self, lmtokens_portal: Portal, notified: str, raised: str
     ) -> None:
-        # Whoever reads that there is a wait presses Ctrl-C just then.
+        # Users press Ctrl-C when they read that the program waits.
         lmtokens_portal.set_rate_limit(1, ENDLESS, method="POST")
         done = run_python(
             textwrap.dedent(
                 f"""
                 import logging, signal, sys
                 import lmtokens
-                def hear(*_):
+                def notify(*_):
                     if {raised} is SystemExit:
                         sys.exit(3)
                     signal.raise_signal(signal.SIGINT)
                     raise AssertionError("no interrupt")
                 class Handler(logging.Handler):
-                    emit = hear
-                if "{heard_by}" == "log":
+                    emit = notify
+                if "{notified}" == "log":
                     logging.basicConfig(level=logging.INFO, handlers=[Handler()])
-                client = lmtokens.Client(on_wait=hear if "{heard_by}" == "callback" else None)
+                client = lmtokens.Client(on_wait=notify if "{notified}" == "callback" else None)
                 client.add_token(32)
                 try:
                     client.add_token(32)
@@ -223,8 +223,8 @@ class TestEnding:
         assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
         assert len(posts(lmtokens_portal)) == 1
 
-    def test_fork_during_a_wait_serves_both(self, lmtokens_portal: Portal) -> None:
-        lmtokens_portal.set_rate_limit(1, TOLD, method="POST")
+    def test_fork_during_a_wait_completes_both_calls(self, lmtokens_portal: Portal) -> None:
+        lmtokens_portal.set_rate_limit(1, ANNOUNCED, method="POST")
         done = run_python(
             textwrap.dedent(
                 """
@@ -252,30 +252,30 @@ class TestEnding:
 class TestCommand:
     """Ctrl-C while ``lmtokens bulk`` waits."""
 
-    ROWS, BUDGET = 12, 5
+    ROWS, LIMIT = 12, 5
 
-    def test_can_be_gone_on_with_as_it_says(self, lmtokens_portal: Portal, tmp_path: Path) -> None:
-        lmtokens_portal.set_rate_limit(self.BUDGET, ENDLESS, method="POST")
+    def test_printed_command_resumes_the_run(self, lmtokens_portal: Portal, tmp_path: Path) -> None:
+        lmtokens_portal.set_rate_limit(self.LIMIT, ENDLESS, method="POST")
         rows, journal = tmp_path / "the rows.csv", tmp_path / "run.journal"
         rows.write_text("admin_id,note\n" + "".join(f"32,row {number}\n" for number in range(self.ROWS)))
-        said = self._interrupted(rows, journal)
-        assert f"{self.ROWS} rows: {self.BUDGET} created, {self.ROWS - self.BUDGET} not done\n" in said
-        assert "Traceback" not in said
-        assert len(notes(lmtokens_portal)) == self.BUDGET
+        output = self._interrupted(rows, journal)
+        assert f"{self.ROWS} rows: {self.LIMIT} created, {self.ROWS - self.LIMIT} not done\n" in output
+        assert "Traceback" not in output
+        assert len(notes(lmtokens_portal)) == self.LIMIT
 
         lmtokens_portal.set_rate_limit(1000, ENDLESS, method="POST")
-        command = next(line for line in said.splitlines() if line.startswith("  lmtokens "))
+        command = next(line for line in output.splitlines() if line.startswith("  lmtokens "))
         assert command == f"  lmtokens bulk '{rows}' --journal {journal} --resume"
         path = {**os.environ, "PATH": f"{os.path.dirname(SHELL[0])}:{os.environ['PATH']}"}
         resumed = subprocess.run(
-            command, shell=True, env=path, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command, shell=True, env=path, capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False
         )
         assert resumed.returncode == 0, resumed.stderr
         assert sorted(notes(lmtokens_portal)) == sorted(f"row {number}" for number in range(self.ROWS))
         assert states(journal) == ["created"] * self.ROWS
 
     def _interrupted(self, rows: Path, journal: Path) -> str:
-        """Interrupts it when all is made that the budget allows, and it waits; the result is what it said."""
+        """Interrupt the command while it waits for the rate limit, and return its standard error."""
         with subprocess.Popen(
             [*SHELL, "bulk", str(rows), "--journal", str(journal)],
             stdin=subprocess.DEVNULL,
@@ -284,16 +284,16 @@ class TestCommand:
             text=True,
         ) as process:
             assert process.stderr is not None
-            said = ""
-            while "waiting" not in said:
+            output = ""
+            while "waiting" not in output:
                 line = process.stderr.readline()
-                assert line, said
-                said += line
-            wait_until(lambda: states(journal) == ["created"] * self.BUDGET)
+                assert line, output
+                output += line
+            wait_until(lambda: states(journal) == ["created"] * self.LIMIT)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=SOON)
         assert (process.returncode, out) == (130, "")
-        return said + err
+        return output + err
 
 
 def states(journal: Path) -> list[str]:

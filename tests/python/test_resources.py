@@ -1,4 +1,4 @@
-"""Nothing grows: thousands of calls, hundreds of clients, lists that are abandoned, loops that come and go."""
+"""Threads, files and memory do not grow over many calls, clients, abandoned lists and event loops."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from listing import create_tokens
 from process_usage import needs_proc
-from listing import UNLIMITED, fill
-from support import run_python
+from support import UNLIMITED, run_python
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 pytestmark = needs_proc
 
-HELD = Path(__file__).with_name("process_usage.py")
+USAGE_MODULE = Path(__file__).with_name("process_usage.py")
 
-# Growth that is none: an allocator keeps some of what it is given back, and a call that begins before the connection of
-# the last one is free again opens another.
-KILOBYTES = 6_000
-FILES = 2
+# Tolerated growth: an allocator keeps freed memory, and a call that starts before the previous connection is idle again
+# opens another one.
+MAX_KILOBYTES = 6_000
+MAX_FILES = 2
 
-# The work is done some times first, after which everything that is kept for good is there.
+# The warm-up allocates everything that the process keeps permanently.
 PROGRAM = """
 import asyncio, json, runpy, time
 import lmtokens, lmtokens.aio
-held = runpy.run_path({held!r})["held"]
+process_usage = runpy.run_path({usage_module!r})["process_usage"]
 client = lmtokens.Client()
 async_client = lmtokens.AsyncClient()
 
 def work(times):
 {body}
 
-def settled(bound):
+def usage_after_closing(bound):
     deadline = time.monotonic() + 30
-    now = held()
-    while now["files"] > bound["files"] + {files} and time.monotonic() < deadline:
+    usage = process_usage()
+    while usage["files"] > bound["files"] + {files} and time.monotonic() < deadline:
         time.sleep(0.01)
-        now = held()
-    return now
+        usage = process_usage()
+    return usage
 
 work({warm_up})
-before = held()
+before = process_usage()
 work({times})
-print(json.dumps([before, settled(before)]))
+print(json.dumps([before, usage_after_closing(before)]))
 """
 
 WORK = {
@@ -78,9 +78,9 @@ WORK = {
     asyncio.run(main())""",
     ),
     "200 clients": (200, "    for _ in range(times): lmtokens.Client().whoami()"),
-    "100 awaited clients and loops": (100, "    for _ in range(times): asyncio.run(lmtokens.AsyncClient().whoami())"),
+    "100 async clients and loops": (100, "    for _ in range(times): asyncio.run(lmtokens.AsyncClient().whoami())"),
     "200 abandoned lists": (200, "    for _ in range(times): next(client.list_tokens(32))"),
-    "200 abandoned awaited lists": (
+    "200 abandoned async lists": (
         200,
         """
     async def main():
@@ -89,7 +89,7 @@ WORK = {
                 break
     asyncio.run(main())""",
     ),
-    "50 embedded portals": (
+    "50 sandboxes": (
         50,
         """
     import lmtokens.sandbox
@@ -100,15 +100,17 @@ WORK = {
 
 
 @pytest.mark.parametrize("name", WORK)
-def test_nothing_grows(lmtokens_portal: Portal, name: str) -> None:
+def test_resources_do_not_grow(lmtokens_portal: Portal, name: str) -> None:
     times, body = WORK[name]
     lmtokens_portal.set_rate_limit(UNLIMITED)
-    fill(lmtokens_portal, 400)
-    program = PROGRAM.format(held=str(HELD), body=body, times=times, warm_up=times // 4, files=FILES)
+    create_tokens(lmtokens_portal, 400)
+    program = PROGRAM.format(
+        usage_module=str(USAGE_MODULE), body=body, times=times, warm_up=times // 4, files=MAX_FILES
+    )
     completed = run_python(program, environment=lmtokens_portal.environment())
     assert (completed.returncode, completed.stderr) == (0, "")
     before, after = json.loads(completed.stdout)
     print(f"\n{name}: before {before}, after {after}")
     assert after["threads"] <= before["threads"]
-    assert after["files"] <= before["files"] + FILES
-    assert after["kilobytes"] - before["kilobytes"] < KILOBYTES
+    assert after["files"] <= before["files"] + MAX_FILES
+    assert after["kilobytes"] - before["kilobytes"] < MAX_KILOBYTES

@@ -1,12 +1,15 @@
-"""The embedded portal as Python sees it: every switch does something that can be seen."""
+"""The Python API of the sandbox: every setting and method has a visible effect."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import http.client
 import json
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -20,16 +23,18 @@ import lmtokens
 import lmtokens.sandbox
 import pytest
 from lmtokens.sandbox import Portal, Seen, StoredToken
-from support import PATIENCE
+from support import HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+REPOSITORY = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def portal() -> Iterator[Portal]:
-    with Portal() as running:
-        yield running
+    with Portal() as portal:
+        yield portal
 
 
 def port_of(portal: Portal) -> int:
@@ -38,7 +43,7 @@ def port_of(portal: Portal) -> int:
 
 def address_answers(host: str, port: int) -> bool:
     try:
-        socket.create_connection((host, port), timeout=PATIENCE).close()
+        socket.create_connection((host, port), timeout=HANG_TIMEOUT).close()
     except OSError:
         return False
     return True
@@ -60,7 +65,7 @@ def test_listens_on_loopback_only(portal: Portal) -> None:
             address, port = local.split(":")
             if state == "0A" and int(port, 16) == port_of(portal):
                 listening.append(address)
-    # 127.0.0.1 as the kernel writes it, on machines of either byte order.
+    # 127.0.0.1 in either byte order.
     assert listening in (["0100007F"], ["7F000001"])
 
 
@@ -71,13 +76,13 @@ def test_port_can_be_chosen(portal: Portal) -> None:
         assert port_of(again) == port
 
 
-def test_port_that_is_taken(portal: Portal) -> None:
+def test_port_in_use(portal: Portal) -> None:
     with pytest.raises(lmtokens.LMTokensError, match=str(port_of(portal))) as caught:
         Portal(port=port_of(portal))
     assert type(caught.value).__name__ in (Portal.__doc__ or "")
 
 
-def test_close_twice_and_nobody_answers(portal: Portal) -> None:
+def test_close_twice_stops_the_server(portal: Portal) -> None:
     assert address_answers("127.0.0.1", port_of(portal))
     portal.close()
     portal.close()
@@ -86,7 +91,7 @@ def test_close_twice_and_nobody_answers(portal: Portal) -> None:
         portal.client().add_token(32)
 
 
-def test_end_of_the_context_closes_also_after_an_error() -> None:
+def test_context_manager_closes_after_an_error() -> None:
     with pytest.raises(RuntimeError, match="ours"), Portal() as portal:
         raise RuntimeError("ours")
     assert not address_answers("127.0.0.1", port_of(portal))
@@ -98,7 +103,7 @@ def test_record_can_be_read_after_close(portal: Portal) -> None:
     assert [seen.status for seen in portal.record] == [200]
 
 
-def test_two_portals_share_nothing() -> None:
+def test_two_portals_are_independent() -> None:
     with Portal() as one, Portal() as other:
         one.client().add_token(32)
         assert (len(one.record), len(other.record)) == (1, 0)
@@ -106,14 +111,14 @@ def test_two_portals_share_nothing() -> None:
             other.client(access_id=one.access_id, access_key=one.access_key).add_token(32)
 
 
-def test_credentials_are_the_administrators(portal: Portal) -> None:
+def test_credentials_belong_to_the_administrator(portal: Portal) -> None:
     signed, bearer = portal.tokens
     assert (signed.access_id, signed.access_key) == (portal.access_id, portal.access_key)
     assert bearer.access_key == portal.bearer_token
     assert [token.admin_id for token in portal.tokens] == [1, 1]
 
 
-def test_credentials_say_that_they_are_made_up(portal: Portal) -> None:
+def test_credentials_are_recognizable_as_fake(portal: Portal) -> None:
     portal.client().add_token(32)
     portal.client().add_token(32, type="bearer")
     for token in portal.tokens:
@@ -122,7 +127,7 @@ def test_credentials_say_that_they_are_made_up(portal: Portal) -> None:
         assert token.access_id.startswith("sandbox") or token.type == "bearer"
 
 
-def test_environment_leads_a_program_of_its_own(portal: Portal) -> None:
+def test_environment_points_another_process_to_the_portal(portal: Portal) -> None:
     assert portal.environment() == {
         "LM_COMPANY": portal.company,
         "LM_BASE_URL": portal.base_url,
@@ -135,16 +140,16 @@ def test_environment_leads_a_program_of_its_own(portal: Portal) -> None:
         env={**os.environ, **portal.environment()},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=True,
     )
     assert [seen.method for seen in portal.record] == ["POST"]
-    made = portal.tokens[-1]
-    assert f"id={made.id}" in completed.stdout
-    assert made.access_key.reveal() not in completed.stdout + completed.stderr
+    created = portal.tokens[-1]
+    assert f"id={created.id}" in completed.stdout
+    assert created.access_key.reveal() not in completed.stdout + completed.stderr
 
 
-def test_settings_of_the_client_win(portal: Portal) -> None:
+def test_settings_of_the_client_override_the_defaults(portal: Portal) -> None:
     own = portal.create_token(1)
     portal.client(access_id=own.access_id, access_key=own.access_key).add_token(32)
     portal.client(bearer_token=portal.bearer_token, timeout=5).add_token(32)
@@ -181,7 +186,7 @@ def test_clear_record(portal: Portal) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2])
-def test_limit_of_the_record(limit: int) -> None:
+def test_record_limit(limit: int) -> None:
     with Portal(record_limit=limit) as portal:
         for note in ("first", "second", "third"):
             portal.client().add_token(32, note)
@@ -221,23 +226,23 @@ def test_documentation_names_every_kind_of_fault() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fault_strikes_once_and_is_recorded(portal: Portal, kind: str) -> None:
+def test_fault_applies_once_and_is_recorded(portal: Portal, kind: str) -> None:
     how: dict[str, Any] = {"seconds": 0.001} if kind in WAITING else {}
     portal.fail(kind, method="POST", **how)
-    made_before = len(portal.tokens)
+    tokens_before = len(portal.tokens)
     with contextlib.suppress(lmtokens.LMTokensError):
         portal.client(on_limit="raise").add_token(32)
     assert portal.record[0].fault == kind
     if kind != "late":
         assert portal.record[0].applied is (kind not in IDLE)
-        assert len(portal.tokens) - made_before == (kind not in IDLE)
+        assert len(portal.tokens) - tokens_before == (kind not in IDLE)
     portal.clear_record()
     assert status_of_create(portal) == 200
     assert portal.record[0].fault is None
 
 
-def struck(portal: Portal, count: int = 4, admin_id: int = 32) -> list[bool]:
-    """Which of the next creates a fault strikes."""
+def faulty_creates(portal: Portal, count: int = 4, admin_id: int = 32) -> list[bool]:
+    """Create tokens, and return which of the requests had a fault."""
     portal.clear_record()
     for _ in range(count):
         with contextlib.suppress(lmtokens.APIError):
@@ -245,20 +250,20 @@ def struck(portal: Portal, count: int = 4, admin_id: int = 32) -> list[bool]:
     return [seen.fault is not None for seen in portal.record]
 
 
-def test_fault_skips_and_strikes_so_often(portal: Portal) -> None:
+def test_fault_skips_requests_and_applies_a_number_of_times(portal: Portal) -> None:
     portal.fail("redirect", skip=1, times=2)
-    assert struck(portal) == [False, True, True, False]
+    assert faulty_creates(portal) == [False, True, True, False]
 
 
-def test_fault_for_ever_until_cleared(portal: Portal) -> None:
+def test_fault_applies_until_cleared(portal: Portal) -> None:
     portal.fail("redirect", times=None)
-    assert struck(portal) == [True] * 4
+    assert faulty_creates(portal) == [True] * 4
     portal.clear_faults()
-    assert struck(portal) == [False] * 4
+    assert faulty_creates(portal) == [False] * 4
 
 
 @pytest.mark.parametrize(
-    ("matching", "strikes"),
+    ("matching", "applies"),
     [
         ({"method": "POST"}, True),
         ({"method": "post"}, True),
@@ -271,9 +276,9 @@ def test_fault_for_ever_until_cleared(portal: Portal) -> None:
     ],
     ids=str,
 )
-def test_fault_strikes_what_matches(portal: Portal, matching: dict[str, str], strikes: bool) -> None:
+def test_fault_applies_to_matching_requests(portal: Portal, matching: dict[str, str], applies: bool) -> None:
     portal.fail("redirect", **matching)  # type: ignore[arg-type]
-    assert struck(portal, 1) == [strikes]
+    assert faulty_creates(portal, 1) == [applies]
 
 
 @pytest.mark.parametrize(
@@ -297,29 +302,29 @@ def test_fault_strikes_what_matches(portal: Portal, matching: dict[str, str], st
     ],
     ids=str,
 )
-def test_fault_that_could_never_strike_is_refused(portal: Portal, kind: str, parameters: dict[str, Any]) -> None:
+def test_fault_that_could_never_apply_is_rejected(portal: Portal, kind: str, parameters: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         portal.fail(kind, **parameters)
-    assert struck(portal, 1) == [False]
+    assert faulty_creates(portal, 1) == [False]
 
 
-def at_random(portal: Portal, **settings: Any) -> list[bool]:
+def faulty_creates_at_random(portal: Portal, **settings: Any) -> list[bool]:
     portal.fail_at_random(**settings)
-    return struck(portal, 40)
+    return faulty_creates(portal, 40)
 
 
-def test_faults_by_chance_repeat_from_a_seed() -> None:
+def test_random_faults_repeat_with_a_seed() -> None:
     runs = []
     for seed in (1, 1, 2):
         with Portal() as portal:
-            runs.append(at_random(portal, rate=0.5, seed=seed, kinds=["redirect"]))
+            runs.append(faulty_creates_at_random(portal, rate=0.5, seed=seed, kinds=["redirect"]))
     assert runs[0] == runs[1] != runs[2]
     assert 5 < sum(runs[0]) < 35
 
 
-def test_faults_by_chance_follow_rate_kinds_and_methods(portal: Portal) -> None:
-    assert at_random(portal, rate=0, seed=1) == [False] * 40
-    assert at_random(portal, rate=1, seed=1, kinds=["redirect", "html"], methods=["get"]) == [False] * 40
+def test_random_faults_follow_rate_kinds_and_methods(portal: Portal) -> None:
+    assert faulty_creates_at_random(portal, rate=0, seed=1) == [False] * 40
+    assert faulty_creates_at_random(portal, rate=1, seed=1, kinds=["redirect", "html"], methods=["get"]) == [False] * 40
     portal.fail_at_random(1, seed=1, kinds=["redirect", "status-before-acting"], methods=["post"])
     portal.clear_record()
     for _ in range(40):
@@ -328,7 +333,7 @@ def test_faults_by_chance_follow_rate_kinds_and_methods(portal: Portal) -> None:
     faults = {seen.fault for seen in portal.record if seen.method == "POST"}
     assert faults == {"redirect", "status-before-acting"}
     portal.clear_faults()
-    assert struck(portal) == [False] * 4
+    assert faulty_creates(portal) == [False] * 4
 
 
 @pytest.mark.parametrize(
@@ -345,12 +350,12 @@ def test_faults_by_chance_follow_rate_kinds_and_methods(portal: Portal) -> None:
     ],
     ids=str,
 )
-def test_faults_by_chance_that_cannot_be(portal: Portal, settings: dict[str, Any]) -> None:
+def test_invalid_random_faults_are_rejected(portal: Portal, settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         portal.fail_at_random(**settings)
 
 
-def test_budget_and_window() -> None:
+def test_rate_limit_and_window() -> None:
     with Portal(rate_limit=2, window=0.3) as portal:
         client = portal.client(on_limit="raise")
         client.add_token(32)
@@ -365,7 +370,7 @@ def test_budget_and_window() -> None:
 
 
 def status_of_create(portal: Portal) -> int:
-    """What the portal answers to one who asks without looking at budgets."""
+    """Create a token without the client, which would wait for the rate limit; return the status."""
     path = "/setting/admins/32/apitokens"
     signed = lmtokens.sign("POST", path, b"{}", access_id=portal.access_id, access_key=portal.access_key)
     with contextlib.closing(http.client.HTTPConnection(urlsplit(portal.base_url).netloc, timeout=30)) as connection:
@@ -373,7 +378,7 @@ def status_of_create(portal: Portal) -> int:
         return connection.getresponse().status
 
 
-def test_set_budget(portal: Portal) -> None:
+def test_set_rate_limit(portal: Portal) -> None:
     portal.set_rate_limit(1, 60, method="POST")
     assert [status_of_create(portal), status_of_create(portal)] == [200, 429]
     portal.set_rate_limit(3)
@@ -394,12 +399,12 @@ def test_clock(how: str) -> None:
 
 
 def test_seed_repeats_credentials() -> None:
-    made = []
+    runs = []
     for seed in (7, 7, 8):
         with Portal(seed=seed) as portal:
             portal.client().add_token(32)
-            made.append([(token.access_id, token.access_key.reveal()) for token in portal.tokens])
-    assert made[0] == made[1] != made[2]
+            runs.append([(token.access_id, token.access_key.reveal()) for token in portal.tokens])
+    assert runs[0] == runs[1] != runs[2]
 
 
 def test_lock_out() -> None:
@@ -424,14 +429,14 @@ def test_users_permissions(portal: Portal) -> None:
     assert reader.add_token(admin_id).admin_name == "writer"
 
 
-def test_roles_and_name_of_a_user_are_in_an_answer(portal: Portal) -> None:
+def test_response_has_roles_and_name_of_the_user(portal: Portal) -> None:
     admin_id = portal.add_user("auditor", roles=["readonly", "audit"], apionly=True)
     token = portal.client().add_token(admin_id)
     assert (token.admin_name, token.roles) == ("auditor", ["readonly", "audit"])
     assert portal.client().add_token(portal.add_user()).admin_name == f"user-{admin_id + 1}"
 
 
-def test_users_at_the_start(portal: Portal) -> None:
+def test_initial_users(portal: Portal) -> None:
     assert [portal.client().add_token(admin_id).admin_name for admin_id in (1, 32, 33)] == [
         "admin",
         "api-user",
@@ -450,12 +455,12 @@ def test_create_token(portal: Portal, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "error"), [({"admin_id": 4711}, LookupError), ({"type": "oauth"}, ValueError)])
-def test_token_that_cannot_be(portal: Portal, arguments: dict[str, Any], error: type[Exception]) -> None:
+def test_create_token_with_invalid_arguments(portal: Portal, arguments: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         portal.create_token(**arguments)
 
 
-def test_tokens_show_their_use(portal: Portal) -> None:
+def test_tokens_have_their_last_use(portal: Portal) -> None:
     assert (portal.tokens[0].last_used_on, portal.tokens[0].last_auth_ip) == (0, "")
     portal.client().add_token(32)
     assert portal.tokens[0].last_used_on > 0
@@ -483,10 +488,38 @@ def test_negative_totals() -> None:
             f"{portal.base_url}/setting/admins/apitokens",
             headers={"Authorization": f"Bearer {portal.bearer_token.reveal()}", "X-Version": "3"},
         )
-        # No proxy of the machine's stands between us and loopback.
+        # Ignore a proxy in the environment.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=PATIENCE) as response:
+        with opener.open(request, timeout=HANG_TIMEOUT) as response:
             assert json.load(response)["total"] == -1
+
+
+def curl_examples() -> list[list[str]]:
+    page = (REPOSITORY / "docs/sandbox-control.md").read_text()
+    return [shlex.split(line, comments=True) for line in page.splitlines() if line.startswith("curl ")]
+
+
+def send_control(portal: Portal, example: list[str]) -> tuple[str, str]:
+    """Send the request of a curl command; return its method and path."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("-X", dest="method")
+    parser.add_argument("-d", dest="body")
+    options = parser.parse_args(example[1:])
+    method = options.method or ("GET" if options.body is None else "POST")
+    path = options.url.replace("$SANDBOX", "/sandbox")
+    with contextlib.closing(http.client.HTTPConnection(urlsplit(portal.base_url).netloc, timeout=30)) as connection:
+        connection.request(method, path, options.body)
+        response = connection.getresponse()
+        assert response.status == 200, response.read()
+    return method, path
+
+
+def test_control_page_has_an_example_of_every_request(portal: Portal) -> None:
+    sent = {send_control(portal, example) for example in curl_examples()}
+    source = (REPOSITORY / "src/sandbox/control.rs").read_text()
+    assert sent == set(re.findall(r"//! \| ([A-Z]+) `(/sandbox/[a-z-]+)`", source))
+    assert len(sent) == source.count("_body(On::") == 11
 
 
 FIXTURE_TESTS = """
@@ -512,7 +545,7 @@ def test_after():
     except lmtokens.ConfigurationError:
         pass
     else:
-        raise AssertionError("the portal's client was left behind")
+        raise AssertionError("the default client still points to the sandbox")
 """
 
 
@@ -524,7 +557,7 @@ def run_pytest(folder: Path, tests: str, *options: str) -> subprocess.CompletedP
         env={**os.environ, "LM_PROFILE": "production"},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
 
@@ -537,10 +570,10 @@ def test_fixture_is_installed_with_the_package(tmp_path: Path) -> None:
 def test_fixture_is_documented(tmp_path: Path) -> None:
     completed = run_pytest(tmp_path, "def test(): pass", "--fixtures")
     assert "lmtokens_portal" in completed.stdout
-    assert "embedded portal" in completed.stdout
+    assert "A new sandbox" in completed.stdout
 
 
-def test_plugin_loads_nothing_where_no_portal_is_asked_for(tmp_path: Path) -> None:
+def test_plugin_imports_nothing_if_the_fixture_is_not_used(tmp_path: Path) -> None:
     code = "import sys\ndef test(): assert 'lmtokens.sandbox' not in sys.modules"
     completed = run_pytest(tmp_path, code)
     assert "1 passed" in completed.stdout, completed.stdout

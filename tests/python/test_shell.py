@@ -1,4 +1,4 @@
-"""The command: data to standard output, everything else to standard error, and exit codes that scripts can test."""
+"""The shell writes data to standard output and everything else to standard error, and its exit codes are stable."""
 
 from __future__ import annotations
 
@@ -18,40 +18,44 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import lmtokens.sandbox
 import pytest
-from support import ACCESS_ID, ACCESS_KEY, PATIENCE, SHELL, Answering, run_shell, wait_until
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, StubServer, run_shell, wait_until
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal, StoredToken
 
 MODULE = [sys.executable, "-m", "lmtokens"]
 
-needs_full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+needs_full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 
 
-def made(portal: Portal) -> list[StoredToken]:
-    """The tokens that the portal keeps beside its own."""
+def created_tokens(portal: Portal) -> list[StoredToken]:
+    """Return the tokens that were created in the sandbox."""
     return portal.tokens[2:]
 
 
 @pytest.mark.parametrize("command", [SHELL, MODULE], ids=["script", "module"])
 def test_version(command: list[str]) -> None:
-    completed = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    completed = subprocess.run(
+        [*command, "--version"], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False
+    )
     assert (completed.returncode, completed.stdout) == (0, f"lmtokens {lmtokens.__version__}\n")
     assert completed.stderr == ""
 
 
 @pytest.mark.parametrize("command", [SHELL, MODULE], ids=["script", "module"])
-def test_script_and_module_are_the_same(command: list[str], lmtokens_portal: Portal) -> None:
-    completed = subprocess.run([*command, "add", "32"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+def test_script_and_module_behave_the_same(command: list[str], lmtokens_portal: Portal) -> None:
+    completed = subprocess.run(
+        [*command, "add", "32"], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False
+    )
     assert completed.returncode == 0
-    assert made(lmtokens_portal)[0].access_key.reveal() in completed.stdout
+    assert created_tokens(lmtokens_portal)[0].access_key.reveal() in completed.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--help"], ["add", "sandbox", "LM_ACCESS_KEY", "No secret is ever an argument"]),
-        (["add", "--help"], ["ADMIN", "--note", "--disabled", "--type", "--output", "--dry-run", "--base-url"]),
+        (["--help"], ["add", "sandbox", "LM_ACCESS_KEY", "Secrets are never passed as arguments"]),
+        (["add", "--help"], ["USER", "--note", "--disabled", "--type", "--output", "--dry-run", "--base-url"]),
         (["sandbox", "--help"], ["COMMAND", "--record", "--rate-limit", "--seed", "127.0.0.1"]),
     ],
     ids=" ".join,
@@ -94,9 +98,9 @@ def test_help_offers_no_argument_for_a_secret() -> None:
         ["sandbox", "--", "/nonexistent/command"],
         ["sandbox", "--record", "/nonexistent/folder/file"],
     ],
-    ids=lambda arguments: " ".join(arguments) or "nothing",
+    ids=lambda arguments: " ".join(arguments) or "no arguments",
 )
-def test_usage(lmtokens_portal: Portal, arguments: list[str]) -> None:
+def test_invalid_usage(lmtokens_portal: Portal, arguments: list[str]) -> None:
     completed = run_shell(*arguments)
     assert (completed.returncode, completed.stdout) == (2, "")
     assert completed.stderr
@@ -105,9 +109,9 @@ def test_usage(lmtokens_portal: Portal, arguments: list[str]) -> None:
     assert lmtokens_portal.record == []
 
 
-def test_table(lmtokens_portal: Portal) -> None:
+def test_table_output(lmtokens_portal: Portal) -> None:
     completed = run_shell("add", "32", "--note", "two  words")
-    token = made(lmtokens_portal)[0]
+    token = created_tokens(lmtokens_portal)[0]
     rows = dict(re.split(r"  +", line, maxsplit=1) for line in completed.stdout.splitlines() if "  " in line)
     assert (completed.returncode, completed.stderr) == (0, "")
     assert rows["id"] == str(token.id)
@@ -116,7 +120,7 @@ def test_table(lmtokens_portal: Portal) -> None:
     assert rows["note"] == "two  words"
 
 
-EXPECTED = [
+FIELDS = [
     "id",
     "type",
     "access_id",
@@ -132,72 +136,72 @@ EXPECTED = [
 
 
 @pytest.mark.parametrize("kind", ["json", "jsonl"])
-def test_json(lmtokens_portal: Portal, kind: str) -> None:
+def test_json_output(lmtokens_portal: Portal, kind: str) -> None:
     completed = run_shell("add", "32", "--note", 'Zoë\n"x"', "-o", kind)
-    token = made(lmtokens_portal)[0]
+    token = created_tokens(lmtokens_portal)[0]
     members = json.loads(completed.stdout)
     assert completed.stdout.endswith("\n")
     assert (completed.stdout.count("\n") == 1) is (kind == "jsonl")
-    assert list(members) == EXPECTED
+    assert list(members) == FIELDS
     assert (members["id"], members["access_key"]) == (token.id, token.access_key.reveal())
     assert members["note"] == 'Zoë\n"x"'
     assert (members["status"], members["type"], members["admin_id"]) == (2, "lmv1", 32)
     assert (members["roles"], members["created_by"]) == (["token-manager"], "admin")
 
 
-def test_csv(lmtokens_portal: Portal) -> None:
+def test_csv_output(lmtokens_portal: Portal) -> None:
     completed = run_shell("add", "32", "--note", 'a "b", c\nd', "-o", "csv")
     (row,) = csv.DictReader(io.StringIO(completed.stdout, newline=""))
-    token = made(lmtokens_portal)[0]
-    assert list(row) == EXPECTED
+    token = created_tokens(lmtokens_portal)[0]
+    assert list(row) == FIELDS
     assert (row["id"], row["access_key"], row["note"]) == (str(token.id), token.access_key.reveal(), 'a "b", c\nd')
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_env_survives_a_shells_eval(seed: int) -> None:
-    # The keys of different seeds hold different symbols.
+def test_env_output_can_be_evaluated_by_a_shell(seed: int) -> None:
+    # Keys of different seeds contain different symbols.
     script = 'eval "$("$1" add 32 -o env)"; printf "%s\\n%s\\n" "$LM_ACCESS_ID" "$LM_ACCESS_KEY"; "$1" add 32 -o json'
     completed = run_shell("sandbox", "--seed", str(seed), "--", "sh", "-c", script, "sh", SHELL[0])
-    access_id, access_key, answer = completed.stdout.split("\n", 2)
+    access_id, access_key, response = completed.stdout.split("\n", 2)
     with lmtokens.sandbox.Portal(seed=seed) as portal:
         token = portal.client().add_token(32)
     assert token.access_key is not None
     assert (access_id, access_key) == (token.access_id, token.access_key.reveal())
-    # The second call is signed with the new pair, and user 32 is who made it.
-    assert json.loads(answer)["created_by"] == "api-user"
+    # The second call is signed with the new pair, so user 32 is the creator.
+    assert json.loads(response)["created_by"] == "api-user"
 
 
-HOSTILE = "a'b\"c$(exit 9)`exit 9`\\d!e;f&g|h>i<j*k?l~m#n%o'"
+METACHARACTERS = "a'b\"c$(exit 9)`exit 9`\\d!e;f&g|h>i<j*k?l~m#n%o'"
 
 
-def test_env_quotes_what_a_shell_would_act_on() -> None:
-    body = {"id": 1, "accessId": ACCESS_ID, "accessKey": HOSTILE, "status": 1}
-    with Answering(json.dumps(body).encode()) as server:
+def test_env_output_quotes_shell_metacharacters() -> None:
+    body = {"id": 1, "accessId": ACCESS_ID, "accessKey": METACHARACTERS, "status": 1}
+    with StubServer(json.dumps(body).encode()) as server:
         environment = {"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": ACCESS_KEY, "LM_BASE_URL": server.base_url}
         completed = run_shell("add", "32", "--disabled", "-o", "env", environment=environment)
     script = f'{completed.stdout}printf %s "$LM_ACCESS_KEY"'
-    shown = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True)
-    assert shown.stdout == HOSTILE
-    assert shlex.split(completed.stdout)[1] == f"LM_ACCESS_KEY={HOSTILE}"
+    shown = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=True)
+    assert shown.stdout == METACHARACTERS
+    assert shlex.split(completed.stdout)[1] == f"LM_ACCESS_KEY={METACHARACTERS}"
 
 
-def test_env_of_a_bearer(lmtokens_portal: Portal) -> None:
+def test_env_output_of_a_bearer_token(lmtokens_portal: Portal) -> None:
     completed = run_shell("add", "32", "--type", "bearer", "-o", "env")
-    assert completed.stdout == f"LM_BEARER_TOKEN='{made(lmtokens_portal)[0].access_key.reveal()}'\n"
+    assert completed.stdout == f"LM_BEARER_TOKEN='{created_tokens(lmtokens_portal)[0].access_key.reveal()}'\n"
 
 
-def test_what_a_portal_sends_does_not_steer_a_terminal(lmtokens_portal: Portal) -> None:
+def test_control_characters_from_the_portal_are_not_printed(lmtokens_portal: Portal) -> None:
     completed = run_shell("add", "32", "--note", "\x1b[2J\x07\r")
     assert completed.returncode == 0
     assert [character for character in completed.stdout if not character.isprintable() and character != "\n"] == []
 
 
-def test_disabled(lmtokens_portal: Portal) -> None:
+def test_disabled_token(lmtokens_portal: Portal) -> None:
     assert json.loads(run_shell("add", "32", "--disabled", "-o", "json").stdout)["status"] == 1
-    assert made(lmtokens_portal)[0].status == 1
+    assert created_tokens(lmtokens_portal)[0].status == 1
 
 
-def test_note_is_sent_only_where_given(lmtokens_portal: Portal) -> None:
+def test_note_is_sent_if_given(lmtokens_portal: Portal) -> None:
     run_shell("add", "32")
     run_shell("add", "32", "--note", "ci")
     changes = [json.loads(seen.body) for seen in lmtokens_portal.record if seen.method == "PATCH"]
@@ -211,14 +215,14 @@ def test_dry_run_sends_nothing(lmtokens_portal: Portal, extra: list[str]) -> Non
     post, last = (f"{url}?type=bearer", '"ci","status":1') if extra else (url, '"","status":2')
     expected = (
         f'POST {post}\n{{"note":"TAG{" ci" if extra else ""}","status":1}}\n'
-        f'and when the key has been handed over:\nPATCH {url}/ID\n{{"note":{last}}}\n'
+        f'after the key is delivered:\nPATCH {url}/ID\n{{"note":{last}}}\n'
     )
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, expected, "")
     assert lmtokens_portal.record == []
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
-def test_user_agent_is_honest(lmtokens_portal: Portal) -> None:
+def test_user_agent_names_the_version(lmtokens_portal: Portal) -> None:
     run_shell("add", "32")
     assert (lmtokens_portal.record[0].user_agent or "").startswith(f"lmtokens/{lmtokens.__version__} ")
 
@@ -234,7 +238,7 @@ def test_user_agent_is_honest(lmtokens_portal: Portal) -> None:
         (("status-before-acting", {"status": 412}), 4, "HTTP 412"),
         (("status-before-acting", {"status": 404}), 5, "HTTP 404"),
         (("rate-limited", {}), 6, "HTTP 429"),
-        # Nothing of its own can be seen, so that what became of the request is not known.
+        # The search finds no token of this request, so its outcome is unknown.
         (("close-before-acting", {}), 7, "may have been made"),
     ],
     ids=lambda value: str(value) if isinstance(value, tuple) else "",
@@ -253,19 +257,19 @@ def test_exit_codes(lmtokens_portal: Portal, fault: tuple[str, dict[str, Any]], 
 def test_unknown_outcome_names_its_cause(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("act-then-close", method="PATCH", times=None)
     completed = run_shell("add", "32", "--note", "ci", "-o", "json")
-    (candidate,) = made(lmtokens_portal)
+    (candidate,) = created_tokens(lmtokens_portal)
     assert completed.returncode == 7
-    # The key is out, and the token may work: nothing is deleted.
+    # The key was printed and the token may be enabled, so it is not deleted.
     assert json.loads(completed.stdout)["access_key"] == candidate.access_key.reveal()
     assert "caused by: lost the connection to 127.0.0.1" in completed.stderr
     assert f"candidate: token {candidate.id}, access id {candidate.access_id}" in completed.stderr
 
 
 @pytest.mark.parametrize("kind", ["act-then-close", "garbage", "act-then-status", "no-key"])
-def test_lost_answer_is_cleared_and_made_again(lmtokens_portal: Portal, kind: str) -> None:
+def test_create_is_retried_after_a_lost_response(lmtokens_portal: Portal, kind: str) -> None:
     lmtokens_portal.fail(kind, method="POST")
     completed = run_shell("add", "32", "--note", "ci", "-o", "json")
-    (token,) = made(lmtokens_portal)
+    (token,) = created_tokens(lmtokens_portal)
     assert json.loads(completed.stdout)["access_key"] == token.access_key.reveal()
     assert (token.status, token.note) == (2, "ci")
 
@@ -297,31 +301,31 @@ def test_wrong_key(lmtokens_portal: Portal) -> None:
     assert "hint: check that the credentials from environment (LM_ACCESS_ID, LM_ACCESS_KEY)" in completed.stderr
 
 
-def check_taken_back(portal: Portal, completed: subprocess.CompletedProcess[str]) -> None:
+def assert_token_was_deleted(portal: Portal, completed: subprocess.CompletedProcess[str]) -> None:
     assert completed.returncode == 1
     assert "cannot write to standard output" in completed.stderr
     assert "has been deleted" in completed.stderr
     assert [seen.method for seen in portal.record] == ["POST", "DELETE"]
-    assert made(portal) == []
+    assert created_tokens(portal) == []
 
 
 @needs_full_disk
 @pytest.mark.parametrize("kind", ["table", "json", "jsonl", "csv", "env"])
-def test_full_disk_takes_the_token_back(lmtokens_portal: Portal, kind: str) -> None:
+def test_full_disk_deletes_the_token(lmtokens_portal: Portal, kind: str) -> None:
     with open("/dev/full", "w") as full:
         completed = subprocess.run(
             [*SHELL, "add", "32", "-o", kind],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
             check=False,
         )
-    check_taken_back(lmtokens_portal, completed)
+    assert_token_was_deleted(lmtokens_portal, completed)
 
 
 @pytest.mark.parametrize("kind", ["lmv1", "bearer"])
-def test_closed_pipe_takes_the_token_back(lmtokens_portal: Portal, kind: str) -> None:
+def test_closed_pipe_deletes_the_token(lmtokens_portal: Portal, kind: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -330,15 +334,15 @@ def test_closed_pipe_takes_the_token_back(lmtokens_portal: Portal, kind: str) ->
             stdout=writing,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
             check=False,
         )
     finally:
         os.close(writing)
-    check_taken_back(lmtokens_portal, completed)
+    assert_token_was_deleted(lmtokens_portal, completed)
 
 
-def test_closed_socket_takes_the_token_back(lmtokens_portal: Portal) -> None:
+def test_closed_socket_deletes_the_token(lmtokens_portal: Portal) -> None:
     ours, theirs = socket.socketpair()
     ours.close()
     with theirs:
@@ -347,51 +351,51 @@ def test_closed_socket_takes_the_token_back(lmtokens_portal: Portal) -> None:
             stdout=theirs.fileno(),
             stderr=subprocess.PIPE,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
             check=False,
         )
-    check_taken_back(lmtokens_portal, completed)
+    assert_token_was_deleted(lmtokens_portal, completed)
 
 
-def test_closed_standard_output_leaves_nothing_live(lmtokens_portal: Portal) -> None:
+def test_closed_standard_output_sends_no_request(lmtokens_portal: Portal) -> None:
     completed = subprocess.run(
         ["sh", "-c", 'exec "$0" add 32 >&-', SHELL[0]],
         stderr=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     assert completed.returncode == 1
     assert "cannot write to standard output" in completed.stderr
-    # That there is none can be known before anything is sent.
+    # A closed standard output is detected before any request.
     assert lmtokens_portal.record == []
-    assert made(lmtokens_portal) == []
+    assert created_tokens(lmtokens_portal) == []
 
 
 @needs_full_disk
-def test_token_that_cannot_be_taken_back_is_named(lmtokens_portal: Portal) -> None:
+def test_token_that_cannot_be_deleted_is_named(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("status-before-acting", method="DELETE", status=403)
     with open("/dev/full", "w") as full:
         completed = subprocess.run(
-            [*SHELL, "add", "32"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+            [*SHELL, "add", "32"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=HANG_TIMEOUT, check=False
         )
-    (left,) = made(lmtokens_portal)
+    (pending,) = created_tokens(lmtokens_portal)
     assert completed.returncode == 1
-    # It never worked.
-    assert left.status == 1
-    assert f"token {left.id} is left behind, disabled" in completed.stderr
+    # It was never enabled.
+    assert pending.status == 1
+    assert f"token {pending.id} is left behind, disabled" in completed.stderr
 
 
-def test_closed_standard_error_is_no_reason_to_stop(lmtokens_portal: Portal) -> None:
+def test_closed_standard_error_is_ignored(lmtokens_portal: Portal) -> None:
     completed = subprocess.run(
         ["sh", "-c", 'exec "$0" add 32 -o json 2>&-', SHELL[0]],
         stdout=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     assert completed.returncode == 0
-    assert json.loads(completed.stdout)["id"] == made(lmtokens_portal)[0].id
+    assert json.loads(completed.stdout)["id"] == created_tokens(lmtokens_portal)[0].id
 
 
 @pytest.mark.parametrize(
@@ -408,13 +412,15 @@ def test_signal_during_a_create(lmtokens_portal: Portal, number: int, status: in
     ) as process:
         wait_until(lambda: lmtokens_portal.record)
         process.send_signal(number)
-        out, err = process.communicate(timeout=PATIENCE / 2)
+        out, err = process.communicate(timeout=HANG_TIMEOUT / 2)
     assert (process.returncode, out) == (status, "")
-    assert "a token of user 32 may be left behind: it is disabled" in err
+    assert "a token of user 32 may be left pending; it is disabled" in err
     assert "Traceback" not in err
 
 
-def sandbox_of(code: str, *options: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_in_sandbox(
+    code: str, *options: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return run_shell("sandbox", *options, "--", sys.executable, "-c", code, environment=environment)
 
 
@@ -423,21 +429,21 @@ SHOW_ENVIRONMENT = "import json, os; print(json.dumps({n: v for n, v in os.envir
 
 def test_sandbox_sets_the_environment_of_the_command() -> None:
     stray = {"LM_PROFILE": "production", "LM_BEARER_TOKEN": "lmb_invented", "LM_API_ID": "x", "LM_ACCESS_KEY": "x"}
-    variables = json.loads(sandbox_of(SHOW_ENVIRONMENT, environment=stray).stdout)
+    variables = json.loads(run_in_sandbox(SHOW_ENVIRONMENT, environment=stray).stdout)
     assert set(variables) == {"LM_COMPANY", "LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY"}
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/santaba/rest", variables["LM_BASE_URL"])
     assert variables["LM_ACCESS_KEY"].startswith("sandbox-key-")
 
 
 def test_sandbox_keeps_the_rest_of_the_environment() -> None:
-    completed = sandbox_of("import os; print(os.environ['OTHER'])", environment={"OTHER": "kept"})
+    completed = run_in_sandbox("import os; print(os.environ['OTHER'])", environment={"OTHER": "kept"})
     assert completed.stdout == "kept\n"
 
 
 def test_one_liner_in_the_sandbox(tmp_path: Path) -> None:
     record = tmp_path / "record.jsonl"
     code = "import lmtokens; print(lmtokens.add_token(32, 'ci', 2))"
-    completed = sandbox_of(code, "--record", str(record), "--seed", "5")
+    completed = run_in_sandbox(code, "--record", str(record), "--seed", "5")
     assert completed.returncode == 0
     (seen,) = [json.loads(line) for line in record.read_text().splitlines()]
     assert (seen["method"], seen["path"], seen["signature"]) == (
@@ -456,22 +462,22 @@ def test_one_liner_in_the_sandbox(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [0, 1, 3, 42, 255])
 def test_sandbox_returns_the_status_of_the_command(status: int) -> None:
-    assert sandbox_of(f"raise SystemExit({status})").returncode == status
+    assert run_in_sandbox(f"raise SystemExit({status})").returncode == status
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
-def test_sandbox_tells_that_a_signal_ended_the_command(number: int) -> None:
-    completed = sandbox_of(f"import os; os.kill(os.getpid(), {int(number)})")
+def test_sandbox_reports_the_signal_that_ended_the_command(number: int) -> None:
+    completed = run_in_sandbox(f"import os; os.kill(os.getpid(), {int(number)})")
     assert completed.returncode == 128 + number
 
 
-def test_sandbox_passes_standard_input_and_output_on() -> None:
+def test_sandbox_passes_standard_streams_through() -> None:
     completed = subprocess.run(
         [*SHELL, "sandbox", "--", "sh", "-c", "cat; echo error >&2"],
         input="through\n",
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, "through\n", "error\n")
@@ -501,7 +507,7 @@ def test_sandbox_forwards_signals(number: int) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=PATIENCE / 2)
+        out, err = process.communicate(timeout=HANG_TIMEOUT / 2)
     assert out == f"got {int(number)}\n"
     assert (process.returncode, err) == (7, "")
 
@@ -512,7 +518,7 @@ def test_unknown_command_of_the_sandbox_is_named() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_sandbox_alone_prints_what_a_shell_can_eval(number: int, tmp_path: Path) -> None:
+def test_sandbox_without_a_command_prints_exports(number: int, tmp_path: Path) -> None:
     record = tmp_path / "record.jsonl"
     with subprocess.Popen(
         [*SHELL, "sandbox", "--record", str(record)],
@@ -528,22 +534,22 @@ def test_sandbox_alone_prints_what_a_shell_can_eval(number: int, tmp_path: Path)
             ["sh", "-c", script, "sh", "".join(lines), SHELL[0]],
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG_TIMEOUT,
             check=False,
         )
         process.send_signal(number)
-        out, err = process.communicate(timeout=PATIENCE / 2)
+        out, err = process.communicate(timeout=HANG_TIMEOUT / 2)
     assert [line.split("=")[0] for line in lines] == [
         f"export {name}" for name in ("LM_COMPANY", "LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY")
     ]
     assert json.loads(added.stdout)["admin_id"] == 32
     assert (process.returncode, out) == (0, "")
-    assert "end it with Ctrl-C" in err
+    assert "press Ctrl-C to stop" in err
     assert "Traceback" not in err
     assert [json.loads(line)["method"] for line in record.read_text().splitlines()] == ["POST", "PATCH"]
 
 
-def test_options_of_the_sandbox_reach_the_portal() -> None:
+def test_sandbox_options_take_effect() -> None:
     code = (
         "import lmtokens\n"
         "lmtokens.add_token(32)\n"
@@ -551,24 +557,24 @@ def test_options_of_the_sandbox_reach_the_portal() -> None:
         "try: lmtokens.add_token(32)\n"
         "except lmtokens.RateLimitError as error: print(error.limit, error.window)\n"
     )
-    assert sandbox_of(code, "--rate-limit", "1", "--window", "30").stdout == "1 30.0\n"
+    assert run_in_sandbox(code, "--rate-limit", "1", "--window", "30").stdout == "1 30.0\n"
     code = (
         "import lmtokens\n"
         "try: lmtokens.add_token(32)\n"
         "except lmtokens.AuthenticationError as error: print(error.suggestion)\n"
     )
-    assert "ahead of the portal's" in sandbox_of(code, "--clock-offset", "-7200").stdout
+    assert "ahead of the portal's" in run_in_sandbox(code, "--clock-offset", "-7200").stdout
 
 
-def test_port_of_the_sandbox() -> None:
+def test_sandbox_port() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    variables = json.loads(sandbox_of(SHOW_ENVIRONMENT, "--port", str(port)).stdout)
+    variables = json.loads(run_in_sandbox(SHOW_ENVIRONMENT, "--port", str(port)).stdout)
     assert variables["LM_BASE_URL"] == f"http://127.0.0.1:{port}/santaba/rest"
 
 
-def test_port_that_is_taken(lmtokens_portal: Portal) -> None:
+def test_sandbox_port_that_is_in_use(lmtokens_portal: Portal) -> None:
     port = lmtokens_portal.base_url.split(":")[2].split("/")[0]
     completed = run_shell("sandbox", "--port", port, "--", "true")
     assert completed.returncode != 0
@@ -577,10 +583,10 @@ def test_port_that_is_taken(lmtokens_portal: Portal) -> None:
 
 @needs_full_disk
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["sandbox"]], ids=" ".join)
-def test_full_disk_is_noticed(arguments: list[str]) -> None:
+def test_full_disk_is_an_error(arguments: list[str]) -> None:
     with open("/dev/full", "w") as full:
         completed = subprocess.run(
-            [*SHELL, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+            [*SHELL, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=HANG_TIMEOUT, check=False
         )
     assert completed.returncode != 0
     assert "Traceback" not in completed.stderr

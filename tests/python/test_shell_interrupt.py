@@ -1,4 +1,4 @@
-"""Ctrl-C ends the command with 130 and no traceback, whenever it comes."""
+"""Ctrl-C ends the command with exit code 130 and without a traceback at any time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 from lmtokens import __main__, _lmtokens
-from support import ACCESS_ID, PATIENCE, SHELL, run_at_terminal, wait_until
+from support import ACCESS_ID, HANG_TIMEOUT, SHELL, run_at_terminal, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 
-def test_while_the_result_is_written(lmtokens_portal: Portal) -> None:
+def test_interrupt_while_the_result_is_written(lmtokens_portal: Portal) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with suppress(BlockingIOError):
@@ -36,15 +36,15 @@ def test_while_the_result_is_written(lmtokens_portal: Portal) -> None:
             process.send_signal(signal.SIGINT)
             while os.read(reading, 65_536):
                 pass
-            _, err = process.communicate(timeout=PATIENCE)
+            _, err = process.communicate(timeout=HANG_TIMEOUT)
     finally:
         os.close(reading)
     assert process.returncode == 130, err
     assert "Traceback" not in err
 
 
-def test_before_anything_is_sent(lmtokens_portal: Portal, tmp_path: Path) -> None:
-    # A certificate file that is a pipe: the command waits for it before it calls the portal.
+def test_interrupt_before_any_request(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    # The certificate file is a FIFO, so the command waits for it before it calls the portal.
     certificates = tmp_path / "certificates.pem"
     os.mkfifo(certificates)
     with subprocess.Popen(
@@ -58,12 +58,12 @@ def test_before_anything_is_sent(lmtokens_portal: Portal, tmp_path: Path) -> Non
         with certificates.open("wb") as pipe:
             process.send_signal(signal.SIGINT)
             pipe.write(trustme.CA().cert_pem.bytes())
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=HANG_TIMEOUT)
     assert (process.returncode, out, err) == (130, "", "interrupted by SIGINT\n")
     assert lmtokens_portal.record == []
 
 
-def test_outside_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_outside_the_native_command(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(arguments: list[str]) -> int:
         raise KeyboardInterrupt
 
@@ -71,35 +71,37 @@ def test_outside_of_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     assert __main__.main() == 130
 
 
-@pytest.mark.parametrize("question", ["Access id", "Access key"])
+@pytest.mark.parametrize("prompt", ["Access id", "Access key"])
 @pytest.mark.parametrize("redirect_stdout", [False, True], ids=["terminal", "redirected"])
-def test_at_the_prompt(
-    lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch, question: str, redirect_stdout: bool
+def test_interrupt_at_the_prompt(
+    lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch, prompt: str, redirect_stdout: bool
 ) -> None:
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
         monkeypatch.delenv(name)
     dialogue = [("Access id", "\x03")]
-    if question == "Access key":
-        dialogue = [("Access id", f"{ACCESS_ID}\n"), (question, "\x03")]
-    typed = run_at_terminal([*SHELL, "add", "32"], dialogue, redirect_stdout=redirect_stdout)
-    assert (typed.status, typed.stdout) == (130, ""), typed.shown
-    assert typed.shown.endswith("interrupted by SIGINT\r\n")
-    assert "error:" not in typed.shown
-    assert "Traceback" not in typed.shown
+    if prompt == "Access key":
+        dialogue = [("Access id", f"{ACCESS_ID}\n"), (prompt, "\x03")]
+    terminal = run_at_terminal([*SHELL, "add", "32"], dialogue, redirect_stdout=redirect_stdout)
+    assert (terminal.status, terminal.stdout) == (130, ""), terminal.shown
+    assert terminal.shown.endswith("interrupted by SIGINT\r\n")
+    assert "error:" not in terminal.shown
+    assert "Traceback" not in terminal.shown
     assert lmtokens_portal.record == []
 
 
-def test_end_of_input_at_the_prompt_is_an_error_of_credentials(
+def test_end_of_input_at_the_prompt_is_a_credentials_error(
     lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    typed = run_at_terminal([*SHELL, "add", "32"], [("Access id", "\x04")], redirect_stdout=True)
-    assert (typed.status, typed.stdout) == (4, ""), typed.shown
-    assert "EOFError" in typed.shown
+    terminal = run_at_terminal([*SHELL, "add", "32"], [("Access id", "\x04")], redirect_stdout=True)
+    assert (terminal.status, terminal.stdout) == (4, ""), terminal.shown
+    assert "EOFError" in terminal.shown
 
 
-def test_of_a_python_program_at_the_prompt_is_its_own(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_at_the_prompt_of_a_python_program_propagates(
+    lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY"):
         monkeypatch.delenv(name)
     code = (
@@ -107,5 +109,5 @@ def test_of_a_python_program_at_the_prompt_is_its_own(lmtokens_portal: Portal, m
         "try: lmtokens.add_token(32)\n"
         "except KeyboardInterrupt as error: print('interrupted', error.__context__)\n"
     )
-    typed = run_at_terminal([sys.executable, "-c", code], [("Access id", "\x03")], redirect_stdout=True)
-    assert (typed.status, typed.stdout) == (0, "interrupted None\n"), typed.shown
+    terminal = run_at_terminal([sys.executable, "-c", code], [("Access id", "\x03")], redirect_stdout=True)
+    assert (terminal.status, terminal.stdout) == (0, "interrupted None\n"), terminal.shown

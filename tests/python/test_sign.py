@@ -1,4 +1,4 @@
-"""The LMv1 signature against the vectors, against CPython's hmac, and against what can never verify."""
+"""LMv1 signatures match the vectors and CPython's hmac, and input that can never verify is rejected."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lmtokens import _lmtokens
-from support import ACCESS_ID, ACCESS_KEY
+from support import ACCESS_ID, ACCESS_KEY, TOKENS_PATH
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "lmv1.json").read_text(encoding="utf-8")
 )["cases"]
 
-PATH = "/setting/admins/32/apitokens"
 NOW = 1700000000000
 
 
@@ -30,31 +29,31 @@ END_OF_9999 = 253_402_300_799_999
 
 
 def reference(method: str, timestamp_ms: int, body: bytes, path: str, key: str) -> tuple[bytes, str, str]:
-    """The three stages of a signature, by CPython alone."""
+    """Return the three stages of a signature, computed by CPython alone."""
     text = method.encode() + str(timestamp_ms).encode() + body + path.encode()
     digest = hmac.new(key.encode(), text, hashlib.sha256).hexdigest()
     return text, digest, base64.b64encode(digest.encode()).decode()
 
 
-def sign(method: Any = "POST", path: Any = PATH, body: Any = b"{}", **changed: Any) -> str:
+def sign(method: Any = "POST", path: Any = TOKENS_PATH, body: Any = b"{}", **changed: Any) -> str:
     arguments = {"access_id": ACCESS_ID, "access_key": ACCESS_KEY, "timestamp_ms": NOW, **changed}
     return lmtokens.sign(method, path, body, **arguments)
 
 
 @pytest.mark.parametrize("case", VECTORS, ids=[case["name"] for case in VECTORS])
-def test_vector_stage_by_stage(case: dict[str, Any]) -> None:
+def test_every_stage_matches_the_vector(case: dict[str, Any]) -> None:
     body = base64.b64decode(case["body_base64"])
     expected = (base64.b64decode(case["string_to_sign_base64"]), case["digest_hex"], case["signature"])
     stages = _lmtokens._signing_stages(
         case["method"], case["timestamp_ms"], body, case["resource_path"], case["access_key"]
     )
     assert stages == expected
-    # The vectors themselves could be wrong.
+    # Checks the vectors themselves.
     assert expected == reference(case["method"], case["timestamp_ms"], body, case["resource_path"], case["access_key"])
 
 
 @pytest.mark.parametrize("case", VECTORS, ids=[case["name"] for case in VECTORS])
-def test_vector_through_the_public_door(case: dict[str, Any]) -> None:
+def test_sign_matches_the_vector(case: dict[str, Any]) -> None:
     header = lmtokens.sign(
         case["method"],
         case["resource_path"],
@@ -88,16 +87,16 @@ def test_random_input_agrees_with_hmac(method: str, timestamp_ms: int, body: byt
     assert header == f"LMv1 {ACCESS_ID}:{expected[2]}:{timestamp_ms}"
 
 
-def test_recipe_of_the_vendors_script() -> None:
-    # The script joins texts, keys the HMAC with the key's UTF-8 and encodes the hex digits, not the digest.
-    joined = "POST" + str(NOW) + "{}" + PATH
+def test_sign_matches_the_vendors_script() -> None:
+    # The script concatenates strings, uses the key as UTF-8, and base64-encodes the hex digits instead of the digest.
+    joined = "POST" + str(NOW) + "{}" + TOKENS_PATH
     hexadecimal = hmac.new(ACCESS_KEY.encode("utf-8"), joined.encode("utf-8"), "sha256").hexdigest()
     signature = base64.b64encode(hexadecimal.encode("utf-8")).decode("utf-8")
     assert sign() == "LMv1 " + ACCESS_ID + ":" + signature + ":" + str(NOW)
 
 
 @pytest.mark.parametrize("spelling", ["post", "Post", "pOsT"])
-def test_method_is_raised_to_upper_case(spelling: str) -> None:
+def test_method_is_converted_to_upper_case(spelling: str) -> None:
     assert sign(spelling) == sign("POST")
 
 
@@ -111,20 +110,20 @@ def test_method_is_raised_to_upper_case(spelling: str) -> None:
     ],
     ids=["bytes", "bytearray", "memoryview", "memoryview with steps"],
 )
-def test_body_is_bytes_of_any_kind(body: Any) -> None:
-    assert sign(body=body).split(":")[1] == reference("POST", NOW, b"\xff\x00{}", PATH, ACCESS_KEY)[2]
+def test_body_may_be_any_bytes_like_object(body: Any) -> None:
+    assert sign(body=body).split(":")[1] == reference("POST", NOW, b"\xff\x00{}", TOKENS_PATH, ACCESS_KEY)[2]
 
 
 def test_body_is_empty_by_default() -> None:
-    given_nothing = lmtokens.sign("GET", PATH, access_id=ACCESS_ID, access_key=ACCESS_KEY, timestamp_ms=NOW)
-    assert given_nothing == sign("GET", body=b"")
+    without_body = lmtokens.sign("GET", TOKENS_PATH, access_id=ACCESS_ID, access_key=ACCESS_KEY, timestamp_ms=NOW)
+    assert without_body == sign("GET", body=b"")
 
 
-def test_secrets_are_taken_as_they_are() -> None:
+def test_secret_objects_are_accepted() -> None:
     assert sign(access_id=lmtokens.Secret(ACCESS_ID), access_key=lmtokens.Secret(ACCESS_KEY)) == sign()
 
 
-def test_time_is_now_by_default() -> None:
+def test_timestamp_defaults_to_now() -> None:
     before = time.time_ns() // 1_000_000
     stamp = int(sign(timestamp_ms=None).rsplit(":", 1)[1])
     assert before <= stamp <= time.time_ns() // 1_000_000
@@ -144,13 +143,13 @@ def test_time_is_now_by_default() -> None:
         ("/setting/\x00", "control character"),
     ],
 )
-def test_path_that_can_never_verify_is_refused(path: str, words: str) -> None:
+def test_invalid_path_is_rejected(path: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         sign(path=path)
     assert "expected the path after /santaba/rest, such as /setting/admins/32/apitokens" in str(caught.value)
 
 
-def test_path_that_only_looks_like_the_prefix_is_signed() -> None:
+def test_path_similar_to_the_prefix_is_signed() -> None:
     assert (
         sign(path="/santaba/restful").split(":")[1]
         == (reference("POST", NOW, b"{}", "/santaba/restful", ACCESS_KEY)[2])
@@ -158,13 +157,13 @@ def test_path_that_only_looks_like_the_prefix_is_signed() -> None:
 
 
 @pytest.mark.parametrize("method", ["", " ", "GET ", "G3T", "POST\r\nX: y", "GÉT"])
-def test_method_that_is_none_is_refused(method: str) -> None:
+def test_invalid_method_is_rejected(method: str) -> None:
     with pytest.raises(ValueError, match="GET, POST, PUT, PATCH or DELETE"):
         sign(method)
 
 
 @pytest.mark.parametrize("body", ["{}", None, 1, {}, [1]])
-def test_body_that_is_no_bytes_is_refused(body: Any) -> None:
+def test_body_that_is_not_bytes_is_rejected(body: Any) -> None:
     with pytest.raises(TypeError, match=r"body must be bytes.*encode") as caught:
         sign(body=body)
     assert type(body).__name__ in str(caught.value)
@@ -174,31 +173,31 @@ def test_body_that_is_no_bytes_is_refused(body: Any) -> None:
     ("key", "words"),
     [("", "empty"), (" ", "white space"), ("key\n", "line break"), ("\tkey", "white space"), ("k y", "white")],
 )
-def test_key_that_is_none_is_refused(key: str, words: str) -> None:
+def test_invalid_access_key_is_rejected(key: str, words: str) -> None:
     with pytest.raises(lmtokens.CredentialsError, match=words) as caught:
         sign(access_key=key)
     assert "expected the access key" in str(caught.value)
 
 
 @pytest.mark.parametrize("access_id", ["", "id\n", "two words", "a:b", "Zoë", "lmb_example", "lma_example"])
-def test_id_that_is_none_is_refused(access_id: str) -> None:
+def test_invalid_access_id_is_rejected(access_id: str) -> None:
     with pytest.raises(lmtokens.CredentialsError, match="letters and digits only"):
         sign(access_id=access_id)
 
 
 @pytest.mark.parametrize("timestamp_ms", [-1, END_OF_9999 + 1, 2**64, 10**30, -(10**30)])
-def test_time_out_of_range_is_refused(timestamp_ms: int) -> None:
+def test_timestamp_out_of_range_is_rejected(timestamp_ms: int) -> None:
     with pytest.raises(ValueError, match=r"timestamp_ms.*milliseconds since 1970-01-01 UTC.*9999") as caught:
         sign(timestamp_ms=timestamp_ms)
     assert type(caught.value) is ValueError
 
 
 @pytest.mark.parametrize("timestamp_ms", [0, END_OF_9999])
-def test_first_and_last_time(timestamp_ms: int) -> None:
+def test_smallest_and_largest_timestamp(timestamp_ms: int) -> None:
     assert sign(timestamp_ms=timestamp_ms).endswith(f":{timestamp_ms}")
 
 
-def test_bearer_token_is_refused() -> None:
+def test_bearer_token_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"access_key: is a bearer token.*Authorization: Bearer") as caught:
         sign(access_key="lmb_inventedBearer")
     assert type(caught.value) is ValueError
@@ -206,16 +205,16 @@ def test_bearer_token_is_refused() -> None:
 
 
 @pytest.mark.parametrize("timestamp_ms", [True, 1.5, "1700000000000"])
-def test_time_that_is_no_integer_is_refused(timestamp_ms: Any) -> None:
+def test_timestamp_that_is_not_an_integer_is_rejected(timestamp_ms: Any) -> None:
     with pytest.raises(TypeError, match="timestamp_ms must be an int of milliseconds since 1970-01-01 UTC"):
         sign(timestamp_ms=timestamp_ms)
 
 
 @pytest.mark.parametrize("missing", ["access_id", "access_key"])
-def test_credentials_are_not_taken_from_anywhere_else(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_are_not_read_from_the_environment(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LM_ACCESS_ID", ACCESS_ID)
     monkeypatch.setenv("LM_ACCESS_KEY", ACCESS_KEY)
-    given_one: dict[str, Any] = {"access_id": ACCESS_ID, "access_key": ACCESS_KEY}
-    del given_one[missing]
+    arguments: dict[str, Any] = {"access_id": ACCESS_ID, "access_key": ACCESS_KEY}
+    del arguments[missing]
     with pytest.raises(TypeError, match=missing):
-        lmtokens.sign("GET", PATH, **given_one)
+        lmtokens.sign("GET", TOKENS_PATH, **arguments)

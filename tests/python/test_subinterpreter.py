@@ -1,4 +1,4 @@
-"""In an interpreter within the interpreter, the import is refused, and the outer one is none the worse."""
+"""A subinterpreter cannot import lmtokens, and the main interpreter is not affected by the attempt."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import lmtokens
 import pytest
-from support import PATIENCE
+from support import HANG_TIMEOUT
 
-# The module is the same file for every version; from 3.12 on they know isolated interpreters.
+# The extension is the same file for every version; isolated interpreters exist since 3.12.
 VERSIONS = ["3.12", "3.13", "3.14"]
 
 CODE = """
@@ -41,29 +41,29 @@ with lmtokens.sandbox.Portal() as portal:
 
 
 def interpreter(version: str) -> str:
-    """An interpreter of this version; skips where there is none."""
+    """Return the path of an interpreter of this version; skip the test if none is installed."""
     root = os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))
-    # What stands for pyenv's interpreters on the path may refuse to run.
+    # A shim of pyenv on PATH may refuse to run.
     for path in [*glob.glob(f"{root}/versions/{version}.*/bin/python3"), shutil.which(f"python{version}")]:
         if path is not None and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
             return path
-    pytest.skip(f"there is no CPython {version} here")
+    pytest.skip(f"CPython {version} is not installed")
 
 
-def run_in(python: str, kind: str, before: str) -> None:
+def run_in_subinterpreter(python: str, kind: str, before: str) -> None:
     completed = subprocess.run(
         [python, "-c", CODE.replace("KIND", kind).replace("BEFORE", before)],
         env={**os.environ, "PYTHONPATH": str(Path(lmtokens.__file__).parent.parent)},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
-    # A crash has a negative status.
+    # A crash would give a negative exit code.
     assert (completed.returncode, completed.stdout) == (0, "works\n"), completed.stderr
 
 
-@pytest.mark.parametrize("before", ["", "import lmtokens"], ids=["first", "after the outer one"])
+@pytest.mark.parametrize("before", ["", "import lmtokens"], ids=["first", "after the main interpreter"])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_isolated_interpreter_refuses(version: str, before: str) -> None:
-    run_in(interpreter(version), "isolated", before)
+def test_isolated_interpreter_cannot_import(version: str, before: str) -> None:
+    run_in_subinterpreter(interpreter(version), "isolated", before)

@@ -1,4 +1,4 @@
-"""A server that does not answer costs no more time than was allowed. The bounds are generous: only a hang fails."""
+"""A server that does not respond costs no more time than the timeout allows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from certificates import authority_pem, issued
+from certificates import issued
 from network import Server, TlsServer, tls_in_front_of
-from support import ACCESS_ID, ACCESS_KEY, PATIENCE
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,30 +20,23 @@ if TYPE_CHECKING:
 
     from lmtokens.sandbox import Portal
 
-# Far more than any limit that is given here, far less than for ever.
+# Far longer than any timeout used here: only a hang exceeds it.
 BOUND = 30.0
 
 
-def _listen_and_say_nothing(connection: socket.socket) -> None:
+def _never_respond(connection: socket.socket) -> None:
     while connection.recv(65536):
         pass
 
 
 @pytest.fixture
-def silent() -> Iterator[Server]:
-    """Takes connections and never says anything."""
-    with Server(_listen_and_say_nothing) as server:
+def silent_server() -> Iterator[Server]:
+    """A server that accepts connections and never responds."""
+    with Server(_never_respond) as server:
         yield server
 
 
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    path = tmp_path / "authority.pem"
-    path.write_bytes(authority_pem())
-    return path
-
-
-def client_of(port: int, timeout: float | tuple[float, float], scheme: str = "https") -> lmtokens.Client:
+def client_for(port: int, timeout: float | tuple[float, float], scheme: str = "https") -> lmtokens.Client:
     return lmtokens.Client(
         access_id=ACCESS_ID,
         access_key=ACCESS_KEY,
@@ -52,21 +45,21 @@ def client_of(port: int, timeout: float | tuple[float, float], scheme: str = "ht
     )
 
 
-@pytest.mark.parametrize("timeout", [0.3, (0.3, PATIENCE), (PATIENCE, 0.3), (0.3, 0.3)])
-def test_no_handshake(silent: Server, timeout: float | tuple[float, float]) -> None:
+@pytest.mark.parametrize("timeout", [0.3, (0.3, HANG_TIMEOUT), (HANG_TIMEOUT, 0.3), (0.3, 0.3)])
+def test_server_without_a_handshake(silent_server: Server, timeout: float | tuple[float, float]) -> None:
     started = time.monotonic()
     with pytest.raises(lmtokens.RequestTimeoutError, match="no connection to localhost within 0") as caught:
-        client_of(silent.port, timeout).add_token(32)
+        client_for(silent_server.port, timeout).add_token(32)
     assert time.monotonic() - started < BOUND
     assert caught.value.maybe_applied is False
     assert isinstance(caught.value, TimeoutError)
-    assert caught.value.attempts == silent.connections
+    assert caught.value.attempts == silent_server.connections
 
 
-def test_no_answer_to_a_create(silent: Server) -> None:
+def test_create_without_a_response(silent_server: Server) -> None:
     started = time.monotonic()
     with pytest.raises(lmtokens.OutcomeUnknownError) as caught:
-        client_of(silent.port, (PATIENCE, 0.3), "http").add_token(32)
+        client_for(silent_server.port, (HANG_TIMEOUT, 0.3), "http").add_token(32)
     assert time.monotonic() - started < BOUND
     assert isinstance(caught.value.__cause__, lmtokens.RequestTimeoutError)
     assert "no complete response from localhost within 0.3 s" in str(caught.value)
@@ -74,14 +67,14 @@ def test_no_answer_to_a_create(silent: Server) -> None:
     assert caught.value.candidates is None
 
 
-def test_no_answer_through_tls(silent: Server, bundle: Path) -> None:
-    with TlsServer(issued("localhost"), silent.port) as server:
+def test_tls_server_without_a_response(silent_server: Server, ca_bundle: Path) -> None:
+    with TlsServer(issued("localhost"), silent_server.port) as server:
         client = lmtokens.Client(
             access_id=ACCESS_ID,
             access_key=ACCESS_KEY,
             base_url=server.base_url("localhost"),
-            ca_bundle=bundle,
-            timeout=(PATIENCE, 0.5),
+            ca_bundle=ca_bundle,
+            timeout=(HANG_TIMEOUT, 0.5),
         )
         started = time.monotonic()
         with pytest.raises(lmtokens.RequestTimeoutError, match="no complete response") as caught:
@@ -91,12 +84,14 @@ def test_no_answer_through_tls(silent: Server, bundle: Path) -> None:
     assert server.versions != []
 
 
-def test_answer_that_trickles(lmtokens_portal: Portal, bundle: Path) -> None:
+def test_trickling_response(lmtokens_portal: Portal, ca_bundle: Path) -> None:
     lmtokens_portal.fail("trickle", seconds=0.2, times=None)
     with tls_in_front_of(lmtokens_portal, issued("localhost")) as server:
-        client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle, timeout=(PATIENCE, 1))
+        client = lmtokens_portal.client(
+            base_url=server.base_url("localhost"), ca_bundle=ca_bundle, timeout=(HANG_TIMEOUT, 1)
+        )
         started = time.monotonic()
-        # A limit on each read alone would let this go on for ever.
+        # A timeout per read would never expire.
         with pytest.raises(lmtokens.RequestTimeoutError, match="no complete response"):
             client.find_token(1)
         with pytest.raises(lmtokens.OutcomeUnknownError):
@@ -104,10 +99,10 @@ def test_answer_that_trickles(lmtokens_portal: Portal, bundle: Path) -> None:
         assert time.monotonic() - started < BOUND
 
 
-def test_handshake_that_trickles() -> None:
+def test_trickling_handshake() -> None:
     def trickle(connection: socket.socket) -> None:
         connection.recv(65536)
-        # The header of a record of the handshake, then its content byte by byte.
+        # The header of a handshake record, then its content byte by byte.
         connection.sendall(b"\x16\x03\x03\x10\x00")
         with contextlib.suppress(OSError):
             while True:
@@ -117,18 +112,18 @@ def test_handshake_that_trickles() -> None:
     with Server(trickle) as server:
         started = time.monotonic()
         with pytest.raises(lmtokens.LMTokensError) as caught:
-            client_of(server.port, (0.5, PATIENCE)).add_token(32)
+            client_for(server.port, (0.5, HANG_TIMEOUT)).add_token(32)
         assert time.monotonic() - started < BOUND
     assert caught.value.maybe_applied is False
 
 
-def test_async_limits(silent: Server) -> None:
+def test_async_client_times_out(silent_server: Server) -> None:
     async def call() -> None:
         async with lmtokens.AsyncClient(
             access_id=ACCESS_ID,
             access_key=ACCESS_KEY,
-            base_url=f"https://localhost:{silent.port}/santaba/rest",
-            timeout=(0.3, PATIENCE),
+            base_url=f"https://localhost:{silent_server.port}/santaba/rest",
+            timeout=(0.3, HANG_TIMEOUT),
         ) as client:
             await client.add_token(32)
 
@@ -139,12 +134,12 @@ def test_async_limits(silent: Server) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), (1, 0), (0, 1), (1, float("nan")), 1e300])
-def test_limit_that_is_none(timeout: float | tuple[float, float]) -> None:
+def test_invalid_timeout_is_rejected(timeout: float | tuple[float, float]) -> None:
     with pytest.raises((ValueError, lmtokens.ConfigurationError)):
-        client_of(9, timeout)
+        client_for(9, timeout)
 
 
 @pytest.mark.parametrize("timeout", ["3", True, (1,), (1, 2, 3), [1, 2], (None, 1), ("1", 2)])
-def test_limit_of_a_wrong_type(timeout: object) -> None:
+def test_timeout_of_the_wrong_type_is_rejected(timeout: object) -> None:
     with pytest.raises(TypeError, match="timeout"):
-        client_of(9, timeout)  # type: ignore[arg-type]
+        client_for(9, timeout)  # type: ignore[arg-type]

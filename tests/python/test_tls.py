@@ -1,4 +1,4 @@
-"""A certificate that does not hold up is an error that says why, and nothing of the request is sent."""
+"""An invalid certificate raises an error with the reason, and no part of the request is sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable
 import lmtokens
 import pytest
 import trustme
-from certificates import DAY, NOW, Credential, authority_pem, issued, self_signed
+from certificates import DAY, NOW, Credential, issued, self_signed
 from network import NEEDS_IPV6, Server, tls_in_front_of
 from support import ACCESS_ID, ACCESS_KEY, run_python
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from lmtokens.sandbox import Portal
 
-pytestmark = pytest.mark.usefixtures("_no_trust_from_outside")
+pytestmark = pytest.mark.usefixtures("_no_ca_variables")
 
-REFUSED: dict[str, tuple[Callable[[], Credential], str, str]] = {
+INVALID: dict[str, tuple[Callable[[], Credential], str, str]] = {
     "self-signed": (
         lambda: self_signed("localhost"),
         "its certificate is self-signed",
@@ -50,24 +50,11 @@ REFUSED: dict[str, tuple[Callable[[], Credential], str, str]] = {
 }
 
 
-@pytest.fixture
-def _no_trust_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    path = tmp_path / "authority.pem"
-    path.write_bytes(authority_pem())
-    return path
-
-
-@pytest.mark.parametrize("kind", REFUSED)
-def test_bad_certificate(lmtokens_portal: Portal, bundle: Path, kind: str) -> None:
-    credential, problem, advice = REFUSED[kind]
+@pytest.mark.parametrize("kind", INVALID)
+def test_invalid_certificate(lmtokens_portal: Portal, ca_bundle: Path, kind: str) -> None:
+    credential, problem, advice = INVALID[kind]
     with tls_in_front_of(lmtokens_portal, credential()) as server:
-        client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle)
+        client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=ca_bundle)
         with pytest.raises(lmtokens.TLSError) as caught:
             client.add_token(32)
     print(f"{kind}: {caught.value}")
@@ -80,8 +67,8 @@ def test_bad_certificate(lmtokens_portal: Portal, bundle: Path, kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", ["self-signed", "unknown issuer"])
-def test_bad_certificate_by_the_systems_store(lmtokens_portal: Portal, kind: str) -> None:
-    credential, problem, advice = REFUSED[kind]
+def test_invalid_certificate_with_the_system_store(lmtokens_portal: Portal, kind: str) -> None:
+    credential, problem, advice = INVALID[kind]
     with (
         tls_in_front_of(lmtokens_portal, credential()) as server,
         pytest.raises(lmtokens.TLSError, match=problem) as caught,
@@ -91,35 +78,35 @@ def test_bad_certificate_by_the_systems_store(lmtokens_portal: Portal, kind: str
     assert server.received == []
 
 
-@pytest.mark.parametrize("kind", REFUSED)
-def test_no_variable_switches_the_checks_off(
-    lmtokens_portal: Portal, bundle: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+@pytest.mark.parametrize("kind", INVALID)
+def test_no_variable_disables_verification(
+    lmtokens_portal: Portal, ca_bundle: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     for name in ("PYTHONHTTPSVERIFY", "NODE_TLS_REJECT_UNAUTHORIZED", "SSL_VERIFY", "LM_VERIFY_SSL", "VERIFY_SSL"):
         monkeypatch.setenv(name, "0")
     for name in ("GIT_SSL_NO_VERIFY", "LM_INSECURE", "CURL_INSECURE"):
         monkeypatch.setenv(name, "1")
     code = "import lmtokens, sys; lmtokens.Client(ca_bundle=sys.argv[1]).add_token(32)"
-    with tls_in_front_of(lmtokens_portal, REFUSED[kind][0]()) as server:
+    with tls_in_front_of(lmtokens_portal, INVALID[kind][0]()) as server:
         monkeypatch.setenv("LM_BASE_URL", server.base_url("localhost"))
-        completed = run_python(code, str(bundle))
-    assert REFUSED[kind][1] in completed.stderr
+        completed = run_python(code, str(ca_bundle))
+    assert INVALID[kind][1] in completed.stderr
     assert completed.returncode == 1
     assert server.connections == 1
     assert server.received == []
 
 
 @pytest.mark.parametrize("name", ["verify", "verify_ssl", "insecure", "check_hostname", "ssl", "ssl_context"])
-@pytest.mark.parametrize("take", [lmtokens.Client, lmtokens.AsyncClient, lmtokens.LMv1Auth, lmtokens.configure])
-def test_no_argument_switches_the_checks_off(take: Callable[..., object], name: str) -> None:
+@pytest.mark.parametrize("construct", [lmtokens.Client, lmtokens.AsyncClient, lmtokens.LMv1Auth, lmtokens.configure])
+def test_no_argument_disables_verification(construct: Callable[..., object], name: str) -> None:
     with pytest.raises(TypeError, match=name):
-        take("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY, **{name: False})
+        construct("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY, **{name: False})
 
 
-@pytest.mark.parametrize("bundle_of_nothing", [False, "", 0])
-def test_no_value_of_the_bundle_switches_the_checks_off(bundle_of_nothing: object) -> None:
+@pytest.mark.parametrize("invalid_bundle", [False, "", 0])
+def test_no_bundle_value_disables_verification(invalid_bundle: object) -> None:
     with pytest.raises((TypeError, lmtokens.ConfigurationError)):
-        lmtokens.Client("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY, ca_bundle=bundle_of_nothing)  # type: ignore[arg-type]
+        lmtokens.Client("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY, ca_bundle=invalid_bundle)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -130,38 +117,38 @@ def test_no_value_of_the_bundle_switches_the_checks_off(bundle_of_nothing: objec
         pytest.param("[::1]", "::1", marks=NEEDS_IPV6),
     ],
 )
-def test_good_certificate(lmtokens_portal: Portal, bundle: Path, host: str, name: str) -> None:
+def test_valid_certificate(lmtokens_portal: Portal, ca_bundle: Path, host: str, name: str) -> None:
     with tls_in_front_of(lmtokens_portal, issued(name), host="::1" if name == "::1" else "127.0.0.1") as server:
-        token = lmtokens_portal.client(base_url=server.base_url(host), ca_bundle=bundle).add_token(32)
+        token = lmtokens_portal.client(base_url=server.base_url(host), ca_bundle=ca_bundle).add_token(32)
     assert token.id == lmtokens_portal.tokens[-1].id
     assert server.versions == ["TLSv1.3"]
 
 
-def test_name_of_the_certificate_is_no_address(lmtokens_portal: Portal, bundle: Path) -> None:
+def test_certificate_for_a_name_is_invalid_for_an_address(lmtokens_portal: Portal, ca_bundle: Path) -> None:
     with (
         tls_in_front_of(lmtokens_portal, issued("localhost")) as server,
         pytest.raises(lmtokens.TLSError, match=r"not valid for 127\.0\.0\.1"),
     ):
-        lmtokens_portal.client(base_url=server.base_url("127.0.0.1"), ca_bundle=bundle).add_token(32)
+        lmtokens_portal.client(base_url=server.base_url("127.0.0.1"), ca_bundle=ca_bundle).add_token(32)
     assert server.received == []
 
 
-def test_server_of_tls_1_2(lmtokens_portal: Portal, bundle: Path) -> None:
+def test_server_with_tls_1_2(lmtokens_portal: Portal, ca_bundle: Path) -> None:
     with tls_in_front_of(lmtokens_portal, issued("localhost"), newest=ssl.TLSVersion.TLSv1_2) as server:
-        lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle).add_token(32)
+        lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=ca_bundle).add_token(32)
     assert server.versions == ["TLSv1.2"]
 
 
-def test_https_to_a_port_of_plain_http(lmtokens_portal: Portal, bundle: Path) -> None:
+def test_https_to_an_http_port(lmtokens_portal: Portal, ca_bundle: Path) -> None:
     base_url = lmtokens_portal.base_url.replace("http:", "https:")
     with pytest.raises(lmtokens.TLSError, match=r"no secure connection to 127\.0\.0\.1") as caught:
-        lmtokens_portal.client(base_url=base_url, ca_bundle=bundle).add_token(32)
+        lmtokens_portal.client(base_url=base_url, ca_bundle=ca_bundle).add_token(32)
     assert caught.value.maybe_applied is False
     assert "check the portal's address" in str(caught.value.suggestion)
     assert lmtokens_portal.record == []
 
 
-def test_http_to_a_port_of_https(lmtokens_portal: Portal) -> None:
+def test_http_to_an_https_port(lmtokens_portal: Portal) -> None:
     with tls_in_front_of(lmtokens_portal, issued("localhost")) as server:
         base_url = server.base_url("localhost").replace("https:", "http:")
         with pytest.raises(lmtokens.LMTokensError) as caught:
@@ -182,7 +169,7 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("end", [_reset, _hang_up])
-def test_server_that_ends_the_handshake(end: Callable[[socket.socket], None]) -> None:
+def test_server_that_aborts_the_handshake(end: Callable[[socket.socket], None]) -> None:
     with Server(end) as server:
         client = lmtokens.Client(
             access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=f"https://localhost:{server.port}/santaba/rest"
@@ -190,17 +177,17 @@ def test_server_that_ends_the_handshake(end: Callable[[socket.socket], None]) ->
         with pytest.raises(lmtokens.ConnectError, match="cannot connect to localhost") as caught:
             client.add_token(32)
     assert caught.value.maybe_applied is False
-    # Nothing was sent, so that trying again is safe even for a create.
+    # Nothing was sent, so even a create is safe to retry.
     assert caught.value.attempts == server.connections > 1
 
 
 def test_server_that_sends_an_alert() -> None:
-    def refuse(connection: socket.socket) -> None:
+    def send_alert(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
         connection.recv(65536)
 
-    with Server(refuse) as server:
+    with Server(send_alert) as server:
         client = lmtokens.Client(
             access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=f"https://localhost:{server.port}/santaba/rest"
         )

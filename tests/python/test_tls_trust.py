@@ -1,4 +1,4 @@
-"""Whose certificates are trusted: the argument, else a variable, else the system; and nobody else's."""
+"""Trusted certificates come from the argument, else from the variables, else from the system."""
 
 from __future__ import annotations
 
@@ -14,59 +14,53 @@ import pytest
 import trustme
 from certificates import authority, authority_pem, issued
 from network import TlsServer, tls_in_front_of
-from support import ACCESS_ID, ACCESS_KEY, PATIENCE
+from support import ACCESS_ID, ACCESS_KEY, CA_VARIABLES, HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lmtokens.sandbox import Portal
 
-VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-
-
-@pytest.fixture(autouse=True)
-def _no_trust_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("_no_ca_variables")
 
 
 @pytest.fixture
-def good(tmp_path: Path) -> Path:
-    path = tmp_path / "good.pem"
+def trusted_ca(tmp_path: Path) -> Path:
+    path = tmp_path / "trusted_ca.pem"
     path.write_bytes(authority_pem())
     return path
 
 
 @pytest.fixture
-def stranger(tmp_path: Path) -> Path:
-    path = tmp_path / "stranger.pem"
+def other_ca(tmp_path: Path) -> Path:
+    path = tmp_path / "other_ca.pem"
     path.write_bytes(trustme.CA().cert_pem.bytes())
     return path
 
 
 @pytest.fixture
-def folder(tmp_path: Path, good: Path, stranger: Path) -> Path:
-    """As the system's: certificates under any name, links, and files that are none."""
+def folder(tmp_path: Path, trusted_ca: Path, other_ca: Path) -> Path:
+    """A folder like the system's: certificates under any name, links, and files without certificates."""
     path = tmp_path / "certificates"
     (path / "below").mkdir(parents=True)
-    shutil.copy(stranger, path / "1.crt")
-    (path / "4042bcee.0").symlink_to(good)
+    shutil.copy(other_ca, path / "1.crt")
+    (path / "4042bcee.0").symlink_to(trusted_ca)
     (path / "dangling.0").symlink_to(path / "nowhere")
-    (path / "README").write_text("no certificate")
+    (path / "README").write_text("not a certificate")
     (path / "binary").write_bytes(bytes(range(256)))
     return path
 
 
 @pytest.fixture
 def server(lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsServer]:
-    """TLS in front of the portal; the environment points to it."""
+    """TLS in front of the sandbox; the environment points to it."""
     with tls_in_front_of(lmtokens_portal, issued("localhost")) as running:
         monkeypatch.setenv("LM_BASE_URL", running.base_url("localhost"))
         yield running
 
 
-def works(**settings: Path | str) -> bool:
-    """Whether a client with these settings trusts the server; any other refusal is an error of the test."""
+def is_trusted(**settings: Path | str) -> bool:
+    """Return whether a client with these settings trusts the server; raise any other TLS error."""
     try:
         lmtokens.Client(**settings).add_token(32)  # type: ignore[arg-type]
     except lmtokens.TLSError as error:
@@ -76,51 +70,51 @@ def works(**settings: Path | str) -> bool:
     return True
 
 
-def test_nothing_given(server: TlsServer) -> None:
-    assert not works()
+def test_unknown_authority_is_not_trusted(server: TlsServer) -> None:
+    assert not is_trusted()
 
 
-def test_file_given(server: TlsServer, good: Path, stranger: Path) -> None:
-    assert works(ca_bundle=good)
-    assert works(ca_bundle=str(good))
-    assert not works(ca_bundle=stranger)
+def test_bundle_file(server: TlsServer, trusted_ca: Path, other_ca: Path) -> None:
+    assert is_trusted(ca_bundle=trusted_ca)
+    assert is_trusted(ca_bundle=str(trusted_ca))
+    assert not is_trusted(ca_bundle=other_ca)
 
 
-def test_folder_given(server: TlsServer, folder: Path) -> None:
-    assert works(ca_bundle=folder)
+def test_bundle_folder(server: TlsServer, folder: Path) -> None:
+    assert is_trusted(ca_bundle=folder)
     (folder / "4042bcee.0").unlink()
-    assert not works(ca_bundle=folder)
+    assert not is_trusted(ca_bundle=folder)
 
 
-def test_file_of_many(server: TlsServer, tmp_path: Path, good: Path, stranger: Path) -> None:
+def test_file_with_several_certificates(server: TlsServer, tmp_path: Path, trusted_ca: Path, other_ca: Path) -> None:
     many = tmp_path / "many.pem"
-    many.write_bytes(b"# a comment\n" + stranger.read_bytes() + b"\nmore\n" + good.read_bytes())
-    assert works(ca_bundle=many)
+    many.write_bytes(b"# a comment\n" + other_ca.read_bytes() + b"\nmore\n" + trusted_ca.read_bytes())
+    assert is_trusted(ca_bundle=many)
 
 
-def test_file_with_line_ends_of_windows(server: TlsServer, tmp_path: Path, good: Path) -> None:
+def test_file_with_windows_line_endings(server: TlsServer, tmp_path: Path, trusted_ca: Path) -> None:
     converted = tmp_path / "windows.pem"
-    converted.write_bytes(good.read_bytes().replace(b"\n", b"\r\n"))
-    assert works(ca_bundle=converted)
+    converted.write_bytes(trusted_ca.read_bytes().replace(b"\n", b"\r\n"))
+    assert is_trusted(ca_bundle=converted)
 
 
-@pytest.mark.parametrize("name", VARIABLES)
+@pytest.mark.parametrize("name", CA_VARIABLES)
 @pytest.mark.parametrize("form", ["file", "folder"])
-def test_variable(
-    server: TlsServer, monkeypatch: pytest.MonkeyPatch, good: Path, folder: Path, name: str, form: str
+def test_ca_variable(
+    server: TlsServer, monkeypatch: pytest.MonkeyPatch, trusted_ca: Path, folder: Path, name: str, form: str
 ) -> None:
-    monkeypatch.setenv(name, str(good if form == "file" else folder))
-    assert works()
+    monkeypatch.setenv(name, str(trusted_ca if form == "file" else folder))
+    assert is_trusted()
 
 
-@pytest.mark.parametrize("name", VARIABLES)
-def test_argument_wins_over_a_variable(
-    server: TlsServer, monkeypatch: pytest.MonkeyPatch, good: Path, stranger: Path, name: str
+@pytest.mark.parametrize("name", CA_VARIABLES)
+def test_argument_overrides_a_variable(
+    server: TlsServer, monkeypatch: pytest.MonkeyPatch, trusted_ca: Path, other_ca: Path, name: str
 ) -> None:
-    monkeypatch.setenv(name, str(good))
-    assert not works(ca_bundle=stranger)
+    monkeypatch.setenv(name, str(trusted_ca))
+    assert not is_trusted(ca_bundle=other_ca)
     monkeypatch.setenv(name, "/nowhere")
-    assert works(ca_bundle=good)
+    assert is_trusted(ca_bundle=trusted_ca)
 
 
 @pytest.mark.parametrize(
@@ -133,88 +127,95 @@ def test_argument_wins_over_a_variable(
     ],
 )
 def test_first_variable_wins(
-    server: TlsServer, monkeypatch: pytest.MonkeyPatch, good: Path, stranger: Path, winner: str, loser: str
+    server: TlsServer, monkeypatch: pytest.MonkeyPatch, trusted_ca: Path, other_ca: Path, winner: str, loser: str
 ) -> None:
-    monkeypatch.setenv(winner, str(good))
-    monkeypatch.setenv(loser, str(stranger))
-    assert works()
-    monkeypatch.setenv(winner, str(stranger))
-    monkeypatch.setenv(loser, str(good))
-    assert not works()
+    monkeypatch.setenv(winner, str(trusted_ca))
+    monkeypatch.setenv(loser, str(other_ca))
+    assert is_trusted()
+    monkeypatch.setenv(winner, str(other_ca))
+    monkeypatch.setenv(loser, str(trusted_ca))
+    assert not is_trusted()
 
 
-@pytest.mark.parametrize("good_one", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_file_and_folder_are_one_store(
-    server: TlsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, good: Path, stranger: Path, good_one: str
+@pytest.mark.parametrize("trusted_in", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_file_and_folder_are_combined(
+    server: TlsServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    trusted_ca: Path,
+    other_ca: Path,
+    trusted_in: str,
 ) -> None:
-    in_folder, in_file = (good, stranger) if good_one == "SSL_CERT_DIR" else (stranger, good)
+    in_folder, in_file = (trusted_ca, other_ca) if trusted_in == "SSL_CERT_DIR" else (other_ca, trusted_ca)
     only = tmp_path / "only"
     only.mkdir()
     shutil.copy(in_folder, only)
     monkeypatch.setenv("SSL_CERT_DIR", str(only))
     monkeypatch.setenv("SSL_CERT_FILE", str(in_file))
-    assert works()
+    assert is_trusted()
 
 
 def test_several_folders_in_one_variable(
-    server: TlsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path, stranger: Path
+    server: TlsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path, other_ca: Path
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    shutil.copy(stranger, other)
-    # OpenSSL reads a list here, as PATH is one.
+    shutil.copy(other_ca, other)
+    # As in OpenSSL, this may be a list like PATH.
     monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(other), str(folder)]))
-    assert works()
+    assert is_trusted()
 
 
-@pytest.mark.parametrize("name", VARIABLES)
-def test_empty_variable_is_none(server: TlsServer, monkeypatch: pytest.MonkeyPatch, good: Path, name: str) -> None:
+@pytest.mark.parametrize("name", CA_VARIABLES)
+def test_empty_variable_is_ignored(
+    server: TlsServer, monkeypatch: pytest.MonkeyPatch, trusted_ca: Path, name: str
+) -> None:
     monkeypatch.setenv(name, "")
-    assert not works()
-    assert works(ca_bundle=good)
+    assert not is_trusted()
+    assert is_trusted(ca_bundle=trusted_ca)
 
 
 def _unusable(tmp_path: Path) -> dict[str, Path]:
-    text, der, broken, key_only, no_certificate, empty = (
+    text, der, broken, key_only, junk, empty = (
         tmp_path / name for name in ("text.pem", "der.crt", "broken.pem", "key.pem", "junk.pem", "empty")
     )
-    text.write_text("no certificate")
+    text.write_text("not a certificate")
     der.write_bytes(b"0\x82\x01\x0a" + bytes(range(256)))
     broken.write_bytes(authority_pem().replace(b"M", b"*"))
     key_only.write_bytes(issued("localhost").key)
-    # Well-formed base64 of what is no certificate.
-    no_certificate.write_text("-----BEGIN CERTIFICATE-----\nbm8gY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n")
+    # Valid base64, but not a certificate.
+    junk.write_text("-----BEGIN CERTIFICATE-----\nbm8gY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n")
     empty.mkdir()
-    folder_of_text = tmp_path / "texts"
-    folder_of_text.mkdir()
-    shutil.copy(text, folder_of_text)
+    folder_of_texts = tmp_path / "texts"
+    folder_of_texts.mkdir()
+    shutil.copy(text, folder_of_texts)
     return {
-        "nothing there": tmp_path / "nowhere",
+        "missing": tmp_path / "nowhere",
         "text": text,
         "DER": der,
         "broken": broken,
         "key only": key_only,
-        "junk in PEM": no_certificate,
+        "junk in PEM": junk,
         "empty folder": empty,
-        "folder of texts": folder_of_text,
+        "folder without certificates": folder_of_texts,
         "empty file": Path(os.devnull),
     }
 
 
 UNUSABLE = [
-    "nothing there",
+    "missing",
     "text",
     "DER",
     "broken",
     "key only",
     "junk in PEM",
     "empty folder",
-    "folder of texts",
+    "folder without certificates",
     "empty file",
 ]
 
 
-@pytest.mark.parametrize("source", ["ca_bundle", *VARIABLES])
+@pytest.mark.parametrize("source", ["ca_bundle", *CA_VARIABLES])
 @pytest.mark.parametrize("kind", UNUSABLE)
 def test_unusable_source(
     server: TlsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, source: str
@@ -223,16 +224,16 @@ def test_unusable_source(
     settings: dict[str, Any] = {"ca_bundle": path} if source == "ca_bundle" else {}
     if source != "ca_bundle":
         monkeypatch.setenv(source, str(path))
-    for take in (lmtokens.Client, lmtokens.AsyncClient, lmtokens.LMv1Auth):
+    for construct in (lmtokens.Client, lmtokens.AsyncClient, lmtokens.LMv1Auth):
         with pytest.raises(lmtokens.ConfigurationError) as caught:
-            take(**settings)
+            construct(**settings)
         assert str(path) in str(caught.value)
         assert source in str(caught.value)
         assert "PEM" in str(caught.value.suggestion)
     assert server.connections == 0
 
 
-# As root in a name space of its own, so that the machine keeps its certificates.
+# Runs as root in its own mount namespace, so that the machine keeps its certificates.
 _HIDE_STORE = """
 for folder in /etc/ssl /etc/pki /usr/share/ca-certificates /usr/local/share/certs /usr/lib/ssl /etc/ca-certificates; do
     test ! -d "$folder" || mount -t tmpfs none "$folder" || exit 77
@@ -254,32 +255,32 @@ except lmtokens.TLSError as error:
 
 
 def _with_other_store(store: Path | None) -> subprocess.CompletedProcess[str]:
-    """A create by a program that sees this file as the system's certificates, or none at all."""
+    """Create a token in a program that sees this file, or no file, as the system's certificates."""
     unshare = shutil.which("unshare")
     if unshare is None:
-        pytest.skip("nothing here can hide the system's certificates")
+        pytest.skip("needs unshare to hide the system's certificates")
     command = [unshare, "--map-root-user", "--mount", "sh", "-c", _HIDE_STORE, "sh", sys.executable, "-c"]
     completed = subprocess.run(
         [*command, _CREATE],
         env={**os.environ, "STORE": str(store or "")},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG_TIMEOUT,
         check=False,
     )
     if completed.returncode == 77 or "unshare" in completed.stderr:
-        pytest.skip("this machine lets nobody hide the system's certificates")
+        pytest.skip("needs permission to hide the system's certificates")
     return completed
 
 
-def test_systems_store(server: TlsServer, lmtokens_portal: Portal, good: Path, stranger: Path) -> None:
-    completed = _with_other_store(good)
+def test_system_store(server: TlsServer, lmtokens_portal: Portal, trusted_ca: Path, other_ca: Path) -> None:
+    completed = _with_other_store(trusted_ca)
     assert (completed.stdout.strip(), completed.stderr) == (str(lmtokens_portal.tokens[-1].id), "")
-    assert "issued by an unknown CA" in _with_other_store(stranger).stdout
+    assert "issued by an unknown CA" in _with_other_store(other_ca).stdout
     assert len(lmtokens_portal.record) == 1
 
 
-def test_bundled_roots_where_the_system_has_none(server: TlsServer) -> None:
+def test_bundled_roots_if_the_system_has_no_store(server: TlsServer) -> None:
     completed = _with_other_store(None)
     assert "its certificate was issued by an unknown CA" in completed.stdout
     assert completed.stderr == ""
@@ -287,31 +288,31 @@ def test_bundled_roots_where_the_system_has_none(server: TlsServer) -> None:
     assert server.received == []
 
 
-def test_variable_where_the_system_has_none(
-    server: TlsServer, monkeypatch: pytest.MonkeyPatch, good: Path, lmtokens_portal: Portal
+def test_variable_if_the_system_has_no_store(
+    server: TlsServer, monkeypatch: pytest.MonkeyPatch, trusted_ca: Path, lmtokens_portal: Portal
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(good))
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted_ca))
     completed = _with_other_store(None)
     assert completed.stderr == ""
     assert completed.stdout.strip() == str(lmtokens_portal.tokens[-1].id)
 
 
-def test_certificate_of_an_intermediate(server: TlsServer, lmtokens_portal: Portal, good: Path) -> None:
+def test_certificate_of_an_intermediate(server: TlsServer, lmtokens_portal: Portal, trusted_ca: Path) -> None:
     intermediate = authority().create_child_ca()
     with tls_in_front_of(lmtokens_portal, issued("localhost", issuer=intermediate)) as other:
-        client = lmtokens.Client(base_url=other.base_url("localhost"), ca_bundle=good)
+        client = lmtokens.Client(base_url=other.base_url("localhost"), ca_bundle=trusted_ca)
         assert client.add_token(32).id == lmtokens_portal.tokens[-1].id
 
 
-def test_bundle_is_read_when_the_client_is_made(server: TlsServer, good: Path) -> None:
-    client = lmtokens.Client(ca_bundle=good)
-    good.unlink()
+def test_bundle_is_read_when_the_client_is_created(server: TlsServer, trusted_ca: Path) -> None:
+    client = lmtokens.Client(ca_bundle=trusted_ca)
+    trusted_ca.unlink()
     client.add_token(32)
     with pytest.raises(lmtokens.ConfigurationError):
-        lmtokens.Client(ca_bundle=good)
+        lmtokens.Client(ca_bundle=trusted_ca)
 
 
-def test_bundle_is_checked_for_a_portal_of_plain_http_as_well(lmtokens_portal: Portal) -> None:
+def test_bundle_is_checked_for_an_http_portal(lmtokens_portal: Portal) -> None:
     with pytest.raises(lmtokens.ConfigurationError, match="/nowhere"):
         lmtokens.Client(
             access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=lmtokens_portal.base_url, ca_bundle="/nowhere"

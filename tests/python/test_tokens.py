@@ -1,4 +1,4 @@
-"""Find, change, enable, disable and delete: what each verb asks of the portal, and what it gives back."""
+"""Find, update, enable, disable and delete: the requests that each operation sends, and its result."""
 
 from __future__ import annotations
 
@@ -7,71 +7,59 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from api_variants import KINDS, changes, credentials, face, kept, named
+from api_variants import api_for, credentials_of, modifying_requests, stored_token, token_reference
 from odd_portal import OddPortal
+from support import TOKEN_TYPES
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal, Seen
 
 ALL_TOKENS = "/santaba/rest/setting/admins/apitokens"
 
-TYPES = ["lmv1", "bearer"]
 
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    chosen: str = request.param
-    return chosen
-
-
-@pytest.fixture
-def verbs(kind: str, lmtokens_portal: Portal) -> lmtokens.Client:
-    return face(kind, lmtokens_portal)
-
-
-def one_change(portal: Portal, method: str, path: str) -> Seen:
-    (change,) = changes(portal)
+def assert_one_change(portal: Portal, method: str, path: str) -> Seen:
+    (change,) = modifying_requests(portal)
     assert (change.method, change.path, change.query, change.status) == (method, f"/santaba/rest{path}", "", 200)
     return change
 
 
 class TestFind:
-    @pytest.mark.parametrize("type", TYPES)
-    def test_by_id(self, lmtokens_portal: Portal, verbs: lmtokens.Client, type: str) -> None:
+    @pytest.mark.parametrize("type", TOKEN_TYPES)
+    def test_by_id(self, lmtokens_portal: Portal, api: lmtokens.Client, type: str) -> None:
         lmtokens_portal.create_token(33, note="other", type=type)
-        wanted = lmtokens_portal.create_token(32, note="wanted", type=type)
-        found = verbs.find_token(wanted.id)
-        assert (found.id, str(found.type), found.note, found.admin_id) == (wanted.id, type, "wanted", 32)
+        stored = lmtokens_portal.create_token(32, note="ci", type=type)
+        found = api.find_token(stored.id)
+        assert (found.id, str(found.type), found.note, found.admin_id) == (stored.id, type, "ci", 32)
         assert found.access_key is None
 
-    def test_by_access_id(self, lmtokens_portal: Portal, verbs: lmtokens.Client) -> None:
-        wanted = lmtokens_portal.create_token(32, note="wanted")
-        found = verbs.find_token(wanted.access_id)
-        assert (found.id, found.access_id, found.access_key) == (wanted.id, wanted.access_id, None)
+    def test_by_access_id(self, lmtokens_portal: Portal, api: lmtokens.Client) -> None:
+        stored = lmtokens_portal.create_token(32, note="ci")
+        found = api.find_token(stored.access_id)
+        assert (found.id, found.access_id, found.access_key) == (stored.id, stored.access_id, None)
 
-    def test_a_token_is_read_again(self, lmtokens_portal: Portal, verbs: lmtokens.Client) -> None:
-        before = verbs.add_token(32, "before")
+    def test_token_is_read_again(self, lmtokens_portal: Portal, api: lmtokens.Client) -> None:
+        before = api.add_token(32, "before")
         lmtokens_portal.client().update_token(before.id, "after", 1)
-        again = verbs.find_token(before)
+        again = api.find_token(before)
         assert (again.id, again.note, again.status) == (before.id, "after", lmtokens.TokenStatus.DISABLED)
         assert again.access_key is None
 
-    def test_of_two_types_is_one_request_each(self, lmtokens_portal: Portal, verbs: lmtokens.Client) -> None:
-        wanted = lmtokens_portal.create_token(type="bearer")
-        verbs.find_token(wanted.id)
+    def test_each_type_is_one_request(self, lmtokens_portal: Portal, api: lmtokens.Client) -> None:
+        stored = lmtokens_portal.create_token(type="bearer")
+        api.find_token(stored.id)
         queries = [seen.query for seen in lmtokens_portal.record]
         assert [seen.path for seen in lmtokens_portal.record] == [ALL_TOKENS] * 2
         assert ["type=bearer" in query for query in queries] == [False, True]
-        assert all(f"id%3A{wanted.id}" in query or f"id:{wanted.id}" in query for query in queries)
+        assert all(f"id%3A{stored.id}" in query or f"id:{stored.id}" in query for query in queries)
 
     @pytest.mark.parametrize("missing", [999_999, "noSuchAccessId000001"])
-    def test_of_none_is_not_found(self, verbs: lmtokens.Client, missing: int | str) -> None:
+    def test_unknown_token_is_not_found(self, api: lmtokens.Client, missing: int | str) -> None:
         with pytest.raises(lmtokens.NotFoundError) as raised:
-            verbs.find_token(missing)
-        # What stands in the place of an access id may be a key.
+            api.find_token(missing)
+        # A caller may have passed a key by mistake.
         assert "noSuch" not in str(raised.value)
 
-    def test_is_exact_where_the_portal_is_not(self) -> None:
+    def test_result_is_exact_if_the_portal_ignores_filters(self) -> None:
         with OddPortal(filters=False) as portal:
             for note in ("first", "second"):
                 portal.add(note)
@@ -85,12 +73,12 @@ class TestFind:
 
 class TestUpdate:
     @pytest.mark.parametrize("how", ["id", "access id", "Token"])
-    def test_by_any_name(self, lmtokens_portal: Portal, verbs: lmtokens.Client, how: str) -> None:
+    def test_token_by_any_reference(self, lmtokens_portal: Portal, api: lmtokens.Client, how: str) -> None:
         token = lmtokens_portal.create_token(33, note="before")
-        changed = verbs.update_token(named(how, verbs, token), "after")
+        changed = api.update_token(token_reference(how, api, token), "after")
         assert (changed.id, changed.note, changed.admin_id) == (token.id, "after", 33)
         assert changed.status == 2
-        one_change(lmtokens_portal, "PATCH", f"/setting/admins/33/apitokens/{token.id}")
+        assert_one_change(lmtokens_portal, "PATCH", f"/setting/admins/33/apitokens/{token.id}")
 
     @pytest.mark.parametrize(
         ("arguments", "body"),
@@ -103,59 +91,59 @@ class TestUpdate:
             ({"note": ""}, {"note": ""}),
         ],
     )
-    def test_sends_what_is_named_and_no_more(
-        self, lmtokens_portal: Portal, verbs: lmtokens.Client, arguments: dict[str, Any], body: dict[str, Any]
+    def test_only_given_members_are_sent(
+        self, lmtokens_portal: Portal, api: lmtokens.Client, arguments: dict[str, Any], body: dict[str, Any]
     ) -> None:
         token = lmtokens_portal.create_token(32, note="before", status=1)
-        verbs.update_token(token.id, **arguments)
-        change = one_change(lmtokens_portal, "PATCH", f"/setting/admins/32/apitokens/{token.id}")
+        api.update_token(token.id, **arguments)
+        change = assert_one_change(lmtokens_portal, "PATCH", f"/setting/admins/32/apitokens/{token.id}")
         assert json.loads(change.body) == body
-        after = kept(lmtokens_portal, token.id)
+        after = stored_token(lmtokens_portal, token.id)
         assert after is not None
         assert (after.note, after.status) == (body.get("note", "before"), body.get("status", 1))
 
-    @pytest.mark.parametrize("type", TYPES)
-    def test_of_a_note_leaves_a_disabled_token_disabled(
-        self, lmtokens_portal: Portal, verbs: lmtokens.Client, type: str
+    @pytest.mark.parametrize("type", TOKEN_TYPES)
+    def test_new_note_leaves_a_disabled_token_disabled(
+        self, lmtokens_portal: Portal, api: lmtokens.Client, type: str
     ) -> None:
         token = lmtokens_portal.create_token(32, status=1, type=type)
-        changed = verbs.update_token(token.id, "still off")
+        changed = api.update_token(token.id, "still off")
         assert changed.status == 1
         assert changed.type == type
         assert changed.access_key is None
 
-    def test_of_nothing_is_refused_before_anything_is_sent(
-        self, lmtokens_portal: Portal, verbs: lmtokens.Client
+    def test_update_without_changes_is_rejected_before_any_request(
+        self, lmtokens_portal: Portal, api: lmtokens.Client
     ) -> None:
         with pytest.raises(ValueError, match="nothing to change"):
-            verbs.update_token(101)
+            api.update_token(101)
         with pytest.raises(ValueError, match="nothing to change"):
-            verbs.update_token(101, None, None, force=True)
+            api.update_token(101, None, None, force=True)
         assert lmtokens_portal.record == []
 
     @pytest.mark.parametrize("status", [0, 3, "on", ""])
-    def test_to_an_impossible_status_is_refused_before_anything_is_sent(
-        self, lmtokens_portal: Portal, verbs: lmtokens.Client, status: int | str
+    def test_invalid_status_is_rejected_before_any_request(
+        self, lmtokens_portal: Portal, api: lmtokens.Client, status: int | str
     ) -> None:
         with pytest.raises(ValueError, match="status"):
-            verbs.update_token(101, "n", status)
+            api.update_token(101, "n", status)
         assert lmtokens_portal.record == []
 
-    def test_of_none_is_not_found(self, lmtokens_portal: Portal, verbs: lmtokens.Client) -> None:
+    def test_unknown_token_is_not_found(self, lmtokens_portal: Portal, api: lmtokens.Client) -> None:
         with pytest.raises(lmtokens.NotFoundError):
-            verbs.update_token(999_999, "n")
-        assert changes(lmtokens_portal) == []
+            api.update_token(999_999, "n")
+        assert modifying_requests(lmtokens_portal) == []
 
-    def test_of_a_token_that_is_gone_is_not_found(self, lmtokens_portal: Portal, verbs: lmtokens.Client) -> None:
-        token = verbs.add_token(32)
+    def test_deleted_token_is_not_found(self, lmtokens_portal: Portal, api: lmtokens.Client) -> None:
+        token = api.add_token(32)
         lmtokens_portal.client().delete_token(token)
         lmtokens_portal.clear_record()
         with pytest.raises(lmtokens.NotFoundError):
-            verbs.update_token(token, "n")
-        one = changes(lmtokens_portal)
+            api.update_token(token, "n")
+        one = modifying_requests(lmtokens_portal)
         assert [(seen.method, seen.status) for seen in one] == [("PATCH", 404)]
 
-    def test_keeps_the_type_where_the_portal_does_not_repeat_it(self) -> None:
+    def test_type_is_kept_if_the_response_omits_it(self) -> None:
         with OddPortal() as portal:
             id = portal.add("before", type="bearer")
             with portal.client() as client:
@@ -165,7 +153,7 @@ class TestUpdate:
         assert changed.note == "after"
         assert changed.type == "bearer"
 
-    def test_says_that_it_may_have_been_done_where_no_token_comes_back(self, lmtokens_portal: Portal) -> None:
+    def test_response_without_a_token_is_maybe_applied(self, lmtokens_portal: Portal) -> None:
         token = lmtokens_portal.create_token(32, note="before")
         lmtokens_portal.fail("wrong-shape", method="PATCH")
         with pytest.raises(lmtokens.ResponseError) as raised:
@@ -175,24 +163,24 @@ class TestUpdate:
 
 class TestEnableAndDisable:
     @pytest.mark.parametrize("how", ["id", "access id", "Token"])
-    def test_change_the_status_only(self, lmtokens_portal: Portal, verbs: lmtokens.Client, how: str) -> None:
+    def test_only_the_status_changes(self, lmtokens_portal: Portal, api: lmtokens.Client, how: str) -> None:
         token = lmtokens_portal.create_token(32, note="kept")
-        target = named(how, verbs, token)
-        for change, status in ((verbs.disable_token, 1), (verbs.enable_token, 2)):
+        target = token_reference(how, api, token)
+        for change, status in ((api.disable_token, 1), (api.enable_token, 2)):
             lmtokens_portal.clear_record()
             changed = change(target)
             assert (changed.id, changed.note) == (token.id, "kept")
             assert changed.status == status
-            seen = one_change(lmtokens_portal, "PATCH", f"/setting/admins/32/apitokens/{token.id}")
+            seen = assert_one_change(lmtokens_portal, "PATCH", f"/setting/admins/32/apitokens/{token.id}")
             assert json.loads(seen.body) == {"status": status}
 
-    @pytest.mark.parametrize("type", TYPES)
-    def test_a_disabled_token_is_refused_until_it_is_enabled(
-        self, kind: str, lmtokens_portal: Portal, type: str
+    @pytest.mark.parametrize("type", TOKEN_TYPES)
+    def test_disabled_token_is_rejected_until_it_is_enabled(
+        self, variant: str, lmtokens_portal: Portal, type: str
     ) -> None:
         token = lmtokens_portal.create_token(32, type=type)
-        own = lmtokens_portal.client(**credentials(token))
-        admin = face(kind, lmtokens_portal)
+        own = lmtokens_portal.client(**credentials_of(token))
+        admin = api_for(variant, lmtokens_portal)
         admin.disable_token(token.id)
         with pytest.raises(lmtokens.AuthenticationError):
             own.whoami()
@@ -202,52 +190,52 @@ class TestEnableAndDisable:
 
 class TestDelete:
     @pytest.mark.parametrize("how", ["id", "access id", "Token"])
-    def test_by_any_name(self, lmtokens_portal: Portal, verbs: lmtokens.Client, how: str) -> None:
+    def test_token_by_any_reference(self, lmtokens_portal: Portal, api: lmtokens.Client, how: str) -> None:
         token, other = lmtokens_portal.create_token(33), lmtokens_portal.create_token(33)
-        target = named(how, verbs, token)
-        assert verbs.delete_token(target) is None  # type: ignore[func-returns-value]
-        seen = one_change(lmtokens_portal, "DELETE", f"/setting/admins/33/apitokens/{token.id}")
+        target = token_reference(how, api, token)
+        assert api.delete_token(target) is None  # type: ignore[func-returns-value]
+        seen = assert_one_change(lmtokens_portal, "DELETE", f"/setting/admins/33/apitokens/{token.id}")
         assert seen.body == ""
-        assert (kept(lmtokens_portal, token.id), kept(lmtokens_portal, other.id)) == (None, other)
+        assert (stored_token(lmtokens_portal, token.id), stored_token(lmtokens_portal, other.id)) == (None, other)
 
-    def test_a_bearer_token(self, lmtokens_portal: Portal, verbs: lmtokens.Client) -> None:
-        token = verbs.add_token(32, type="bearer")
-        verbs.delete_token(token)
-        assert kept(lmtokens_portal, token.id) is None
+    def test_bearer_token(self, lmtokens_portal: Portal, api: lmtokens.Client) -> None:
+        token = api.add_token(32, type="bearer")
+        api.delete_token(token)
+        assert stored_token(lmtokens_portal, token.id) is None
 
-    def test_of_none_is_not_found(self, lmtokens_portal: Portal, verbs: lmtokens.Client) -> None:
+    def test_unknown_token_is_not_found(self, lmtokens_portal: Portal, api: lmtokens.Client) -> None:
         with pytest.raises(lmtokens.NotFoundError) as raised:
-            verbs.delete_token(999_999)
+            api.delete_token(999_999)
         assert not raised.value.maybe_applied
-        assert changes(lmtokens_portal) == []
+        assert modifying_requests(lmtokens_portal) == []
 
-    def test_of_a_token_that_is_gone_is_not_found(self, lmtokens_portal: Portal, verbs: lmtokens.Client) -> None:
-        token = verbs.add_token(32)
-        verbs.delete_token(token)
+    def test_deleted_token_is_not_found(self, lmtokens_portal: Portal, api: lmtokens.Client) -> None:
+        token = api.add_token(32)
+        api.delete_token(token)
         lmtokens_portal.clear_record()
         with pytest.raises(lmtokens.NotFoundError) as raised:
-            verbs.delete_token(token)
+            api.delete_token(token)
         assert (raised.value.status, raised.value.attempts, raised.value.maybe_applied) == (404, 1, False)
-        assert [seen.status for seen in changes(lmtokens_portal)] == [404]
+        assert [seen.status for seen in modifying_requests(lmtokens_portal)] == [404]
 
     @pytest.mark.parametrize(
         "lost", [{"kind": "act-then-close"}, {"kind": "act-then-status", "status": 503}, {"kind": "act-then-html"}]
     )
-    def test_whose_answer_was_lost_is_done_when_the_repeat_finds_nothing(
-        self, lmtokens_portal: Portal, verbs: lmtokens.Client, lost: dict[str, Any]
+    def test_retry_that_finds_no_token_succeeds_after_a_lost_response(
+        self, lmtokens_portal: Portal, api: lmtokens.Client, lost: dict[str, Any]
     ) -> None:
-        token = verbs.add_token(32)
+        token = api.add_token(32)
         lmtokens_portal.fail(**lost, method="DELETE")
         lmtokens_portal.clear_record()
-        verbs.delete_token(token)
-        assert kept(lmtokens_portal, token.id) is None
-        assert [(seen.applied, seen.status) for seen in changes(lmtokens_portal)][-1] == (False, 404)
-        assert len(changes(lmtokens_portal)) == 2
+        api.delete_token(token)
+        assert stored_token(lmtokens_portal, token.id) is None
+        assert [(seen.applied, seen.status) for seen in modifying_requests(lmtokens_portal)][-1] == (False, 404)
+        assert len(modifying_requests(lmtokens_portal)) == 2
 
-    def test_that_was_refused_at_once_is_not_done_when_the_repeat_finds_nothing(self, lmtokens_portal: Portal) -> None:
-        # Another may have deleted it, but this call cannot have: a 404 first, so there is no repeat.
+    def test_first_404_is_not_retried(self, lmtokens_portal: Portal) -> None:
+        # Another client may have deleted the token, but this call has not.
         token = lmtokens_portal.client().add_token(32)
         lmtokens_portal.fail("status-before-acting", status=404, method="DELETE")
         with pytest.raises(lmtokens.NotFoundError):
             lmtokens_portal.client().delete_token(token)
-        assert kept(lmtokens_portal, token.id) is not None
+        assert stored_token(lmtokens_portal, token.id) is not None

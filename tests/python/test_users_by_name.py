@@ -1,4 +1,4 @@
-"""Users by name: exactly that user, whatever the portal's filter grammar makes of the name."""
+"""A user name refers to exactly that user, whatever it means in the portal's filter grammar."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from api_variants import KINDS, changes, face
+from api_variants import modifying_requests
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
-HOSTILE = [
+DIFFICULT_NAMES = [
     "o'brien",
     'say "hi"',
     "a,b",
@@ -38,21 +38,10 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    chosen: str = request.param
-    return chosen
-
-
-@pytest.fixture
-def verbs(kind: str, lmtokens_portal: Portal) -> lmtokens.Client:
-    return face(kind, lmtokens_portal)
-
-
 class TestUsersByName:
-    @pytest.mark.parametrize("name", HOSTILE)
-    def test_is_exactly_that_user(self, lmtokens_portal: Portal, name: str) -> None:
-        # Each is what the portal's grammar could take the name for.
+    @pytest.mark.parametrize("name", DIFFICULT_NAMES)
+    def test_name_refers_to_exactly_that_user(self, lmtokens_portal: Portal, name: str) -> None:
+        # Names that the portal's grammar could confuse with this one.
         for decoy in (name.upper() + "-", "x" + name, name + "x", name.translate(dict.fromkeys(range(33, 48), "Z"))):
             if decoy != name:
                 lmtokens_portal.add_user(decoy)
@@ -62,34 +51,34 @@ class TestUsersByName:
         assert token.admin_id == id
         assert [one.id for one in lmtokens_portal.client().list_tokens(name)] == [token.id]
 
-    def test_on_every_face(self, verbs: lmtokens.Client) -> None:
-        assert verbs.add_token("api-user", "named").admin_id == 32
-        assert [token.note for token in verbs.list_tokens("api-user")] == ["named"]
+    def test_every_api_accepts_a_name(self, api: lmtokens.Client) -> None:
+        assert api.add_token("api-user", "named").admin_id == 32
+        assert [token.note for token in api.list_tokens("api-user")] == ["named"]
 
     @pytest.mark.parametrize("name", ["nobody", "API-USER", "api-use", "api-user ", "api*", "*", "٣٢", "-32", "0x20"])
-    def test_of_nobody_is_not_found(self, lmtokens_portal: Portal, verbs: lmtokens.Client, name: str) -> None:
+    def test_unknown_name_is_not_found(self, lmtokens_portal: Portal, api: lmtokens.Client, name: str) -> None:
         with pytest.raises(lmtokens.NotFoundError):
-            verbs.add_token(name)
-        assert changes(lmtokens_portal) == []
+            api.add_token(name)
+        assert modifying_requests(lmtokens_portal) == []
 
     @pytest.mark.parametrize("name", ["32", "0", "", " ", "\t\n"])
-    def test_that_is_none_is_refused_before_anything_is_sent(
-        self, lmtokens_portal: Portal, verbs: lmtokens.Client, name: str
+    def test_invalid_name_is_rejected_before_any_request(
+        self, lmtokens_portal: Portal, api: lmtokens.Client, name: str
     ) -> None:
         with pytest.raises(ValueError, match="admin_id"):
-            verbs.add_token(name)
+            api.add_token(name)
         with pytest.raises(ValueError, match="admin_id"):
-            next(iter(verbs.list_tokens(name)), None)
+            next(iter(api.list_tokens(name)), None)
         assert lmtokens_portal.record == []
 
-    def test_is_looked_up_before_the_one_post(self, lmtokens_portal: Portal, verbs: lmtokens.Client) -> None:
-        verbs.add_token("api-user")
+    def test_user_is_looked_up_before_the_create(self, lmtokens_portal: Portal, api: lmtokens.Client) -> None:
+        api.add_token("api-user")
         assert [(seen.method, seen.path) for seen in lmtokens_portal.record] == [
             ("GET", "/santaba/rest/setting/admins"),
             ("POST", "/santaba/rest/setting/admins/32/apitokens"),
         ]
 
-    def test_failure_of_the_look_up_is_no_unknown_outcome(self, lmtokens_portal: Portal) -> None:
+    def test_failed_look_up_is_not_an_unknown_outcome(self, lmtokens_portal: Portal) -> None:
         lmtokens_portal.fail("status-before-acting", method="GET")
         with pytest.raises(lmtokens.ServerError) as raised:
             lmtokens_portal.client().add_token("api-user")

@@ -1,35 +1,38 @@
-//! Adding a token to the embedded portal over a real socket: one POST, and what each way of losing its answer means.
+//! Creates at the sandbox over a real socket: one POST, and the outcome of each way to lose its response.
 
 mod candidates;
 mod faults;
 mod interrupted;
 mod masking;
-mod refused;
+mod rejected;
 mod requests;
-mod time_limits;
+mod timeouts;
 
 use std::time::Duration;
 
 use lmtokens::client::{Client, OnLimit, Policy};
 use lmtokens::credentials::Credentials;
 use lmtokens::error::{Error, ErrorKind, Result};
-use lmtokens::model::{Token, TokenStatus, TokenType};
+use lmtokens::ids::{AdminId, Note};
+use lmtokens::lifecycle::AddToken;
+use lmtokens::model::{Status, Token, Type};
+use lmtokens::operation::Operation as _;
 use lmtokens::sandbox::{Fault, FaultKind, NewToken, Portal, Seen, Settings, StoredToken};
-use lmtokens::tokens::{AddToken, Admin};
+use lmtokens::tokens::{self, User};
 
-use crate::support::{HANGING, identity};
+use crate::support::{HANG_TIMEOUT, identity};
 
-/// A spent budget is told, not waited for.
+/// A policy that raises an error instead of waiting for a rate limit.
 const RAISE: Policy =
     Policy { max_attempts: 3, deadline: None, on_limit: OnLimit::Raise, max_wait: Duration::from_secs(120) };
 
 /// A portal and a client of its administrator.
-struct Setting {
+struct Fixture {
     portal: Portal,
     client: Client,
 }
 
-impl Setting {
+impl Fixture {
     fn start() -> Self {
         Self::with(Settings::default())
     }
@@ -47,19 +50,19 @@ impl Setting {
         Self { portal, client }
     }
 
-    /// A portal that strikes the POST so.
-    fn struck(fault: impl Into<Fault>) -> Self {
-        let setting = Self::start();
-        setting.strike(fault);
-        setting
+    /// Starts a portal whose next POST has this fault.
+    fn with_post_fault(fault: impl Into<Fault>) -> Self {
+        let fixture = Self::start();
+        fixture.add_post_fault(fault);
+        fixture
     }
 
-    fn strike(&self, fault: impl Into<Fault>) {
+    fn add_post_fault(&self, fault: impl Into<Fault>) {
         self.portal.add_fault(Fault { method: Some("POST".to_owned()), ..fault.into() }).unwrap();
     }
 
-    /// Every look at the portal fails.
-    fn blind(&self) {
+    /// Makes every GET fail.
+    fn fail_every_get(&self) {
         let fault = Fault { method: Some("GET".to_owned()), times: None, ..FaultKind::Html.into() };
         self.portal.add_fault(fault).unwrap();
     }
@@ -68,20 +71,20 @@ impl Setting {
         self.run(add("ci")).await
     }
 
-    async fn run(&self, add: AddToken) -> Result<Token> {
-        tokio::time::timeout(HANGING, add.run(&self.client)).await.expect("the call hangs")
+    async fn run(&self, token: tokens::NewToken) -> Result<Token> {
+        tokio::time::timeout(HANG_TIMEOUT, operation(token).run(&self.client)).await.expect("the call hangs")
     }
 
     fn posts(&self) -> Vec<Seen> {
         self.portal.record().into_iter().filter(|seen| seen.method == "POST").collect()
     }
 
-    /// Without the two that every portal starts with.
-    fn made(&self) -> Vec<StoredToken> {
+    /// Returns the tokens without the two that every sandbox starts with.
+    fn created_tokens(&self) -> Vec<StoredToken> {
         self.portal.tokens().into_iter().skip(2).collect()
     }
 
-    fn put(&self, token: NewToken) -> i64 {
+    fn store_token(&self, token: NewToken) -> i64 {
         self.portal.create_token(token).unwrap().id.into()
     }
 }
@@ -91,46 +94,55 @@ pub(crate) fn lmv1_of(portal: &Portal) -> Credentials {
 }
 
 /// An enabled LMv1 token for user 32.
-fn add(note: &str) -> AddToken {
-    AddToken {
-        admin: Admin::Id(32),
-        note: Some(note.to_owned()),
-        status: TokenStatus::Enabled,
-        r#type: TokenType::Lmv1,
+fn add(note: &str) -> tokens::NewToken {
+    tokens::NewToken {
+        admin: User::Id(AdminId::new(32).unwrap()),
+        note: Some(Note::new(note).unwrap()),
+        status: Status::Enabled,
+        r#type: Type::Lmv1,
     }
 }
 
-/// The ids of the candidates; `None` where the look at the portal failed.
-fn candidates(error: &Error) -> Option<Vec<i64>> {
+/// Returns the ids of the candidates; `None` if the search failed.
+fn candidate_ids(error: &Error) -> Option<Vec<i64>> {
     let candidates = error.details().candidates.as_ref()?;
-    assert!(candidates.iter().all(|token| token.access_key.is_none()), "a candidate is told with a key");
+    assert!(candidates.iter().all(|token| token.access_key.is_none()), "a candidate has a key");
     Some(candidates.iter().map(|token| token.id).collect())
 }
 
-fn advice(error: &Error) -> &str {
-    error.details().suggestion.as_deref().unwrap_or_default()
+fn advice(error: &Error) -> String {
+    format!("{:?}", error.details().advice)
 }
 
-/// An unknown outcome, one POST, and the cause behind it.
-fn assert_unknown(setting: &Setting, error: &Error, cause: ErrorKind, status: Option<u16>) {
+/// The operation that creates a token without a destination.
+fn operation(token: tokens::NewToken) -> AddToken {
+    AddToken { token, destination: None }
+}
+
+/// Asserts that the outcome is unknown, with this cause, after one POST.
+fn assert_outcome_unknown(fixture: &Fixture, error: &Error, cause: ErrorKind, status: Option<u16>) {
     let details = error.details();
     assert_eq!((details.kind, details.maybe_applied), (ErrorKind::OutcomeUnknown, true), "{error:?}");
-    let behind = details.cause.as_ref().expect("no cause").details();
-    assert_eq!((behind.kind, behind.status, behind.maybe_applied), (cause, status, true), "{error:?}");
+    let cause_details = details.cause.as_ref().expect("no cause").details();
+    assert_eq!(
+        (cause_details.kind, cause_details.status, cause_details.maybe_applied),
+        (cause, status, true),
+        "{error:?}"
+    );
     assert_eq!(
         (details.status, details.code, details.attempts),
-        (behind.status, behind.code, 1),
+        (cause_details.status, cause_details.code, 1),
         "{error:?}"
     );
     assert!(!advice(error).is_empty() && error.to_string().contains("user 32"), "{error:?}");
-    assert_eq!(setting.posts().len(), 1, "{error:?}");
+    assert_eq!(fixture.posts().len(), 1, "{error:?}");
 }
 
-/// A plain no, one POST, and no look at the portal.
-fn assert_plain(setting: &Setting, error: &Error, kind: ErrorKind, status: u16, code: Option<i64>) {
+/// Asserts that the portal rejected the create: one POST, and no search for candidates.
+fn assert_rejected(fixture: &Fixture, error: &Error, kind: ErrorKind, status: u16, code: Option<i64>) {
     let details = error.details();
     assert_eq!((details.kind, details.maybe_applied), (kind, false), "{error:?}");
     assert_eq!((details.status, details.code, details.attempts), (Some(status), code, 1), "{error:?}");
     assert!(details.candidates.is_none() && details.cause.is_none(), "{error:?}");
-    assert_eq!((setting.posts().len(), setting.portal.record().len()), (1, 1), "{error:?}");
+    assert_eq!((fixture.posts().len(), fixture.portal.record().len()), (1, 1), "{error:?}");
 }

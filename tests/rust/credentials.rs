@@ -10,8 +10,8 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 
 use lmtokens::credentials::{Arguments, Credentials, Identity};
+use lmtokens::credentials::{Environment, NoPrompt, Prompt};
 use lmtokens::error::Result;
-use lmtokens::ports::{Environment, NoPrompt, Prompt};
 use lmtokens::secret::Secret;
 
 use crate::support::{ACCESS_ID, ACCESS_KEY, BEARER, secret};

@@ -1,11 +1,11 @@
-//! The core without Python, against the embedded portal over a real socket.
+//! Tests of the core without Python, over a real socket against the sandbox.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test says that it failed by panicking, and clippy.toml reaches only functions marked as tests"
+    reason = "tests fail by panicking, and clippy.toml exempts only functions marked as tests"
 )]
 
 mod add;

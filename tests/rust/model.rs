@@ -1,21 +1,22 @@
-//! The portal's JSON, read tolerantly.
+//! Tolerant reading of the portal's JSON.
 
 use lmtokens::error::ErrorKind;
-use lmtokens::model::{Answer, MAX_ID, Token, TokenStatus, TokenType, check_admin_id, iso_8601};
+use lmtokens::ids::{AdminId, MAX_ID, TokenId};
+use lmtokens::model::{Origin, Status, Token, TokenStatus, TokenType, Type, iso_8601};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::support::secret;
 
 fn read(value: &Value) -> Option<Token> {
-    Token::from_json(value, Answer::Create, &TokenType::Lmv1)
+    Token::from_json(value, Origin::Create, &TokenType::Lmv1)
 }
 
-/// A token with one member more.
+/// Reads a token with one additional member.
 fn with(name: &str, value: &Value) -> Token {
     let mut members = Map::from_iter([("id".to_owned(), json!(248))]);
     members.insert(name.to_owned(), value.clone());
-    read(&Value::Object(members)).unwrap_or_else(|| panic!("{name} {value} made it no token"))
+    read(&Value::Object(members)).unwrap_or_else(|| panic!("a token with {name} {value} is not read"))
 }
 
 #[test]
@@ -36,7 +37,7 @@ fn every_documented_member_is_read() {
         "lastAuthIp": "192.0.2.1",
         "userPermission": "write",
     }));
-    let wanted = Token {
+    let expected = Token {
         id: 248,
         r#type: TokenType::Lmv1,
         access_id: Some("exampleAccessId00001".to_owned()),
@@ -53,13 +54,13 @@ fn every_documented_member_is_read() {
         last_auth_ip: Some("192.0.2.1".to_owned()),
         user_permission: Some("write".to_owned()),
     };
-    assert_eq!(token, Some(wanted));
+    assert_eq!(token, Some(expected));
 }
 
 #[test]
-fn members_that_are_missing_null_empty_or_of_another_type_are_none() {
+fn missing_null_empty_and_mistyped_members_are_none() {
     let bare = read(&json!({ "id": 248 })).unwrap();
-    let nothing = Token {
+    let empty = Token {
         id: 248,
         r#type: TokenType::Lmv1,
         access_id: None,
@@ -76,7 +77,7 @@ fn members_that_are_missing_null_empty_or_of_another_type_are_none() {
         last_auth_ip: None,
         user_permission: None,
     };
-    assert_eq!(bare, nothing);
+    assert_eq!(bare, empty);
     let names = [
         "type",
         "accessId",
@@ -93,18 +94,18 @@ fn members_that_are_missing_null_empty_or_of_another_type_are_none() {
     ];
     for name in names {
         for value in [json!(null), json!(""), json!([]), json!({}), json!(true), json!([[null]])] {
-            assert_eq!(with(name, &value), nothing, "{name}: {value}");
+            assert_eq!(with(name, &value), empty, "{name}: {value}");
         }
     }
     for value in [json!(null), json!(7), json!({}), json!(["ci"])] {
-        assert_eq!(with("note", &value), nothing, "note: {value}");
+        assert_eq!(with("note", &value), empty, "note: {value}");
     }
-    assert_eq!(with("note", &json!("")).note.as_deref(), Some(""), "an empty note is one");
-    assert_eq!(with("newlyInvented", &json!({ "id": [1], "accessKey": "no" })), nothing);
+    assert_eq!(with("note", &json!("")).note.as_deref(), Some(""), "an empty note is a note");
+    assert_eq!(with("newlyInvented", &json!({ "id": [1], "accessKey": "no" })), empty);
 }
 
 #[test]
-fn without_an_id_there_is_no_token() {
+fn a_value_without_an_id_is_not_a_token() {
     for value in [
         json!(null),
         json!(248),
@@ -127,8 +128,8 @@ fn without_an_id_there_is_no_token() {
 }
 
 #[test]
-fn the_type_is_what_the_portal_says_or_else_what_was_asked_for() {
-    for (said, asked, wanted) in [
+fn the_type_is_the_portals_or_else_the_requested_one() {
+    for (given, requested, expected) in [
         (json!(null), TokenType::Lmv1, TokenType::Lmv1),
         (json!(null), TokenType::Bearer, TokenType::Bearer),
         (json!(""), TokenType::Bearer, TokenType::Bearer),
@@ -138,16 +139,16 @@ fn the_type_is_what_the_portal_says_or_else_what_was_asked_for() {
         (json!("LMv1"), TokenType::Bearer, TokenType::Lmv1),
         (json!("oauth"), TokenType::Lmv1, TokenType::Other("oauth".to_owned())),
     ] {
-        let token = Token::from_json(&json!({ "id": 1, "type": said }), Answer::Other, &asked).unwrap();
-        assert_eq!(token.r#type, wanted, "{said}");
+        let token = Token::from_json(&json!({ "id": 1, "type": given }), Origin::Other, &requested).unwrap();
+        assert_eq!(token.r#type, expected, "{given}");
     }
-    let token = Token::from_json(&json!({ "id": 1 }), Answer::Other, &TokenType::Bearer).unwrap();
+    let token = Token::from_json(&json!({ "id": 1 }), Origin::Other, &TokenType::Bearer).unwrap();
     assert_eq!(token.r#type, TokenType::Bearer);
 }
 
 #[test]
-fn the_status_is_known_unknown_or_none() {
-    for (said, wanted) in [
+fn a_status_is_known_other_or_none() {
+    for (given, expected) in [
         (json!(1), Some(TokenStatus::Disabled)),
         (json!(2), Some(TokenStatus::Enabled)),
         (json!("2"), Some(TokenStatus::Enabled)),
@@ -157,17 +158,17 @@ fn the_status_is_known_unknown_or_none() {
         (json!("active"), None),
         (json!(2.5), None),
     ] {
-        assert_eq!(with("status", &said).status, wanted, "{said}");
+        assert_eq!(with("status", &given).status, expected, "{given}");
         assert_eq!(
-            wanted.map(TokenStatus::number),
-            wanted.and_then(|_| with("status", &said).status).map(TokenStatus::number)
+            expected.map(TokenStatus::number),
+            expected.and_then(|_| with("status", &given).status).map(TokenStatus::number)
         );
     }
 }
 
 #[test]
-fn roles_are_names_however_they_are_told() {
-    for (said, wanted) in [
+fn roles_are_read_from_every_shape() {
+    for (given, expected) in [
         (json!(["readonly", "ops"]), vec!["readonly", "ops"]),
         (json!([{ "id": 1, "name": "readonly" }, { "name": "ops" }]), vec!["readonly", "ops"]),
         (json!(["readonly", { "name": "ops" }, null, 3, { "id": 4 }]), vec!["readonly", "ops"]),
@@ -175,13 +176,13 @@ fn roles_are_names_however_they_are_told() {
         (json!({ "name": "readonly" }), vec!["readonly"]),
         (json!(3), vec![]),
     ] {
-        assert_eq!(with("roles", &said).roles, wanted, "{said}");
+        assert_eq!(with("roles", &given).roles, expected, "{given}");
     }
 }
 
 #[test]
-fn times_are_seconds_whatever_the_portal_counts_in() {
-    for (said, wanted) in [
+fn times_are_converted_to_seconds() {
+    for (given, expected) in [
         (json!(1_700_000_000), Some(1_700_000_000)),
         (json!("1700000000"), Some(1_700_000_000)),
         (json!(1_700_000_000_000_i64), Some(1_700_000_000)),
@@ -202,28 +203,28 @@ fn times_are_seconds_whatever_the_portal_counts_in() {
         (json!("yesterday"), None),
         (json!("2023-11-14T22:13:20Z"), None),
     ] {
-        assert_eq!(with("createdOn", &said).created_on, wanted, "{said}");
-        assert_eq!(with("lastUsedOn", &said).last_used_on, wanted, "{said}");
+        assert_eq!(with("createdOn", &given).created_on, expected, "{given}");
+        assert_eq!(with("lastUsedOn", &given).last_used_on, expected, "{given}");
     }
 }
 
 #[test]
-fn only_a_create_tells_a_secret() {
+fn only_a_create_has_a_secret() {
     let value = json!({ "id": 248, "accessId": "exampleAccessId00001", "accessKey": "unit+test(key)" });
     assert_eq!(read(&value).unwrap().access_key, Some(secret("unit+test(key)")));
-    let listed = Token::from_json(&value, Answer::Other, &TokenType::Lmv1).unwrap();
+    let listed = Token::from_json(&value, Origin::Other, &TokenType::Lmv1).unwrap();
     assert_eq!((listed.access_key, listed.access_id.as_deref()), (None, Some("exampleAccessId00001")));
-    // Of a bearer the beginning tells whether it is the one that calls; it is kept like a secret.
+    // The visible start of a bearer token shows whether it is the caller's own; it is kept as a secret.
     let masked = json!({ "id": 248, "accessKey": "lmb_unit-test****", "type": "bearer" });
-    let listed = Token::from_json(&masked, Answer::Other, &TokenType::Bearer).unwrap();
+    let listed = Token::from_json(&masked, Origin::Other, &TokenType::Bearer).unwrap();
     assert_eq!((listed.access_key, listed.masked_bearer), (None, Some(secret("lmb_unit-test****"))));
-    let created = Token::from_json(&masked, Answer::Create, &TokenType::Bearer).unwrap();
+    let created = Token::from_json(&masked, Origin::Create, &TokenType::Bearer).unwrap();
     assert_eq!((created.access_key, created.masked_bearer), (Some(secret("lmb_unit-test****")), None));
 }
 
 #[test]
-fn iso_8601_is_what_every_python_reads() {
-    for (seconds, wanted) in [
+fn iso_8601_is_readable_by_every_python() {
+    for (seconds, expected) in [
         (0, "1970-01-01T00:00:00+00:00"),
         (1_700_000_000, "2023-11-14T22:13:20+00:00"),
         (951_782_400, "2000-02-29T00:00:00+00:00"),
@@ -232,54 +233,54 @@ fn iso_8601_is_what_every_python_reads() {
         (i64::MAX, ""),
         (i64::MIN, ""),
     ] {
-        assert_eq!(iso_8601(seconds), wanted, "{seconds}");
+        assert_eq!(iso_8601(seconds), expected, "{seconds}");
     }
 }
 
 #[test]
-fn statuses_and_types_of_users_are_known_words_or_an_error_that_names_them() {
-    for (word, wanted) in [
-        ("enabled", TokenStatus::Enabled),
-        ("ACTIVE", TokenStatus::Enabled),
-        ("Disabled", TokenStatus::Disabled),
-        ("suspended", TokenStatus::Disabled),
+fn invalid_statuses_and_types_are_rejected_with_the_accepted_words() {
+    for (word, expected) in [
+        ("enabled", Status::Enabled),
+        ("ACTIVE", Status::Enabled),
+        ("Disabled", Status::Disabled),
+        ("suspended", Status::Disabled),
     ] {
-        assert_eq!(TokenStatus::parse_word(word).unwrap(), wanted);
+        assert_eq!(word.parse::<Status>().unwrap(), expected);
     }
-    assert_eq!(TokenStatus::parse_number(1).unwrap(), TokenStatus::Disabled);
-    assert_eq!(TokenStatus::parse_number(2).unwrap(), TokenStatus::Enabled);
-    let refused = [
-        TokenStatus::parse_word("on").unwrap_err(),
-        TokenStatus::parse_word("").unwrap_err(),
-        TokenStatus::parse_word("enabled ").unwrap_err(),
-        TokenStatus::parse_number(0).unwrap_err(),
-        TokenStatus::parse_number(3).unwrap_err(),
-        TokenStatus::parse_number(i64::MIN).unwrap_err(),
+    assert_eq!(Status::from_number(1).unwrap(), Status::Disabled);
+    assert_eq!(Status::from_number(2).unwrap(), Status::Enabled);
+    let errors = [
+        "on".parse::<Status>().unwrap_err(),
+        "".parse::<Status>().unwrap_err(),
+        "enabled ".parse::<Status>().unwrap_err(),
+        Status::from_number(0).unwrap_err(),
+        Status::from_number(3).unwrap_err(),
+        Status::from_number(i64::MIN).unwrap_err(),
     ];
-    for error in refused {
+    for error in errors {
         assert_eq!(error.kind(), ErrorKind::Argument);
-        for accepted in ["1", "2", "enabled", "disabled", "active", "suspended"] {
+        for accepted in ["1", "2", "enabled", "disabled"] {
             assert!(error.to_string().contains(accepted), "{error}");
         }
     }
-    assert_eq!(TokenType::parse("LMv1").unwrap(), TokenType::Lmv1);
-    assert_eq!(TokenType::parse("bearer").unwrap(), TokenType::Bearer);
+    assert_eq!("LMv1".parse::<Type>().unwrap(), Type::Lmv1);
+    assert_eq!("bearer".parse::<Type>().unwrap(), Type::Bearer);
     for word in ["", "API Token", "lmv2", "bearer "] {
-        let error = TokenType::parse(word).unwrap_err();
+        let error = word.parse::<Type>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Argument);
         assert!(error.to_string().contains("lmv1") && error.to_string().contains("bearer"), "{error}");
     }
-    // An LMv1 token is asked for by saying nothing.
-    assert_eq!((TokenType::Lmv1.query_value(), TokenType::Bearer.query_value()), (None, Some("bearer")));
+    // LMv1 is the portal's default and has no query value.
+    assert_eq!((Type::Lmv1.query_value(), Type::Bearer.query_value()), (None, Some("bearer")));
 }
 
 #[test]
-fn user_ids_are_positive_and_have_32_bits() {
+fn user_ids_are_positive_32_bit_integers() {
     for id in [1, 32, MAX_ID] {
-        assert_eq!(check_admin_id(id).unwrap(), id);
+        assert_eq!((AdminId::new(id).unwrap().get(), TokenId::new(id).unwrap().get()), (id, id));
     }
     for id in [0, -1, MAX_ID + 1, i64::MAX, i64::MIN] {
-        let error = check_admin_id(id).unwrap_err();
+        let error = AdminId::new(id).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Argument);
         assert!(
             error.to_string().contains("admin_id") && error.to_string().contains("2147483647"),
@@ -288,7 +289,7 @@ fn user_ids_are_positive_and_have_32_bits() {
     }
 }
 
-/// Any JSON, with the names and shapes of tokens more often than chance has it.
+/// Arbitrary JSON that often has the names and shapes of tokens.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -327,12 +328,12 @@ proptest! {
         for time in [token.created_on, token.last_used_on].into_iter().flatten() {
             prop_assert!(!iso_8601(time).is_empty(), "{}", time);
         }
-        let listed = Token::from_json(&Value::Object(members), Answer::Other, &TokenType::Lmv1).unwrap();
+        let listed = Token::from_json(&Value::Object(members), Origin::Other, &TokenType::Lmv1).unwrap();
         prop_assert_eq!(listed.access_key, None);
     }
 
     #[test]
-    fn any_time_has_a_text_or_none(seconds: i64) {
+    fn any_time_is_formatted_or_empty(seconds: i64) {
         let text = iso_8601(seconds);
         prop_assert!(text.is_empty() || text.ends_with("+00:00"), "{}", text);
     }

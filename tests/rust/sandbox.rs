@@ -1,11 +1,6 @@
-//! The embedded portal over raw HTTP, signed by hand: nothing here goes through the client.
+//! The sandbox over plain HTTP, with requests signed here: these tests do not use the client.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests, outside of tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test helpers")]
 
 mod attacks;
 mod checks;
@@ -30,13 +25,13 @@ use tokio::net::TcpStream;
 /// The tokens of user 32.
 const TOKENS: &str = "/setting/admins/32/apitokens";
 
-/// A portal and someone who calls it.
+/// A sandbox and an HTTP client.
 struct Api {
     portal: Portal,
     client: reqwest::Client,
 }
 
-/// An answer, read to its end.
+/// A complete response.
 #[derive(Debug)]
 struct Reply {
     status: u16,
@@ -44,7 +39,7 @@ struct Reply {
     text: String,
 }
 
-/// Who signs.
+/// An LMv1 pair that signs requests.
 #[derive(Clone)]
 struct Pair {
     access_id: String,
@@ -69,7 +64,7 @@ impl Api {
         Pair { access_id: self.portal.access_id().to_owned(), access_key: self.portal.access_key() }
     }
 
-    /// Makes a user with a token to sign with.
+    /// Adds a user with a token.
     fn user(&self, new: NewUser) -> (u32, Pair) {
         let admin_id = self.portal.add_user(new);
         (admin_id, self.token(NewToken { admin_id, ..NewToken::default() }).pair())
@@ -91,12 +86,12 @@ impl Api {
         format!("{}{path}", self.portal.base_url())
     }
 
-    /// A request without credentials or version.
+    /// Builds a request without credentials or a version.
     fn bare(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method.parse().unwrap(), self.url(path))
     }
 
-    /// A request of version 3 that `pair` signs now.
+    /// Builds a request of version 3, signed with `pair`.
     fn signed(&self, pair: &Pair, method: &str, path: &str, body: &str) -> reqwest::RequestBuilder {
         let authorization = sign(pair, method, path, body, now_ms());
         self.bare(method, path)
@@ -109,7 +104,7 @@ impl Api {
         send(self.signed(pair, method, path, body)).await.unwrap()
     }
 
-    /// As the administrator.
+    /// Sends a request as the administrator.
     async fn call(&self, method: &str, path: &str, body: &str) -> Reply {
         self.call_as(&self.admin(), method, path, body).await
     }
@@ -122,34 +117,33 @@ impl Api {
         send(self.signed(&self.admin(), method, path, body)).await
     }
 
-    /// Writes bytes to a new connection and reads until the portal closes it, or for a while.
+    /// Writes bytes to a new connection and reads until the sandbox closes it, for at most half a second.
     async fn raw(&self, bytes: &[u8]) -> String {
         let address = self.portal.base_url();
         let address = address.trim_start_matches("http://").split('/').next().unwrap().to_owned();
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
-        let mut answer = Vec::new();
-        let reading = stream.read_to_end(&mut answer);
+        let mut response = Vec::new();
+        let reading = stream.read_to_end(&mut response);
         drop(tokio::time::timeout(std::time::Duration::from_millis(500), reading).await);
-        String::from_utf8_lossy(&answer).into_owned()
+        String::from_utf8_lossy(&response).into_owned()
     }
 
-    /// The portal still works.
-    async fn assert_alive(&self) {
+    async fn assert_responsive(&self) {
         assert_eq!(self.get("/setting/admins").await.status, 200);
     }
 }
 
 impl Reply {
     fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Status and error code.
+    /// Returns the status and the error code.
     fn error(&self) -> (u16, i64) {
         let body = self.json();
         assert!(body["errorMessage"].is_string() && body["errorDetail"].is_null(), "{self:?}");
@@ -176,14 +170,14 @@ fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// The path may carry a query, which is not signed.
+/// Signs a request; the path may contain a query, which is not signed.
 fn sign(pair: &Pair, method: &str, path: &str, body: &str, timestamp_ms: u64) -> String {
     let resource_path = path.split('?').next().unwrap();
     Request { method, timestamp_ms, body: body.as_bytes(), resource_path }
         .authorization(&pair.access_id, pair.access_key.reveal().as_bytes())
 }
 
-/// One query parameter, encoded.
+/// Encodes a query parameter.
 fn query(name: &str, value: &str) -> String {
     url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }

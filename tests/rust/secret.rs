@@ -6,11 +6,12 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 use lmtokens::client::{Client, Method, RawResponse, Request, Response};
+use lmtokens::clock::SystemClock;
+use lmtokens::credentials::Environment;
 use lmtokens::credentials::{Arguments, Credentials};
 use lmtokens::error::{Error, ErrorKind};
 use lmtokens::model::{self, Token, TokenType};
 use lmtokens::network::{self, Network};
-use lmtokens::ports::{Environment, SystemClock};
 use lmtokens::sandbox::{NewToken, Portal, Settings};
 use lmtokens::secret::{MASK, Secret};
 use lmtokens::signer::Signer;
@@ -42,7 +43,7 @@ fn created() -> Value {
 }
 
 fn token() -> Token {
-    let token = Token::from_json(&created(), model::Answer::Create, &TokenType::Lmv1).unwrap();
+    let token = Token::from_json(&created(), model::Origin::Create, &TokenType::Lmv1).unwrap();
     assert_eq!(token.access_key, Some(secret(MARKER)));
     token
 }
@@ -85,7 +86,7 @@ fn values_with_a_secret_do_not_show_it() {
 
 #[test]
 fn the_masked_bearer_token_of_a_list_is_not_shown() {
-    let listed = Token::from_json(&created(), model::Answer::Other, &TokenType::Bearer).unwrap();
+    let listed = Token::from_json(&created(), model::Origin::Other, &TokenType::Bearer).unwrap();
     assert_eq!(listed.masked_bearer, Some(secret(MARKER)));
     assert_hidden("Token of a list", &listed);
 }

@@ -1,20 +1,20 @@
-//! What several subjects share: identities, observers, and raw servers that say what the embedded portal never would.
+//! Helpers for several subjects: identities, observers, and raw servers that respond as the sandbox never does.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lmtokens::client::Client;
 use lmtokens::credentials::{Credentials, Identity, Provenance, Timeouts};
+use lmtokens::event::{Event, Observer};
 use lmtokens::network::Network;
 use lmtokens::portal::PortalAddress;
-use lmtokens::ports::{Event, Observer};
 use lmtokens::secret::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// Far beyond what anything here takes: only something that hangs reaches it.
-pub(crate) const HANGING: Duration = Duration::from_secs(30);
+/// Longer than any test takes: only a hang reaches it.
+pub(crate) const HANG_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) const ACCESS_ID: &str = "exampleAccessId00001";
 pub(crate) const ACCESS_KEY: &str = "unit+test(key)";
@@ -48,28 +48,28 @@ pub(crate) fn client(base_url: &str, credentials: Credentials) -> Client {
     Client::new(identity(base_url, credentials), None)
 }
 
-/// Remembers what it was told.
+/// An observer that records every event.
 #[derive(Default)]
-pub(crate) struct Spy(Mutex<Vec<Event>>);
+pub(crate) struct RecordingObserver(Mutex<Vec<Event>>);
 
-impl Spy {
+impl RecordingObserver {
     pub(crate) fn events(&self) -> Vec<Event> {
         self.0.lock().unwrap().clone()
     }
 
-    /// Without the attempts, which every request tells.
+    /// Returns the reports of interrupted creates.
     pub(crate) fn interruptions(&self) -> Vec<Event> {
         self.events().into_iter().filter(|event| matches!(event, Event::CreateInterrupted { .. })).collect()
     }
 }
 
-impl Observer for Spy {
+impl Observer for RecordingObserver {
     fn observe(&self, event: Event) {
         self.0.lock().unwrap().push(event);
     }
 }
 
-/// A server that reads one request a connection, answers with whatever it is told to, and closes.
+/// A server that reads one request per connection, sends a given response, and closes.
 pub(crate) struct RawServer {
     pub(crate) base_url: String,
     requests: Arc<Mutex<Vec<String>>>,
@@ -77,8 +77,8 @@ pub(crate) struct RawServer {
 }
 
 impl RawServer {
-    /// `answer` gets the whole request and gives every byte of the answer.
-    pub(crate) async fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+    /// Starts a server; `respond` maps a whole request to the bytes of the response.
+    pub(crate) async fn start(respond: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/santaba/rest", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -86,7 +86,7 @@ impl RawServer {
         let task = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read_request(&mut stream).await;
-                let bytes = answer(&request);
+                let bytes = respond(&request);
                 seen.lock().unwrap().push(request);
                 drop(stream.write_all(bytes.as_bytes()).await);
                 drop(stream.shutdown().await);
@@ -106,20 +106,20 @@ impl Drop for RawServer {
     }
 }
 
-/// An HTTP answer with a JSON body.
-pub(crate) fn answer(status: u16, body: &str) -> String {
+/// Returns an HTTP response with a JSON body.
+pub(crate) fn response(status: u16, body: &str) -> String {
     format!(
         "HTTP/1.1 {status} -\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     )
 }
 
-/// A port of this machine on which nobody listens.
+/// Returns a local port without a listener.
 pub(crate) async fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
-/// Head and body, as far as they come.
+/// Reads headers and body, as far as they arrive.
 async fn read_request(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
@@ -141,15 +141,12 @@ fn is_whole(bytes: &[u8]) -> bool {
     bytes.len() >= head.len() + 4 + announced.unwrap_or(0_usize)
 }
 
-/// Fails where any eight characters in a row of `credential` stand in `text`.
-pub(crate) fn assert_repeats_nothing(text: &str, credential: &str, context: &str) {
+/// Asserts that `text` contains no eight consecutive characters of `credential`.
+pub(crate) fn assert_contains_no_part(text: &str, credential: &str, context: &str) {
     let characters: Vec<char> = credential.chars().collect();
     assert!(characters.len() >= 8, "too short to look for");
     for window in characters.windows(8) {
         let part: String = window.iter().collect();
-        assert!(
-            !text.to_lowercase().contains(&part.to_lowercase()),
-            "{context}: {part:?} stands in {text:?}"
-        );
+        assert!(!text.to_lowercase().contains(&part.to_lowercase()), "{context}: {part:?} is in {text:?}");
     }
 }

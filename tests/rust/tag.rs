@@ -1,5 +1,6 @@
-//! The grammar of the tag: what is one, and what only looks like one.
+//! The grammar of tags, and text that is only similar to one.
 
+use lmtokens::ids::Note;
 use lmtokens::tag::{RunId, Tag};
 use proptest::prelude::*;
 
@@ -8,7 +9,7 @@ fn tag() -> Tag {
 }
 
 #[test]
-fn a_note_is_the_tag_and_what_the_token_is_to_have() {
+fn a_tagged_note_has_the_tag_and_the_final_note() {
     let tag = tag();
     for last in [None, Some("ci"), Some("two words"), Some(" leading"), Some("日本")] {
         let note = tag.note(last);
@@ -19,13 +20,13 @@ fn a_note_is_the_tag_and_what_the_token_is_to_have() {
 }
 
 #[test]
-fn it_holds_no_character_of_the_portals_filters() {
+fn a_tag_has_no_character_with_a_meaning_in_filters() {
     let text = tag().to_string();
     assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{text}");
 }
 
 #[test]
-fn no_two_are_the_same() {
+fn tags_are_unique() {
     let run = RunId::fresh().unwrap();
     let tags: std::collections::HashSet<_> = (0..1000).map(|_| Tag::fresh(run, 0).unwrap()).collect();
     assert_eq!(tags.len(), 1000);
@@ -33,7 +34,7 @@ fn no_two_are_the_same() {
 }
 
 #[test]
-fn nearly_a_tag_is_none() {
+fn similar_text_is_not_a_tag() {
     let text = tag().to_string();
     let near = [
         format!(" {text}"),
@@ -58,22 +59,21 @@ fn nearly_a_tag_is_none() {
     ];
     for note in near {
         assert_eq!(Tag::parse(&note), None, "{note:?}");
-        assert!(Tag::check_note(Some(&note)).is_ok());
+        assert!(Note::new(note).is_ok());
     }
-    assert!(Tag::check_note(Some(&text)).is_err());
-    assert!(Tag::check_note(None).is_ok());
+    assert!(Note::new(text).is_err());
 }
 
 proptest! {
     #[test]
-    fn any_note_that_parses_is_written_the_same_again(note in "(lmtokens-1-)?[0-9a-f]{14,17}-[0-9]{0,12}-[0-9a-f]{31,33}( .{0,9})?") {
+    fn a_parsed_note_round_trips(note in "(lmtokens-1-)?[0-9a-f]{14,17}-[0-9]{0,12}-[0-9a-f]{31,33}( .{0,9})?") {
         if let Some((tag, last)) = Tag::parse(&note) {
             prop_assert_eq!(tag.note(last), note);
         }
     }
 
     #[test]
-    fn no_text_of_a_users_makes_it_fail(note in ".{0,200}") {
+    fn no_text_makes_parsing_panic(note in ".{0,200}") {
         let _ = Tag::parse(&note);
     }
 }

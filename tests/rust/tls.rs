@@ -8,12 +8,15 @@ use std::time::Duration;
 use lmtokens::client::Client;
 use lmtokens::credentials::{Identity, Timeouts};
 use lmtokens::error::{Error, ErrorKind};
-use lmtokens::model::{TokenStatus, TokenType};
-use lmtokens::tokens::{AddToken, Admin};
+use lmtokens::ids::{AdminId, Note};
+use lmtokens::lifecycle::AddToken;
+use lmtokens::model::{Status, Type};
+use lmtokens::operation::Operation as _;
+use lmtokens::tokens::{NewToken, User};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use self::client_hello::ClientHello;
-use crate::support::{BEARER, HANGING, bearer, identity};
+use crate::support::{BEARER, HANG_TIMEOUT, bearer, identity};
 
 /// The hybrid of ML-KEM-768 and X25519.
 const X25519MLKEM768: u16 = 0x11ec;
@@ -47,12 +50,15 @@ async fn call(answer: &'static [u8], timeouts: Timeouts) -> (Vec<Vec<u8>>, Error
     });
     let client = Client::new(Identity { timeouts, ..identity(&base_url, bearer()) }, None);
     let add = AddToken {
-        admin: Admin::Id(32),
-        note: Some(NOTE.to_owned()),
-        status: TokenStatus::Enabled,
-        r#type: TokenType::Lmv1,
+        token: NewToken {
+            admin: User::Id(AdminId::new(32).unwrap()),
+            note: Some(Note::new(NOTE).unwrap()),
+            status: Status::Enabled,
+            r#type: Type::Lmv1,
+        },
+        destination: None,
     };
-    let error = tokio::time::timeout(HANGING, add.run(&client)).await.expect("it hangs").unwrap_err();
+    let error = tokio::time::timeout(HANG_TIMEOUT, add.run(&client)).await.expect("it hangs").unwrap_err();
     drop(client);
     // The failed connection may not have been read to its end yet.
     let mut connections = vec![arrivals.recv().await.unwrap()];

@@ -1,4 +1,4 @@
-"""Install the built wheel into every CPython from 3.9 on that can be found, and use it there."""
+"""Install the built wheel into every CPython since 3.9 that is found, and run use.py with it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ OLDEST = (3, 9)
 
 
 def interpreters() -> dict[str, str]:
-    """One interpreter for each version found: version to path."""
+    """Return the path of one interpreter for each version that is found."""
     candidates = [sys.executable]
     candidates += filter(None, (shutil.which(f"python3.{minor}") for minor in range(9, 30)))
-    # Where pyenv keeps what it has, also those versions that are not switched on.
+    # Includes versions that pyenv has installed but not activated.
     root = os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))
     candidates += sorted(glob.glob(f"{root}/versions/*/bin/python3"))
     candidates += ["/usr/bin/python3", "/usr/local/bin/python3"]
     found: dict[str, str] = {}
-    ask = "import sys, venv; print(sys.implementation.name, *sys.version_info[:3], hasattr(sys, '_is_gil_enabled'))"
+    probe = "import sys, venv; print(sys.implementation.name, *sys.version_info[:3], hasattr(sys, '_is_gil_enabled'))"
     for candidate in candidates:
         if not os.path.exists(candidate):
             continue
-        answer = subprocess.run([candidate, "-c", ask], capture_output=True, text=True, check=False)
-        name, *rest = answer.stdout.split() or [""]
-        if answer.returncode == 0 and name == "cpython" and tuple(map(int, rest[:2])) >= OLDEST:
+        completed = subprocess.run([candidate, "-c", probe], capture_output=True, text=True, check=False)
+        name, *rest = completed.stdout.split() or [""]
+        if completed.returncode == 0 and name == "cpython" and tuple(map(int, rest[:2])) >= OLDEST:
             found.setdefault(".".join(rest[:3]), candidate)
     return found
 
@@ -41,7 +41,7 @@ def main() -> int:
     for version, python in sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".")]):
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
-            # The tools' pip installs for the other interpreter: the wheel needs nothing that would have to be built.
+            # This interpreter's pip installs into the venv, which has none.
             pip = [sys.executable, "-m", "pip", "--python", f"{folder}/bin/python"]
             install = ["install", "--quiet", "--disable-pip-version-check", "--no-index", wheel]
             subprocess.run([*pip, *install], check=True)

@@ -1,10 +1,10 @@
-"""A bulk run under random faults, killed with SIGKILL at random moments and resumed to its end.
+"""A bulk run under random faults, killed with SIGKILL at random moments and resumed until it is complete.
 
     python tests/soak/bulk.py [ROWS [KILLS [SEED]]]      (a kill needs about 15 rows)
 
-After each kill every token that works has its key in the journal, and no row has two. At the end exactly one token for
-each row works, nothing else is left, and every key of the journal signs a request that the portal takes. Once on the
-way, a second process on the same journal is refused.
+After each kill, the key of every enabled token must be in the journal, and no row may have two enabled tokens. At the
+end, each row must have exactly one enabled token, no other token may remain, and every key in the journal must sign a
+valid request. Once, a second process with the same journal must be rejected.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from soak_helpers import ENABLED, KINDS, PATIENCE, SECONDS, TAG, arguments, sett
 
 RATE = 0.1
 COMMAND = [sys.executable, "-m", "lmtokens", "bulk"]
-# More runs than this to finish what is left are no bad luck.
-MOST_RUNS = 30
+# Random faults alone do not explain more runs than this.
+MAX_RUNS = 30
 
 
 class Soak:
-    """One run of many lives."""
+    """A bulk run that is killed and resumed many times."""
 
-    def __init__(self, portal: Portal, folder: Path, rows: int, chance: random.Random) -> None:
-        self.portal, self.chance = portal, chance
+    def __init__(self, portal: Portal, folder: Path, rows: int, rng: random.Random) -> None:
+        self.portal, self.rng = portal, rng
         self.rows = rows
         self.journal = folder / "run.journal"
         self.errors = folder / "errors.txt"
@@ -42,9 +42,9 @@ class Soak:
         lines = [f"32,row {number}\n" for number in range(rows)]
         self.input.write_text("admin_id,note\n" + "".join(lines))
         self.bystanders = {token.id for token in portal.tokens}
-        self.found: Counter[str] = Counter()
-        # How many requests a life may see, so that the rows last for all kills.
-        self.most_requests = 60
+        self.counts: Counter[str] = Counter()
+        # The most requests before a kill, so that rows remain for every kill.
+        self.max_requests = 60
 
     def start(self) -> subprocess.Popen[str]:
         with self.errors.open("w") as errors:
@@ -57,28 +57,28 @@ class Soak:
                 text=True,
             )
 
-    def strike(self) -> None:
+    def inject_faults(self) -> None:
         self.portal.clear_record()
         kinds = [*KINDS, "rate-limited"]
-        self.portal.fail_at_random(RATE, seed=self.chance.getrandbits(64), kinds=kinds, seconds=SECONDS)
+        self.portal.fail_at_random(RATE, seed=self.rng.getrandbits(64), kinds=kinds, seconds=SECONDS)
 
-    def killed(self) -> None:
-        """One life, ended at some time from its start, or so many requests after it."""
-        self.strike()
+    def run_until_killed(self) -> None:
+        """Resume the run and kill it after a random time or number of requests."""
+        self.inject_faults()
         with self.start() as process:
-            seconds = self.chance.uniform(0, 0.3) if self.chance.random() < 0.2 else PATIENCE
-            wait_for_requests(self.portal, self.chance.randrange(1, self.most_requests), seconds)
-            time.sleep(self.chance.choice([0, 0, 0.0005, 0.002, 0.01]))
+            seconds = self.rng.uniform(0, 0.3) if self.rng.random() < 0.2 else PATIENCE
+            wait_for_requests(self.portal, self.rng.randrange(1, self.max_requests), seconds)
+            time.sleep(self.rng.choice([0, 0, 0.0005, 0.002, 0.01]))
             process.kill()
             status = process.wait(60)
-        assert status == -signal.SIGKILL, f"ended by itself with {status}: {self.errors.read_text()}"
-        self.found["kills"] += 1
+        assert status == -signal.SIGKILL, f"exited with {status} before the kill: {self.errors.read_text()}"
+        self.counts["kills"] += 1
         settle(self.portal)
-        self.check()
+        self.check_invariants()
 
-    def second_process_is_refused(self) -> None:
-        """The first is stopped while the second tries, so that it is certainly at work."""
-        self.strike()
+    def check_second_process_is_rejected(self) -> None:
+        """Start a second process while the first is stopped and holds the journal."""
+        self.inject_faults()
         with self.start() as process:
             wait_for_requests(self.portal, 3)
             process.send_signal(signal.SIGSTOP)
@@ -95,63 +95,65 @@ class Soak:
         assert (second.returncode, second.stdout) == (1, ""), second
         message = f"error: another process is at work on the journal {self.journal}"
         assert message in second.stderr, second.stderr
-        self.found["second processes refused with exit code 1"] += 1
+        self.counts["second processes rejected with exit code 1"] += 1
         settle(self.portal)
-        self.check()
+        self.check_invariants()
 
     def finish(self) -> None:
-        """Resumes, under the same faults, until nothing is left to do."""
-        for _ in range(MOST_RUNS):
-            self.strike()
+        """Resume the run under faults until it is complete."""
+        for _ in range(MAX_RUNS):
+            self.inject_faults()
             with self.start() as process:
                 status = process.wait(300)
             settle(self.portal)
-            self.check()
-            self.found[f"runs to their end with exit code {status}"] += 1
+            self.check_invariants()
+            self.counts[f"complete runs with exit code {status}"] += 1
             assert status in (0, 3), self.errors.read_text()
             if status == 0:
                 return
-        raise AssertionError(f"not finished after {MOST_RUNS} runs: {self.errors.read_text()}")
+        raise AssertionError(f"not finished after {MAX_RUNS} runs: {self.errors.read_text()}")
 
-    def made(self) -> dict[int, tuple[str, str]]:
-        """Access id and key of every token that the journal holds, read as anybody could."""
-        made = {}
-        whole = self.journal.read_text().splitlines(keepends=True) if self.journal.exists() else []
-        for line in whole:
+    def journaled_keys(self) -> dict[int, tuple[str, str]]:
+        """Return the access id and key of every token in the journal, without lmtokens."""
+        keys = {}
+        lines = self.journal.read_text().splitlines(keepends=True) if self.journal.exists() else []
+        for line in lines:
             if not line.endswith("\n"):
-                self.found["journals with a torn last line"] += 1
+                self.counts["journals with a torn last line"] += 1
                 continue
             event = json.loads(line)
             if event.get("event") == "pending":
                 token = event["token"]
-                made[token["id"]] = (token["access_id"], token["access_key"])
-        return made
+                keys[token["id"]] = (token["access_id"], token["access_key"])
+        return keys
 
-    def check(self) -> None:
-        made = self.made()
+    def check_invariants(self) -> None:
+        keys = self.journaled_keys()
         notes = set()
         for token in self.portal.tokens:
             if token.id in self.bystanders:
                 continue
             if token.status != ENABLED:
-                assert token.note.startswith(TAG), f"token {token.id} is disabled and not tagged"
-                self.found["disabled tokens seen after kills"] += 1
+                assert token.note.startswith(TAG), f"token {token.id} is disabled, but not tagged"
+                self.counts["disabled tokens seen after kills"] += 1
                 continue
-            assert made.get(token.id) == (token.access_id, token.access_key.reveal()), f"token {token.id}: no key"
-            assert token.note not in notes, f"two tokens work for {token.note}"
+            assert keys.get(token.id) == (token.access_id, token.access_key.reveal()), (
+                f"token {token.id}: its key is not in the journal"
+            )
+            assert token.note not in notes, f"{token.note} has two enabled tokens"
             notes.add(token.note)
 
-    def all_is_done(self) -> None:
+    def check_final_state(self) -> None:
         self.portal.clear_faults()
-        left = [token for token in self.portal.tokens if token.id not in self.bystanders]
-        if any(token.status != ENABLED for token in left):
-            # What landed late, or could not be deleted for the faults.
-            self.found["runs to remove what the faults left"] += 1
+        remaining = [token for token in self.portal.tokens if token.id not in self.bystanders]
+        if any(token.status != ENABLED for token in remaining):
+            # Late creates, and tokens whose deletion failed because of the faults.
+            self.counts["runs to remove pending tokens"] += 1
             with self.start() as process:
                 assert process.wait(300) == 0, self.errors.read_text()
-            left = [token for token in self.portal.tokens if token.id not in self.bystanders]
-        assert sorted(token.note for token in left) == sorted(f"row {number}" for number in range(self.rows))
-        assert {token.status for token in left} == {ENABLED}
+            remaining = [token for token in self.portal.tokens if token.id not in self.bystanders]
+        assert sorted(token.note for token in remaining) == sorted(f"row {number}" for number in range(self.rows))
+        assert {token.status for token in remaining} == {ENABLED}
 
         entries = lmtokens.read_journal(self.journal)
         assert {entry.state for entry in entries} == {"created"}
@@ -163,25 +165,27 @@ class Soak:
             assert token.access_key is not None
             with self.portal.client(access_id=token.access_id, access_key=token.access_key) as client:
                 next(iter(client.list_tokens(32, type="lmv1")))
-        proved = {seen.token_id for seen in self.portal.record if seen.signature == "valid" and seen.status == 200}
-        assert proved == {token.id for token in left}
-        self.found["tokens enabled, their keys proved by a signed request"] = len(proved)
+        authenticated = {
+            seen.token_id for seen in self.portal.record if seen.signature == "valid" and seen.status == 200
+        }
+        assert authenticated == {token.id for token in remaining}
+        self.counts["enabled tokens whose key signed a request"] = len(authenticated)
 
 
 def soak(rows: int, kills: int, seed: int) -> Counter[str]:
-    """Raises where something is not as it must be."""
+    """Kill and resume a run this many times and return the counts; raise AssertionError if an invariant is violated."""
     with Portal() as portal, tempfile.TemporaryDirectory() as folder:
         portal.set_rate_limit(1_000_000, 1.0)
         run = Soak(portal, Path(folder), rows, random.Random(seed))
-        # Each row takes two: so there are rows left for the last kill.
-        run.most_requests = max(2, rows // max(kills, 1))
+        # A row takes two requests, so rows remain for the last kill.
+        run.max_requests = max(2, rows // max(kills, 1))
         for number in range(kills):
-            run.killed()
+            run.run_until_killed()
             if number == kills // 2:
-                run.second_process_is_refused()
+                run.check_second_process_is_rejected()
         run.finish()
-        run.all_is_done()
-        return run.found
+        run.check_final_state()
+        return run.counts
 
 
 def main() -> None:

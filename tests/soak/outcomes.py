@@ -1,7 +1,7 @@
-"""What becomes of each kind of call under each fault: a table, for people or (``--json``) for tests.
+"""The outcome of each kind of call under each fault, as a table or as JSON (``--json``).
 
-A cell is one call against a portal of its own on which the fault strikes once, or always. ``sent`` are the requests of
-that call, ``left`` the tokens of the user afterwards that were not there before.
+A cell is one call to a new sandbox on which the fault occurs once or always. ``sent`` counts the requests of the call,
+``left`` lists the user's new tokens after it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OWNER = 32
+STATUS_NAMES = {1: "disabled", 2: "enabled"}
 
-# The portal's window, which is also what a client waits after a refusal; and as long as a call may wait: for one
-# window, not for two.
+# A client waits for one window after a 429. MAX_WAIT permits one such wait, but not two.
 WINDOW, MAX_WAIT = 2.0, 3.0
-# What an answer may take. A fault takes far longer.
-LIMIT, FAR_LONGER = 1.0, 60.0
-# Calls at once: they do little but wait, yet more of them would make each other late.
-AT_ONCE = 40
+# The timeout of a call, and a delay far beyond it.
+TIMEOUT, LONG_DELAY = 1.0, 60.0
+# Calls mostly wait, but more of them at once would delay each other.
+CONCURRENCY = 40
 
 FAULTS: dict[str, dict[str, Any]] = {
     "close before acting": {"kind": "close-before-acting"},
@@ -37,9 +37,9 @@ FAULTS: dict[str, dict[str, Any]] = {
     "act, then HTML 503": {"kind": "act-then-html", "status": 503},
     "429": {"kind": "rate-limited"},
     "429 without headers": {"kind": "rate-limited", "headers": "missing"},
-    "429, window never told": {"kind": "rate-limited", "headers": "missing"},
-    "delay beyond the limit": {"kind": "delay", "seconds": FAR_LONGER},
-    "act, then delay": {"kind": "act-then-delay", "seconds": FAR_LONGER},
+    "429, unknown window": {"kind": "rate-limited", "headers": "missing"},
+    "delay past the timeout": {"kind": "delay", "seconds": LONG_DELAY},
+    "act, then delay": {"kind": "act-then-delay", "seconds": LONG_DELAY},
     "garbage": {"kind": "garbage"},
     "truncated": {"kind": "truncated"},
     "200 with an error": {"kind": "error-in-200"},
@@ -49,22 +49,23 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """How one call ended."""
+    """The outcome of one call."""
 
     call: str
     fault: str
-    strikes: str
+    frequency: str
     sent: dict[str, int]
     raised: str
     maybe_applied: bool | None
     left: list[str]
 
 
-def unseen(client: lmtokens.Client) -> None:
-    """These credentials have not been shown a token that they made."""
+def without_visibility(client: lmtokens.Client) -> None:
+    """Leave it unknown whether the credentials may see the tokens that they create."""
 
 
-def seen(client: lmtokens.Client) -> None:
+def with_visibility(client: lmtokens.Client) -> None:
+    """Show the client that the credentials see the tokens that they create."""
     client.add_token(33)
     assert list(client.list_tokens(33))
 
@@ -75,7 +76,7 @@ def deliver(token: lmtokens.Token) -> None:
 
 @dataclass(frozen=True)
 class Call:
-    """One kind of call: the method that the fault strikes, what comes before, and the call itself."""
+    """A kind of call: the method that the fault affects, the preparation, and the call itself."""
 
     method: str
     before: Callable[[lmtokens.Client], None]
@@ -83,33 +84,35 @@ class Call:
 
 
 CALLS = {
-    "GET": Call("GET", unseen, lambda client, token: list(client.list_tokens(OWNER, type="lmv1"))),
-    "POST": Call("POST", unseen, lambda client, token: client.add_token(OWNER)),
-    "POST, deliver": Call("POST", seen, lambda client, token: client.add_token(OWNER, deliver=deliver)),
-    "POST, deliver, unseen": Call("POST", unseen, lambda client, token: client.add_token(OWNER, deliver=deliver)),
-    "PATCH": Call("PATCH", unseen, lambda client, token: client.update_token(token, "after")),
-    "DELETE": Call("DELETE", unseen, lambda client, token: client.delete_token(token)),
+    "GET": Call("GET", without_visibility, lambda client, token: list(client.list_tokens(OWNER, type="lmv1"))),
+    "POST": Call("POST", without_visibility, lambda client, token: client.add_token(OWNER)),
+    "POST, deliver": Call("POST", with_visibility, lambda client, token: client.add_token(OWNER, deliver=deliver)),
+    "POST, deliver, unseen": Call(
+        "POST", without_visibility, lambda client, token: client.add_token(OWNER, deliver=deliver)
+    ),
+    "PATCH": Call("PATCH", without_visibility, lambda client, token: client.update_token(token, "after")),
+    "DELETE": Call("DELETE", without_visibility, lambda client, token: client.delete_token(token)),
 }
 
 
-def run(name: str, fault: str, strikes: str) -> Cell:
-    """One cell."""
+def run(name: str, fault: str, frequency: str) -> Cell:
+    """Run one call and return its cell."""
     call = CALLS[name]
     with Portal(window=WINDOW) as portal:
-        client = portal.client(max_wait=MAX_WAIT, timeout=LIMIT)
+        client = portal.client(max_wait=MAX_WAIT, timeout=TIMEOUT)
         token, other = (client.find_token(portal.create_token(OWNER).id) for _ in range(2))
         call.before(client)
-        if fault == "429 without headers" and call.before is not seen:
-            # What is answered tells the window.
+        if fault == "429 without headers" and call.before is not with_visibility:
+            # The response tells the client the window.
             call.call(client, other)
-        before = {kept.id for kept in portal.tokens}
+        before = {stored.id for stored in portal.tokens}
         portal.clear_record()
         if fault == "connection refused":
             portal.close()
-            # Without a connection into which a request could still be written.
+            # A new client has no open connection.
             client = portal.client()
         else:
-            portal.fail(**FAULTS[fault], method=call.method, times=1 if strikes == "once" else None)
+            portal.fail(**FAULTS[fault], method=call.method, times=1 if frequency == "once" else None)
         raised, maybe_applied, attempts = "ok", None, 0
         try:
             call.call(client, token)
@@ -118,37 +121,33 @@ def run(name: str, fault: str, strikes: str) -> Cell:
         sent = Counter(request.method for request in portal.record)
         if fault == "connection refused":
             sent[call.method] = attempts
-        left = [described(kept.status) for kept in portal.tokens if kept.id not in before]
-        return Cell(name, fault, strikes, dict(sent), raised, maybe_applied, left)
-
-
-def described(status: int) -> str:
-    return {1: "disabled", 2: "enabled"}[status]
+        left = [STATUS_NAMES[stored.status] for stored in portal.tokens if stored.id not in before]
+        return Cell(name, fault, frequency, dict(sent), raised, maybe_applied, left)
 
 
 def table() -> list[Cell]:
-    """Every cell."""
+    """Run every call under every fault."""
     cells = [
-        (name, fault, strikes)
+        (name, fault, frequency)
         for name, call in CALLS.items()
         for fault in FAULTS
-        # Whoever has called before has been told.
-        if not ("never told" in fault and call.before is seen)
-        # No portal refuses one connection and takes the next.
-        for strikes in (("always",) if fault == "connection refused" else ("once", "always"))
+        # After an earlier call the client knows the window.
+        if not ("unknown window" in fault and call.before is with_visibility)
+        # A closed sandbox refuses every connection.
+        for frequency in (("always",) if fault == "connection refused" else ("once", "always"))
     ]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        # Those that take longest begin first.
-        by_length = sorted(cells, key=lambda cell: (cell[2] == "always", "deliver" in cell[0]), reverse=True)
-        ended = dict(zip(by_length, pool.map(lambda cell: run(*cell), by_length)))
-    return [ended[cell] for cell in cells]
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        # The slowest cells start first.
+        slowest_first = sorted(cells, key=lambda cell: (cell[2] == "always", "deliver" in cell[0]), reverse=True)
+        outcomes = dict(zip(slowest_first, pool.map(lambda cell: run(*cell), slowest_first)))
+    return [outcomes[cell] for cell in cells]
 
 
-def shown(cell: Cell) -> str:
+def table_row(cell: Cell) -> str:
     sent = " ".join(f"{method} {count}" for method, count in cell.sent.items())
     maybe = {None: "-", True: "yes", False: "no"}[cell.maybe_applied]
     left = ", ".join(cell.left) or "-"
-    return f"{cell.call:<22} {cell.fault:<22} {cell.strikes:<7} {sent:<31} {cell.raised:<20} {maybe:<14} {left}"
+    return f"{cell.call:<22} {cell.fault:<22} {cell.frequency:<9} {sent:<31} {cell.raised:<20} {maybe:<14} {left}"
 
 
 def main() -> None:
@@ -156,10 +155,10 @@ def main() -> None:
     if "--json" in sys.argv[1:]:
         print(json.dumps([asdict(cell) for cell in cells]))
         return
-    heads = ("call", "fault", "strikes", "requests sent", "raised", "maybe_applied", "left")
-    print("{:<22} {:<22} {:<7} {:<31} {:<20} {:<14} {}".format(*heads))
+    headings = ("call", "fault", "frequency", "requests sent", "raised", "maybe_applied", "left")
+    print("{:<22} {:<22} {:<9} {:<31} {:<20} {:<14} {}".format(*headings))
     for cell in cells:
-        print(shown(cell))
+        print(table_row(cell))
 
 
 if __name__ == "__main__":

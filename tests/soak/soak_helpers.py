@@ -1,4 +1,4 @@
-"""What the soaks share: faults, waiting for what is under way, and what is on a portal."""
+"""Helpers for the soak tests: arguments, faults, and waiting for requests."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ KINDS = [
     "act-then-delay",
     "late",
 ]
-# How long those kinds wait that do: long enough to be killed in.
+# The delay of the faults that have one: long enough for a kill to hit it.
 SECONDS = 0.01
-# Longer than any child takes to send its first request.
+# Seconds; longer than any child takes to send its first request.
 PATIENCE = 30.0
 
 
 def arguments(about: str | None, **numbers: int) -> argparse.Namespace:
-    """The numbers of a command line, each with its default, and a seed."""
+    """Parse numbers with defaults, and a seed, from the command line."""
     parser = argparse.ArgumentParser(description=about and about.splitlines()[0])
     for name, default in numbers.items():
         parser.add_argument(name, type=int, nargs="?", default=default)
@@ -48,12 +48,12 @@ def arguments(about: str | None, **numbers: int) -> argparse.Namespace:
 
 
 def state(portal: Portal) -> list[tuple[int, int, str]]:
-    """Every token's id, status and note."""
+    """Return the id, status and note of every token."""
     return [(token.id, token.status, token.note) for token in portal.tokens]
 
 
 def settle(portal: Portal) -> None:
-    """Waits until the portal has done what it was asked: requests may land after their sender is dead."""
+    """Wait until the portal's tokens no longer change: it may still apply requests of a killed process."""
     before = None
     while (now := state(portal)) != before:
         before = now
@@ -61,12 +61,12 @@ def settle(portal: Portal) -> None:
 
 
 def wait_for_requests(portal: Portal, number: int, seconds: float = PATIENCE) -> None:
-    """Returns when the portal has seen so many, as precisely as can be, or after that time."""
+    """Wait until the portal has seen this many requests, or for this time. A busy loop makes it precise."""
     deadline = time.monotonic() + seconds
     while len(portal.record) < number and time.monotonic() < deadline:
         pass
 
 
-def show(found: Counter[str]) -> None:
-    for what, count in sorted(found.items()):
-        print(f"{count:>7}  {what}")
+def show(counts: Counter[str]) -> None:
+    for label, count in sorted(counts.items()):
+        print(f"{count:>7}  {label}")

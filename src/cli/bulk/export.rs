@@ -1,27 +1,28 @@
-//! Handing the keys of a journal out.
+//! `lmtokens bulk --export`.
 
 use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::super::output::{self, ListFormat, Output};
-use super::super::{Failure, exit, say};
+use crate::cli::exit;
+use crate::cli::output::{self, ListFormat, Output};
+use crate::cli::report::{Failure, say};
 use crate::lifecycle::{JournalEntry, read_journal};
 use crate::model::Token;
 use crate::token_output::{Members, env, members};
 
-/// How keys are written.
+/// A format for keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// With a header line
+    /// CSV with a header line
     Csv,
-    /// One JSON object a line
+    /// One JSON object per line
     Jsonl,
-    /// Variables for a shell, a block for each token
+    /// Environment variables, quoted for a shell, in one block per token
     Env,
 }
 
-/// Prints the tokens that are finished, their keys in the clear.
+/// Prints the finished tokens, their keys in the clear.
 pub(super) fn export(journal: &Path, format: Format) -> Result<u8, Failure> {
     let entries = read_journal(journal)?;
     let mut output = Output::open()?;
@@ -40,10 +41,15 @@ pub(super) fn export(journal: &Path, format: Format) -> Result<u8, Failure> {
     let others = entries.len() - finished.len();
     let without_key = finished.iter().filter(|token| token.access_key.is_none()).count();
     if without_key > 0 {
-        say(&format!("{without_key} tokens without a key: it went to a destination of its own"));
+        say(&format!(
+            "the journal does not hold the keys of {without_key} tokens: they were delivered to another destination"
+        ));
     }
     if others > 0 {
-        say(&format!("{others} rows are not finished ({}); --resume goes on with them", words(&entries)));
+        say(&format!(
+            "{others} rows are not finished ({}); run the bulk command again with --resume",
+            counts(&entries)
+        ));
         return Ok(exit::PARTLY_DONE);
     }
     Ok(exit::DONE)
@@ -55,13 +61,13 @@ fn block(token: &Token) -> String {
     format!("# {}\n{}", output::printable(&format!("token {} of {owner}{label}", token.id)), env(token))
 }
 
-fn words(entries: &[JournalEntry]) -> String {
+fn counts(entries: &[JournalEntry]) -> String {
     let count = |word: &str| entries.iter().filter(|entry| entry.state == word).count();
-    let parts: Vec<String> = ["pending", "failed", "unknown"]
+    let counts: Vec<String> = ["pending", "failed", "unknown"]
         .into_iter()
         .map(|word| (count(word), word))
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    parts.join(", ")
+    counts.join(", ")
 }

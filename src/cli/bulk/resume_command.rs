@@ -1,19 +1,33 @@
-//! The command that goes on with a run.
+//! The command line that resumes a run.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 
-use crate::token_output::quoted;
-
-/// The words that the user gave, and `--resume` where it was not among them.
+/// Returns the user's own command line with `--resume`, quoted for a shell.
 pub(super) fn of(arguments: &[OsString]) -> String {
-    let mut words: Vec<String> = arguments.iter().map(|word| shown(&word.to_string_lossy())).collect();
-    if !words.iter().any(|word| word == "--resume") {
-        words.push("--resume".to_owned());
+    let mut words: Vec<Cow<'_, str>> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    // Words after `--` are not options.
+    let options_end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    if !words.iter().take(options_end).any(|word| word == "--resume") {
+        words.insert(options_end, "--resume".into());
     }
-    format!("lmtokens {}", words.join(" "))
+    // Quoting fails for NUL characters only, which arguments cannot contain.
+    let quoted = shlex::try_join(words.iter().map(Cow::as_ref)).unwrap_or_default();
+    format!("lmtokens {quoted}")
 }
 
-fn shown(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { quoted(word) }
+#[cfg(test)]
+mod tests {
+    use super::of;
+
+    fn resumed(arguments: &[&str]) -> String {
+        of(&arguments.iter().map(Into::into).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn resume_is_added_once_and_as_an_option() {
+        assert_eq!(resumed(&["bulk", "in.csv"]), "lmtokens bulk in.csv --resume");
+        assert_eq!(resumed(&["bulk", "--resume", "in.csv"]), "lmtokens bulk --resume in.csv");
+        assert_eq!(resumed(&["bulk", "--", "in put.csv"]), "lmtokens bulk --resume -- 'in put.csv'");
+    }
 }

@@ -1,137 +1,134 @@
-//! What an earlier run left: rows whose token was made and not known to be finished, and tokens of no row.
+//! What an earlier run left: rows whose token is not known to be finished, and pending tokens of no row.
 
+use crate::advice::Advice;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::ids::{AdminId, TokenId};
 use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey, RowState};
 use crate::lifecycle::reconcile::{delete, tokens_of};
-use crate::model::{Token, TokenStatus, TokenType};
-use crate::ports::Event;
+use crate::lifecycle::rounds::Rounds;
+use crate::model::{Status, Token, TokenStatus, Type};
+use crate::operation::Operation as _;
 use crate::tag::{RunId, Tag};
-use crate::tokens::{AddToken, Admin, FindToken, ListTokens, change};
+use crate::tokens::{FindToken, ListTokens, NewToken, User, change};
 
-/// What is to be done with a row.
+/// What remains to be done for a row.
 pub(super) enum Todo {
-    /// It has its token.
+    /// Nothing: it has its token.
     Done(Box<Token>),
-    /// Nothing of it is left.
-    Make,
+    /// Create its token: nothing is left of an earlier one.
+    Create,
 }
 
-/// Finds out what became of a row whose run died.
+/// Finds out what became of a row whose run was interrupted.
 pub(super) async fn reconcile(
     client: &Client,
     journal: &Journal,
     row: &RowKey,
     state: RowState,
 ) -> Result<Todo> {
-    let RowState { made, created, .. } = state;
-    if let Some(done) = made.iter().find(|made| Some(made.id) == created) {
+    if let Some(done) = state.finished() {
         return Ok(Todo::Done(Box::new(done.token(row))));
     }
-    for made in made {
-        if let Some(token) = reconcile_one(client, journal, row, &made).await? {
+    for journaled in state.tokens {
+        if let Some(token) = reconcile_one(client, journal, row, &journaled).await? {
             return Ok(Todo::Done(Box::new(token)));
         }
     }
-    Ok(Todo::Make)
+    Ok(Todo::Create)
 }
 
 async fn reconcile_one(
     client: &Client,
     journal: &Journal,
     row: &RowKey,
-    made: &Journaled,
+    journaled: &Journaled,
 ) -> Result<Option<Token>> {
-    let found = match (FindToken::Id(made.id)).run(client).await {
+    let id = TokenId::new(journaled.id)?;
+    let found = match FindToken::Id(id).run(client).await {
         Ok(found) => Some(found),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    let dead = Line::Discarded { row: row.clone(), id: made.id };
+    let discarded = Line::Discarded { row: row.clone(), id: journaled.id };
+    let created = Line::Created { row: row.clone(), id: journaled.id };
     let Some(found) = found else {
         if !client.visibility().sees_own() {
-            look_for_evidence(client, journal.run, made).await?;
+            prove_visibility(client, journal.run, journaled).await?;
         }
         if !client.visibility().sees_own() {
             return Err(Error::new(
                 ErrorKind::OutcomeUnknown,
                 format!(
-                    "token {} was made by an earlier run, and these credentials see neither it nor any other that was: \
-                     whether it works is not known",
-                    made.id
+                    "token {id} was created by an earlier run, but these credentials see neither it nor any other token of \
+                     that run: whether it is enabled is unknown"
                 ),
             )
-            .suggest("go on with credentials that may view API tokens"));
+            .suggest(Advice::ResumeWithViewer));
         }
-        journal.write(&dead).await?;
+        journal.write(&discarded).await?;
         return Ok(None);
     };
-    let finished = |token: Token| Token { note: token.note, status: token.status, ..made.token(row) };
-    let is_unfinished = found.note.as_deref().and_then(Tag::parse).is_some();
-    if is_unfinished && found.status == Some(TokenStatus::Enabled) {
-        // Somebody enabled it by hand; its key is on disk, so all that it lacks is its note.
-        let admin_id = found.admin_id.unwrap_or(made.admin_id);
-        let wanted = made.token(row);
-        let note = wanted.note.unwrap_or_default();
-        let changed = change(client, admin_id, found.id, Some(&note), wanted.status, &found.r#type).await?;
-        journal.write(&Line::Created { row: row.clone(), id: made.id }).await?;
+    let finished = |token: Token| Token { note: token.note, status: token.status, ..journaled.token(row) };
+    let is_pending = found.note.as_deref().and_then(Tag::parse).is_some();
+    if is_pending && found.status == Some(TokenStatus::Enabled) {
+        // Somebody enabled it by hand. Its key is on disk, so that only its note is missing.
+        let admin_id = AdminId::new(found.admin_id.unwrap_or(journaled.admin_id))?;
+        let (note, status) = (row.note().unwrap_or_default(), Status::from_number(row.status())?);
+        let changed = change(client, admin_id, id, Some(note), Some(status), &found.r#type).await?;
+        journal.write(&created).await?;
         return Ok(Some(finished(changed)));
     }
-    if is_unfinished {
-        // Its key is on disk, but a change that the dead run sent may still be under way: it goes, and the row begins
-        // anew, so that there are never two that work.
+    if is_pending {
+        // Its key is on disk, but a PATCH of the interrupted run may still arrive. Delete it and create another, so that
+        // two tokens can never be enabled.
         delete(client, found).await?;
-        journal.write(&dead).await?;
+        journal.write(&discarded).await?;
         return Ok(None);
     }
-    journal.write(&Line::Created { row: row.clone(), id: made.id }).await?;
+    journal.write(&created).await?;
     Ok(Some(finished(found)))
 }
 
-/// Whether these credentials see what they make: other tokens of the run may be in plain sight, and a new one, disabled,
-/// settles it.
-async fn look_for_evidence(client: &Client, run: RunId, made: &Journaled) -> Result<()> {
-    let r#type = TokenType::parse(&made.r#type).unwrap_or(TokenType::Lmv1);
-    tokens_of(client, made.admin_id, &r#type).await?;
+/// Finds out whether these credentials see the tokens that they create. Other tokens of the run may be visible; otherwise
+/// a disabled probe token decides.
+async fn prove_visibility(client: &Client, run: RunId, journaled: &Journaled) -> Result<()> {
+    let r#type = journaled.r#type.parse().unwrap_or(Type::Lmv1);
+    let admin_id = AdminId::new(journaled.admin_id)?;
+    tokens_of(client, admin_id, r#type).await?;
     if client.visibility().sees_own() {
         return Ok(());
     }
-    let tag = Tag::fresh(run, client.now_ms())?;
-    let probe = AddToken {
-        admin: Admin::Id(made.admin_id),
-        note: Some(tag.note(None)),
-        status: TokenStatus::Disabled,
-        r#type: r#type.clone(),
-    };
-    let answer = client.send(&probe.request(made.admin_id)?).await?;
-    let token = match probe.made(client, made.admin_id, &answer) {
+    let note = Tag::fresh(run, client.now_ms())?.note(None);
+    let probe = NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type };
+    let response = client.send(&probe.request_with(admin_id, Some(&note), Status::Disabled)?).await?;
+    let token = match probe.created(client, admin_id, &response) {
         Ok(token) => token,
-        Err(lost) => match *lost {
-            (_, Some(token)) => token,
-            (cause, None) => return Err(cause),
-        },
+        Err(incomplete) => *incomplete.token.ok_or(incomplete.error)?,
     };
-    tokens_of(client, made.admin_id, &r#type).await?;
+    tokens_of(client, admin_id, r#type).await?;
     delete(client, token).await
 }
 
-/// Deletes what attempts of a run left that belongs to no row: disabled tokens with a tag of the run. What cannot be
-/// deleted is told, and left to sweep.
-pub(super) async fn remove_left_overs(client: &Client, run: RunId) {
-    const ROUNDS: u32 = 3;
-    let mut left = Ok(0);
-    for _ in 0..ROUNDS {
-        left = remove_once(client, run).await;
-        if matches!(left, Ok(0)) {
+/// Deletes the orphans of a run: disabled tokens with one of its tags that belong to no row. Those that cannot be deleted
+/// are reported and left to sweep.
+pub(super) async fn remove_orphans(client: &Client, run: RunId) {
+    let mut rounds = Rounds::at_most(3);
+    loop {
+        let remaining = remove_once(client, run).await;
+        if matches!(remaining, Ok(0)) {
             return;
         }
+        if !rounds.next() {
+            return client.report(Event::OrphansRemain { count: remaining.ok(), run: run.to_string() });
+        }
     }
-    client.emit(Event::LeftOvers { count: left.ok(), run: run.to_string() });
 }
 
-/// How many are left after one try.
+/// Returns the number of orphans that remain after one pass.
 async fn remove_once(client: &Client, run: RunId) -> Result<u64> {
-    let mut listing = ListTokens::default().start()?;
+    let mut listing = ListTokens::default().start();
     let mut left = 0;
     while let Some(page) = listing.next_page(client).await? {
         for token in page {
@@ -140,7 +137,7 @@ async fn remove_once(client: &Client, run: RunId) -> Result<u64> {
             if is_ours && token.status == Some(TokenStatus::Disabled) && token.last_used_on.is_none() {
                 match delete(client, token).await {
                     Ok(()) => {}
-                    // Repeats lock a token.
+                    // Repeated authentication failures lock a token.
                     Err(error) if error.kind() == ErrorKind::Authentication => return Err(error),
                     Err(_) => left += 1,
                 }

@@ -1,71 +1,64 @@
-//! One row of a run, from its reconciliation to its end.
+//! One row of a run, from its reconciliation to its result.
 
 use std::sync::Arc;
 
 use super::destination::JournalDestination;
 use super::resume::{Todo, reconcile};
-use super::{NewToken, Outcome};
+use super::{Outcome, Row, RowResult};
 use crate::client::Client;
+use crate::destinations::Destination;
 use crate::error::{Error, ErrorKind};
-use crate::lifecycle::create::{CreateToken, Created};
+use crate::ids::AdminId;
 use crate::lifecycle::journal::{Journal, Line, RowKey, RowState};
-use crate::model::Token;
-use crate::ports::Destination;
-
-/// How often a row begins again whose token somebody deleted meanwhile.
-const ROUNDS: u32 = 3;
+use crate::lifecycle::rounds::Rounds;
+use crate::lifecycle::two_phase::{Finished, TwoPhase};
 
 /// What the rows of a run share.
 #[derive(Clone)]
-pub(super) struct Work {
+pub(super) struct RowWorker {
     pub(super) client: Client,
     pub(super) journal: Arc<Journal>,
     pub(super) destination: Option<Arc<dyn Destination>>,
 }
 
-/// What a row has behind it.
-pub(super) struct Ended {
-    pub(super) row: NewToken,
-    pub(super) outcome: Outcome,
-}
-
-impl Work {
-    /// Brings one row to its end; what it ends as stands in the journal.
-    pub(super) async fn row(
+impl RowWorker {
+    /// Runs one row to its end and writes its result into the journal.
+    pub(super) async fn run(
         self,
         key: RowKey,
-        row: NewToken,
-        admin_id: i64,
-        before: Option<RowState>,
-    ) -> Ended {
-        let outcome = self.outcome(&key, &row, admin_id, before).await;
-        let line = match &outcome {
-            Outcome::Failed(error) => Some(Line::Failed { row: key, error: error.to_string() }),
-            Outcome::Unknown(error) => Some(Line::Unknown { row: key, error: error.to_string() }),
-            Outcome::Created(_) | Outcome::Skipped { .. } => None,
+        row: Row,
+        admin_id: AdminId,
+        earlier: Option<RowState>,
+    ) -> RowResult {
+        let outcome = self.outcome(&key, &row, admin_id, earlier).await;
+        self.journal_failure(key, &outcome).await;
+        RowResult { row, outcome }
+    }
+
+    /// Writes the line of a row that has no token.
+    pub(super) async fn journal_failure(&self, key: RowKey, outcome: &Outcome) {
+        let line = match outcome {
+            Outcome::Failed(error) => Line::Failed { row: key, error: error.to_string() },
+            Outcome::Unknown(error) => Line::Unknown { row: key, error: error.to_string() },
+            Outcome::Created(_) | Outcome::Skipped { .. } => return,
         };
-        if let Some(line) = line {
-            // A journal that cannot be written ends the run; the row's own error is what its caller wants to know.
-            let _ = self.journal.write(&line).await;
-        }
-        Ended { row, outcome }
+        // If the journal cannot be written, the run ends; the caller gets the row's own error.
+        let _ = self.journal.write(&line).await;
     }
 
     async fn outcome(
         &self,
         key: &RowKey,
-        row: &NewToken,
-        admin_id: i64,
-        before: Option<RowState>,
+        row: &Row,
+        admin_id: AdminId,
+        earlier: Option<RowState>,
     ) -> Outcome {
-        if let Some(before) = before {
-            match reconcile(&self.client, &self.journal, key, before).await {
-                Ok(Todo::Make) => {}
+        if let Some(earlier) = earlier {
+            match reconcile(&self.client, &self.journal, key, earlier).await {
+                Ok(Todo::Create) => {}
                 Ok(Todo::Done(token)) => {
-                    return Outcome::Skipped {
-                        reason: "done by an earlier run".to_owned(),
-                        token: Some(*token),
-                    };
+                    let reason = "created by an earlier run".to_owned();
+                    return Outcome::Skipped { reason, token: Some(*token) };
                 }
                 Err(error) => return Outcome::Unknown(error),
             }
@@ -75,28 +68,21 @@ impl Work {
             row: key.clone(),
             inner: self.destination.clone(),
         };
-        let create = CreateToken {
-            token: row.token.clone(),
-            destination: Arc::new(destination),
-            run: self.journal.run,
-        };
-        let mut round = 1;
+        let create = TwoPhase { token: &row.token, destination: &destination, run: self.journal.run };
+        // Somebody else may delete the token meanwhile.
+        let mut rounds = Rounds::at_most(3);
         loop {
-            match create.create(&self.client, admin_id).await {
-                Ok(Created::Token(token)) if self.destination.is_some() => {
-                    // Its key went to the caller's destination, and to no second place.
-                    return Outcome::Created(Token { access_key: None, ..*token });
-                }
-                Ok(Created::Token(token)) => return Outcome::Created(*token),
-                Ok(Created::Gone(_)) if round < ROUNDS => round += 1,
+            match create.run(&self.client, admin_id).await {
+                Ok(Finished::Token(token)) => return Outcome::Created(*token),
+                Ok(Finished::Gone(_)) if rounds.next() => {}
                 Err(error) if error.details().maybe_applied => return Outcome::Unknown(error),
-                Ok(Created::Gone(error)) | Err(error) => return Outcome::Failed(error),
+                Ok(Finished::Gone(error)) | Err(error) => return Outcome::Failed(error),
             }
         }
     }
 }
 
-/// Whether the portal refused the credentials, here or in what is behind an error.
-pub(super) fn is_refused(error: &Error) -> bool {
-    error.kind() == ErrorKind::Authentication || error.details().cause.as_ref().is_some_and(is_refused)
+/// Returns whether the portal rejected the credentials, in this error or in its causes.
+pub(super) fn is_authentication(error: &Error) -> bool {
+    error.kind() == ErrorKind::Authentication || error.details().cause.as_ref().is_some_and(is_authentication)
 }

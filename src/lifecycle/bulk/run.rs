@@ -1,76 +1,75 @@
-//! A run that is under way.
+//! A bulk run in progress.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use super::resume::remove_left_overs;
-use super::row::{Ended, Work, is_refused};
-use super::{NewToken, OnError, Outcome, RowResult, Summary};
+use super::resume::remove_orphans;
+use super::row::{RowWorker, is_authentication};
+use super::{OnError, Outcome, Row, RowResult, RunSettings, Summary};
+use crate::advice::Advice;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::lifecycle::journal::{Journal, Line, RowKey, States};
-use crate::ports::Destination;
+use crate::ids::AdminId;
+use crate::lifecycle::journal::{Journal, RowKey, States};
 use crate::process;
-use crate::tokens::Admin;
+use crate::tokens::{User, UserName};
 
-/// All that a run needs.
-pub(super) struct Plan {
-    pub(super) client: Client,
-    pub(super) journal: Arc<Journal>,
-    pub(super) states: States,
-    pub(super) rows: Vec<(RowKey, NewToken)>,
-    pub(super) concurrency: usize,
-    pub(super) on_error: OnError,
-    pub(super) destination: Option<Arc<dyn Destination>>,
-}
+type KeyedRows = VecDeque<(RowKey, Row)>;
 
-/// The results of a run, as they come. Dropped, it starts no new row; those under way go on to their end.
+/// The results of a run, as the rows end. When it is dropped, no new row starts; rows in progress run to their end.
 pub struct Run {
     messages: mpsc::Receiver<Message>,
     summary: Summary,
     total: usize,
     stop: Arc<AtomicBool>,
-    /// Until the first result is asked for.
-    waiting: Option<(Driver, VecDeque<(RowKey, NewToken)>)>,
+    /// The driver, until the first result is requested.
+    waiting: Option<(Driver, KeyedRows)>,
     task: Option<AbortHandle>,
 }
 
 enum Message {
     Row(Box<RowResult>),
-    /// The run ended before its rows did, and why.
-    Ended(Error),
+    /// The run as a whole failed.
+    Failed(Error),
 }
 
 impl Run {
-    pub(super) fn new(plan: Plan) -> Self {
-        let (messages, inbox) = mpsc::channel(plan.concurrency.max(1));
+    pub(super) fn new(
+        client: Client,
+        journal: Journal,
+        states: States,
+        rows: Vec<(RowKey, Row)>,
+        settings: RunSettings,
+    ) -> Self {
+        // A small channel: a run whose results nobody takes stops by itself.
+        let (sender, messages) = mpsc::channel(settings.concurrency.get());
         let stop = Arc::new(AtomicBool::new(false));
-        let total = plan.rows.len();
+        let total = rows.len();
         let driver = Driver {
-            work: Work { client: plan.client, journal: plan.journal, destination: plan.destination },
-            states: plan.states,
-            concurrency: plan.concurrency,
-            on_error: plan.on_error,
+            worker: RowWorker { client, journal: Arc::new(journal), destination: settings.destination },
+            states,
+            concurrency: settings.concurrency.get(),
+            on_error: settings.on_error,
             stop: Arc::clone(&stop),
-            messages,
+            messages: sender,
         };
-        let waiting = Some((driver, plan.rows.into()));
-        Self { messages: inbox, summary: Summary::default(), total, stop, waiting, task: None }
+        let waiting = Some((driver, rows.into()));
+        Self { messages, summary: Summary::default(), total, stop, waiting, task: None }
     }
 
-    /// The next row that has ended; `None` when all have. The first call sends the first request. An error is of the run
-    /// as a whole: it comes last, after every row has ended.
+    /// Returns the next row that has ended, or `None` at the end. The first call sends the first request. An error concerns
+    /// the run as a whole and comes last, after every row has ended.
     pub async fn next(&mut self) -> Result<Option<RowResult>> {
         if let Some((driver, rows)) = self.waiting.take() {
             self.task = Some(process::runtime()?.spawn(driver.drive(rows)).abort_handle());
         }
         match self.messages.recv().await {
             None => Ok(None),
-            Some(Message::Ended(error)) => Err(error),
+            Some(Message::Failed(error)) => Err(error),
             Some(Message::Row(result)) => {
                 self.summary.count(&result.outcome);
                 Ok(Some(*result))
@@ -78,19 +77,19 @@ impl Run {
         }
     }
 
-    /// How the rows ended that `next` has given.
+    /// Returns the number of rows by result, of those that `next` has returned.
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.summary
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     #[must_use]
     pub fn total(&self) -> usize {
         self.total
     }
 
-    /// Ends it now. What is under way is cut off, as if the process had died: the journal can be gone on with.
+    /// Cancels the rows in progress, as if the process had been killed: the journal can be resumed.
     pub fn abort(&self) {
         if let Some(task) = &self.task {
             task.abort();
@@ -104,84 +103,85 @@ impl Drop for Run {
     }
 }
 
-impl Summary {
-    fn count(&mut self, outcome: &Outcome) {
-        let count = match outcome {
-            Outcome::Created(_) => &mut self.created,
-            Outcome::Failed(_) => &mut self.failed,
-            Outcome::Unknown(_) => &mut self.unknown,
-            Outcome::Skipped { token: Some(_), .. } => &mut self.already_done,
-            Outcome::Skipped { token: None, .. } => &mut self.skipped,
-        };
-        *count += 1;
-    }
-}
-
 struct Driver {
-    work: Work,
+    worker: RowWorker,
     states: States,
     concurrency: usize,
     on_error: OnError,
     stop: Arc<AtomicBool>,
-    /// Only here: the results end when the driver does. It holds few, so that a run whose results nobody takes stands still.
     messages: mpsc::Sender<Message>,
 }
 
-/// Why no new row is started.
+/// Why no new row starts.
 enum Stopped {
-    /// The caller wants no more, or a row failed and that was to be the end.
-    Wanted(String),
+    /// The caller stopped the run, or a row failed with [`OnError::Stop`].
+    Requested(&'static str),
     /// The run as a whole failed.
     Failed(Error),
 }
 
+impl Stopped {
+    fn reason(&self) -> String {
+        match self {
+            Self::Requested(reason) => (*reason).to_owned(),
+            Self::Failed(error) => format!("the run stopped: {error}"),
+        }
+    }
+}
+
+/// The state of the rows of a run.
+#[derive(Default)]
+struct Progress {
+    running: JoinSet<RowResult>,
+    /// The rows that are running, for the report of one that panics.
+    started: HashMap<Id, (RowKey, Row)>,
+    stopped: Option<Stopped>,
+    /// Whether a row failed, so that pending tokens may remain.
+    any_failed: bool,
+}
+
+type UserIds = HashMap<UserName, Result<AdminId, (ErrorKind, String)>>;
+
 impl Driver {
-    async fn drive(mut self, rows: VecDeque<(RowKey, NewToken)>) {
+    async fn drive(mut self, mut rows: KeyedRows) {
         let is_resumed = !self.states.is_empty();
         for id in self.states.ids() {
-            self.work.client.visibility().record_created(id);
+            self.worker.client.visibility().created(id);
         }
-        let (stopped, lost_any, rest) = match self.admin_ids(&rows).await {
-            Ok(ids) => self.rows(rows, &ids).await,
-            Err(error) => (Some(Stopped::Failed(error)), false, rows),
+        let (stopped, any_failed) = match self.user_ids(&rows).await {
+            Ok(ids) => self.run_rows(&mut rows, &ids).await,
+            Err(error) => (Some(Stopped::Failed(error)), false),
         };
-        let reason = match &stopped {
-            Some(Stopped::Failed(error)) => format!("the run stopped: {error}"),
-            Some(Stopped::Wanted(reason)) => reason.clone(),
-            None => "the run stopped".to_owned(),
-        };
-        for (_, row) in rest {
+        let reason = stopped.as_ref().map_or_else(|| "the run stopped".to_owned(), Stopped::reason);
+        for (_, row) in rows {
             self.send(row, Outcome::Skipped { reason: reason.clone(), token: None }).await;
         }
-        let is_refused = matches!(&stopped, Some(Stopped::Failed(error)) if is_refused(error));
-        if (is_resumed || lost_any) && !is_refused {
-            remove_left_overs(&self.work.client, self.work.journal.run).await;
+        let is_rejected = matches!(&stopped, Some(Stopped::Failed(error)) if is_authentication(error));
+        if (is_resumed || any_failed) && !is_rejected {
+            remove_orphans(&self.worker.client, self.worker.journal.run).await;
         }
-        let flushed = self.work.journal.flush().await;
-        let Self { work, messages, .. } = self;
-        // Whoever hears of the end may go on with the journal at once.
-        drop(work);
+        let flushed = self.worker.journal.flush().await;
+        let Self { worker, messages, .. } = self;
+        // Release the journal before the end is reported: the caller may resume it at once.
+        drop(worker);
         if let (Some(Stopped::Failed(error)), _) | (_, Err(error)) = (stopped, flushed) {
-            let _ = messages.send(Message::Ended(error)).await;
+            let _ = messages.send(Message::Failed(error)).await;
         }
     }
 
-    async fn send(&self, row: NewToken, outcome: Outcome) {
+    async fn send(&self, row: Row, outcome: Outcome) {
         let _ = self.messages.send(Message::Row(Box::new(RowResult { row, outcome }))).await;
     }
 
-    /// The ids of all users that are named, each asked for once; the error of a name that is not known.
-    async fn admin_ids(
-        &self,
-        rows: &VecDeque<(RowKey, NewToken)>,
-    ) -> Result<HashMap<String, Result<i64, (ErrorKind, String)>>> {
+    /// Looks up the id of each user that the rows name, once. An unknown name fails its rows, not the run.
+    async fn user_ids(&self, rows: &KeyedRows) -> Result<UserIds> {
         let mut ids = HashMap::new();
         for (_, row) in rows {
-            let Admin::Name(name) = &row.token.admin else { continue };
+            let User::Name(name) = &row.token.admin else { continue };
             if ids.contains_key(name) {
                 continue;
             }
-            let id = match row.token.admin.id(&self.work.client).await {
+            let id = match row.token.admin.id(&self.worker.client).await {
                 Ok(id) => Ok(id),
                 Err(error) if error.kind() == ErrorKind::NotFound => Err((error.kind(), error.to_string())),
                 Err(error) => return Err(error),
@@ -191,72 +191,91 @@ impl Driver {
         Ok(ids)
     }
 
-    /// Runs the rows; what it returns are why it stopped, whether an answer was lost, and the rows that were not begun.
-    async fn rows(
-        &mut self,
-        mut rows: VecDeque<(RowKey, NewToken)>,
-        ids: &HashMap<String, Result<i64, (ErrorKind, String)>>,
-    ) -> (Option<Stopped>, bool, VecDeque<(RowKey, NewToken)>) {
-        let mut under_way: JoinSet<Ended> = JoinSet::new();
-        let mut stopped = None;
-        let mut lost_any = false;
-        // The first goes alone: eight refusals at once lock a token.
-        let mut at_once = 1;
+    /// Runs the rows; those that were not started remain in `rows`.
+    async fn run_rows(&mut self, rows: &mut KeyedRows, ids: &UserIds) -> (Option<Stopped>, bool) {
+        let mut progress = Progress::default();
+        // The first row runs alone: several authentication failures at once lock a token.
+        let mut limit = 1;
         loop {
-            if stopped.is_none() && self.stop.load(Ordering::Relaxed) {
-                stopped = Some(Stopped::Wanted("the run was left".to_owned()));
+            if progress.stopped.is_none() && self.stop.load(Ordering::Relaxed) {
+                progress.stopped = Some(Stopped::Requested("the run was closed"));
             }
-            while stopped.is_none()
-                && under_way.len() < at_once
+            while progress.stopped.is_none()
+                && progress.running.len() < limit
                 && let Some((key, row)) = rows.pop_front()
             {
-                let id = match &row.token.admin {
-                    Admin::Id(id) => Ok(*id),
-                    Admin::Name(name) => {
-                        ids.get(name).cloned().unwrap_or(Err((ErrorKind::NotFound, String::new())))
-                    }
-                };
-                match id {
-                    Ok(admin_id) => {
-                        let before = self.states.take(&key);
-                        under_way.spawn(self.work.clone().row(key, row, admin_id, before));
-                    }
-                    Err((kind, message)) => {
-                        let line = Line::Failed { row: key, error: message.clone() };
-                        // A journal that cannot be written ends the run at the next row.
-                        let _ = self.work.journal.write(&line).await;
-                        self.send(row, Outcome::Failed(Error::new(kind, message))).await;
-                        if self.on_error == OnError::Stop {
-                            stopped = Some(Stopped::Wanted("a row before it failed".to_owned()));
-                        }
-                    }
+                self.start_row(key, row, ids, &mut progress).await;
+            }
+            let Some(ended) = progress.running.join_next_with_id().await else { break };
+            limit = self.concurrency;
+            let result = match ended {
+                Ok((id, result)) => {
+                    progress.started.remove(&id);
+                    result
                 }
-            }
-            let Some(ended) = under_way.join_next().await else { break };
-            // A row that panicked is a bug of ours; its neighbours are not to blame.
-            let Ok(Ended { row, outcome }) = ended else { continue };
-            at_once = self.concurrency;
-            if let Outcome::Failed(error) | Outcome::Unknown(error) = &outcome {
-                lost_any = true;
-                if is_refused(error) {
-                    let refusal = Error::new(ErrorKind::Authentication, error.to_string());
-                    let hint = error.details().suggestion.clone().unwrap_or_default();
-                    stopped = stopped.or(Some(Stopped::Failed(refusal.suggest(hint))));
-                } else if self.on_error == OnError::Stop && stopped.is_none() {
-                    stopped = Some(Stopped::Wanted("a row before it failed".to_owned()));
-                }
-            }
-            if let Some(why) = self.work.journal.failure()
-                && !matches!(stopped, Some(Stopped::Failed(_)))
-            {
-                let error = Error::new(ErrorKind::Delivery, format!("cannot write the journal: {why}")).suggest(
-                    "every token whose key is not in the journal is disabled or deleted; make room or mend the folder, \
-                     then go on with resume=True (--resume)",
-                );
-                stopped = Some(Stopped::Failed(error));
-            }
-            self.send(row, outcome).await;
+                Err(error) => match self.panicked(&mut progress, &error).await {
+                    Some(result) => result,
+                    None => continue,
+                },
+            };
+            self.take_result(result, &mut progress).await;
         }
-        (stopped, lost_any, rows)
+        (progress.stopped, progress.any_failed)
+    }
+
+    async fn start_row(&mut self, key: RowKey, row: Row, ids: &UserIds, progress: &mut Progress) {
+        let id = match &row.token.admin {
+            User::Id(id) => Ok(*id),
+            User::Name(name) => ids.get(name).cloned().unwrap_or(Err((ErrorKind::NotFound, String::new()))),
+        };
+        match id {
+            Ok(admin_id) => {
+                let earlier = self.states.take(&key);
+                let work = self.worker.clone().run(key.clone(), row.clone(), admin_id, earlier);
+                progress.started.insert(progress.running.spawn(work).id(), (key, row));
+            }
+            Err((kind, message)) => {
+                let outcome = Outcome::Failed(Error::new(kind, message));
+                self.worker.journal_failure(key, &outcome).await;
+                self.send(row, outcome).await;
+                if self.on_error == OnError::Stop {
+                    progress.stopped = Some(Stopped::Requested(ROW_FAILED));
+                }
+            }
+        }
+    }
+
+    /// Returns the result of a row that panicked. The panic must not abort the others.
+    async fn panicked(&self, progress: &mut Progress, error: &JoinError) -> Option<RowResult> {
+        let (key, row) = progress.started.remove(&error.id())?;
+        let mut error = Error::new(ErrorKind::OutcomeUnknown, "internal error in lmtokens; please report it");
+        error.details_mut().maybe_applied = true;
+        let outcome = Outcome::Unknown(error.suggest(Advice::ResumeOrSweep));
+        self.worker.journal_failure(key, &outcome).await;
+        Some(RowResult { row, outcome })
+    }
+
+    async fn take_result(&self, result: RowResult, progress: &mut Progress) {
+        if let Outcome::Failed(error) | Outcome::Unknown(error) = &result.outcome {
+            progress.any_failed = true;
+            if is_authentication(error) {
+                let mut rejection = Error::new(ErrorKind::Authentication, error.to_string());
+                rejection.details_mut().advice.clone_from(&error.details().advice);
+                progress.stopped.get_or_insert(Stopped::Failed(rejection));
+            } else if self.on_error == OnError::Stop {
+                progress.stopped.get_or_insert(Stopped::Requested(ROW_FAILED));
+            }
+        }
+        if let Some(why) = self.worker.journal.failure()
+            && !matches!(progress.stopped, Some(Stopped::Failed(_)))
+        {
+            let error = Error::new(ErrorKind::Delivery, format!("cannot write the journal: {why}"))
+                .suggest("every token whose key is not in the journal is disabled or deleted")
+                .suggest(Advice::ResumeAfterRepair);
+            progress.stopped = Some(Stopped::Failed(error));
+        }
+        self.send(result.row, result.outcome).await;
     }
 }
+
+const ROW_FAILED: &str = "an earlier row failed";

@@ -7,9 +7,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::secret::Secret;
 use crate::tag::Tag;
-use crate::tokens::{AddToken, Admin};
+use crate::tokens::{NewToken, User};
 
-/// What a row of the input asks for, and which of the rows that ask for the same it is.
+/// The identity of a row: its members, and its number among equal rows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::lifecycle) struct RowKey {
     pub(super) admin: AdminName,
@@ -19,7 +19,7 @@ pub(in crate::lifecycle) struct RowKey {
     pub(in crate::lifecycle) nth: u32,
 }
 
-/// A user as the input names one.
+/// A user as the input names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum AdminName {
@@ -28,17 +28,25 @@ pub(super) enum AdminName {
 }
 
 impl RowKey {
-    pub(in crate::lifecycle) fn of(token: &AddToken) -> Self {
+    pub(in crate::lifecycle) fn of(token: &NewToken) -> Self {
         Self {
             admin: match &token.admin {
-                Admin::Id(id) => AdminName::Id(*id),
-                Admin::Name(name) => AdminName::Name(name.clone()),
+                User::Id(id) => AdminName::Id(id.get()),
+                User::Name(name) => AdminName::Name(name.as_str().to_owned()),
             },
-            note: token.note.clone(),
+            note: token.note().map(str::to_owned),
             status: token.status.number(),
             r#type: token.r#type.as_str().to_owned(),
             nth: 0,
         }
+    }
+
+    pub(in crate::lifecycle) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    pub(in crate::lifecycle) fn status(&self) -> i64 {
+        self.status
     }
 }
 
@@ -46,19 +54,19 @@ impl RowKey {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub(in crate::lifecycle) enum Line {
-    /// A token was made, disabled; this line is what delivers its key.
+    /// A token was created, disabled. With the default destination, this line delivers its key.
     Pending { row: RowKey, token: Journaled },
     /// The token has its status and note.
     Created { row: RowKey, id: i64 },
-    /// The token is gone, or will be: its key is worth nothing.
+    /// The token is deleted or will be: its key is void.
     Discarded { row: RowKey, id: i64 },
-    /// Nothing was made.
+    /// Nothing was created.
     Failed { row: RowKey, error: String },
-    /// What became of it is not known.
+    /// The outcome is unknown.
     Unknown { row: RowKey, error: String },
 }
 
-/// A token as it was made.
+/// A token as it was created.
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::lifecycle) struct Journaled {
     pub(in crate::lifecycle) id: i64,
@@ -87,11 +95,11 @@ impl Journaled {
         }
     }
 
-    /// The token, with the status and note that its row asks for.
+    /// Returns the token with the status and note of its row.
     pub(in crate::lifecycle) fn token(&self, row: &RowKey) -> Token {
         Token {
             id: self.id,
-            r#type: TokenType::parse(&self.r#type).unwrap_or(TokenType::Lmv1),
+            r#type: TokenType::from_word(&self.r#type),
             access_id: self.access_id.clone(),
             access_key: self.access_key.as_ref().map(|key| Secret::new(key.to_string())),
             masked_bearer: None,

@@ -1,12 +1,13 @@
-//! One process at a time on a journal.
+//! The lock that keeps other processes off a journal.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use crate::advice::Advice;
 use crate::destinations::secure_file::failed;
 use crate::error::Result;
 
-/// An exclusive lock on a file beside the journal; the operating system takes it back when the process ends, however.
+/// An exclusive lock on a file beside the journal. The operating system releases it when the process ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
@@ -30,15 +31,11 @@ impl Lock {
         let file = options.open(&path).map_err(|error| cannot(&error))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(failed(format!(
-                "another process is at work on the journal {}",
-                journal.display()
-            ))
-            .suggest("wait until it has ended; two runs on one journal would make tokens twice")),
-            Err(TryLockError::Error(error)) => Err(cannot(&error).suggest(
-                "this file system has no locks: pass lock=False (in the shell: --no-lock) where you are sure that nobody \
-                 else works on this journal",
-            )),
+            Err(TryLockError::WouldBlock) => {
+                Err(failed(format!("another process uses the journal {}", journal.display()))
+                    .suggest("wait until it ends: two runs on one journal would create tokens twice"))
+            }
+            Err(TryLockError::Error(error)) => Err(cannot(&error).suggest(Advice::DisableLock)),
         }
     }
 }

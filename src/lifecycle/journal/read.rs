@@ -1,4 +1,4 @@
-//! Reading a journal: for a run that goes on, and for whoever wants the keys.
+//! Reading a journal, to resume a run or to export its keys.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,21 +9,21 @@ use crate::destinations::secure_file::failed;
 use crate::error::Result;
 use crate::model::Token;
 
-/// What became of the rows.
+/// The state of every row.
 #[derive(Default)]
 pub(in crate::lifecycle) struct States {
     by_row: HashMap<RowKey, RowState>,
-    /// In the order in which they were first written.
+    /// The rows in the order of their first lines.
     order: Vec<RowKey>,
 }
 
-/// What became of one row.
+/// The state of one row.
 #[derive(Default)]
 pub(in crate::lifecycle) struct RowState {
-    /// Tokens that were made and are not known to be gone.
-    pub(in crate::lifecycle) made: Vec<Journaled>,
-    /// The one of them that is finished.
-    pub(in crate::lifecycle) created: Option<i64>,
+    /// The tokens that were created and not discarded.
+    pub(in crate::lifecycle) tokens: Vec<Journaled>,
+    /// The id of the finished one.
+    created: Option<i64>,
     last: Last,
 }
 
@@ -33,6 +33,13 @@ enum Last {
     Nothing,
     Failed(String),
     Unknown(String),
+}
+
+impl RowState {
+    /// Returns the token that has its final status and note.
+    pub(in crate::lifecycle) fn finished(&self) -> Option<&Journaled> {
+        self.tokens.iter().find(|token| Some(token.id) == self.created)
+    }
 }
 
 impl States {
@@ -49,7 +56,7 @@ impl States {
     }
 
     pub(in crate::lifecycle) fn ids(&self) -> Vec<i64> {
-        self.by_row.values().flat_map(|state| state.made.iter().map(|made| made.id)).collect()
+        self.by_row.values().flat_map(|state| state.tokens.iter().map(|token| token.id)).collect()
     }
 
     fn add(&mut self, line: Line) {
@@ -66,7 +73,7 @@ impl States {
         let state = self.by_row.entry(row).or_default();
         match line {
             Line::Pending { token, .. } => {
-                state.made.push(token);
+                state.tokens.push(token);
                 state.last = Last::Nothing;
             }
             Line::Created { id, .. } => {
@@ -74,7 +81,7 @@ impl States {
                 state.last = Last::Nothing;
             }
             Line::Discarded { id, .. } => {
-                state.made.retain(|made| made.id != id);
+                state.tokens.retain(|token| token.id != id);
                 state.created = state.created.filter(|created| *created != id);
             }
             Line::Failed { error, .. } => state.last = Last::Failed(error),
@@ -83,15 +90,15 @@ impl States {
     }
 }
 
-/// What stands in a journal.
+/// The contents of a journal.
 pub(super) struct Contents {
     pub(super) header: Option<Header>,
     pub(super) states: States,
-    /// So many bytes from the beginning are whole lines; what follows is torn.
+    /// The number of bytes in complete lines; the rest is torn.
     pub(super) whole_bytes: usize,
 }
 
-/// Reads a journal. Only its end may be damaged: by a process that died while it wrote.
+/// Parses a journal. Only its end may be damaged, by a process that was killed while it wrote.
 pub(super) fn parse(text: &[u8]) -> std::result::Result<Contents, String> {
     let mut contents = Contents { header: None, states: States::default(), whole_bytes: 0 };
     let mut torn = false;
@@ -103,16 +110,16 @@ pub(super) fn parse(text: &[u8]) -> std::result::Result<Contents, String> {
                     contents.header = Some(header);
                 }
                 Ok(header) if is_whole => {
-                    return Err(format!("it is of version {}, not {VERSION}", header.lmtokens_journal));
+                    return Err(format!("it has version {}; expected {VERSION}", header.lmtokens_journal));
                 }
-                // Of the first line, only a beginning was written.
+                // The process was killed while it wrote the first line.
                 _ if !is_whole && is_begun_header(line) => return Ok(contents),
-                _ => return Err("its first line is not that of a journal".to_owned()),
+                _ => return Err("its first line is not a journal header".to_owned()),
             }
         } else {
             match serde_json::from_slice::<Line>(line) {
                 Ok(_) if torn => {
-                    return Err(format!("it is damaged before line {}, and not only at its end", number + 1));
+                    return Err(format!("it is damaged before line {}", number + 1));
                 }
                 Ok(event) if is_whole => contents.states.add(event),
                 _ => torn = true,
@@ -131,28 +138,28 @@ fn is_begun_header(line: &[u8]) -> bool {
     line.get(..common) == BEGINNING.get(..common)
 }
 
-/// One row of a journal, as `read_journal` tells it.
+/// One row of a journal.
 #[derive(Debug, Clone)]
 pub struct JournalEntry {
-    /// `created`, `pending` (disabled, or not known to be finished), `failed` or `unknown`.
+    /// `created`, `pending` (disabled, or not confirmed to be enabled), `failed` or `unknown`.
     pub state: &'static str,
-    /// The user as the input named one.
+    /// The user as the input named it.
     pub admin: String,
-    /// The token with its key, where one was made; its status and note are those that the row asks for.
+    /// The token with its key, if one was created; status and note are those of the row.
     pub token: Option<Token>,
-    /// Why there is none, or why it is not known.
+    /// Why there is none, or why the outcome is unknown.
     pub error: Option<String>,
-    /// The note that the row asks for.
+    /// The note of the row.
     pub note: Option<String>,
 }
 
-/// Reads the rows of a journal, in the order in which they were first written. A line that a crash tore off at the end
-/// is left out: its token never worked.
+/// Reads the rows of a journal in the order of their first lines. A torn last line is ignored: its token was never
+/// enabled.
 pub fn read_journal(path: &Path) -> Result<Vec<JournalEntry>> {
     let text = std::fs::read(path)
         .map_err(|error| failed(format!("cannot read the journal {}: {error}", path.display())))?;
-    let contents = parse(&text)
-        .map_err(|problem| failed(format!("{} cannot be read as a journal: {problem}", path.display())))?;
+    let contents =
+        parse(&text).map_err(|problem| failed(format!("{} is not a journal: {problem}", path.display())))?;
     let States { by_row, order } = contents.states;
     let mut entries = Vec::with_capacity(order.len());
     for row in order {
@@ -161,22 +168,21 @@ pub fn read_journal(path: &Path) -> Result<Vec<JournalEntry>> {
             super::entry::AdminName::Id(id) => id.to_string(),
             super::entry::AdminName::Name(name) => name.clone(),
         };
-        let entry = |word, made: Option<&Journaled>, error| JournalEntry {
-            state: word,
+        let entry = |state, token: Option<&Journaled>, error| JournalEntry {
+            state,
             admin: admin.clone(),
-            token: made.map(|made| made.token(&row)),
+            token: token.map(|token| token.token(&row)),
             error,
             note: row.note.clone(),
         };
-        let finished = state.made.iter().find(|made| Some(made.id) == state.created);
-        if let Some(made) = finished {
-            entries.push(entry("created", Some(made), None));
-        } else if let Some(made) = state.made.last() {
+        if let Some(finished) = state.finished() {
+            entries.push(entry("created", Some(finished), None));
+        } else if let Some(pending) = state.tokens.last() {
             let error = match &state.last {
                 Last::Unknown(error) | Last::Failed(error) => Some(error.clone()),
                 Last::Nothing => None,
             };
-            entries.push(entry("pending", Some(made), error));
+            entries.push(entry("pending", Some(pending), error));
         } else {
             match &state.last {
                 Last::Unknown(error) => entries.push(entry("unknown", None, Some(error.clone()))),

@@ -1,4 +1,4 @@
-//! The thread that writes a journal. Lines that wait together are written together, with one fsync.
+//! The thread that writes a journal. Lines that queue up are written as a group, with one fsync.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -9,13 +9,14 @@ use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 use super::entry::Line;
+use crate::advice::Advice;
 use crate::destinations::secure_file::failed;
 use crate::error::{Error, Result};
 
-/// More lines than this do not wait for one fsync.
+/// The largest number of lines per fsync.
 const GROUP: usize = 256;
 
-/// Hands lines to the thread.
+/// The handle of the thread.
 pub(in crate::lifecycle) struct Writer {
     jobs: mpsc::UnboundedSender<Job>,
     failure: Arc<OnceLock<String>>,
@@ -61,13 +62,12 @@ impl Writer {
     }
 
     fn error(&self) -> Error {
-        let why = self.failure().unwrap_or_else(|| "the thread that writes it has ended".to_owned());
-        failed(format!("cannot write the journal: {why}"))
-            .suggest("the run stops; make room or mend the folder, then go on with resume=True (--resume)")
+        let why = self.failure().unwrap_or_else(|| "its thread has ended".to_owned());
+        failed(format!("cannot write the journal: {why}")).suggest(Advice::ResumeAfterRepair)
     }
 }
 
-/// Ends at the first failure: what a failed fsync has lost, no later one brings back.
+/// Writes groups of lines until the first failure: an fsync after a failed one proves nothing.
 fn work(
     mut file: File,
     path: &std::path::Path,
@@ -99,7 +99,7 @@ fn write_group(file: &mut File, path: &std::path::Path, group: &[Job]) -> io::Re
     Ok(())
 }
 
-/// Writing goes on without a murmur where the name is gone, and nobody will ever find the keys.
+/// Fails if the path no longer names this file: writes to it would succeed, and the keys could not be found.
 #[cfg(unix)]
 fn still_there(file: &File, path: &std::path::Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt as _;

@@ -1,113 +1,195 @@
-//! Arguments as callers may give them. A `bool` is never a number here, and a status is no id.
+//! Arguments of the core's types. Each is checked once, by the type's constructor.
 
 use std::path::PathBuf;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
 
+use super::plain::{arguments, encodable, extract, integer, optional, seconds, text, wrong_type};
 use crate::credentials::Timeouts;
-use crate::python::args::plain::{encodable, read_as};
-use crate::python::types::errors::exception;
+use crate::error::Error;
+use crate::ids::{AdminId, MAX_ID, Note, TokenId};
+use crate::lifecycle::OnError;
+use crate::model::{Status, Type};
+use crate::python::types::enums::is_status;
 use crate::python::types::filter::Filter;
-use crate::python::types::token::{Token, TokenStatus, TokenType};
-use crate::{model, tokens};
+use crate::python::types::secret::Secret;
+use crate::python::types::token::Token;
+use crate::token_output::Form;
+use crate::tokens::{AccessId, FindToken, Selection, Target, User, UserName};
+use crate::{model, secret};
 
-pub(crate) fn integer(object: &Bound<'_, PyAny>) -> Option<PyResult<i64>> {
-    if object.is_instance_of::<PyBool>()
-        || object.is_instance_of::<TokenStatus>()
-        || !object.hasattr("__index__").unwrap_or(false)
-    {
-        return None;
-    }
-    Some(object.extract())
+arguments! {
+    access_id: secret::Secret = read_secret;
+    access_key: secret::Secret = read_secret;
+    status: i64 = read_status;
+    r#type: &'static str = read_type;
+    format: &'static str = one_of::<Form>(&["json", "env", "key"]);
+    on_error: &'static str = one_of::<OnError>(&["continue", "stop"]);
 }
 
-pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
-    object.get_type().name()?.extract()
-}
-
-/// A user, by id or by name.
-pub(crate) struct Admin(pub(crate) tokens::Admin);
-
-impl<'py> FromPyObject<'_, 'py> for Admin {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        const ACCEPTED: &str =
-            "accepted is the id of the token's user, an integer from 1 to 2147483647, or the user's name";
-        let raised = |error| exception(object.py(), error);
-        if let Ok(name) = object.cast::<PyString>() {
-            return tokens::Admin::named(&encodable("admin_id", &name)?).map(Self).map_err(raised);
-        }
-        match integer(&object) {
-            Some(Ok(number)) => {
-                model::check_admin_id(number).map(tokens::Admin::Id).map(Self).map_err(raised)
-            }
-            Some(Err(_)) => Err(PyValueError::new_err(format!("admin_id is out of range: {ACCEPTED}"))),
-            None => {
-                let given = type_name(&object)?;
-                Err(PyTypeError::new_err(format!("admin_id cannot be a {given}: {ACCEPTED}")))
-            }
-        }
+pub(crate) fn optional_status(object: &Bound<'_, PyAny>) -> PyResult<Option<Status>> {
+    match optional(read_status)("status", object)? {
+        Some(number) => Ok(Some(Status::from_number(number)?)),
+        None => Ok(None),
     }
 }
 
-/// A token: one that was had from the portal, its id, or its access id.
-pub(crate) struct Target(pub(crate) tokens::Target);
+pub(crate) fn optional_type(object: &Bound<'_, PyAny>) -> PyResult<Option<Type>> {
+    match optional(read_type)("type", object)? {
+        Some(word) => Ok(Some(word.parse()?)),
+        None => Ok(None),
+    }
+}
 
-impl<'py> FromPyObject<'_, 'py> for Target {
-    type Error = PyErr;
+pub(crate) fn read_secret(name: &str, object: &Bound<'_, PyAny>) -> PyResult<secret::Secret> {
+    if let Ok(secret) = object.cast::<Secret>() {
+        return Ok(secret.get().0.clone());
+    }
+    match object.cast::<PyString>() {
+        Ok(text) => encodable(name, text).map(secret::Secret::new),
+        Err(_) => Err(wrong_type(name, "a str or a Secret", object)),
+    }
+}
 
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        const ACCEPTED: &str =
-            "accepted are a Token, a token's id (an integer from 1 to 2147483647) and its access id";
-        let find = if let Ok(token) = object.cast::<Token>() {
-            return Ok(Self(tokens::Target::Token(Box::new(token.get().core().clone()))));
-        } else if let Ok(access_id) = object.cast::<PyString>() {
-            tokens::FindToken::AccessId(encodable("token", &access_id)?)
-        } else {
-            match integer(&object) {
-                Some(Ok(id)) => tokens::FindToken::Id(id),
-                Some(Err(_)) => {
-                    return Err(PyValueError::new_err(format!("the token's id is out of range: {ACCEPTED}")));
-                }
-                None => {
-                    let given = type_name(&object)?;
-                    return Err(PyTypeError::new_err(format!("a token cannot be a {given}: {ACCEPTED}")));
-                }
-            }
+/// Returns the number of a status. Signatures show it as the default, so that it stays a number until the operation.
+fn read_status(name: &str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let status = if is_status(object) {
+        Status::from_number(object.extract()?)
+    } else if let Ok(word) = object.cast::<PyString>() {
+        encodable(name, word)?.parse()
+    } else {
+        let Some(number) = integer(name, Status::EXPECTED, object)? else {
+            return Err(wrong_type(name, Status::EXPECTED, object));
         };
-        find.check().map_err(|error| exception(object.py(), error))?;
-        Ok(Self(tokens::Target::Find(find)))
+        Status::from_number(number)
+    };
+    Ok(status?.number())
+}
+
+/// Returns the word of a type, for the same reason.
+fn read_type(name: &str, object: &Bound<'_, PyAny>) -> PyResult<&'static str> {
+    // A `TokenType` is a `str` to Python.
+    match object.cast::<PyString>() {
+        Ok(word) => Ok(encodable(name, word)?.parse::<Type>()?.as_str()),
+        Err(_) => Err(wrong_type(name, "\"lmv1\", \"bearer\" or a TokenType", object)),
     }
 }
 
-impl Target {
-    /// What to look for.
-    pub(crate) fn find(self) -> tokens::FindToken {
-        match self.0 {
-            tokens::Target::Token(token) => tokens::FindToken::Id(token.id),
-            tokens::Target::Find(find) => find,
+/// Returns a reader of the words that `T` knows.
+pub(crate) fn one_of<'a, 'py: 'a, T: std::str::FromStr<Err = Error>>(
+    words: &'static [&'static str],
+) -> impl Fn(&str, &'a Bound<'py, PyAny>) -> PyResult<&'static str> {
+    move |name, object| {
+        let given = text(name, object)?;
+        given.parse::<T>()?;
+        Ok(words.iter().find(|word| **word == given).copied().unwrap_or_default())
+    }
+}
+
+macro_rules! from_python {
+    ($type:ty, $hint:expr, |$object:ident| $body:expr) => {
+        impl<'a, 'py> FromPyObject<'a, 'py> for $type {
+            type Error = PyErr;
+
+            #[cfg(feature = "stubs")]
+            const INPUT_TYPE: pyo3::inspect::PyStaticExpr = $hint;
+
+            fn extract($object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+                $body
+            }
         }
-    }
+    };
 }
 
-/// Where the certificates to trust are.
+/// The hints of the stub.
+#[cfg(feature = "stubs")]
+mod hints {
+    use pyo3::inspect::PyStaticExpr;
+    use pyo3::{type_hint_identifier, type_hint_union};
+
+    pub(super) const STR: PyStaticExpr = type_hint_identifier!("builtins", "str");
+    pub(super) const INT: PyStaticExpr = type_hint_identifier!("builtins", "int");
+    pub(super) const USER: PyStaticExpr = type_hint_union!(INT, STR);
+    pub(super) const TOKEN: PyStaticExpr =
+        type_hint_union!(INT, STR, <super::Token as pyo3::PyTypeInfo>::TYPE_HINT);
+    pub(super) const SELECTION: PyStaticExpr =
+        type_hint_union!(<super::Filter as pyo3::PyTypeInfo>::TYPE_HINT, STR);
+    pub(super) const TIMEOUT: PyStaticExpr = type_hint_union!(
+        type_hint_identifier!("builtins", "float"),
+        pyo3::type_hint_subscript!(
+            type_hint_identifier!("builtins", "tuple"),
+            type_hint_identifier!("builtins", "float"),
+            type_hint_identifier!("builtins", "float")
+        )
+    );
+    pub(super) const BYTES: PyStaticExpr = type_hint_union!(
+        type_hint_identifier!("builtins", "bytes"),
+        type_hint_identifier!("builtins", "bytearray"),
+        type_hint_identifier!("builtins", "memoryview")
+    );
+}
+
+from_python!(User, hints::USER, |object| {
+    if let Ok(name) = object.cast::<PyString>() {
+        return Ok(UserName::new(encodable("admin_id", &name)?).map(Self::Name)?);
+    }
+    let expected = format!("the user's id (an integer from 1 to {MAX_ID}) or name");
+    match integer("admin_id", &expected, &object)? {
+        Some(number) => Ok(AdminId::new(number).map(Self::Id)?),
+        None => Err(wrong_type("admin_id", &expected, &object)),
+    }
+});
+
+from_python!(Target, hints::TOKEN, |object| {
+    if let Ok(token) = object.cast::<Token>() {
+        return Ok(Self::Token(Box::new(token.get().core().clone())));
+    }
+    if let Ok(access_id) = object.cast::<PyString>() {
+        let access_id = AccessId::new(encodable("token", &access_id)?)?;
+        return Ok(Self::Find(FindToken::AccessId(access_id)));
+    }
+    let expected = format!("a Token, its id (an integer from 1 to {MAX_ID}) or its access id");
+    match integer("token", &expected, &object)? {
+        Some(number) => Ok(Self::Find(FindToken::Id(TokenId::new(number)?))),
+        None => Err(wrong_type("token", &expected, &object)),
+    }
+});
+
+from_python!(Note, hints::STR, |object| Ok(Self::new(text("note", &object)?)?));
+
+from_python!(Selection, hints::SELECTION, |object| {
+    if let Ok(filter) = object.cast::<Filter>() {
+        return Ok(Self::Filter(filter.get().core().clone()));
+    }
+    match object.cast::<PyString>() {
+        Ok(raw) => encodable("filter", &raw).map(Self::Raw),
+        Err(_) => Err(wrong_type("filter", "a Filter, or a str in the portal's own grammar", &object)),
+    }
+});
+
+from_python!(Timeouts, hints::TIMEOUT, |object| {
+    let Ok(pair) = object.cast::<PyTuple>() else {
+        return Ok(Self::from_seconds(None, seconds("timeout", &object)?)?);
+    };
+    if pair.len() != 2 {
+        return Err(PyTypeError::new_err(
+            "timeout must be a number of seconds or a tuple of two: (connect, total)",
+        ));
+    }
+    let connect = seconds("timeout", &pair.get_item(0)?)?;
+    Ok(Self::from_seconds(Some(connect), seconds("timeout", &pair.get_item(1)?)?)?)
+});
+
+/// The path of the certificates to trust.
 pub(crate) struct CaBundle(pub(crate) PathBuf);
 
-impl<'a, 'py> FromPyObject<'a, 'py> for CaBundle {
-    type Error = PyErr;
+from_python!(CaBundle, PathBuf::INPUT_TYPE, |object| {
+    extract("ca_bundle", "a path (str or os.PathLike)", object).map(Self)
+});
 
-    #[cfg(feature = "stubs")]
-    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = PathBuf::INPUT_TYPE;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        read_as("ca_bundle", "a path, as a str or an os.PathLike", object).map(Self)
-    }
-}
-
-/// Where a certificate of our own is: one file with its key, or one file for each.
+/// The paths of a client certificate: one file with its key, or one file for each.
 pub(crate) struct Certificate(Files);
 
 #[derive(FromPyObject)]
@@ -117,17 +199,10 @@ enum Files {
     One(PathBuf),
 }
 
-impl<'a, 'py> FromPyObject<'a, 'py> for Certificate {
-    type Error = PyErr;
-
-    #[cfg(feature = "stubs")]
-    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = Files::INPUT_TYPE;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let accepted = "a path, or two in a tuple: (certificate chain, private key)";
-        read_as("client_cert", accepted, object).map(Self)
-    }
-}
+from_python!(Certificate, Files::INPUT_TYPE, |object| {
+    let expected = "a path, or a tuple of two: (certificate chain, private key)";
+    extract("client_cert", expected, object).map(Self)
+});
 
 impl Certificate {
     pub(crate) fn paths(self) -> (PathBuf, Option<PathBuf>) {
@@ -138,114 +213,34 @@ impl Certificate {
     }
 }
 
-/// Which tokens to list.
-#[derive(FromPyObject)]
-pub(crate) enum Wanted<'py> {
-    #[pyo3(transparent)]
-    Filter(Bound<'py, Filter>),
-    #[pyo3(transparent)]
-    Raw(String),
-}
-
-impl Wanted<'_> {
-    pub(crate) fn core(self) -> tokens::Wanted {
-        match self {
-            Self::Filter(filter) => tokens::Wanted::Filter(filter.get().core().clone()),
-            Self::Raw(raw) => tokens::Wanted::Raw(raw),
-        }
-    }
-}
-
-/// The number of a status that a caller gives in any of its forms.
-pub(crate) fn status(object: &Bound<'_, PyAny>) -> PyResult<i64> {
-    let status = if let Ok(status) = object.cast::<TokenStatus>() {
-        model::TokenStatus::parse_number(status.get().0.number())
-    } else if let Ok(word) = object.cast::<PyString>() {
-        model::TokenStatus::parse_word(&encodable("status", word)?)
-    } else if let Some(number) = integer(object) {
-        model::TokenStatus::parse_number(number.unwrap_or(i64::MAX))
-    } else {
-        let given = type_name(object)?;
-        return Err(PyTypeError::new_err(format!(
-            "status cannot be a {given}: accepted are 1 (disabled), 2 (enabled), a TokenStatus, \"enabled\" and \
-             \"disabled\""
-        )));
-    };
-    status.map(model::TokenStatus::number).map_err(|error| exception(object.py(), error))
-}
-
-/// The word of a type that a caller gives in any of its forms.
-pub(crate) fn token_type(object: &Bound<'_, PyAny>) -> PyResult<&'static str> {
-    let parsed = if let Ok(r#type) = object.cast::<TokenType>() {
-        model::TokenType::parse(r#type.get().0.as_str())
-    } else if let Ok(word) = object.cast::<PyString>() {
-        model::TokenType::parse(&encodable("type", word)?)
-    } else {
-        let given = type_name(object)?;
-        return Err(PyTypeError::new_err(format!(
-            "type cannot be a {given}: accepted are \"lmv1\", \"bearer\" and a TokenType"
-        )));
-    };
-    match parsed {
-        Ok(model::TokenType::Bearer) => Ok("bearer"),
-        Ok(_) => Ok("lmv1"),
-        Err(error) => Err(exception(object.py(), error)),
-    }
-}
-
-/// A time limit: seconds, or (seconds to connect, seconds in all).
-pub(crate) struct Timeout(pub(crate) Timeouts);
-
-impl<'py> FromPyObject<'_, 'py> for Timeout {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let seconds = |object: &Bound<'_, PyAny>| -> PyResult<f64> {
-            let number = !object.is_instance_of::<PyBool>() && !object.is_instance_of::<PyString>();
-            object.extract::<f64>().ok().filter(|_| number).ok_or_else(|| {
-                PyTypeError::new_err(
-                    "timeout is not accepted: accepted is a number of seconds, or two in a tuple: (to connect, in all)",
-                )
-            })
-        };
-        let timeouts = if let Ok(pair) = object.cast::<PyTuple>() {
-            if pair.len() != 2 {
-                return Err(PyTypeError::new_err(
-                    "timeout as a tuple has two numbers of seconds: (to connect, in all)",
-                ));
-            }
-            Timeouts::from_seconds(Some(seconds(&pair.get_item(0)?)?), seconds(&pair.get_item(1)?)?)
-        } else {
-            Timeouts::from_seconds(None, seconds(&object)?)
-        };
-        timeouts.map(Self).map_err(|error| exception(object.py(), error))
-    }
-}
-
-/// The bytes of a body. A `str` is refused: libraries encode one differently, and the signature covers the bytes.
+/// The bytes of a body. A `str` is refused: libraries encode it differently, and the signature covers the bytes.
 pub(crate) struct Body(pub(crate) Vec<u8>);
 
 impl Body {
     pub(crate) const EMPTY: Self = Self(Vec::new());
 }
 
-impl<'py> FromPyObject<'_, 'py> for Body {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(bytes) = object.cast::<PyBytes>() {
-            return Ok(Self(bytes.as_bytes().to_vec()));
-        }
-        if let Ok(bytes) = object.cast::<PyByteArray>() {
-            return Ok(Self(bytes.to_vec()));
-        }
-        if object.is_instance_of::<PyMemoryView>() {
-            return Ok(Self(object.call_method0("tobytes")?.extract()?));
-        }
-        Err(PyTypeError::new_err(format!(
-            "body must be bytes, not {}: the signature covers the bytes that travel, so encode the text first, as with \
-             .encode(\"utf-8\")",
-            type_name(&object)?
-        )))
+from_python!(Body, hints::BYTES, |object| {
+    if let Ok(bytes) = object.cast::<PyBytes>() {
+        return Ok(Self(bytes.as_bytes().to_vec()));
     }
+    if let Ok(bytes) = object.cast::<PyByteArray>() {
+        return Ok(Self(bytes.to_vec()));
+    }
+    if object.is_instance_of::<PyMemoryView>() {
+        return Ok(Self(object.call_method0("tobytes")?.extract()?));
+    }
+    let expected = "bytes (the signature covers the bytes that are sent: encode a text first)";
+    Err(wrong_type("body", expected, &object))
+});
+
+/// Returns the token to create from arguments that are checked already.
+pub(crate) fn new_token(
+    admin: User,
+    note: Option<Note>,
+    status: i64,
+    r#type: &str,
+) -> crate::error::Result<crate::tokens::NewToken> {
+    let (status, r#type) = (Status::from_number(status)?, r#type.parse::<model::Type>()?);
+    Ok(crate::tokens::NewToken { admin, note, status, r#type })
 }

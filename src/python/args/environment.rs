@@ -1,4 +1,4 @@
-//! The interpreter's environment and the person at it.
+//! The interpreter's environment and its interactive prompt.
 
 use std::cell::RefCell;
 
@@ -6,11 +6,11 @@ use pyo3::exceptions::{PyEOFError, PyException};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::credentials::{Environment, Prompt, not_utf8};
 use crate::error::{Error, Result};
-use crate::ports::{Environment, Prompt, not_text};
 use crate::secret::Secret;
 
-/// What ended a piece of Python and is no error: Ctrl-C, or the end of the program.
+/// An interrupt that Python code raised: Ctrl-C or `SystemExit`.
 #[derive(Default)]
 struct Interrupt(RefCell<Option<PyErr>>);
 
@@ -22,7 +22,7 @@ impl Interrupt {
     }
 }
 
-/// `os.environ`, which other threads may change only while they hold the interpreter, unlike the C library's.
+/// `os.environ`. Unlike the C library's environment, other threads change it only while they are attached.
 pub(crate) struct OsEnviron<'py> {
     environ: Bound<'py, PyAny>,
     interrupt: Interrupt,
@@ -34,7 +34,7 @@ impl<'py> OsEnviron<'py> {
         Ok(Self { environ, interrupt: Interrupt::default() })
     }
 
-    /// What ended a look at a variable.
+    /// Returns the interrupt that ended reading a variable.
     pub(crate) fn interrupt(self) -> Option<PyErr> {
         self.interrupt.0.into_inner()
     }
@@ -44,15 +44,16 @@ impl Environment for OsEnviron<'_> {
     fn variable(&self, name: &str) -> Result<Option<String>> {
         let py = self.environ.py();
         let value = self.environ.call_method1(intern!(py, "get"), (name,));
-        // Bytes that are no UTF-8 stand in it as surrogates, which a Rust text cannot hold.
+        // Bytes that are not UTF-8 are surrogates in `os.environ`, which a Rust string cannot hold.
         value.and_then(|value| value.extract()).map_err(|error| {
             self.interrupt.keep(py, error);
-            not_text(name)
+            not_utf8(name)
         })
     }
 }
 
-/// `input()` and `getpass.getpass()`, called from here so that no Python frame of this package holds the answer.
+/// `input()` and `getpass.getpass()`. They are called from native code so that no Python frame of this package holds the
+/// secret.
 pub(crate) struct PythonPrompt<'py> {
     py: Python<'py>,
     interrupt: Interrupt,
@@ -63,12 +64,12 @@ impl<'py> PythonPrompt<'py> {
         Self { py, interrupt: Interrupt::default() }
     }
 
-    /// What ended a question and is no error of credentials.
+    /// Returns the interrupt that ended a prompt.
     pub(crate) fn interrupt(self) -> Option<PyErr> {
         self.interrupt.0.into_inner()
     }
 
-    fn look(&self) -> PyResult<bool> {
+    fn look_for_terminal(&self) -> PyResult<bool> {
         let py = self.py;
         let ci = py.import("os")?.getattr("environ")?.call_method1("get", ("CI", ""))?;
         if ci.is_truthy()? {
@@ -94,8 +95,8 @@ impl<'py> PythonPrompt<'py> {
         self.py.import(intern!(self.py, "sys"))?.getattr(name)
     }
 
-    /// With `input()`, which edits lines, where the question lands before the person; not in a file of data that
-    /// standard output is.
+    /// Reads a line with `input()`, which supports editing, if standard output is a terminal; otherwise the question goes to
+    /// standard error.
     fn line(&self, question: &str) -> PyResult<String> {
         if self.is_notebook()? || self.is_terminal("stdout")? {
             return self.py.import("builtins")?.getattr("input")?.call1((question,))?.extract();
@@ -122,14 +123,14 @@ impl<'py> PythonPrompt<'py> {
                 .name()
                 .map_or_else(|_| "an error".to_owned(), |name| name.to_string());
             self.interrupt.keep(self.py, error);
-            Error::credentials(format!("the prompt for credentials ended with {name}"))
+            Error::credentials(format!("the prompt for credentials failed with {name}"))
         })
     }
 }
 
 impl Prompt for PythonPrompt<'_> {
     fn is_available(&self) -> bool {
-        self.look().unwrap_or_else(|error| {
+        self.look_for_terminal().unwrap_or_else(|error| {
             self.interrupt.keep(self.py, error);
             false
         })

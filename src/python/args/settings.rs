@@ -1,19 +1,17 @@
-//! The settings of a client, as every constructor takes them.
+//! The settings of a client, as all constructors take them.
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::client::{OnLimit, Policy};
-use crate::credentials::{Arguments, Identity};
+use crate::client::Policy;
+use crate::credentials::{Arguments, Identity, NoPrompt, Prompt, Timeouts};
 use crate::network;
-use crate::ports::{NoPrompt, Prompt};
-use crate::python::args::domain::{CaBundle, Certificate, Timeout, type_name};
+use crate::python::args::domain::{CaBundle, Certificate};
 use crate::python::args::environment::{OsEnviron, PythonPrompt};
+use crate::python::args::plain::wrong_type;
 use crate::python::args::stub_types::OnWait;
-use crate::python::types::errors::exception;
 use crate::secret::Secret;
 
-/// What a caller gave.
+/// The settings as a caller gave them.
 pub(crate) struct Settings {
     pub(crate) company: Option<String>,
     pub(crate) access_id: Option<Secret>,
@@ -21,7 +19,7 @@ pub(crate) struct Settings {
     pub(crate) bearer_token: Option<Secret>,
     pub(crate) domain: Option<String>,
     pub(crate) base_url: Option<String>,
-    pub(crate) timeout: Option<Timeout>,
+    pub(crate) timeout: Option<Timeouts>,
     pub(crate) ca_bundle: Option<CaBundle>,
     pub(crate) client_cert: Option<Certificate>,
     pub(crate) proxy: Option<Secret>,
@@ -32,7 +30,7 @@ pub(crate) struct Settings {
     pub(crate) on_wait: Option<OnWait>,
 }
 
-/// Whether a person may be asked for what is missing.
+/// Whether missing settings may be asked for at a prompt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asking {
     Allowed,
@@ -60,22 +58,17 @@ impl Settings {
         }
     }
 
-    /// How often, how long, and what where the budget is spent.
+    /// Returns the policy for retries, timeouts and rate limits.
     pub(crate) fn policy(&self, py: Python<'_>) -> PyResult<Policy> {
         if let Some(on_wait) = self.on_wait.as_ref().filter(|on_wait| !on_wait.0.bind(py).is_callable()) {
-            let given = type_name(on_wait.0.bind(py))?;
-            return Err(PyTypeError::new_err(format!(
-                "on_wait cannot be a {given}: accepted is a callable that takes a number of seconds"
-            )));
+            let expected = "a callable that takes a number of seconds";
+            return Err(wrong_type("on_wait", expected, on_wait.0.bind(py)));
         }
-        OnLimit::parse(self.on_limit)
-            .and_then(|on_limit| {
-                Policy::new(Some(self.max_attempts), self.deadline, on_limit, Some(self.max_wait))
-            })
-            .map_err(|error| exception(py, error))
+        let on_limit = self.on_limit.parse()?;
+        Ok(Policy::new(Some(self.max_attempts), self.deadline, on_limit, Some(self.max_wait))?)
     }
 
-    /// Follows the chain of sources.
+    /// Resolves the credential sources.
     pub(crate) fn identity(self, py: Python<'_>, asking: Asking) -> PyResult<Identity> {
         let arguments = Arguments {
             company: self.company,
@@ -84,7 +77,7 @@ impl Settings {
             access_id: self.access_id,
             access_key: self.access_key,
             bearer_token: self.bearer_token,
-            timeouts: self.timeout.map(|timeout| timeout.0),
+            timeouts: self.timeout,
             network: network::Arguments {
                 ca_bundle: self.ca_bundle.map(|bundle| bundle.0),
                 client_cert: self.client_cert.map(Certificate::paths),
@@ -96,13 +89,37 @@ impl Settings {
         let asked: &dyn Prompt = if asking == Asking::Allowed { &prompt } else { &NoPrompt };
         Identity::resolve(&arguments, &environment, asked).map_err(|error| {
             let interrupt = environment.interrupt().or_else(|| prompt.interrupt());
-            interrupt.unwrap_or_else(|| exception(py, error))
+            interrupt.unwrap_or_else(|| error.into())
         })
     }
 }
 
-/// Hands the list of settings to a macro that defines what takes them, so that it is written once: as a Python
-/// signature, as Rust parameters, and as names.
+/// Readers of the settings.
+pub(crate) mod setting {
+    use pyo3::prelude::*;
+
+    use crate::client::OnLimit;
+    use crate::python::args::domain::{one_of, read_secret};
+    use crate::python::args::plain::{arguments, number, optional, seconds, text};
+    use crate::secret::Secret;
+
+    arguments! {
+        company: Option<String> = optional(text);
+        access_id: Option<Secret> = optional(read_secret);
+        access_key: Option<Secret> = optional(read_secret);
+        bearer_token: Option<Secret> = optional(read_secret);
+        domain: Option<String> = optional(text);
+        base_url: Option<String> = optional(text);
+        proxy: Option<Secret> = optional(read_secret);
+        max_attempts: i64 = number("1 to 100");
+        deadline: Option<f64> = optional(seconds);
+        on_limit: &'static str = one_of::<OnLimit>(&["wait", "raise"]);
+        max_wait: f64 = seconds;
+    }
+}
+
+/// Passes the list of settings to a macro that defines a function, so that the list is written once: as a Python signature,
+/// as Rust parameters and as names.
 macro_rules! with_settings {
     ($define:ident, $($rest:tt)*) => {
         $crate::python::args::settings::with_settings! { @ [] [] [] $define, $($rest)* }
@@ -124,16 +141,16 @@ macro_rules! with_settings {
                 $($signature)*
             ]
             [
-                #[pyo3(from_py_with = $crate::python::args::plain::setting::company)] company: Option<String>,
-                #[pyo3(from_py_with = $crate::python::args::plain::setting::access_id)] access_id: Option<$crate::secret::Secret>,
-                #[pyo3(from_py_with = $crate::python::args::plain::setting::access_key)] access_key: Option<$crate::secret::Secret>,
-                #[pyo3(from_py_with = $crate::python::args::plain::setting::bearer_token)] bearer_token: Option<$crate::secret::Secret>,
-                #[pyo3(from_py_with = $crate::python::args::plain::setting::domain)] domain: Option<String>,
-                #[pyo3(from_py_with = $crate::python::args::plain::setting::base_url)] base_url: Option<String>,
-                timeout: Option<$crate::python::args::domain::Timeout>,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::company)] company: Option<String>,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::access_id)] access_id: Option<$crate::secret::Secret>,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::access_key)] access_key: Option<$crate::secret::Secret>,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::bearer_token)] bearer_token: Option<$crate::secret::Secret>,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::domain)] domain: Option<String>,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::base_url)] base_url: Option<String>,
+                timeout: Option<$crate::credentials::Timeouts>,
                 ca_bundle: Option<$crate::python::args::domain::CaBundle>,
                 client_cert: Option<$crate::python::args::domain::Certificate>,
-                #[pyo3(from_py_with = $crate::python::args::plain::setting::proxy)] proxy: Option<$crate::secret::Secret>,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::proxy)] proxy: Option<$crate::secret::Secret>,
                 $($parameters)*
             ]
             [
@@ -145,7 +162,7 @@ macro_rules! with_settings {
     };
 }
 
-/// As `with_settings`, with what only a client takes.
+/// As `with_settings`, with the settings of clients only.
 macro_rules! with_client_settings {
     ($define:ident, $($rest:tt)*) => {
         $crate::python::args::settings::with_settings! {
@@ -158,10 +175,10 @@ macro_rules! with_client_settings {
                 on_wait = None,
             ]
             [
-                #[pyo3(from_py_with = $crate::python::args::plain::setting::max_attempts)] max_attempts: i64,
-                #[pyo3(from_py_with = $crate::python::args::plain::setting::deadline)] deadline: Option<f64>,
-                #[pyo3(from_py_with = $crate::python::args::plain::setting::on_limit)] on_limit: &'static str,
-                #[pyo3(from_py_with = $crate::python::args::plain::setting::max_wait)] max_wait: f64,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::max_attempts)] max_attempts: i64,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::deadline)] deadline: Option<f64>,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::on_limit)] on_limit: &'static str,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::max_wait)] max_wait: f64,
                 on_wait: Option<$crate::python::args::stub_types::OnWait>,
             ]
             [max_attempts deadline on_limit max_wait on_wait]

@@ -1,13 +1,13 @@
-//! Arguments whose types have names in `lmtokens._types`, for whoever checks types.
+//! Arguments whose types have names in `lmtokens._types`, for type checkers.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
 
-use crate::python::args::plain as arguments;
+use super::plain;
 
-macro_rules! hinted {
+macro_rules! named {
     ($($(#[$attribute:meta])* $name:ident;)*) => {
         $(
             $(#[$attribute])*
@@ -28,19 +28,19 @@ macro_rules! hinted {
     };
 }
 
-hinted! {
-    /// Called with seconds.
+named! {
+    /// A callable that takes seconds.
     OnWait;
-    /// Called with (done, total), or a flag.
+    /// A callable that takes (done, total), or a flag.
     Progress;
-    /// Rows of a bulk run.
+    /// The rows of a bulk run.
     Rows;
     /// A program and its arguments.
     Words;
 }
 
 macro_rules! paths {
-    ($($name:ident = $read:ident;)*) => {
+    ($($name:ident = $argument:literal;)*) => {
         $(
             pub(crate) struct $name(pub(crate) PathBuf);
 
@@ -51,7 +51,7 @@ macro_rules! paths {
                 const INPUT_TYPE: pyo3::inspect::PyStaticExpr = PathBuf::INPUT_TYPE;
 
                 fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-                    arguments::$read(&object).map(Self)
+                    plain::path($argument, &object).map(Self)
                 }
             }
         )*
@@ -59,14 +59,14 @@ macro_rules! paths {
 }
 
 paths! {
-    FilePath = path;
-    JournalPath = journal;
+    FilePath = "path";
+    JournalPath = "journal";
 }
 
-/// The object whose method was called, of whatever class derived from ours.
-pub(crate) struct Itself(pub(crate) Py<PyAny>);
+/// The object whose method was called, of whatever subclass.
+pub(crate) struct SelfObject(pub(crate) Py<PyAny>);
 
-impl<'py> IntoPyObject<'py> for Itself {
+impl<'py> IntoPyObject<'py> for SelfObject {
     type Target = PyAny;
     type Output = Bound<'py, PyAny>;
     type Error = Infallible;

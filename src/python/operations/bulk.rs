@@ -1,152 +1,149 @@
-//! Runs of many creates.
+//! `add_tokens`: bulk runs.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
-use crate::error::Error;
-use crate::lifecycle::{AddTokens, OnError, Run};
+use crate::client::Client as CoreClient;
+use crate::error::{Error, Result};
+use crate::ids::Concurrency;
+use crate::lifecycle::{AddTokens, Run, RunSettings};
 use crate::lock::locked;
-use crate::python::args::domain::type_name;
-use crate::python::args::plain as arguments;
-use crate::python::args::stub_types::{self as hints, JournalPath, Rows};
+use crate::operation::Operation;
+use crate::python::args::plain::wrong_type;
+use crate::python::args::stub_types::{self, JournalPath, Rows};
+use crate::python::args::{domain, plain};
 use crate::python::operations::client::{AsyncCore, Client, PyClient};
 use crate::python::operations::deliver::Deliver;
 use crate::python::operations::functions::default_client;
-use crate::python::runtime::awaitable::{Awaitable, awaitable_as, running_loop};
+use crate::python::runtime::awaitable::{Awaitable, awaitable};
 use crate::python::runtime::callback_queue::CallbackQueue;
-use crate::python::runtime::wait::wait_as;
-use crate::python::types::errors::exception;
+use crate::python::runtime::wait::wait;
 use crate::python::types::new_token;
 use crate::python::types::row_result::{RowResult, Summary};
 use crate::token_output::quoted;
 
-/// The second of two that ask at once is told so.
-const BUSY: &str = "this run is being iterated over already";
-
-/// What both faces of a run have.
-struct Core {
+/// A run in progress, of the blocking or the async API.
+struct RunHandle {
     run: Arc<tokio::sync::Mutex<Run>>,
-    caller: Arc<CallbackQueue>,
+    client: CoreClient,
+    queue: Arc<CallbackQueue>,
     summary: Arc<Mutex<Summary>>,
     progress: Option<Progress>,
     journal: PathBuf,
 }
 
-impl Drop for Core {
-    /// A destination of Python's is called by whoever goes through the run.
+impl Drop for RunHandle {
+    /// A Python destination runs during iteration only.
     fn drop(&mut self) {
-        self.caller.close();
+        self.queue.close();
     }
 }
 
 enum Progress {
     Shown,
-    Told(Py<PyAny>),
+    Callback(Py<PyAny>),
 }
 
-/// What `add_tokens` is given beside its rows.
-struct Options {
+impl Progress {
+    fn new(py: Python<'_>, progress: Option<stub_types::Progress>) -> PyResult<Option<Self>> {
+        let Some(stub_types::Progress(progress)) = progress.filter(|progress| !progress.0.is_none(py)) else {
+            return Ok(None);
+        };
+        let object = progress.bind(py);
+        if object.is_instance_of::<PyBool>() {
+            return Ok(object.is_truthy()?.then_some(Self::Shown));
+        }
+        if object.is_callable() {
+            return Ok(Some(Self::Callback(progress)));
+        }
+        Err(wrong_type("progress", "True or a callable that takes (done, total)", object))
+    }
+}
+
+/// The arguments of `add_tokens`.
+struct Arguments {
+    tokens: Rows,
     journal: JournalPath,
     resume: bool,
     concurrency: i64,
     on_error: &'static str,
-    progress: Option<hints::Progress>,
+    progress: Option<stub_types::Progress>,
     lock: bool,
     deliver: Option<Deliver>,
 }
 
-impl Core {
+impl RunHandle {
     fn start(
         py: Python<'_>,
-        py_client: &PyClient,
-        caller: Arc<CallbackQueue>,
-        rows: &Rows,
-        options: Options,
+        client: &PyClient,
+        queue: Arc<CallbackQueue>,
+        arguments: Arguments,
     ) -> PyResult<Self> {
-        let raised = |error| exception(py, error);
-        let progress =
-            match options.progress.map(|progress| progress.0).filter(|progress| !progress.is_none(py)) {
-                None => None,
-                Some(progress) if progress.bind(py).is_instance_of::<PyBool>() => {
-                    progress.bind(py).is_truthy()?.then_some(Progress::Shown)
-                }
-                Some(progress) if progress.bind(py).is_callable() => Some(Progress::Told(progress)),
-                Some(progress) => {
-                    return Err(PyTypeError::new_err(format!(
-                        "progress cannot be a {}: accepted are True and a callable that takes (done, total)",
-                        type_name(progress.bind(py))?
-                    )));
-                }
-            };
-        let verb = AddTokens {
-            rows: new_token::rows(rows.0.bind(py))?,
-            journal: std::path::absolute(&options.journal.0).unwrap_or(options.journal.0),
-            resume: options.resume,
-            concurrency: usize::try_from(options.concurrency).unwrap_or_default(),
-            on_error: OnError::parse(options.on_error).map_err(raised)?,
-            lock: options.lock,
-            destination: options.deliver.map(|deliver| deliver.destination(&caller)),
+        let progress = Progress::new(py, arguments.progress)?;
+        let settings = RunSettings {
+            resume: arguments.resume,
+            no_lock: !arguments.lock,
+            concurrency: Concurrency::new(arguments.concurrency)?,
+            on_error: arguments.on_error.parse()?,
+            destination: arguments.deliver.map(|deliver| deliver.destination(&queue)),
         };
-        let journal = verb.journal.clone();
-        let client = py_client.core().observed_by(caller.clone());
-        let run = py.detach(|| verb.start(&client)).map_err(raised)?;
+        let journal = std::path::absolute(&arguments.journal.0).unwrap_or(arguments.journal.0);
+        let rows = new_token::rows(arguments.tokens.0.bind(py))?;
+        let add = AddTokens { rows, journal: journal.clone(), settings };
+        let client = client.core().observed_by(queue.clone());
+        let run = py.detach(|| add.start(&client))?;
         let summary = Summary { total: run.total(), ..Summary::default() };
         Ok(Self {
             run: Arc::new(tokio::sync::Mutex::new(run)),
-            caller,
+            client,
+            queue,
             summary: Arc::new(Mutex::new(summary)),
             progress,
             journal,
         })
     }
 
-    fn next(&self) -> impl Future<Output = Result<Option<RowResult>, Error>> + Send + 'static {
-        let (run, shown) = (Arc::clone(&self.run), Arc::clone(&self.summary));
-        async move {
-            let mut run = run.try_lock().map_err(|_| Error::argument(BUSY))?;
-            let result = run.next().await;
-            *locked(&shown) = Summary::of(run.total(), run.summary());
-            Ok(result?.map(RowResult::from))
-        }
+    fn next(&self) -> NextRow {
+        NextRow { run: Arc::clone(&self.run), summary: Arc::clone(&self.summary) }
     }
 
     fn summary(&self) -> Summary {
         *locked(&self.summary)
     }
 
-    /// What Ctrl-C leaves can be finished.
+    /// Aborts the run after an interrupt, and logs how to resume it.
     fn interrupted(&self, py: Python<'_>) -> PyResult<()> {
         if let Ok(run) = self.run.try_lock() {
             run.abort();
         }
+        let journal = self.journal.display().to_string();
         let message = format!(
-            "a run of add_tokens was interrupted ({}); go on with it: add_tokens(the same rows, journal={:?}, resume=True), \
-             or lmtokens bulk FILE --journal {} --resume",
+            "add_tokens interrupted ({}); resume with add_tokens(the same rows, journal={journal:?}, resume=True) or \
+             lmtokens bulk FILE --journal {} --resume",
             self.summary().__repr__(),
-            self.journal.display().to_string(),
-            quoted(&self.journal.display().to_string())
+            quoted(&journal)
         );
         crate::python::runtime::log::warn(py, message)
     }
 
-    fn tell_progress(&self, py: Python<'_>) -> PyResult<()> {
+    fn report_progress(&self, py: Python<'_>) -> PyResult<()> {
         let Some(progress) = &self.progress else { return Ok(()) };
-        let Summary { total, created, already_done, failed, unknown, skipped } = self.summary();
-        let done = created + already_done + failed + unknown + skipped;
+        let summary = self.summary();
+        let (done, total) = (summary.ended(), summary.total);
         match progress {
-            Progress::Told(callback) => callback.call1(py, (done, total)).map(drop),
+            Progress::Callback(callback) => callback.call1(py, (done, total)).map(drop),
             Progress::Shown => {
                 let stderr = py.import(intern!(py, "sys"))?.getattr(intern!(py, "stderr"))?;
                 if stderr.is_none() {
                     return Ok(());
                 }
-                let bad = failed + unknown;
-                let bad = if bad > 0 { format!(", {bad} not made") } else { String::new() };
+                let bad = summary.failed + summary.unknown;
+                let bad = if bad > 0 { format!(", {bad} not created") } else { String::new() };
                 let end = if done >= total as u64 { "\n" } else { "" };
                 stderr.call_method1(intern!(py, "write"), (format!("\r{done}/{total}{bad}{end}"),))?;
                 stderr.call_method0(intern!(py, "flush")).map(drop)
@@ -155,16 +152,40 @@ impl Core {
     }
 }
 
-/// A run of ``add_tokens``: an iterator of how the rows ended, as they end.
+/// Waits for the next row that ends. Results need no report if they are lost: the journal has them.
+struct NextRow {
+    run: Arc<tokio::sync::Mutex<Run>>,
+    summary: Arc<Mutex<Summary>>,
+}
+
+impl Operation for NextRow {
+    type Output = Option<RowResult>;
+
+    async fn run(self, _client: &CoreClient) -> Result<Option<RowResult>> {
+        let busy = |_| Error::argument("another thread or task is iterating over this run");
+        let mut run = self.run.try_lock().map_err(busy)?;
+        let result = run.next().await;
+        *locked(&self.summary) = Summary::of(run.total(), run.summary());
+        Ok(result?.map(RowResult::from))
+    }
+}
+
+/// A run of ``add_tokens``: an iterator of row results, in the order in which the rows end.
 ///
-/// The first step of the iteration sends the first request. Leaving it (``break``, ``close()``, the end of a ``with``
-/// block) starts no new row; Ctrl-C cuts off what is under way, which ``resume=True`` finishes later. An error of the run as
-/// a whole (the credentials are refused, the journal cannot be written) is raised at the end, after every row has ended.
+/// The first step sends the first request. Leaving the iteration (``break``, ``close()``, the end of a ``with`` block) starts
+/// no new row; Ctrl-C cancels the rows in progress, which ``resume=True`` finishes later. An error of the run as a whole (the
+/// credentials are rejected, the journal cannot be written) is raised at the end, after every row has ended.
 #[pyclass(frozen, module = "lmtokens")]
-pub(crate) struct BulkRun(Mutex<Option<Arc<Core>>>, Arc<Mutex<Summary>>);
+pub(crate) struct BulkRun(Mutex<Option<Arc<RunHandle>>>, Arc<Mutex<Summary>>);
 
 impl BulkRun {
-    fn core(&self) -> Option<Arc<Core>> {
+    fn start(py: Python<'_>, client: &PyClient, arguments: Arguments) -> PyResult<Self> {
+        let handle = RunHandle::start(py, client, client.queue_on_thread(py), arguments)?;
+        let summary = Arc::clone(&handle.summary);
+        Ok(Self(Mutex::new(Some(Arc::new(handle))), summary))
+    }
+
+    fn handle(&self) -> Option<Arc<RunHandle>> {
         locked(&self.0).clone()
     }
 }
@@ -176,27 +197,26 @@ impl BulkRun {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<RowResult>> {
-        let Some(core) = self.core() else { return Ok(None) };
-        let next = wait_as(py, &core.caller, core.next());
-        match next {
+        let Some(handle) = self.handle() else { return Ok(None) };
+        match wait(py, &handle.client, &handle.queue, handle.next()) {
             Ok(Some(result)) => {
-                if let Some(raised) = result.error.more_than_an_error(py) {
-                    core.interrupted(py)?;
+                if let Some(interrupt) = result.error.take_interrupt(py) {
+                    handle.interrupted(py)?;
                     self.close();
-                    return Err(raised);
+                    return Err(interrupt);
                 }
-                core.tell_progress(py)?;
+                handle.report_progress(py)?;
                 Ok(Some(result))
             }
             Ok(None) => {
                 self.close();
                 Ok(None)
             }
-            // Somebody else goes through it.
+            // Another thread iterates over the run.
             Err(error) if error.is_instance_of::<PyValueError>(py) => Err(error),
             Err(error) => {
                 if !error.is_instance_of::<pyo3::exceptions::PyException>(py) {
-                    core.interrupted(py)?;
+                    handle.interrupted(py)?;
                 }
                 self.close();
                 Err(error)
@@ -204,22 +224,22 @@ impl BulkRun {
         }
     }
 
-    /// Go through all that is left, and say how the rows ended.
+    /// Iterate to the end and return the summary.
     ///
     /// Returns:
-    ///     Summary: how many rows ended how.
+    ///     Summary: the number of rows by result.
     fn finish(&self, py: Python<'_>) -> PyResult<Summary> {
         while self.__next__(py)?.is_some() {}
         Ok(self.summary())
     }
 
-    /// Summary: how many rows ended how, so far.
+    /// Summary: the number of rows by result, so far.
     #[getter]
     fn summary(&self) -> Summary {
         *locked(&self.1)
     }
 
-    /// Start no new row. Those under way go on to their end.
+    /// Start no new row. Rows in progress run to their end.
     fn close(&self) {
         locked(&self.0).take();
     }
@@ -239,38 +259,47 @@ impl BulkRun {
     }
 }
 
-/// The native half of the async face's run.
+/// The native part of the run of the async API.
 #[pyclass(frozen, module = "lmtokens._lmtokens")]
-pub(crate) struct AsyncBulkRun(Mutex<Option<Arc<Core>>>, Arc<Mutex<Summary>>);
+pub(crate) struct AsyncBulkRun(Mutex<Option<Arc<RunHandle>>>, Arc<Mutex<Summary>>);
+
+impl AsyncBulkRun {
+    fn start(py: Python<'_>, client: &PyClient, arguments: Arguments) -> PyResult<Self> {
+        let handle = RunHandle::start(py, client, client.queue_in_loop(py)?, arguments)?;
+        let summary = Arc::clone(&handle.summary);
+        Ok(Self(Mutex::new(Some(Arc::new(handle))), summary))
+    }
+
+    fn handle(&self) -> Option<Arc<RunHandle>> {
+        locked(&self.0).clone()
+    }
+}
 
 #[pymethods]
 impl AsyncBulkRun {
-    /// An awaitable of the next row that has ended, or of None at the end.
-    fn next<'py>(&self, py: Python<'py>) -> PyResult<Awaitable<'py>> {
-        let core = locked(&self.0).clone();
-        let Some(core) = core else {
+    /// Return an awaitable of the next row that ends, or of None at the end.
+    fn next<'py>(&self, py: Python<'py>) -> PyResult<Awaitable<'py, Option<RowResult>>> {
+        let Some(handle) = self.handle() else {
             return Err(PyValueError::new_err("this run is closed"));
         };
-        awaitable_as(py, Arc::clone(&core.caller), core.next())
+        awaitable(py, &handle.client, Arc::clone(&handle.queue), handle.next())
     }
 
-    /// Tells the progress, or raises what the destination of this row raised that is more than an error.
-    fn told(&self, py: Python<'_>, result: &RowResult) -> PyResult<()> {
-        let core = locked(&self.0).clone();
-        let Some(core) = core else { return Ok(()) };
-        match result.error.more_than_an_error(py) {
-            None => core.tell_progress(py),
-            Some(raised) => {
-                core.interrupted(py)?;
+    /// Report the progress, or raise the interrupt of this row's destination.
+    fn returned(&self, py: Python<'_>, result: &RowResult) -> PyResult<()> {
+        let Some(handle) = self.handle() else { return Ok(()) };
+        match result.error.take_interrupt(py) {
+            None => handle.report_progress(py),
+            Some(interrupt) => {
+                handle.interrupted(py)?;
                 self.close();
-                Err(raised)
+                Err(interrupt)
             }
         }
     }
 
     fn interrupted(&self, py: Python<'_>) -> PyResult<()> {
-        let core = locked(&self.0).clone();
-        core.map_or(Ok(()), |core| core.interrupted(py))
+        self.handle().map_or(Ok(()), |handle| handle.interrupted(py))
     }
 
     #[getter]
@@ -288,42 +317,41 @@ impl AsyncBulkRun {
     }
 }
 
-/// Defines the bulk verb on every face.
-macro_rules! bulk_verb {
-    ([$($signature:tt)*] [$($parameters:tt)*] $rows:ident, $options:expr) => {
+/// Defines `add_tokens` on both clients and as a module function.
+macro_rules! bulk_operation {
+    ($(#[$doc:meta])* [$($signature:tt)*] [$($parameters:tt)*] $arguments:expr) => {
         #[pymethods]
         impl Client {
-            #[doc = include_str!("../doc/add_tokens.md")]
+            $(#[$doc])*
             #[pyo3(signature = ($($signature)*) -> "BulkRun")]
             #[allow(clippy::too_many_arguments)]
             fn add_tokens(&self, py: Python<'_>, $($parameters)*) -> PyResult<BulkRun> {
-                start(py, self.py_client(), &$rows, $options)
+                BulkRun::start(py, self.py_client(), $arguments)
             }
         }
 
         #[pymethods]
         impl AsyncCore {
+            $(#[$doc])*
             #[pyo3(signature = ($($signature)*) -> "AsyncBulkRun")]
             #[allow(clippy::too_many_arguments)]
             fn _add_tokens(&self, py: Python<'_>, $($parameters)*) -> PyResult<AsyncBulkRun> {
-                let caller = CallbackQueue::in_loop(py, self.py_client(), running_loop(py)?.unbind());
-                let core = Core::start(py, self.py_client(), caller, &$rows, $options)?;
-                let summary = Arc::clone(&core.summary);
-                Ok(AsyncBulkRun(Mutex::new(Some(Arc::new(core))), summary))
+                AsyncBulkRun::start(py, self.py_client(), $arguments)
             }
         }
 
-        #[doc = include_str!("../doc/add_tokens.md")]
+        $(#[$doc])*
         #[pyfunction]
         #[pyo3(signature = ($($signature)*) -> "BulkRun")]
         #[allow(clippy::too_many_arguments)]
         pub(crate) fn add_tokens(py: Python<'_>, $($parameters)*) -> PyResult<BulkRun> {
-            start(py, default_client(py)?.get().py_client(), &$rows, $options)
+            BulkRun::start(py, default_client(py)?.get().py_client(), $arguments)
         }
     };
 }
 
-bulk_verb! {
+bulk_operation! {
+    #[doc = include_str!("../doc/add_tokens.md")]
     [
         tokens,
         *,
@@ -338,19 +366,12 @@ bulk_verb! {
     [
         tokens: Rows,
         journal: JournalPath,
-        #[pyo3(from_py_with = arguments::resume)] resume: bool,
-        #[pyo3(from_py_with = arguments::concurrency)] concurrency: i64,
-        #[pyo3(from_py_with = arguments::on_error)] on_error: &'static str,
-        progress: Option<hints::Progress>,
-        #[pyo3(from_py_with = arguments::lock)] lock: bool,
+        #[pyo3(from_py_with = plain::resume)] resume: bool,
+        #[pyo3(from_py_with = plain::concurrency)] concurrency: i64,
+        #[pyo3(from_py_with = domain::on_error)] on_error: &'static str,
+        progress: Option<stub_types::Progress>,
+        #[pyo3(from_py_with = plain::lock)] lock: bool,
         deliver: Option<Deliver>,
     ]
-    tokens, Options { journal, resume, concurrency, on_error, progress, lock, deliver }
-}
-
-fn start(py: Python<'_>, py_client: &PyClient, tokens: &Rows, options: Options) -> PyResult<BulkRun> {
-    let caller = CallbackQueue::on_thread(py, py_client);
-    let core = Core::start(py, py_client, caller, tokens, options)?;
-    let summary = Arc::clone(&core.summary);
-    Ok(BulkRun(Mutex::new(Some(Arc::new(core))), summary))
+    Arguments { tokens, journal, resume, concurrency, on_error, progress, lock, deliver }
 }

@@ -1,4 +1,4 @@
-//! `Client`, and the native half of `AsyncClient`.
+//! `Client`, and the native part of `AsyncClient`.
 
 use std::sync::Arc;
 
@@ -6,51 +6,56 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::client;
+use crate::error::Result;
+use crate::operation::Operation;
 use crate::python::args::settings::{Asking, Settings, constructor, with_client_settings};
-use crate::python::args::stub_types::Itself;
+use crate::python::args::stub_types::SelfObject;
+use crate::python::runtime::awaitable::{Awaitable, awaitable, running_loop};
+use crate::python::runtime::callback_queue::CallbackQueue;
 use crate::python::runtime::gate::GateGuard;
-use crate::python::runtime::log::write_lost;
+use crate::python::runtime::log::report_undelivered;
+use crate::python::runtime::wait::wait;
 
-/// Calls one portal as one identity. Threads may share a client; connections are kept for 20 s of idleness.
+/// A client of one portal with one set of credentials. Threads may share it; idle connections are kept for 20 s.
 ///
-/// What is not given is looked for in the environment, and what is not there either is asked for where a person sits
-/// at a terminal or a notebook (and ``CI`` is not set). Credentials are taken whole from the first source that has any.
+/// Missing settings are read from the environment; a missing company or credentials are then asked for if there is an
+/// interactive prompt (and ``CI`` is not set). Credentials are taken as a whole from the first source that has any.
 ///
 /// Args:
-///     company (str | None): the bare name (``"acme"``), the portal's host or the URL of one of its pages. Environment:
+///     company (str | None): the name (``"acme"``), the portal's host or the URL of one of its pages. Environment:
 ///         ``LM_COMPANY``, also ``LM_ACCOUNT`` and ``LM_PORTAL``.
 ///     access_id (str | Secret | None): the access id of an LMv1 token. Environment: ``LM_ACCESS_ID``, also
 ///         ``LM_API_ID``.
 ///     access_key (str | Secret | None): its access key; one that begins with ``lmb_`` is a bearer token. Environment:
 ///         ``LM_ACCESS_KEY``, also ``LM_API_KEY``.
 ///     bearer_token (str | Secret | None): a bearer token, instead of a pair. Environment: ``LM_BEARER_TOKEN``, used
-///         where no pair is set.
-///     domain (str | None): what follows the company in the portal's host; default ``"logicmonitor.com"``. Environment:
+///         if no pair is set.
+///     domain (str | None): the part of the portal's host after the company; default ``"logicmonitor.com"``. Environment:
 ///         ``LM_DOMAIN_NAME``.
-///     base_url (str | None): the portal's address where it is not made of company and domain; https, or http to
+///     base_url (str | None): the portal's address, if it does not follow from company and domain; https, or http to
 ///         loopback, ending with ``/santaba/rest``. Environment: ``LM_BASE_URL``.
-///     timeout (float | tuple[float, float] | None): seconds that one request may take, or (seconds to connect, seconds
-///         in all); default 30, of which 10 to connect. Environment: ``LM_TIMEOUT``.
-///     ca_bundle (str | os.PathLike | None): a file of certificates in PEM, or a folder of such files, to trust instead
-///         of the system's. Environment: ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, else ``REQUESTS_CA_BUNDLE``, else
-///         ``CURL_CA_BUNDLE``. Certificate checks cannot be switched off.
-///     client_cert (str | os.PathLike | tuple | None): a file with a certificate of our own and its private key in PEM,
-///         or (certificate, private key) in two files; default none.
-///     max_attempts (int): how often one request is sent at most, the first time included; default 3, 1 to 100. Only what
-///         can do no harm is sent again: GET, PATCH and DELETE after a failed connection, a time-out, 502, 503 or 504; any
-///         request that never reached the portal. A create that may have happened is never sent again.
-///     deadline (float | None): seconds that one request may take with all its attempts, pauses and waits; default none.
-///     on_limit (str): where the portal's budget is spent: ``"wait"`` (the default) or ``"raise"`` a ``RateLimitError``.
-///         Budgets are learned from the portal's answers, and all clients of this process share them.
-///     max_wait (float): seconds that one request may wait for its budget in all; default 120.
-///     on_wait (Callable[[float], object] | None): called with the seconds that such a wait takes, as soon as they are more
-///         than 2. It runs on the caller's thread (async: in its loop).
-///     proxy (str | Secret | None): the URL of a proxy, ``http://USER:PASSWORD@HOST:PORT``, used for every request but
+///     timeout (float | tuple[float, float] | None): seconds for one attempt, or (seconds to connect, seconds in total);
+///         default 30, of which 10 to connect. Environment: ``LM_TIMEOUT``.
+///     ca_bundle (str | os.PathLike | None): a PEM file of certificates, or a folder of such files, to trust instead of
+///         the system's. Environment: ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, else ``REQUESTS_CA_BUNDLE``, else
+///         ``CURL_CA_BUNDLE``. Certificate checks cannot be disabled.
+///     client_cert (str | os.PathLike | tuple | None): a PEM file with a client certificate and its private key, or
+///         (certificate, private key) in two files; default none.
+///     max_attempts (int): the maximum number of attempts of one request, 1 to 100; default 3. Only harmless retries happen:
+///         GET, PATCH and DELETE after a failed connection, a timeout, 502, 503 or 504; any request that cannot have reached
+///         the portal. A create that may have happened is never retried.
+///     deadline (float | None): seconds for one request with all its attempts, pauses and waits; default none.
+///     on_limit (str): when a rate limit is reached: ``"wait"`` (the default) or ``"raise"`` a ``RateLimitError``. Rate
+///         limits are learned from the portal's responses and shared by all clients of the process.
+///     max_wait (float): the maximum of seconds that one request waits for its rate limit; default 120.
+///     on_wait (Callable[[float], object] | None): called with the seconds of a wait that takes more than 2. It runs on the
+///         caller's thread (async: in its loop).
+///     proxy (str | Secret | None): the URL of a proxy, ``http://USER:PASSWORD@HOST:PORT``, for all requests except
 ///         to loopback. Environment: ``HTTPS_PROXY``, else ``ALL_PROXY``, with the exceptions of ``NO_PROXY``.
 ///
 /// Raises:
-///     ConfigurationError: settings that contradict each other or cannot be used.
-///     CredentialsError: no credentials, half a pair, or credentials that cannot be right.
+///     ConfigurationError: settings that are invalid or contradict each other.
+///     CredentialsError: no credentials, half a pair, or malformed credentials.
 ///
 /// Example:
 ///     >>> client = Client(company="acme", access_id="exampleAccessId00001", access_key="invented-key")
@@ -60,7 +65,7 @@ use crate::python::runtime::log::write_lost;
 pub(crate) struct Client(Arc<PyClient>);
 
 impl Client {
-    pub(crate) fn of(py: Python<'_>, settings: Settings) -> PyResult<Self> {
+    pub(crate) fn from_settings(py: Python<'_>, settings: Settings) -> PyResult<Self> {
         PyClient::new(py, settings, Asking::Allowed).map(Self)
     }
 
@@ -69,9 +74,9 @@ impl Client {
     }
 }
 
-with_client_settings! { constructor, Client, |py, settings| Self::of(py, settings) }
+with_client_settings! { constructor, Client, |py, settings| Self::from_settings(py, settings) }
 
-/// What `AsyncClient` is made of: each method returns an awaitable.
+/// The native base of `AsyncClient`: its methods return futures, of which `AsyncClient` makes coroutines.
 #[pyclass(frozen, module = "lmtokens._lmtokens", subclass)]
 pub(crate) struct AsyncCore(Arc<PyClient>);
 
@@ -82,11 +87,11 @@ impl AsyncCore {
 }
 
 with_client_settings! {
-    // A question would stop the event loop.
+    // A prompt would block the event loop.
     constructor, AsyncCore, |py, settings| PyClient::new(py, settings, Asking::Never).map(Self)
 }
 
-/// A client of the core, and what Python adds to it.
+/// A client of the core with its Python callbacks.
 pub(crate) struct PyClient {
     core: client::Client,
     on_wait: Option<Py<PyAny>>,
@@ -106,20 +111,52 @@ impl PyClient {
         &self.core
     }
 
-    pub(crate) fn on_wait(&self) -> Option<&Py<PyAny>> {
-        self.on_wait.as_ref()
+    /// Returns the queue of a call on this thread.
+    pub(crate) fn queue_on_thread(&self, py: Python<'_>) -> Arc<CallbackQueue> {
+        CallbackQueue::on_thread(py, self.on_wait.as_ref())
+    }
+
+    /// Returns the queue of a call in the running event loop.
+    pub(crate) fn queue_in_loop(&self, py: Python<'_>) -> PyResult<Arc<CallbackQueue>> {
+        Ok(CallbackQueue::in_loop(py, self.on_wait.as_ref(), running_loop(py)?.unbind()))
+    }
+
+    /// Runs an operation and returns its result.
+    pub(crate) fn wait<O: Operation>(
+        &self,
+        py: Python<'_>,
+        operation: impl FnOnce(&Arc<CallbackQueue>) -> Result<O>,
+    ) -> PyResult<O::Output> {
+        let queue = self.queue_on_thread(py);
+        let operation = operation(&queue)?;
+        wait(py, &self.core.observed_by(queue.clone()), &queue, operation)
+    }
+
+    /// Starts an operation and returns the future of its result.
+    pub(crate) fn awaitable<'py, O>(
+        &self,
+        py: Python<'py>,
+        operation: impl FnOnce(&Arc<CallbackQueue>) -> Result<O>,
+    ) -> PyResult<Awaitable<'py, O::Output>>
+    where
+        O: Operation,
+        O::Output: for<'a> IntoPyObject<'a>,
+    {
+        let queue = self.queue_in_loop(py)?;
+        let operation = operation(&queue)?;
+        awaitable(py, &self.core.observed_by(queue.clone()), queue, operation)
     }
 }
 
 #[pymethods]
 impl Client {
-    /// Let go of the idle connections. The client stays usable: its next call makes new ones.
+    /// Close the idle connections. The client stays usable: the next call opens new ones.
     fn close(&self) {
         self.0.core().close_connections();
     }
 
-    fn __enter__(slf: Py<Self>) -> Itself {
-        Itself(slf.into_any())
+    fn __enter__(slf: Py<Self>) -> SelfObject {
+        SelfObject(slf.into_any())
     }
 
     #[pyo3(signature = (*exception: "object") -> "None")]
@@ -128,7 +165,7 @@ impl Client {
         self.close();
     }
 
-    /// Names the portal and where the credentials come from, never the credentials.
+    /// Return the portal and the source of the credentials, never the credentials.
     fn __repr__(&self) -> String {
         shown("Client", self.0.core())
     }
@@ -147,14 +184,14 @@ impl AsyncCore {
         self.0.core().close_connections();
     }
 
-    /// Tells what an awaited create ended with, which its caller will not get.
-    #[pyo3(signature = (outcome: "object", /) -> "None")]
+    /// Log the result of an awaited create that its caller will not receive.
+    #[pyo3(signature = (result: "object", /) -> "None")]
     #[allow(clippy::unused_self)]
-    fn _lost(&self, outcome: &Bound<'_, PyAny>) -> PyResult<()> {
-        write_lost(outcome)
+    fn _report_undelivered(&self, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        report_undelivered(result)
     }
 
-    /// Names the portal and where the credentials come from, never the credentials.
+    /// Return the portal and the source of the credentials, never the credentials.
     fn __repr__(&self) -> String {
         shown("AsyncClient", self.0.core())
     }
@@ -175,12 +212,12 @@ fn shown(class: &str, client: &client::Client) -> String {
 
 fn not_picklable() -> PyErr {
     PyTypeError::new_err(
-        "a client cannot be pickled or copied: its credentials would be written in the clear; make one where it is used, \
-         from the environment (a forked child may use its parent's)",
+        "cannot pickle or copy a client: its credentials would be stored in plain text; create it where it is used, from the \
+         environment (a forked child may use its parent's)",
     )
 }
 
-/// The interpreter, as it stands in the `User-Agent`.
+/// Returns the part of the `User-Agent` that describes the interpreter.
 pub(crate) fn embedder(py: Python<'_>) -> String {
     let version = py.version_info();
     let os = std::env::consts::OS;

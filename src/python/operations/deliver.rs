@@ -1,26 +1,22 @@
-//! Where the secret of a new token goes, as Python names it.
+//! Destinations: `to_file`, `to_command` and those of the caller.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::destinations;
+use crate::destinations::{self, BoxFuture, Destination};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model;
-use crate::ports::{BoxFuture, Destination};
-use crate::python::args::domain::type_name;
-use crate::python::args::plain as arguments;
+use crate::model::Token;
+use crate::python::args::domain;
+use crate::python::args::plain::{self, wrong_type};
 use crate::python::args::stub_types::{FilePath, Words};
 use crate::python::runtime::callback_queue::{CallbackQueue, Raised};
-use crate::python::types::errors::exception;
-use crate::python::types::token::Token;
 use crate::tag::Tag;
-use crate::token_output::Form;
 
 /// A file as a destination; ``lmtokens.deliver.to_file`` makes one.
 #[pyclass(frozen, module = "lmtokens.deliver")]
@@ -44,24 +40,23 @@ impl ToCommand {
     }
 }
 
-/// Write the secret of a new token to a file.
+/// Deliver the secret of a new token to a file.
 ///
-/// Before the token works, the secret is in ``PATH.<tag>.pending`` beside it, on disk and readable by its owner only from
-/// the moment it exists; when the token works, that file takes the place of ``path`` in one step. So an old key in
-/// ``path`` is never lost before the new one works.
+/// Until the token is enabled, the secret is in ``PATH.<tag>.pending``, on disk and readable by its owner only; then that file
+/// is renamed to ``path``. An old key in ``path`` is therefore kept until the new one is valid.
 ///
 /// Args:
-///     path (str | os.PathLike): where the secret is to be. A symbolic link is refused, and so is a folder that others may
-///         write to, unless it is sticky as ``/tmp`` is.
-///     format (str): ``"json"`` (the default: one object with the token's members), ``"env"`` (the variables that this
-///         package reads) or ``"key"`` (the secret alone); each ends with a line break.
-///     overwrite (bool): replace a file that is there; default no, which is an error before anything is made.
+///     path (str | os.PathLike): the path of the file. Symbolic links are refused, and so are folders that other users can
+///         write to, unless they are sticky like ``/tmp``.
+///     format (str): ``"json"`` (the default: one object with the token's members), ``"env"`` (the environment variables
+///         that this package reads) or ``"key"`` (the secret alone); each ends with a line break.
+///     overwrite (bool): replace an existing file; default ``False``: an existing file is an error before anything is sent.
 ///
 /// Returns:
 ///     ToFile: for ``deliver=``.
 ///
 /// Raises:
-///     ValueError: a format that is not known.
+///     ValueError: an unknown format.
 ///
 /// Example:
 ///     >>> import lmtokens.sandbox, os, tempfile
@@ -79,32 +74,31 @@ impl ToCommand {
     overwrite: "bool" = false,
 ) -> "ToFile")]
 pub(crate) fn to_file(
-    py: Python<'_>,
     path: FilePath,
-    #[pyo3(from_py_with = arguments::format)] format: &str,
-    #[pyo3(from_py_with = arguments::overwrite)] overwrite: bool,
+    #[pyo3(from_py_with = domain::format)] format: &str,
+    #[pyo3(from_py_with = plain::overwrite)] overwrite: bool,
 ) -> PyResult<ToFile> {
-    let form = Form::parse(format).map_err(|error| exception(py, error))?;
-    // The working directory may be another when the token is made.
+    let form = format.parse()?;
+    // The working directory may change before the token is created.
     let path = std::path::absolute(&path.0).unwrap_or(path.0);
     Ok(ToFile(destinations::ToFile { path, form, overwrite }))
 }
 
-/// Hand the secret of a new token to a command, as JSON on its standard input.
+/// Deliver the secret of a new token to a command, as JSON on its standard input.
 ///
-/// The command has the secret when it ends with status 0; anything else fails the delivery, and the token is deleted.
-/// What it prints is thrown away: it may be the secret.
+/// The command must exit with status 0 once it has stored the secret; any other status fails the delivery, and the token is
+/// deleted. Its output is discarded: it may contain the secret.
 ///
 /// Args:
-///     command (Sequence[str | os.PathLike]): the program and its arguments, each a word of its own; no shell reads them.
-///     timeout (float): seconds that it may take; default 30. Then it is killed.
+///     command (Sequence[str | os.PathLike]): the program and its arguments; no shell is involved.
+///     timeout (float): seconds until the command is killed; default 30.
 ///
 /// Returns:
 ///     ToCommand: for ``deliver=``.
 ///
 /// Raises:
-///     TypeError: a text instead of a list of words.
-///     ValueError: no words, or a time limit of 0 or less.
+///     TypeError: a string instead of a list.
+///     ValueError: an empty list, or a timeout of 0 or less.
 ///
 /// Example:
 ///     >>> import lmtokens.sandbox, sys
@@ -123,22 +117,21 @@ pub(crate) fn to_file(
 pub(crate) fn to_command(
     py: Python<'_>,
     command: Words,
-    #[pyo3(from_py_with = arguments::timeout)] timeout: f64,
+    #[pyo3(from_py_with = plain::timeout)] timeout: f64,
 ) -> PyResult<ToCommand> {
     let command = command.0.bind(py);
     if command.is_instance_of::<PyString>() {
         return Err(PyTypeError::new_err(
-            "command is a text: accepted is a list of words, the program first (shlex.split makes one of a text)",
+            "command must be a list of the program and its arguments, not str (shlex.split makes one of a string)",
         ));
     }
     let words: Vec<OsString> = command
         .try_iter()?
         .map(|word| word?.extract::<PathBuf>().map(PathBuf::into_os_string))
         .collect::<PyResult<_>>()?;
-    let timeout = Duration::try_from_secs_f64(timeout).map_err(|_| {
-        PyValueError::new_err(format!("timeout {timeout} is not accepted: accepted are seconds above 0"))
-    })?;
-    destinations::ToCommand::new(words, timeout).map(ToCommand).map_err(|error| exception(py, error))
+    let timeout = Duration::try_from_secs_f64(timeout)
+        .map_err(|_| Error::invalid("timeout", timeout, "a number of seconds above 0"))?;
+    Ok(destinations::ToCommand::new(words, timeout).map(ToCommand)?)
 }
 
 /// The argument ``deliver=``.
@@ -165,37 +158,33 @@ impl<'py> FromPyObject<'_, 'py> for Deliver {
         if object.hasattr("deliver")? || object.is_callable() {
             return Ok(Self::Python(object.to_owned().unbind()));
         }
-        Err(PyTypeError::new_err(format!(
-            "deliver cannot be a {}: accepted are to_file(…), to_command(…), a callable that takes the token, and an \
-             object with a method deliver(token)",
-            type_name(&object)?
-        )))
+        let expected = "to_file(…), to_command(…), a callable that takes the token, or an object with a method deliver(token)";
+        Err(wrong_type("deliver", expected, &object))
     }
 }
 
 impl Deliver {
-    pub(crate) fn destination(self, caller: &Arc<CallbackQueue>) -> Arc<dyn Destination> {
+    pub(crate) fn destination(self, queue: &Arc<CallbackQueue>) -> Arc<dyn Destination> {
         match self {
             Self::Native(destination) => destination,
             Self::Python(object) => {
-                Arc::new(ByPython { object: Arc::new(object), caller: Arc::downgrade(caller) })
+                Arc::new(PythonDestination { object: Arc::new(object), queue: Arc::downgrade(queue) })
             }
         }
     }
 }
 
-/// A destination that is Python's: its methods are called on the caller's thread, or in its loop.
-struct ByPython {
+/// A destination of the caller. Its methods run on the caller's thread, or in its loop.
+struct PythonDestination {
     object: Arc<Py<PyAny>>,
-    caller: std::sync::Weak<CallbackQueue>,
+    queue: std::sync::Weak<CallbackQueue>,
 }
 
-impl ByPython {
-    async fn call(&self, method: &'static str, token: &model::Token) -> Result<()> {
+impl PythonDestination {
+    async fn call(&self, method: &'static str, token: &Token) -> Result<()> {
         let (object, token) = (Arc::clone(&self.object), token.clone());
         let code = move |py: Python<'_>| {
             let object = object.bind(py);
-            let token = Token::from(token);
             if object.hasattr(method)? {
                 return object.call_method1(method, (token,)).map(Bound::unbind);
             }
@@ -204,13 +193,14 @@ impl ByPython {
             }
             Ok(py.None())
         };
-        let outcome = match self.caller.upgrade() {
-            Some(caller) => caller.call(code).await,
-            None => Err(Raised::NobodyToCall),
+        let outcome = match self.queue.upgrade() {
+            Some(queue) => queue.call(code).await,
+            None => Err(Raised::NoCaller),
         };
         outcome.map_err(|raised| match raised {
-            Raised::NobodyToCall => {
-                Error::new(ErrorKind::Delivery, format!("nobody is left to call the destination's {method}"))
+            Raised::NoCaller => {
+                let message = format!("the call ended before the destination's {method} could run");
+                Error::new(ErrorKind::Delivery, message)
             }
             Raised::Exception { class, exception } => {
                 let message = format!("the destination's {method} raised {class}");
@@ -222,20 +212,20 @@ impl ByPython {
     }
 }
 
-impl Destination for ByPython {
-    fn deliver<'a>(&'a self, token: &'a model::Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+impl Destination for PythonDestination {
+    fn deliver<'a>(&'a self, token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.call("deliver", token))
     }
 
-    fn commit<'a>(&'a self, token: &'a model::Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+    fn commit<'a>(&'a self, token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.call("commit", token))
     }
 
-    fn discard<'a>(&'a self, token: &'a model::Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+    fn discard<'a>(&'a self, token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.call("discard", token))
     }
 
     fn describe(&self) -> String {
-        "its destination".to_owned()
+        "the caller's destination".to_owned()
     }
 }

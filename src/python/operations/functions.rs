@@ -1,39 +1,38 @@
-//! The client that the module's functions use, and signing.
+//! The default client of the module functions, and `sign`.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::lmv1;
-use crate::ports::{Clock as _, SystemClock};
-use crate::python::args::domain::Body;
-use crate::python::args::plain as arguments;
+use crate::python::args::domain::{self, Body};
+use crate::python::args::plain;
 use crate::python::args::settings::{Settings, function_of_settings, with_client_settings};
 use crate::python::operations::client::Client;
-use crate::python::types::errors::exception;
 use crate::secret::Secret;
 use crate::{credentials, error};
 
-/// No lock: a forked child could find it held for ever.
+/// Not a lock: a forked child could inherit it locked.
 static DEFAULT_CLIENT: ArcSwapOption<Py<Client>> = ArcSwapOption::const_empty();
 
-/// The client that the module's functions use: what ``configure`` said, or one made from the environment now.
+/// Return the client of the module functions: the one from ``configure``, or one created from the environment now.
 ///
-/// One that could not be made is not remembered: the next call tries again.
+/// A failure is not remembered: the next call tries again.
 ///
 /// Returns:
-///     Client: the same one each time, until ``configure`` is called.
+///     Client: the same object until ``configure`` is called.
 ///
 /// Raises:
-///     ConfigurationError, CredentialsError: the environment does not say which portal, or as whom.
+///     ConfigurationError, CredentialsError: the environment does not name a portal, or holds no credentials.
 #[pyfunction]
 #[pyo3(signature = () -> "Client")]
 pub(crate) fn default_client(py: Python<'_>) -> PyResult<Py<Client>> {
     if let Some(client) = DEFAULT_CLIENT.load_full() {
         return Ok(client.clone_ref(py));
     }
-    let client = Py::new(py, Client::of(py, Settings::none())?)?;
+    let client = Py::new(py, Client::from_settings(py, Settings::none())?)?;
     let before = DEFAULT_CLIENT.compare_and_swap(
         &None::<std::sync::Arc<Py<Client>>>,
         Some(std::sync::Arc::new(client.clone_ref(py))),
@@ -41,7 +40,7 @@ pub(crate) fn default_client(py: Python<'_>) -> PyResult<Py<Client>> {
     Ok(before.as_ref().map_or(client, |first| first.clone_ref(py)))
 }
 
-/// Forget the default client: the next use makes one from the environment as it is then. For test fixtures.
+/// Reset the default client: the next use creates one from the environment. For test fixtures.
 #[pyfunction]
 pub(crate) fn _forget_default_client() {
     DEFAULT_CLIENT.store(None);
@@ -49,7 +48,7 @@ pub(crate) fn _forget_default_client() {
 
 with_client_settings! {
     function_of_settings,
-    /// Say what the module's functions use from now on.
+    /// Set the default client of the module functions.
     ///
     /// Args:
     ///     company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy,
@@ -61,34 +60,33 @@ with_client_settings! {
     /// Raises:
     ///     ConfigurationError, CredentialsError: as for ``Client``; the default client is then unchanged.
     fn configure -> "Client", Py<Client>, |py, settings| {
-        let client = Py::new(py, Client::of(py, settings)?)?;
+        let client = Py::new(py, Client::from_settings(py, settings)?)?;
         DEFAULT_CLIENT.store(Some(Arc::new(client.clone_ref(py))));
         Ok(client)
     }
 }
 
-/// Sign one request with LMv1, for code that makes its own.
+/// Sign one request with LMv1, for a request that you send yourself.
 ///
 /// Args:
-///     method (str): the HTTP method; lower case is raised to upper case.
+///     method (str): the HTTP method, in any case.
 ///     resource_path (str): the percent-decoded path after ``/santaba/rest``, beginning with a slash, without query.
-///     body (bytes | bytearray | memoryview): the exact bytes that will be sent; default none. A ``str`` is refused:
-///         encode it as it will travel.
+///     body (bytes | bytearray | memoryview): the exact bytes of the body; default none. A ``str`` is refused:
+///         encode it as it will be sent.
 ///     access_id (str | Secret): letters and digits.
 ///     access_key (str | Secret): any text without white space.
 ///     timestamp_ms (int | None): milliseconds since 1970-01-01 UTC, up to the end of the year 9999; default now. The
-///         portal accepts what is within 30 minutes of its own clock.
+///         portal accepts times within 30 minutes of its own clock.
 ///
 /// Returns:
-///     str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. It is no secret of
-///     lasting value, but whoever has it can repeat this one request for 30 minutes.
+///     str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. Treat it as a credential: it
+///     allows this one request to be repeated for 30 minutes.
 ///
 /// Raises:
-///     ValueError: a method, path or time whose signature could never verify, or a bearer token (it begins with
-///         ``lmb_``), which travels as it is.
-///     CredentialsError: credentials that cannot be right.
+///     ValueError: an invalid method, path or time, or a bearer token (it begins with ``lmb_``), which does not sign.
+///     CredentialsError: malformed credentials.
 ///
-/// Source: the vendor's page "REST API Authentication"; the hex step, which its formula leaves out, is in its sample.
+/// Source: the vendor's page "REST API Authentication". Its formula omits the hex step, which its sample code has.
 ///
 /// Example:
 ///     >>> import lmtokens
@@ -106,16 +104,14 @@ with_client_settings! {
     timestamp_ms: "int | None" = None,
 ) -> "str", text_signature = "(method, resource_path, body=b'', *, access_id, access_key, timestamp_ms=None)")]
 pub(crate) fn sign(
-    py: Python<'_>,
-    #[pyo3(from_py_with = arguments::method)] method: String,
-    #[pyo3(from_py_with = arguments::resource_path)] resource_path: String,
+    #[pyo3(from_py_with = plain::method)] method: String,
+    #[pyo3(from_py_with = plain::resource_path)] resource_path: String,
     body: Body,
-    #[pyo3(from_py_with = arguments::access_id)] access_id: Secret,
-    #[pyo3(from_py_with = arguments::access_key)] access_key: Secret,
-    #[pyo3(from_py_with = arguments::timestamp_ms)] timestamp_ms: Option<u64>,
+    #[pyo3(from_py_with = domain::access_id)] access_id: Secret,
+    #[pyo3(from_py_with = domain::access_key)] access_key: Secret,
+    #[pyo3(from_py_with = plain::timestamp_ms)] timestamp_ms: Option<u64>,
 ) -> PyResult<String> {
-    signed(&method, &resource_path, &body.0, &access_id, &access_key, timestamp_ms)
-        .map_err(|error| exception(py, error))
+    Ok(signed(&method, &resource_path, &body.0, &access_id, &access_key, timestamp_ms)?)
 }
 
 fn signed(
@@ -136,7 +132,7 @@ fn signed(
     Ok(request.authorization(access_id, access_key.reveal().as_bytes()))
 }
 
-/// The stages of a signature, for tests against vectors: (string to sign, hex digest, base64 signature).
+/// Return the stages of a signature, for tests against vectors: (string to sign, hex digest, base64 signature).
 #[pyfunction]
 #[pyo3(signature = (
     method: "str", timestamp_ms: "int", body: "bytes", resource_path: "str", access_key: "str"

@@ -1,49 +1,59 @@
-//! Lists that are read as they are iterated over.
+//! `list_tokens`: tokens that are requested page by page during iteration.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use pyo3::prelude::*;
 
-use crate::client::Client;
+use crate::client::Client as CoreClient;
 use crate::error::Result;
+use crate::ids::PageSize;
 use crate::lock::locked;
-use crate::model;
-use crate::ports::Loss;
-use crate::python::operations::client::PyClient;
-use crate::python::runtime::awaitable::{Awaitable, awaitable};
-use crate::python::runtime::wait::wait;
-use crate::python::types::errors::exception;
-use crate::python::types::token::Token;
-use crate::tokens::{ListTokens, Listing};
+use crate::model::{Token, Type};
+use crate::operation::Operation;
+use crate::python::args::{domain, plain};
+use crate::python::operations::client::{AsyncCore, Client, PyClient};
+use crate::python::operations::functions::default_client;
+use crate::python::runtime::awaitable::Awaitable;
+use crate::tokens::{ListTokens, Listing, Selection, User};
 
-/// Tokens that were read and not yet handed over. Kept here by whoever reads them: an interrupt loses none.
-type Ready = Arc<Mutex<VecDeque<model::Token>>>;
-
-/// A listing that several callers may take pages of, one after the other.
-type Shared = Arc<tokio::sync::Mutex<Listing>>;
-
-fn start(py: Python<'_>, verb: ListTokens) -> PyResult<Shared> {
-    let listing = verb.start().map_err(|error| exception(py, error))?;
-    Ok(Arc::new(tokio::sync::Mutex::new(listing)))
+/// A list in progress, which several callers may iterate over.
+#[derive(Clone)]
+struct Pages {
+    listing: Arc<tokio::sync::Mutex<Listing>>,
+    /// Tokens that were received and not yet returned. They survive an interrupt.
+    ready: Arc<Mutex<VecDeque<Token>>>,
 }
 
-/// Tokens, asked for page by page as they are wanted.
+impl Pages {
+    fn new(list: ListTokens) -> Self {
+        Self { listing: Arc::new(tokio::sync::Mutex::new(list.start())), ready: Arc::default() }
+    }
+}
+
+/// Requests the next page if no token is ready; the result is `false` at the end.
+struct NextPage(Pages);
+
+impl Operation for NextPage {
+    type Output = bool;
+
+    async fn run(self, client: &CoreClient) -> Result<bool> {
+        let Pages { listing, ready } = self.0;
+        let mut listing = listing.lock().await;
+        if !locked(&ready).is_empty() {
+            return Ok(true);
+        }
+        let Some(page) = listing.next_page(client).await? else { return Ok(false) };
+        locked(&ready).extend(page);
+        Ok(true)
+    }
+}
+
+/// An iterator of tokens, which requests page by page.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct TokenIterator {
-    py_client: Arc<PyClient>,
-    listing: Shared,
-    ready: Ready,
-}
-
-impl TokenIterator {
-    pub(crate) fn new(py: Python<'_>, py_client: Arc<PyClient>, verb: ListTokens) -> PyResult<Self> {
-        Ok(Self { py_client, listing: start(py, verb)?, ready: Ready::default() })
-    }
-
-    fn take(&self) -> Option<Token> {
-        locked(&self.ready).pop_front().map(Token::from)
-    }
+    client: Arc<PyClient>,
+    pages: Pages,
 }
 
 #[pymethods]
@@ -54,56 +64,87 @@ impl TokenIterator {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Token>> {
         loop {
-            if let Some(token) = self.take() {
-                return Ok(Some(token));
+            let token = locked(&self.pages.ready).pop_front();
+            if token.is_some() {
+                return Ok(token);
             }
-            let (listing, ready) = (Arc::clone(&self.listing), Arc::clone(&self.ready));
-            let more = wait(py, &self.py_client, |client, _| read(client, listing, ready))?;
-            if !more {
+            if !self.client.wait(py, |_| Ok(NextPage(self.pages.clone())))? {
                 return Ok(None);
             }
         }
     }
 }
 
-/// Reads on where nothing is ready; `false` at the end.
-async fn read(client: Client, listing: Shared, ready: Ready) -> Result<bool> {
-    let mut listing = listing.lock().await;
-    if !locked(&ready).is_empty() {
-        return Ok(true);
-    }
-    let Some(page) = listing.next_page(&client).await? else { return Ok(false) };
-    locked(&ready).extend(page);
-    Ok(true)
-}
-
-/// Whether there is more; what was read is kept.
-impl Loss for bool {}
-
-/// Pages of tokens, for an iterator of the async face.
+/// The pages of a list, for the iterator of the async API.
 #[pyclass(frozen, module = "lmtokens._lmtokens")]
 pub(crate) struct TokenPages {
-    py_client: Arc<PyClient>,
-    listing: Shared,
-    ready: Ready,
-}
-
-impl TokenPages {
-    pub(crate) fn new(py: Python<'_>, py_client: Arc<PyClient>, verb: ListTokens) -> PyResult<Self> {
-        Ok(Self { py_client, listing: start(py, verb)?, ready: Ready::default() })
-    }
+    client: Arc<PyClient>,
+    pages: Pages,
 }
 
 #[pymethods]
 impl TokenPages {
-    /// An awaitable of whether there are more tokens, which `take` then gives.
-    fn next<'py>(&self, py: Python<'py>) -> PyResult<Awaitable<'py>> {
-        let (listing, ready) = (Arc::clone(&self.listing), Arc::clone(&self.ready));
-        awaitable(py, &self.py_client, |client, _| read(client, listing, ready))
+    /// Return an awaitable of whether there are more tokens, which `take` then returns.
+    fn next<'py>(&self, py: Python<'py>) -> PyResult<Awaitable<'py, bool>> {
+        self.client.awaitable(py, |_| Ok(NextPage(self.pages.clone())))
     }
 
-    /// The tokens that were read and not yet taken.
+    /// Return the tokens that were received and not yet taken.
     fn take(&self) -> Vec<Token> {
-        locked(&self.ready).drain(..).map(Token::from).collect()
+        locked(&self.pages.ready).drain(..).collect()
+    }
+}
+
+/// Defines `list_tokens` on both clients and as a module function.
+macro_rules! list_operation {
+    ($(#[$doc:meta])* [$($signature:tt)*] [$($parameters:tt)*] $list:expr) => {
+        #[pymethods]
+        impl Client {
+            $(#[$doc])*
+            #[pyo3(signature = ($($signature)*) -> "TokenIterator")]
+            fn list_tokens(&self, $($parameters)*) -> PyResult<TokenIterator> {
+                Ok(TokenIterator { client: Arc::clone(self.py_client()), pages: Pages::new($list) })
+            }
+        }
+
+        #[pymethods]
+        impl AsyncCore {
+            $(#[$doc])*
+            #[pyo3(signature = ($($signature)*) -> "TokenPages")]
+            fn _list_tokens(&self, $($parameters)*) -> PyResult<TokenPages> {
+                Ok(TokenPages { client: Arc::clone(self.py_client()), pages: Pages::new($list) })
+            }
+        }
+
+        $(#[$doc])*
+        #[pyfunction]
+        #[pyo3(signature = ($($signature)*) -> "TokenIterator")]
+        pub(crate) fn list_tokens(py: Python<'_>, $($parameters)*) -> PyResult<TokenIterator> {
+            let client = Arc::clone(default_client(py)?.get().py_client());
+            Ok(TokenIterator { client, pages: Pages::new($list) })
+        }
+    };
+}
+
+list_operation! {
+    #[doc = include_str!("../doc/list_tokens.md")]
+    [
+        admin_id = None,
+        *,
+        r#type: "str | TokenType | None" = None,
+        filter = None,
+        page_size: "int" = 1000,
+    ]
+    [
+        admin_id: Option<User>,
+        #[pyo3(from_py_with = domain::optional_type)] r#type: Option<Type>,
+        filter: Option<Selection>,
+        #[pyo3(from_py_with = plain::page_size)] page_size: i64,
+    ]
+    ListTokens {
+        admin: admin_id,
+        r#type,
+        selection: filter.unwrap_or_default(),
+        page_size: PageSize::new(page_size)?,
     }
 }

@@ -1,15 +1,14 @@
-//! `Signer`: the native half of `LMv1Auth`.
+//! `Signer`: the native part of `LMv1Auth`.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::ports::SystemClock;
+use crate::clock::SystemClock;
 use crate::python::args::domain::Body;
 use crate::python::args::settings::{Asking, constructor, with_settings};
-use crate::python::types::errors::exception;
 use crate::signer;
 
-/// Signs requests to one portal; what `LMv1Auth` is made of.
+/// Signs requests to one portal; the base of `LMv1Auth`.
 #[pyclass(frozen, subclass, module = "lmtokens._lmtokens")]
 pub(crate) struct Signer(signer::Signer);
 
@@ -22,15 +21,15 @@ with_settings! {
 
 #[pymethods]
 impl Signer {
-    /// Whether a URL is one of the portal's.
+    /// Return whether a URL belongs to the portal.
     fn _is_bound_to(&self, url: &str) -> bool {
         self.0.is_bound_to(url)
     }
 
-    /// The value of the ``Authorization`` header for a request whose body is exactly ``body``.
+    /// Return the value of the ``Authorization`` header for a request with exactly this body.
     #[pyo3(signature = (method: "str", url: "str", body: "bytes") -> "str")]
-    fn _authorization(&self, py: Python<'_>, method: &str, url: &str, body: Body) -> PyResult<String> {
-        self.0.authorization(method, url, &body.0).map_err(|error| exception(py, error))
+    fn _authorization(&self, method: &str, url: &str, body: Body) -> PyResult<String> {
+        Ok(self.0.authorization(method, url, &body.0)?)
     }
 
     fn __repr__(&self) -> String {
@@ -48,7 +47,7 @@ impl Signer {
     fn __reduce_ex__(&self, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         let _ = protocol;
         Err(PyTypeError::new_err(
-            "an LMv1Auth cannot be pickled: its credentials would be written in the clear; make one where it is used",
+            "cannot pickle an LMv1Auth: its credentials would be stored in plain text; create it where it is used",
         ))
     }
 

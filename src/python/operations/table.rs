@@ -1,44 +1,35 @@
-//! The verbs, each written once: as a method of `Client`, as one of `AsyncCore`, and as a function of the module.
-
-use std::sync::Arc;
+//! The table of operations. Each row becomes a method of `Client`, a method of `AsyncCore` (of which `AsyncClient` makes a
+//! coroutine) and a module function. `list_tokens` and `add_tokens` return iterators and have files of their own.
 
 use pyo3::prelude::*;
 
-use crate::client::Client as CoreClient;
-use crate::error::Result;
-use crate::lifecycle::{CreateToken, SweepTokens};
-use crate::model::{self, TokenStatus, TokenType};
-use crate::python::args::domain::{Admin, Target, Wanted, status, token_type};
-use crate::python::args::plain as arguments;
+use crate::ids::Note;
+use crate::lifecycle::{AddToken, SweepTokens, Swept};
+use crate::model::{Status, Token};
+use crate::python::args::{domain, plain};
 use crate::python::operations::client::{AsyncCore, Client};
 use crate::python::operations::deliver::Deliver;
 use crate::python::operations::functions::default_client;
-use crate::python::operations::list::{TokenIterator, TokenPages};
-use crate::python::runtime::awaitable::{Awaitable, awaitable};
-use crate::python::runtime::callback_queue::CallbackQueue;
-use crate::python::runtime::wait::wait;
-use crate::python::types::errors::exception;
-use crate::python::types::swept_token::SweptToken;
-use crate::python::types::token::Token;
-use crate::python::types::whoami::Whoami;
-use crate::tag::RunId;
-use crate::tokens::{self, AddToken, DeleteToken, ListTokens, Types, UpdateToken};
+use crate::python::runtime::awaitable::Awaitable;
+use crate::tokens::{Change, DeleteToken, Target, UpdateToken, User, Whoami, WhoamiReport};
 
-/// Each row: documentation, name, name on the async core, Python's signature and result, Rust's parameters and result,
-/// and what is done with a client.
-macro_rules! verbs {
+/// A row: docstring, Python signature, parameters, result, and a closure that makes the operation of
+/// the arguments and of the callback queue of the call.
+macro_rules! operations {
     ($(
-        #[doc = $doc:expr]
-        $name:ident / $core:ident ($($signature:tt)*) -> $returns:literal,
-        ($($parameters:tt)*) -> $result:ty = $verb:expr;
+        $(#[doc = $doc:expr])*
+        #[signature($($signature:tt)*)]
+        fn $name:ident($($parameters:tt)*) -> $result:ty {
+            |$queue:pat_param| $operation:expr
+        }
     )*) => {
         #[pymethods]
         impl Client {
             $(
-                #[doc = $doc]
-                #[pyo3(signature = ($($signature)*) -> $returns)]
+                $(#[doc = $doc])*
+                #[pyo3(signature = ($($signature)*))]
                 fn $name(&self, py: Python<'_>, $($parameters)*) -> PyResult<$result> {
-                    wait(py, self.py_client(), $verb)
+                    self.py_client().wait(py, |$queue| $operation)
                 }
             )*
         }
@@ -46,190 +37,92 @@ macro_rules! verbs {
         #[pymethods]
         impl AsyncCore {
             $(
+                $(#[doc = $doc])*
                 #[pyo3(signature = ($($signature)*))]
-                fn $core<'py>(&self, py: Python<'py>, $($parameters)*) -> PyResult<Awaitable<'py>> {
-                    awaitable(py, self.py_client(), $verb)
+                fn $name<'py>(&self, py: Python<'py>, $($parameters)*) -> PyResult<Awaitable<'py, $result>> {
+                    self.py_client().awaitable(py, |$queue| $operation)
                 }
             )*
         }
 
         $(
-            #[doc = $doc]
+            $(#[doc = $doc])*
             #[pyfunction]
-            #[pyo3(signature = ($($signature)*) -> $returns)]
+            #[pyo3(signature = ($($signature)*))]
             pub(crate) fn $name(py: Python<'_>, $($parameters)*) -> PyResult<$result> {
-                wait(py, default_client(py)?.get().py_client(), $verb)
+                default_client(py)?.get().py_client().wait(py, |$queue| $operation)
             }
         )*
     };
 }
 
-verbs! {
+operations! {
     #[doc = include_str!("../doc/add_token.md")]
-    add_token / _add_token(
-        admin_id: "int | str",
-        note: "str | None" = None,
+    #[signature(
+        admin_id,
+        note = None,
         status: "int | str | TokenStatus" = 2,
         *,
         r#type: "str | TokenType" = "lmv1",
         deliver = None,
-    ) -> "Token",
-    (
-        admin_id: Admin,
-        #[pyo3(from_py_with = arguments::note)] note: Option<String>,
-        #[pyo3(from_py_with = status)] status: i64,
-        #[pyo3(from_py_with = token_type)] r#type: &str,
+    )]
+    fn add_token(
+        admin_id: User,
+        note: Option<Note>,
+        #[pyo3(from_py_with = domain::status)] status: i64,
+        #[pyo3(from_py_with = domain::r#type)] r#type: &str,
         deliver: Option<Deliver>,
-    ) -> Token = add(admin_id, note, status, r#type, deliver);
-
-    #[doc = include_str!("../doc/find_token.md")]
-    find_token / _find_token(token: "int | str | Token") -> "Token",
-    (token: Target) -> Token = {
-        let verb = token.find();
-        move |client: CoreClient, _: &Arc<CallbackQueue>| async move { verb.run(&client).await.map(Token::from) }
-    };
-
-    #[doc = include_str!("../doc/update_token.md")]
-    update_token / _update_token(
-        token: "int | str | Token",
-        note: "str | None" = None,
-        status: "int | str | TokenStatus | None" = None,
-        *,
-        force: "bool" = false,
-    ) -> "Token",
-    (
-        token: Target,
-        #[pyo3(from_py_with = arguments::note)] note: Option<String>,
-        #[pyo3(from_py_with = optional_status)] status: Option<i64>,
-        #[pyo3(from_py_with = arguments::force)] force: bool,
-    ) -> Token = update(token, note, status, force);
-
-    #[doc = include_str!("../doc/enable_token.md")]
-    enable_token / _enable_token(token: "int | str | Token") -> "Token",
-    (token: Target) -> Token = update(token, None, Some(2), false);
-
-    #[doc = include_str!("../doc/disable_token.md")]
-    disable_token / _disable_token(token: "int | str | Token", *, force: "bool" = false) -> "Token",
-    (token: Target, #[pyo3(from_py_with = arguments::force)] force: bool) -> Token = update(token, None, Some(1), force);
-
-    #[doc = include_str!("../doc/delete_token.md")]
-    delete_token / _delete_token(token: "int | str | Token", *, force: "bool" = false) -> "None",
-    (token: Target, #[pyo3(from_py_with = arguments::force)] force: bool) -> () = {
-        let verb = DeleteToken { target: token.0, force };
-        move |client: CoreClient, _: &Arc<CallbackQueue>| async move { verb.run(&client).await }
-    };
-
-    #[doc = include_str!("../doc/sweep_tokens.md")]
-    sweep_tokens / _sweep_tokens(*, dry_run: "bool" = true) -> "list[SweptToken]",
-    (#[pyo3(from_py_with = arguments::dry_run)] dry_run: bool) -> Vec<SweptToken> = |client: CoreClient, _: &Arc<CallbackQueue>| async move {
-        let swept = SweepTokens { delete: !dry_run }.run(&client).await?;
-        Ok(swept.into_iter().map(SweptToken::from).collect::<Vec<_>>())
-    };
-
-    #[doc = include_str!("../doc/whoami.md")]
-    whoami / _whoami() -> "Whoami",
-    () -> Whoami = |client: CoreClient, _: &Arc<CallbackQueue>| async move { tokens::whoami(&client).await.map(Whoami::from) };
-}
-
-fn optional_status(object: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
-    if object.is_none() { Ok(None) } else { status(object).map(Some) }
-}
-
-fn add(
-    admin_id: Admin,
-    note: Option<String>,
-    status: i64,
-    r#type: &str,
-    deliver: Option<Deliver>,
-) -> impl FnOnce(CoreClient, &Arc<CallbackQueue>) -> Running<Token> + use<> {
-    let r#type = TokenType::parse(r#type);
-    move |client, caller| {
-        let destination = deliver.map(|deliver| deliver.destination(caller));
-        Box::pin(async move {
-            let token = AddToken {
-                admin: admin_id.0,
-                note,
-                status: TokenStatus::from_number(status),
-                r#type: r#type?,
-            };
-            let Some(destination) = destination else { return token.run(&client).await.map(Token::from) };
-            let verb = CreateToken { token, destination, run: RunId::fresh()? };
-            // The key is where it belongs, and in no second place.
-            verb.run(&client).await.map(|token| model::Token { access_key: None, ..token }.into())
+    ) -> Token {
+        |queue| domain::new_token(admin_id, note, status, r#type).map(|token| AddToken {
+            token,
+            destination: deliver.map(|deliver| deliver.destination(queue)),
         })
     }
-}
 
-fn update(
-    token: Target,
-    note: Option<String>,
-    status: Option<i64>,
-    force: bool,
-) -> impl FnOnce(CoreClient, &Arc<CallbackQueue>) -> Running<Token> {
-    let verb = UpdateToken { target: token.0, note, status: status.map(TokenStatus::from_number), force };
-    move |client, _| Box::pin(async move { verb.run(&client).await.map(Token::from) })
-}
+    #[doc = include_str!("../doc/find_token.md")]
+    #[signature(token)]
+    fn find_token(token: Target) -> Token {
+        |_| token.find()
+    }
 
-type Running<T> = std::pin::Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+    #[doc = include_str!("../doc/update_token.md")]
+    #[signature(token, note = None, status: "int | str | TokenStatus | None" = None, *, force: "bool" = false)]
+    fn update_token(
+        token: Target,
+        note: Option<Note>,
+        #[pyo3(from_py_with = domain::optional_status)] status: Option<Status>,
+        #[pyo3(from_py_with = plain::force)] force: bool,
+    ) -> Token {
+        |_| Change::new(note, status).map(|change| UpdateToken { target: token, change, force })
+    }
 
-/// Defines the listing verb, whose result is no single value.
-macro_rules! list_verb {
-    ([$($signature:tt)*] [$($parameters:tt)*] |$py:ident| $verb:expr) => {
-        #[pymethods]
-        impl Client {
-            #[doc = include_str!("../doc/list_tokens.md")]
-            #[pyo3(signature = ($($signature)*) -> "TokenIterator")]
-            fn list_tokens(&self, $py: Python<'_>, $($parameters)*) -> PyResult<TokenIterator> {
-                TokenIterator::new($py, Arc::clone(self.py_client()), $verb?)
-            }
-        }
+    #[doc = include_str!("../doc/enable_token.md")]
+    #[signature(token)]
+    fn enable_token(token: Target) -> Token {
+        |_| Ok(UpdateToken { target: token, change: Status::Enabled.into(), force: false })
+    }
 
-        #[pymethods]
-        impl AsyncCore {
-            #[pyo3(signature = ($($signature)*) -> "TokenPages")]
-            fn _list_tokens(&self, $py: Python<'_>, $($parameters)*) -> PyResult<TokenPages> {
-                TokenPages::new($py, Arc::clone(self.py_client()), $verb?)
-            }
-        }
+    #[doc = include_str!("../doc/disable_token.md")]
+    #[signature(token, *, force: "bool" = false)]
+    fn disable_token(token: Target, #[pyo3(from_py_with = plain::force)] force: bool) -> Token {
+        |_| Ok(UpdateToken { target: token, change: Status::Disabled.into(), force })
+    }
 
-        #[doc = include_str!("../doc/list_tokens.md")]
-        #[pyfunction]
-        #[pyo3(signature = ($($signature)*) -> "TokenIterator")]
-        pub(crate) fn list_tokens($py: Python<'_>, $($parameters)*) -> PyResult<TokenIterator> {
-            TokenIterator::new($py, Arc::clone(default_client($py)?.get().py_client()), $verb?)
-        }
-    };
-}
+    #[doc = include_str!("../doc/delete_token.md")]
+    #[signature(token, *, force: "bool" = false)]
+    fn delete_token(token: Target, #[pyo3(from_py_with = plain::force)] force: bool) -> () {
+        |_| Ok(DeleteToken { target: token, force })
+    }
 
-list_verb! {
-    [
-        admin_id: "int | str | None" = None,
-        *,
-        r#type: "str | TokenType | None" = None,
-        filter: "Filter | str | None" = None,
-        page_size: "int" = 1000,
-    ]
-    [
-        admin_id: Option<Admin>,
-        #[pyo3(from_py_with = optional_type)] r#type: Option<&str>,
-        #[pyo3(from_py_with = arguments::filter)] filter: Option<Wanted<'_>>,
-        #[pyo3(from_py_with = arguments::page_size)] page_size: u32,
-    ]
-    |py| list(py, admin_id, r#type, filter, page_size)
-}
+    #[doc = include_str!("../doc/sweep_tokens.md")]
+    #[signature(*, dry_run: "bool" = true)]
+    fn sweep_tokens(#[pyo3(from_py_with = plain::dry_run)] dry_run: bool) -> Vec<Swept> {
+        |_| Ok(SweepTokens { delete: !dry_run })
+    }
 
-fn optional_type(object: &Bound<'_, PyAny>) -> PyResult<Option<&'static str>> {
-    if object.is_none() { Ok(None) } else { token_type(object).map(Some) }
-}
-
-fn list(
-    py: Python<'_>,
-    admin_id: Option<Admin>,
-    r#type: Option<&str>,
-    filter: Option<Wanted<'_>>,
-    page_size: u32,
-) -> PyResult<ListTokens> {
-    let types = Types::parse(r#type).map_err(|error| exception(py, error))?;
-    let wanted = filter.map(Wanted::core).unwrap_or_default();
-    Ok(ListTokens { admin: admin_id.map(|admin| admin.0), types, wanted, page_size })
+    #[doc = include_str!("../doc/whoami.md")]
+    #[signature()]
+    fn whoami() -> WhoamiReport {
+        |_| Ok(Whoami)
+    }
 }

@@ -1,38 +1,39 @@
-//! The async face: a verb as something that Python can await.
+//! The async API: an operation as an `asyncio.Future`.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use pyo3::BoundObject as _;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::callback_queue::CallbackQueue;
+use super::gate::{self, GateGuard, attached, detached};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::locked;
-use crate::ports::Loss;
+use crate::operation::{Operation, undelivered};
 use crate::process;
-use crate::python::operations::client::PyClient;
-use crate::python::runtime::callback_queue::CallbackQueue;
-use crate::python::runtime::gate::{self, GateGuard, attached, detached};
-use crate::python::types::errors::exception;
 
-/// An `asyncio.Future`, which the stub calls what it is.
-pub(crate) struct Awaitable<'py>(Bound<'py, PyAny>);
+/// An `asyncio.Future` of a `T`. The stub calls it a coroutine, which `AsyncClient` makes of it.
+pub(crate) struct Awaitable<'py, T>(Bound<'py, PyAny>, PhantomData<T>);
 
-impl<'py> IntoPyObject<'py> for Awaitable<'py> {
+impl<'py, T: IntoPyObject<'py>> IntoPyObject<'py> for Awaitable<'py, T> {
     type Target = PyAny;
     type Output = Bound<'py, PyAny>;
     type Error = Infallible;
 
     #[cfg(feature = "stubs")]
     const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_subscript!(
-        pyo3::type_hint_identifier!("collections.abc", "Awaitable"),
-        pyo3::type_hint_identifier!("typing", "Any")
+        pyo3::type_hint_identifier!("collections.abc", "Coroutine"),
+        pyo3::type_hint_identifier!("typing", "Any"),
+        pyo3::type_hint_identifier!("typing", "Any"),
+        T::OUTPUT_TYPE
     );
 
     fn into_pyobject(self, _py: Python<'py>) -> Result<Self::Output, Self::Error> {
@@ -42,49 +43,68 @@ impl<'py> IntoPyObject<'py> for Awaitable<'py> {
 
 type BoxedFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
-/// What the event loop's thread and the runtime share of one call.
-struct Call<T: Loss> {
-    state: Mutex<State<T>>,
-    caller: Arc<CallbackQueue>,
+/// One call, shared by the event loop's thread and the runtime.
+struct Call<O: Operation> {
+    state: Mutex<State<O::Output>>,
+    queue: Arc<CallbackQueue>,
 }
 
-/// One state at a time: whoever takes it knows whether there is a request to end, or a result to hand over.
+/// The state of a call. Taking it decides whether there is a request to cancel or a result to deliver.
 enum State<T> {
-    /// Dropping it ends the request.
+    /// In progress; dropping the future cancels it.
     Running(BoxedFuture<T>),
     Done(Result<T>),
-    Over,
+    Taken,
 }
 
-impl<T: Loss> Call<T> {
-    fn locked(&self) -> MutexGuard<'_, State<T>> {
-        locked(&self.state)
+impl<O: Operation> Call<O> {
+    fn take(&self) -> State<O::Output> {
+        std::mem::replace(&mut *locked(&self.state), State::Taken)
     }
 
-    fn take(&self) -> State<T> {
-        std::mem::replace(&mut *self.locked(), State::Over)
-    }
-
-    /// Ends it where nobody waits any more.
-    fn give_up(&self) {
-        // What is dropped hands its connection back, and that may start a task.
+    /// Cancels the call, and reports a result that nobody awaits any more.
+    fn abandon(&self) {
+        // Dropping a future returns its connection to the pool, which may start a task.
         let runtime = process::runtime();
         let _context = runtime.as_ref().ok().map(|runtime| runtime.enter());
         if let State::Done(result) = self.take() {
-            self.caller.events.lost(&result);
+            self.queue.events.add(undelivered::<O>(&result));
         }
+    }
+
+    /// Polls the operation to its end; `false` if it was cancelled.
+    async fn run(&self) -> bool {
+        std::future::poll_fn(|context| {
+            let mut state = locked(&self.state);
+            let State::Running(future) = &mut *state else { return Poll::Ready(false) };
+            // A panic must reach the awaiting caller as an exception.
+            let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+            let panicked = |_| {
+                let message = "internal error in lmtokens; please report it";
+                Poll::Ready(Err(Error::new(ErrorKind::Transport, message)))
+            };
+            match polled.unwrap_or_else(panicked) {
+                Poll::Ready(result) => {
+                    self.queue.active_threads.begin();
+                    *state = State::Done(result);
+                    Poll::Ready(true)
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
     }
 }
 
-impl<T: Loss> Drop for Call<T> {
-    /// The loop may have been closed, or forgotten, before it handed the result over.
+impl<O: Operation> Drop for Call<O> {
+    /// The loop may have been closed or dropped before it took the result.
     fn drop(&mut self) {
-        self.give_up();
-        if !self.caller.events.is_empty() {
+        self.abandon();
+        if !self.queue.events.is_empty() {
             attached(|py| {
-                // An object may be dropped while an exception is on its way.
+                // An object may be dropped while an exception propagates.
                 let pending = PyErr::take(py);
-                if let Err(interrupt) = self.caller.events.write(py) {
+                if let Err(interrupt) = self.queue.events.write(py) {
                     interrupt.write_unraisable(py, None);
                 }
                 if let Some(pending) = pending {
@@ -95,129 +115,97 @@ impl<T: Loss> Drop for Call<T> {
     }
 }
 
-/// Starts a verb and returns the `asyncio.Future` of its result. Log records are written, and the result is made into
-/// Python's, on the loop's own thread.
-pub(crate) fn awaitable<'py, T, F>(
-    py: Python<'py>,
-    py_client: &PyClient,
-    verb: impl FnOnce(Client, &Arc<CallbackQueue>) -> F,
-) -> PyResult<Awaitable<'py>>
-where
-    T: for<'a> IntoPyObject<'a> + Loss + Send + 'static,
-    F: Future<Output = Result<T>> + Send + 'static,
-{
-    let event_loop = running_loop(py)?;
-    let caller = CallbackQueue::in_loop(py, py_client, event_loop.unbind());
-    let future = verb(py_client.core().observed_by(caller.clone()), &caller);
-    awaitable_as(py, caller, future)
-}
-
-/// The loop that this thread runs.
+/// Returns the loop that runs on this thread.
 pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))
 }
 
-/// Starts a future whose caller is known already.
-pub(crate) fn awaitable_as<'py, T, F>(
+/// Starts an operation and returns the future of its result. Log records are written and the result is converted on the
+/// loop's thread.
+pub(crate) fn awaitable<'py, O>(
     py: Python<'py>,
-    caller: Arc<CallbackQueue>,
-    future: F,
-) -> PyResult<Awaitable<'py>>
+    client: &Client,
+    queue: Arc<CallbackQueue>,
+    operation: O,
+) -> PyResult<Awaitable<'py, O::Output>>
 where
-    T: for<'a> IntoPyObject<'a> + Loss + Send + 'static,
-    F: Future<Output = Result<T>> + Send + 'static,
+    O: Operation,
+    O::Output: for<'a> IntoPyObject<'a>,
 {
     let _inside = GateGuard::enter(py);
-    gate::let_results_in();
-    let verb: BoxedFuture<T> = Box::pin(future);
+    gate::reopen_for_results();
+    let client = client.clone();
+    let running: BoxedFuture<O::Output> = Box::pin(async move { operation.run(&client).await });
     let event_loop = running_loop(py)?;
     let future = event_loop.call_method0(intern!(py, "create_future"))?;
-    let runtime = process::runtime().map_err(|error| exception(py, error))?;
-    let call = Arc::new(Call { state: Mutex::new(State::Running(verb)), caller });
+    let runtime = process::runtime()?;
+    let call = Arc::new(Call::<O> { state: Mutex::new(State::Running(running)), queue });
 
-    let finish = Bound::new(py, Finish::of(&call))?;
-    future.call_method1(intern!(py, "add_done_callback"), (&finish,))?;
-    let (event_loop, settled, finish) = (event_loop.unbind(), future.clone().unbind(), finish.unbind());
+    let settle = Bound::new(py, Settle::of(&call))?;
+    future.call_method1(intern!(py, "add_done_callback"), (&settle,))?;
+    let (event_loop, pending, settle) = (event_loop.unbind(), future.clone().unbind(), settle.unbind());
     runtime.spawn(async move {
-        if !run(&call).await {
+        if !call.run().await {
             return;
         }
-        // The interpreter may be ending, and the loop may be closed: then nobody waits for the result any more.
+        // If the interpreter is finalizing or the loop is closed, nobody awaits the result.
         let scheduled = attached(|py| {
-            event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (finish, settled)).is_ok()
+            event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (settle, pending)).is_ok()
         });
-        call.caller.active_threads.end();
+        call.queue.active_threads.end();
         if scheduled == Some(false) {
-            // Off the runtime, so that a handler of log records may call this package.
+            // Off the runtime, so that a log handler may use this package.
             tokio::task::spawn_blocking(move || drop(call));
         }
     });
-    Ok(Awaitable(future))
+    Ok(Awaitable(future, PhantomData))
 }
 
-/// Runs the verb to its end; `false` where it was cancelled.
-async fn run<T: Loss>(call: &Call<T>) -> bool {
-    std::future::poll_fn(|context| {
-        let mut state = call.locked();
-        let State::Running(verb) = &mut *state else { return Poll::Ready(false) };
-        // A panic is a bug of ours; whoever awaits must hear of it all the same.
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| verb.as_mut().poll(context)));
-        let broken = |_| Poll::Ready(Err(Error::new(ErrorKind::Transport, "lmtokens failed: a bug in it")));
-        match polled.unwrap_or_else(broken) {
-            Poll::Ready(result) => {
-                call.caller.active_threads.begin();
-                *state = State::Done(result);
-                Poll::Ready(true)
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
-}
+type SettleFn = Box<dyn Fn(Python<'_>, &Bound<'_, PyAny>) -> PyResult<()> + Send + Sync>;
 
-type Settle = Box<dyn Fn(Python<'_>, &Bound<'_, PyAny>) -> PyResult<()> + Send + Sync>;
-
-/// Called on the loop's thread: with the future when the verb is done, and by the future when it is cancelled.
+/// A callback on the loop's thread: called with the future when the operation has ended, and by the future when it is
+/// cancelled.
 #[pyclass(frozen)]
-struct Finish(Settle);
+struct Settle(SettleFn);
 
-impl Finish {
-    fn of<T>(call: &Arc<Call<T>>) -> Self
+impl Settle {
+    fn of<O>(call: &Arc<Call<O>>) -> Self
     where
-        T: for<'a> IntoPyObject<'a> + Loss + Send + 'static,
+        O: Operation,
+        O::Output: for<'a> IntoPyObject<'a>,
     {
         let call = Arc::clone(call);
         Self(Box::new(move |py, future| {
             if future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
-                // The runtime may be polling just now; it needs no interpreter to end that.
+                // The runtime may be polling: detach, since it must not wait for the interpreter.
                 detached(py, || {
-                    call.give_up();
-                    call.caller.active_threads.wait_for_the_end();
+                    call.abandon();
+                    call.queue.active_threads.wait_until_none();
                 });
             }
-            let told = call.caller.events.write(py);
+            let written = call.queue.events.write(py);
             if future.call_method0(intern!(py, "done"))?.is_truthy()? {
-                return told;
+                return written;
             }
-            let State::Done(result) = call.take() else { return told };
-            detached(py, || call.caller.active_threads.wait_for_the_end());
+            let State::Done(result) = call.take() else { return written };
+            detached(py, || call.queue.active_threads.wait_until_none());
             let result = match result {
                 Ok(value) => {
                     value.into_pyobject(py).map(|value| value.into_any().unbind()).map_err(Into::into)
                 }
-                Err(error) => Err(exception(py, error)),
+                Err(error) => Err(PyErr::from(error)),
             };
             match result {
                 Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
                 Err(error) => future.call_method1(intern!(py, "set_exception"), (error,))?,
             };
-            told
+            written
         }))
     }
 }
 
 #[pymethods]
-impl Finish {
+impl Settle {
     #[pyo3(signature = (future, /))]
     fn __call__(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
         let _inside = GateGuard::enter(py);

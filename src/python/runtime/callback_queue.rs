@@ -1,5 +1,5 @@
-//! Whoever waits for a call, on a thread or in an event loop: there the log is written and Python's own code is called,
-//! outside the runtime and with no lock held, so that it may call this package itself.
+//! Work for the caller of an operation: log records and Python callbacks run on its thread or in its event loop, outside the
+//! runtime and with no lock held, so that they may use this package.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,30 +9,29 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use tokio::sync::{Notify, oneshot};
 
+use crate::event::{Event, Observer};
 use crate::lock::locked;
-use crate::ports::{Event, Observer};
-use crate::python::operations::client::PyClient;
 use crate::python::runtime::gate::attached;
 use crate::python::runtime::log::EventLog;
 
 type Job = Box<dyn FnOnce(Python<'_>, &Arc<CallbackQueue>) + Send>;
 
-/// The caller of one call, or of one run.
+/// The queue of one call, or of one bulk run.
 pub(crate) struct CallbackQueue {
     pub(crate) events: EventLog,
     jobs: Mutex<VecDeque<Job>>,
     waits: Waits,
-    /// Whether nobody will ever serve again.
-    is_over: AtomicBool,
-    /// What is awaited in the loop, which itself holds tasks weakly.
+    /// Whether the queue will never run again.
+    is_closed: AtomicBool,
+    /// The tasks of awaitable callbacks. The loop itself holds tasks weakly.
     tasks: Mutex<Vec<(u64, Py<PyAny>)>>,
     next_number: AtomicU64,
     pub(crate) active_threads: ActiveThreads,
     me: Weak<Self>,
 }
 
-/// Threads of the runtime that are in the interpreter, or about to be. One that still is when the interpreter ends would be
-/// unwound through Rust frames: so whoever lets the caller go on waits for them first.
+/// The runtime's threads that are attached to the interpreter, or about to be. If one were attached when the interpreter
+/// ends, it would be unwound through Rust frames; so the caller's thread waits for them before it continues.
 #[derive(Default)]
 pub(crate) struct ActiveThreads {
     count: Mutex<usize>,
@@ -50,8 +49,8 @@ impl ActiveThreads {
         self.ended.notify_all();
     }
 
-    /// Not while this thread holds the interpreter.
-    pub(crate) fn wait_for_the_end(&self) {
+    /// Waits until no thread is active. The current thread must be detached.
+    pub(crate) fn wait_until_none(&self) {
         let count = locked(&self.count);
         drop(self.ended.wait_while(count, |count| *count > 0));
     }
@@ -64,20 +63,20 @@ enum Waits {
 }
 
 impl CallbackQueue {
-    pub(crate) fn on_thread(py: Python<'_>, py_client: &PyClient) -> Arc<Self> {
-        Self::new(py, py_client, Waits::OnThread(Notify::new()))
+    pub(crate) fn on_thread(py: Python<'_>, on_wait: Option<&Py<PyAny>>) -> Arc<Self> {
+        Self::new(py, on_wait, Waits::OnThread(Notify::new()))
     }
 
-    pub(crate) fn in_loop(py: Python<'_>, py_client: &PyClient, event_loop: Py<PyAny>) -> Arc<Self> {
-        Self::new(py, py_client, Waits::InLoop(event_loop))
+    pub(crate) fn in_loop(py: Python<'_>, on_wait: Option<&Py<PyAny>>, event_loop: Py<PyAny>) -> Arc<Self> {
+        Self::new(py, on_wait, Waits::InLoop(event_loop))
     }
 
-    fn new(py: Python<'_>, py_client: &PyClient, waits: Waits) -> Arc<Self> {
+    fn new(py: Python<'_>, on_wait: Option<&Py<PyAny>>, waits: Waits) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
-            events: EventLog::new(py, py_client.on_wait()),
+            events: EventLog::new(py, on_wait),
             jobs: Mutex::default(),
             waits,
-            is_over: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             tasks: Mutex::default(),
             next_number: AtomicU64::default(),
             active_threads: ActiveThreads::default(),
@@ -85,7 +84,7 @@ impl CallbackQueue {
         })
     }
 
-    /// Until there is something for the caller's thread to do.
+    /// Completes when there is work for the caller's thread.
     pub(crate) async fn notified(&self) {
         match &self.waits {
             Waits::OnThread(notify) => notify.notified().await,
@@ -93,7 +92,7 @@ impl CallbackQueue {
         }
     }
 
-    /// Does what there is to do. On the caller's thread only. An error is more than one: it ends the call.
+    /// Runs the queued work, on the caller's thread. An error is an interrupt (Ctrl-C, `SystemExit`) and ends the call.
     pub(crate) fn run_pending(&self, py: Python<'_>) -> PyResult<()> {
         self.events.write(py)?;
         let Some(me) = self.me.upgrade() else { return Ok(()) };
@@ -107,15 +106,15 @@ impl CallbackQueue {
         locked(&self.jobs).pop_front()
     }
 
-    /// Nobody will serve any more: what waits to be called is let go of.
+    /// Closes the queue and drops its work: no caller will run it.
     pub(crate) fn close(&self) {
-        self.is_over.store(true, Ordering::SeqCst);
+        self.is_closed.store(true, Ordering::SeqCst);
         let jobs = std::mem::take(&mut *locked(&self.jobs));
         drop(jobs);
     }
 
-    /// Calls Python's code on the caller's thread; where that gives an awaitable, its outcome is awaited in the caller's
-    /// loop. An error names only the class of what it raised: what that says may hold a secret.
+    /// Runs a Python callback on the caller's thread; if it returns an awaitable, that is awaited in the caller's loop. An error
+    /// names only the class of the exception: its text may hold a secret.
     pub(crate) async fn call(
         &self,
         code: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
@@ -141,11 +140,11 @@ impl CallbackQueue {
             }
         });
         locked(&self.jobs).push_back(job);
-        if self.is_over.load(Ordering::SeqCst) {
+        if self.is_closed.load(Ordering::SeqCst) {
             self.close();
         }
         self.wake();
-        outcome.await.unwrap_or(Err(Raised::NobodyToCall))
+        outcome.await.unwrap_or(Err(Raised::NoCaller))
     }
 
     fn take_task(&self, number: u64) -> Option<Py<PyAny>> {
@@ -154,7 +153,7 @@ impl CallbackQueue {
         Some(tasks.swap_remove(at).1)
     }
 
-    /// The task of an answer that is to be awaited.
+    /// Returns the task of an awaitable result.
     fn awaited(&self, py: Python<'_>, answer: Py<PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let answer = answer.bind(py);
         if answer.is_none() || !answer.hasattr(intern!(py, "__await__"))? {
@@ -165,7 +164,7 @@ impl CallbackQueue {
                 answer.call_method0(intern!(py, "close"))?;
             }
             return Err(pyo3::exceptions::PyTypeError::new_err(
-                "it gave an awaitable, which only AsyncClient can await",
+                "the callback returned an awaitable; only AsyncClient can await it",
             ));
         };
         let asyncio = py.import(intern!(py, "asyncio"))?;
@@ -181,7 +180,7 @@ impl CallbackQueue {
             Waits::InLoop(_) => {
                 let Some(me) = self.me.upgrade() else { return };
                 me.active_threads.begin();
-                // Off the runtime, which has other calls to drive while the interpreter is busy.
+                // Off the runtime's thread, which must not wait for a busy interpreter.
                 tokio::task::spawn_blocking(move || {
                     me.wake_loop();
                     me.active_threads.end();
@@ -195,7 +194,7 @@ impl CallbackQueue {
             let Waits::InLoop(event_loop) = &self.waits else { return };
             let event_loop = event_loop.clone_ref(py);
             let serve = Bound::new(py, RunPending(Arc::downgrade(self)));
-            // A loop that is closed has nobody to call.
+            // It fails if the loop is closed: then no caller remains.
             let _ = serve.and_then(|serve| {
                 event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (serve,)).map(drop)
             });
@@ -203,7 +202,7 @@ impl CallbackQueue {
     }
 }
 
-/// Cancels what is awaited in the loop when the call that waits for it is given up.
+/// Cancels the task of a callback when the call that waits for it is dropped.
 struct Awaited<'a> {
     caller: &'a CallbackQueue,
     number: u64,
@@ -211,7 +210,6 @@ struct Awaited<'a> {
 
 impl Drop for Awaited<'_> {
     fn drop(&mut self) {
-        // One that has ended is no longer there.
         let Some(task) = self.caller.take_task(self.number) else { return };
         let job: Job = Box::new(move |py, _| {
             if let Err(error) = task.bind(py).call_method0(intern!(py, "cancel")) {
@@ -233,7 +231,7 @@ impl Observer for CallbackQueue {
     }
 }
 
-/// Called by the loop.
+/// A callback of the loop that runs the queued work.
 #[pyclass(frozen)]
 struct RunPending(Weak<CallbackQueue>);
 
@@ -246,10 +244,14 @@ impl RunPending {
 
 type Ended = oneshot::Sender<Result<(), Raised>>;
 
-/// Why Python's code did not do what it was called for.
+/// Why a callback failed.
 pub(crate) enum Raised {
-    Exception { class: String, exception: PyErr },
-    NobodyToCall,
+    Exception {
+        class: String,
+        exception: PyErr,
+    },
+    /// The caller has gone.
+    NoCaller,
 }
 
 impl Raised {
@@ -262,7 +264,7 @@ impl Raised {
     }
 }
 
-/// Called by a task that is done.
+/// The done callback of a task.
 #[pyclass(frozen)]
 struct Watch {
     caller: Arc<CallbackQueue>,

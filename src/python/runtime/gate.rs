@@ -1,8 +1,8 @@
-//! The gate that closes when the interpreter ends.
+//! The gate between native threads and a finalizing interpreter.
 //!
-//! Before CPython 3.14, a daemon thread that wants to go on in an ending interpreter is unwound where it stands; through
-//! Rust frames, that aborts the process. So when the interpreter ends, its main thread closes the gate and waits until no
-//! other thread is in this package's native code: who is outside of the interpreter stays there, for good.
+//! Before CPython 3.14, a daemon thread that attaches to a finalizing interpreter is unwound where it stands; unwinding
+//! through Rust frames aborts the process. So the main thread closes the gate at exit and waits until no other thread is
+//! inside. A detached thread that finds the gate closed parks forever.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread::ThreadId;
@@ -13,8 +13,8 @@ use pyo3::prelude::*;
 use crate::lock::locked;
 use crate::process::{OfProcess, PerProcess};
 
-/// A callback of the user's may take any time; the end of the interpreter may not.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long finalization waits for threads inside: a user's callback may take any time.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 static GATE: PerProcess<Gate> = PerProcess::new();
 
@@ -26,7 +26,7 @@ struct Gate {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Calls that are in the interpreter, or about to be.
+    /// The number of calls that are attached, or about to be.
     inside: usize,
     closed_by: Option<ThreadId>,
 }
@@ -40,7 +40,7 @@ impl Gate {
         locked(&self.state)
     }
 
-    /// `false` where the gate is closed.
+    /// Returns `false` if the gate is closed.
     fn enter(&self) -> bool {
         let mut state = self.locked();
         if state.closed_by.is_some_and(|main| main != std::thread::current().id()) {
@@ -73,7 +73,7 @@ fn park() -> ! {
     }
 }
 
-/// A call that is in this package's native code.
+/// The presence of a call inside the gate.
 pub(crate) struct GateGuard(());
 
 impl GateGuard {
@@ -91,7 +91,7 @@ impl Drop for GateGuard {
     }
 }
 
-/// Leaves the interpreter for the time of `work`; where it ends meanwhile, for good.
+/// Runs `work` detached from the interpreter. If the gate closes meanwhile, the thread parks forever.
 pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
     py.detach(|| {
         leave();
@@ -103,7 +103,7 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send)
     })
 }
 
-/// Enters the interpreter from a thread of the runtime's; `None` where it is ending.
+/// Runs `work` attached, from a thread of the runtime; `None` if the interpreter is finalizing.
 pub(crate) fn attached<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
     if !enter() {
         return None;
@@ -113,15 +113,15 @@ pub(crate) fn attached<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
     result
 }
 
-/// Has the gate closed when the interpreter ends. Done when the package is imported: of the exit handlers the one registered
-/// first runs last, and those that the program registers from then on may still call.
-pub(crate) fn close_at_the_end(py: Python<'_>) -> PyResult<()> {
+/// Registers the exit handler that closes the gate. It is registered at import: exit handlers run in reverse order, so that
+/// those of the program may still use this package.
+pub(crate) fn close_at_exit(py: Python<'_>) -> PyResult<()> {
     let hook = Bound::new(py, Close)?;
     py.import("atexit")?.call_method1("register", (hook,)).map(drop)
 }
 
-/// Before a call that awaits: an exit handler that was registered earlier still may await one.
-pub(crate) fn let_results_in() {
+/// Reopens the gate for an awaited call of an exit handler that was registered before this package's.
+pub(crate) fn reopen_for_results() {
     if let Some(gate) = Gate::of_process() {
         let mut state = gate.locked();
         if state.closed_by == Some(std::thread::current().id()) {
@@ -130,7 +130,7 @@ pub(crate) fn let_results_in() {
     }
 }
 
-/// Called when the interpreter ends.
+/// The exit handler.
 #[pyclass(frozen)]
 struct Close;
 
@@ -142,7 +142,7 @@ impl Close {
             let Some(gate) = Gate::of_process() else { return };
             let mut state = gate.locked();
             state.closed_by = Some(std::thread::current().id());
-            drop(gate.changed.wait_timeout_while(state, PATIENCE, |state| state.inside > 0));
+            drop(gate.changed.wait_timeout_while(state, MAX_WAIT, |state| state.inside > 0));
         });
     }
 }

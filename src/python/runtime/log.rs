@@ -1,20 +1,21 @@
-//! Events of the core as records of Python's `logging`, under the logger `lmtokens`.
+//! Events as records of Python's `logging`, under the logger `lmtokens`.
 //!
-//! No `intern!` here: to intern a name may drop objects that were let go of without the interpreter, a call may be among
-//! them, and it would write to the log while the name is being interned.
+//! This file does not use `intern!`: interning may drop objects that were released without the interpreter, a call may be
+//! among them, and its drop writes to the log while the name is being interned.
 
 use std::sync::Mutex;
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
+use crate::advice::{Advice, joined};
+use crate::event::{Event, Observer, Severity};
 use crate::lock::locked;
-use crate::model::iso_8601;
-use crate::ports::{Event, Loss, Observer};
+use crate::python::advice::words;
 use crate::python::types::errors::OutcomeUnknownError;
 use crate::python::types::token::Token;
 
-/// Keeps events until the caller's thread writes them.
+/// Events that wait to be written by the caller's thread.
 #[derive(Default)]
 pub(crate) struct EventLog {
     events: Mutex<Vec<Event>>,
@@ -32,33 +33,31 @@ impl EventLog {
         Self { events: Mutex::default(), on_wait: on_wait.map(|callback| callback.clone_ref(py)) }
     }
 
-    /// Takes note of what the caller should have had and will not get.
-    pub(crate) fn lost(&self, result: &impl Loss) {
-        if let Some(event) = result.loss() {
-            self.observe(event);
-        }
+    /// Adds the report of a result that could not be delivered, if there is one.
+    pub(crate) fn add(&self, event: Option<Event>) {
+        locked(&self.events).extend(event);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         locked(&self.events).is_empty()
     }
 
-    /// Writes what has come. Logging must never change a call's outcome: an error that a handler raises is reported as
-    /// unraisable. What is more than an error (Ctrl-C, `SystemExit`) is handed back, when all is written.
+    /// Writes all events. Logging must not change the result of a call: an exception of a log handler is reported as
+    /// unraisable. An interrupt (Ctrl-C, `SystemExit`) is returned once all is written.
     pub(crate) fn write(&self, py: Python<'_>) -> PyResult<()> {
-        let mut ended = Ok(());
+        let mut outcome = Ok(());
         let events = std::mem::take(&mut *locked(&self.events));
         for event in events {
-            match write(py, &event).and_then(|()| self.call_back(py, &event)) {
+            match write(py, &event).and_then(|()| self.notify(py, &event)) {
                 Err(error) if error.is_instance_of::<PyException>(py) => error.write_unraisable(py, None),
-                Err(error) if ended.is_ok() => ended = Err(error),
+                Err(error) if outcome.is_ok() => outcome = Err(error),
                 _ => {}
             }
         }
-        ended
+        outcome
     }
 
-    fn call_back(&self, py: Python<'_>, event: &Event) -> PyResult<()> {
+    fn notify(&self, py: Python<'_>, event: &Event) -> PyResult<()> {
         match (event, &self.on_wait) {
             (Event::LongWait { wait, .. }, Some(on_wait)) => {
                 on_wait.call1(py, (wait.as_secs_f64(),)).map(drop)
@@ -68,129 +67,72 @@ impl EventLog {
     }
 }
 
-/// Writes what an awaited create ended with: a token, or the error of an unknown outcome.
-pub(crate) fn write_lost(outcome: &Bound<'_, PyAny>) -> PyResult<()> {
+/// Reports the result of an awaited create that its caller will not receive: a token, or the error of an unknown outcome.
+pub(crate) fn report_undelivered(result: &Bound<'_, PyAny>) -> PyResult<()> {
     let events = EventLog::default();
-    if let Ok(token) = outcome.cast::<Token>() {
-        events.lost(token.get());
-    } else if outcome.is_instance_of::<OutcomeUnknownError>() {
+    if let Ok(token) = result.cast::<Token>() {
+        events.add(Event::undelivered_token(token.get().core()));
+    } else if result.is_instance_of::<OutcomeUnknownError>() {
+        let suggestion: Option<String> = result.getattr("suggestion")?.extract()?;
         events.observe(Event::OutcomeLost {
-            message: outcome.getattr("args")?.get_item(0)?.extract()?,
-            suggestion: outcome.getattr("suggestion")?.extract()?,
+            message: result.getattr("args")?.get_item(0)?.extract()?,
+            advice: suggestion.map(Advice::from).into_iter().collect(),
         });
     }
-    events.write(outcome.py())
+    events.write(result.py())
 }
-
-const DEBUG: u8 = 10;
-const INFO: u8 = 20;
-const WARNING: u8 = 30;
 
 fn write(py: Python<'_>, event: &Event) -> PyResult<()> {
-    match event {
-        Event::Attempt { method, endpoint, status, attempt, elapsed, pause } => {
-            let Some(logger) = logger(py, Need::IfImported)?.filter(|logger| is_enabled(logger, DEBUG))
-            else {
-                return Ok(());
-            };
-            let answer = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-            let again =
-                pause.map(|pause| format!("; again in {:.3} s", pause.as_secs_f64())).unwrap_or_default();
-            let message = format!(
-                "{method} {endpoint}: {answer} after {:.3} s (attempt {attempt}{again})",
-                elapsed.as_secs_f64()
-            );
-            logger.call_method1("log", (DEBUG, "%s", message))?;
-        }
-        Event::LongWait { method, endpoint, wait } => {
-            let Some(logger) = logger(py, Need::IfImported)? else { return Ok(()) };
-            let seconds = wait.as_secs_f64();
-            let message =
-                format!("{method} {endpoint}: the portal's budget is spent; waiting, {seconds:.1} s in all");
-            logger.call_method1("log", (INFO, "%s", message))?;
-        }
-        Event::LeftOvers { count, run } => {
-            let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
-            warn(
-                py,
-                format!(
-                    "{count} unfinished tokens of run {run} may be left behind, disabled: resume=True removes them, or \
-                     sweep_tokens when they are an hour old"
-                ),
-            )?;
-        }
-        Event::LeftUnfinished { admin_id, id, tag, delivered } => {
-            let token = id.map_or_else(|| "a token".to_owned(), |id| format!("token {id}"));
-            let key =
-                if *delivered { "its key was delivered, and it may be enabled" } else { "it is disabled" };
-            warn(
-                py,
-                format!(
-                    "a create was interrupted: {token} of user {admin_id} may be left behind; {key}, and its note begins \
-                     with {tag}; sweep_tokens deletes it when it is an hour old and still disabled"
-                ),
-            )?;
-        }
-        Event::CreateInterrupted { admin_id, note, sent_ms } => {
-            let time = iso_8601(i64::try_from(*sent_ms / 1000).unwrap_or_default());
-            let note = shown(note.as_deref());
-            warn(
-                py,
-                format!(
-                    "a create was interrupted after it was sent at {time}: a token of user {admin_id} with {note} may \
-                     exist, and nobody holds its key"
-                ),
-            )?;
-        }
-        Event::ResultLost { token_id, admin_id, note } => {
-            let owner = admin_id.map(|id| format!(" of user {id}")).unwrap_or_default();
-            let note = shown(note.as_deref());
-            warn(
-                py,
-                format!(
-                    "a create was interrupted just when it was done: token {token_id}{owner} with {note} exists, and \
-                     nobody holds its key; delete it, as with delete_token({token_id})"
-                ),
-            )?;
-        }
-        Event::OutcomeLost { message, suggestion } => {
-            let advice = suggestion.as_deref().unwrap_or("list the user's tokens before calling again");
-            warn(py, format!("a create was interrupted while its outcome was unknown: {message}; {advice}"))?;
-        }
+    let severity = event.severity();
+    let Some(logger) = logger(py, severity)? else { return Ok(()) };
+    if severity == Severity::Debug && !is_enabled(&logger, severity) {
+        return Ok(());
     }
-    Ok(())
+    let message = event.message();
+    let message = match joined(&event.advice(), words) {
+        Some(advice) => format!("{message}; {advice}"),
+        None => message,
+    };
+    log(&logger, severity, message)
 }
 
-fn shown(note: Option<&str>) -> String {
-    note.map_or_else(|| "no note".to_owned(), |note| format!("note {note:?}"))
-}
-
+/// Logs a warning.
 pub(crate) fn warn(py: Python<'_>, message: String) -> PyResult<()> {
-    let Some(logger) = logger(py, Need::Always)? else { return Ok(()) };
-    logger.call_method1("log", (WARNING, "%s", message)).map(drop)
+    match logger(py, Severity::Warning)? {
+        Some(logger) => log(&logger, Severity::Warning, message),
+        None => Ok(()),
+    }
 }
 
-#[derive(PartialEq)]
-enum Need {
-    /// Importing `logging` costs 14 ms; where nobody has, nobody listens.
-    IfImported,
-    /// Worth the import: without a handler, `logging` writes it to standard error.
-    Always,
+fn log(logger: &Bound<'_, PyAny>, severity: Severity, message: String) -> PyResult<()> {
+    logger.call_method1("log", (level(severity), "%s", message)).map(drop)
 }
 
-fn logger(py: Python<'_>, need: Need) -> PyResult<Option<Bound<'_, PyAny>>> {
-    // At the very end of the interpreter nothing can be imported any more, and nobody listens.
+/// Returns the number of a level in `logging`.
+fn level(severity: Severity) -> u8 {
+    match severity {
+        Severity::Debug => 10,
+        Severity::Info => 20,
+        Severity::Warning => 30,
+    }
+}
+
+/// Returns the logger. Importing `logging` takes 14 ms, so that only a warning imports it: without a handler, `logging` writes
+/// warnings to standard error. If the program has not imported it, nobody reads lower levels.
+fn logger(py: Python<'_>, severity: Severity) -> PyResult<Option<Bound<'_, PyAny>>> {
+    // At the end of finalization nothing can be imported.
     let Ok(sys) = py.import("sys") else { return Ok(None) };
     let modules = sys.getattr("modules")?;
     let logging = modules.call_method1("get", ("logging",))?;
-    let logging = match (logging.is_none(), need) {
+    let logging = match (logging.is_none(), severity) {
         (false, _) => logging,
-        (true, Need::Always) => py.import("logging")?.into_any(),
-        (true, Need::IfImported) => return Ok(None),
+        (true, Severity::Warning) => py.import("logging")?.into_any(),
+        (true, _) => return Ok(None),
     };
     logging.call_method1("getLogger", ("lmtokens",)).map(Some)
 }
 
-fn is_enabled(logger: &Bound<'_, PyAny>, level: u8) -> bool {
-    logger.call_method1("isEnabledFor", (level,)).and_then(|on| on.extract()).unwrap_or(false)
+fn is_enabled(logger: &Bound<'_, PyAny>, severity: Severity) -> bool {
+    let enabled = logger.call_method1("isEnabledFor", (level(severity),));
+    enabled.and_then(|enabled| enabled.extract()).unwrap_or(false)
 }

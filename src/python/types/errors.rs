@@ -1,4 +1,4 @@
-//! The one place where an error of the core becomes an exception.
+//! Exceptions: the only place that makes them of the core's errors.
 
 use std::sync::{Mutex, OnceLock};
 
@@ -6,16 +6,17 @@ use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};
 
+use crate::advice::joined;
 use crate::error::{Details, Error, ErrorKind};
 use crate::lock::locked;
-use crate::python::types::token::Token;
+use crate::python::advice::words;
 
 macro_rules! exceptions {
     ($($name:ident = $kind:ident),* $(,)?) => {
         $(pyo3::import_exception!(lmtokens.errors, $name);)*
 
-        /// Loads every class, so that a missing one is an error at import, and none is imported while a signal is
-        /// pending: that import would raise `KeyboardInterrupt`, and PyO3 would panic.
+        /// Loads every class at import: a missing one is an import error, and no import happens while a signal is pending,
+        /// which would raise `KeyboardInterrupt` and make PyO3 panic.
         pub(crate) fn load(py: Python<'_>) -> PyResult<()> {
             let module = py.import("lmtokens.errors")?;
             $(
@@ -56,48 +57,50 @@ exceptions! {
     DeliveryError = Delivery,
 }
 
-/// The exception of an error, its cause chained. What Python's own code raised on the way is a cause, or where it is more
-/// than an error (Ctrl-C, `SystemExit`), the exception itself.
-pub(crate) fn exception(py: Python<'_>, mut error: Error) -> PyErr {
-    if let Some(raised) = more_than_an_error(py, &mut error) {
-        return raised;
+impl From<Error> for PyErr {
+    /// Returns the exception of an error, with its cause chained. An exception of a Python callback is a cause, or if it is
+    /// an interrupt (Ctrl-C, `SystemExit`), the result itself.
+    fn from(mut error: Error) -> Self {
+        Python::attach(|py| match take_interrupt(py, &mut error) {
+            Some(interrupt) => interrupt,
+            None => build(py, error.into_details()).unwrap_or_else(|problem| problem),
+        })
     }
-    build(py, error.into_details()).unwrap_or_else(|problem| problem)
 }
 
-/// Takes what Python's code raised that is no `Exception`, out of an error or of what is behind it.
-pub(crate) fn more_than_an_error(py: Python<'_>, error: &mut Error) -> Option<PyErr> {
+/// Takes the interrupt that a Python callback raised, out of an error or its causes.
+pub(crate) fn take_interrupt(py: Python<'_>, error: &mut Error) -> Option<PyErr> {
     let details = error.details_mut();
     let raised = details.origin.as_ref().and_then(|origin| origin.downcast_ref::<PyErr>());
     if raised.is_some_and(|raised| !raised.is_instance_of::<PyException>(py)) {
         return details.origin.take()?.downcast().ok().map(|raised| *raised);
     }
-    more_than_an_error(py, details.cause.as_mut()?)
+    take_interrupt(py, details.cause.as_mut()?)
 }
 
-/// An error that is made into its exception when somebody asks for it.
-pub(crate) struct Late {
+/// An error that becomes an exception when it is read.
+pub(crate) struct LazyException {
     error: Mutex<Option<Error>>,
     exception: OnceLock<Py<PyAny>>,
 }
 
-impl From<Option<Error>> for Late {
+impl From<Option<Error>> for LazyException {
     fn from(error: Option<Error>) -> Self {
         Self { error: Mutex::new(error), exception: OnceLock::new() }
     }
 }
 
-impl Late {
-    /// What Python's code raised that is more than an error.
-    pub(crate) fn more_than_an_error(&self, py: Python<'_>) -> Option<PyErr> {
+impl LazyException {
+    /// Takes the interrupt that a Python callback raised.
+    pub(crate) fn take_interrupt(&self, py: Python<'_>) -> Option<PyErr> {
         let mut error = locked(&self.error);
-        more_than_an_error(py, error.as_mut()?)
+        take_interrupt(py, error.as_mut()?)
     }
 
     pub(crate) fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         let error = locked(&self.error).take();
         if let Some(error) = error {
-            let _ = self.exception.set(exception(py, error).into_value(py).into_any());
+            let _ = self.exception.set(PyErr::from(error).into_value(py).into_any());
         }
         self.exception.get().map(|exception| exception.clone_ref(py))
     }
@@ -111,7 +114,7 @@ fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
     let attributes = PyDict::new(py);
     attributes.set_item("status", details.status)?;
     attributes.set_item("code", details.code)?;
-    attributes.set_item("suggestion", details.suggestion)?;
+    attributes.set_item("suggestion", joined(&details.advice, words))?;
     attributes.set_item("maybe_applied", details.maybe_applied)?;
     attributes.set_item("attempts", details.attempts)?;
     attributes.set_item("elapsed", details.elapsed.as_secs_f64())?;
@@ -121,13 +124,11 @@ fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
         attributes.set_item("window", rate.window.as_secs_f64())?;
     }
     if details.kind == ErrorKind::OutcomeUnknown {
-        let candidates =
-            details.candidates.map(|tokens| tokens.into_iter().map(Token::from).collect::<Vec<_>>());
-        attributes.set_item("candidates", candidates)?;
+        attributes.set_item("candidates", details.candidates)?;
     }
     let error = PyErr::from_value(class.call((details.message,), Some(&attributes))?);
     let raised = details.origin.and_then(|origin| origin.downcast::<PyErr>().ok()).map(|raised| *raised);
-    if let Some(cause) = raised.or_else(|| details.cause.map(|cause| exception(py, cause))) {
+    if let Some(cause) = raised.or_else(|| details.cause.map(PyErr::from)) {
         error.set_cause(py, Some(cause));
     }
     Ok(error)

@@ -1,21 +1,19 @@
-//! `where`: filters for lists, written as comparisons.
+//! `where`: filters for lists, as comparisons of fields.
 
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::error::Result;
 use crate::filter::{self, Condition, Field as CoreField, Operator, Value};
-use crate::python::args::domain::{integer, type_name};
-use crate::python::args::plain::encodable;
-use crate::python::types::errors::exception;
-use crate::python::types::token::TokenStatus;
+use crate::model::Status;
+use crate::python::args::plain::{encodable, integer, wrong_type};
+use crate::python::types::enums::is_status;
 
-/// The members of a token by which a list can be filtered, as attributes of ``lmtokens.where``.
+/// The fields of a token by which a list can be filtered, as attributes of ``lmtokens.where``.
 ///
-/// Compared with a value, a member becomes a ``Filter``: ``where.status == 1``, ``where.note.contains("ci")``,
-/// ``where.created_on < datetime(2025, 1, 1, tzinfo=timezone.utc)``. Filters are joined with ``&`` and ``|``.
+/// Comparing a field with a value returns a ``Filter``: ``where.status == "enabled"``, ``where.note.contains("ci")``,
+/// ``where.created_on < datetime(2025, 1, 1, tzinfo=timezone.utc)``. Combine filters with ``&`` and ``|``.
 ///
 /// Example:
 ///     >>> from lmtokens import where
@@ -51,7 +49,7 @@ macro_rules! fields {
 }
 
 fields! {
-    /// Field: the token's number.
+    /// Field: the token's id.
     id = Id,
     /// Field: the public half of a pair.
     access_id = AccessId,
@@ -59,51 +57,51 @@ fields! {
     admin_id = AdminId,
     /// Field: the owner's user name.
     admin_name = AdminName,
-    /// Field: 1 (disabled) or 2 (enabled).
+    /// Field: 1 or ``"disabled"``, 2 or ``"enabled"``.
     status = Status,
-    /// Field: the label; a missing one is the empty text.
+    /// Field: the note; a missing one is the empty string.
     note = Note,
-    /// Field: the user name of who made it.
+    /// Field: the user name of its creator.
     created_by = CreatedBy,
-    /// Field: when it was made; compared with an aware ``datetime`` or seconds since 1970-01-01 UTC.
+    /// Field: when it was created, as an aware ``datetime`` or seconds since 1970-01-01 UTC.
     created_on = CreatedOn,
-    /// Field: when it was last used; never is before everything (0).
+    /// Field: when it was last used; never counts as 0.
     last_used_on = LastUsedOn,
     /// Field: the address it was last used from.
     last_auth_ip = LastAuthIp,
 }
 
-/// One member of a token, to be compared with a value.
+/// A field of a token, to compare with a value.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct Field(CoreField);
 
-/// No token was made at this time.
+/// A time at which no token was created.
 const NEVER: f64 = -1.0;
 
 impl Field {
     fn value(&self, operator: Operator, object: &Bound<'_, PyAny>) -> PyResult<Value> {
-        if let Ok(status) = object.cast::<TokenStatus>() {
-            return Ok(Value::Number(status.get().0.number()));
+        let name = self.0.name();
+        if is_status(object) {
+            return Ok(Value::Number(object.extract()?));
         }
         if let Ok(text) = object.cast::<PyString>() {
-            return encodable(self.0.name(), text).map(Value::Text);
+            let text = encodable(name, text)?;
+            return match self.0 {
+                CoreField::Status => Ok(Value::Number(text.parse::<Status>()?.number())),
+                _ => Ok(Value::Text(text)),
+            };
         }
-        if let Some(number) = integer(object) {
-            return number.map(Value::Number).map_err(|_| {
-                PyValueError::new_err(format!(
-                    "{} is out of range: accepted are numbers of 64 bits",
-                    self.0.name()
-                ))
-            });
+        if let Some(number) = integer(name, "an integer of 64 bits", object)? {
+            return Ok(Value::Number(number));
         }
         if object.hasattr("timestamp")? {
             if object.getattr("tzinfo")?.is_none() {
-                return Err(PyValueError::new_err(
-                    "a datetime without time zone is not accepted: make it aware",
-                ));
+                return Err(PyValueError::new_err(format!(
+                    "{name} cannot be compared with a naive datetime; expected an aware one"
+                )));
             }
             let seconds: f64 = object.call_method0("timestamp")?.extract()?;
-            // Whole seconds are all that the portal knows: a fraction moves to the side on which it says the same.
+            // The portal stores whole seconds: round the fraction so that the comparison selects the same tokens.
             let whole = match operator {
                 Operator::Less | Operator::GreaterOrEqual => seconds.ceil(),
                 Operator::Equal | Operator::NotEqual if seconds.fract() != 0.0 => NEVER,
@@ -112,20 +110,13 @@ impl Field {
             #[allow(clippy::cast_possible_truncation)]
             return Ok(Value::Number(whole as i64));
         }
-        let (name, given) = (self.0.name(), type_name(object)?);
-        Err(PyTypeError::new_err(format!(
-            "{name} cannot be compared with a {given}: accepted are a str, an int, a TokenStatus and an aware datetime"
-        )))
+        Err(wrong_type(name, "compared with a str, an int, a TokenStatus or an aware datetime", object))
     }
 
     fn compare(&self, operator: Operator, object: &Bound<'_, PyAny>) -> PyResult<filter::Filter> {
         let condition = Condition::new(self.0, operator, self.value(operator, object)?);
-        raised(object.py(), condition.map(filter::Filter::from))
+        Ok(filter::Filter::from(condition?))
     }
-}
-
-fn raised<T>(py: Python<'_>, result: Result<T>) -> PyResult<T> {
-    result.map_err(|error| exception(py, error))
 }
 
 #[pymethods]
@@ -142,25 +133,25 @@ impl Field {
         self.compare(operator, other).map(Filter)
     }
 
-    /// Tokens whose member contains a text.
+    /// Return a filter for tokens whose field contains a text.
     ///
     /// Args:
-    ///     text (str): what to look for, letter by letter.
+    ///     text (str): the text, case-sensitive.
     #[pyo3(signature = (text: "str") -> "Filter")]
     fn contains(&self, text: &Bound<'_, PyAny>) -> PyResult<Filter> {
         self.compare(Operator::Contains, text).map(Filter)
     }
 
-    /// Tokens whose member does not contain a text.
+    /// Return a filter for tokens whose field does not contain a text.
     ///
     /// Args:
-    ///     text (str): what to look for, letter by letter.
+    ///     text (str): the text, case-sensitive.
     #[pyo3(signature = (text: "str") -> "Filter")]
     fn not_contains(&self, text: &Bound<'_, PyAny>) -> PyResult<Filter> {
         self.compare(Operator::NotContains, text).map(Filter)
     }
 
-    /// Tokens whose member equals one of some values.
+    /// Return a filter for tokens whose field equals one of several values.
     ///
     /// Args:
     ///     values (Iterable[str | int]): at least one.
@@ -169,7 +160,7 @@ impl Field {
         for value in values.try_iter()? {
             let one = self.compare(Operator::Equal, &value?)?;
             result = Some(match result {
-                Some(others) => raised(values.py(), others.or(&one))?,
+                Some(others) => others.or(&one)?,
                 None => one,
             });
         }
@@ -181,10 +172,10 @@ impl Field {
     }
 }
 
-/// Which tokens to list; made by comparing members of ``lmtokens.where``, joined with ``&`` and ``|``.
+/// A selection of tokens: comparisons of fields of ``lmtokens.where``, combined with ``&`` and ``|``.
 ///
-/// What the portal is asked is never narrower than the filter, and what it answers is checked again, so that its
-/// treatment of special characters cannot hide a token.
+/// The filter in the request is never narrower than this one, and the tokens in the response are checked again, so that the
+/// portal's treatment of special characters cannot hide a token.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct Filter(filter::Filter);
 
@@ -196,22 +187,22 @@ impl Filter {
 
 #[pymethods]
 impl Filter {
-    fn __and__(&self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<Self> {
-        raised(py, self.0.and(&other.get().0)).map(Self)
+    fn __and__(&self, other: &Bound<'_, Self>) -> PyResult<Self> {
+        Ok(Self(self.0.and(&other.get().0)?))
     }
 
-    fn __or__(&self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<Self> {
-        raised(py, self.0.or(&other.get().0)).map(Self)
+    fn __or__(&self, other: &Bound<'_, Self>) -> PyResult<Self> {
+        Ok(Self(self.0.or(&other.get().0)?))
     }
 
     #[allow(clippy::unused_self)]
     fn __bool__(&self) -> PyResult<bool> {
         Err(PyTypeError::new_err(
-            "a Filter is neither true nor false: join filters with & and |, not with and, or, not",
+            "a Filter has no truth value; combine filters with & and |, not with and, or, not",
         ))
     }
 
-    /// Shows what the portal is asked, which may be wider than the filter.
+    /// Return the filter as it is sent, which may be wider.
     fn __repr__(&self) -> String {
         format!("<lmtokens.Filter {}>", self.0.for_portal(None))
     }

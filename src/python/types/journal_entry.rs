@@ -1,11 +1,10 @@
-//! Reading journals.
+//! `JournalEntry` and `read_journal`.
 
 use pyo3::prelude::*;
 
 use crate::lifecycle;
+use crate::model::Token;
 use crate::python::args::stub_types::FilePath;
-use crate::python::types::errors::exception;
-use crate::python::types::token::Token;
 
 /// One row of a journal.
 #[pyclass(frozen, module = "lmtokens")]
@@ -13,32 +12,32 @@ pub(crate) struct JournalEntry(lifecycle::JournalEntry);
 
 #[pymethods]
 impl JournalEntry {
-    /// str: ``"created"``; ``"pending"``: there is a token, disabled or not known to be enabled; ``"failed"``;
+    /// str: ``"created"``; ``"pending"``: the token is disabled, or not confirmed to be enabled; ``"failed"``;
     /// ``"unknown"``.
     #[getter]
     fn state(&self) -> &'static str {
         self.0.state
     }
 
-    /// str: the user as the input named one, an id or a name.
+    /// str: the user as the input named it, an id or a name.
     #[getter]
     fn admin(&self) -> &str {
         &self.0.admin
     }
 
-    /// str | None: the note that the row asks for.
+    /// str | None: the note of the row.
     #[getter]
     fn note(&self) -> Option<&str> {
         self.0.note.as_deref()
     }
 
-    /// Token | None: the token, with its key where the journal holds keys.
+    /// Token | None: the token, with its key if the journal holds keys.
     #[getter]
     fn token(&self) -> Option<Token> {
-        self.0.token.clone().map(Token::from)
+        self.0.token.clone()
     }
 
-    /// str | None: why there is none, or why it is not known.
+    /// str | None: why there is no token, or why the outcome is unknown.
     #[getter]
     fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
@@ -49,17 +48,17 @@ impl JournalEntry {
     }
 }
 
-/// Read the rows of a journal that ``add_tokens`` or ``lmtokens bulk`` wrote, and hand their keys out again.
+/// Read the rows and keys of a journal that ``add_tokens`` or ``lmtokens bulk`` wrote.
 ///
 /// Args:
-///     path (str | os.PathLike): the journal. It may be in use; a line that a crash tore off is left out, since its token
-///         never worked.
+///     path (str | os.PathLike): the journal. It may be in use. A torn last line is ignored: its token was never
+///         enabled.
 ///
 /// Returns:
-///     list[JournalEntry]: one for each row that was begun, in that order.
+///     list[JournalEntry]: one for each row that was started, in that order.
 ///
 /// Raises:
-///     DeliveryError: the file cannot be read, or is no journal.
+///     DeliveryError: the file cannot be read, or is not a journal.
 ///
 /// Example:
 ///     >>> import lmtokens.sandbox, os, tempfile
@@ -71,6 +70,6 @@ impl JournalEntry {
 #[pyfunction]
 #[pyo3(signature = (path) -> "list[JournalEntry]")]
 pub(crate) fn read_journal(py: Python<'_>, path: FilePath) -> PyResult<Vec<JournalEntry>> {
-    let entries = py.detach(|| lifecycle::read_journal(&path.0)).map_err(|error| exception(py, error))?;
+    let entries = py.detach(|| lifecycle::read_journal(&path.0))?;
     Ok(entries.into_iter().map(JournalEntry).collect())
 }

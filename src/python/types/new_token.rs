@@ -1,28 +1,26 @@
-//! `NewToken`, and the other forms in which callers write rows.
+//! `NewToken`, and the other forms of a row.
 
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use crate::lifecycle::{self, all_problems};
-use crate::model::{TokenStatus, TokenType};
-use crate::python::args::domain::{Admin, status, token_type, type_name};
-use crate::python::args::plain as arguments;
-use crate::python::types::errors::exception;
-use crate::tag::Tag;
-use crate::tokens::{self, AddToken};
+use crate::ids::Note;
+use crate::lifecycle::{Row, all_problems};
+use crate::python::args::domain;
+use crate::python::args::plain::wrong_type;
+use crate::tokens::{self, User};
 
-/// A token to be made, as ``add_tokens`` takes it.
+/// A token to create, as a row of ``add_tokens``.
 ///
 /// Args:
 ///     admin_id (int | str): the id of the token's user, or the user's name.
-///     note (str | None): a label; default none.
+///     note (str | None): the note; default none.
 ///     status (int | str | TokenStatus): as for ``add_token``; default 2, enabled.
 ///     type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
 ///
 /// Raises:
-///     TypeError, ValueError: what can never be right.
+///     TypeError, ValueError: an invalid argument.
 ///
 /// Example:
 ///     >>> import lmtokens
@@ -30,7 +28,7 @@ use crate::tokens::{self, AddToken};
 ///     NewToken(32, note='ci', status=2, type='lmv1')
 #[pyclass(frozen, module = "lmtokens")]
 #[derive(Clone)]
-pub(crate) struct NewToken(pub(crate) AddToken);
+pub(crate) struct NewToken(pub(crate) tokens::NewToken);
 
 #[pymethods]
 impl NewToken {
@@ -43,30 +41,27 @@ impl NewToken {
         r#type: "str | TokenType" = "lmv1",
     ))]
     fn new(
-        py: Python<'_>,
-        admin_id: Admin,
-        #[pyo3(from_py_with = arguments::note)] note: Option<String>,
-        #[pyo3(from_py_with = status)] status: i64,
-        #[pyo3(from_py_with = token_type)] r#type: &str,
+        admin_id: User,
+        note: Option<Note>,
+        #[pyo3(from_py_with = domain::status)] status: i64,
+        #[pyo3(from_py_with = domain::r#type)] r#type: &str,
     ) -> PyResult<Self> {
-        let r#type = TokenType::parse(r#type).map_err(|error| exception(py, error))?;
-        Tag::check_note(note.as_deref()).map_err(|error| exception(py, error))?;
-        Ok(Self(AddToken { admin: admin_id.0, note, status: TokenStatus::from_number(status), r#type }))
+        Ok(Self(domain::new_token(admin_id, note, status, r#type)?))
     }
 
     /// int | str: the id of the token's user, or the user's name.
     #[getter]
     fn admin_id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match &self.0.admin {
-            tokens::Admin::Id(id) => Ok(id.into_pyobject(py)?.into_any()),
-            tokens::Admin::Name(name) => Ok(name.into_pyobject(py)?.into_any()),
+            User::Id(id) => Ok(id.get().into_pyobject(py)?.into_any()),
+            User::Name(name) => Ok(name.as_str().into_pyobject(py)?.into_any()),
         }
     }
 
-    /// str | None: the label.
+    /// str | None: the note.
     #[getter]
     fn note(&self) -> Option<&str> {
-        self.0.note.as_deref()
+        self.0.note()
     }
 
     /// int: 1 for disabled, 2 for enabled.
@@ -83,16 +78,16 @@ impl NewToken {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let admin = self.admin_id(py)?.repr()?;
-        let note = self.0.note.as_deref().into_pyobject(py)?.repr()?;
+        let note = self.0.note().into_pyobject(py)?.repr()?;
         Ok(format!("NewToken({admin}, note={note}, status={}, type='{}')", self.status(), self.r#type()))
     }
 }
 
 impl NewToken {
-    /// A row in any of the forms that callers write: `NewToken`, `dict`, tuple or list.
-    fn of_row(row: &Bound<'_, PyAny>) -> PyResult<AddToken> {
-        const ACCEPTED: &str = "accepted are a NewToken, a dict with admin_id, note, status and type, and a tuple in this \
-                                order";
+    /// Reads a row: a `NewToken`, `dict`, tuple or list.
+    fn of_row(row: &Bound<'_, PyAny>) -> PyResult<tokens::NewToken> {
+        const EXPECTED: &str =
+            "a NewToken, a dict with admin_id, note, status and type, or a tuple in this order";
         const NAMES: [&str; 4] = ["admin_id", "note", "status", "type"];
         let py = row.py();
         if let Ok(token) = row.cast::<Self>() {
@@ -102,7 +97,10 @@ impl NewToken {
             for name in members.keys() {
                 let known = name.extract::<String>().is_ok_and(|name| NAMES.contains(&name.as_str()));
                 if !known {
-                    return Err(PyValueError::new_err(format!("{} is not known: {ACCEPTED}", name.repr()?)));
+                    return Err(PyValueError::new_err(format!(
+                        "unknown key {}; expected {EXPECTED}",
+                        name.repr()?
+                    )));
                 }
             }
             members.copy()?
@@ -111,7 +109,7 @@ impl NewToken {
             let length = row.len()?;
             if length > NAMES.len() {
                 return Err(PyValueError::new_err(format!(
-                    "a row of {length} members is too long: {ACCEPTED}"
+                    "a row of {length} members is too long; expected {EXPECTED}"
                 )));
             }
             for (name, value) in NAMES.iter().zip(row.try_iter()?) {
@@ -119,10 +117,10 @@ impl NewToken {
             }
             members
         } else {
-            return Err(PyTypeError::new_err(format!("a row cannot be a {}: {ACCEPTED}", type_name(row)?)));
+            return Err(wrong_type("it", EXPECTED, row));
         };
         let Some(admin_id) = members.get_item(intern!(py, "admin_id"))? else {
-            return Err(PyValueError::new_err(format!("admin_id is missing: {ACCEPTED}")));
+            return Err(PyValueError::new_err(format!("admin_id is missing; expected {EXPECTED}")));
         };
         members.del_item(intern!(py, "admin_id"))?;
         let token = py.get_type::<Self>().call((admin_id,), Some(&members))?;
@@ -130,13 +128,13 @@ impl NewToken {
     }
 }
 
-/// Reads every row; what is wrong with any of them is told at once.
-pub(crate) fn rows(rows: &Bound<'_, PyAny>) -> PyResult<Vec<lifecycle::NewToken>> {
+/// Reads all rows; the error lists every invalid one.
+pub(crate) fn rows(rows: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
     let py = rows.py();
     let (mut good, mut problems) = (Vec::new(), Vec::new());
     for (line, row) in (1..).zip(rows.try_iter()?) {
         match NewToken::of_row(&row?) {
-            Ok(token) => good.push(lifecycle::NewToken { token, line }),
+            Ok(token) => good.push(Row { token, line }),
             Err(error)
                 if error.is_instance_of::<PyTypeError>(py)
                     || error.is_instance_of::<PyValueError>(py)

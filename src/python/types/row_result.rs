@@ -1,21 +1,20 @@
-//! How the rows of a run ended.
+//! `RowResult` and `Summary`: results of a bulk run.
 
 use pyo3::prelude::*;
 
-use crate::lifecycle::{self, Outcome};
-use crate::ports::Loss;
-use crate::python::types::errors::Late;
+use crate::lifecycle::{self, Outcome, Row};
+use crate::model::Token;
+use crate::python::types::errors::LazyException;
 use crate::python::types::new_token::NewToken;
-use crate::python::types::token::Token;
 
-/// How one row ended.
+/// The result of one row.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct RowResult {
-    row: lifecycle::NewToken,
+    row: Row,
     state: &'static str,
-    token: Option<crate::model::Token>,
+    token: Option<Token>,
     reason: Option<String>,
-    pub(crate) error: Late,
+    pub(crate) error: LazyException,
 }
 
 impl From<lifecycle::RowResult> for RowResult {
@@ -30,37 +29,34 @@ impl From<lifecycle::RowResult> for RowResult {
     }
 }
 
-/// What a run has made stands in its journal, whoever hears of it.
-impl Loss for Option<RowResult> {}
-
 #[pymethods]
 impl RowResult {
-    /// NewToken: what was asked for.
+    /// NewToken: the row.
     #[getter]
     fn row(&self) -> NewToken {
         NewToken(self.row.token.clone())
     }
 
-    /// int: which row it is, counted from 1.
+    /// int: the number of the row, counted from 1.
     #[getter]
     fn number(&self) -> u64 {
         self.row.line
     }
 
-    /// str: ``"created"``; ``"failed"``: nothing works that was not there before; ``"unknown"``: ``error`` says what is
-    /// known; ``"skipped"``: done by an earlier run, whose token ``token`` is, or not tried.
+    /// str: ``"created"``; ``"failed"``: nothing was created, or nothing that is enabled; ``"unknown"``: ``error`` says what
+    /// is known; ``"skipped"``: created by an earlier run (then ``token`` is set), or not attempted.
     #[getter]
     fn state(&self) -> &'static str {
         self.state
     }
 
-    /// Token | None: the token, its key included unless that went to a destination of the caller's.
+    /// Token | None: the token, with its key unless the key was delivered to ``deliver=``.
     #[getter]
     fn token(&self) -> Option<Token> {
-        self.token.clone().map(Token::from)
+        self.token.clone()
     }
 
-    /// str | None: why it is not created.
+    /// str | None: why it was not created.
     #[getter]
     fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
@@ -81,21 +77,21 @@ impl RowResult {
     }
 }
 
-/// How many rows of a run ended how, so far.
+/// The number of rows by result, so far.
 #[pyclass(frozen, module = "lmtokens", get_all, eq)]
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Summary {
     /// int: all rows.
     pub(crate) total: usize,
-    /// int: made by this run.
+    /// int: created by this run.
     pub(crate) created: u64,
-    /// int: done by an earlier run.
+    /// int: created by an earlier run.
     pub(crate) already_done: u64,
     /// int: failed.
     pub(crate) failed: u64,
-    /// int: not known.
+    /// int: outcome unknown.
     pub(crate) unknown: u64,
-    /// int: not tried, because the run ended before.
+    /// int: not attempted, because the run ended before.
     pub(crate) skipped: u64,
 }
 
@@ -103,6 +99,13 @@ impl Summary {
     pub(crate) fn of(total: usize, summary: lifecycle::Summary) -> Self {
         let lifecycle::Summary { created, failed, unknown, already_done, skipped } = summary;
         Self { total, created, already_done, failed, unknown, skipped }
+    }
+}
+
+impl Summary {
+    /// Returns the number of rows that have ended.
+    pub(crate) fn ended(&self) -> u64 {
+        self.created + self.already_done + self.failed + self.unknown + self.skipped
     }
 }
 

@@ -1,20 +1,19 @@
-//! `Secret`: a text that only `reveal()` gives.
+//! `Secret`.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use crate::python::args::plain as arguments;
+use crate::python::args::plain;
 use crate::secret::{self, MASK};
 
-/// A text that leaves by one door: `reveal()`.
+/// A secret text, which only `reveal()` returns.
 ///
-/// `str`, `repr`, `format`, `%`, f-strings and rich display show a constant mask without prefix, suffix or length.
-/// Pickling and JSON are refused with a `TypeError`; a copy is the same object. `==` compares with another `Secret`, in
-/// constant time; a `Secret` never equals a `str`. The buffer is wiped when the last reference is gone; a `str` that
-/// `reveal()` gave is Python's, and is not.
+/// `str`, `repr`, `format`, `%`, f-strings and rich display show a constant mask. Pickling and JSON raise a `TypeError`; a copy
+/// is the same object. `==` compares with another `Secret` in constant time; a `Secret` never equals a `str`. The buffer is
+/// wiped with the last reference; a `str` that `reveal()` returned is not.
 ///
 /// Args:
-///     text (str): the text to keep.
+///     text (str): the secret.
 ///
 /// Example:
 ///     >>> import lmtokens
@@ -25,18 +24,22 @@ use crate::secret::{self, MASK};
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct Secret(pub(crate) secret::Secret);
 
+fn read_text(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    plain::text("text", object)
+}
+
 #[pymethods]
 impl Secret {
     #[new]
     #[pyo3(signature = (text: "str"))]
-    fn new(#[pyo3(from_py_with = arguments::text)] text: String) -> Self {
+    fn new(#[pyo3(from_py_with = read_text)] text: String) -> Self {
         Self(secret::Secret::new(text))
     }
 
-    /// The text itself.
+    /// Return the secret.
     ///
     /// Returns:
-    ///     str: the secret, in the clear.
+    ///     str: the secret in plain text.
     fn reveal(&self) -> &str {
         self.0.reveal()
     }
@@ -77,7 +80,7 @@ impl Secret {
     fn __reduce_ex__(&self, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         let _ = protocol;
         Err(PyTypeError::new_err(
-            "a Secret cannot be pickled: it would be written in the clear; hand over secret.reveal() where that is meant",
+            "cannot pickle a Secret: it would be stored in plain text; use secret.reveal() if you mean to store it",
         ))
     }
 }

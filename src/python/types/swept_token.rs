@@ -1,34 +1,41 @@
-//! `SweptToken`: what `sweep_tokens` found.
+//! `SweptToken`.
 
 use pyo3::prelude::*;
 
 use crate::lifecycle::Swept;
-use crate::python::types::errors::Late;
-use crate::python::types::token::Token;
+use crate::model::Token;
+use crate::python::types::errors::LazyException;
 
-/// A token that was left behind, and whether it is deleted now.
+/// An orphan that ``sweep_tokens`` found.
 #[pyclass(frozen, module = "lmtokens")]
-pub(crate) struct SweptToken {
-    token: crate::model::Token,
+pub struct SweptToken {
+    token: Token,
     deleted: bool,
-    error: Late,
+    error: LazyException,
 }
 
-impl From<Swept> for SweptToken {
-    fn from(swept: Swept) -> Self {
-        Self { token: swept.token, deleted: swept.deleted, error: swept.error.into() }
+impl<'py> IntoPyObject<'py> for Swept {
+    type Target = SweptToken;
+    type Output = Bound<'py, SweptToken>;
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = <SweptToken as pyo3::PyTypeInfo>::TYPE_HINT;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        Bound::new(py, SweptToken { token: self.token, deleted: self.deleted, error: self.error.into() })
     }
 }
 
 #[pymethods]
 impl SweptToken {
-    /// Token: what it was.
+    /// Token: the token.
     #[getter]
     fn token(&self) -> Token {
-        self.token.clone().into()
+        self.token.clone()
     }
 
-    /// bool: whether it is deleted; never in a dry run.
+    /// bool: whether it is deleted; ``False`` in a dry run.
     #[getter]
     fn deleted(&self) -> bool {
         self.deleted
@@ -41,7 +48,7 @@ impl SweptToken {
     }
 
     fn __repr__(&self) -> String {
-        let what = if self.deleted { "deleted" } else { "left behind" };
+        let what = if self.deleted { "deleted" } else { "orphan" };
         format!("<lmtokens.SweptToken {}, {what}>", self.token.id)
     }
 }

@@ -1,22 +1,26 @@
-//! `Whoami`: what is known of the credentials that call.
+//! `Whoami`: the calling credentials.
 
 use pyo3::prelude::*;
 
-use crate::ports::Loss;
-use crate::python::types::token::{Token, TokenStatus};
-use crate::tokens;
+use crate::model::{Token, TokenStatus};
+use crate::tokens::WhoamiReport;
 
-/// Who calls, and which source said so. What the credentials may not see is ``None``, and ``limitation`` says why.
+/// The calling credentials and their source. What they cannot view is ``None``; ``limitation`` says why.
 #[pyclass(frozen, module = "lmtokens")]
-pub(crate) struct Whoami(tokens::Whoami);
+pub struct Whoami(WhoamiReport);
 
-impl From<tokens::Whoami> for Whoami {
-    fn from(whoami: tokens::Whoami) -> Self {
-        Self(whoami)
+impl<'py> IntoPyObject<'py> for WhoamiReport {
+    type Target = Whoami;
+    type Output = Bound<'py, Whoami>;
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = <Whoami as pyo3::PyTypeInfo>::TYPE_HINT;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        Bound::new(py, Whoami(self))
     }
 }
-
-impl Loss for Whoami {}
 
 #[pymethods]
 impl Whoami {
@@ -26,13 +30,13 @@ impl Whoami {
         self.0.identity.portal.base_url()
     }
 
-    /// str | None: the company, where one was named.
+    /// str | None: the company, if one was given.
     #[getter]
     fn company(&self) -> Option<&str> {
         self.0.identity.portal.company()
     }
 
-    /// str: where the portal was named: ``"arguments"``, ``"environment (LM_COMPANY)"``, ``"prompt"``, …
+    /// str: the source of the portal: ``"arguments"``, ``"environment (LM_COMPANY)"``, ``"prompt"``, …
     #[getter]
     fn portal_from(&self) -> String {
         self.0.identity.portal_from.to_string()
@@ -44,22 +48,22 @@ impl Whoami {
         self.0.identity.credentials.kind()
     }
 
-    /// str: where they were found: ``"arguments"``, ``"environment (LM_ACCESS_ID, LM_ACCESS_KEY)"``, ``"prompt"``, …
+    /// str: their source: ``"arguments"``, ``"environment (LM_ACCESS_ID, LM_ACCESS_KEY)"``, ``"prompt"``, …
     #[getter]
     fn credentials_from(&self) -> String {
         self.0.identity.credentials_from.to_string()
     }
 
-    /// list[str]: variables that hold other credentials, which were not used.
+    /// list[str]: environment variables that hold other credentials and were ignored.
     #[getter]
     fn ignored_sources(&self) -> Vec<&'static str> {
         self.0.identity.ignored_sources.clone()
     }
 
-    /// Token | None: the token that calls.
+    /// Token | None: the calling token.
     #[getter]
     fn token(&self) -> Option<Token> {
-        self.0.token.clone().map(Token::from)
+        self.0.token.clone()
     }
 
     /// int | None: its id.
@@ -86,19 +90,19 @@ impl Whoami {
         self.0.token.as_ref().map(|token| token.roles.clone()).unwrap_or_default()
     }
 
-    /// TokenStatus | None: whether it is enabled.
+    /// TokenStatus | None: its status.
     #[getter]
     fn status(&self) -> Option<TokenStatus> {
-        self.0.token.as_ref()?.status.map(TokenStatus)
+        self.0.token.as_ref()?.status
     }
 
-    /// str | None: what it may do with its owner: ``"write"``, ``"read"`` or ``"none"``.
+    /// str | None: its permission on its owner: ``"write"``, ``"read"`` or ``"none"``.
     #[getter]
     fn user_permission(&self) -> Option<&str> {
         self.0.token.as_ref()?.user_permission.as_deref()
     }
 
-    /// str | None: why the token cannot be seen.
+    /// str | None: why the token is not visible.
     #[getter]
     fn limitation(&self) -> Option<&str> {
         self.0.limitation.as_deref()

@@ -1,4 +1,4 @@
-//! The one look at the portal after an answer was lost: what it takes for the lost token, and what not.
+//! The search for candidates after a lost response: which tokens it reports, and which it does not.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,11 +6,13 @@ use lmtokens::client::Client;
 use lmtokens::credentials::Credentials;
 use lmtokens::error::ErrorKind;
 use lmtokens::model::TokenType;
+use lmtokens::model::Type;
+use lmtokens::operation::Operation as _;
 use lmtokens::sandbox::{Fault, FaultKind, NewToken, NewUser, Settings, TokenType as StoredType};
-use lmtokens::tokens::AddToken;
+use lmtokens::tokens;
 
-use super::{Setting, add, advice, assert_unknown, candidates};
-use crate::support::{HANGING, identity};
+use super::{Fixture, add, advice, assert_outcome_unknown, candidate_ids, operation};
+use crate::support::{HANG_TIMEOUT, identity};
 
 fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
@@ -21,102 +23,106 @@ fn noted(note: &str) -> NewToken {
 }
 
 #[tokio::test]
-async fn the_lost_token_is_told_from_those_that_look_like_it() {
-    let setting = Setting::struck(FaultKind::ActThenClose);
-    setting.put(NewToken { created_on: Some(now() - 3600), ..noted("ci") });
-    setting.put(NewToken { created_on: Some(1), ..noted("ci") });
-    setting.put(NewToken { admin_id: 33, ..noted("ci") });
-    setting.put(NewToken { admin_id: 1, ..noted("ci") });
-    setting.put(noted(""));
-    setting.put(noted("ci2"));
-    setting.put(noted("CI"));
-    setting.put(NewToken { last_used_on: now(), ..noted("ci") });
-    setting.put(NewToken { r#type: StoredType::Bearer, ..noted("ci") });
-    let error = setting.add().await.unwrap_err();
-    assert_unknown(&setting, &error, ErrorKind::Transport, None);
-    let lost = i64::from(setting.made().last().unwrap().id);
-    assert_eq!(candidates(&error), Some(vec![lost]));
+async fn similar_tokens_are_not_candidates() {
+    let fixture = Fixture::with_post_fault(FaultKind::ActThenClose);
+    fixture.store_token(NewToken { created_on: Some(now() - 3600), ..noted("ci") });
+    fixture.store_token(NewToken { created_on: Some(1), ..noted("ci") });
+    fixture.store_token(NewToken { admin_id: 33, ..noted("ci") });
+    fixture.store_token(NewToken { admin_id: 1, ..noted("ci") });
+    fixture.store_token(noted(""));
+    fixture.store_token(noted("ci2"));
+    fixture.store_token(noted("CI"));
+    fixture.store_token(NewToken { last_used_on: now(), ..noted("ci") });
+    fixture.store_token(NewToken { r#type: StoredType::Bearer, ..noted("ci") });
+    let error = fixture.add().await.unwrap_err();
+    assert_outcome_unknown(&fixture, &error, ErrorKind::Transport, None);
+    let lost = i64::from(fixture.created_tokens().last().unwrap().id);
+    assert_eq!(candidate_ids(&error), Some(vec![lost]));
     assert!(advice(&error).contains(&lost.to_string()), "{}", advice(&error));
 }
 
-/// Rather one too many to look at than the right one left out.
+/// One candidate too many is better than one that is missing.
 #[tokio::test]
-async fn a_token_whose_age_is_not_told_may_be_it() {
-    let setting = Setting::struck(FaultKind::CloseBeforeActing);
-    let timeless = setting.put(NewToken { created_on: Some(0), ..noted("ci") });
-    let error = setting.add().await.unwrap_err();
-    assert_eq!(candidates(&error), Some(vec![timeless]));
+async fn a_token_without_a_creation_time_is_a_candidate() {
+    let fixture = Fixture::with_post_fault(FaultKind::CloseBeforeActing);
+    let timeless = fixture.store_token(NewToken { created_on: Some(0), ..noted("ci") });
+    let error = fixture.add().await.unwrap_err();
+    assert_eq!(candidate_ids(&error), Some(vec![timeless]));
 }
 
 #[tokio::test]
-async fn the_lost_token_is_found_behind_a_page_of_others() {
-    let setting = Setting::struck(FaultKind::ActThenClose);
+async fn the_lost_token_is_found_beyond_the_first_page() {
+    let fixture = Fixture::with_post_fault(FaultKind::ActThenClose);
     for number in 0..1100 {
-        setting.put(NewToken { created_on: Some(1), ..noted(&format!("other {number}")) });
+        fixture.store_token(NewToken { created_on: Some(1), ..noted(&format!("other {number}")) });
     }
-    let error = setting.add().await.unwrap_err();
-    assert_eq!(candidates(&error), Some(vec![setting.made().last().unwrap().id.into()]));
+    let error = fixture.add().await.unwrap_err();
+    assert_eq!(candidate_ids(&error), Some(vec![fixture.created_tokens().last().unwrap().id.into()]));
 }
 
 #[tokio::test]
-async fn two_that_may_be_it_are_both_told() {
-    let setting = Setting::struck(FaultKind::ActThenClose);
-    let twin = setting.put(noted("ci"));
-    let error = setting.add().await.unwrap_err();
-    let mut found = candidates(&error).unwrap();
+async fn every_candidate_is_reported() {
+    let fixture = Fixture::with_post_fault(FaultKind::ActThenClose);
+    let other = fixture.store_token(noted("ci"));
+    let error = fixture.add().await.unwrap_err();
+    let mut found = candidate_ids(&error).unwrap();
     found.sort_unstable();
-    assert_eq!(found, [twin, setting.made().last().unwrap().id.into()]);
-    assert!(advice(&error).contains(&twin.to_string()), "{}", advice(&error));
+    assert_eq!(found, [other, fixture.created_tokens().last().unwrap().id.into()]);
+    assert!(advice(&error).contains(&other.to_string()), "{}", advice(&error));
 }
 
 #[tokio::test]
 async fn a_token_without_a_note_is_found() {
-    let setting = Setting::struck(FaultKind::ActThenClose);
-    setting.put(noted("other"));
-    let error = setting.run(AddToken { note: None, ..add("") }).await.unwrap_err();
-    assert_eq!(candidates(&error), Some(vec![setting.made().last().unwrap().id.into()]));
+    let fixture = Fixture::with_post_fault(FaultKind::ActThenClose);
+    fixture.store_token(noted("other"));
+    let error = fixture.run(tokens::NewToken { note: None, ..add("") }).await.unwrap_err();
+    assert_eq!(candidate_ids(&error), Some(vec![fixture.created_tokens().last().unwrap().id.into()]));
 }
 
 #[tokio::test]
-async fn a_bearer_is_looked_for_among_bearers() {
-    let setting = Setting::struck(FaultKind::ActThenClose);
-    setting.put(noted("ci"));
-    let error = setting.run(AddToken { r#type: TokenType::Bearer, ..add("ci") }).await.unwrap_err();
-    assert_eq!(candidates(&error), Some(vec![setting.made().last().unwrap().id.into()]));
+async fn a_bearer_token_is_searched_among_bearer_tokens() {
+    let fixture = Fixture::with_post_fault(FaultKind::ActThenClose);
+    fixture.store_token(noted("ci"));
+    let error = fixture.run(tokens::NewToken { r#type: Type::Bearer, ..add("ci") }).await.unwrap_err();
+    assert_eq!(candidate_ids(&error), Some(vec![fixture.created_tokens().last().unwrap().id.into()]));
     assert_eq!(error.details().candidates.as_ref().unwrap()[0].r#type, TokenType::Bearer);
 }
 
-/// The portal's clock says what is young, not this machine's.
+/// The age of a token is measured by the portal's clock.
 #[tokio::test]
-async fn a_portal_whose_clock_is_off_finds_it_all_the_same() {
+async fn the_lost_token_is_found_if_the_portals_clock_is_off() {
     for offset in [-1200, 1200] {
         let settings = Settings { clock_offset_seconds: offset, ..Settings::default() };
-        let setting = Setting::with(settings);
-        setting.strike(FaultKind::ActThenClose);
-        setting.put(NewToken { created_on: Some(now() + offset - 600), ..noted("ci") });
-        let error = setting.add().await.unwrap_err();
-        assert_eq!(candidates(&error), Some(vec![setting.made().last().unwrap().id.into()]), "{offset}");
+        let fixture = Fixture::with(settings);
+        fixture.add_post_fault(FaultKind::ActThenClose);
+        fixture.store_token(NewToken { created_on: Some(now() + offset - 600), ..noted("ci") });
+        let error = fixture.add().await.unwrap_err();
+        assert_eq!(
+            candidate_ids(&error),
+            Some(vec![fixture.created_tokens().last().unwrap().id.into()]),
+            "{offset}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_look_that_fails_too_is_told_from_one_that_finds_nothing() {
-    let setting = Setting::struck(FaultKind::ActThenClose);
-    setting.blind();
-    let error = setting.add().await.unwrap_err();
-    assert_unknown(&setting, &error, ErrorKind::Transport, None);
-    assert_eq!(candidates(&error), None);
+async fn a_failed_search_differs_from_an_empty_result() {
+    let fixture = Fixture::with_post_fault(FaultKind::ActThenClose);
+    fixture.fail_every_get();
+    let error = fixture.add().await.unwrap_err();
+    assert_outcome_unknown(&fixture, &error, ErrorKind::Transport, None);
+    assert_eq!(candidate_ids(&error), None);
     assert!(advice(&error).contains("failed too"), "{}", advice(&error));
-    assert_eq!(setting.posts().len(), 1);
+    assert_eq!(fixture.posts().len(), 1);
 
-    let setting = Setting::struck(FaultKind::CloseBeforeActing);
-    let error = setting.add().await.unwrap_err();
-    assert_eq!(candidates(&error), Some(Vec::new()));
-    assert!(advice(&error).contains("no proof"), "{}", advice(&error));
+    let fixture = Fixture::with_post_fault(FaultKind::CloseBeforeActing);
+    let error = fixture.add().await.unwrap_err();
+    assert_eq!(candidate_ids(&error), Some(Vec::new()));
+    assert!(advice(&error).contains("in progress"), "{}", advice(&error));
 }
 
 #[tokio::test]
-async fn a_look_that_is_answered_with_something_else_has_failed() {
+async fn a_search_with_an_invalid_response_has_failed() {
     for kind in [
         FaultKind::WrongShape,
         FaultKind::Garbage,
@@ -124,47 +130,50 @@ async fn a_look_that_is_answered_with_something_else_has_failed() {
         FaultKind::ErrorIn200,
         FaultKind::RateLimited,
     ] {
-        let setting = Setting::struck(FaultKind::ActThenClose);
-        setting.portal.add_fault(Fault { method: Some("GET".to_owned()), ..kind.into() }).unwrap();
-        let error = setting.add().await.unwrap_err();
-        assert_unknown(&setting, &error, ErrorKind::Transport, None);
-        assert_eq!(candidates(&error), None, "{kind:?}");
-        assert_eq!(setting.posts().len(), 1);
+        let fixture = Fixture::with_post_fault(FaultKind::ActThenClose);
+        fixture.portal.add_fault(Fault { method: Some("GET".to_owned()), ..kind.into() }).unwrap();
+        let error = fixture.add().await.unwrap_err();
+        assert_outcome_unknown(&fixture, &error, ErrorKind::Transport, None);
+        assert_eq!(candidate_ids(&error), None, "{kind:?}");
+        assert_eq!(fixture.posts().len(), 1);
     }
 }
 
-/// Such a credential gets an empty list, not a refusal.
+/// The portal sends such credentials an empty list instead of an error.
 #[tokio::test]
-async fn a_credential_that_may_not_view_finds_nothing_and_is_told_why_that_is_no_proof() {
-    let setting = Setting::start();
-    let admin_id = setting.portal.add_user(NewUser { may_view: false, ..NewUser::default() });
-    let token = setting.portal.create_token(NewToken { admin_id, ..NewToken::default() }).unwrap();
+async fn credentials_without_view_permission_find_nothing_and_learn_why() {
+    let fixture = Fixture::start();
+    let admin_id = fixture.portal.add_user(NewUser { may_view: false, ..NewUser::default() });
+    let token = fixture.portal.create_token(NewToken { admin_id, ..NewToken::default() }).unwrap();
     let credentials = Credentials::from_pair(Some(&token.access_id), token.access_key).unwrap();
-    let client = Client::new(identity(&setting.portal.base_url(), credentials), None);
-    let setting = Setting { client, ..setting };
-    setting.strike(FaultKind::ActThenClose);
-    let error = setting.add().await.unwrap_err();
-    assert_unknown(&setting, &error, ErrorKind::Transport, None);
-    assert_eq!(candidates(&error), Some(Vec::new()));
-    assert!(advice(&error).contains("may not view"), "{}", advice(&error));
+    let client = Client::new(identity(&fixture.portal.base_url(), credentials), None);
+    let fixture = Fixture { client, ..fixture };
+    fixture.add_post_fault(FaultKind::ActThenClose);
+    let error = fixture.add().await.unwrap_err();
+    assert_outcome_unknown(&fixture, &error, ErrorKind::Transport, None);
+    assert_eq!(candidate_ids(&error), Some(Vec::new()));
+    assert!(advice(&error).contains("cannot view"), "{}", advice(&error));
 }
 
 #[tokio::test]
-async fn a_look_that_does_not_end_is_given_up() {
-    let setting = Setting::struck(FaultKind::ActThenClose);
+async fn a_search_that_hangs_times_out() {
+    let fixture = Fixture::with_post_fault(FaultKind::ActThenClose);
     let slow = Fault {
         method: Some("GET".to_owned()),
         times: None,
         seconds: Some(3600.0),
         ..FaultKind::Delay.into()
     };
-    setting.portal.add_fault(slow).unwrap();
+    fixture.portal.add_fault(slow).unwrap();
     let timeouts = lmtokens::credentials::Timeouts {
         connect: Duration::from_millis(250),
         total: Duration::from_millis(300),
     };
-    let identity = lmtokens::credentials::Identity { timeouts, ..setting.client.identity().clone() };
+    let identity = lmtokens::credentials::Identity { timeouts, ..fixture.client.identity().clone() };
     let client = Client::new(identity, None);
-    let error = tokio::time::timeout(HANGING, add("ci").run(&client)).await.expect("it hangs").unwrap_err();
-    assert_eq!((error.kind(), candidates(&error)), (ErrorKind::OutcomeUnknown, None));
+    let error = tokio::time::timeout(HANG_TIMEOUT, operation(add("ci")).run(&client))
+        .await
+        .expect("the call hangs")
+        .unwrap_err();
+    assert_eq!((error.kind(), candidate_ids(&error)), (ErrorKind::OutcomeUnknown, None));
 }

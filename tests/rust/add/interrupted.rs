@@ -1,92 +1,97 @@
-//! A create that is dropped while it is under way tells that a token may exist; any other says nothing.
+//! A create that is dropped in progress reports that a token may exist; any other reports nothing.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lmtokens::ports::{Event, Loss as _};
+use lmtokens::destinations::ToFile;
+use lmtokens::event::Event;
+use lmtokens::ids::TokenId;
+use lmtokens::lifecycle::AddToken;
+use lmtokens::operation::{Operation as _, undelivered};
 use lmtokens::sandbox::{Fault, FaultKind};
-use lmtokens::tokens::{AddToken, Admin, FindToken};
+use lmtokens::token_output::Form;
+use lmtokens::tokens::FindToken;
 
-use super::{Setting, add};
-use crate::support::{HANGING, Spy};
+use super::{Fixture, add, operation};
+use crate::support::{HANG_TIMEOUT, RecordingObserver};
 
-/// Runs a create until the portal has seen `requests`, then drops it.
-async fn interrupt_after(setting: &Setting, requests: usize) -> Arc<Spy> {
-    let spy = Arc::new(Spy::default());
-    let client = setting.client.observed_by(spy.clone());
+/// Drops a create when the portal has seen this many requests, and returns the observer.
+async fn interrupt_after(fixture: &Fixture, requests: usize) -> Arc<RecordingObserver> {
+    let observer = Arc::new(RecordingObserver::default());
+    let client = fixture.client.observed_by(observer.clone());
     let seen = async {
         let started = Instant::now();
-        while setting.portal.record().len() < requests {
-            assert!(started.elapsed() < HANGING, "the portal saw too little");
+        while fixture.portal.record().len() < requests {
+            assert!(started.elapsed() < HANG_TIMEOUT, "the portal saw too few requests");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::select! {
-        result = add("ci").run(&client) => panic!("it was to be interrupted, and ended: {result:?}"),
+        result = operation(add("ci")).run(&client) => panic!("the create ended before the interruption: {result:?}"),
         () = seen => {}
     }
-    spy
+    observer
 }
 
-fn assert_told(spy: &Spy, earliest_ms: u64, latest_ms: u64) {
-    let interruptions = spy.interruptions();
+fn assert_interruption_reported(observer: &RecordingObserver, earliest_ms: u64, latest_ms: u64) {
+    let interruptions = observer.interruptions();
     let [Event::CreateInterrupted { admin_id: 32, note: Some(note), sent_ms }] = &interruptions[..] else {
-        panic!("told {interruptions:?}");
+        panic!("reported {interruptions:?}");
     };
     assert_eq!(note, "ci");
     assert!((earliest_ms..=latest_ms).contains(sent_ms), "{earliest_ms} to {latest_ms}: {sent_ms}");
 }
 
 #[tokio::test]
-async fn while_the_portal_takes_its_time() {
+async fn interruption_during_a_slow_response_is_reported() {
     for kind in [FaultKind::Delay, FaultKind::ActThenDelay] {
-        let setting = Setting::struck(Fault { seconds: Some(60.0), ..kind.into() });
-        let before = setting.client.now_ms();
-        let spy = interrupt_after(&setting, 1).await;
-        assert_told(&spy, before, setting.client.now_ms());
-        assert_eq!(setting.posts().len(), 1);
+        let fixture = Fixture::with_post_fault(Fault { seconds: Some(60.0), ..kind.into() });
+        let before = fixture.client.now_ms();
+        let observer = interrupt_after(&fixture, 1).await;
+        assert_interruption_reported(&observer, before, fixture.client.now_ms());
+        assert_eq!(fixture.posts().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn while_it_looks_for_the_lost_token() {
-    let setting = Setting::struck(FaultKind::ActThenClose);
+async fn interruption_during_the_search_is_reported() {
+    let fixture = Fixture::with_post_fault(FaultKind::ActThenClose);
     let slow = Fault { method: Some("GET".to_owned()), seconds: Some(60.0), ..FaultKind::Delay.into() };
-    setting.portal.add_fault(slow).unwrap();
-    let before = setting.client.now_ms();
-    let spy = interrupt_after(&setting, 2).await;
-    assert_told(&spy, before, setting.client.now_ms());
+    fixture.portal.add_fault(slow).unwrap();
+    let before = fixture.client.now_ms();
+    let observer = interrupt_after(&fixture, 2).await;
+    assert_interruption_reported(&observer, before, fixture.client.now_ms());
 }
 
 #[tokio::test]
-async fn before_it_began_nothing_is_told() {
-    let setting = Setting::start();
-    let spy = Arc::new(Spy::default());
-    let client = setting.client.observed_by(spy.clone());
-    drop(add("ci").run(&client));
-    assert_eq!((spy.events(), setting.portal.record().len()), (Vec::new(), 0));
+async fn a_create_that_has_not_started_reports_nothing() {
+    let fixture = Fixture::start();
+    let observer = Arc::new(RecordingObserver::default());
+    let client = fixture.client.observed_by(observer.clone());
+    drop(operation(add("ci")).run(&client));
+    assert_eq!((observer.events(), fixture.portal.record().len()), (Vec::new(), 0));
 
-    // A future that was polled is under way even before its first byte.
-    let mut begun = Box::pin(add("ci").run(&client));
+    // A future that was polled has started, even if no byte was sent.
+    let mut started = Box::pin(operation(add("ci")).run(&client));
     let waker = std::task::Waker::noop();
-    assert!(begun.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
-    drop(begun);
-    assert_eq!(spy.interruptions().len(), 1);
+    assert!(started.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+    drop(started);
+    assert_eq!(observer.interruptions().len(), 1);
 }
 
 #[tokio::test]
-async fn after_it_ended_nothing_is_told() {
+async fn a_completed_create_reports_nothing() {
     for kind in [None, Some(FaultKind::ActThenClose), Some(FaultKind::RateLimited), Some(FaultKind::NoKey)] {
-        let setting = Setting::start();
+        let fixture = Fixture::start();
         if let Some(kind) = kind {
-            setting.strike(kind);
+            fixture.add_post_fault(kind);
         }
-        let spy = Arc::new(Spy::default());
-        let client = setting.client.observed_by(spy.clone());
-        assert_eq!(add("ci").run(&client).await.is_ok(), kind.is_none());
-        assert_eq!(spy.interruptions(), Vec::new(), "{kind:?}");
-        let posts: Vec<_> = spy
+        let observer = Arc::new(RecordingObserver::default());
+        let client = fixture.client.observed_by(observer.clone());
+        assert_eq!(operation(add("ci")).run(&client).await.is_ok(), kind.is_none());
+        assert_eq!(observer.interruptions(), Vec::new(), "{kind:?}");
+        let posts: Vec<_> = observer
             .events()
             .into_iter()
             .filter(|event| matches!(event, Event::Attempt { method: "POST", .. }))
@@ -96,30 +101,31 @@ async fn after_it_ended_nothing_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_refused_before_it_is_sent_tells_nothing() {
-    let setting = Setting::start();
-    let spy = Arc::new(Spy::default());
-    let client = setting.client.observed_by(spy.clone());
-    let refused = AddToken { admin: Admin::Id(0), ..add("ci") };
+async fn a_create_rejected_before_its_request_reports_nothing() {
+    let fixture = Fixture::start();
+    let observer = Arc::new(RecordingObserver::default());
+    let client = fixture.client.observed_by(observer.clone());
+    let file = ToFile { path: "/nonexistent/folder/token.json".into(), form: Form::Json, overwrite: false };
+    let refused = AddToken { destination: Some(Arc::new(file)), ..operation(add("ci")) };
     refused.run(&client).await.unwrap_err();
-    assert_eq!((spy.events(), setting.portal.record().len()), (Vec::new(), 0));
+    assert_eq!((observer.events(), fixture.portal.record().len()), (Vec::new(), 0));
 }
 
 #[tokio::test]
-async fn only_what_nobody_can_have_again_is_a_loss() {
-    let setting = Setting::start();
-    let made = add("ci").run(&setting.client).await;
-    let token = made.as_ref().unwrap();
+async fn only_an_unrecoverable_result_is_a_loss() {
+    let fixture = Fixture::start();
+    let created = operation(add("ci")).run(&fixture.client).await;
+    let token = created.as_ref().unwrap();
     let lost = Event::ResultLost { token_id: token.id, admin_id: Some(32), note: Some("ci".to_owned()) };
-    assert_eq!(made.loss(), Some(lost));
-    let found = FindToken::Id(token.id).run(&setting.client).await;
-    assert_eq!(found.unwrap().loss(), None);
+    assert_eq!(undelivered::<AddToken>(&created), Some(lost));
+    let found = FindToken::Id(TokenId::new(token.id).unwrap()).run(&fixture.client).await;
+    assert_eq!(undelivered::<FindToken>(&found), None);
 
-    setting.strike(FaultKind::ActThenClose);
-    let unknown = add("ci").run(&setting.client).await;
-    assert!(matches!(unknown.loss(), Some(Event::OutcomeLost { .. })));
-    setting.strike(FaultKind::RateLimited);
-    let refused = add("ci").run(&setting.client).await;
+    fixture.add_post_fault(FaultKind::ActThenClose);
+    let unknown = operation(add("ci")).run(&fixture.client).await;
+    assert!(matches!(undelivered::<AddToken>(&unknown), Some(Event::OutcomeLost { .. })));
+    fixture.add_post_fault(FaultKind::RateLimited);
+    let refused = operation(add("ci")).run(&fixture.client).await;
     assert!(refused.is_err());
-    assert_eq!(refused.loss(), None);
+    assert_eq!(undelivered::<AddToken>(&refused), None);
 }

@@ -1,7 +1,7 @@
 //! Which source wins, and that the identity reports it.
 
+use lmtokens::credentials::NoPrompt;
 use lmtokens::credentials::{Arguments, Identity, Provenance};
-use lmtokens::ports::NoPrompt;
 
 use super::{ACCESS_ID, ACCESS_KEY, BEARER, FakePrompt, bearer, environment, from_environment, lmv1};
 use super::{pair_arguments, resolve};
@@ -251,11 +251,11 @@ fn invalid_settings_fail_before_the_prompt() {
 fn without_a_prompt_the_error_names_what_to_set() {
     let error = Identity::resolve(&Arguments::default(), &environment(&OTHER[1..]), &NoPrompt).unwrap_err();
     assert!(error.to_string().contains("company"), "{error}");
-    assert!(error.details().suggestion.as_ref().unwrap().contains("LM_COMPANY"));
+    assert!(format!("{:?}", error.details().advice).contains("LM_COMPANY"));
     let error = from_environment(&[]).unwrap_err();
     for name in
         ["access_id", "access_key", "bearer_token", "LM_ACCESS_ID", "LM_ACCESS_KEY", "LM_BEARER_TOKEN"]
     {
-        assert!(error.details().suggestion.as_ref().unwrap().contains(name), "{name}");
+        assert!(format!("{:?}", error.details().advice).contains(name), "{name}");
     }
 }

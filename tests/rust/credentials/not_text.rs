@@ -1,8 +1,8 @@
 //! Environment variables that are not valid UTF-8.
 
 use lmtokens::credentials::{Arguments, Identity, Provenance};
+use lmtokens::credentials::{Environment, NoPrompt, not_utf8};
 use lmtokens::error::{ErrorKind, Result};
-use lmtokens::ports::{Environment, NoPrompt, not_text};
 
 use super::{FakeEnvironment, environment, pair_arguments};
 use crate::support::{ACCESS_ID, ACCESS_KEY};
@@ -12,7 +12,7 @@ struct InvalidVariable(&'static str, FakeEnvironment);
 
 impl Environment for InvalidVariable {
     fn variable(&self, name: &str) -> Result<Option<String>> {
-        if name == self.0 { Err(not_text(name)) } else { self.1.variable(name) }
+        if name == self.0 { Err(not_utf8(name)) } else { self.1.variable(name) }
     }
 }
 

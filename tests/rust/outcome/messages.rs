@@ -13,8 +13,8 @@ fn refused(status: u16, body: &serde_json::Value) -> Error {
     failed(Method::Post, Ok(received(status, body.to_string())))
 }
 
-fn advice(error: &Error) -> &str {
-    error.details().suggestion.as_deref().unwrap_or_default()
+fn advice(error: &Error) -> String {
+    format!("{:?}", error.details().advice)
 }
 
 #[test]

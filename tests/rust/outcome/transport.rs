@@ -25,7 +25,7 @@ fn only_a_write_that_may_have_been_sent_may_have_been_applied() {
                 let failure = TransportFailure {
                     kind,
                     message: "the words".to_owned(),
-                    suggestion: Some("the advice".to_owned()),
+                    advice: vec!["the advice".into()],
                     maybe_sent,
                     status,
                 };
@@ -37,7 +37,7 @@ fn only_a_write_that_may_have_been_sent_may_have_been_applied() {
                     "{method:?} {kind:?}"
                 );
                 assert_eq!(details.message, "the words");
-                assert_eq!(details.suggestion.as_deref(), Some("the advice"));
+                assert_eq!(details.advice, ["the advice".into()]);
             }
         }
     }

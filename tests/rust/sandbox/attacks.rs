@@ -1,9 +1,9 @@
-//! Garbage: nothing may panic, hang or leak.
+//! Hostile input: the sandbox must not panic, hang or leak.
 
 use super::{Api, TOKENS, send};
 
 #[tokio::test]
-async fn garbage_on_the_wire_is_survived() {
+async fn garbage_does_not_stop_the_sandbox() {
     let api = Api::start();
     let long_header = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1_000_000));
     let many_headers = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(10_000));
@@ -31,12 +31,12 @@ async fn garbage_on_the_wire_is_survived() {
         long_path.as_bytes(),
     ] {
         api.raw(bytes).await;
-        api.assert_alive().await;
+        api.assert_responsive().await;
     }
 }
 
 #[tokio::test]
-async fn bodies_over_a_mebibyte_are_413() {
+async fn bodies_over_1_mib_get_413() {
     let api = Api::start();
     let body = |size: usize| format!("{{\"note\":\"{}\"}}", "x".repeat(size - 11));
     let limit = 1024 * 1024;
@@ -45,15 +45,15 @@ async fn bodies_over_a_mebibyte_are_413() {
         assert_eq!(api.call("POST", TOKENS, &body(size)).await.error(), (413, 1413));
         assert_eq!(api.last_seen().body, "");
     }
-    let endless =
+    let too_long =
         format!("POST /santaba/rest{TOKENS} HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n");
-    api.raw(endless.as_bytes()).await;
-    api.assert_alive().await;
+    api.raw(too_long.as_bytes()).await;
+    api.assert_responsive().await;
     assert_eq!(api.portal.tokens().len(), 3);
 }
 
 #[tokio::test]
-async fn deep_and_strange_json_is_refused() {
+async fn deeply_nested_and_malformed_json_is_rejected() {
     let api = Api::start();
     for body in [
         "[".repeat(100_000),
@@ -71,7 +71,7 @@ async fn deep_and_strange_json_is_refused() {
 }
 
 #[tokio::test]
-async fn headers_that_are_off_are_no_version_and_no_signature() {
+async fn malformed_headers_select_no_version_and_do_not_authenticate() {
     let api = Api::start();
     for version in ["", "2", "3.0", "three", "33"] {
         let request = api.bare("GET", TOKENS).header("X-Version", version);
@@ -87,7 +87,7 @@ async fn headers_that_are_off_are_no_version_and_no_signature() {
 }
 
 #[tokio::test]
-async fn many_connections_at_once_are_served() {
+async fn many_concurrent_connections_are_served() {
     let api = Api::start();
     api.portal.set_rate_limit(None, 100_000, 60.0).unwrap();
     let calls: Vec<_> =
@@ -98,5 +98,5 @@ async fn many_connections_at_once_are_served() {
     let mut ids: Vec<_> = api.portal.tokens().iter().map(|token| token.access_id.clone()).collect();
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 202, "200 made, the built-in one, and the bearer's empty one");
+    assert_eq!(ids.len(), 202, "200 created, the built-in one, and the empty one of the bearer token");
 }

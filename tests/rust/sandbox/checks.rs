@@ -1,4 +1,4 @@
-//! The checks that come before a resource, and their order.
+//! The checks before a request reaches its resource, and their order.
 
 use lmtokens::sandbox::{NewToken, NewUser, Settings, Signature, TokenType};
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::{Api, Pair, TOKENS, ToPair as _, now_ms, send, sign};
 const HALF_AN_HOUR_MS: u64 = 30 * 60 * 1000;
 
 #[tokio::test]
-async fn a_signed_request_of_version_3_is_answered_bare() {
+async fn version_3_responses_are_not_wrapped() {
     let api = Api::start();
     let reply = api.call("POST", TOKENS, r#"{"note":"ci","status":2}"#).await;
     assert_eq!(reply.status, 200);
@@ -17,24 +17,24 @@ async fn a_signed_request_of_version_3_is_answered_bare() {
 }
 
 #[tokio::test]
-async fn without_a_version_everything_is_wrapped_in_http_200() {
+async fn without_a_version_every_response_is_wrapped_with_http_200() {
     let api = Api::start();
     let bare = |authorization: String| {
         send(api.bare("POST", TOKENS).header("Authorization", authorization).body("{}"))
     };
-    let made = bare(sign(&api.admin(), "POST", TOKENS, "{}", now_ms())).await.unwrap();
-    assert_eq!(made.status, 200);
-    assert_eq!(made.json()["status"], 200);
-    assert_eq!(made.json()["errmsg"], "OK");
-    assert_eq!(made.json()["data"]["adminId"], 32);
+    let created = bare(sign(&api.admin(), "POST", TOKENS, "{}", now_ms())).await.unwrap();
+    assert_eq!(created.status, 200);
+    assert_eq!(created.json()["status"], 200);
+    assert_eq!(created.json()["errmsg"], "OK");
+    assert_eq!(created.json()["data"]["adminId"], 32);
 
-    let refused = bare("LMv1 nobody:x:1".to_owned()).await.unwrap();
+    let refused = bare("LMv1 unknown:x:1".to_owned()).await.unwrap();
     assert_eq!(refused.status, 200);
     assert_eq!(refused.json(), json!({"status": 403, "errmsg": "Authentication failed", "data": null}));
 }
 
 #[tokio::test]
-async fn the_version_may_stand_in_the_query_and_is_not_signed() {
+async fn a_version_in_the_query_is_accepted_and_not_signed() {
     let api = Api::start();
     let authorization = sign(&api.admin(), "GET", TOKENS, "", now_ms());
     let reply = send(api.bare("GET", &format!("{TOKENS}?v=3")).header("Authorization", authorization)).await;
@@ -42,11 +42,11 @@ async fn the_version_may_stand_in_the_query_and_is_not_signed() {
 }
 
 #[tokio::test]
-async fn every_failed_authentication_is_told_alike() {
+async fn every_failed_authentication_gets_the_same_response() {
     let api = Api::start();
     let admin = api.admin();
     let wrong_key = Pair { access_key: lmtokens::secret::Secret::new("other".to_owned()), ..admin.clone() };
-    let unknown = Pair { access_id: "nobody".to_owned(), ..admin.clone() };
+    let unknown = Pair { access_id: "unknown".to_owned(), ..admin.clone() };
     let signed = |pair: &Pair, method: &str, path: &str, body: &str| sign(pair, method, path, body, now_ms());
     let cases = [
         (signed(&wrong_key, "POST", TOKENS, "{}"), Signature::Invalid),
@@ -56,9 +56,9 @@ async fn every_failed_authentication_is_told_alike() {
         (signed(&unknown, "POST", TOKENS, "{}"), Signature::UnknownId),
         ("LMv1 only-one-part".to_owned(), Signature::Malformed),
         ("Basic YTpi".to_owned(), Signature::Malformed),
-        ("Bearer lmb_sandbox-nobody".to_owned(), Signature::BearerInvalid),
+        ("Bearer lmb_sandbox-unknown".to_owned(), Signature::BearerInvalid),
         (format!("Bearer {}x", api.portal.bearer_token().reveal()), Signature::BearerInvalid),
-        // A bearer in the access id's place must not find the bearer's token.
+        // The visible part of a bearer token is not an access id.
         (format!("LMv1 {}:x:{}", &api.portal.bearer_token().reveal()[..24], now_ms()), Signature::UnknownId),
         (format!("Bearer {}", admin.access_id), Signature::BearerInvalid),
     ];
@@ -79,7 +79,7 @@ async fn every_failed_authentication_is_told_alike() {
 }
 
 #[tokio::test]
-async fn the_clock_window_is_half_an_hour_both_ways() {
+async fn requests_are_stale_after_half_an_hour_in_both_directions() {
     let api = Api::start();
     let at = async |timestamp_ms| {
         let authorization = sign(&api.admin(), "GET", TOKENS, "", timestamp_ms);
@@ -100,7 +100,7 @@ async fn the_clock_window_is_half_an_hour_both_ways() {
 }
 
 #[tokio::test]
-async fn the_date_follows_the_portals_clock_on_every_answer() {
+async fn every_response_has_the_portals_date() {
     let api = Api::with(Settings { clock_offset_seconds: 7200, ..Settings::default() });
     let ahead = |reply: &super::Reply| {
         let date = httpdate::parse_http_date(reply.header("date").unwrap()).unwrap();
@@ -123,7 +123,7 @@ async fn the_date_follows_the_portals_clock_on_every_answer() {
 }
 
 #[tokio::test]
-async fn the_signed_path_is_the_decoded_one() {
+async fn the_decoded_path_is_signed() {
     let api = Api::start();
     let authorization = sign(&api.admin(), "GET", TOKENS, "", now_ms());
     let encoded = api.url("/setting/admins/%33%32/apitokens");
@@ -132,13 +132,13 @@ async fn the_signed_path_is_the_decoded_one() {
 }
 
 #[tokio::test]
-async fn bearer_tokens_work_for_every_method_but_not_in_version_1() {
+async fn bearer_tokens_work_in_version_3_only() {
     let api = Api::start();
     let bearer = api.portal.bearer_token();
     assert!(bearer.reveal().starts_with("lmb_"));
     let request = |method| api.bare(method, TOKENS).bearer_auth(bearer.reveal());
-    let made = send(request("POST").header("X-Version", "3").body("{}")).await.unwrap();
-    assert_eq!(made.status, 200);
+    let created = send(request("POST").header("X-Version", "3").body("{}")).await.unwrap();
+    assert_eq!(created.status, 200);
     assert_eq!(api.last_seen().signature, Signature::BearerValid);
     assert_eq!(api.last_seen().access_id, None);
     let old = send(request("GET")).await.unwrap();
@@ -146,7 +146,7 @@ async fn bearer_tokens_work_for_every_method_but_not_in_version_1() {
 }
 
 #[tokio::test]
-async fn a_disabled_token_is_refused_until_it_is_enabled() {
+async fn a_disabled_token_is_rejected_until_enabled() {
     let api = Api::start();
     for r#type in [TokenType::Lmv1, TokenType::Bearer] {
         let token = api.token(NewToken { r#type, status: 1, ..NewToken::default() });
@@ -169,7 +169,7 @@ async fn a_disabled_token_is_refused_until_it_is_enabled() {
 }
 
 #[tokio::test]
-async fn repeated_failures_of_one_access_id_lock_its_token() {
+async fn repeated_failures_of_an_access_id_lock_its_token() {
     let api = Api::with(Settings { lock_out_after: 3, ..Settings::default() });
     let token = api.token(NewToken::default()).pair();
     let wrong = Pair { access_key: lmtokens::secret::Secret::new("wrong".to_owned()), ..token.clone() };
@@ -177,7 +177,7 @@ async fn repeated_failures_of_one_access_id_lock_its_token() {
     for _ in 0..3 {
         assert_eq!(status(&wrong).await, 401);
         assert_eq!(status(&wrong).await, 401);
-        assert_eq!(status(&token).await, 200, "a success starts the count again");
+        assert_eq!(status(&token).await, 200, "a success resets the count");
     }
     for _ in 0..3 {
         assert_eq!(status(&wrong).await, 401);
@@ -187,21 +187,21 @@ async fn repeated_failures_of_one_access_id_lock_its_token() {
     let locked: Vec<_> = api.portal.tokens().into_iter().filter(|token| token.locked).collect();
     assert_eq!(locked.len(), 1);
     assert_eq!(locked[0].access_id, token.access_id);
-    api.assert_alive().await;
+    api.assert_responsive().await;
 }
 
 #[tokio::test]
-async fn nothing_locks_where_the_lock_is_off() {
+async fn lock_out_after_0_never_locks() {
     let api = Api::with(Settings { lock_out_after: 0, ..Settings::default() });
     let wrong = Pair { access_key: lmtokens::secret::Secret::new("wrong".to_owned()), ..api.admin() };
     for _ in 0..30 {
         assert_eq!(api.call_as(&wrong, "GET", TOKENS, "").await.status, 401);
     }
-    api.assert_alive().await;
+    api.assert_responsive().await;
 }
 
 #[tokio::test]
-async fn permissions_decide_after_the_budget_and_before_the_resource() {
+async fn permissions_are_checked_after_the_rate_limit_and_before_the_resource() {
     let api = Api::start();
     let target = api.token(NewToken::default());
     let item = format!("{TOKENS}/{}", target.id);
@@ -209,14 +209,22 @@ async fn permissions_decide_after_the_budget_and_before_the_resource() {
 
     let (_, creator) = api.user(NewUser { may_view: false, may_manage: false, ..NewUser::default() });
     let list = api.call_as(&creator, "GET", TOKENS, "").await;
-    assert_eq!((list.status, list.json()["total"].as_i64()), (200, Some(0)), "empty, not refused");
+    assert_eq!(
+        (list.status, list.json()["total"].as_i64()),
+        (200, Some(0)),
+        "an empty list instead of an error"
+    );
     assert_eq!(api.call_as(&creator, "POST", TOKENS, "{}").await.status, 200);
     assert_eq!(api.call_as(&creator, "DELETE", &item, "").await.error(), (403, 1403));
 
     let viewer = api.token(NewToken { admin_id: 33, ..NewToken::default() }).pair();
     assert!(!api.call_as(&viewer, "GET", TOKENS, "").await.ids().is_empty());
-    let refused = api.call_as(&viewer, "POST", missing, "no JSON").await;
-    assert_eq!(refused.error(), (403, 1403), "the missing user and the bad body are not told");
+    let refused = api.call_as(&viewer, "POST", missing, "not JSON").await;
+    assert_eq!(
+        refused.error(),
+        (403, 1403),
+        "the response does not reveal the missing user or the invalid body"
+    );
     assert!(refused.header("x-rate-limit-remaining").is_some());
     for method in ["PATCH", "PUT", "DELETE"] {
         assert_eq!(api.call_as(&viewer, method, &item, "{}").await.error(), (403, 1403));
@@ -224,12 +232,12 @@ async fn permissions_decide_after_the_budget_and_before_the_resource() {
 
     api.portal.set_rate_limit(Some("post"), 0, 60.0).unwrap();
     assert_eq!(api.call_as(&viewer, "POST", missing, "{}").await.error(), (429, 1429));
-    let stranger = Pair { access_id: "nobody".to_owned(), ..viewer };
+    let stranger = Pair { access_id: "unknown".to_owned(), ..viewer };
     assert_eq!(api.call_as(&stranger, "POST", missing, "{}").await.error(), (401, 1401));
 }
 
 #[tokio::test]
-async fn the_signing_token_remembers_its_use() {
+async fn a_request_updates_the_last_use_of_its_token() {
     let api = Api::start();
     let token = api.token(NewToken { created_on: Some(1_700_000_000), ..NewToken::default() });
     assert_eq!((token.last_used_on, token.last_auth_ip.as_str()), (0, ""));

@@ -1,4 +1,4 @@
-//! Each kind of fault, and which requests are struck.
+//! Each kind of fault, and the requests that it applies to.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::{Api, TOKENS, send};
 
-/// How many tokens were made.
-fn made(api: &Api) -> usize {
+/// Returns how many tokens were created.
+fn created(api: &Api) -> usize {
     api.portal.tokens().len() - 2
 }
 
@@ -18,7 +18,7 @@ async fn post(api: &Api) -> reqwest::Result<super::Reply> {
 }
 
 #[tokio::test]
-async fn closing_gives_not_a_byte_of_answer() {
+async fn closed_connections_get_no_byte_of_a_response() {
     for (kind, acts) in [(FaultKind::CloseBeforeActing, false), (FaultKind::ActThenClose, true)] {
         let api = Api::start();
         api.fault(kind);
@@ -26,7 +26,7 @@ async fn closing_gives_not_a_byte_of_answer() {
         assert!(error.is_request() && !error.is_connect(), "{error:?}");
         let seen = api.last_seen();
         assert_eq!(
-            (seen.fault, seen.status, seen.applied, made(&api)),
+            (seen.fault, seen.status, seen.applied, created(&api)),
             (Some(kind), None, acts, usize::from(acts))
         );
         assert_eq!(post(&api).await.unwrap().status, 200, "once is the default");
@@ -42,7 +42,7 @@ fn word(kind: FaultKind) -> String {
 }
 
 #[tokio::test]
-async fn statuses_and_pages_come_before_or_after_acting() {
+async fn statuses_and_pages_are_sent_before_or_after_acting() {
     use FaultKind as Kind;
     for (kind, given, status, code, acts) in [
         (Kind::StatusBeforeActing, None, 500, Some(1500), false),
@@ -58,7 +58,7 @@ async fn statuses_and_pages_come_before_or_after_acting() {
         let api = Api::start();
         api.fault(Fault { status: given, ..kind.into() });
         let reply = post(&api).await.unwrap();
-        assert_eq!((reply.status, made(&api)), (status, usize::from(acts)), "{kind:?}");
+        assert_eq!((reply.status, created(&api)), (status, usize::from(acts)), "{kind:?}");
         match code {
             Some(code) => assert_eq!(reply.error(), (status, code)),
             None => assert!(
@@ -79,9 +79,9 @@ async fn statuses_and_pages_come_before_or_after_acting() {
 }
 
 #[tokio::test]
-async fn rate_headers_may_be_normal_missing_nonsense_or_contradictory() {
+async fn rate_limit_headers_are_normal_missing_nonsense_or_contradictory() {
     let api = Api::with(Settings { rate_limit: Some(5), window_seconds: Some(2.0), ..Settings::default() });
-    for (headers, wanted) in [
+    for (headers, expected) in [
         (None, Some(["5", "0", "2"])),
         (Some(RateHeaders::Normal), Some(["5", "0", "2"])),
         (Some(RateHeaders::Missing), None),
@@ -92,10 +92,10 @@ async fn rate_headers_may_be_normal_missing_nonsense_or_contradictory() {
         let reply = post(&api).await.unwrap();
         assert_eq!(reply.error(), (429, 1429));
         let names = ["x-rate-limit-limit", "x-rate-limit-remaining", "x-rate-limit-window"];
-        assert_eq!(names.map(|name| reply.header(name)), wanted.map_or([None; 3], |texts| texts.map(Some)));
+        assert_eq!(names.map(|name| reply.header(name)), expected.map_or([None; 3], |texts| texts.map(Some)));
         assert_eq!(reply.header("retry-after"), None);
     }
-    assert_eq!(made(&api), 0);
+    assert_eq!(created(&api), 0);
 }
 
 #[tokio::test]
@@ -110,35 +110,35 @@ async fn errors_in_http_200_do_not_act() {
     api.fault(Fault { code: Some(403), message: Some("no".into()), ..FaultKind::V1Error.into() });
     let reply = post(&api).await.unwrap();
     assert_eq!((reply.status, reply.json()), (200, json!({"status": 403, "errmsg": "no", "data": null})));
-    assert_eq!(made(&api), 0);
+    assert_eq!(created(&api), 0);
 }
 
 #[tokio::test]
-async fn spoiled_successes_have_acted() {
+async fn faulty_successes_have_acted() {
     use FaultKind as Kind;
     let api = Api::start();
     let mut count = 0;
-    let mut struck = async |kind: FaultKind| {
+    let mut respond = async |kind: FaultKind| {
         api.fault(kind);
         let reply = post(&api).await.unwrap();
         count += 1;
-        assert_eq!((reply.status, made(&api), api.last_seen().applied), (200, count, true), "{kind:?}");
+        assert_eq!((reply.status, created(&api), api.last_seen().applied), (200, count, true), "{kind:?}");
         reply
     };
-    let wrapped = struck(Kind::V1Envelope).await.json();
+    let wrapped = respond(Kind::V1Envelope).await.json();
     assert_eq!((&wrapped["status"], &wrapped["data"]["note"]), (&json!(200), &json!("n")));
-    assert!(serde_json::from_str::<serde_json::Value>(&struck(Kind::Garbage).await.text).is_err());
-    assert_eq!(struck(Kind::Empty).await.text, "");
-    assert_eq!(struck(Kind::WrongShape).await.json(), json!({"id": "x"}));
-    let keyless = struck(Kind::NoKey).await.json();
+    assert!(serde_json::from_str::<serde_json::Value>(&respond(Kind::Garbage).await.text).is_err());
+    assert_eq!(respond(Kind::Empty).await.text, "");
+    assert_eq!(respond(Kind::WrongShape).await.json(), json!({"id": "x"}));
+    let keyless = respond(Kind::NoKey).await.json();
     assert_eq!((keyless.get("accessKey"), &keyless["note"]), (None, &json!("n")));
-    // The wrapped shape also wraps a failure.
+    // The fault also wraps an error.
     api.fault(Kind::V1Envelope);
     assert_eq!(api.call("POST", TOKENS, "[]").await.json()["status"], 1007);
 }
 
 #[tokio::test]
-async fn a_truncated_answer_announces_the_whole_and_sends_half() {
+async fn a_truncated_response_has_the_full_content_length_and_half_the_body() {
     let api = Api::start();
     let whole = post(&api).await.unwrap().text.len();
     api.fault(FaultKind::Truncated);
@@ -146,22 +146,22 @@ async fn a_truncated_answer_announces_the_whole_and_sends_half() {
     assert_eq!(response.content_length(), Some(whole as u64));
     let error = response.bytes().await.unwrap_err();
     assert!(error.is_body() || error.is_decode(), "{error:?}");
-    assert_eq!(made(&api), 2);
+    assert_eq!(created(&api), 2);
 
     let bearer = api.portal.bearer_token();
     let raw = format!(
         "GET /santaba/rest{TOKENS}?v=3 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nX-Sandbox-Fault: truncated\r\n\r\n",
         bearer.reveal()
     );
-    let answer = api.raw(raw.as_bytes()).await;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let announced: usize =
+    let response = api.raw(raw.as_bytes()).await;
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    let content_length: usize =
         head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
-    assert_eq!(body.len(), announced / 2);
+    assert_eq!(body.len(), content_length / 2);
 }
 
 #[tokio::test]
-async fn a_trickle_arrives_whole_and_late() {
+async fn a_trickle_arrives_complete_and_late() {
     let api = Api::start();
     api.fault(Fault { seconds: Some(0.001), ..FaultKind::Trickle.into() });
     let start = Instant::now();
@@ -171,7 +171,7 @@ async fn a_trickle_arrives_whole_and_late() {
 }
 
 #[tokio::test]
-async fn redirects_lead_where_they_are_told() {
+async fn redirects_lead_to_their_location() {
     let api = Api::start();
     api.fault(Fault { location: Some("http://other.invalid/x".into()), ..FaultKind::Redirect.into() });
     let reply = post(&api).await.unwrap();
@@ -180,11 +180,11 @@ async fn redirects_lead_where_they_are_told() {
     let reply = post(&api).await.unwrap();
     assert_eq!(reply.status, 307);
     assert!(reply.header("location").is_some());
-    assert_eq!(made(&api), 0);
+    assert_eq!(created(&api), 0);
 }
 
 #[tokio::test]
-async fn delays_act_even_when_nobody_waits_any_more() {
+async fn delayed_requests_act_even_if_the_client_disconnects() {
     for (kind, acts_at_once) in [(FaultKind::Delay, false), (FaultKind::ActThenDelay, true)] {
         let api = Api::start();
         api.fault(Fault { seconds: Some(0.8), ..kind.into() });
@@ -196,43 +196,43 @@ async fn delays_act_even_when_nobody_waits_any_more() {
         api.fault(Fault { seconds: Some(0.8), ..kind.into() });
         let request = api.signed(&api.admin(), "POST", TOKENS, "{}").timeout(Duration::from_millis(200));
         assert!(send(request).await.unwrap_err().is_timeout());
-        assert_eq!(made(&api), 1 + usize::from(acts_at_once));
+        assert_eq!(created(&api), 1 + usize::from(acts_at_once));
         tokio::time::sleep(Duration::from_millis(1200)).await;
-        assert_eq!(made(&api), 2);
+        assert_eq!(created(&api), 2);
         let seen = api.last_seen();
-        assert_eq!((seen.applied, seen.status), (true, None), "nobody was there to answer");
+        assert_eq!((seen.applied, seen.status), (true, None), "the client did not receive a response");
     }
 }
 
 #[tokio::test]
-async fn a_late_request_lands_after_it_was_given_up_but_not_after_a_reset() {
+async fn a_late_request_acts_after_its_connection_closed_but_not_after_a_reset() {
     let api = Api::start();
     let late = || Fault { seconds: Some(0.6), ..FaultKind::Late.into() };
     api.fault(late());
     assert!(post(&api).await.unwrap_err().is_request());
-    assert_eq!((made(&api), api.last_seen().applied), (0, false));
+    assert_eq!((created(&api), api.last_seen().applied), (0, false));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!((made(&api), api.last_seen().applied, api.last_seen().status), (1, true, None));
+    assert_eq!((created(&api), api.last_seen().applied, api.last_seen().status), (1, true, None));
 
     api.fault(late());
     assert!(post(&api).await.is_err());
     api.portal.reset();
     api.get(TOKENS).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!((made(&api), api.last_seen().applied), (0, false));
+    assert_eq!((created(&api), api.last_seen().applied), (0, false));
 }
 
 #[tokio::test]
-async fn faults_choose_requests_by_method_path_skip_and_times() {
+async fn faults_match_requests_by_method_path_skip_and_times() {
     let api = Api::start();
     let fault = |fault: Fault| api.fault(Fault { status: Some(599), ..fault });
     let base = || Fault::new(FaultKind::StatusBeforeActing);
     let gets = async |path: &str, count: usize| {
-        let mut struck = Vec::new();
+        let mut faulty = Vec::new();
         for _ in 0..count {
-            struck.push(api.get(path).await.status == 599);
+            faulty.push(api.get(path).await.status == 599);
         }
-        struck
+        faulty
     };
     fault(Fault { method: Some("post".into()), ..base() });
     assert_eq!(gets(TOKENS, 2).await, [false, false]);
@@ -253,39 +253,39 @@ async fn faults_choose_requests_by_method_path_skip_and_times() {
     fault(Fault { times: Some(0), ..base() });
     assert_eq!(gets(TOKENS, 1).await, [false]);
 
-    // Two at once: the first asked for strikes first.
+    // Of two faults, the one added first applies first.
     fault(base());
     api.fault(Fault { status: Some(598), ..base() });
     assert_eq!((api.get(TOKENS).await.status, api.get(TOKENS).await.status), (599, 598));
 }
 
 #[tokio::test]
-async fn faults_come_before_every_check() {
+async fn faults_apply_before_every_check() {
     let api = Api::start();
     api.fault(FaultKind::Html);
     assert_eq!(send(api.bare("GET", TOKENS)).await.unwrap().status, 503);
-    // An acting fault leaves the checks as they are.
+    // A fault that acts does not skip the checks.
     api.fault(FaultKind::ActThenClose);
     assert!(send(api.bare("POST", TOKENS).body("{}")).await.is_err());
-    assert_eq!((made(&api), api.last_seen().applied), (0, false));
+    assert_eq!((created(&api), api.last_seen().applied), (0, false));
 }
 
 #[tokio::test]
-async fn a_header_asks_for_a_fault_of_one_request() {
+async fn a_header_selects_a_fault_for_one_request() {
     let api = Api::start();
-    let ask = async |header: &str| {
+    let respond = async |header: &str| {
         let request = api.signed(&api.admin(), "POST", TOKENS, "{}");
         send(request.header("X-Sandbox-Fault", header)).await.unwrap()
     };
-    assert_eq!(ask("html").await.status, 503);
-    assert_eq!(ask(r#"{"kind":"act-then-status","status":504}"#).await.status, 504);
-    assert_eq!(made(&api), 1);
+    assert_eq!(respond("html").await.status, 503);
+    assert_eq!(respond(r#"{"kind":"act-then-status","status":504}"#).await.status, 504);
+    assert_eq!(created(&api), 1);
     for bad in ["nothing", "{", r#"{"kind":"html","color":1}"#, r#"{"kind":"html","seconds":1}"#, ""] {
-        let reply = ask(bad).await;
+        let reply = respond(bad).await;
         assert_eq!(reply.error(), (400, 1400), "{bad}");
         assert!(reply.text.contains("X-Sandbox-Fault"), "{reply:?}");
     }
-    assert_eq!(made(&api), 1);
+    assert_eq!(created(&api), 1);
 }
 
 #[tokio::test]
@@ -302,8 +302,8 @@ async fn random_faults_follow_their_seed() {
     let first = run(quick(1, 0.2)).await;
     assert_eq!(first, run(quick(1, 0.2)).await);
     assert_ne!(first, run(quick(2, 0.2)).await);
-    let struck = first.iter().flatten().count();
-    assert!((15..=70).contains(&struck), "{struck} of 200");
+    let faults = first.iter().flatten().count();
+    assert!((15..=70).contains(&faults), "{faults} of 200");
     assert_eq!(run(quick(1, 0.0)).await.iter().flatten().count(), 0);
     let only = RandomFaults { kinds: vec![FaultKind::Html], ..quick(3, 1.0) };
     assert!(run(only.clone()).await.iter().all(|fault| *fault == Some(FaultKind::Html)));
@@ -312,7 +312,7 @@ async fn random_faults_follow_their_seed() {
 }
 
 #[tokio::test]
-async fn faults_that_could_never_strike_are_refused() {
+async fn faults_that_could_never_apply_are_rejected() {
     let api = Api::start();
     for fault in [
         Fault { status: Some(100), ..FaultKind::Html.into() },
@@ -335,5 +335,5 @@ async fn faults_that_could_never_strike_are_refused() {
     ] {
         assert_eq!(api.portal.set_random_faults(Some(random)).unwrap_err().kind(), ErrorKind::Argument);
     }
-    api.assert_alive().await;
+    api.assert_responsive().await;
 }

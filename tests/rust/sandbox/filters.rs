@@ -1,4 +1,4 @@
-//! The grammar of `filter`.
+//! The query parameter `filter`.
 
 use lmtokens::sandbox::{NewToken, NewUser};
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ fn path(filter: &str) -> String {
     format!("{ALL}?{}", query("filter", filter))
 }
 
-/// Tokens 103 to 107 of user 32 with notes that are hard to match.
+/// Starts a sandbox with tokens 103 to 107 of user 32, whose notes contain special characters.
 fn filled() -> Api {
     let api = Api::start();
     for (note, status) in
@@ -23,9 +23,9 @@ fn filled() -> Api {
 }
 
 #[tokio::test]
-async fn filters_choose_what_they_say() {
+async fn filters_select_matching_tokens() {
     let api = filled();
-    for (filter, wanted) in [
+    for (filter, expected) in [
         ("id:103", vec![103]),
         ("id:\"103\"", vec![103]),
         ("id!:103", vec![101, 104, 105, 106, 107]),
@@ -73,13 +73,13 @@ async fn filters_choose_what_they_say() {
     ] {
         let reply = api.get(&path(filter)).await;
         assert_eq!(reply.status, 200, "{filter}: {reply:?}");
-        assert_eq!(reply.ids(), wanted, "{filter}");
-        assert_eq!(reply.json()["total"], wanted.len(), "{filter}");
+        assert_eq!(reply.ids(), expected, "{filter}");
+        assert_eq!(reply.json()["total"], expected.len(), "{filter}");
     }
 }
 
 #[tokio::test]
-async fn filters_that_cannot_be_read_are_400() {
+async fn invalid_filters_get_400() {
     let api = filled();
     let long = vec!["id:1"; 1001].join("||");
     for filter in [
@@ -117,7 +117,7 @@ async fn filters_that_cannot_be_read_are_400() {
 }
 
 #[tokio::test]
-async fn names_with_any_character_are_found_when_escaped() {
+async fn escaped_names_match_any_character() {
     let api = Api::start();
     for name in ["a\"b", "a\\", "x|y,z", "*", "ü(1)"] {
         let id = api.portal.add_user(NewUser { username: name.into(), ..NewUser::default() });
@@ -132,7 +132,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
-    fn an_escaped_note_finds_its_token_and_no_other(note in any::<String>()) {
+    fn an_escaped_note_matches_only_its_token(note in any::<String>()) {
         let escaped: String = note.chars().flat_map(|c| ['\\', c]).collect();
         let (ids, id) = block_on(async {
             let api = filled();
@@ -143,7 +143,7 @@ proptest! {
     }
 
     #[test]
-    fn no_filter_breaks_the_portal(filter in "[a-z_*|,:!<>~\"\\\\() 0-9é]{0,40}") {
+    fn no_filter_stops_the_sandbox(filter in "[a-z_*|,:!<>~\"\\\\() 0-9é]{0,40}") {
         let status = block_on(async { filled().get(&path(&format!("id{filter}"))).await.status });
         prop_assert!(status == 200 || status == 400);
     }

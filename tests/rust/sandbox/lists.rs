@@ -1,4 +1,4 @@
-//! Paging, sorting and the choice of fields.
+//! Pages, sorting and the selection of fields.
 
 use lmtokens::sandbox::{NewToken, Settings, TokenType};
 use serde_json::json;
@@ -17,7 +17,7 @@ fn filled(count: usize, settings: Settings) -> Api {
 }
 
 #[tokio::test]
-async fn pages_hold_50_and_offset_goes_on() {
+async fn pages_have_50_items_and_offset_selects_the_next() {
     let api = filled(119, Settings::default());
     let first = api.get(ALL).await;
     assert_eq!(first.json()["total"], 120);
@@ -34,7 +34,7 @@ async fn pages_hold_50_and_offset_goes_on() {
 }
 
 #[tokio::test]
-async fn sizes_and_offsets_have_bounds() {
+async fn invalid_sizes_and_offsets_get_400() {
     let api = Api::start();
     for query in ["size=1001", "size=0", "size=-1", "size=x", "size=", "offset=-1", "offset=1.5"] {
         assert_eq!(api.get(&format!("{ALL}?{query}")).await.error(), (400, 1400), "{query}");
@@ -49,7 +49,7 @@ async fn totals_can_be_negative() {
 }
 
 #[tokio::test]
-async fn each_type_has_a_list_of_its_own() {
+async fn each_token_type_has_its_own_list() {
     let api = Api::start();
     api.token(NewToken { r#type: TokenType::Bearer, ..NewToken::default() });
     assert_eq!(api.get(ALL).await.ids(), [101]);
@@ -59,7 +59,7 @@ async fn each_type_has_a_list_of_its_own() {
 }
 
 #[tokio::test]
-async fn sorting_takes_several_keys_in_every_spelling() {
+async fn sorting_accepts_several_keys_in_every_spelling() {
     let api = filled(4, Settings::default());
     let ids = async |sort: &str| api.get(&format!("{ALL}?sort={sort}")).await.ids();
     for ascending in ["+id", "%2Bid", "id"] {
@@ -74,7 +74,7 @@ async fn sorting_takes_several_keys_in_every_spelling() {
 }
 
 #[tokio::test]
-async fn fields_choose_members() {
+async fn fields_select_members() {
     let api = Api::start();
     let item =
         async |fields: &str| api.get(&format!("{ALL}?fields={fields}")).await.json()["items"][0].clone();

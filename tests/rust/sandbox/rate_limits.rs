@@ -12,7 +12,7 @@ fn rate(reply: &super::Reply) -> [Option<&str>; 3] {
 }
 
 #[tokio::test]
-async fn the_defaults_are_the_vendors() {
+async fn the_default_rate_limits_are_the_vendors() {
     let api = Api::start();
     let item = format!("{TOKENS}/999");
     for (method, path, limit, remaining) in [
@@ -28,7 +28,7 @@ async fn the_defaults_are_the_vendors() {
 }
 
 #[tokio::test]
-async fn a_spent_budget_is_429_until_its_window_has_rolled_on() {
+async fn requests_over_the_rate_limit_get_429_until_the_window_has_passed() {
     let api = Api::with(Settings { rate_limit: Some(3), window_seconds: Some(1.0), ..Settings::default() });
     for remaining in ["2", "1", "0"] {
         let reply = api.get(TOKENS).await;
@@ -44,28 +44,28 @@ async fn a_spent_budget_is_429_until_its_window_has_rolled_on() {
 }
 
 #[tokio::test]
-async fn the_window_rolls_and_does_not_jump() {
+async fn the_window_is_rolling() {
     let api = Api::with(Settings { rate_limit: Some(2), window_seconds: Some(2.0), ..Settings::default() });
     assert_eq!(api.get(TOKENS).await.status, 200);
     tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(api.get(TOKENS).await.status, 200);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(api.get(TOKENS).await.status, 200, "the first has left the window");
-    assert_eq!(api.get(TOKENS).await.status, 429, "the second has not");
+    assert_eq!(api.get(TOKENS).await.status, 200, "the first request is outside the window");
+    assert_eq!(api.get(TOKENS).await.status, 429, "the second request is inside");
 }
 
 #[tokio::test]
-async fn methods_and_endpoints_have_budgets_of_their_own() {
+async fn methods_and_endpoints_have_separate_rate_limits() {
     let api = Api::with(Settings { rate_limit: Some(1), ..Settings::default() });
     assert_eq!(api.get(TOKENS).await.status, 200);
-    assert_eq!(api.get("/setting/admins/33/apitokens").await.status, 429, "the same template");
+    assert_eq!(api.get("/setting/admins/33/apitokens").await.status, 429, "the same endpoint");
     assert_eq!(api.get("/setting/admins/apitokens").await.status, 200);
     assert_eq!(api.call("POST", TOKENS, "{}").await.status, 200);
     assert_eq!(api.call("PATCH", &format!("{TOKENS}/103"), "{}").await.status, 200);
 }
 
 #[tokio::test]
-async fn budgets_are_set_for_one_method_or_for_all() {
+async fn rate_limits_are_set_for_one_method_or_for_all() {
     let api = Api::start();
     api.portal.set_rate_limit(None, 7, 5.0).unwrap();
     api.portal.set_rate_limit(Some("POST"), 9, 6.0).unwrap();
@@ -82,7 +82,7 @@ async fn budgets_are_set_for_one_method_or_for_all() {
 }
 
 #[tokio::test]
-async fn failed_authentications_cost_nothing() {
+async fn failed_authentications_do_not_count() {
     let api = Api::with(Settings { rate_limit: Some(1), ..Settings::default() });
     for _ in 0..5 {
         let request = api.bare("GET", TOKENS).header("X-Version", "3");

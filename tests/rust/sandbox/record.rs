@@ -1,11 +1,11 @@
-//! What the portal remembers of requests.
+//! The record of requests, and the life cycle of a sandbox.
 
 use lmtokens::sandbox::{NewToken, Portal, Settings, StoredToken};
 
 use super::{Api, Pair, TOKENS, query, send};
 
 #[tokio::test]
-async fn the_record_tells_what_was_received() {
+async fn the_record_contains_the_request_as_received() {
     let api = Api::start();
     let path = format!("{TOKENS}?v=3&x=%20");
     let request = api.signed(&api.admin(), "POST", &path, "{\"note\":\"é\"}");
@@ -24,7 +24,7 @@ async fn the_record_tells_what_was_received() {
 }
 
 #[tokio::test]
-async fn connections_are_kept_and_counted() {
+async fn connections_are_persistent_and_numbered() {
     let api = Api::start();
     for _ in 0..5 {
         api.get(TOKENS).await;
@@ -35,7 +35,7 @@ async fn connections_are_kept_and_counted() {
 }
 
 #[tokio::test]
-async fn no_secret_gets_into_the_record_wherever_it_is_put() {
+async fn the_record_masks_secrets_anywhere_in_a_request() {
     let api = Api::start();
     let token = api.token(NewToken::default());
     let bearer = api.portal.bearer_token();
@@ -59,7 +59,7 @@ async fn no_secret_gets_into_the_record_wherever_it_is_put() {
 }
 
 #[tokio::test]
-async fn the_record_has_a_limit() {
+async fn the_record_keeps_the_newest_requests_up_to_its_limit() {
     let seen = async |record_limit| {
         let api = Api::with(Settings { record_limit, ..Settings::default() });
         for size in 1..=5 {
@@ -72,12 +72,12 @@ async fn the_record_has_a_limit() {
 }
 
 #[tokio::test]
-async fn a_portal_stops_at_once_and_only_once() {
+async fn stopping_closes_every_connection_and_frees_the_port() {
     let api = Api::start();
-    api.assert_alive().await;
+    api.assert_responsive().await;
     api.portal.stop();
     api.portal.stop();
-    assert!(api.try_call("GET", TOKENS, "").await.is_err(), "the connection that was kept is gone");
+    assert!(api.try_call("GET", TOKENS, "").await.is_err(), "the persistent connection is closed");
     assert!(api.try_call("GET", TOKENS, "").await.unwrap_err().is_connect());
     let port = api.portal.base_url().split(':').nth(2).unwrap().split('/').next().unwrap().parse().unwrap();
     let again = Portal::start(Settings { port, ..Settings::default() }).unwrap();
@@ -87,7 +87,7 @@ async fn a_portal_stops_at_once_and_only_once() {
 }
 
 #[test]
-fn values_travel_as_json() {
+fn settings_and_tokens_convert_to_and_from_json() {
     let settings: Settings = serde_json::from_str(r#"{"port": 0, "rate_limit": 3, "seed": 7}"#).unwrap();
     assert_eq!(settings, Settings { rate_limit: Some(3), seed: Some(7), ..Settings::default() });
     assert!(serde_json::from_str::<Settings>(r#"{"ports": 0}"#).unwrap_err().to_string().contains("`ports`"));

@@ -1,4 +1,4 @@
-//! The life of a token: create, change, replace, delete.
+//! The operations on tokens: create, change, replace, delete.
 
 use lmtokens::sandbox::{NewToken, Settings, TokenType};
 use serde_json::json;
@@ -6,46 +6,46 @@ use serde_json::json;
 use super::{Api, TOKENS, ToPair as _, now_ms};
 
 #[tokio::test]
-async fn a_create_tells_the_whole_token_with_its_secret() {
+async fn a_create_returns_the_complete_token_with_its_secret() {
     let api = Api::start();
     let now = now_ms() / 1000;
-    let made = api.call("POST", TOKENS, r#"{"note":"ci é","status":1}"#).await.json();
-    let (id, key) = (made["accessId"].as_str().unwrap(), made["accessKey"].as_str().unwrap());
+    let created = api.call("POST", TOKENS, r#"{"note":"ci é","status":1}"#).await.json();
+    let (id, key) = (created["accessId"].as_str().unwrap(), created["accessKey"].as_str().unwrap());
     assert_eq!(id.len(), 20);
     assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     assert_eq!(key.len(), 40);
     assert!(key.starts_with("sandbox-key-") && key.bytes().all(|byte| byte.is_ascii_graphic()));
-    let created = made["createdOn"].as_u64().unwrap();
-    assert!((now..=now + 10).contains(&created));
+    let created_on = created["createdOn"].as_u64().unwrap();
+    assert!((now..=now + 10).contains(&created_on));
     assert_eq!(
-        made,
+        created,
         json!({
             "id": 103, "accessId": id, "accessKey": key, "adminId": 32, "adminName": "api-user",
-            "roles": ["token-manager"], "status": 1, "note": "ci é", "createdBy": "admin", "createdOn": created,
+            "roles": ["token-manager"], "status": 1, "note": "ci é", "createdBy": "admin", "createdOn": created_on,
             "lastUsedOn": 0, "lastAuthIp": "", "userPermission": "write",
         })
     );
 }
 
 #[tokio::test]
-async fn an_empty_object_makes_an_enabled_token_that_works() {
+async fn an_empty_object_creates_an_enabled_token() {
     let api = Api::start();
-    let made = api.call("POST", TOKENS, "{}").await.json();
-    assert_eq!((&made["status"], &made["note"]), (&json!(2), &json!("")));
+    let created = api.call("POST", TOKENS, "{}").await.json();
+    assert_eq!((&created["status"], &created["note"]), (&json!(2), &json!("")));
     let pair = super::Pair {
-        access_id: made["accessId"].as_str().unwrap().to_owned(),
-        access_key: lmtokens::secret::Secret::new(made["accessKey"].as_str().unwrap().to_owned()),
+        access_id: created["accessId"].as_str().unwrap().to_owned(),
+        access_key: lmtokens::secret::Secret::new(created["accessKey"].as_str().unwrap().to_owned()),
     };
     assert_eq!(api.call_as(&pair, "GET", TOKENS, "").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_bearer_is_told_once_and_masked_from_then_on() {
+async fn a_bearer_token_is_returned_once_and_masked_in_lists() {
     let api = Api::start();
     let path = format!("{TOKENS}?type=bearer");
-    let made = api.call("POST", &path, "{}").await.json();
-    let bearer = made["accessKey"].as_str().unwrap();
-    assert_eq!((&made["accessId"], &made["type"]), (&json!(""), &json!("bearer")));
+    let created = api.call("POST", &path, "{}").await.json();
+    let bearer = created["accessKey"].as_str().unwrap();
+    assert_eq!((&created["accessId"], &created["type"]), (&json!(""), &json!("bearer")));
     assert!(bearer.starts_with("lmb_sandbox-"));
     let listed = api.get(&path).await.json()["items"][0]["accessKey"].as_str().unwrap().to_owned();
     assert_eq!(listed.len(), bearer.len());
@@ -54,7 +54,7 @@ async fn a_bearer_is_told_once_and_masked_from_then_on() {
 }
 
 #[tokio::test]
-async fn every_list_and_every_change_hides_the_access_key() {
+async fn lists_and_changes_do_not_return_the_access_key() {
     let api = Api::start();
     let token = api.token(NewToken::default());
     let item = format!("{TOKENS}/{}", token.id);
@@ -72,7 +72,7 @@ async fn every_list_and_every_change_hides_the_access_key() {
 }
 
 #[tokio::test]
-async fn patch_changes_what_it_names_and_put_replaces_all() {
+async fn patch_changes_the_members_in_its_body_and_put_replaces_all() {
     let api = Api::start();
     let item = format!("{TOKENS}/{}", api.token(NewToken { note: "a".into(), ..NewToken::default() }).id);
     let step = async |method: &str, body: &str| {
@@ -88,13 +88,13 @@ async fn patch_changes_what_it_names_and_put_replaces_all() {
     assert_eq!(step("PATCH", r#"{"status":1}"#).await, ("a".to_owned(), 1, true));
     assert_eq!(step("PATCH", r#"{"note":"b"}"#).await, ("b".to_owned(), 1, true));
     assert_eq!(step("PATCH", "{}").await, ("b".to_owned(), 1, false));
-    assert_eq!(step("PUT", r#"{"note":"c"}"#).await, ("c".to_owned(), 2, true), "it re-enables");
-    assert_eq!(step("PUT", r#"{"status":1}"#).await, (String::new(), 1, true), "it empties");
+    assert_eq!(step("PUT", r#"{"note":"c"}"#).await, ("c".to_owned(), 2, true), "PUT enables");
+    assert_eq!(step("PUT", r#"{"status":1}"#).await, (String::new(), 1, true), "PUT clears the note");
     assert_eq!(step("PATCH", r#"{"note":"d","id":7,"unknown":[]}"#).await, ("d".to_owned(), 1, true));
 }
 
 #[tokio::test]
-async fn delete_answers_an_empty_object_and_the_token_is_gone() {
+async fn delete_returns_an_empty_object_and_removes_the_token() {
     let api = Api::start();
     for body in ["", "{}"] {
         let item = format!("{TOKENS}/{}", api.token(NewToken::default()).id);
@@ -107,7 +107,7 @@ async fn delete_answers_an_empty_object_and_the_token_is_gone() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404() {
+async fn missing_resources_get_404() {
     let api = Api::start();
     let id = api.token(NewToken::default()).id;
     for (method, path) in [
@@ -134,7 +134,7 @@ async fn what_is_not_there_is_404() {
 }
 
 #[tokio::test]
-async fn bodies_that_cannot_be_used_are_400() {
+async fn invalid_bodies_get_400() {
     let api = Api::start();
     let item = format!("{TOKENS}/{}", api.token(NewToken::default()).id);
     for body in [
@@ -167,15 +167,15 @@ async fn bodies_that_cannot_be_used_are_400() {
     assert_eq!(api.call("POST", TOKENS, r#"{"note":null,"status":null}"#).await.status, 200);
     assert_eq!(api.call("POST", &format!("{TOKENS}?type=lmv1"), "{}").await.error(), (400, 1400));
     assert_eq!(api.call("POST", &format!("{TOKENS}?type=API+Token"), "{}").await.status, 200);
-    assert_eq!(api.portal.tokens().len(), 5, "what was refused made nothing");
+    assert_eq!(api.portal.tokens().len(), 5, "rejected requests created nothing");
 }
 
 #[tokio::test]
-async fn a_seed_makes_the_same_credentials_and_none_makes_others() {
+async fn a_seed_repeats_credentials_and_no_seed_does_not() {
     let credentials = |seed| {
         let api = Api::with(Settings { seed, ..Settings::default() });
-        let made = |r#type| api.token(NewToken { r#type, ..NewToken::default() });
-        let (lmv1, bearer) = (made(TokenType::Lmv1), made(TokenType::Bearer));
+        let create = |r#type| api.token(NewToken { r#type, ..NewToken::default() });
+        let (lmv1, bearer) = (create(TokenType::Lmv1), create(TokenType::Bearer));
         let portal = &api.portal;
         [portal.access_key(), portal.bearer_token(), lmv1.access_key, bearer.access_key]
             .map(|secret| secret.reveal().to_owned())
@@ -186,7 +186,7 @@ async fn a_seed_makes_the_same_credentials_and_none_makes_others() {
 }
 
 #[tokio::test]
-async fn a_reset_goes_back_to_the_start_and_keeps_the_built_in_credentials() {
+async fn a_reset_restores_the_initial_state_and_keeps_the_built_in_credentials() {
     let api = Api::start();
     let token = api.token(NewToken::default());
     api.portal.add_user(lmtokens::sandbox::NewUser::default());

@@ -1,4 +1,4 @@
-"""Whatever becomes of awaited calls, asyncio has nothing to complain about: warnings are errors, debug mode is on."""
+"""Abandoned, failed or cancelled calls cause no asyncio warnings: warnings are errors here, and debug mode is on."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 STRICT = {"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"}
 
-# The blocking call at the end outlasts what was abandoned: a complaint would be there before the program ends.
+# The blocking call at the end takes longer than the abandoned calls, so that their warnings would be seen.
 PROGRAM = """
 import asyncio, gc
 import lmtokens
 client = lmtokens.AsyncClient(timeout=60)
 
 async def main():
-    # A slow machine is no news.
+    # Do not warn about a slow machine.
     asyncio.get_running_loop().slow_callback_duration = 60
 BODY
 
@@ -32,10 +32,10 @@ print("quiet")
 
 BODIES = {
     "plain calls": "await client.whoami()",
-    "an error that is handled": """
+    "a handled error": """
     try: await client.find_token(999_999)
     except lmtokens.NotFoundError: pass""",
-    "a time limit": """
+    "a timeout": """
     try: await asyncio.wait_for(client.whoami(), 0.05)
     except asyncio.TimeoutError: pass""",
     "a cancelled call": """
@@ -43,17 +43,17 @@ BODIES = {
     await asyncio.sleep(0.05)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)""",
-    "several failures, of which one is seen": """
+    "several failures, one of them handled": """
     try: await asyncio.gather(*(client.find_token(999_990 + number) for number in range(8)))
     except lmtokens.NotFoundError: pass""",
-    "calls under way when the program's last coroutine returns": """
+    "calls in progress when the main coroutine returns": """
     calls = [asyncio.ensure_future(client.whoami()) for _ in range(8)]
     await asyncio.sleep(0.05)""",
-    "a list that is left early": """
+    "a list that is not read to its end": """
     async for token in client.list_tokens(page_size=1):
         break""",
-    "a list that is never begun": "client.list_tokens(32)",
-    "a client that is dropped during a call": """
+    "a list that is never read": "client.list_tokens(32)",
+    "a client that is deleted during a call": """
     global client
     call = asyncio.ensure_future(client.whoami())
     await asyncio.sleep(0)
@@ -63,7 +63,7 @@ BODIES = {
 }
 
 
-def check(portal: Portal, body: str, end: str) -> None:
+def assert_no_warnings(portal: Portal, body: str, end: str) -> None:
     portal.fail("delay", seconds=0.3, path="/setting/admins/apitokens", times=2)
     lines = [f"    {line.strip()}" if "\n" not in body else line for line in body.strip("\n").splitlines()]
     code = PROGRAM.replace("BODY", "\n".join(lines)).replace("END", end)
@@ -73,12 +73,12 @@ def check(portal: Portal, body: str, end: str) -> None:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_in_a_loop_that_is_run(lmtokens_portal: Portal, name: str) -> None:
-    check(lmtokens_portal, BODIES[name], "asyncio.run(main(), debug=True)")
+def test_no_warnings_in_asyncio_run(lmtokens_portal: Portal, name: str) -> None:
+    assert_no_warnings(lmtokens_portal, BODIES[name], "asyncio.run(main(), debug=True)")
 
 
-def test_in_a_loop_that_is_closed_during_a_call(lmtokens_portal: Portal) -> None:
-    # The loop is gone when the answer comes. The task is asyncio's to destroy: it is ended by hand here.
+def test_no_warnings_if_the_loop_is_closed_during_a_call(lmtokens_portal: Portal) -> None:
+    # The loop is closed when the response arrives. asyncio itself warns about the pending task unless it is ended.
     body = """
     task = asyncio.ensure_future(client.whoami())
     await asyncio.sleep(0.05)
@@ -90,4 +90,4 @@ task.get_coro().close()
 task._log_destroy_pending = False
 loop.close()
 del task, loop"""
-    check(lmtokens_portal, body, end)
+    assert_no_warnings(lmtokens_portal, body, end)

@@ -1,48 +1,54 @@
-//! Calls end, whatever the other side does.
+//! Every call ends, whatever the server does.
 
 use std::time::Duration;
 
 use lmtokens::client::Client;
 use lmtokens::credentials::{Identity, Timeouts};
 use lmtokens::error::{Error, ErrorKind};
+use lmtokens::operation::Operation as _;
 use lmtokens::sandbox::{Fault, FaultKind};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
-use super::{Setting, add, assert_unknown, candidates};
-use crate::support::{HANGING, identity, pair};
+use super::{Fixture, add, assert_outcome_unknown, candidate_ids, operation};
+use crate::support::{HANG_TIMEOUT, identity, pair};
 
 const SHORT: Timeouts = Timeouts { connect: Duration::from_millis(250), total: Duration::from_millis(500) };
 
-impl Setting {
-    fn in_a_hurry(self) -> Self {
+impl Fixture {
+    fn with_short_timeouts(self) -> Self {
         let identity = Identity { timeouts: SHORT, ..self.client.identity().clone() };
         Self { client: Client::new(identity, None), ..self }
     }
 }
 
 #[tokio::test]
-async fn a_portal_that_takes_too_long_leaves_the_outcome_unknown() {
+async fn a_slow_portal_leaves_the_outcome_unknown() {
     for (kind, acts) in [(FaultKind::Delay, false), (FaultKind::ActThenDelay, true)] {
-        let setting = Setting::struck(Fault { seconds: Some(3600.0), ..kind.into() }).in_a_hurry();
-        let error = setting.add().await.unwrap_err();
-        assert_unknown(&setting, &error, ErrorKind::RequestTimeout, None);
-        let made: Vec<i64> = setting.made().iter().map(|token| token.id.into()).collect();
-        assert_eq!((candidates(&error), setting.made().len()), (Some(made), usize::from(acts)));
+        let fixture =
+            Fixture::with_post_fault(Fault { seconds: Some(3600.0), ..kind.into() }).with_short_timeouts();
+        let error = fixture.add().await.unwrap_err();
+        assert_outcome_unknown(&fixture, &error, ErrorKind::RequestTimeout, None);
+        let created: Vec<i64> = fixture.created_tokens().iter().map(|token| token.id.into()).collect();
+        assert_eq!(
+            (candidate_ids(&error), fixture.created_tokens().len()),
+            (Some(created), usize::from(acts))
+        );
         assert!(error.details().elapsed >= SHORT.total, "{:?}", error.details().elapsed);
     }
 }
 
-/// Each byte is in time; together they are not.
+/// The timeout covers the whole response, not each read.
 #[tokio::test]
-async fn an_answer_that_trickles_does_not_outlast_the_limit() {
-    let setting = Setting::struck(Fault { seconds: Some(0.2), ..FaultKind::Trickle.into() }).in_a_hurry();
-    let error = setting.add().await.unwrap_err();
-    assert_unknown(&setting, &error, ErrorKind::RequestTimeout, Some(200));
-    assert_eq!(candidates(&error), Some(vec![setting.made()[0].id.into()]));
+async fn a_trickling_response_times_out() {
+    let fixture = Fixture::with_post_fault(Fault { seconds: Some(0.2), ..FaultKind::Trickle.into() })
+        .with_short_timeouts();
+    let error = fixture.add().await.unwrap_err();
+    assert_outcome_unknown(&fixture, &error, ErrorKind::RequestTimeout, Some(200));
+    assert_eq!(candidate_ids(&error), Some(vec![fixture.created_tokens()[0].id.into()]));
 }
 
-/// Adds a token at a listener that accepts, reads, and says nothing.
+/// Creates a token at a server that accepts, reads, and never responds.
 async fn add_at_a_silent_server(scheme: &str) -> Error {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("{scheme}://{}/santaba/rest", listener.local_addr().unwrap());
@@ -52,23 +58,23 @@ async fn add_at_a_silent_server(scheme: &str) -> Error {
         }
     });
     let client = Client::new(Identity { timeouts: SHORT, ..identity(&base_url, pair()) }, None);
-    let result = tokio::time::timeout(HANGING, add("ci").run(&client)).await;
+    let result = tokio::time::timeout(HANG_TIMEOUT, operation(add("ci")).run(&client)).await;
     server.abort();
     result.expect("the call hangs").unwrap_err()
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_leaves_the_outcome_unknown() {
+async fn a_silent_server_leaves_the_outcome_unknown() {
     let error = add_at_a_silent_server("http").await;
-    assert_eq!((error.kind(), candidates(&error)), (ErrorKind::OutcomeUnknown, None), "{error:?}");
+    assert_eq!((error.kind(), candidate_ids(&error)), (ErrorKind::OutcomeUnknown, None), "{error:?}");
     let cause = error.details().cause.as_ref().unwrap();
     assert_eq!((cause.kind(), cause.details().maybe_applied), (ErrorKind::RequestTimeout, true), "{error:?}");
     assert!(cause.to_string().contains("0.5 s"), "{cause}");
 }
 
-/// TLS is part of the connection: before it stands, nothing was sent.
+/// No request is sent before the TLS handshake is complete.
 #[tokio::test]
-async fn a_server_that_never_answers_a_handshake_was_sent_nothing() {
+async fn an_incomplete_handshake_is_not_an_unknown_outcome() {
     let error = add_at_a_silent_server("https").await;
     assert_eq!(
         (error.kind(), error.details().maybe_applied),

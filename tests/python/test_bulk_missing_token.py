@@ -1,4 +1,4 @@
-"""A token of an earlier run that is gone: whether that is so, or these credentials only cannot see it."""
+"""A missing token of an earlier run: whether it was deleted, or these credentials cannot see it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = [(32, "first"), (32, "second")]
 
 @pytest.fixture
 def journal(lmtokens_portal: Portal, tmp_path: Path) -> Path:
-    """Of a run that died when the second row's token was made and had been deleted again."""
+    """The journal of a run that was killed after it created the second token, which was then deleted."""
     path = tmp_path / "run.journal"
     lmtokens_portal.client().add_tokens(ROWS, journal=path, concurrency=1).finish()
     lines = path.read_text().splitlines(keepends=True)
@@ -29,17 +29,17 @@ def journal(lmtokens_portal: Portal, tmp_path: Path) -> Path:
     return path
 
 
-def test_other_tokens_of_the_run_are_evidence(lmtokens_portal: Portal, journal: Path) -> None:
-    # The rows that are done need no request of their own: that they can be seen must be asked for.
+def test_visible_token_of_the_run_proves_that_a_missing_one_is_gone(lmtokens_portal: Portal, journal: Path) -> None:
+    # Completed rows need no request, so the run has to look up their tokens to learn whether it can see any.
     summary = lmtokens_portal.client().add_tokens(ROWS, journal=journal, resume=True).finish()
     assert (summary.already_done, summary.created, summary.unknown) == (1, 1, 0)
     assert sorted(token.note for token in lmtokens_portal.tokens if token.admin_id == 32) == ["first", "second"]
     assert [entry.state for entry in lmtokens.read_journal(journal)] == ["created", "created"]
 
 
-def test_whoever_may_not_view_gets_no_second_token(lmtokens_portal: Portal, journal: Path) -> None:
-    blind = lmtokens_portal.add_user("blind", may_view=False)
-    token = lmtokens_portal.create_token(blind)
+def test_credentials_that_cannot_view_create_no_second_token(lmtokens_portal: Portal, journal: Path) -> None:
+    user = lmtokens_portal.add_user("blind", may_view=False)
+    token = lmtokens_portal.create_token(user)
     client = lmtokens_portal.client(access_id=token.access_id, access_key=token.access_key)
     summary = client.add_tokens(ROWS, journal=journal, resume=True).finish()
     assert (summary.already_done, summary.created, summary.unknown) == (1, 0, 1)

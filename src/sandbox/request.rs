@@ -1,4 +1,4 @@
-//! One request as it was received.
+//! A request as it was received.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -15,34 +15,34 @@ use crate::lmv1::REST_PREFIX;
 
 /// The largest body that is accepted, in bytes.
 pub(super) const BODY_LIMIT: usize = 1024 * 1024;
-/// How much of a body beyond the limit is read, so that its sender gets to read the refusal.
+/// How many bytes of a larger body are read, so that the client finishes sending and reads the response.
 const DRAIN_LIMIT: usize = 16 * BODY_LIMIT;
 
-/// Who sent a request.
+/// The sender of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
-    /// Counts connections from 1.
+    /// The number of the connection, counted from 1.
     pub(super) connection: u64,
     pub(super) ip: IpAddr,
 }
 
-/// Why there is no body.
+/// The reason why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyError {
     TooLarge,
-    /// The connection broke, or the framing did.
+    /// The connection failed or the framing was invalid.
     Broken,
 }
 
-/// One request under the REST prefix.
+/// A request under `/santaba/rest`.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct ReceivedRequest {
     pub(super) peer: Peer,
     pub(super) received_at_ms: u64,
     pub(super) method: Method,
     /// As received.
     pub(super) path: String,
-    /// What is signed: percent-decoded, after the REST prefix.
+    /// The part of the path that is signed: after `/santaba/rest`, percent-decoded.
     pub(super) resource_path: String,
     /// As received, without the question mark.
     pub(super) query: String,
@@ -50,7 +50,7 @@ pub(super) struct Exchange {
     pub(super) body: Result<Bytes, BodyError>,
 }
 
-impl Exchange {
+impl ReceivedRequest {
     pub(super) async fn receive<B>(peer: Peer, request: Request<B>) -> Self
     where
         B: Body<Data = Bytes> + Unpin,
@@ -72,25 +72,25 @@ impl Exchange {
         }
     }
 
-    /// The bytes of the body; none where it could not be had.
+    /// Returns the body; empty if it could not be read.
     pub(super) fn body(&self) -> &[u8] {
         self.body.as_deref().unwrap_or_default()
     }
 
-    /// The first query parameter of a name, decoded.
+    /// Returns the first query parameter with this name, decoded.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.query.as_bytes())
             .find(|(found, _)| found == name)
             .map(|(_, value)| value.into_owned())
     }
 
-    /// A header as text; `None` where it is missing or no visible ASCII.
+    /// Returns a header as text; `None` if it is missing or contains other than visible ASCII characters.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
 
-/// Reads a body up to the limit.
+/// Reads a body of at most [`BODY_LIMIT`] bytes.
 pub(super) async fn read<B>(mut body: B) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -106,7 +106,7 @@ where
         } else if length > BODY_LIMIT {
             continue;
         }
-        // Nearly every body here arrives as one piece, which needs no copy.
+        // Most bodies arrive in one piece, which is used without a copy.
         if whole.is_empty() && parts.is_empty() {
             whole = data;
         } else {

@@ -1,0 +1,79 @@
+"""Enumerations of the portal's values. They are loaded on first use: importing ``enum`` takes longer than this package."""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+
+__all__ = ["TokenStatus", "TokenType"]
+
+
+class TokenStatus(IntEnum):
+    """The status of a token: ``TokenStatus.DISABLED`` (1) or ``TokenStatus.ENABLED`` (2).
+
+    Members are the portal's numbers, also in JSON; ``str()`` and ``format()`` give the words ``"disabled"`` and
+    ``"enabled"``. A number that this version does not know becomes a member such as ``TokenStatus.UNKNOWN_3``.
+
+    Example:
+        >>> from lmtokens import TokenStatus
+        >>> list(TokenStatus)
+        [TokenStatus.DISABLED, TokenStatus.ENABLED]
+        >>> f"{TokenStatus.ENABLED:>10}", TokenStatus.ENABLED == 2, TokenStatus(3).name
+        ('   enabled', True, 'UNKNOWN_3')
+    """
+
+    DISABLED = 1
+    ENABLED = 2
+
+    @classmethod
+    def _missing_(cls, value: object) -> TokenStatus | None:
+        if type(value) is not int:
+            return None
+        member = int.__new__(cls, value)
+        member._name_, member._value_ = f"UNKNOWN_{value}", value
+        # The same object for the same number, so that ``is`` holds.
+        known: TokenStatus = cls._value2member_map_.setdefault(value, member)  # type: ignore[assignment]
+        return known
+
+    def __str__(self) -> str:
+        return str(self._value_) if self._name_.startswith("UNKNOWN_") else self._name_.lower()
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __repr__(self) -> str:
+        return f"TokenStatus.{self._name_}"
+
+
+class TokenType(str, Enum):
+    """The type of a token: ``TokenType.LMV1`` (``"lmv1"``) or ``TokenType.BEARER`` (``"bearer"``).
+
+    Members are strings. A word that this version does not know becomes a member such as ``TokenType.UNKNOWN_oauth``.
+
+    Example:
+        >>> from lmtokens import TokenType
+        >>> TokenType.BEARER == "bearer", TokenType("LMv1") is TokenType.LMV1, TokenType("oauth").value
+        (True, True, 'oauth')
+    """
+
+    LMV1 = "lmv1"
+    BEARER = "bearer"
+
+    @classmethod
+    def _missing_(cls, value: object) -> TokenType | None:
+        if not isinstance(value, str):
+            return None
+        known = cls._value2member_map_.get(value.lower())
+        if known is None:
+            known = str.__new__(cls, value)
+            known._name_, known._value_ = f"UNKNOWN_{value}", value
+            known = cls._value2member_map_.setdefault(value, known)
+        return known  # type: ignore[return-value]
+
+    def __str__(self) -> str:
+        return str(self._value_)
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self._value_), spec)
+
+    def __repr__(self) -> str:
+        return f"TokenType.{self._name_}"

@@ -1,0 +1,72 @@
+//! Remedies that the core proposes. Each interface words them in its own terms: `src/python/advice.rs` and
+//! `src/cli/advice.rs`.
+
+use std::borrow::Cow;
+
+use crate::model::Status;
+
+/// What the user can do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advice {
+    /// A sentence that reads the same in every interface.
+    Text(Cow<'static, str>),
+    /// Choose another file, or allow the existing one to be replaced.
+    Overwrite,
+    /// Resume the existing journal, or choose another path.
+    ResumeExisting,
+    /// Repair the cause of a stopped run, then resume it.
+    ResumeAfterRepair,
+    /// Resume with credentials that can view API tokens.
+    ResumeWithViewer,
+    /// Switch the journal's lock off, on a file system without locks.
+    DisableLock,
+    /// Use other credentials, or override the guard of the calling token.
+    Force,
+    /// Sweep, once the pending token is an hour old.
+    Sweep,
+    /// Resume the run or sweep later, which removes its pending tokens.
+    ResumeOrSweep,
+    /// Finish a token whose secret is delivered, or delete both.
+    Finish {
+        /// The token's id.
+        id: i64,
+        /// The note that it was to get.
+        note: String,
+        /// The status that it was to get.
+        status: Status,
+    },
+    /// Delete a token whose key was lost.
+    Delete {
+        /// The token's id.
+        id: i64,
+    },
+    /// Allow a longer wait for the rate limit, or call again later.
+    WaitLonger,
+    /// Name the portal.
+    NameCompany,
+    /// Supply credentials.
+    SupplyCredentials,
+    /// Put the proxy's credentials into its URL.
+    ProxyCredentials,
+    /// Trust the certificate authority of a TLS-inspecting proxy.
+    TrustAuthority,
+    /// Supply a client certificate.
+    SupplyClientCertificate,
+}
+
+impl From<&'static str> for Advice {
+    fn from(text: &'static str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Advice {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+/// Returns the words of several remedies as one sentence; `None` if there are none.
+pub fn joined(advice: &[Advice], words: impl Fn(&Advice) -> Cow<'static, str>) -> Option<String> {
+    (!advice.is_empty()).then(|| advice.iter().map(words).collect::<Vec<_>>().join("; "))
+}

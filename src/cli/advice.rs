@@ -1,0 +1,58 @@
+//! The wording of [`Advice`] for the shell.
+
+use std::borrow::Cow;
+
+use crate::advice::Advice;
+
+/// Returns a remedy in the terms of the shell.
+pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
+    let text = match advice {
+        Advice::Text(text) => return text.clone(),
+        Advice::Finish { id, note, status } => {
+            return format!(
+                "finish token {id} in Python with lmtokens.update_token({id}, note={note:?}, status={}), or delete \
+                 both the token and the delivered key",
+                status.number()
+            )
+            .into();
+        }
+        Advice::Delete { id } => {
+            return format!("delete it in Python with lmtokens.delete_token({id})").into();
+        }
+        Advice::Overwrite => "choose another file, or pass --overwrite to replace the existing one",
+        Advice::ResumeExisting => "pass --resume to continue the run of this journal, or choose another path",
+        Advice::ResumeAfterRepair => "repair the cause, then run the command again with --resume",
+        Advice::ResumeWithViewer => {
+            "run the command again with --resume and with credentials that may view API tokens"
+        }
+        Advice::DisableLock => {
+            "pass --no-lock if the file system has no locks, and run only one process per journal"
+        }
+        Advice::Force => {
+            "use other credentials, or pass force=True to the Python function, such as lmtokens.delete_token"
+        }
+        Advice::Sweep => "run lmtokens sweep --yes when the token is more than an hour old",
+        Advice::ResumeOrSweep => {
+            "delete the pending tokens: run the command again with --resume, or lmtokens sweep --yes after an hour"
+        }
+        Advice::WaitLonger => {
+            "try again later, or allow a longer wait with --max-wait; all clients of the portal share the rate limit"
+        }
+        Advice::NameCompany => {
+            "pass --company acme (for acme.logicmonitor.com), or set LM_COMPANY in the environment"
+        }
+        Advice::SupplyCredentials => {
+            "set LM_ACCESS_ID and LM_ACCESS_KEY, or LM_BEARER_TOKEN, in the environment"
+        }
+        Advice::ProxyCredentials => {
+            "put the proxy's credentials into its URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+        }
+        Advice::TrustAuthority => {
+            "if a proxy inspects TLS, set SSL_CERT_FILE to a PEM file with the certificate of its authority"
+        }
+        Advice::SupplyClientCertificate => {
+            "pass client_cert to lmtokens.Client in Python; the command line has no client certificates"
+        }
+    };
+    text.into()
+}

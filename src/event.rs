@@ -1,0 +1,199 @@
+//! What the core reports while a call runs, and the one wording of it. An event never holds a secret.
+
+use std::time::Duration;
+
+use crate::advice::Advice;
+use crate::error::{Error, ErrorKind};
+use crate::model::{Token, iso_8601};
+
+/// One report of the core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// One attempt of a request ended.
+    Attempt {
+        /// HTTP method.
+        method: &'static str,
+        /// The path template: ids are replaced by names.
+        endpoint: &'static str,
+        /// The HTTP status of the response; `None` if there was none.
+        status: Option<u16>,
+        /// The number of the attempt, counted from 1.
+        attempt: u32,
+        /// The duration of the attempt.
+        elapsed: Duration,
+        /// The pause before the next attempt; `None` if there is none, or if it starts as soon as the rate limit permits.
+        pause: Option<Duration>,
+    },
+    /// A request waits for its rate limit for more than two seconds.
+    LongWait {
+        /// HTTP method.
+        method: &'static str,
+        /// The path template.
+        endpoint: &'static str,
+        /// The whole wait, as far as it can be estimated.
+        wait: Duration,
+    },
+    /// A create with a destination was cancelled: it may leave a pending token, which sweep removes.
+    LeftPending {
+        /// The owner's user id.
+        admin_id: i64,
+        /// The token's id, if the portal's response arrived.
+        id: Option<i64>,
+        /// The tag at the start of its note.
+        tag: String,
+        /// Whether its secret is delivered, so that enabling the token finishes the create.
+        delivered: bool,
+    },
+    /// Pending tokens of a run could not be removed at its end.
+    OrphansRemain {
+        /// How many; `None` if they could not be listed.
+        count: Option<u64>,
+        /// The run id in their tags.
+        run: String,
+    },
+    /// A create without a destination was cancelled after its POST was sent: a token may exist whose key is lost.
+    CreateInterrupted {
+        /// The owner's user id.
+        admin_id: i64,
+        /// The note of the token.
+        note: Option<String>,
+        /// When the POST was sent, milliseconds since 1970-01-01 UTC.
+        sent_ms: u64,
+    },
+    /// A create succeeded, and its result could not be handed to the caller: the key is lost.
+    ResultLost {
+        /// The token's id.
+        token_id: i64,
+        /// The owner's user id.
+        admin_id: Option<i64>,
+        /// The note of the token.
+        note: Option<String>,
+    },
+    /// A create ended with an unknown outcome, and the error could not be handed to the caller.
+    OutcomeLost {
+        /// The error's message.
+        message: String,
+        /// The error's advice.
+        advice: Vec<Advice>,
+    },
+}
+
+/// How much an event matters to a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// For diagnosis.
+    Debug,
+    /// Worth knowing while it lasts.
+    Info,
+    /// Needs attention: a token may be left behind.
+    Warning,
+}
+
+impl Event {
+    /// Returns the event for a token that could not be handed to its caller; `None` if its secret is not in it.
+    #[must_use]
+    pub fn undelivered_token(token: &Token) -> Option<Self> {
+        token.access_key.as_ref().map(|_| Self::ResultLost {
+            token_id: token.id,
+            admin_id: token.admin_id,
+            note: token.note.clone(),
+        })
+    }
+
+    /// Returns the event for an error that could not be handed to its caller; `None` unless the outcome is unknown.
+    #[must_use]
+    pub fn undelivered_error(error: &Error) -> Option<Self> {
+        (error.kind() == ErrorKind::OutcomeUnknown).then(|| Self::OutcomeLost {
+            message: error.details().message.clone(),
+            advice: error.details().advice.clone(),
+        })
+    }
+
+    /// Returns how much the event matters.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Attempt { .. } => Severity::Debug,
+            Self::LongWait { .. } => Severity::Info,
+            _ => Severity::Warning,
+        }
+    }
+
+    /// Returns the event as one sentence.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Attempt { method, endpoint, status, attempt, elapsed, pause } => {
+                let response = status.map_or_else(|| "no response".to_owned(), |status| status.to_string());
+                let retry =
+                    pause.map(|pause| format!(", retry in {:.3} s", pause.as_secs_f64())).unwrap_or_default();
+                let elapsed = elapsed.as_secs_f64();
+                format!("{method} {endpoint}: {response} after {elapsed:.3} s (attempt {attempt}{retry})")
+            }
+            Self::LongWait { method, endpoint, wait } => {
+                format!("rate limit of {method} {endpoint} reached; waiting {:.1} s", wait.as_secs_f64())
+            }
+            Self::LeftPending { admin_id, id, tag, delivered } => {
+                let token = id.map_or_else(|| "a token".to_owned(), |id| format!("token {id}"));
+                let state =
+                    if *delivered { "its key was delivered and it may be enabled" } else { "it is disabled" };
+                format!(
+                    "create interrupted: {token} of user {admin_id} may be left pending; {state}; its note begins with {tag}"
+                )
+            }
+            Self::OrphansRemain { count, run } => {
+                let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
+                format!("{count} pending tokens of run {run} may remain, disabled")
+            }
+            Self::CreateInterrupted { admin_id, note, sent_ms } => {
+                let time = iso_8601(i64::try_from(*sent_ms / 1000).unwrap_or_default());
+                format!(
+                    "create interrupted after it was sent at {time}: a token of user {admin_id} with {} may exist, and its \
+                     key is lost",
+                    shown(note.as_deref())
+                )
+            }
+            Self::ResultLost { token_id, admin_id, note } => {
+                let owner = admin_id.map(|id| format!(" of user {id}")).unwrap_or_default();
+                format!(
+                    "token {token_id}{owner} with {} was created, but its key was not returned",
+                    shown(note.as_deref())
+                )
+            }
+            Self::OutcomeLost { message, .. } => {
+                format!("create interrupted while its outcome was unknown: {message}")
+            }
+        }
+    }
+
+    /// Returns what the user can do about it.
+    #[must_use]
+    pub fn advice(&self) -> Vec<Advice> {
+        match self {
+            Self::Attempt { .. } | Self::LongWait { .. } => Vec::new(),
+            Self::LeftPending { .. } => vec![Advice::Sweep],
+            Self::OrphansRemain { .. } => vec![Advice::ResumeOrSweep],
+            Self::CreateInterrupted { .. } => vec!["list the user's tokens and delete it".into()],
+            Self::ResultLost { token_id, .. } => vec![Advice::Delete { id: *token_id }],
+            Self::OutcomeLost { advice, .. } => advice.clone(),
+        }
+    }
+}
+
+fn shown(note: Option<&str>) -> String {
+    note.map_or_else(|| "no note".to_owned(), |note| format!("note {note:?}"))
+}
+
+/// A receiver of events. It is called from any thread and must not block.
+pub trait Observer: Send + Sync {
+    /// Takes one event.
+    fn observe(&self, event: Event);
+}
+
+/// An observer that ignores every event.
+#[derive(Debug, Clone, Copy)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn observe(&self, _event: Event) {}
+}

@@ -1,0 +1,44 @@
+//! Creating a token, with or without a destination for its secret.
+
+use std::sync::Arc;
+
+use super::two_phase::{Finished, TwoPhase};
+use crate::client::Client;
+use crate::destinations::Destination;
+use crate::error::Result;
+use crate::event::Event;
+use crate::model::Token;
+use crate::operation::Operation;
+use crate::tag::RunId;
+use crate::tokens::{CreateToken, NewToken};
+
+/// Creates one token.
+///
+/// Without a destination, one POST creates it and the result holds the secret. With one, the token is created disabled, its
+/// secret is delivered, and only then is it enabled; the result holds no secret.
+#[derive(Clone)]
+pub struct AddToken {
+    /// The token to create.
+    pub token: NewToken,
+    /// The destination of its secret.
+    pub destination: Option<Arc<dyn Destination>>,
+}
+
+impl Operation for AddToken {
+    type Output = Token;
+
+    async fn run(self, client: &Client) -> Result<Token> {
+        let Some(destination) = self.destination else { return CreateToken(self.token).run(client).await };
+        destination.check()?;
+        let create = TwoPhase { token: &self.token, destination: destination.as_ref(), run: RunId::fresh()? };
+        let admin_id = self.token.admin.id(client).await?;
+        match create.run(client, admin_id).await? {
+            Finished::Token(token) => Ok(*token),
+            Finished::Gone(error) => Err(error),
+        }
+    }
+
+    fn undelivered(token: &Token) -> Option<Event> {
+        Event::undelivered_token(token)
+    }
+}

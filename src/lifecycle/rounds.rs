@@ -1,0 +1,37 @@
+//! Repeating a step a limited number of times.
+
+use crate::client::Policy;
+
+/// A counter of rounds, with the client's usual pauses between them.
+pub(super) struct Rounds {
+    done: u32,
+    max: u32,
+}
+
+impl Rounds {
+    pub(super) fn at_most(max: u32) -> Self {
+        Self { done: 1, max }
+    }
+
+    /// Starts another round; `false` if all are used up.
+    pub(super) fn next(&mut self) -> bool {
+        let is_allowed = self.done < self.max;
+        self.done += u32::from(is_allowed);
+        is_allowed
+    }
+
+    /// As `next`, after a pause that grows from round to round.
+    pub(super) async fn next_after_pause(&mut self) -> bool {
+        let pause = Policy::default().pause(self.done);
+        let is_allowed = self.next();
+        if is_allowed {
+            tokio::time::sleep(pause).await;
+        }
+        is_allowed
+    }
+
+    /// Returns the number of the current round, counted from 1.
+    pub(super) fn number(&self) -> u32 {
+        self.done
+    }
+}

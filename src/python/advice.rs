@@ -1,0 +1,46 @@
+//! Remedies in the terms of the Python API.
+
+use std::borrow::Cow;
+
+use crate::advice::Advice;
+
+/// Returns the words of a remedy.
+pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
+    Cow::Borrowed(match advice {
+        Advice::Text(text) => return text.clone(),
+        Advice::Overwrite => "use another path, or pass overwrite=True",
+        Advice::ResumeExisting => {
+            "resume it with resume=True, or use another path and keep this journal: it holds keys"
+        }
+        Advice::ResumeAfterRepair => "free disk space or repair the folder, then resume with resume=True",
+        Advice::ResumeWithViewer => "resume with credentials that can view API tokens",
+        Advice::DisableLock => {
+            "the file system has no locks: pass lock=False if no other process uses this journal"
+        }
+        Advice::Force => "use other credentials, or pass force=True",
+        Advice::Sweep => "sweep_tokens() deletes it once it is an hour old and still disabled",
+        Advice::ResumeOrSweep => {
+            "resume=True removes its pending tokens, and so does sweep_tokens() once they are an hour old"
+        }
+        Advice::Finish { id, note, status } => {
+            return format!(
+                "finish it with lmtokens.update_token({id}, note={note:?}, status={}), or delete the token and the key",
+                status.number()
+            )
+            .into();
+        }
+        Advice::Delete { id } => return format!("delete it with lmtokens.delete_token({id})").into(),
+        Advice::WaitLonger => "call again later, or pass a larger max_wait",
+        Advice::NameCompany => "pass company=\"acme\" (for acme.logicmonitor.com), or set LM_COMPANY",
+        Advice::SupplyCredentials => {
+            "pass access_id= and access_key= (or bearer_token=), or set LM_ACCESS_ID and LM_ACCESS_KEY (or LM_BEARER_TOKEN)"
+        }
+        Advice::ProxyCredentials => {
+            "put them into the proxy's URL, percent-encoded (http://USER:PASSWORD@HOST:PORT), as proxy= or in HTTPS_PROXY"
+        }
+        Advice::TrustAuthority => {
+            "if a proxy inspects TLS, pass its certificate authority as ca_bundle= or in SSL_CERT_FILE"
+        }
+        Advice::SupplyClientCertificate => "pass a certificate as client_cert=",
+    })
+}

@@ -1,0 +1,53 @@
+//! `TokenStatus` and `TokenType`: Python enumerations, loaded on first use.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+use crate::model;
+
+struct Classes {
+    status: Py<PyType>,
+    r#type: Py<PyType>,
+}
+
+static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
+
+fn classes(py: Python<'_>) -> PyResult<&Classes> {
+    CLASSES.get_or_try_init(py, || {
+        let module = py.import("lmtokens._enums")?;
+        let class = |name: &str| -> PyResult<Py<PyType>> {
+            Ok(module.getattr(name)?.cast_into::<PyType>()?.unbind())
+        };
+        Ok(Classes { status: class("TokenStatus")?, r#type: class("TokenType")? })
+    })
+}
+
+/// Returns whether an object is a `TokenStatus`, which is an `int` to Python.
+pub(crate) fn is_status(object: &Bound<'_, PyAny>) -> bool {
+    // Before the class is loaded, it has no members.
+    let py = object.py();
+    CLASSES.get(py).is_some_and(|classes| object.get_type().is(classes.status.bind(py)))
+}
+
+macro_rules! members {
+    ($core:ty, $field:ident, $name:literal, |$value:ident| $python:expr) => {
+        impl<'py> IntoPyObject<'py> for $core {
+            type Target = PyAny;
+            type Output = Bound<'py, PyAny>;
+            type Error = PyErr;
+
+            #[cfg(feature = "stubs")]
+            const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr =
+                pyo3::type_hint_identifier!("lmtokens._enums", $name);
+
+            fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+                let $value = self;
+                classes(py)?.$field.bind(py).call1(($python,))
+            }
+        }
+    };
+}
+
+members!(model::TokenStatus, status, "TokenStatus", |status| status.number());
+members!(model::TokenType, r#type, "TokenType", |r#type| r#type.as_str());

@@ -1,0 +1,83 @@
+//! The commands by which Rust, HTTP and Python control the sandbox.
+
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::faults::{Fault, RandomFaults};
+use super::rate_limit::Window;
+use super::record::Seen;
+use super::token::{NewToken, StoredToken};
+use super::user::NewUser;
+use crate::error::Error;
+
+/// One instruction to the sandbox, with its arguments.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Command {
+    GetRecord,
+    ClearRecord,
+    ListTokens,
+    CreateToken(NewToken),
+    AddUser(NewUser),
+    AddFault(Fault),
+    ClearFaults,
+    /// `None` ends random faults and leaves the others.
+    SetRandomFaults(Option<RandomFaults>),
+    SetRateLimit(RateLimitArguments),
+    SetClock(ClockArguments),
+    Reset,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RateLimitArguments {
+    /// `None` sets the rate limit of every method.
+    #[serde(default)]
+    pub(crate) method: Option<String>,
+    pub(crate) limit: u32,
+    /// Python calls this argument `window`.
+    #[serde(alias = "window")]
+    pub(crate) window_seconds: Window,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClockArguments {
+    /// Python calls this argument `seconds`.
+    #[serde(alias = "seconds")]
+    pub(crate) offset_seconds: i64,
+}
+
+/// The result of a [`Command`].
+///
+/// Its JSON contains no secret: each control has its own way to hand over the secrets of tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    Done {},
+    Record(Vec<Seen>),
+    Tokens(Vec<StoredToken>),
+    Token(StoredToken),
+    User { id: u32 },
+}
+
+impl Shared {
+    /// Carries out a command.
+    pub(super) fn apply(&self, command: Command) -> Result<Answer, Error> {
+        let mut store = self.store();
+        match command {
+            Command::GetRecord => return Ok(Answer::Record(store.record.to_vec())),
+            Command::ListTokens => return Ok(Answer::Tokens(store.tokens().cloned().collect())),
+            Command::CreateToken(new) => return store.create_as_administrator(new).map(Answer::Token),
+            Command::AddUser(new) => return Ok(Answer::User { id: store.add_user(new) }),
+            Command::ClearRecord => store.record.clear(),
+            Command::AddFault(fault) => store.faults.add(fault)?,
+            Command::ClearFaults => store.faults.clear(),
+            Command::SetRandomFaults(faults) => store.faults.set_random(faults)?,
+            Command::SetRateLimit(arguments) => store.set_rate_limit(arguments)?,
+            Command::SetClock(ClockArguments { offset_seconds }) => store.set_clock_offset(offset_seconds),
+            Command::Reset => self.reset(&mut store),
+        }
+        Ok(Answer::Done {})
+    }
+}
