@@ -383,7 +383,7 @@ def test_status_and_type_equal_the_portals_values() -> None:
     assert {2: "found"}[TokenStatus.ENABLED] == "found"  # type: ignore[index]
     assert (int(TokenStatus.ENABLED), str(TokenStatus.ENABLED)) == (2, "enabled")
     assert repr(TokenStatus(2)) == "TokenStatus.ENABLED"
-    assert repr(TokenStatus(7)) == "TokenStatus(7)"
+    assert repr(TokenStatus.UNKNOWN_7) == "TokenStatus.UNKNOWN_7"
     assert TokenType.BEARER == "bearer"
     assert {"bearer": "found"}[TokenType.BEARER] == "found"  # type: ignore[index]
     assert (str(TokenType.LMV1), repr(TokenType("lmv1"))) == ("lmv1", "TokenType.LMV1")

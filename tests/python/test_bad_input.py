@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 OWNER = "an integer from 1 to 2147483647"
-STATUS = r'1 \(disabled\), 2 \(enabled\), a TokenStatus, "enabled"'
-TYPE = '"lmv1"(,| and) "bearer"'
+STATUS = r'1 \(disabled\), 2 \(enabled\), "disabled" or "enabled"'
+TYPE = '"lmv1"(,| or) "bearer"'
 COMPANY = r"name \(acme\), the portal's host \(acme.logicmonitor.com\) or the URL of one of its pages"
 BASE_URL = "https URL that ends with /santaba/rest.*http only to 127.0.0.1"
 TIMEOUT = "numbers? of seconds"

@@ -310,7 +310,9 @@ def test_progress_true_is_shown_on_standard_error(
     lmtokens.add_tokens(ROWS, journal=journal, progress=True).finish()
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.split("\r")[1:] == [f"{number}/10, 1 not made" for number in range(1, 10)] + ["10/10, 1 not made\n"]
+    assert err.split("\r")[1:] == [f"{number}/10, 1 not created" for number in range(1, 10)] + [
+        "10/10, 1 not created\n"
+    ]
 
 
 def test_progress_false_is_silent(lmtokens_portal: Portal, journal: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,7 @@ def test_concurrent_iteration_is_rejected(lmtokens_portal: Portal, journal: Path
         thread = threading.Thread(target=lambda: next(run))
         thread.start()
         wait_until(lambda: gate.posts == 3)
-        with pytest.raises(ValueError, match="iterated"):
+        with pytest.raises(ValueError, match="iterating over this run"):
             next(run)
         gate.open.set()
         thread.join(HANG_TIMEOUT)

@@ -104,7 +104,7 @@ def test_on_error_stop_starts_no_further_row(lmtokens_portal: Portal, journal: P
     assert count_state(results, "failed") == 1
     assert 6 <= count_state(results, "created") <= 8
     assert run.summary.skipped == 40 - 1 - count_state(results, "created")
-    assert {result.reason for result in results if result.state == "skipped"} == {"a row before it failed"}
+    assert {result.reason for result in results if result.state == "skipped"} == {"an earlier row failed"}
     assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
 
 

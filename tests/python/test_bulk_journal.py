@@ -142,7 +142,7 @@ def test_file_that_is_not_a_journal_cannot_be_read(tmp_path: Path, text: str) ->
         # Left by a process that was killed before it wrote anything.
         assert lmtokens.read_journal(tmp_path / "file") == []
         return
-    with pytest.raises(lmtokens.DeliveryError, match="cannot be read as a journal"):
+    with pytest.raises(lmtokens.DeliveryError, match="is not a journal"):
         lmtokens.read_journal(tmp_path / "file")
 
 
@@ -182,10 +182,10 @@ def test_unsafe_path_is_rejected_before_the_first_request(
     os.mkfifo(tmp_path / "pipe")
     for path, reason in [
         (tmp_path / "link", "symbolic link"),
-        (tmp_path / "folder", "no regular file"),
-        (tmp_path / "folder" / "journal", "others may write"),
+        (tmp_path / "folder", "not a regular file"),
+        (tmp_path / "folder" / "journal", "other users can write"),
         (tmp_path / "none" / "journal", "cannot look into"),
-        (tmp_path / "pipe", "no regular file"),
+        (tmp_path / "pipe", "not a regular file"),
     ]:
         with pytest.raises(lmtokens.DeliveryError, match=reason):
             lmtokens.add_tokens(ROWS, journal=path, resume=resume)
@@ -233,7 +233,7 @@ def test_second_process_is_rejected(lmtokens_portal: Portal, journal: Path) -> N
     text = journal.read_text()
     completed = run_python(SECOND_PROCESS, str(journal))
     assert completed.returncode == 1
-    assert f"another process is at work on the journal {journal}" in completed.stderr
+    assert f"another process uses the journal on the journal {journal}" in completed.stderr
     assert (journal.read_text(), lmtokens_portal.record) == (text, [])
     assert run.finish().created == 2
 

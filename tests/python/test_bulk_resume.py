@@ -189,7 +189,7 @@ def test_journal_damaged_before_its_last_line_is_rejected(lmtokens_portal: Porta
 @pytest.mark.parametrize("text", ["notes of mine\n", '{"id": 7}\n', "x"], ids=repr)
 def test_file_that_is_not_a_journal_is_left_unchanged(lmtokens_portal: Portal, journal: Path, text: str) -> None:
     journal.write_text(text)
-    with pytest.raises(lmtokens.DeliveryError, match="cannot be used as a journal"):
+    with pytest.raises(lmtokens.DeliveryError, match="is not a journal"):
         resume(ROWS, journal)
     assert (journal.read_text(), lmtokens_portal.record) == (text, [])
 
@@ -197,7 +197,7 @@ def test_file_that_is_not_a_journal_is_left_unchanged(lmtokens_portal: Portal, j
 def test_journal_of_another_portal_is_rejected(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS[:2], journal=journal).finish()
     with lmtokens.sandbox.Portal() as other:
-        with pytest.raises(lmtokens.DeliveryError, match="is of the portal") as caught:
+        with pytest.raises(lmtokens.DeliveryError, match="belongs to the portal") as caught:
             other.client().add_tokens(ROWS[:2], journal=journal, resume=True)
         assert lmtokens_portal.base_url in str(caught.value)
         assert other.record == []
@@ -206,7 +206,7 @@ def test_journal_of_another_portal_is_rejected(lmtokens_portal: Portal, journal:
 def test_journal_of_another_input_is_rejected(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens(ROWS[:2], journal=journal).finish()
     lmtokens_portal.clear_record()
-    with pytest.raises(lmtokens.DeliveryError, match="of another input"):
+    with pytest.raises(lmtokens.DeliveryError, match="belongs to another input"):
         resume(ROWS[2:], journal)
     assert lmtokens_portal.record == []
 
@@ -329,6 +329,6 @@ def test_destination_cannot_be_changed_when_resuming(
     lmtokens_portal: Portal, journal: Path, first: RecordingDestination | None
 ) -> None:
     lmtokens.add_tokens(ROWS[:2], journal=journal, deliver=first).finish()
-    with pytest.raises(lmtokens.DeliveryError, match="destination of its own"):
+    with pytest.raises(lmtokens.DeliveryError, match="a destination for the keys"):
         resume(ROWS[:3], journal, deliver=RecordingDestination() if first is None else None)
     assert resume(ROWS[:3], journal, deliver=first).created == 1

@@ -165,7 +165,7 @@ def test_second_process_is_rejected(lmtokens_portal: Portal, rows: Path, journal
         wait_until(lambda: len(requests_with_method(lmtokens_portal, "PATCH")) == 3)
         completed = bulk(rows, journal, "--resume")
         assert completed.returncode == 1
-        assert "another process is at work" in completed.stderr
+        assert "another process uses the journal" in completed.stderr
         process.kill()
 
 

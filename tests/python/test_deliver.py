@@ -87,7 +87,7 @@ def test_each_attempt_uses_a_new_tag(lmtokens_portal: Portal) -> None:
 def test_note_that_looks_like_a_tag_is_rejected_before_the_first_request(lmtokens_portal: Portal) -> None:
     note = f"lmtokens-1-{'0' * 16}-1700000000-{'0' * 32}"
     for rejected in (note, note + " ci"):
-        with pytest.raises(ValueError, match="tags"):
+        with pytest.raises(ValueError, match="tag of lmtokens"):
             lmtokens.add_token(32, rejected, deliver=RecordingDestination())
     assert lmtokens_portal.record == []
 
@@ -129,7 +129,7 @@ NOT_APPLIED = ["close-before-acting", "status-before-acting", "html", "error-in-
 @pytest.mark.parametrize("fault", NOT_APPLIED)
 def test_failed_create_is_unknown_if_the_client_has_seen_no_token_yet(lmtokens_portal: Portal, fault: str) -> None:
     lmtokens_portal.fail(fault, method="POST")
-    with pytest.raises(lmtokens.OutcomeUnknownError, match="empty list is no evidence") as caught:
+    with pytest.raises(lmtokens.OutcomeUnknownError, match="empty list proves nothing") as caught:
         lmtokens.add_token(32, "ci", deliver=RecordingDestination())
     assert created_tokens(lmtokens_portal) == []
     assert (caught.value.maybe_applied, caught.value.candidates) == (True, [])
@@ -181,7 +181,7 @@ def test_rejected_create_is_sent_once(lmtokens_portal: Portal, status: int, erro
 def test_lost_response_and_failed_lookup_raise_outcome_unknown(lmtokens_portal: Portal, fault: str) -> None:
     lmtokens_portal.fail("act-then-close", method="POST")
     lmtokens_portal.fail(fault, method="GET", times=None)
-    with pytest.raises(lmtokens.OutcomeUnknownError, match="the look at the portal failed") as caught:
+    with pytest.raises(lmtokens.OutcomeUnknownError, match="looking for it failed") as caught:
         client_without_retries(lmtokens_portal).add_token(32, "ci", deliver=RecordingDestination())
     assert caught.value.candidates is None
     assert isinstance(caught.value.__cause__, lmtokens.LMTokensError)
@@ -202,7 +202,7 @@ def test_credentials_that_cannot_view_neither_delete_nor_repeat(lmtokens_portal:
     for fault in ("act-then-close", "close-before-acting"):
         lmtokens_portal.clear_record()
         lmtokens_portal.fail(fault, method="POST")
-        with pytest.raises(lmtokens.OutcomeUnknownError, match="have not been shown a token that they made"):
+        with pytest.raises(lmtokens.OutcomeUnknownError, match="have not yet seen a token that they created"):
             client.add_token(32, "ci", deliver=RecordingDestination())
         assert len(requests_with_method(lmtokens_portal, "POST")) == 1
         assert requests_with_method(lmtokens_portal, "DELETE") == []
@@ -267,7 +267,7 @@ def test_rejected_enabling_and_deletion_name_the_pending_token(lmtokens_portal: 
         lmtokens.add_token(32, deliver=destination)
     (pending,) = created_tokens(lmtokens_portal)
     assert is_pending(pending)
-    assert f"token {pending.id} is left behind, disabled" in str(caught.value.suggestion)
+    assert f"token {pending.id} remains, disabled" in str(caught.value.suggestion)
     assert "sweep_tokens" in str(caught.value.suggestion)
 
 
@@ -322,7 +322,7 @@ def test_failed_delivery_and_failed_deletion_report_the_token(lmtokens_portal: P
         lmtokens.add_token(32, "ci", deliver=deliver)
     pending = created_tokens(lmtokens_portal)
     suggestion = str(caught.value.suggestion)
-    assert ("has been deleted" if pending == [] else "left behind") in suggestion
+    assert ("has been deleted" if pending == [] else "remains, disabled") in suggestion
     assert all(is_pending(stored) for stored in pending)
 
 

@@ -94,7 +94,7 @@ def test_command_is_killed_after_its_timeout(lmtokens_portal: Portal, tmp_path: 
         f"import os, pathlib, time; pathlib.Path(r'{tmp_path / 'pid'}').write_text(str(os.getpid())); time.sleep(600)"
     )
     begun = time.monotonic()
-    with pytest.raises(lmtokens.DeliveryError, match="did not end within 2 s"):
+    with pytest.raises(lmtokens.DeliveryError, match="did not exit within 2 s"):
         lmtokens.add_token(32, deliver=to_command(python_command(code), timeout=2))
     assert time.monotonic() - begun < HANG_TIMEOUT
     assert created_tokens(lmtokens_portal) == []
@@ -110,13 +110,13 @@ def is_running(pid: int) -> bool:
 
 def test_command_that_does_not_read_its_whole_input_fails(lmtokens_portal: Portal) -> None:
     code = "import os, sys; os.read(0, 10); os.close(0)"
-    with pytest.raises(lmtokens.DeliveryError, match="did not read all"):
+    with pytest.raises(lmtokens.DeliveryError, match="did not read the whole token"):
         lmtokens.add_token(32, "x" * 500_000, deliver=to_command(python_command(code)))
     assert created_tokens(lmtokens_portal) == []
 
 
 def test_command_that_never_reads_is_killed_after_its_timeout(lmtokens_portal: Portal) -> None:
-    with pytest.raises(lmtokens.DeliveryError, match="did not end within"):
+    with pytest.raises(lmtokens.DeliveryError, match="did not exit within"):
         lmtokens.add_token(32, "x" * 500_000, deliver=to_command(["sleep", "600"], timeout=0.5))
     assert created_tokens(lmtokens_portal) == []
 
@@ -169,7 +169,7 @@ except KeyboardInterrupt:
     wait_until(lambda: not is_running(pid))
     (pending,) = created_tokens(lmtokens_portal)
     assert is_pending(pending)
-    assert f"token {pending.id} of user 32 may be left behind" in completed.stderr
+    assert f"token {pending.id} of user 32 may be left pending" in completed.stderr
     assert pending.note.removesuffix(" ci") in completed.stderr
 
 

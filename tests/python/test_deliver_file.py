@@ -155,7 +155,7 @@ def test_folder_writable_by_others_is_rejected_before_the_first_request(
     folder.mkdir()
     folder.chmod(mode)
     message = rejection(lmtokens_portal, to_file(folder / "token.json"))
-    assert "others may write" in message
+    assert "other users can write" in message
     assert "chmod" in message
 
 
@@ -172,12 +172,12 @@ def test_path_of_a_folder_is_rejected_before_the_first_request(
     lmtokens_portal: Portal, tmp_path: Path, overwrite: bool
 ) -> None:
     (tmp_path / "folder").mkdir()
-    assert "no regular file" in rejection(lmtokens_portal, to_file(tmp_path / "folder", overwrite=overwrite))
+    assert "not a regular file" in rejection(lmtokens_portal, to_file(tmp_path / "folder", overwrite=overwrite))
 
 
 def test_pipe_is_rejected_before_the_first_request(lmtokens_portal: Portal, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert "no regular file" in rejection(lmtokens_portal, to_file(tmp_path / "pipe", overwrite=True))
+    assert "not a regular file" in rejection(lmtokens_portal, to_file(tmp_path / "pipe", overwrite=True))
 
 
 def test_missing_folder_is_rejected_before_the_first_request(lmtokens_portal: Portal, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ except lmtokens.DeliveryError as error:
     assert path.read_text() == "another file"
     # The token is enabled, so the message names the file with its key.
     (pending_file,) = pending_files(tmp_path)
-    assert re.search(r"token [0-9]+ works", completed.stdout)
+    assert re.search(r"token [0-9]+ is enabled", completed.stdout)
     assert str(pending_file) in completed.stdout
     (stored,) = created_tokens(lmtokens_portal)
     assert stored.status == 2

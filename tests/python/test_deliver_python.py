@@ -65,7 +65,7 @@ def test_failed_commit_reports_that_the_token_is_enabled(lmtokens_portal: Portal
     assert destination.names == ["deliver"]
     message = f"{caught.value} {caught.value.suggestion}"
     assert str(stored.id) in message
-    assert "works" in message
+    assert "is enabled" in message
     assert caught.value.maybe_applied
 
 
@@ -282,7 +282,7 @@ def test_cancelled_create_cancels_its_delivery_and_leaves_no_enabled_token(
     assert ended == ["cancelled", "in time"]
     (pending,) = created_tokens(lmtokens_portal)
     assert is_pending(pending)
-    assert re.search(rf"token {pending.id} of user 32 may be left behind", caplog.text)
+    assert re.search(rf"token {pending.id} of user 32 may be left pending", caplog.text)
 
 
 def test_create_cancelled_while_enabling_logs_that_the_key_was_delivered(

@@ -59,7 +59,7 @@ def test_used_variable_is_rejected_by_name(
     set_invalid: Callable[[str], None], constructor: Callable[..., Any], name: str, settings: dict[str, str]
 ) -> None:
     set_invalid(name)
-    with pytest.raises(lmtokens.ConfigurationError, match=f"{name} is set to what is no text") as caught:
+    with pytest.raises(lmtokens.ConfigurationError, match=f"{name} is not valid UTF-8") as caught:
         constructor(**settings)
     assert "marker" not in repr((str(caught.value), caught.value.args, vars(caught.value)))
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
@@ -72,7 +72,7 @@ def test_invalid_half_of_a_pair_is_not_reported_as_missing(
     monkeypatch.setenv("LM_ACCESS_ID", ACCESS_ID)
     monkeypatch.setenv("LM_ACCESS_KEY", ACCESS_KEY)
     set_invalid(half)
-    with pytest.raises(lmtokens.ConfigurationError, match=f"{half} is set"):
+    with pytest.raises(lmtokens.ConfigurationError, match=f"{half} is not valid UTF-8"):
         lmtokens.Client("acme")
 
 
@@ -82,7 +82,7 @@ def test_no_proxy_is_rejected_only_if_a_proxy_is_set(
     set_invalid("NO_PROXY")
     lmtokens.Client("acme", **CREDENTIALS)
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    with pytest.raises(lmtokens.ConfigurationError, match="NO_PROXY is set"):
+    with pytest.raises(lmtokens.ConfigurationError, match="NO_PROXY is not valid UTF-8"):
         lmtokens.Client("acme", **CREDENTIALS)
 
 
@@ -122,6 +122,6 @@ def test_shell_rejects_an_invalid_variable() -> None:
         timeout=HANG_TIMEOUT,
         check=False,
     )
-    assert completed.stderr.startswith(b"error: LM_ACCESS_KEY is set to what is no text")
+    assert completed.stderr.startswith(b"error: LM_ACCESS_KEY is not valid UTF-8")
     assert b"marker" not in completed.stderr
     assert (completed.returncode, completed.stdout) == (2, b"")

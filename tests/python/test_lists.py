@@ -137,7 +137,7 @@ class TestListedTokens:
     def test_invalid_argument_is_rejected_before_any_request(
         self, portal: Portal, kind: str, arguments: dict[str, Any]
     ) -> None:
-        with pytest.raises(ValueError, match="accepted"):
+        with pytest.raises(ValueError, match="expected"):
             api_for(kind, portal).list_tokens(**arguments)
         assert portal.record == []
 

@@ -215,7 +215,7 @@ def test_program_output_does_not_show_the_password(
         environment.setenv(name, value)
     completed = run_python(_VERBOSE_PROGRAM)
     assert completed.returncode == 1
-    expected = "no token with id 4711" if password == PASSWORD else "through the proxy"
+    expected = "token with id 4711 not found" if password == PASSWORD else "through the proxy"
     assert expected in completed.stderr
     assert "DEBUG:lmtokens" in completed.stdout
     assert leaks(completed.stdout + completed.stderr, password) == []

@@ -54,7 +54,7 @@ def test_sweep_deletes_a_token_whose_delivery_takes_over_an_hour(lmtokens_portal
             assert [each.token.id for each in swept] == [token.id]
 
     keeper = VerySlow()
-    with pytest.raises(lmtokens.NotFoundError, match="worth nothing"):
+    with pytest.raises(lmtokens.NotFoundError, match="is void"):
         bearer_client(lmtokens_portal).add_token(32, "ci", deliver=keeper)
     assert keeper.names == ["deliver", "discard"]
     assert created_tokens(lmtokens_portal) == []

@@ -86,7 +86,7 @@ class TestAnnouncements:
             client.add_token(32)
             client.add_token(32)
         [message] = [record.getMessage() for record in caplog.records if record.name == "lmtokens"]
-        assert message.startswith("POST /setting/admins/{adminId}/apitokens: the portal's budget is spent; waiting, 3.")
+        assert message.startswith("rate limit of POST /setting/admins/{adminId}/apitokens reached; waiting 3.")
 
     def test_short_wait_is_not_announced(self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture) -> None:
         lmtokens_portal.set_rate_limit(1, 1.0, method="POST")

@@ -170,6 +170,6 @@ def test_log_reports_each_attempt_and_delay(lmtokens_portal: Portal, caplog: pyt
         list(lmtokens_portal.client().list_tokens(type="bearer"))
     messages = [record.getMessage() for record in caplog.records if record.name == "lmtokens"]
     assert len(messages) == MAX_ATTEMPTS
-    assert ["again in" in text for text in messages] == [True, True, False]
+    assert ["retry in" in text for text in messages] == [True, True, False]
     assert ["503" in text for text in messages] == [True, True, False]
     assert all(f"attempt {number}" in text for number, text in enumerate(messages, 1))

@@ -239,7 +239,7 @@ def test_user_agent_names_the_version(lmtokens_portal: Portal) -> None:
         (("status-before-acting", {"status": 404}), 5, "HTTP 404"),
         (("rate-limited", {}), 6, "HTTP 429"),
         # The search finds no token of this request, so its outcome is unknown.
-        (("close-before-acting", {}), 7, "may have been made"),
+        (("close-before-acting", {}), 7, "may have been created"),
     ],
     ids=lambda value: str(value) if isinstance(value, tuple) else "",
 )
@@ -383,7 +383,7 @@ def test_token_that_cannot_be_deleted_is_named(lmtokens_portal: Portal) -> None:
     assert completed.returncode == 1
     # It was never enabled.
     assert pending.status == 1
-    assert f"token {pending.id} is left behind, disabled" in completed.stderr
+    assert f"token {pending.id} remains, disabled" in completed.stderr
 
 
 def test_closed_standard_error_is_ignored(lmtokens_portal: Portal) -> None:

@@ -186,5 +186,5 @@ def test_unknown_outcome_has_its_own_exit_code(lmtokens_portal: Portal, tmp_path
     lmtokens_portal.fail("close-before-acting", method="POST")
     completed = run_shell("add", "32", "--to", f"file:{tmp_path / 'token.json'}")
     assert completed.returncode == 7
-    assert "hint: it can do no harm" in completed.stderr
+    assert "hint: the token is harmless" in completed.stderr
     assert list(tmp_path.iterdir()) == []

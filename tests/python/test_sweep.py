@@ -174,7 +174,7 @@ def test_token_changed_since_the_list_is_kept(lmtokens_portal: Portal, change: d
             other.update_token(stored.id, **change) if "note" not in change or change["note"] == "ci" else retag()
 
     def retag() -> None:
-        with pytest.raises(ValueError, match="tags"):
+        with pytest.raises(ValueError, match="tag of lmtokens"):
             other.update_token(stored.id, **change)
         other.update_token(stored.id, note="was retagged")
 
@@ -238,7 +238,7 @@ def test_enabling_an_orphan_removes_its_tag(lmtokens_portal: Portal) -> None:
 
 def test_repr_names_the_token_and_the_result(lmtokens_portal: Portal) -> None:
     stored = orphan(lmtokens_portal)
-    assert repr(lmtokens.sweep_tokens()) == f"[<lmtokens.SweptToken {stored.id}, left behind>]"
+    assert repr(lmtokens.sweep_tokens()) == f"[<lmtokens.SweptToken {stored.id}, orphan>]"
     assert repr(lmtokens.sweep_tokens(dry_run=False)) == f"[<lmtokens.SweptToken {stored.id}, deleted>]"
 
 

@@ -68,7 +68,7 @@ class TestWhoami:
         )
         assert identity.credentials_from == "arguments"
         assert identity.limitation is not None
-        assert "may not view" in identity.limitation
+        assert "cannot view" in identity.limitation
 
     def test_limitation_if_the_list_is_rejected(self, variant: str, lmtokens_portal: Portal, type: str) -> None:
         own = lmtokens_portal.create_token(32, type=type)

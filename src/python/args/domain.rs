@@ -55,7 +55,7 @@ pub(crate) fn read_secret(name: &str, object: &Bound<'_, PyAny>) -> PyResult<sec
 
 /// Returns the number of a status. Signatures show it as the default, so that it stays a number until the operation.
 fn read_status(name: &str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
-    let status = if is_status(object) {
+    let status = if is_status(object)? {
         Status::from_number(object.extract()?)
     } else if let Ok(word) = object.cast::<PyString>() {
         encodable(name, word)?.parse()

@@ -90,7 +90,7 @@ pub(crate) fn flag(name: &str, object: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 /// Returns an integer; `None` for any other object. A `bool` and a `TokenStatus` are integers to Python, but not here.
 pub(crate) fn integer(name: &str, expected: &str, object: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
-    if object.is_instance_of::<PyBool>() || is_status(object) || !object.hasattr("__index__")? {
+    if object.is_instance_of::<PyBool>() || is_status(object)? || !object.hasattr("__index__")? {
         return Ok(None);
     }
     match object.extract() {
@@ -112,7 +112,7 @@ pub(crate) fn number<'a, 'py: 'a>(
 pub(crate) fn seconds(name: &str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
     let is_number = !object.is_instance_of::<PyBool>() && !object.is_instance_of::<PyString>();
     match object.extract::<f64>() {
-        Ok(seconds) if is_number && !is_status(object) => Ok(seconds),
+        Ok(seconds) if is_number && !is_status(object)? => Ok(seconds),
         _ => Err(wrong_type(name, "a number of seconds", object)),
     }
 }

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyInt, PyType};
 
 use crate::model;
 
@@ -24,10 +24,12 @@ fn classes(py: Python<'_>) -> PyResult<&Classes> {
 }
 
 /// Returns whether an object is a `TokenStatus`, which is an `int` to Python.
-pub(crate) fn is_status(object: &Bound<'_, PyAny>) -> bool {
-    // Before the class is loaded, it has no members.
-    let py = object.py();
-    CLASSES.get(py).is_some_and(|classes| object.get_type().is(classes.status.bind(py)))
+pub(crate) fn is_status(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    // Plain integers do not load the class.
+    if object.is_exact_instance_of::<PyInt>() || !object.is_instance_of::<PyInt>() {
+        return Ok(false);
+    }
+    object.is_instance(classes(object.py())?.status.bind(object.py()))
 }
 
 macro_rules! members {

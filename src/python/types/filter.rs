@@ -81,7 +81,7 @@ const NEVER: f64 = -1.0;
 impl Field {
     fn value(&self, operator: Operator, object: &Bound<'_, PyAny>) -> PyResult<Value> {
         let name = self.0.name();
-        if is_status(object) {
+        if is_status(object)? {
             return Ok(Value::Number(object.extract()?));
         }
         if let Ok(text) = object.cast::<PyString>() {
