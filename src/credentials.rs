@@ -1,6 +1,6 @@
-//! Who we are: a chain of sources, of which the first that has anything wins, and the memory of which one it was.
+//! Credential sources: arguments → environment → prompt. The first source that has credentials wins and is reported.
 //!
-//! arguments → environment → prompt. A source that has half a pair is an error, never completed from another source.
+//! Half a pair in one source is an error. It is never completed from another source.
 
 mod arguments;
 mod environment;
@@ -16,49 +16,47 @@ pub use validate::{check_access_id, check_access_key, check_bearer_token, check_
 use crate::error::{Error, Result};
 use crate::lmv1;
 use crate::network::Network;
-use crate::portal::Portal;
+use crate::portal::PortalAddress;
 use crate::secret::Secret;
 
-/// What signs a request.
+/// What authenticates a request.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// A pair; the key signs and never travels.
+    /// An access id and an access key. The key signs requests and is never sent.
     Lmv1 {
-        /// The public half.
+        /// The public part.
         access_id: String,
-        /// The secret half.
+        /// The secret part.
         access_key: Secret,
     },
-    /// One text that travels with every request.
+    /// A bearer token, which is sent with every request.
     Bearer {
-        /// The text.
+        /// The token.
         token: Secret,
     },
 }
 
 impl Credentials {
-    /// A checked LMv1 pair, or a bearer where the key is one (it begins with `lmb_`).
+    /// Checks an LMv1 pair. A key that begins with `lmb_` is a bearer token.
     pub fn from_pair(access_id: Option<&str>, access_key: Secret) -> Result<Self> {
         if access_key.reveal().starts_with(validate::BEARER_PREFIX) {
             return Self::from_bearer(access_key);
         }
         let Some(access_id) = access_id else {
-            return Err(Error::credentials(
-                "access_id is missing: an access key signs together with its access id",
-            ));
+            return Err(Error::credentials("access_id is missing: an access key needs its access id"));
         };
         check_access_id(access_id)?;
         check_access_key(&access_key)?;
         Ok(Self::Lmv1 { access_id: access_id.to_owned(), access_key })
     }
 
-    /// A checked bearer token.
+    /// Checks a bearer token.
     pub fn from_bearer(token: Secret) -> Result<Self> {
         check_bearer_token(&token)?;
         Ok(Self::Bearer { token })
     }
 
-    /// The value of the `Authorization` header for one request.
+    /// Returns the value of the `Authorization` header for one request.
     #[must_use]
     pub fn authorization(&self, request: &lmv1::Request<'_>) -> String {
         match self {
@@ -69,7 +67,7 @@ impl Credentials {
         }
     }
 
-    /// The secret part.
+    /// Returns the secret part.
     #[must_use]
     pub fn secret(&self) -> &Secret {
         match self {
@@ -78,7 +76,7 @@ impl Credentials {
         }
     }
 
-    /// What kind they are, for people.
+    /// Returns the name of the kind, for messages.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -89,20 +87,20 @@ impl Credentials {
 }
 
 impl fmt::Debug for Credentials {
-    /// Shows the kind only: people swap id and key, so the id may be a key.
+    /// Shows the kind only: the id may be a key, since users swap them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credentials({})", self.kind())
     }
 }
 
-/// Where something was found.
+/// The source of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Provenance {
-    /// Given in the call.
+    /// Arguments of the call.
     Arguments,
-    /// In these environment variables.
+    /// These environment variables.
     Environment(Vec<&'static str>),
-    /// Typed by a person.
+    /// The interactive prompt.
     Prompt,
 }
 
@@ -116,27 +114,27 @@ impl fmt::Display for Provenance {
     }
 }
 
-/// Everything that a client needs to know to call a portal.
+/// The portal, the credentials and the settings of a client.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Which portal.
-    pub portal: Portal,
-    /// Where the portal was named.
+    /// The portal's address.
+    pub portal: PortalAddress,
+    /// The source of the address.
     pub portal_from: Provenance,
-    /// What signs.
+    /// The credentials.
     pub credentials: Credentials,
-    /// Where that was found.
+    /// The source of the credentials.
     pub credentials_from: Provenance,
-    /// Variables that hold other credentials, which were not used.
+    /// Environment variables with other credentials, which were ignored.
     pub ignored_sources: Vec<&'static str>,
-    /// How long a request may take.
+    /// The timeouts of an attempt.
     pub timeouts: Timeouts,
-    /// How the portal is reached.
+    /// CA certificates, client certificate and proxy.
     pub network: Network,
 }
 
 impl Identity {
-    /// Follows the chain.
+    /// Reads the sources in their order.
     pub fn resolve(
         arguments: &Arguments,
         environment: &dyn Environment,
@@ -144,14 +142,14 @@ impl Identity {
     ) -> Result<Self> {
         if arguments.credentials()?.is_none() || (arguments.company.is_none() && arguments.base_url.is_none())
         {
-            environment::refuse_profiles(environment)?;
+            environment::reject_profiles(environment)?;
         }
         let timeouts = match arguments.timeouts {
             Some(timeouts) => timeouts,
             None => environment::timeouts(environment)?.unwrap_or_default(),
         };
         let network = Network::resolve(&arguments.network, environment)?;
-        // Credentials that are wrong are an error even where the portal is missing too, and a person is asked last.
+        // Invalid credentials are reported even if the portal is missing too; the prompt comes last.
         let credentials = match arguments.credentials()? {
             Some(credentials) => Some((credentials, Provenance::Arguments, Vec::new())),
             None => environment::credentials(environment)?.map(|found| {
@@ -163,11 +161,11 @@ impl Identity {
             None if prompt.is_available() => {
                 let company = prompt.ask("LogicMonitor company (acme in acme.logicmonitor.com): ")?;
                 let domain = domain(arguments, environment)?;
-                (Portal::of_company(&company, domain.as_deref())?, Provenance::Prompt)
+                (PortalAddress::of_company(&company, domain.as_deref())?, Provenance::Prompt)
             }
             None => {
-                return Err(Error::configuration("company is missing: there is no portal to call").suggest(
-                    "give company=\"acme\" (for acme.logicmonitor.com), or set LM_COMPANY in the environment",
+                return Err(Error::configuration("company is missing").suggest(
+                    "set the company (acme for acme.logicmonitor.com), as an argument or in LM_COMPANY",
                 ));
             }
         };
@@ -175,9 +173,9 @@ impl Identity {
             Some(found) => found,
             None if prompt.is_available() => (ask(prompt)?, Provenance::Prompt, Vec::new()),
             None => {
-                return Err(Error::credentials("no credentials: neither arguments nor environment hold any").suggest(
-                    "give access_id= and access_key= (or bearer_token=), or set LM_ACCESS_ID and LM_ACCESS_KEY (or \
-                     LM_BEARER_TOKEN) in the environment",
+                return Err(Error::credentials("no credentials in the arguments or the environment").suggest(
+                    "set LM_ACCESS_ID and LM_ACCESS_KEY (or LM_BEARER_TOKEN) in the environment; Python code can pass \
+                     access_id and access_key (or bearer_token) instead",
                 ));
             }
         };
@@ -185,27 +183,30 @@ impl Identity {
     }
 }
 
-/// The base URL wins over a company wherever it comes from, so that a program whose company is written into it can be
-/// pointed to an embedded portal; the company then only names it.
-fn portal(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<(Portal, Provenance)>> {
+/// Returns the portal's address and its source. A base URL from any source wins over a company, so that a program
+/// with a hard-coded company can be pointed at a sandbox; the company is then only a display name.
+fn portal(
+    arguments: &Arguments,
+    environment: &dyn Environment,
+) -> Result<Option<(PortalAddress, Provenance)>> {
     let company = match &arguments.company {
         Some(company) => Some((company.clone(), Provenance::Arguments)),
         None => environment::company(environment)?,
     };
-    // With its domain, so that what is good without a base URL is good beside one.
+    // Checked with its domain, so that a base URL changes nothing about which companies are valid.
     let by_company = match company {
         Some((name, from)) => {
             let domain = domain(arguments, environment)?;
-            Some((Portal::of_company(&name, domain.as_deref())?, from))
+            Some((PortalAddress::of_company(&name, domain.as_deref())?, from))
         }
         None => None,
     };
     let name = by_company.as_ref().and_then(|(portal, _)| portal.company());
     if let Some(base_url) = &arguments.base_url {
-        return Ok(Some((Portal::at(base_url, name)?, Provenance::Arguments)));
+        return Ok(Some((PortalAddress::at(base_url, name)?, Provenance::Arguments)));
     }
     if let Some((base_url, from)) = environment::base_url(environment)? {
-        return Ok(Some((Portal::at(&base_url, name)?, from)));
+        return Ok(Some((PortalAddress::at(&base_url, name)?, from)));
     }
     Ok(by_company)
 }

@@ -1,4 +1,4 @@
-//! The LMv1 signature: pure functions from bytes to a header value; the clock and the key are arguments.
+//! The LMv1 signature: pure functions, with the time and the key as arguments.
 //!
 //! ```text
 //! string to sign = METHOD + epoch milliseconds + body + resource path          (no separators)
@@ -6,8 +6,8 @@
 //! Authorization  = "LMv1 " + access id + ":" + signature + ":" + epoch milliseconds
 //! ```
 //!
-//! Source: the vendor's page "REST API Authentication". The page's formula leaves the hex step out; its sample code
-//! and every working client have it.
+//! Source: the vendor's page "REST API Authentication". The formula on that page omits the hex step, but its sample
+//! code and every working client include it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,46 +17,46 @@ use subtle::ConstantTimeEq as _;
 
 use crate::error::Error;
 
-/// What comes before the resource path in every URL of the portal and is never signed.
+/// The start of the path in every URL of the REST API. It is not signed.
 pub const REST_PREFIX: &str = "/santaba/rest";
 
-/// The portal refuses a signature whose time is further from its own clock than this, in milliseconds.
+/// The portal rejects signatures whose time differs from its own clock by more than this, in milliseconds.
 pub const TIME_WINDOW_MS: u64 = 30 * 60 * 1000;
 
-/// The parts of one request that are signed.
+/// The signed parts of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     /// Upper-case HTTP method.
     pub method: &'a str,
     /// Milliseconds since 1970-01-01 UTC.
     pub timestamp_ms: u64,
-    /// The exact bytes that travel; empty for a request without a body.
+    /// The exact bytes that are sent; empty for a request without a body.
     pub body: &'a [u8],
     /// The percent-decoded path after `/santaba/rest`, without query.
     pub resource_path: &'a str,
 }
 
 impl Request<'_> {
-    /// The bytes under the HMAC: method, milliseconds, body and path with nothing in between.
+    /// Returns the bytes that the HMAC covers: method, milliseconds, body and path without separators.
     #[must_use]
     pub fn string_to_sign(&self) -> Vec<u8> {
         let timestamp = self.timestamp_ms.to_string();
         [self.method.as_bytes(), timestamp.as_bytes(), self.body, self.resource_path.as_bytes()].concat()
     }
 
-    /// The HMAC-SHA256 as 64 lower-case hex digits.
+    /// Returns the HMAC-SHA256 as 64 lower-case hex digits.
     #[must_use]
     pub fn digest_hex(&self, access_key: &[u8]) -> String {
         hex(&self.digest(access_key))
     }
 
-    /// The base64 of the hex digest: always 88 characters.
+    /// Returns the base64 of the hex digest, which is always 88 characters.
     #[must_use]
     pub fn signature(&self, access_key: &[u8]) -> String {
         BASE64.encode(self.digest_hex(access_key))
     }
 
-    /// The value of the `Authorization` header.
+    /// Returns the value of the `Authorization` header.
     #[must_use]
     pub fn authorization(&self, access_id: &str, access_key: &[u8]) -> String {
         format!("LMv1 {access_id}:{}:{}", self.signature(access_key), self.timestamp_ms)
@@ -74,10 +74,10 @@ impl Request<'_> {
     }
 }
 
-/// An `Authorization: LMv1 …` header taken apart.
+/// A parsed `Authorization: LMv1 …` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization {
-    /// Which token signed.
+    /// The access id of the signing token.
     pub access_id: String,
     /// The base64 of the hex digest, as received.
     pub signature: String,
@@ -86,7 +86,7 @@ pub struct Authorization {
 }
 
 impl Authorization {
-    /// Takes a header value apart; `None` where it is not of the form `LMv1 id:signature:milliseconds`.
+    /// Parses a header value; `None` unless it has the form `LMv1 id:signature:milliseconds`.
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
         let mut parts = header.strip_prefix("LMv1 ")?.split(':');
@@ -97,12 +97,12 @@ impl Authorization {
         Some(Self {
             access_id: access_id.to_owned(),
             signature: signature.to_owned(),
-            // It is signed as text, so only the one spelling that we would sign is understood.
+            // The time is signed as text, so only its canonical form is accepted.
             timestamp_ms: timestamp.parse().ok().filter(|number: &u64| number.to_string() == timestamp)?,
         })
     }
 
-    /// Whether this header was made with `access_key` for these bytes, compared in constant time.
+    /// Returns whether `access_key` produced this header for these bytes. Compares in constant time.
     #[must_use]
     pub fn verify(&self, method: &str, body: &[u8], resource_path: &str, access_key: &[u8]) -> bool {
         let request = Request { method, timestamp_ms: self.timestamp_ms, body, resource_path };
@@ -110,33 +110,34 @@ impl Authorization {
     }
 }
 
-/// Checks a method that someone else chose and raises it to upper case.
+/// Checks a caller's method and returns it in upper case. The error does not repeat it: it may be a misplaced
+/// credential.
 pub fn check_method(method: &str) -> Result<String, Error> {
     if method.is_empty() || !method.bytes().all(|b| b.is_ascii_alphabetic()) {
         return Err(Error::argument(
-            "method must be the name of an HTTP method, such as GET, POST, PUT, PATCH or DELETE",
+            "invalid method; expected an HTTP method such as GET, POST, PUT, PATCH or DELETE",
         ));
     }
     Ok(method.to_ascii_uppercase())
 }
 
-/// Refuses a resource path whose signature could never verify.
+/// Rejects a resource path whose signature the portal would never accept. The error does not repeat it.
 pub fn check_resource_path(path: &str) -> Result<(), Error> {
-    const ACCEPTED: &str = "accepted is the path after /santaba/rest, such as /setting/admins/32/apitokens";
+    const EXPECTED: &str = "the path after /santaba/rest, such as /setting/admins/32/apitokens";
     let problem = if !path.starts_with('/') {
-        "resource_path must begin with a slash"
+        "does not begin with a slash"
     } else if path == REST_PREFIX || path.starts_with("/santaba/rest/") {
-        "resource_path must not include /santaba/rest: the portal signs what comes after it"
+        "contains /santaba/rest, which is not signed"
     } else if path.contains('?') {
-        "resource_path must not include a query string: query parameters are never signed"
+        "contains a query string, which is never signed"
     } else if path.contains('#') {
-        "resource_path must not include a fragment"
+        "contains a fragment"
     } else if path.chars().any(char::is_control) {
-        "resource_path must not contain control characters"
+        "contains control characters"
     } else {
         return Ok(());
     };
-    Err(Error::argument(format!("{problem}; {ACCEPTED}")))
+    Err(Error::argument(format!("invalid resource_path: {problem}; expected {EXPECTED}")))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,8 +1,9 @@
-//! Locks, as this package takes them.
+//! Locking without poisoning.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Takes a lock also after a panic elsewhere: what is behind the locks here holds together after every step.
+/// Locks a mutex even if a thread panicked while it held it: every step under this crate's locks leaves consistent
+/// data.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
-//! How the portal is reached: time limits, whose certificates are trusted, a certificate of our own, a proxy.
+//! Network settings: trusted CA certificates, client certificate, proxy.
 //!
-//! Everything is read and checked when a client is made: what cannot be used is an error before anything is sent.
+//! All settings are read and checked when a client is created, so an invalid one fails before anything is sent.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,42 +16,42 @@ use crate::credentials::Environment;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
-/// What a caller may give; what is `None` is looked for in the environment.
+/// Network settings of a caller. A setting that is `None` is read from the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
-    /// A file of certificates in PEM, or a folder of such files, to trust instead of the system's.
+    /// CA bundle: a PEM file of certificates, or a folder of such files, trusted instead of the system's certificates.
     pub ca_bundle: Option<PathBuf>,
-    /// A file with a certificate chain and its private key in PEM, or one for each.
+    /// Client certificate: one PEM file with the certificate chain and its private key, or one file for each.
     pub client_cert: Option<(PathBuf, Option<PathBuf>)>,
-    /// The URL of a proxy, with user name and password where it demands them.
+    /// The URL of a proxy, with user name and password if it requires them.
     pub proxy: Option<Secret>,
 }
 
-/// How the portal is reached.
+/// Checked network settings.
 #[derive(Debug, Clone, Default)]
 pub struct Network {
-    /// Whose certificates are trusted.
+    /// The trusted CA certificates.
     pub trust: Trust,
-    /// The certificate that we show.
+    /// The client certificate, for portals that require one.
     pub client_certificate: Option<ClientCertificate>,
-    /// What stands between.
+    /// The proxy.
     pub proxy: Option<Proxy>,
 }
 
-/// Whose certificates are trusted.
+/// The trusted CA certificates.
 #[derive(Debug, Clone, Default)]
 pub enum Trust {
-    /// The system's; the bundled ones of Mozilla where the system has none.
+    /// The system's; Mozilla's bundled ones if the system has none.
     #[default]
     System,
-    /// These, and no others.
+    /// These and no others.
     Only(Arc<Vec<CertificateDer<'static>>>),
 }
 
-/// A certificate of our own.
+/// A client certificate.
 #[derive(Clone)]
 pub struct ClientCertificate {
-    /// The certificate, then those that vouch for it.
+    /// The certificate, followed by its intermediate certificates.
     pub chain: Vec<CertificateDer<'static>>,
     /// Its private key.
     pub key: Arc<PrivateKeyDer<'static>>,
@@ -66,16 +66,16 @@ impl fmt::Debug for ClientCertificate {
 /// A proxy.
 #[derive(Debug, Clone)]
 pub struct Proxy {
-    /// Its URL, with its credentials.
+    /// Its URL, including its credentials.
     pub url: Secret,
-    /// Host and port, for people.
+    /// Host and port, for messages.
     pub host: String,
-    /// The hosts that are reached without it, as `NO_PROXY` lists them; empty for a proxy that was given.
+    /// The hosts that bypass it, in the format of `NO_PROXY`. Empty for a proxy that the caller set.
     pub exceptions: String,
 }
 
 impl Network {
-    /// Reads and checks everything.
+    /// Reads and checks all settings.
     pub fn resolve(arguments: &Arguments, environment: &dyn Environment) -> Result<Self> {
         Ok(Self {
             trust: trust(arguments, environment)?,
@@ -85,7 +85,7 @@ impl Network {
     }
 }
 
-/// The argument, else the first of the variables that the ecosystem knows.
+/// Returns the certificates of the argument, else of the first environment variables that are set.
 fn trust(arguments: &Arguments, environment: &dyn Environment) -> Result<Trust> {
     let paths =
         |name: &str| Ok(environment.filled(name)?.map(|value| paths(name, &value)).unwrap_or_default());
@@ -107,12 +107,13 @@ fn trust(arguments: &Arguments, environment: &dyn Environment) -> Result<Trust> 
     }
     let mut certificates = Vec::new();
     for (name, path) in &sources {
-        certificates.extend(certificates_at(name, path)?);
+        certificates.extend(ca_certificates(name, path)?);
     }
     Ok(Trust::Only(Arc::new(certificates)))
 }
 
-/// `SSL_CERT_DIR` is a list, as OpenSSL reads it: what of it is not there is passed over, unless nothing is.
+/// Returns the paths in a variable. `SSL_CERT_DIR` is a list, as in OpenSSL: missing folders are skipped unless all are
+/// missing.
 fn paths(name: &str, value: &str) -> Vec<PathBuf> {
     if name != "SSL_CERT_DIR" || Path::new(value).exists() {
         return vec![PathBuf::from(value)];
@@ -121,19 +122,19 @@ fn paths(name: &str, value: &str) -> Vec<PathBuf> {
     if existing.is_empty() { vec![PathBuf::from(value)] } else { existing }
 }
 
-fn certificates_at(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let refuse = |problem: String| {
-        Err(Error::configuration(format!("{name} ({}) {problem}", path.display())).suggest(
-            "accepted is a file of certificates in PEM, or a folder of such files; without it the system's certificates \
-             are used",
+fn ca_certificates(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let invalid = |problem: String| {
+        Err(Error::configuration(format!("invalid {name} ({}): {problem}", path.display())).suggest(
+            "use a PEM file of CA certificates or a folder of such files, or leave the setting out to trust the \
+             system's certificates",
         ))
     };
     let certificates: Vec<CertificateDer<'static>> = if path.is_dir() {
         let entries = match std::fs::read_dir(path) {
             Ok(entries) => entries,
-            Err(error) => return refuse(format!("cannot be read: {error}")),
+            Err(error) => return invalid(format!("cannot be read ({error})")),
         };
-        // A folder of certificates may hold other files too.
+        // The folder may contain other files too.
         let readable = entries.flatten().filter_map(|entry| CertificateDer::pem_file_iter(entry.path()).ok());
         readable.flat_map(|certificates| certificates.filter_map(std::result::Result::ok)).collect()
     } else {
@@ -141,40 +142,42 @@ fn certificates_at(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static
             CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
         match read {
             Ok(certificates) => certificates,
-            Err(error) => return refuse(format!("cannot be read: {error}")),
+            Err(error) => return invalid(format!("cannot be read ({error})")),
         }
     };
-    // A store of many may hold some that are too odd to be used; one of nothing else would trust nobody.
+    // Unusable certificates are ignored unless there are no others: the client would then trust no host.
     if !certificates.iter().any(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok()) {
-        return refuse("holds no usable certificate in PEM".to_owned());
+        return invalid("contains no usable PEM certificate".to_owned());
     }
     Ok(certificates)
 }
 
 fn client_certificate((chain_path, key_path): &(PathBuf, Option<PathBuf>)) -> Result<ClientCertificate> {
-    let refuse = |path: &Path, problem: String| {
-        Error::configuration(format!("client_cert ({}) {problem}", path.display())).suggest(
-            "accepted is a file with a certificate chain and its private key in PEM, without pass phrase, or a tuple of \
-             two files: (certificate chain, private key)",
+    let invalid = |path: &Path, problem: String| {
+        Error::configuration(format!("invalid client_cert ({}): {problem}", path.display())).suggest(
+            "use one PEM file with the certificate chain and its private key without pass phrase, or two files: \
+             (certificate chain, private key)",
         )
     };
     let chain = CertificateDer::pem_file_iter(chain_path)
         .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-        .map_err(|error| refuse(chain_path, format!("cannot be read: {error}")))?;
+        .map_err(|error| invalid(chain_path, format!("cannot be read ({error})")))?;
     if chain.is_empty() {
-        return Err(refuse(chain_path, "holds no certificate in PEM".to_owned()));
+        return Err(invalid(chain_path, "contains no PEM certificate".to_owned()));
     }
     let key_path = key_path.as_ref().unwrap_or(chain_path);
     let key = PrivateKeyDer::from_pem_file(key_path).map_err(|_| {
-        refuse(key_path, "holds no private key in PEM that can be read without pass phrase".to_owned())
+        invalid(key_path, "contains no PEM private key that is readable without pass phrase".to_owned())
     })?;
     CertifiedKey::from_der(chain.clone(), key.clone_key(), &aws_lc_rs::default_provider()).map_err(
         |error| {
             let problem = match error {
-                rustls::Error::InconsistentKeys(_) => "holds a certificate of another private key".to_owned(),
-                other => format!("cannot be used: {other}"),
+                rustls::Error::InconsistentKeys(_) => {
+                    "the certificate belongs to another private key".to_owned()
+                }
+                other => other.to_string(),
             };
-            refuse(chain_path, problem)
+            invalid(chain_path, problem)
         },
     )?;
     Ok(ClientCertificate { chain, key: Arc::new(key) })
@@ -190,7 +193,7 @@ fn proxy(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<
                 Some(exceptions) => Some(exceptions),
                 None => environment.filled("no_proxy")?,
             };
-            // As elsewhere, a variable may name host and port only.
+            // As in other tools, the variable may contain host and port only.
             let url = if url.contains("://") { url } else { format!("http://{url}") };
             return checked_proxy(name, Secret::new(url), exceptions.unwrap_or_default()).map(Some);
         }
@@ -198,7 +201,7 @@ fn proxy(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<
     Ok(None)
 }
 
-/// The message repeats nothing of the URL, which may hold a password.
+/// Checks a proxy's URL. The error does not repeat it: it may contain a password.
 fn checked_proxy(name: &str, url: Secret, exceptions: String) -> Result<Proxy> {
     let parsed = Url::parse(url.reveal()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let host = parsed.as_ref().and_then(|url| {
@@ -207,8 +210,8 @@ fn checked_proxy(name: &str, url: Secret, exceptions: String) -> Result<Proxy> {
     });
     match host {
         Some(host) => Ok(Proxy { url, host, exceptions }),
-        None => Err(Error::configuration(format!("{name} is not the URL of a proxy")).suggest(
-            "accepted are http://HOST:PORT and https://HOST:PORT, with USER:PASSWORD@ before the host",
+        None => Err(Error::configuration(format!("invalid {name}: not the URL of a proxy")).suggest(
+            "use http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before HOST if required",
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! Where a portal is: company names, domains and base URLs, understood or refused.
+//! Addresses of portals, parsed from company names, domains and base URLs.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,60 +11,63 @@ use crate::lmv1::REST_PREFIX;
 /// The domain of commercial portals.
 pub const DEFAULT_DOMAIN: &str = "logicmonitor.com";
 
-/// The domains on which LogicMonitor runs portals: commercial, government, and government's staging.
+/// LogicMonitor's own domains: commercial, government, and government staging.
 const KNOWN_DOMAINS: [&str; 3] = [DEFAULT_DOMAIN, "lmgov.us", "qa-lmgov.us"];
 
-/// The address of one portal. Credentials are sent nowhere else.
+/// The address of one portal, the only one to which its credentials are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Portal {
+pub struct PortalAddress {
     company: Option<String>,
     base: Url,
 }
 
-impl Portal {
-    /// The portal of a company, `https://COMPANY.DOMAIN/santaba/rest`.
+impl PortalAddress {
+    /// Creates the address of a company's portal, `https://COMPANY.DOMAIN/santaba/rest`.
     ///
-    /// `company` may also be a pasted host (`acme.logicmonitor.com`) or URL of a page of the portal; the domain is then
-    /// the pasted one, unless `domain` names another, which is an error.
+    /// `company` may also be a pasted host (`acme.logicmonitor.com`) or the URL of a page of the portal. It is an
+    /// error if `domain` then differs from the pasted domain.
     pub fn of_company(company: &str, domain: Option<&str>) -> Result<Self> {
         let domain = domain.map(check_domain).transpose()?;
         let (company, domain) = split_company(company, domain.as_deref())?;
         let base = format!("https://{company}.{domain}{REST_PREFIX}");
-        let base = Url::parse(&base).map_err(|_| not_a_company())?;
+        let base = Url::parse(&base).map_err(|_| invalid_company())?;
         Ok(Self { company: Some(company), base })
     }
 
-    /// A portal at an address of its own, such as the embedded one.
+    /// Creates an address from a base URL, such as the sandbox's.
     ///
-    /// `https`, or `http` to loopback only: an IP literal in 127.0.0.0/8, `[::1]`, or exactly `localhost`. The path ends
-    /// with `/santaba/rest`. User info, query and fragment are refused.
+    /// The scheme is `https`, or `http` to loopback only: an IP literal in 127.0.0.0/8, `[::1]`, or exactly
+    /// `localhost`. The path ends with `/santaba/rest`. User info, query and fragment are rejected. `company` is a
+    /// display name.
     pub fn at(base_url: &str, company: Option<&str>) -> Result<Self> {
-        const ACCEPTED: &str = "accepted is an https URL that ends with /santaba/rest, such as \
-                                https://acme.logicmonitor.com/santaba/rest; http only to 127.0.0.1, [::1] or localhost";
-        let refuse = |problem: &str| Err(Error::configuration(format!("base_url {problem}; {ACCEPTED}")));
+        const EXPECTED: &str = "an https URL that ends with /santaba/rest (http only to 127.0.0.1, [::1] or \
+                                localhost), such as https://acme.logicmonitor.com/santaba/rest";
+        let invalid = |problem: &str| {
+            Err(Error::configuration(format!("invalid base_url: {problem}; expected {EXPECTED}")))
+        };
         let Ok(mut base) = Url::parse(base_url.trim()) else {
-            return refuse("is not a URL");
+            return invalid("is not a URL");
         };
         if !base.username().is_empty() || base.password().is_some() || base_url.contains('@') {
-            return refuse("must not carry a user name or password");
+            return invalid("contains a user name or password");
         }
         let Some(host) = base.host() else {
-            return refuse("names no host");
+            return invalid("has no host");
         };
         match base.scheme() {
             "https" => {}
             "http" if is_loopback(&host) => {}
             "http" => {
-                return refuse("is http to a host that is not loopback: credentials travel over TLS only");
+                return invalid("credentials are sent over TLS only, except to loopback");
             }
-            _ => return refuse("is neither https nor http"),
+            _ => return invalid("is neither https nor http"),
         }
         if base.query().is_some() || base.fragment().is_some() {
-            return refuse("must not carry a query or a fragment");
+            return invalid("contains a query or a fragment");
         }
         let path = base.path().trim_end_matches('/').to_owned();
         if !path.ends_with(REST_PREFIX) {
-            return refuse("does not end with /santaba/rest");
+            return invalid("does not end with /santaba/rest");
         }
         base.set_path(&path);
         let company =
@@ -72,31 +75,31 @@ impl Portal {
         Ok(Self { company, base })
     }
 
-    /// The bare company name, where one was given.
+    /// Returns the company name, if one is known.
     #[must_use]
     pub fn company(&self) -> Option<&str> {
         self.company.as_deref()
     }
 
-    /// The base URL, ending with `/santaba/rest`.
+    /// Returns the base URL, which ends with `/santaba/rest`.
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.base.as_str()
     }
 
-    /// The host, without port.
+    /// Returns the host, without port.
     #[must_use]
     pub fn host(&self) -> &str {
         self.base.host_str().unwrap_or_default()
     }
 
-    /// Whether the portal is on this machine: no proxy is used then.
+    /// Returns whether the portal is on this machine. It is then reached without a proxy.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.base.host().is_some_and(|host| is_loopback(&host))
     }
 
-    /// The addresses of `localhost`, so that no resolver can send it elsewhere; `None` for any other host.
+    /// Returns the loopback addresses if the host is `localhost`, so that no resolver can redirect it; else `None`.
     #[must_use]
     pub fn pinned_addresses(&self) -> Option<[SocketAddr; 2]> {
         let port = self.base.port_or_known_default()?;
@@ -106,7 +109,7 @@ impl Portal {
         })
     }
 
-    /// The URL of a resource path and its query parameters.
+    /// Returns the URL of a resource path with query parameters.
     #[must_use]
     pub fn url(&self, resource_path: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
@@ -118,7 +121,7 @@ impl Portal {
     }
 }
 
-impl fmt::Display for Portal {
+impl fmt::Display for PortalAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.company {
             Some(company) if self.host() != company && !self.host().starts_with(&format!("{company}.")) => {
@@ -137,19 +140,20 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-fn not_a_company() -> Error {
+/// The message does not repeat the value: it may be a misplaced credential.
+fn invalid_company() -> Error {
     Error::configuration(
-        "company is not accepted: accepted are the bare name (acme), the portal's host (acme.logicmonitor.com) or the \
-         URL of one of its pages; for another domain give domain= as well",
+        "invalid company; expected a name (acme), the portal's host (acme.logicmonitor.com) or the URL of one of its \
+         pages; for another domain, set the domain too",
     )
 }
 
-/// Takes a company as people give it apart: the bare name and the domain.
+/// Splits a company, as users write it, into name and domain.
 fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> {
     let given = given.trim();
     let is_url = given.contains("://");
     let host = if is_url {
-        let url = Url::parse(given).map_err(|_| not_a_company())?;
+        let url = Url::parse(given).map_err(|_| invalid_company())?;
         let plain = url.scheme() == "https"
             && url.username().is_empty()
             && url.password().is_none()
@@ -157,7 +161,7 @@ fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> 
             && url.port().is_none();
         match url.host_str() {
             Some(host) if plain => host.to_owned(),
-            _ => return Err(not_a_company()),
+            _ => return Err(invalid_company()),
         }
     } else {
         given.to_ascii_lowercase()
@@ -179,28 +183,29 @@ fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> 
             check_label(&company)?;
             return match domain {
                 Some(_) => Err(Error::configuration(format!(
-                    "company names the domain {known} and domain= names another; give one of them, or the same twice"
-                ))),
+                    "conflicting domains: the company is on {known}, but another domain is set"
+                ))
+                .suggest("leave the domain out, or set it to that of the company")),
                 None => Ok((company, known.to_owned())),
             };
         }
     }
-    Err(not_a_company())
+    Err(invalid_company())
 }
 
 fn check_label(label: &str) -> Result<()> {
-    let characters = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    // A made-up or mistaken credential must not be looked up as a host.
-    let credential = label.starts_with("lmb_") || label.starts_with("lma_");
-    if characters
-        && !credential
+    let has_valid_characters = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    // A credential in the wrong argument must not be sent to name servers.
+    let is_credential = label.starts_with("lmb_") || label.starts_with("lma_");
+    if has_valid_characters
+        && !is_credential
         && (1..=63).contains(&label.len())
         && !label.starts_with('-')
         && !label.ends_with('-')
     {
         return Ok(());
     }
-    Err(not_a_company())
+    Err(invalid_company())
 }
 
 fn check_domain(domain: &str) -> Result<String> {
@@ -212,7 +217,7 @@ fn check_domain(domain: &str) -> Result<String> {
         return Ok(domain);
     }
     Err(Error::configuration(
-        "domain is not accepted: accepted is the part of the portal's host after the company, such as logicmonitor.com \
-         (the default) or lmgov.us",
+        "invalid domain; expected the part of the portal's host after the company, such as logicmonitor.com (the \
+         default) or lmgov.us",
     ))
 }

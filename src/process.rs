@@ -1,10 +1,11 @@
-//! What is new after a fork, in one place: the tokio runtime and whatever else is kept for each process.
+//! Per-process state, rebuilt after `fork()`: the tokio runtime, connection pools, rate limits.
 //!
-//! A forked child has none of the parent's threads, so a runtime from before the fork never runs again, and sockets in a
-//! pool would be shared. Everything here is tagged with the process id; a child that finds the parent's makes its own
-//! and leaks the parent's, whose destructor would wait for threads that do not exist. No lock is held that the fork
-//! could have copied in its locked state.
+//! A forked child has none of its parent's threads, so the parent's runtime never runs again in it, and it must not
+//! use the parent's sockets. Every value here is tagged with the id of its process. A child that finds a value of its
+//! parent builds a new one and leaks the old one, whose destructor would wait for threads that do not exist. No lock
+//! is involved: `fork()` could copy it in its locked state.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -12,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// A value that each process makes for itself on first use.
+/// A value that each process builds on first use.
 #[derive(Debug)]
 pub struct PerProcess<T>(ArcSwapOption<Tagged<T>>);
 
@@ -29,14 +30,24 @@ impl<T> Default for PerProcess<T> {
 }
 
 impl<T> PerProcess<T> {
-    /// Nothing made yet.
+    /// Creates an empty cell.
     #[must_use]
     pub const fn new() -> Self {
         Self(ArcSwapOption::const_empty())
     }
 
-    /// This process's value; made now if there is none. Where two threads make one at once, both get the first.
+    /// Returns this process's value, built now if there is none. If two threads build one at once, both get the first.
     pub fn get_or_try_init(&self, make: impl FnOnce() -> Result<T>) -> Result<OfProcess<T>> {
+        self.get_or_build(make)
+    }
+
+    /// As [`PerProcess::get_or_try_init`], with a `make` that cannot fail.
+    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> OfProcess<T> {
+        let Ok(value) = self.get_or_build(|| Ok::<_, Infallible>(make()));
+        value
+    }
+
+    fn get_or_build<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<OfProcess<T>, E> {
         let process_id = std::process::id();
         let current = self.0.load_full();
         if let Some(tagged) = current.as_ref().filter(|tagged| tagged.process_id == process_id) {
@@ -53,7 +64,7 @@ impl<T> PerProcess<T> {
         Ok(OfProcess(fresh))
     }
 
-    /// Lets go of the value; the next use makes a new one. What another process made is leaked.
+    /// Drops the value; the next use builds a new one. A value of another process is leaked.
     pub fn clear(&self) {
         if let Some(tagged) = self.0.swap(None)
             && tagged.process_id != std::process::id()
@@ -69,7 +80,7 @@ impl<T> Drop for PerProcess<T> {
     }
 }
 
-/// A process's own value.
+/// A handle to this process's value.
 #[derive(Debug)]
 pub struct OfProcess<T>(Arc<Tagged<T>>);
 
@@ -81,12 +92,12 @@ impl<T> std::ops::Deref for OfProcess<T> {
     }
 }
 
-/// The runtime of this process, started on first use.
+/// Returns the runtime of this process, started on first use.
 pub fn runtime() -> Result<OfProcess<Runtime>> {
     static RUNTIME: PerProcess<Runtime> = PerProcess::new();
     RUNTIME.get_or_try_init(|| {
         Builder::new_multi_thread()
-            // One thread drives the sockets; callers poll their own requests.
+            // One thread drives the sockets; each caller polls its own request.
             .worker_threads(1)
             .thread_name("lmtokens")
             .enable_all()

@@ -1,4 +1,4 @@
-//! A secret text that leaves by one door.
+//! Secret text, readable through one method only.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,25 +6,24 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// What stands for every secret wherever it would be shown: no prefix, no suffix, no length.
+/// Shown in place of every secret. It reveals no prefix, no suffix and no length.
 pub const MASK: &str = "********";
 
 /// An access key or a bearer token.
 ///
-/// Clones share one buffer, which is wiped when the last of them is dropped. There is no `Display`, no `Serialize`
-/// and no `Deref`: the text is had by [`Secret::reveal`] and in no other way. Two secrets are compared in constant
-/// time.
+/// Clones share one buffer, which is wiped when the last clone is dropped. There is no `Display`, `Serialize` or
+/// `Deref`: only [`Secret::reveal`] returns the text. Secrets are compared in constant time.
 #[derive(Clone)]
 pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
-    /// Takes the text over.
+    /// Wraps a text, without copying it.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Arc::new(Zeroizing::new(text)))
     }
 
-    /// The text itself.
+    /// Returns the text.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! Signing requests that other HTTP libraries send: for one portal, and for no other address.
+//! Signs requests that other HTTP libraries send to one portal.
 
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -8,7 +8,7 @@ use crate::credentials::Identity;
 use crate::error::{Error, Result};
 use crate::lmv1::{self, Request};
 
-/// Signs requests to one portal.
+/// Signs requests to one portal, and to no other address.
 #[derive(Debug)]
 pub struct Signer {
     identity: Identity,
@@ -16,36 +16,38 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// A signer for the identity's portal.
+    /// Creates a signer for the identity's portal.
     #[must_use]
     pub fn new(identity: Identity, clock: Box<dyn Clock>) -> Self {
         Self { identity, clock }
     }
 
-    /// Whom it signs as, and for which portal.
+    /// Returns the portal and the credentials.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Whether a URL is one of the portal's: same scheme, host and port, and a path below its `/santaba/rest`.
+    /// Returns whether a URL belongs to the portal: same scheme, host and port, and a path below its `/santaba/rest`.
     #[must_use]
     pub fn is_bound_to(&self, url: &str) -> bool {
         Url::parse(url).is_ok_and(|url| self.resource_path(&url).is_some())
     }
 
-    /// The value of the `Authorization` header for a request whose body is exactly `body`.
+    /// Returns the value of the `Authorization` header for a request whose body is exactly `body`.
     pub fn authorization(&self, method: &str, url: &str, body: &[u8]) -> Result<String> {
         let method = lmv1::check_method(method)?;
-        let parsed = Url::parse(url).map_err(|_| Error::argument("the request's URL cannot be read"))?;
+        let parsed = Url::parse(url).map_err(|_| Error::argument("invalid request URL"))?;
         let Some(resource_path) = self.resource_path(&parsed) else {
             let portal = self.identity.portal.base_url();
             let origin = parsed.origin().ascii_serialization();
             return Err(Error::configuration(format!(
-                "the request goes to {origin}{}, and these credentials are bound to {portal}: they are sent nowhere else",
+                "these credentials are bound to {portal} and are not sent to {origin}{}",
                 parsed.path()
             ))
-            .suggest("use another auth for other addresses; base_url= binds it to another portal"));
+            .suggest(
+                "use another auth object for other addresses, or set base_url to bind this one to them",
+            ));
         };
         let timestamp_ms = self.clock.now_ms();
         let request = Request { method: &method, timestamp_ms, body, resource_path: &resource_path };

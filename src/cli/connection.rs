@@ -7,7 +7,7 @@ use clap::Args;
 use super::host::Host;
 use super::report::{Failure, StderrObserver};
 use super::signals::Signal;
-use crate::client::{Client, Policy};
+use crate::client::{Client, OnLimit, Policy};
 use crate::credentials::{self, Identity, ProcessEnvironment, Timeouts};
 
 #[derive(Args)]
@@ -44,7 +44,7 @@ impl Connection {
         if host.prompt.is_interrupted() {
             return Err(Failure::Signal(Signal::INTERRUPT));
         }
-        let policy = Policy::of(None, None, None, self.max_wait)?;
+        let policy = Policy::new(None, None, OnLimit::Wait, self.max_wait)?;
         let client = Client::new(identity?, Some(&host.embedder)).with_policy(policy);
         Ok(client.observed_by(Arc::new(StderrObserver::default())))
     }

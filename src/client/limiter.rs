@@ -1,67 +1,69 @@
-//! The portal's budgets, respected before they are hit.
+//! The portal's rate limits, respected before they are reached.
 //!
-//! A budget belongs to a portal, a method and an endpoint, whoever calls: every client, thread and task of the process
-//! shares what is here. Nothing is assumed of a budget; each answer tells what is left of it, and nobody sends more
-//! than that. What was spent comes back a window after it was spent; then one request goes first, and what it is told
-//! decides about the rest. So a budget that others spend from as well is never overrun by more than that one.
+//! A rate limit belongs to a portal, a method and an endpoint, and all clients of the portal share it. So every client,
+//! thread and task of this process shares the estimates in this module. Nothing is assumed about a limit: each response
+//! says how many requests remain, and no more than that are sent. A request leaves the window one window after it was
+//! counted. Then one request goes first, and its response decides about the rest. So a limit that other processes use
+//! too is exceeded by at most that one request.
 //!
-//! Source: the vendor's page "Rate Limiting": budgets are per account, method and endpoint; the window is rolling.
+//! Source: the vendor's page "Rate Limiting": limits are per account, method and endpoint; the window is rolling.
 
 use std::collections::{HashMap, VecDeque};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::Method;
+use super::request::Method;
 use crate::error::{Error, Result};
 use crate::lock::locked;
 use crate::model::RateHeaders;
 use crate::process::PerProcess;
 
-/// What to do where the budget is spent.
+/// What to do if the rate limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnLimit {
-    /// Wait until there is some again.
+    /// Wait for a permit.
     #[default]
     Wait,
     /// Fail at once.
     Raise,
 }
 
-impl std::str::FromStr for OnLimit {
+impl FromStr for OnLimit {
     type Err = Error;
 
-    fn from_str(word: &str) -> Result<Self> {
-        match word {
+    fn from_str(given: &str) -> Result<Self> {
+        match given {
             "wait" => Ok(Self::Wait),
             "raise" => Ok(Self::Raise),
-            _ => Err(Error::invalid("on_limit", format_args!("{word:?}"), "\"wait\" or \"raise\"")),
+            _ => Err(Error::invalid("on_limit", format_args!("{given:?}"), "\"wait\" or \"raise\"")),
         }
     }
 }
 
-/// The window where the portal has told none; its usual one.
+/// The portal's usual window, used until a response reports another.
 const USUAL_WINDOW: Duration = Duration::from_secs(60);
 
-/// How long others wait for the answer to the request that goes first.
-const FIRST_ANSWER: Duration = Duration::from_secs(1);
+/// How long other requests wait for the response to the request that goes first.
+const FIRST_RESPONSE: Duration = Duration::from_secs(1);
 
-/// What the portal's clock and ours may differ by over one window.
+/// The most that the portal's clock and this machine's may drift apart within one window.
 const MARGIN: Duration = Duration::from_millis(5);
 
 type Key = (String, Method, &'static str);
 
-/// The budget of one method and endpoint of one portal.
-pub(super) fn rate_limit(portal: &str, method: Method, endpoint: &'static str) -> Result<RateLimit> {
+/// Returns the rate limit of one method and endpoint of one portal.
+pub(super) fn rate_limit(portal: &str, method: Method, endpoint: &'static str) -> RateLimit {
     static RATE_LIMITS: PerProcess<Mutex<HashMap<Key, Arc<Shared>>>> = PerProcess::new();
-    let rate_limits = RATE_LIMITS.get_or_try_init(|| Ok(Mutex::default()))?;
+    let rate_limits = RATE_LIMITS.get_or_init(Mutex::default);
     let mut rate_limits = locked(&rate_limits);
     let shared = rate_limits.entry((portal.to_owned(), method, endpoint)).or_default();
-    Ok(RateLimit(Arc::clone(shared)))
+    RateLimit(Arc::clone(shared))
 }
 
-/// One budget, as everyone in the process knows it.
+/// One rate limit, shared by the whole process.
 #[derive(Debug, Clone)]
 pub(super) struct RateLimit(Arc<Shared>);
 
@@ -70,32 +72,34 @@ struct Shared(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    known: LimitEstimate,
+    estimate: LimitEstimate,
     in_flight: u64,
     last_sent: Option<Instant>,
     waiting: VecDeque<(u64, Arc<Notify>)>,
     next_ticket: u64,
 }
 
-/// What is known of the budget, free of waiting and waking.
+/// What responses have said about a rate limit. Pure: no clock, no waiting, no waking.
 #[derive(Debug, Default)]
 struct LimitEstimate {
-    /// The portal has answered at least once.
-    answered: bool,
+    /// Whether the portal has responded at least once.
+    has_response: bool,
     rate: Option<RateHeaders>,
-    /// What was left, by the answers to requests of which no later one was sent after the answer.
-    seen: Vec<Seen>,
-    /// When the request was sent whose answer told last.
-    observed: Option<Instant>,
-    /// When our own requests of the last window were answered.
-    own: VecDeque<Instant>,
-    /// The portal refused, and nothing is sent before.
+    /// The remaining counts that still apply. A count is outdated once a request that was sent after it reports
+    /// another.
+    reports: Vec<Report>,
+    /// When the request was sent whose response reported last.
+    reported: Option<Instant>,
+    /// When the responses to this process's own requests of the last window arrived.
+    counted: VecDeque<Instant>,
+    /// The portal rejected a request; nothing is sent until then.
     blocked_until: Option<Instant>,
 }
 
+/// The remaining count of one response.
 #[derive(Debug)]
-struct Seen {
-    answered: Instant,
+struct Report {
+    received: Instant,
     remaining: u64,
 }
 
@@ -103,9 +107,9 @@ struct Seen {
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
     Go,
-    /// When the answer to what is under way has come, or at this time.
-    AfterAnswer(Instant),
-    /// When something of the budget is back: at this time.
+    /// After the response to a request in flight, or at this time.
+    AfterResponse(Instant),
+    /// When a counted request leaves the window: at this time.
     At(Instant),
 }
 
@@ -114,123 +118,129 @@ impl LimitEstimate {
         self.rate.map_or(USUAL_WINDOW, |rate| rate.window)
     }
 
-    fn forget_what_is_over(&mut self, now: Instant) {
+    fn forget_expired(&mut self, now: Instant) {
         let window = self.window();
-        while self.own.front().is_some_and(|answered| now.saturating_duration_since(*answered) > 2 * window) {
-            self.own.pop_front();
+        while self.counted.front().is_some_and(|at| now.saturating_duration_since(*at) > 2 * window) {
+            self.counted.pop_front();
         }
-        if self.observed.is_some_and(|observed| now.saturating_duration_since(observed) >= window) {
-            self.seen.clear();
+        if self.reported.is_some_and(|reported| now.saturating_duration_since(reported) >= window) {
+            self.reports.clear();
         }
         if self.blocked_until.is_some_and(|until| until <= now) {
             self.blocked_until = None;
         }
     }
 
-    /// What can be sent for sure: what the least answer told, less what is under way. `None` where nothing is known.
+    /// Returns how many requests can certainly be sent: the lowest reported count minus the requests in flight.
+    /// `None` if nothing is known.
     fn remaining(&self, in_flight: u64) -> Option<u64> {
-        let least = self.seen.iter().map(|seen| seen.remaining).min()?;
-        Some(least.saturating_sub(in_flight))
+        let lowest = self.reports.iter().map(|report| report.remaining).min()?;
+        Some(lowest.saturating_sub(in_flight))
     }
 
     fn decide(&mut self, now: Instant, in_flight: u64, last_sent: Option<Instant>) -> Decision {
-        self.forget_what_is_over(now);
+        self.forget_expired(now);
         if let Some(until) = self.blocked_until {
             return Decision::At(until);
         }
-        let first_answered_by = last_sent.filter(|_| in_flight > 0).map(|sent| sent + FIRST_ANSWER);
+        let response_due = last_sent.filter(|_| in_flight > 0).map(|sent| sent + FIRST_RESPONSE);
         match self.remaining(in_flight) {
             Some(0) => {
-                // Whoever waits for the answers under way learns the exact number.
-                if let Some(by) = first_answered_by.filter(|by| *by > now) {
-                    return Decision::AfterAnswer(by);
+                // The responses to the requests in flight report the exact count.
+                if let Some(due) = response_due.filter(|due| *due > now) {
+                    return Decision::AfterResponse(due);
                 }
-                let back = self.next_back(now);
-                if back <= now { Decision::Go } else { Decision::At(back) }
+                let next = self.next_expiry(now);
+                if next <= now { Decision::Go } else { Decision::At(next) }
             }
             Some(_) => Decision::Go,
-            // A portal that tells nothing limits nothing.
-            None if self.answered && self.rate.is_none() => Decision::Go,
-            None => match first_answered_by.filter(|by| *by > now) {
-                Some(by) => Decision::AfterAnswer(by),
+            // A portal that sends no rate-limit headers has no limit.
+            None if self.has_response && self.rate.is_none() => Decision::Go,
+            None => match response_due.filter(|due| *due > now) {
+                Some(due) => Decision::AfterResponse(due),
                 None => Decision::Go,
             },
         }
     }
 
-    /// When the first of what we have spent comes back that had not come back when the portal told last.
-    fn next_back(&self, now: Instant) -> Instant {
+    /// Returns when the first counted request leaves the window that was still in it at the last report.
+    fn next_expiry(&self, now: Instant) -> Instant {
         let window = self.window() + MARGIN;
-        let Some(observed) = self.observed else { return now };
-        let back = self.own.iter().map(|answered| *answered + window).find(|back| *back > observed);
-        back.unwrap_or(observed + window)
+        let Some(reported) = self.reported else { return now };
+        let expiry = self.counted.iter().map(|at| *at + window).find(|expiry| *expiry > reported);
+        expiry.unwrap_or(reported + window)
     }
 
-    /// An answer came to a request sent at `sent`; `rate` is what it told.
-    fn learn(&mut self, sent: Instant, now: Instant, rate: Option<RateHeaders>) {
-        self.answered = true;
+    /// Takes in the response to a request that was sent at `sent`.
+    fn on_response(&mut self, sent: Instant, now: Instant, rate: Option<RateHeaders>) {
+        self.has_response = true;
         if let Some(rate) = rate {
-            // What was answered before this one was sent has been overtaken.
-            self.seen.retain(|seen| seen.answered >= sent);
-            self.seen.push(Seen { answered: now, remaining: rate.remaining });
+            // Responses that arrived before this request was sent are outdated: its count includes theirs.
+            self.reports.retain(|report| report.received >= sent);
+            self.reports.push(Report { received: now, remaining: rate.remaining });
             self.rate = Some(rate);
-            self.observed = self.observed.max(Some(sent));
-            self.spent(now);
+            self.reported = self.reported.max(Some(sent));
+            self.count(now);
         } else {
-            self.lost(now);
+            self.on_unknown(now);
         }
     }
 
-    fn spent(&mut self, now: Instant) {
-        let most = self.rate.map_or(1000, |rate| rate.limit.clamp(1, 100_000));
-        while self.own.len() as u64 >= most {
-            self.own.pop_front();
+    fn count(&mut self, now: Instant) {
+        let max = self.rate.map_or(1000, |rate| rate.limit.clamp(1, 100_000));
+        while self.counted.len() as u64 >= max {
+            self.counted.pop_front();
         }
-        self.own.push_back(now);
+        self.counted.push_back(now);
     }
 
-    /// Nothing was told, and the portal may have counted the request.
-    fn lost(&mut self, now: Instant) {
-        for seen in &mut self.seen {
-            seen.remaining = seen.remaining.saturating_sub(1);
+    /// Takes in a request that the portal may have counted, although no response reported it.
+    fn on_unknown(&mut self, now: Instant) {
+        for report in &mut self.reports {
+            report.remaining = report.remaining.saturating_sub(1);
         }
-        self.spent(now);
+        self.count(now);
     }
 
-    /// The portal refused for the budget's sake, which costs nothing of it.
-    fn refused(&mut self, now: Instant, rate: Option<RateHeaders>) {
-        self.answered = true;
+    /// Takes in a rejection for the rate limit. The portal does not count rejected requests.
+    fn on_rejected(&mut self, now: Instant, rate: Option<RateHeaders>) {
+        self.has_response = true;
         if rate.is_some() {
             self.rate = rate;
         }
-        self.seen.clear();
-        self.seen.push(Seen { answered: now, remaining: 0 });
-        self.observed = Some(now);
+        self.reports.clear();
+        self.reports.push(Report { received: now, remaining: 0 });
+        self.reported = Some(now);
         let window = self.window();
         let not_before = now + window / 20;
         let whole_window = now + window + MARGIN;
-        let back = self.own.iter().map(|answered| *answered + window + MARGIN).find(|back| *back > now);
-        self.blocked_until = Some(back.map_or(whole_window, |back| back.max(not_before)));
+        let expiry = self.counted.iter().map(|at| *at + window + MARGIN).find(|expiry| *expiry > now);
+        self.blocked_until = Some(expiry.map_or(whole_window, |expiry| expiry.max(not_before)));
+    }
+
+    /// Takes in a request that the portal cannot have seen: the next one need not wait for its response.
+    fn on_not_sent(&mut self) {
+        self.has_response |= self.rate.is_none();
     }
 }
 
-/// The budget is spent, for longer than the caller would wait.
+/// The rate limit is reached, for longer than the caller wants to wait.
 #[derive(Debug)]
 pub(super) struct RateLimited {
-    /// How long the wait would be at least.
+    /// The shortest possible wait.
     pub(super) wait: Duration,
-    /// What the portal told of the budget.
+    /// The limit as the portal reported it.
     pub(super) rate: Option<RateHeaders>,
 }
 
 impl RateLimit {
-    /// A place for one request, as soon as there is one; first come, first served. `tell` is told of the wait that lies
-    /// ahead, as often as that is known better.
+    /// Waits for a permit for one request, in the order of arrival. Calls `on_wait` with the expected total wait before
+    /// each wait.
     pub(super) async fn permit(
         &self,
         on_limit: OnLimit,
         max_wait: Duration,
-        mut tell: impl FnMut(Duration),
+        mut on_wait: impl FnMut(Duration),
     ) -> Result<Permit, RateLimited> {
         let started = Instant::now();
         let mut ticket: Option<Ticket> = None;
@@ -238,27 +248,26 @@ impl RateLimit {
             let (wait, notify) = {
                 let now = Instant::now();
                 let mut state = locked(&self.0.0);
-                let State { known, in_flight, last_sent, waiting, next_ticket } = &mut *state;
-                let decision = known.decide(now, *in_flight, *last_sent);
-                let mine = ticket.as_ref().map(|ticket| ticket.number);
-                let is_first = waiting.front().is_none_or(|(number, _)| Some(*number) == mine);
-                let free = decision == Decision::Go;
-                // Whoever does not wait never holds up those who do: what is there for one is there for the next.
-                if free && (is_first || on_limit == OnLimit::Raise) {
+                let State { estimate, in_flight, last_sent, waiting, next_ticket } = &mut *state;
+                let decision = estimate.decide(now, *in_flight, *last_sent);
+                let own_number = ticket.as_ref().map(|ticket| ticket.number);
+                let is_first = waiting.front().is_none_or(|(number, _)| Some(*number) == own_number);
+                // A caller that does not wait may pass the queue: it must not fail while a permit is free.
+                if decision == Decision::Go && (is_first || on_limit == OnLimit::Raise) {
                     *in_flight += 1;
                     *last_sent = Some(now);
                     drop(state);
-                    return Ok(Permit { rate_limit: self.clone(), sent: now, settled: false });
+                    return Ok(Permit { rate_limit: self.clone(), sent: now, is_settled: false });
                 }
-                let (until, is_spent) = match decision {
+                let (until, is_reached) = match decision {
                     Decision::At(until) => (until, true),
-                    Decision::AfterAnswer(until) => (until, false),
-                    Decision::Go => (now + FIRST_ANSWER, false),
+                    Decision::AfterResponse(until) => (until, false),
+                    Decision::Go => (now + FIRST_RESPONSE, false),
                 };
                 let wait = until.saturating_duration_since(now);
                 let is_too_long = now.saturating_duration_since(started) + wait > max_wait;
-                if is_spent && (is_too_long || on_limit == OnLimit::Raise) {
-                    return Err(RateLimited { wait, rate: known.rate });
+                if is_reached && (is_too_long || on_limit == OnLimit::Raise) {
+                    return Err(RateLimited { wait, rate: estimate.rate });
                 }
                 let notify = if let Some(ticket) = &ticket {
                     Arc::clone(&ticket.notify)
@@ -273,9 +282,9 @@ impl RateLimit {
                     *next_ticket += 1;
                     notify
                 };
-                (if is_first { wait } else { wait.max(FIRST_ANSWER) }, notify)
+                (if is_first { wait } else { wait.max(FIRST_RESPONSE) }, notify)
             };
-            tell(started.elapsed() + wait);
+            on_wait(started.elapsed() + wait);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = notify.notified() => {}
@@ -283,10 +292,16 @@ impl RateLimit {
         }
     }
 
-    fn settle(&self, learn: impl FnOnce(&mut LimitEstimate)) {
+    fn settle(&self, sent: Instant, usage: Usage) {
         let mut state = locked(&self.0.0);
+        let now = Instant::now();
         state.in_flight = state.in_flight.saturating_sub(1);
-        learn(&mut state.known);
+        match usage {
+            Usage::Response(rate) => state.estimate.on_response(sent, now, rate),
+            Usage::Rejected(rate) => state.estimate.on_rejected(now, rate),
+            Usage::NotSent => state.estimate.on_not_sent(),
+            Usage::Unknown => state.estimate.on_unknown(now),
+        }
         wake_first(&state);
     }
 }
@@ -297,7 +312,7 @@ fn wake_first(state: &State) {
     }
 }
 
-/// A turn in the queue, given up when dropped.
+/// A place in the queue for permits. Dropping it leaves the queue.
 struct Ticket {
     rate_limit: RateLimit,
     number: u64,
@@ -312,40 +327,39 @@ impl Drop for Ticket {
     }
 }
 
-/// The right to send one request. Dropped without a word, the request counts as spent: the portal may have seen it.
+/// What an attempt used of a rate limit, and what the portal reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usage {
+    /// The portal responded and counted the request.
+    Response(Option<RateHeaders>),
+    /// The portal rejected the request because the rate limit was reached.
+    Rejected(Option<RateHeaders>),
+    /// The portal cannot have seen the request.
+    NotSent,
+    /// The portal may have counted the request.
+    Unknown,
+}
+
+/// The right to send one request. A permit dropped unsettled counts as used: the portal may have seen the request.
 #[derive(Debug)]
 pub(super) struct Permit {
     rate_limit: RateLimit,
     sent: Instant,
-    settled: bool,
+    is_settled: bool,
 }
 
 impl Permit {
-    /// The portal answered.
-    pub(super) fn answered(mut self, rate: Option<RateHeaders>) {
-        self.settled = true;
-        let sent = self.sent;
-        self.rate_limit.settle(|known| known.learn(sent, Instant::now(), rate));
-    }
-
-    /// The portal refused for the budget's sake.
-    pub(super) fn refused(mut self, rate: Option<RateHeaders>) {
-        self.settled = true;
-        self.rate_limit.settle(|known| known.refused(Instant::now(), rate));
-    }
-
-    /// The portal cannot have seen the request.
-    pub(super) fn not_sent(mut self) {
-        self.settled = true;
-        // Whoever waits for this answer waits for nothing.
-        self.rate_limit.settle(|known| known.answered |= known.rate.is_none());
+    /// Ends the permit with what the attempt used.
+    pub(super) fn settle(mut self, usage: Usage) {
+        self.is_settled = true;
+        self.rate_limit.settle(self.sent, usage);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.settled {
-            self.rate_limit.settle(|known| known.lost(Instant::now()));
+        if !self.is_settled {
+            self.rate_limit.settle(self.sent, Usage::Unknown);
         }
     }
 }
@@ -356,8 +370,8 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(2);
 
-    #[allow(clippy::unnecessary_wraps, reason = "as the calls want it")]
-    fn told(limit: u64, remaining: u64) -> Option<RateHeaders> {
+    #[allow(clippy::unnecessary_wraps, reason = "as the parameters are")]
+    fn headers(limit: u64, remaining: u64) -> Option<RateHeaders> {
         Some(RateHeaders { limit, remaining, window: WINDOW })
     }
 
@@ -366,67 +380,70 @@ mod tests {
     }
 
     #[test]
-    fn first_request_goes_alone_and_its_answer_frees_the_rest() {
-        let (start, mut known) = (Instant::now(), LimitEstimate::default());
-        assert_eq!(known.decide(start, 0, None), Decision::Go);
-        assert_eq!(known.decide(start, 1, Some(start)), Decision::AfterAnswer(start + FIRST_ANSWER));
-        known.learn(start, start + ms(3), told(100, 99));
-        assert_eq!(known.decide(start + ms(3), 98, Some(start)), Decision::Go);
-        assert!(matches!(known.decide(start + ms(3), 99, Some(start + ms(3))), Decision::AfterAnswer(_)));
+    fn first_request_goes_alone_and_its_response_releases_the_rest() {
+        let (start, mut estimate) = (Instant::now(), LimitEstimate::default());
+        assert_eq!(estimate.decide(start, 0, None), Decision::Go);
+        assert_eq!(estimate.decide(start, 1, Some(start)), Decision::AfterResponse(start + FIRST_RESPONSE));
+        estimate.on_response(start, start + ms(3), headers(100, 99));
+        assert_eq!(estimate.decide(start + ms(3), 98, Some(start)), Decision::Go);
+        assert!(matches!(
+            estimate.decide(start + ms(3), 99, Some(start + ms(3))),
+            Decision::AfterResponse(_)
+        ));
     }
 
     #[test]
-    fn answers_that_overtake_each_other_never_raise_the_count() {
-        let (start, mut known) = (Instant::now(), LimitEstimate::default());
-        known.learn(start, start + ms(5), told(100, 0));
-        // Sent with the first, told before it was counted, answered after it.
-        known.learn(start, start + ms(6), told(100, 1));
-        assert_eq!(known.remaining(0), Some(0));
-        // Sent after both were answered: what it tells is what holds.
-        known.learn(start + ms(10), start + ms(12), told(100, 40));
-        assert_eq!(known.remaining(0), Some(40));
+    fn reordered_responses_never_raise_the_count() {
+        let (start, mut estimate) = (Instant::now(), LimitEstimate::default());
+        estimate.on_response(start, start + ms(5), headers(100, 0));
+        // Sent with the first, counted before it, received after it.
+        estimate.on_response(start, start + ms(6), headers(100, 1));
+        assert_eq!(estimate.remaining(0), Some(0));
+        // Sent after both responses arrived: its count replaces theirs.
+        estimate.on_response(start + ms(10), start + ms(12), headers(100, 40));
+        assert_eq!(estimate.remaining(0), Some(40));
     }
 
     #[test]
-    fn spent_budget_is_asked_again_when_the_first_of_it_is_back() {
-        let (start, mut known) = (Instant::now(), LimitEstimate::default());
-        known.learn(start, start + ms(1), told(2, 1));
-        known.learn(start + ms(500), start + ms(501), told(2, 0));
+    fn one_request_goes_when_the_first_leaves_the_window() {
+        let (start, mut estimate) = (Instant::now(), LimitEstimate::default());
+        estimate.on_response(start, start + ms(1), headers(2, 1));
+        estimate.on_response(start + ms(500), start + ms(501), headers(2, 0));
         let back = start + ms(1) + WINDOW + MARGIN;
-        assert_eq!(known.decide(start + ms(600), 0, None), Decision::At(back));
-        assert_eq!(known.decide(back, 0, None), Decision::Go);
-        assert!(matches!(known.decide(back, 1, Some(back)), Decision::AfterAnswer(_)));
-        known.learn(back, back + ms(1), told(2, 0));
-        assert_eq!(known.decide(back + ms(2), 0, None), Decision::At(start + ms(501) + WINDOW + MARGIN));
+        assert_eq!(estimate.decide(start + ms(600), 0, None), Decision::At(back));
+        assert_eq!(estimate.decide(back, 0, None), Decision::Go);
+        assert!(matches!(estimate.decide(back, 1, Some(back)), Decision::AfterResponse(_)));
+        estimate.on_response(back, back + ms(1), headers(2, 0));
+        assert_eq!(estimate.decide(back + ms(2), 0, None), Decision::At(start + ms(501) + WINDOW + MARGIN));
     }
 
     #[test]
-    fn refusal_without_headers_waits_out_the_usual_window() {
-        let (start, mut known) = (Instant::now(), LimitEstimate::default());
-        known.refused(start, None);
-        assert_eq!(known.decide(start, 0, None), Decision::At(start + USUAL_WINDOW + MARGIN));
+    fn rejection_without_headers_waits_for_the_usual_window() {
+        let (start, mut estimate) = (Instant::now(), LimitEstimate::default());
+        estimate.on_rejected(start, None);
+        assert_eq!(estimate.decide(start, 0, None), Decision::At(start + USUAL_WINDOW + MARGIN));
     }
 
     #[test]
-    fn refusal_with_headers_waits_out_their_window() {
-        let (start, mut known) = (Instant::now(), LimitEstimate::default());
-        known.refused(start, told(100, 0));
-        assert_eq!(known.decide(start, 0, None), Decision::At(start + WINDOW + MARGIN));
+    fn rejection_with_headers_waits_for_their_window() {
+        let (start, mut estimate) = (Instant::now(), LimitEstimate::default());
+        estimate.on_rejected(start, headers(100, 0));
+        assert_eq!(estimate.decide(start, 0, None), Decision::At(start + WINDOW + MARGIN));
     }
 
     #[test]
-    fn portal_without_headers_limits_nothing() {
-        let (start, mut known) = (Instant::now(), LimitEstimate::default());
-        known.learn(start, start + ms(1), None);
-        assert_eq!(known.decide(start + ms(1), 1000, Some(start)), Decision::Go);
+    fn portal_without_headers_has_no_limit() {
+        let (start, mut estimate) = (Instant::now(), LimitEstimate::default());
+        estimate.on_response(start, start + ms(1), None);
+        assert_eq!(estimate.decide(start + ms(1), 1000, Some(start)), Decision::Go);
     }
 
     #[test]
-    fn lost_requests_count_as_spent() {
-        let (start, mut known) = (Instant::now(), LimitEstimate::default());
-        known.learn(start, start + ms(1), told(3, 2));
-        known.lost(start + ms(2));
-        known.lost(start + ms(3));
-        assert_eq!(known.remaining(0), Some(0));
+    fn requests_without_a_response_count_as_used() {
+        let (start, mut estimate) = (Instant::now(), LimitEstimate::default());
+        estimate.on_response(start, start + ms(1), headers(3, 2));
+        estimate.on_unknown(start + ms(2));
+        estimate.on_unknown(start + ms(3));
+        assert_eq!(estimate.remaining(0), Some(0));
     }
 }

@@ -1,43 +1,24 @@
-//! The one place that decides, from the method and what came back, what a request's outcome is.
-
-use std::fmt;
+//! The outcome of an attempt, decided by the method and what came back. No other code decides it.
 
 use serde_json::{Map, Value};
 
-use super::Method;
-use super::transport::{Received, TransportFailure};
+use super::request::Method;
+use super::transport::{RawResponse, TransportFailure};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::RateHeaders;
 
-/// What became of a request.
-pub enum Judged {
-    /// The portal did it, and this is what it said.
-    Done(Value),
-    /// It did not, or it cannot be known; `maybe_applied` says which.
-    Failed(Error),
-}
-
-impl fmt::Debug for Judged {
-    /// Without the body: that of a create holds the secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done(_) => f.write_str("Done"),
-            Self::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
-        }
-    }
-}
-
-/// Judges an attempt.
-#[must_use]
-pub fn judge(method: Method, outcome: Result<Received, TransportFailure>) -> Judged {
-    let (mut error, unknown) = match outcome {
-        Ok(received) => match read(&received) {
-            Ok(body) => return Judged::Done(body),
+/// Returns the JSON body if the portal did what the request asked for, else the error. The error's `maybe_applied` says
+/// whether the portal may have acted.
+pub fn outcome(method: Method, exchange: Result<RawResponse, TransportFailure>) -> Result<Value> {
+    let (mut error, is_unknown) = match exchange {
+        Ok(response) => match read(&response) {
+            Ok(body) => return Ok(body),
             Err(error) => {
-                // A 5xx, or an answer that cannot be read, does not tell what reached the store. Any other no is a no.
-                let unknown = matches!(error.kind(), ErrorKind::Server | ErrorKind::Response)
-                    || matches!(error.details().code, Some(ACCEPTED_UNFINISHED | PARTLY_DONE));
-                (error, unknown)
+                // A 5xx or an unreadable response does not say whether the portal stored the change. Any other error
+                // response means that it did not.
+                let is_unknown = matches!(error.kind(), ErrorKind::Server | ErrorKind::Response)
+                    || matches!(error.details().code, Some(ACCEPTED_UNFINISHED | PARTIAL_SUCCESS));
+                (error, is_unknown)
             }
         },
         Err(failure) => {
@@ -47,69 +28,53 @@ pub fn judge(method: Method, outcome: Result<Received, TransportFailure>) -> Jud
             (error, failure.maybe_sent)
         }
     };
-    error.details_mut().maybe_applied = unknown && method != Method::Get;
-    Judged::Failed(error)
+    error.details_mut().maybe_applied = is_unknown && method.is_write();
+    Err(error)
 }
 
-/// Whether sending the request again can do no harm, and may do good.
-///
-/// Any request that cannot have reached the portal, or that it refused for the budget's sake. Beyond that GET, PATCH and
-/// DELETE, which do the same thing twice as once; a POST that may have made something never is.
-#[must_use]
-pub fn may_repeat(method: Method, error: &Error) -> bool {
-    let details = error.details();
-    match details.kind {
-        // A 200 that says so in its body says something the portal's pages do not: no ground to make something twice.
-        ErrorKind::RateLimit => method != Method::Post || details.status == Some(429),
-        // A proxy that refuses a password locks an account out after some tries.
-        ErrorKind::Connect => details.status.is_none(),
-        ErrorKind::RequestTimeout | ErrorKind::Transport => method != Method::Post || !details.maybe_applied,
-        ErrorKind::Server => method != Method::Post && matches!(details.status, Some(502..=504)),
-        _ => false,
-    }
-}
-
-/// 202 with this code: the portal will do it later, or not.
+/// Code of a 202: the portal accepted the request and may carry it out later.
 const ACCEPTED_UNFINISHED: i64 = 1202;
 
-/// Version 1's partial success: what was asked for may be among what was done.
-const PARTLY_DONE: i64 = 1201;
+/// Code of version 1: a part of the request was carried out, maybe the one that matters.
+const PARTIAL_SUCCESS: i64 = 1201;
 
-/// The success body of an answer, or the error that it is. Errors also come with status 200, in either version's shape.
-fn read(received: &Received) -> Result<Value> {
-    let text = received.body.trim_ascii();
+/// Reads the body of a success, or the error. The portal also returns errors with status 200, in the shape of either
+/// API version.
+fn read(response: &RawResponse) -> Result<Value> {
+    let text = response.body.trim_ascii();
     let json = if text.is_empty() { Some(Value::Null) } else { serde_json::from_slice(text).ok() };
-    let success = (200..300).contains(&received.status);
+    let success = (200..300).contains(&response.status);
     let mut error = match (json, success) {
-        (Some(Value::Object(members)), true) => match refusal(&members) {
+        (Some(Value::Object(members)), true) => match error_in_success(&members) {
             Some(error) => error,
             None => return Ok(without_v1_envelope(members)),
         },
         (Some(body), true) => return Ok(body),
         (Some(Value::Object(members)), false) => {
-            // Outside 2xx the status says what it is; the body only adds the portal's words.
-            let kind = kind_of_status(received.status);
-            of_portal(kind, portal_message(&members), integer(&members, "errorCode"))
+            // Outside 2xx the status decides; the body only adds the portal's message.
+            let kind = kind_of_status(response.status);
+            portal_error(kind, portal_message(&members), integer(&members, "errorCode"))
         }
-        (None, true) => Error::new(ErrorKind::Response, format!("the answer is {}", shape(text))),
+        (None, true) => Error::new(ErrorKind::Response, format!("the response is {}", describe_body(text))),
         (_, false) => {
-            let message = format!("the portal answered {} with {}", received.status, shape(text));
-            Error::new(kind_of_status(received.status), message)
+            let message =
+                format!("the portal returned status {} with {}", response.status, describe_body(text));
+            Error::new(kind_of_status(response.status), message)
         }
     };
-    error.details_mut().status = Some(received.status);
-    advise(&mut error, received);
+    error.details_mut().status = Some(response.status);
+    add_advice(&mut error, response);
     Err(error)
 }
 
-/// An error in a body whose HTTP status says success. `status` alone decides nothing: tokens have a member of that name.
-fn refusal(members: &Map<String, Value>) -> Option<Error> {
+/// Returns the error in a body whose HTTP status is 2xx. A member `status` alone proves nothing: tokens have one too.
+fn error_in_success(members: &Map<String, Value>) -> Option<Error> {
     if let Some(code) = integer(members, "errorCode").filter(|_| members.contains_key("errorMessage")) {
-        return Some(of_portal(kind_of_code(code), portal_message(members), Some(code)));
+        return Some(portal_error(kind_of_code(code), portal_message(members), Some(code)));
     }
     let v1_status = integer(members, "status").filter(|_| is_v1_envelope(members))?;
     (v1_status != 200)
-        .then(|| of_portal(kind_of_v1_status(v1_status), portal_message(members), Some(v1_status)))
+        .then(|| portal_error(kind_of_v1_status(v1_status), portal_message(members), Some(v1_status)))
 }
 
 fn is_v1_envelope(members: &Map<String, Value>) -> bool {
@@ -124,7 +89,7 @@ fn without_v1_envelope(mut members: Map<String, Value>) -> Value {
     Value::Object(members)
 }
 
-fn of_portal(kind: ErrorKind, message: Option<String>, code: Option<i64>) -> Error {
+fn portal_error(kind: ErrorKind, message: Option<String>, code: Option<i64>) -> Error {
     let message = message.unwrap_or_else(|| "the portal gave no reason".to_owned());
     let mut error = Error::new(kind, message);
     error.details_mut().code = code;
@@ -172,7 +137,7 @@ fn kind_of_code(code: i64) -> ErrorKind {
     }
 }
 
-/// Version 1 of the portal's API uses some of the same numbers for other things.
+/// Version 1 of the API uses some of the same numbers with other meanings.
 fn kind_of_v1_status(status: i64) -> ErrorKind {
     match status {
         401 | 403 | 1401 => ErrorKind::Authentication,
@@ -185,48 +150,46 @@ fn kind_of_v1_status(status: i64) -> ErrorKind {
     }
 }
 
-/// What an answer that is no JSON is; never its text, which may hold anything.
-fn shape(text: &[u8]) -> &'static str {
+/// Describes a body that cannot be used, without repeating its text, which may contain anything.
+fn describe_body(text: &[u8]) -> &'static str {
     if text.is_empty() {
         "an empty body"
     } else if text.starts_with(b"<") {
         "an HTML page (a proxy, a login page, or maintenance)"
     } else if text.starts_with(b"{") || text.starts_with(b"[") {
-        "JSON that breaks off or is of another shape"
+        "truncated or unexpected JSON"
     } else {
-        "something that is no JSON"
+        "a body that is not a JSON object"
     }
 }
 
-fn advise(error: &mut Error, received: &Received) {
-    let rate = received.rate;
+fn add_advice(error: &mut Error, response: &RawResponse) {
+    let rate = response.rate;
     let details = error.details_mut();
     let advice: Option<String> = match details.kind {
         ErrorKind::RateLimit => {
             details.rate = rate;
             Some(match rate {
                 Some(RateHeaders { limit, window, .. }) => format!(
-                    "the portal allows {limit} such requests per {} s, shared by everyone who uses it; wait and call \
-                     again",
+                    "wait and retry; the portal allows {limit} such requests per {} s, shared by all of its clients",
                     window.as_secs()
                 ),
-                None => "wait a minute and call again: the budget is shared by everyone who uses the portal".to_owned(),
+                None => "wait a minute and retry; all clients of the portal share the rate limit".to_owned(),
             })
         }
         ErrorKind::PermissionDenied => Some(
-            "the credentials are good, but their user's role may not do this; to manage API tokens a role needs the \
-             permission for it under the portal's user settings"
+            "give the user's role the permission, in the portal's user settings; the credentials themselves are valid"
                 .to_owned(),
         ),
-        ErrorKind::NotFound => Some("check the id, and that company names the right portal".to_owned()),
+        ErrorKind::NotFound => Some("check the id, and that the company is the right one".to_owned()),
         ErrorKind::TwoFactorRequired => {
-            Some("the portal asks this user for two-factor authentication; use an API-only user".to_owned())
+            Some("use an API-only user; the portal requires two-factor authentication from this one".to_owned())
         }
-        ErrorKind::Server => Some("the portal failed, or is being upgraded; try again later".to_owned()),
-        ErrorKind::Api if (300..400).contains(&received.status) => {
-            let to = received.redirect_host.as_deref().map(|host| format!(" to {host}")).unwrap_or_default();
-            details.message = format!("the portal answered with a redirect{to}, which is never followed");
-            Some("check company and domain: a portal that moved, or does not exist, redirects".to_owned())
+        ErrorKind::Server => Some("retry later; the portal failed or is being upgraded".to_owned()),
+        ErrorKind::Api if (300..400).contains(&response.status) => {
+            let to = response.redirect_host.as_deref().map(|host| format!(" to {host}")).unwrap_or_default();
+            details.message = format!("the portal returned a redirect{to}; redirects are never followed");
+            Some("check company and domain; a portal that was moved or does not exist redirects".to_owned())
         }
         _ => None,
     };

@@ -1,4 +1,4 @@
-//! TLS as every connection uses it: certificates are always checked, and a refusal says why.
+//! TLS settings of every connection. Certificates are always verified, and an error explains what is wrong with one.
 
 use std::sync::Arc;
 
@@ -15,63 +15,64 @@ use crate::error::{Error, Result};
 use crate::network::{Network, Trust};
 use crate::process::PerProcess;
 
-/// The configuration for a client's connections.
+/// Builds the TLS configuration of a client's connections.
 pub(super) fn configuration(network: &Network) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = match &network.trust {
         Trust::System => system_verifier(&provider)?,
-        Trust::Only(certificates) => verifier_of(certificates.iter().cloned(), &provider)?,
+        Trust::Only(certificates) => verifier_with(certificates.iter().cloned(), &provider)?,
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(cannot)?
+        .map_err(setup_failed)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Explaining(verifier)));
+        .with_custom_certificate_verifier(Arc::new(ExplainingVerifier(verifier)));
     let mut configuration = match &network.client_certificate {
         Some(own) => builder
             .with_client_auth_cert(own.chain.clone(), own.key.clone_key())
-            .map_err(|error| Error::configuration(format!("client_cert cannot be used: {error}")))?,
+            .map_err(|error| Error::configuration(format!("invalid client certificate: {error}")))?,
         None => builder.with_no_client_auth(),
     };
     configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(configuration)
 }
 
-/// The system's certificates, read once a process: it takes milliseconds.
+/// Returns the verifier with the system's CA certificates, or with Mozilla's if the system has none. Loading them takes
+/// milliseconds, so it is done once per process.
 fn system_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
     static SYSTEM: PerProcess<Arc<dyn ServerCertVerifier>> = PerProcess::new();
     let verifier =
         SYSTEM.get_or_try_init(|| match rustls_platform_verifier::Verifier::new(Arc::clone(provider)) {
             Ok(verifier) => Ok(Arc::new(verifier)),
-            Err(_) => verifier_of(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(), provider),
+            Err(_) => verifier_with(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(), provider),
         })?;
     Ok(Arc::clone(&verifier))
 }
 
-fn verifier_of(
+fn verifier_with(
     certificates: impl Iterator<Item = CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates);
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
-    verifier.map(|verifier| verifier as Arc<dyn ServerCertVerifier>).map_err(cannot)
+    verifier.map(|verifier| verifier as Arc<dyn ServerCertVerifier>).map_err(setup_failed)
 }
 
-fn cannot(error: impl std::fmt::Display) -> Error {
+fn setup_failed(error: impl std::fmt::Display) -> Error {
     Error::configuration(format!("cannot set up TLS: {error}"))
 }
 
-/// Verifies as the verifier within, and tells a certificate that vouches for itself from one of an unknown issuer.
+/// Delegates to another verifier and reports self-signed certificates as such instead of as an unknown issuer.
 #[derive(Debug)]
-struct Explaining(Arc<dyn ServerCertVerifier>);
+struct ExplainingVerifier(Arc<dyn ServerCertVerifier>);
 
-/// The certificate is its own issuer.
+/// A certificate that names itself as its issuer.
 #[derive(Debug, thiserror::Error)]
 #[error("the certificate is self-signed")]
 struct SelfSigned;
 
-impl ServerCertVerifier for Explaining {
+impl ServerCertVerifier for ExplainingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -126,9 +127,9 @@ fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
         .is_ok_and(|certificate| certificate.issuer() == certificate.subject())
 }
 
-/// Whether a server refused our certificate, or that there is none: which it does before it reads any request, although
-/// TLS 1.3 lets us learn of it only after one was written.
-pub(super) fn refuses_our_certificate(error: &rustls::Error) -> bool {
+/// Returns whether a server rejected the client certificate or the lack of one. It does so before it reads a request,
+/// although with TLS 1.3 the client may learn of it only after it has written one.
+pub(super) fn is_client_certificate_rejected(error: &rustls::Error) -> bool {
     use AlertDescription as Alert;
     matches!(
         error,
@@ -144,40 +145,40 @@ pub(super) fn refuses_our_certificate(error: &rustls::Error) -> bool {
     )
 }
 
-/// What is wrong with a connection's TLS, and what to do, in words.
+/// Describes a TLS error and returns advice.
 pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, &'static str) {
     const INSPECTION: &str =
-        "if a company's proxy inspects TLS, give its certificate as ca_bundle= or in SSL_CERT_FILE";
+        "if a proxy inspects TLS, add its CA certificate to the CA bundle (ca_bundle or SSL_CERT_FILE)";
     if matches!(error, rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) {
-        return ("it demands a certificate of the client".to_owned(), "give one as client_cert=");
+        return ("it requires a client certificate".to_owned(), "set a client certificate (client_cert)");
     }
-    if refuses_our_certificate(error) {
+    if is_client_certificate_rejected(error) {
         return (
-            format!("it refuses the certificate of the client ({error})"),
-            "check the certificate that is given as client_cert=",
+            format!("it rejected the client certificate ({error})"),
+            "check the client certificate (client_cert)",
         );
     }
     let rustls::Error::InvalidCertificate(problem) = error else {
-        return (error.to_string(), "check that this is the portal's address, and what stands between");
+        return (error.to_string(), "check the portal's address and any proxy in between");
     };
     match problem {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             "its certificate has expired".to_owned(),
-            "check this machine's clock; if it is right, whoever runs the host must renew the certificate",
+            "check this machine's clock; if it is right, the host's operator must renew the certificate",
         ),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             ("its certificate is not valid yet".to_owned(), "check this machine's clock")
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
-            format!("its certificate is for another name than {host}"),
-            "check company and domain: this host is not the one that the certificate was made for",
+            format!("its certificate is not valid for {host}"),
+            "check the company and the domain; the certificate belongs to another host",
         ),
         CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
             ("its certificate is self-signed".to_owned(), INSPECTION)
         }
         CertificateError::UnknownIssuer => {
-            ("its certificate comes from an issuer that is not trusted here".to_owned(), INSPECTION)
+            ("its certificate was issued by an unknown CA".to_owned(), INSPECTION)
         }
-        other => (format!("its certificate was refused: {other}"), INSPECTION),
+        other => (format!("its certificate was rejected: {other}"), INSPECTION),
     }
 }

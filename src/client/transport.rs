@@ -1,4 +1,4 @@
-//! One attempt over HTTP, nothing more: no retry, no redirect, no judgement.
+//! One HTTP exchange: no retries, no redirects, and no decision about the outcome.
 
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};
@@ -13,55 +13,56 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::RateHeaders;
 use crate::process::PerProcess;
 
-/// Load balancers drop idle connections after 60 s; a create must not be written into one that is being dropped.
-const IDLE_CONNECTION: Duration = Duration::from_secs(20);
+/// Load balancers close idle connections after 60 s. A create must not be written to a connection that is being closed:
+/// its outcome would be unknown.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A page of 1,000 tokens has well under 1 MB; what is longer than this is no answer of a portal.
+/// A page of 1,000 tokens has well under 1 MB, so a longer body is not from a portal.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
-/// What hyper-util says of a 407; its type is not public.
-const PROXY_WANTS_CREDENTIALS: &str = "proxy authorization required";
+/// hyper-util's message for a 407; the type of its error is not public.
+const PROXY_AUTHENTICATION_REQUIRED: &str = "proxy authorization required";
 
 const X_VERSION: HeaderName = HeaderName::from_static("x-version");
 
-/// An answer, whatever it says.
+/// A complete response of any status.
 #[derive(Clone)]
-pub struct Received {
+pub struct RawResponse {
     /// HTTP status.
     pub status: u16,
-    /// The portal's clock.
+    /// The portal's clock (the `Date` header).
     pub date: Option<SystemTime>,
-    /// The three rate headers, where all are there and make sense.
+    /// The three rate-limit headers, if all are present and valid.
     pub rate: Option<RateHeaders>,
-    /// Where a redirect points to: the host only.
+    /// The host that a redirect points to.
     pub redirect_host: Option<String>,
     /// The body.
     pub body: Bytes,
 }
 
-impl std::fmt::Debug for Received {
-    /// Without the body: that of a create holds the secret.
+impl std::fmt::Debug for RawResponse {
+    /// Leaves the body out: the response to a create contains the secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Received").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("RawResponse").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
-/// No whole answer.
+/// The reason why no complete response arrived.
 #[derive(Debug)]
 pub struct TransportFailure {
-    /// Which kind of error it is.
+    /// The kind of the error.
     pub kind: ErrorKind,
-    /// For people; names no URL and no header.
+    /// What happened. Repeats no URL and no header.
     pub message: String,
     /// What to do next.
     pub advice: Vec<Advice>,
     /// Whether any byte of the request may have reached the portal.
     pub maybe_sent: bool,
-    /// The status, where the answer broke off after it.
+    /// The status of a response that broke off after its head, or of a proxy's response.
     pub status: Option<u16>,
 }
 
-/// The connections of one client, made anew in each process.
+/// The connection pool of one client. A forked child builds its own.
 #[derive(Debug)]
 pub(super) struct Transport {
     user_agent: String,
@@ -73,16 +74,18 @@ impl Transport {
         Self { user_agent, http: PerProcess::new() }
     }
 
+    /// Closes the idle connections. The next request opens new ones.
     pub(super) fn close(&self) {
         self.http.clear();
     }
 
-    pub(super) async fn attempt(
+    /// Sends a request once and reads the whole response.
+    pub(super) async fn exchange(
         &self,
         identity: &Identity,
         request: &Request,
-        authorization: String,
-    ) -> Result<Received, TransportFailure> {
+        authorization: &str,
+    ) -> Result<RawResponse, TransportFailure> {
         let not_sent = |error: Error| TransportFailure {
             kind: error.kind(),
             message: error.to_string(),
@@ -92,7 +95,9 @@ impl Transport {
         };
         let http = self.http.get_or_try_init(|| self.build(identity)).map_err(not_sent)?;
         let mut authorization = HeaderValue::try_from(authorization).map_err(|_| {
-            not_sent(Error::credentials("the credentials hold characters that cannot travel in a header"))
+            not_sent(Error::credentials(
+                "the credentials contain characters that are not allowed in a header",
+            ))
         })?;
         authorization.set_sensitive(true);
 
@@ -118,7 +123,7 @@ impl Transport {
             if body.len() > MAX_BODY_BYTES {
                 return Err(TransportFailure {
                     kind: ErrorKind::Response,
-                    message: format!("the answer is longer than {MAX_BODY_BYTES} bytes"),
+                    message: format!("the response is longer than {MAX_BODY_BYTES} bytes"),
                     advice: Vec::new(),
                     maybe_sent: true,
                     status: Some(status),
@@ -126,10 +131,10 @@ impl Transport {
             }
         }
         let headers = response.headers();
-        Ok(Received {
+        Ok(RawResponse {
             status,
-            date: text(headers, &DATE).and_then(|date| httpdate::parse_http_date(date).ok()),
-            rate: rate(headers),
+            date: header(headers, &DATE).and_then(|date| httpdate::parse_http_date(date).ok()),
+            rate: rate_headers(headers),
             redirect_host: redirect_host(&response),
             body: Bytes::from(body),
         })
@@ -147,7 +152,7 @@ impl Transport {
             .retry(reqwest::retry::never())
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            .pool_idle_timeout(IDLE_CONNECTION)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .connect_timeout(identity.timeouts.connect)
             .timeout(identity.timeouts.total);
         match &identity.network.proxy {
@@ -155,16 +160,16 @@ impl Transport {
             Some(proxy) => {
                 let exceptions = reqwest::NoProxy::from_string(&proxy.exceptions);
                 let proxy = reqwest::Proxy::all(proxy.url.reveal())
-                    .map_err(|_| Error::configuration("the proxy's URL cannot be used"))?;
+                    .map_err(|_| Error::configuration("invalid proxy URL"))?;
                 builder = builder.proxy(proxy.no_proxy(exceptions));
             }
-            // The operating system's settings, where it has any.
+            // reqwest then follows the proxy settings of the operating system.
             None => {}
         }
         builder = if portal.base_url().starts_with("https:") {
             builder.tls_backend_preconfigured(super::tls::configuration(&identity.network)?)
         } else {
-            // No TLS will be spoken: reading the system's certificates would cost milliseconds for nothing.
+            // Plain HTTP to loopback: loading the system's certificates would waste milliseconds.
             builder.tls_certs_only([])
         };
         if let Some(addresses) = portal.pinned_addresses() {
@@ -176,16 +181,16 @@ impl Transport {
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// All three or none: a portal that sends one of them, or one that makes no sense, has told nothing.
-fn rate(headers: &HeaderMap) -> Option<RateHeaders> {
+/// Reads all three headers or none: an incomplete or invalid set says nothing reliable.
+fn rate_headers(headers: &HeaderMap) -> Option<RateHeaders> {
     const LIMIT: HeaderName = HeaderName::from_static("x-rate-limit-limit");
     const REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
     const WINDOW: HeaderName = HeaderName::from_static("x-rate-limit-window");
-    let number = |name: HeaderName| text(headers, &name).and_then(|value| value.trim().parse::<u64>().ok());
+    let number = |name: HeaderName| header(headers, &name).and_then(|value| value.trim().parse::<u64>().ok());
     let (limit, remaining, window) = (number(LIMIT)?, number(REMAINING)?, number(WINDOW)?);
     (limit > 0 && remaining <= limit && window > 0 && window <= 86_400).then(|| RateHeaders {
         limit,
@@ -195,31 +200,32 @@ fn rate(headers: &HeaderMap) -> Option<RateHeaders> {
 }
 
 fn redirect_host(response: &reqwest::Response) -> Option<String> {
-    let location = text(response.headers(), &reqwest::header::LOCATION)?;
+    let location = header(response.headers(), &reqwest::header::LOCATION)?;
     response.url().join(location).ok()?.host_str().map(str::to_owned)
 }
 
-/// Says what happened without the URL, whose query is nobody's business, and whether the request may have arrived.
+/// Describes a failure without the URL, whose query may hold private data, and says whether the request may have been
+/// sent.
 fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> TransportFailure {
     let host = identity.portal.host();
     let error = error.without_url();
     let problem = tls_problem(&error);
-    let never_read = problem.is_some_and(super::tls::refuses_our_certificate);
-    let maybe_sent = !(error.is_connect() || error.is_builder() || never_read);
+    let is_rejected_in_handshake = problem.is_some_and(super::tls::is_client_certificate_rejected);
+    let maybe_sent = !(error.is_connect() || error.is_builder() || is_rejected_in_handshake);
     let timeouts = identity.timeouts;
     let reason = innermost(&error);
     let through = identity.network.proxy.as_ref().filter(|_| !identity.portal.is_loopback());
     let via = through.map(|proxy| format!(" (through the proxy {})", proxy.host)).unwrap_or_default();
     let (kind, message, suggestion) = if error.is_dns() {
         let advice = if through.is_some() {
-            "check company (and domain, for a portal that is not on logicmonitor.com) and the proxy's host"
+            "check the company, the domain (unless it is logicmonitor.com) and the proxy's host"
         } else {
-            "check company (and domain, for a portal that is not on logicmonitor.com)"
+            "check the company and the domain (unless it is logicmonitor.com)"
         };
         (ErrorKind::Connect, format!("cannot find the host {host}{via}: {reason}"), Some(advice))
-    } else if !maybe_sent && through.is_some() && reason.ends_with(PROXY_WANTS_CREDENTIALS) {
-        let problem = "the proxy demands a user name and a password, or refuses those given";
-        let advice = "give them in the proxy's URL, percent-encoded, as proxy= or in HTTPS_PROXY: \
+    } else if !maybe_sent && through.is_some() && reason.ends_with(PROXY_AUTHENTICATION_REQUIRED) {
+        let problem = "the proxy requires a user name and a password, or rejected the given ones";
+        let advice = "put them into the proxy's URL (proxy or HTTPS_PROXY), percent-encoded: \
                       http://USER:PASSWORD@HOST:PORT";
         let message = format!("cannot connect to {host}{via}: {problem}");
         return TransportFailure {
@@ -231,18 +237,18 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
         };
     } else if error.is_timeout() && !maybe_sent {
         let limit = timeouts.connect.as_secs_f64();
-        let advice = "check the network and the proxy settings, or give a larger timeout";
+        let advice = "check the network and the proxy settings, or allow a longer timeout";
         (ErrorKind::RequestTimeout, format!("no connection to {host}{via} within {limit} s"), Some(advice))
     } else if error.is_timeout() {
         let limit = timeouts.total.as_secs_f64();
-        (ErrorKind::RequestTimeout, format!("no whole answer from {host} within {limit} s"), None)
+        (ErrorKind::RequestTimeout, format!("no complete response from {host} within {limit} s"), None)
     } else if let Some(problem) = problem {
         let (problem, advice) = super::tls::explain(problem, host);
         (ErrorKind::Tls, format!("no secure connection to {host}{via}: {problem}"), Some(advice))
     } else if !maybe_sent {
         (ErrorKind::Connect, format!("cannot connect to {host}{via}: {reason}"), None)
     } else {
-        (ErrorKind::Transport, format!("the connection to {host} broke off: {reason}"), None)
+        (ErrorKind::Transport, format!("lost the connection to {host}: {reason}"), None)
     };
     TransportFailure {
         kind,
@@ -257,7 +263,7 @@ fn tls_problem(error: &reqwest::Error) -> Option<&rustls::Error> {
     chain(error).find_map(rustls_error)
 }
 
-/// An I/O error hides what it holds from `source`, and one may hold another.
+/// Finds a TLS error, also inside I/O errors: those hide their inner error from `source`, and may be nested.
 fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
     error.downcast_ref::<rustls::Error>().or_else(|| {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)?;

@@ -1,62 +1,58 @@
-//! What a client remembers of what it saw: enough to tell whether an empty list is evidence, and what time it is at the
-//! portal.
+//! Evidence that these credentials can see the tokens that they create.
+//!
+//! A list without a token proves that the token does not exist only if the credentials may view tokens: a role that may
+//! create but not view gets an empty list.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
 
 use crate::lock::locked;
 
-/// Some megabytes at most; whoever makes more has been shown one of them long before.
-const MOST_CREATES: usize = 100_000;
+/// The most ids that are kept (a few megabytes). A caller that creates more has listed one of them long before.
+const MAX_CREATED: usize = 100_000;
 
+/// The tokens that this process created with a client's credentials, and whether a list has shown one of them.
 #[derive(Debug, Default)]
-pub(super) struct Visibility {
-    made: Mutex<Made>,
+pub(crate) struct Visibility {
+    created: Mutex<Created>,
     sees_own: AtomicBool,
-    portal_time: Mutex<Option<(SystemTime, Instant)>>,
 }
 
 #[derive(Debug, Default)]
-struct Made {
+struct Created {
     ids: HashSet<i64>,
     last: Option<i64>,
 }
 
 impl Visibility {
-    pub(super) fn made(&self, id: i64) {
-        let mut made = locked(&self.made);
-        if made.ids.len() < MOST_CREATES {
-            made.ids.insert(id);
+    /// Records that these credentials created a token.
+    pub(crate) fn created(&self, id: i64) {
+        let mut created = locked(&self.created);
+        if created.ids.len() < MAX_CREATED {
+            created.ids.insert(id);
         }
-        made.last = Some(id);
+        created.last = Some(id);
     }
 
-    pub(super) fn saw(&self, ids: impl IntoIterator<Item = i64>) {
+    /// Records that a list showed these tokens.
+    pub(crate) fn listed(&self, ids: impl IntoIterator<Item = i64>) {
         if self.sees_own() {
             return;
         }
-        let made = locked(&self.made);
-        if ids.into_iter().any(|id| made.ids.contains(&id)) {
+        let created = locked(&self.created);
+        if ids.into_iter().any(|id| created.ids.contains(&id)) {
             self.sees_own.store(true, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn sees_own(&self) -> bool {
+    /// Returns whether a list has shown a token that these credentials created.
+    pub(crate) fn sees_own(&self) -> bool {
         self.sees_own.load(Ordering::Relaxed)
     }
 
-    pub(super) fn last_made(&self) -> Option<i64> {
-        locked(&self.made).last
-    }
-
-    pub(super) fn set_portal_time(&self, date: SystemTime) {
-        *locked(&self.portal_time) = Some((date, Instant::now()));
-    }
-
-    pub(super) fn portal_time(&self) -> Option<SystemTime> {
-        let (date, told) = (*locked(&self.portal_time))?;
-        date.checked_add(told.elapsed().min(Duration::from_secs(86_400)))
+    /// Returns the id of the last token that these credentials created.
+    pub(crate) fn last_created(&self) -> Option<i64> {
+        locked(&self.created).last
     }
 }

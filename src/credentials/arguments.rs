@@ -1,4 +1,4 @@
-//! What a caller gives.
+//! Credentials and settings passed by a caller.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use crate::error::{Error, Result};
 use crate::network;
 use crate::secret::Secret;
 
-/// What a caller may give; what is `None` is looked for elsewhere.
+/// Settings of a caller. A setting that is `None` is read from the next source.
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
-    /// Bare name, host or URL of a page.
+    /// Company name, host of its portal, or URL of a page of the portal.
     pub company: Option<String>,
-    /// The part of the host after the company.
+    /// The part of the portal's host after the company.
     pub domain: Option<String>,
-    /// The portal's address where it is not made of company and domain.
+    /// The portal's URL, if it does not consist of company and domain.
     pub base_url: Option<String>,
-    /// The public half of a pair.
+    /// The access id. Kept secret, since users swap id and key.
     pub access_id: Option<Secret>,
-    /// The secret half of a pair, or a bearer token.
+    /// The access key, or a bearer token.
     pub access_key: Option<Secret>,
     /// A bearer token.
     pub bearer_token: Option<Secret>,
-    /// Time limits.
+    /// Timeouts.
     pub timeouts: Option<Timeouts>,
-    /// How the portal is reached.
+    /// CA bundle, client certificate and proxy.
     pub network: network::Arguments,
 }
 
@@ -34,7 +34,7 @@ impl Arguments {
             (None, None, None) => Ok(None),
             (None, None, Some(token)) => Credentials::from_bearer(token.clone()).map(Some),
             (_, _, Some(_)) => Err(Error::credentials(
-                "bearer_token was given together with access_id or access_key: give one kind of credentials",
+                "both bearer_token and access_id or access_key were given; expected one kind of credentials",
             )),
             (Some(_), None, None) => {
                 Err(Error::credentials("access_key is missing: access_id was given without it"))
@@ -46,12 +46,12 @@ impl Arguments {
     }
 }
 
-/// How long one request may take.
+/// The timeouts of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// To make the connection, TLS included.
+    /// To connect, including TLS.
     pub connect: Duration,
-    /// From the start of the request to the last byte of the answer.
+    /// From the start of the attempt to the last byte of the response.
     pub total: Duration,
 }
 
@@ -60,19 +60,17 @@ impl Timeouts {
     const TOTAL_SECONDS: f64 = 30.0;
     const MAX_SECONDS: f64 = 86_400.0;
 
-    /// Limits in seconds; to connect takes 10 s at most where nothing else is said, and never longer than the total.
+    /// Creates timeouts from seconds. `connect` defaults to 10 s and is always shorter than the total.
     pub fn from_seconds(connect: Option<f64>, total: f64) -> Result<Self> {
         let check = |seconds: f64| {
             if seconds > 0.0 && seconds <= Self::MAX_SECONDS {
                 return Ok(Duration::from_secs_f64(seconds).max(Duration::from_millis(1)));
             }
-            Err(Error::argument(format!(
-                "timeout {seconds} is not accepted: accepted is a number of seconds above 0 and up to {}",
-                Self::MAX_SECONDS
-            )))
+            let expected = format_args!("a number of seconds above 0 and up to {}", Self::MAX_SECONDS);
+            Err(Error::invalid("timeout", seconds, expected))
         };
         let total = check(total)?;
-        // Were the two alike, the total could strike first, and a connection that was never made look like one that was.
+        // If both were equal, the total could expire first and hide that the connection was never made.
         let connect = check(connect.unwrap_or(Self::CONNECT_SECONDS))?.min(total.mul_f64(0.9));
         Ok(Self { connect, total })
     }

@@ -1,4 +1,5 @@
-//! What the environment holds, under the names that tools of this portal already use. An empty variable is not set.
+//! Settings in environment variables, with the names that other tools for LogicMonitor use. An empty variable counts as
+//! unset.
 
 use super::Environment;
 use super::{Credentials, Provenance, Timeouts};
@@ -13,7 +14,7 @@ const BASE_URL: &str = "LM_BASE_URL";
 const TIMEOUT: &str = "LM_TIMEOUT";
 const PROFILES: [&str; 2] = ["LM_PROFILE", "LM_CONFIG_FILE"];
 
-/// Credentials of the environment.
+/// Credentials found in the environment.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) credentials: Credentials,
@@ -21,12 +22,14 @@ pub(super) struct Found {
     pub(super) ignored_sources: Vec<&'static str>,
 }
 
-/// A profile that was asked for must not be passed over in silence: the call would go out as somebody else.
-pub(super) fn refuse_profiles(environment: &dyn Environment) -> Result<()> {
+/// Fails if a profile is named. Ignoring it would send the request with other credentials than the user wants.
+pub(super) fn reject_profiles(environment: &dyn Environment) -> Result<()> {
     for name in PROFILES {
         if environment.filled(name)?.is_some() {
-            return Err(Error::configuration(format!("{name} is set, and this version reads no profiles"))
-                .suggest(format!("unset {name} and give the credentials as arguments or variables")));
+            return Err(Error::configuration(format!(
+                "{name} is set, but this version does not support profiles"
+            ))
+            .suggest(format!("unset {name} and set the credentials as arguments or environment variables")));
         }
     }
     Ok(())
@@ -59,7 +62,7 @@ pub(super) fn timeouts(environment: &dyn Environment) -> Result<Option<Timeouts>
     match seconds.map(|seconds| Timeouts::from_seconds(None, seconds)) {
         Some(Ok(timeouts)) => Ok(Some(timeouts)),
         _ => Err(Error::configuration(format!(
-            "{TIMEOUT} is not accepted: accepted is a number of seconds above 0, such as 30"
+            "invalid {TIMEOUT}; expected a number of seconds above 0, such as 30"
         ))),
     }
 }
@@ -92,7 +95,7 @@ pub(super) fn credentials(environment: &dyn Environment) -> Result<Option<Found>
         let id = Some(id).filter(|id| !id.is_empty());
         let credentials = Credentials::from_pair(id.as_deref(), key)
             .map_err(|error| located(error, &name_source(&names)))?;
-        // Whatever it holds: it is not used.
+        // It is ignored, so it may even be invalid UTF-8.
         let is_set = !matches!(bearer, Ok(None));
         return Ok(Some(Found {
             credentials,
@@ -123,6 +126,6 @@ fn half(missing: &str, present: &str) -> Error {
 }
 
 fn differ(one: &str, other: &str) -> Error {
-    Error::configuration(format!("{one} and {other} are both set, and differ"))
+    Error::configuration(format!("{one} and {other} have different values"))
         .suggest(format!("unset one of {one} and {other}"))
 }

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 OWNER = "an integer from 1 to 2147483647"
 STATUS = r'1 \(disabled\), 2 \(enabled\), "disabled" or "enabled"'
 TYPE = '"lmv1"(,| or) "bearer"'
-COMPANY = r"bare name \(acme\), the portal's host \(acme.logicmonitor.com\) or the URL of one of its pages"
+COMPANY = r"name \(acme\), the portal's host \(acme.logicmonitor.com\) or the URL of one of its pages"
 BASE_URL = "https URL that ends with /santaba/rest.*http only to 127.0.0.1"
 TIMEOUT = "numbers? of seconds"
-KEY = "accepted is the access key as the portal showed it once, without white space"
+KEY = "expected the access key as the portal showed it once, without white space"
 ID = "letters and digits only"
-BEARER = "accepted is the token as the portal showed it once"
+BEARER = "expected the token as the portal showed it once"
 
 
 @pytest.mark.parametrize(
@@ -202,13 +202,13 @@ CLIENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"company": 5}, TypeError, "company"),
     ({"company": b"acme"}, TypeError, "company"),
     ({"base_url": 5}, TypeError, "base_url"),
-    ({"domain": "logicmonitor"}, ConfigurationError, "domain is not accepted: accepted is the part of"),
-    ({"domain": "lm gov.us"}, ConfigurationError, "domain is not accepted: accepted is the part of"),
-    ({"domain": "evil.example/x.y"}, ConfigurationError, "domain is not accepted: accepted is the part of"),
+    ({"domain": "logicmonitor"}, ConfigurationError, "invalid domain; expected the part of"),
+    ({"domain": "lm gov.us"}, ConfigurationError, "invalid domain; expected the part of"),
+    ({"domain": "evil.example/x.y"}, ConfigurationError, "invalid domain; expected the part of"),
     (
         {"company": "acme.logicmonitor.com", "domain": "lmgov.us"},
         ConfigurationError,
-        "company names the domain logicmonitor.com and domain= names another",
+        "the company is on logicmonitor.com, but another domain is set",
     ),
     ({"access_key": f"{ACCESS_KEY}\n"}, CredentialsError, f"line break.*{KEY}"),
     ({"access_key": f"{ACCESS_KEY}\r\n"}, CredentialsError, f"line break.*{KEY}"),
@@ -314,5 +314,5 @@ def test_credentials_are_keyword_only(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("query", ["/setting/admins/apitokens?size=1", "/setting/admins/32/apitokens?type=bearer"])
 def test_query_in_a_signed_path_is_rejected(query: str) -> None:
-    with pytest.raises(ValueError, match="query parameters are never signed; accepted is the path after"):
+    with pytest.raises(ValueError, match="contains a query string, which is never signed; expected the path after"):
         lmtokens.sign("GET", query, access_id=ACCESS_ID, access_key=ACCESS_KEY)

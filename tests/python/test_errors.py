@@ -445,7 +445,7 @@ def malformed_bearer(portal: Portal) -> lmtokens.Client:
     ("make_client", "message"),
     [
         (wrong_key, "the id or the key is wrong"),
-        (wrong_key, "came from arguments"),
+        (wrong_key, "credentials from arguments"),
         (wrong_key, "lmgov.us"),
         (disabled_token, "disabled, deleted or locked out"),
         (short_id, "does not have the 20 characters that access ids usually have"),
@@ -482,8 +482,8 @@ def test_ignored_credentials_are_diagnosed(lmtokens_portal: Portal, monkeypatch:
     monkeypatch.setenv("LM_ACCESS_KEY", "invented-wrong-key")
     monkeypatch.setenv("LM_BEARER_TOKEN", "lmb_invented")
     suggestion = authentication_error(lmtokens_portal, lmtokens.Client()).suggestion or ""
-    assert "LM_BEARER_TOKEN is set too and was not used" in suggestion
-    assert "came from environment (LM_ACCESS_ID, LM_ACCESS_KEY)" in suggestion
+    assert "LM_BEARER_TOKEN is also set, but was ignored" in suggestion
+    assert "credentials from environment (LM_ACCESS_ID, LM_ACCESS_KEY)" in suggestion
 
 
 def test_locked_out_token_is_not_retried() -> None:

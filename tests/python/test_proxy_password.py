@@ -112,7 +112,7 @@ def test_wrong_or_missing_password(
         remote_client(lmtokens_portal, ca_bundle, proxy_url).add_token(32)
     assert (
         f"cannot connect to portal.example (through the proxy 127.0.0.1:{proxy.port}): "
-        "the proxy demands a user name and a password, or refuses those given"
+        "the proxy requires a user name and a password, or rejected the given ones"
     ) in str(caught.value)
     assert "http://USER:PASSWORD@HOST:PORT" in str(caught.value.suggestion)
     # Not retried: companies lock accounts after a few wrong passwords.
@@ -182,7 +182,7 @@ def test_unusable_proxy_url(monkeypatch: pytest.MonkeyPatch, source: str, form: 
         monkeypatch.setenv(source, unusable)
     with pytest.raises(lmtokens.ConfigurationError) as caught:
         lmtokens.Client("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY, **settings)
-    assert str(caught.value).startswith(f"{source} is not the URL of a proxy")
+    assert str(caught.value).startswith(f"invalid {source}: not the URL of a proxy")
     assert "http://HOST:PORT" in str(caught.value.suggestion)
     assert leaks(f"{caught.value} {caught.value!r} {vars(caught.value)}") == []
 

@@ -135,8 +135,8 @@ def test_timestamp_defaults_to_now() -> None:
         ("", "begin with a slash"),
         ("setting/admins", "begin with a slash"),
         ("https://acme.logicmonitor.com/santaba/rest/setting", "begin with a slash"),
-        ("/santaba/rest", "must not include /santaba/rest"),
-        ("/santaba/rest/setting/admins", "must not include /santaba/rest"),
+        ("/santaba/rest", "contains /santaba/rest"),
+        ("/santaba/rest/setting/admins", "contains /santaba/rest"),
         ("/setting/admins/apitokens?size=1", "query"),
         ("/setting/admins/apitokens#top", "fragment"),
         ("/setting/admins\n", "control character"),
@@ -146,7 +146,7 @@ def test_timestamp_defaults_to_now() -> None:
 def test_invalid_path_is_rejected(path: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         sign(path=path)
-    assert "accepted is the path after /santaba/rest, such as /setting/admins/32/apitokens" in str(caught.value)
+    assert "expected the path after /santaba/rest, such as /setting/admins/32/apitokens" in str(caught.value)
 
 
 def test_path_similar_to_the_prefix_is_signed() -> None:
@@ -176,7 +176,7 @@ def test_body_that_is_not_bytes_is_rejected(body: Any) -> None:
 def test_invalid_access_key_is_rejected(key: str, words: str) -> None:
     with pytest.raises(lmtokens.CredentialsError, match=words) as caught:
         sign(access_key=key)
-    assert "accepted is the access key" in str(caught.value)
+    assert "expected the access key" in str(caught.value)
 
 
 @pytest.mark.parametrize("access_id", ["", "id\n", "two words", "a:b", "Zoë", "lmb_example", "lma_example"])
@@ -198,7 +198,7 @@ def test_smallest_and_largest_timestamp(timestamp_ms: int) -> None:
 
 
 def test_bearer_token_is_rejected() -> None:
-    with pytest.raises(ValueError, match=r"access_key is a bearer token.*Authorization: Bearer") as caught:
+    with pytest.raises(ValueError, match=r"access_key: is a bearer token.*Authorization: Bearer") as caught:
         sign(access_key="lmb_inventedBearer")
     assert type(caught.value) is ValueError
     assert "inventedBearer" not in str(caught.value)

@@ -62,7 +62,7 @@ def test_create_without_a_response(silent_server: Server) -> None:
         client_for(silent_server.port, (HANG_TIMEOUT, 0.3), "http").add_token(32)
     assert time.monotonic() - started < BOUND
     assert isinstance(caught.value.__cause__, lmtokens.RequestTimeoutError)
-    assert "no whole answer from localhost within 0.3 s" in str(caught.value)
+    assert "no complete response from localhost within 0.3 s" in str(caught.value)
     assert caught.value.maybe_applied is True
     assert caught.value.candidates is None
 
@@ -77,7 +77,7 @@ def test_tls_server_without_a_response(silent_server: Server, ca_bundle: Path) -
             timeout=(HANG_TIMEOUT, 0.5),
         )
         started = time.monotonic()
-        with pytest.raises(lmtokens.RequestTimeoutError, match="no whole answer") as caught:
+        with pytest.raises(lmtokens.RequestTimeoutError, match="no complete response") as caught:
             client.find_token(7)
         assert time.monotonic() - started < BOUND
     assert caught.value.maybe_applied is False
@@ -92,7 +92,7 @@ def test_trickling_response(lmtokens_portal: Portal, ca_bundle: Path) -> None:
         )
         started = time.monotonic()
         # A timeout per read would never expire.
-        with pytest.raises(lmtokens.RequestTimeoutError, match="no whole answer"):
+        with pytest.raises(lmtokens.RequestTimeoutError, match="no complete response"):
             client.find_token(1)
         with pytest.raises(lmtokens.OutcomeUnknownError):
             client.add_token(32)

@@ -25,12 +25,12 @@ INVALID: dict[str, tuple[Callable[[], Credential], str, str]] = {
     "self-signed": (
         lambda: self_signed("localhost"),
         "its certificate is self-signed",
-        "give its certificate as ca_bundle= or in SSL_CERT_FILE",
+        "add its CA certificate to the CA bundle (ca_bundle or SSL_CERT_FILE)",
     ),
     "expired": (
         lambda: issued("localhost", not_before=NOW - 9 * DAY, not_after=NOW - DAY),
         "its certificate has expired",
-        "check this machine's clock; if it is right, whoever runs the host must renew the certificate",
+        "check this machine's clock; if it is right, the host's operator must renew the certificate",
     ),
     "not yet valid": (
         lambda: issued("localhost", not_before=NOW + DAY, not_after=NOW + 9 * DAY),
@@ -39,13 +39,13 @@ INVALID: dict[str, tuple[Callable[[], Credential], str, str]] = {
     ),
     "wrong name": (
         lambda: issued("other.example"),
-        "its certificate is for another name than localhost",
-        "check company and domain",
+        "its certificate is not valid for localhost",
+        "check the company and the domain",
     ),
     "unknown issuer": (
         lambda: issued("localhost", issuer=trustme.CA()),
-        "its certificate comes from an issuer that is not trusted here",
-        "give its certificate as ca_bundle= or in SSL_CERT_FILE",
+        "its certificate was issued by an unknown CA",
+        "add its CA certificate to the CA bundle (ca_bundle or SSL_CERT_FILE)",
     ),
 }
 
@@ -127,7 +127,7 @@ def test_valid_certificate(lmtokens_portal: Portal, ca_bundle: Path, host: str, 
 def test_certificate_for_a_name_is_invalid_for_an_address(lmtokens_portal: Portal, ca_bundle: Path) -> None:
     with (
         tls_in_front_of(lmtokens_portal, issued("localhost")) as server,
-        pytest.raises(lmtokens.TLSError, match=r"for another name than 127\.0\.0\.1"),
+        pytest.raises(lmtokens.TLSError, match=r"not valid for 127\.0\.0\.1"),
     ):
         lmtokens_portal.client(base_url=server.base_url("127.0.0.1"), ca_bundle=ca_bundle).add_token(32)
     assert server.received == []
@@ -144,7 +144,7 @@ def test_https_to_an_http_port(lmtokens_portal: Portal, ca_bundle: Path) -> None
     with pytest.raises(lmtokens.TLSError, match=r"no secure connection to 127\.0\.0\.1") as caught:
         lmtokens_portal.client(base_url=base_url, ca_bundle=ca_bundle).add_token(32)
     assert caught.value.maybe_applied is False
-    assert "check that this is the portal's address" in str(caught.value.suggestion)
+    assert "check the portal's address" in str(caught.value.suggestion)
     assert lmtokens_portal.record == []
 
 

@@ -1,4 +1,4 @@
-//! The chain of credentials: which source wins, what is half a pair, and that no refusal repeats a credential.
+//! Credential sources: which one wins, half pairs, and that no error repeats a credential.
 
 mod chain;
 mod leaks;
@@ -28,7 +28,7 @@ fn environment(variables: &[(&str, &str)]) -> FakeEnvironment {
     FakeEnvironment(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
 }
 
-/// A person with the answers ready, who remembers what was asked and whether it was to be hidden.
+/// A prompt with prepared answers. It records the questions and whether their answers are hidden.
 struct FakePrompt {
     answers: RefCell<VecDeque<String>>,
     asked: RefCell<Vec<(String, bool)>>,
@@ -42,7 +42,7 @@ impl FakePrompt {
 
     fn answer(&self, question: &str, hidden: bool) -> String {
         self.asked.borrow_mut().push((question.to_owned(), hidden));
-        self.answers.borrow_mut().pop_front().unwrap_or_else(|| panic!("nobody expected {question:?}"))
+        self.answers.borrow_mut().pop_front().unwrap_or_else(|| panic!("unexpected question {question:?}"))
     }
 
     /// The first words of each question, and whether its answer was hidden.
@@ -81,7 +81,7 @@ fn resolve(arguments: &Arguments, variables: &[(&str, &str)]) -> Result<Identity
     Identity::resolve(arguments, &environment(variables), &NoPrompt)
 }
 
-/// With nothing but the environment and a company.
+/// Resolves with the environment and a company only.
 fn from_environment(variables: &[(&str, &str)]) -> Result<Identity> {
     let arguments = Arguments { company: Some("acme".to_owned()), ..Arguments::default() };
     resolve(&arguments, variables)

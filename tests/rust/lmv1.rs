@@ -1,4 +1,4 @@
-//! The signature: every vector stage by stage, and what a verifier must refuse.
+//! The LMv1 signature: every vector at every stage, and what verification must reject.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -35,7 +35,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn every_vector_agrees_at_every_stage() {
+fn every_vector_matches_at_every_stage() {
     for case in cases() {
         let name = &case.name;
         let body = BASE64.decode(&case.body_base64).unwrap();
@@ -75,7 +75,7 @@ fn signed() -> Authorization {
 }
 
 #[test]
-fn a_signature_holds_for_nothing_else() {
+fn a_signature_is_valid_for_nothing_else() {
     let signed = signed();
     assert!(signed.verify("POST", BODY, PATH, KEY));
     assert!(!signed.verify("POST", BODY, PATH, b"unit+test(kex)"), "another key");
@@ -97,7 +97,7 @@ fn a_signature_holds_for_nothing_else() {
 }
 
 #[test]
-fn a_signature_without_the_hex_step_does_not_hold() {
+fn a_signature_without_the_hex_step_is_invalid() {
     let request =
         Request { method: "POST", timestamp_ms: 1_700_000_000_000, body: BODY, resource_path: PATH };
     let hex = request.digest_hex(KEY);
@@ -113,7 +113,7 @@ fn a_signature_without_the_hex_step_does_not_hold() {
 }
 
 #[test]
-fn what_is_no_lmv1_header_is_not_understood() {
+fn other_headers_are_not_parsed() {
     for header in [
         "",
         "LMv1",
@@ -145,7 +145,7 @@ fn what_is_no_lmv1_header_is_not_understood() {
     assert_eq!(latest.timestamp_ms, u64::MAX);
 }
 
-/// The time is signed as text, so a verifier that takes another spelling of it lets through what the portal refuses.
+/// The time is signed as text, so accepting another spelling would accept headers that the portal rejects.
 #[test]
 fn the_time_has_one_spelling() {
     let signature = signed().signature;
@@ -157,7 +157,7 @@ fn the_time_has_one_spelling() {
 }
 
 #[test]
-fn methods_are_names_raised_to_upper_case() {
+fn methods_are_letters_and_converted_to_upper_case() {
     for (given, wanted) in [("GET", "GET"), ("post", "POST"), ("Patch", "PATCH"), ("dElEtE", "DELETE")] {
         assert_eq!(check_method(given).unwrap(), wanted);
     }
@@ -171,7 +171,7 @@ fn methods_are_names_raised_to_upper_case() {
 }
 
 #[test]
-fn resource_paths_that_can_never_verify_are_refused() {
+fn resource_paths_that_the_portal_never_accepts_are_rejected() {
     for accepted in [
         "/",
         "/setting/admins",
@@ -208,7 +208,7 @@ fn resource_paths_that_can_never_verify_are_refused() {
     }
 }
 
-/// One part of a signed request, for a bit of it to be flipped.
+/// The part of a signed request in which a bit is flipped.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Method,
@@ -226,7 +226,7 @@ fn flip(bytes: &[u8], bit: Index) -> Vec<u8> {
     bytes
 }
 
-/// Only the low four bits of a character, so that the text stays text.
+/// Flips one of the low four bits of a character, so that the text stays valid.
 fn flip_text(text: &str, bit: Index) -> String {
     let mut characters: Vec<char> = text.chars().collect();
     let bit = bit.index(characters.len() * 4);
@@ -237,7 +237,7 @@ fn flip_text(text: &str, bit: Index) -> String {
 
 proptest! {
     #[test]
-    fn what_was_signed_verifies_until_one_bit_is_flipped(
+    fn a_signature_verifies_until_one_bit_is_flipped(
         method in "[A-Z]{3,7}",
         timestamp_ms: u64,
         body in proptest::collection::vec(any::<u8>(), 1..200),
@@ -276,14 +276,14 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_taken_apart_or_refused(text in any::<String>()) {
+    fn any_text_is_parsed_or_rejected(text in any::<String>()) {
         if let Some(parsed) = Authorization::parse(&text) {
             prop_assert!(text.starts_with("LMv1 ") && !parsed.access_id.is_empty());
         }
     }
 
     #[test]
-    fn nearly_a_header_is_taken_apart_or_refused(text in "LMv1 [a-z: ]{0,8}:[A-Za-z+/=:]{0,8}:[0-9:+ -]{0,24}") {
+    fn nearly_a_header_is_parsed_or_rejected(text in "LMv1 [a-z: ]{0,8}:[A-Za-z+/=:]{0,8}:[0-9:+ -]{0,24}") {
         if let Some(parsed) = Authorization::parse(&text) {
             let again = format!("LMv1 {}:{}:", parsed.access_id, parsed.signature);
             prop_assert!(text.starts_with(&again), "{:?} became {:?}", text, parsed);

@@ -1,4 +1,4 @@
-//! What a request's outcome is, by method and by what came back.
+//! The outcome of a request, by method and response.
 
 mod bodies;
 mod messages;
@@ -6,46 +6,46 @@ mod statuses;
 mod transport;
 
 use bytes::Bytes;
-use lmtokens::client::{Judged, Method, Received, TransportFailure, judge};
+use lmtokens::client::{Method, RawResponse, TransportFailure, outcome};
 use lmtokens::error::{Error, ErrorKind};
 use serde_json::Value;
 
 const METHODS: [Method; 4] = [Method::Get, Method::Post, Method::Patch, Method::Delete];
 
-fn received(status: u16, body: impl Into<Bytes>) -> Received {
-    Received { status, date: None, rate: None, redirect_host: None, body: body.into() }
+fn received(status: u16, body: impl Into<Bytes>) -> RawResponse {
+    RawResponse { status, date: None, rate: None, redirect_host: None, body: body.into() }
 }
 
-fn failed(method: Method, outcome: Result<Received, TransportFailure>) -> Error {
-    match judge(method, outcome) {
-        Judged::Failed(error) => error,
-        Judged::Done(_) => panic!("{method:?} was judged done"),
+fn failed(method: Method, exchange: Result<RawResponse, TransportFailure>) -> Error {
+    match outcome(method, exchange) {
+        Err(error) => error,
+        Ok(_) => panic!("{method:?} succeeded"),
     }
 }
 
-fn done(method: Method, received: Received) -> Value {
-    match judge(method, Ok(received)) {
-        Judged::Done(body) => body,
-        Judged::Failed(error) => panic!("{method:?} was judged failed: {error:?}"),
+fn done(method: Method, received: RawResponse) -> Value {
+    match outcome(method, Ok(received)) {
+        Ok(body) => body,
+        Err(error) => panic!("{method:?} failed: {error:?}"),
     }
 }
 
-/// Kind, code and whether the portal may have acted, for a GET and for everything that writes.
-fn assert_refused(status: u16, body: &str, kind: ErrorKind, code: Option<i64>, unknown: bool) {
+/// Checks kind, code, status and `maybe_applied` of the error for every method.
+fn assert_refused(status: u16, body: &str, kind: ErrorKind, code: Option<i64>, is_unknown: bool) {
     for method in METHODS {
         let error = failed(method, Ok(received(status, body.to_owned())));
         let details = error.details();
         assert_eq!(
             (details.kind, details.code, details.status, details.maybe_applied),
-            (kind, code, Some(status), unknown && method != Method::Get),
+            (kind, code, Some(status), is_unknown && method.is_write()),
             "{method:?} {status} {body}"
         );
         assert!(!details.message.trim().is_empty(), "{method:?} {status} {body}");
     }
 }
 
-/// Whether an answer, or the lack of one, can be of a kind; the others come from before a request or from several.
-fn comes_from_an_answer(kind: ErrorKind) -> bool {
+/// Returns whether a single attempt can end with an error of this kind.
+fn comes_from_an_attempt(kind: ErrorKind) -> bool {
     match kind {
         ErrorKind::Api
         | ErrorKind::BadRequest
@@ -71,11 +71,11 @@ fn comes_from_an_answer(kind: ErrorKind) -> bool {
 }
 
 #[test]
-fn every_kind_that_an_answer_can_be_is_in_the_tables() {
+fn the_tables_cover_every_kind_of_an_attempt() {
     let mut reached: Vec<ErrorKind> = statuses::STATUSES.iter().map(|(_, kind, _)| *kind).collect();
     reached.extend(transport::FAILURES.map(|(kind, _)| kind));
     reached.push(ErrorKind::Response);
     for kind in ErrorKind::ALL {
-        assert_eq!(reached.contains(&kind), comes_from_an_answer(kind), "{kind:?}");
+        assert_eq!(reached.contains(&kind), comes_from_an_attempt(kind), "{kind:?}");
     }
 }

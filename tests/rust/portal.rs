@@ -1,11 +1,11 @@
-//! Where credentials may go: companies as people give them, and base URLs.
+//! Addresses of portals: company names, domains and base URLs.
 
 use lmtokens::error::ErrorKind;
-use lmtokens::portal::Portal;
+use lmtokens::portal::PortalAddress;
 use proptest::prelude::*;
 
 fn of_company(company: &str, domain: Option<&str>) -> Option<String> {
-    match Portal::of_company(company, domain) {
+    match PortalAddress::of_company(company, domain) {
         Ok(portal) => Some(portal.base_url().to_owned()),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Configuration, "{company:?}");
@@ -15,7 +15,7 @@ fn of_company(company: &str, domain: Option<&str>) -> Option<String> {
 }
 
 #[test]
-fn companies_are_understood_as_people_give_them() {
+fn companies_are_accepted_in_every_common_form() {
     for (given, host) in [
         ("acme", "acme.logicmonitor.com"),
         ("ACME", "acme.logicmonitor.com"),
@@ -35,7 +35,7 @@ fn companies_are_understood_as_people_give_them() {
         ("acme.qa-lmgov.us", "acme.qa-lmgov.us"),
         ("logicmonitor", "logicmonitor.logicmonitor.com"),
     ] {
-        let portal = Portal::of_company(given, None).unwrap();
+        let portal = PortalAddress::of_company(given, None).unwrap();
         assert_eq!(portal.base_url(), format!("https://{host}/santaba/rest"), "{given:?}");
         assert_eq!((portal.host(), portal.company()), (host, host.split('.').next()), "{given:?}");
         assert!(!portal.is_loopback());
@@ -45,7 +45,7 @@ fn companies_are_understood_as_people_give_them() {
 }
 
 #[test]
-fn a_domain_may_be_named_or_pasted_or_both_if_they_agree() {
+fn a_domain_may_be_set_or_pasted_or_both_if_they_agree() {
     for (company, domain, host) in [
         ("acme", "lmgov.us", Some("acme.lmgov.us")),
         ("acme", " LMGOV.US ", Some("acme.lmgov.us")),
@@ -77,7 +77,7 @@ fn a_domain_may_be_named_or_pasted_or_both_if_they_agree() {
 }
 
 #[test]
-fn what_is_no_company_is_refused_and_the_message_says_what_is_one() {
+fn invalid_companies_are_rejected_and_the_message_says_what_is_expected() {
     let long = "a".repeat(64);
     for refused in [
         "",
@@ -134,27 +134,28 @@ fn what_is_no_company_is_refused_and_the_message_says_what_is_one() {
         "127.0.0.1",
         "[::1]",
     ] {
-        let error = Portal::of_company(refused, None).map(|portal| portal.to_string()).expect_err(refused);
+        let error =
+            PortalAddress::of_company(refused, None).map(|portal| portal.to_string()).expect_err(refused);
         assert_eq!(error.kind(), ErrorKind::Configuration, "{refused:?}");
-        for accepted in ["company", "acme", "acme.logicmonitor.com", "domain="] {
+        for accepted in ["company", "acme", "acme.logicmonitor.com", "domain"] {
             assert!(error.to_string().contains(accepted), "{refused:?}: {error}");
         }
     }
     assert!(of_company(&"a".repeat(63), None).is_some());
 }
 
-/// The host of a URL is never a bare company: such a page is not of a portal.
+/// The host of a URL is never a company name: such a page does not belong to a portal.
 #[test]
-fn a_url_of_some_other_machine_is_no_company() {
+fn a_url_of_another_host_is_not_a_company() {
     for refused in ["https://intranet/santaba/rest", "https://localhost/santaba/rest", "https://acme/"] {
         assert_eq!(of_company(refused, None), None, "{refused:?}");
         assert_eq!(of_company(refused, Some("lmgov.us")), None, "{refused:?}");
     }
 }
 
-/// Whoever puts a credential into the company's place would send it through every name server on the way.
+/// A credential passed as company would otherwise be sent to every name server on the way.
 #[test]
-fn a_credential_is_no_company() {
+fn a_credential_is_not_a_company() {
     let filling = "unitTest0".repeat(13);
     for refused in [
         format!("lmb_{}", &filling[..116]),
@@ -167,12 +168,14 @@ fn a_credential_is_no_company() {
     }
 }
 
-fn at(base_url: &str) -> Option<Portal> {
-    Portal::at(base_url, None).inspect_err(|error| assert_eq!(error.kind(), ErrorKind::Configuration)).ok()
+fn at(base_url: &str) -> Option<PortalAddress> {
+    PortalAddress::at(base_url, None)
+        .inspect_err(|error| assert_eq!(error.kind(), ErrorKind::Configuration))
+        .ok()
 }
 
 #[test]
-fn plain_http_goes_to_loopback_only() {
+fn plain_http_is_accepted_for_loopback_only() {
     for (accepted, base_url) in [
         ("http://127.0.0.1/santaba/rest", "http://127.0.0.1/santaba/rest"),
         ("http://127.0.0.1:8080/santaba/rest", "http://127.0.0.1:8080/santaba/rest"),
@@ -220,7 +223,7 @@ fn plain_http_goes_to_loopback_only() {
         "http://169.254.169.254/santaba/rest",
         "http://\u{ff11}28.0.0.1/santaba/rest",
     ] {
-        let error = Portal::at(refused, None).map(|portal| portal.to_string()).expect_err(refused);
+        let error = PortalAddress::at(refused, None).map(|portal| portal.to_string()).expect_err(refused);
         for accepted in ["base_url", "https", "/santaba/rest", "127.0.0.1", "[::1]", "localhost"] {
             assert!(error.to_string().contains(accepted), "{refused:?}: {error}");
         }
@@ -228,7 +231,7 @@ fn plain_http_goes_to_loopback_only() {
 }
 
 #[test]
-fn base_urls_are_whole_and_carry_nothing_else() {
+fn base_urls_are_complete_and_contain_nothing_else() {
     for (accepted, base_url) in [
         ("https://acme.logicmonitor.com/santaba/rest", "https://acme.logicmonitor.com/santaba/rest"),
         ("https://acme.logicmonitor.com/santaba/rest/", "https://acme.logicmonitor.com/santaba/rest"),
@@ -272,7 +275,7 @@ fn base_urls_are_whole_and_carry_nothing_else() {
         "ws://127.0.0.1/santaba/rest",
         "unix:/santaba/rest",
     ] {
-        let error = Portal::at(refused, None).map(|portal| portal.to_string()).expect_err(refused);
+        let error = PortalAddress::at(refused, None).map(|portal| portal.to_string()).expect_err(refused);
         assert_eq!(error.kind(), ErrorKind::Configuration, "{refused:?}");
         assert!(error.to_string().contains("base_url"), "{error}");
         assert!(!error.to_string().contains("markerPart"), "{error}");
@@ -280,7 +283,7 @@ fn base_urls_are_whole_and_carry_nothing_else() {
 }
 
 #[test]
-fn localhost_resolves_to_loopback_whatever_a_resolver_says() {
+fn localhost_is_pinned_to_loopback() {
     let addresses = at("http://localhost:8080/santaba/rest").unwrap().pinned_addresses().unwrap();
     assert!(addresses.iter().all(|address| address.ip().is_loopback() && address.port() == 8080));
     let addresses = at("https://localhost/santaba/rest").unwrap().pinned_addresses().unwrap();
@@ -290,16 +293,16 @@ fn localhost_resolves_to_loopback_whatever_a_resolver_says() {
 }
 
 #[test]
-fn a_company_beside_a_base_url_only_names_it() {
-    let portal = Portal::at("http://127.0.0.1:8080/santaba/rest", Some("acme.lmgov.us")).unwrap();
+fn a_company_with_a_base_url_is_only_a_display_name() {
+    let portal = PortalAddress::at("http://127.0.0.1:8080/santaba/rest", Some("acme.lmgov.us")).unwrap();
     assert_eq!((portal.company(), portal.host()), (Some("acme"), "127.0.0.1"));
     assert_eq!(portal.to_string(), "acme at http://127.0.0.1:8080/santaba/rest");
-    assert!(Portal::at("http://127.0.0.1:8080/santaba/rest", Some("acme/x")).is_err());
+    assert!(PortalAddress::at("http://127.0.0.1:8080/santaba/rest", Some("acme/x")).is_err());
 }
 
 #[test]
 fn urls_append_the_path_and_encode_the_query() {
-    let portal = Portal::of_company("acme", None).unwrap();
+    let portal = PortalAddress::of_company("acme", None).unwrap();
     assert_eq!(
         portal.url("/setting/admins/32/apitokens", &[]).as_str(),
         "https://acme.logicmonitor.com/santaba/rest/setting/admins/32/apitokens"
@@ -319,10 +322,10 @@ proptest! {
     }
 
     #[test]
-    fn a_company_that_is_understood_stays_on_its_domain(
+    fn an_accepted_company_stays_on_its_domain(
         company in "(https?://)?[a-z0-9@:/._-]{1,20}(\\.logicmonitor\\.com)?[a-z./@:]{0,6}",
     ) {
-        if let Ok(portal) = Portal::of_company(&company, None) {
+        if let Ok(portal) = PortalAddress::of_company(&company, None) {
             let domains = [".logicmonitor.com", ".lmgov.us", ".qa-lmgov.us"];
             prop_assert!(domains.iter().any(|domain| portal.host().ends_with(domain)), "{}", portal);
             prop_assert_eq!(portal.host().split('.').next(), portal.company());
@@ -342,9 +345,9 @@ proptest! {
     }
 }
 
-/// By the address that the URL would be sent to, not by how the portal spells it.
+/// Checks the address to which requests would be sent, not its spelling.
 fn check_base_url(base_url: &str) -> Result<(), TestCaseError> {
-    let Ok(portal) = Portal::at(base_url, None) else { return Ok(()) };
+    let Ok(portal) = PortalAddress::at(base_url, None) else { return Ok(()) };
     let url = url::Url::parse(portal.base_url()).unwrap();
     prop_assert!(url.path().ends_with("/santaba/rest"));
     prop_assert!(url.username().is_empty() && url.password().is_none());

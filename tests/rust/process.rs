@@ -1,4 +1,4 @@
-//! What each process makes for itself. That a forked child makes its own is proved from Python: to fork is unsafe here.
+//! Per-process state. The Python tests cover `fork()`, which would need unsafe code here.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -8,7 +8,7 @@ use lmtokens::error::{Error, ErrorKind};
 use lmtokens::process::{PerProcess, runtime};
 
 #[test]
-fn a_value_is_made_once_and_on_first_use() {
+fn a_value_is_built_once_on_first_use() {
     let count = AtomicUsize::new(0);
     let per_process = PerProcess::new();
     assert_eq!(count.load(Ordering::SeqCst), 0);
@@ -20,7 +20,7 @@ fn a_value_is_made_once_and_on_first_use() {
 }
 
 #[test]
-fn threads_that_make_one_at_once_all_get_the_first() {
+fn threads_that_build_a_value_at_once_all_get_the_first() {
     const THREADS: usize = 8;
     for _ in 0..50 {
         let per_process = PerProcess::<usize>::new();
@@ -51,7 +51,7 @@ fn a_failure_is_not_kept() {
 }
 
 #[test]
-fn clearing_lets_go_of_the_value_and_not_of_what_still_uses_it() {
+fn clearing_drops_the_value_once_its_last_user_is_done() {
     let value = Arc::new(());
     let per_process = PerProcess::new();
     per_process.clear();
@@ -71,7 +71,7 @@ fn clearing_lets_go_of_the_value_and_not_of_what_still_uses_it() {
 }
 
 #[test]
-fn clearing_while_others_use_it_loses_nothing() {
+fn clearing_while_others_use_the_value_leaks_nothing() {
     let per_process = PerProcess::new();
     let live = Arc::new(());
     thread::scope(|scope| {

@@ -1,11 +1,11 @@
-//! A secret leaves by `reveal` and by nothing else.
+//! Secrets are readable through `reveal` only.
 
 use std::fmt::{Debug, Display};
 use std::marker::PhantomData;
 use std::ops::Deref;
 
 use bytes::Bytes;
-use lmtokens::client::{Client, Judged, Method, Received, Request};
+use lmtokens::client::{Client, Method, RawResponse, Request, Response};
 use lmtokens::clock::SystemClock;
 use lmtokens::credentials::Environment;
 use lmtokens::credentials::{Arguments, Credentials};
@@ -49,7 +49,7 @@ fn token() -> Token {
 }
 
 #[test]
-fn values_that_hold_a_secret_do_not_show_it() {
+fn values_with_a_secret_do_not_show_it() {
     assert_hidden("Secret", &secret(MARKER));
     assert_hidden("Option<Secret>", &Some(secret(MARKER)));
     assert_hidden("Token", &token());
@@ -63,7 +63,7 @@ fn values_that_hold_a_secret_do_not_show_it() {
     let bearer = Credentials::from_bearer(secret(MARKER)).unwrap();
     let kinds = [
         Credentials::from_pair(Some(ACCESS_ID), secret(MARKER)).unwrap(),
-        // Whoever swaps id and key finds the key in the id's place.
+        // Swapped: the key is in the id's place.
         Credentials::from_pair(Some(MARKER), secret("other(key)")).unwrap(),
         bearer.clone(),
     ];
@@ -85,14 +85,14 @@ fn values_that_hold_a_secret_do_not_show_it() {
 }
 
 #[test]
-fn what_a_list_shows_of_a_bearer_is_not_shown_again() {
+fn the_masked_bearer_token_of_a_list_is_not_shown() {
     let listed = Token::from_json(&created(), model::Origin::Other, &TokenType::Bearer).unwrap();
     assert_eq!(listed.masked_bearer, Some(secret(MARKER)));
     assert_hidden("Token of a list", &listed);
 }
 
 #[test]
-fn errors_do_not_show_the_secrets_of_what_they_carry() {
+fn errors_do_not_show_the_secrets_of_their_candidates() {
     let mut cause = Error::new(ErrorKind::Response, "no answer");
     cause.details_mut().candidates = Some(vec![token()]);
     let mut error = Error::new(ErrorKind::OutcomeUnknown, "who knows").suggest("look").caused_by(cause);
@@ -103,9 +103,9 @@ fn errors_do_not_show_the_secrets_of_what_they_carry() {
     assert_hidden("Details, kept", &error.into_details());
 }
 
-/// The answer to a create holds the secret as text before it is a token.
+/// The response to a create contains the secret as plain text.
 #[tokio::test]
-async fn an_answer_to_a_create_does_not_show_it() {
+async fn the_response_to_a_create_does_not_show_the_secret() {
     let portal = Portal::start(Settings::default()).unwrap();
     let credentials = Credentials::from_bearer(portal.bearer_token()).unwrap();
     let client = Client::new(identity(&portal.base_url(), credentials), None);
@@ -118,16 +118,16 @@ async fn an_answer_to_a_create_does_not_show_it() {
     };
     let answer = client.send(&create).await.unwrap();
     let key = answer.body["accessKey"].as_str().unwrap();
-    assert!(!format!("{answer:?}{answer:#?}").contains(key), "Answer: {answer:?}");
+    assert!(!format!("{answer:?}{answer:#?}").contains(key), "Response: {answer:?}");
 
-    assert_hidden("Judged", &Judged::Done(created()));
+    assert_hidden("Response", &Response { status: 200, body: created(), date: None });
     let body = Bytes::from(created().to_string());
-    let received = Received { status: 200, date: None, rate: None, redirect_host: None, body };
-    assert_hidden("Received", &received);
+    let received = RawResponse { status: 200, date: None, rate: None, redirect_host: None, body };
+    assert_hidden("RawResponse", &received);
 }
 
 #[test]
-fn the_embedded_portal_does_not_show_its_secrets() {
+fn the_sandbox_does_not_show_its_secrets() {
     let portal = Portal::start(Settings::default()).unwrap();
     let stored = portal.create_token(NewToken::default()).unwrap();
     let shown = format!("{portal:?} {stored:?} {:?} {:?}", portal.tokens(), portal.record());
@@ -137,7 +137,7 @@ fn the_embedded_portal_does_not_show_its_secrets() {
 }
 
 #[test]
-fn the_mask_is_always_the_same() {
+fn the_mask_is_constant() {
     let shown = |text: &str| format!("{:?}", secret(text));
     assert_eq!(shown(""), format!("Secret({MASK})"));
     for text in ["x", MARKER, "lmb_bearer", "lma_key", MASK, "\u{e9}\n"] {
@@ -147,7 +147,7 @@ fn the_mask_is_always_the_same() {
 }
 
 #[test]
-fn equality_is_that_of_the_texts() {
+fn secrets_are_equal_if_their_texts_are() {
     let one = secret(MARKER);
     assert!(one == one.clone() && one == secret(MARKER));
     assert_eq!(one.reveal(), MARKER);
@@ -158,7 +158,7 @@ fn equality_is_that_of_the_texts() {
     }
 }
 
-/// Whether a type has a trait: the constant of the type itself hides that of the fallback.
+/// Tells whether a type implements a trait: an inherent constant shadows the fallback's.
 struct Has<T>(PhantomData<T>);
 
 trait Fallback {
@@ -187,8 +187,8 @@ impl<T: AsRef<str>> Has<T> {
 }
 
 #[test]
-fn there_is_no_second_door() {
-    // What the four say of a type that has all of it, so that they are known to work.
+fn no_trait_exposes_the_text() {
+    // A type with all four traits shows that the checks work.
     let text = [Has::<String>::DISPLAY, Has::<String>::SERIALIZE, Has::<String>::DEREF, Has::<String>::TEXT];
     assert_eq!(text, [true; 4]);
     let secret =

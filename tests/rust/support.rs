@@ -7,7 +7,7 @@ use lmtokens::client::Client;
 use lmtokens::credentials::{Credentials, Identity, Provenance, Timeouts};
 use lmtokens::event::{Event, Observer};
 use lmtokens::network::Network;
-use lmtokens::portal::Portal;
+use lmtokens::portal::PortalAddress;
 use lmtokens::secret::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,7 +34,7 @@ pub(crate) fn bearer() -> Credentials {
 
 pub(crate) fn identity(base_url: &str, credentials: Credentials) -> Identity {
     Identity {
-        portal: Portal::at(base_url, None).unwrap(),
+        portal: PortalAddress::at(base_url, None).unwrap(),
         portal_from: Provenance::Arguments,
         credentials,
         credentials_from: Provenance::Arguments,

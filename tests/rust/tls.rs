@@ -1,4 +1,4 @@
-//! What an https portal sees of us before it has proved who it is: a `ClientHello`, and nothing else.
+//! What a server sees before it has proved its identity: a `ClientHello` and nothing else.
 
 mod client_hello;
 
@@ -24,10 +24,10 @@ const X25519MLKEM768: u16 = 0x11ec;
 /// An alert that the handshake failed.
 const REFUSAL: &[u8] = b"\x15\x03\x03\x00\x02\x02\x28";
 
-const NOTE: &str = "a note that must not travel in the clear";
+const NOTE: &str = "a note that must not be sent in the clear";
 
-/// Adds a token at an https listener that answers the first bytes with `answer` and then waits for more.
-/// What each connection brought, and how the call ended.
+/// Adds a token at a listener that answers the first record with `answer` and then reads on. Returns the bytes of each
+/// connection and the error of the call.
 async fn call(answer: &'static [u8], timeouts: Timeouts) -> (Vec<Vec<u8>>, Error) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -60,7 +60,7 @@ async fn call(answer: &'static [u8], timeouts: Timeouts) -> (Vec<Vec<u8>>, Error
     };
     let error = tokio::time::timeout(HANG_TIMEOUT, add.run(&client)).await.expect("it hangs").unwrap_err();
     drop(client);
-    // The connection that just failed is still to be read to its end.
+    // The failed connection may not have been read to its end yet.
     let mut connections = vec![arrivals.recv().await.unwrap()];
     while let Ok(Some(bytes)) = tokio::time::timeout(Duration::from_millis(200), arrivals.recv()).await {
         connections.push(bytes);
@@ -79,7 +79,7 @@ async fn hybrid_key_exchange_is_offered_first_and_at_once() {
     let hello = ClientHello::parse(&connections[0]);
     assert_eq!(hello.supported_groups.first(), Some(&X25519MLKEM768), "{:x?}", hello.supported_groups);
     assert!(hello.key_shares.contains(&X25519MLKEM768), "{:x?}", hello.key_shares);
-    // TLS 1.3 comes first; without it there is no such exchange.
+    // The hybrid key exchange needs TLS 1.3.
     assert_eq!(hello.supported_versions.first(), Some(&0x0304), "{:x?}", hello.supported_versions);
     assert!(
         hello.supported_versions.iter().all(|version| *version >= 0x0303),
@@ -91,18 +91,18 @@ async fn hybrid_key_exchange_is_offered_first_and_at_once() {
 fn assert_only_a_hello(connections: &[Vec<u8>]) {
     for bytes in connections {
         let rest = ClientHello::parse(bytes).rest;
-        // An alert may say why we leave.
+        // The client may send an alert before it closes the connection.
         let is_alert = rest.len() == 7 && rest.starts_with(&[0x15, 0x03]);
         assert!(rest.is_empty() || is_alert, "{rest:x?} came after the ClientHello");
         let text = String::from_utf8_lossy(bytes).to_lowercase();
         for hidden in [BEARER, NOTE, "authorization", "bearer", "santaba", "post "] {
-            assert!(!text.contains(&hidden.to_lowercase()), "{hidden:?} travelled in the clear");
+            assert!(!text.contains(&hidden.to_lowercase()), "{hidden:?} was sent in the clear");
         }
     }
 }
 
 #[tokio::test]
-async fn a_portal_that_speaks_no_tls_gets_a_hello_and_nothing_else() {
+async fn a_portal_without_tls_gets_a_hello_and_nothing_else() {
     for answer in [
         &b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"[..],
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
@@ -122,7 +122,7 @@ async fn a_portal_that_speaks_no_tls_gets_a_hello_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_is_called_so() {
+async fn a_server_without_tls_is_a_tls_error() {
     for answer in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], REFUSAL] {
         let (connections, error) = call(answer, timeouts(5.0, 10.0)).await;
         assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
@@ -130,9 +130,9 @@ async fn what_is_no_tls_is_called_so() {
     }
 }
 
-/// Nothing was sent, so nothing can have been made: not even where the limit to connect is that of the whole call.
+/// Nothing was sent, so nothing can have been created, even if the connect timeout equals the total timeout.
 #[tokio::test]
-async fn a_handshake_that_never_ends_is_no_unknown_outcome() {
+async fn a_handshake_that_never_ends_is_not_an_unknown_outcome() {
     for timeouts in [timeouts(0.5, 10.0), Timeouts::from_seconds(None, 0.5).unwrap()] {
         let (connections, error) = call(b"", timeouts).await;
         assert_only_a_hello(&connections);

@@ -64,9 +64,8 @@ impl Settings {
             let expected = "a callable that takes a number of seconds";
             return Err(wrong_type("on_wait", expected, on_wait.0.bind(py)));
         }
-        let policy =
-            Policy::of(Some(self.max_attempts), self.deadline, Some(self.on_limit), Some(self.max_wait))?;
-        Ok(policy)
+        let on_limit = self.on_limit.parse()?;
+        Ok(Policy::new(Some(self.max_attempts), self.deadline, on_limit, Some(self.max_wait))?)
     }
 
     /// Resolves the credential sources.

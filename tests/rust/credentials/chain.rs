@@ -1,4 +1,4 @@
-//! Which source wins, and that the identity remembers it.
+//! Which source wins, and that the identity reports it.
 
 use lmtokens::credentials::NoPrompt;
 use lmtokens::credentials::{Arguments, Identity, Provenance};
@@ -51,7 +51,7 @@ fn portal_and_credentials_may_come_from_different_sources() {
 }
 
 #[test]
-fn of_both_kinds_the_pair_wins_and_the_other_is_remembered() {
+fn a_pair_wins_over_a_bearer_token_and_the_ignored_variable_is_reported() {
     let identity = from_environment(&OTHER).unwrap();
     assert_eq!(identity.ignored_sources, ["LM_BEARER_TOKEN"]);
     let identity = from_environment(&OTHER[3..]).unwrap();
@@ -61,7 +61,7 @@ fn of_both_kinds_the_pair_wins_and_the_other_is_remembered() {
 }
 
 #[test]
-fn aliases_are_as_good_as_the_names() {
+fn aliases_are_equivalent_to_the_names() {
     for company in ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL"] {
         let variables = [(company, "acme"), ("LM_API_ID", ACCESS_ID), ("LM_API_KEY", ACCESS_KEY)];
         let identity = resolve(&Arguments::default(), &variables).unwrap();
@@ -73,7 +73,7 @@ fn aliases_are_as_good_as_the_names() {
 }
 
 #[test]
-fn aliases_that_agree_are_one() {
+fn aliases_may_have_the_same_value() {
     let variables = [
         ("LM_COMPANY", "acme"),
         ("LM_ACCOUNT", "acme"),
@@ -111,7 +111,7 @@ fn an_empty_variable_is_not_set() {
 }
 
 #[test]
-fn a_key_that_is_a_bearer_needs_no_id_and_ignores_one() {
+fn a_bearer_token_as_key_needs_no_id_and_ignores_one() {
     for id in [None, Some(secret(ACCESS_ID))] {
         let arguments = Arguments { access_id: id, access_key: Some(secret(BEARER)), ..pair_arguments() };
         assert_eq!(resolve(&arguments, &[]).unwrap().credentials, bearer(BEARER));
@@ -130,7 +130,7 @@ fn a_key_that_is_a_bearer_needs_no_id_and_ignores_one() {
 }
 
 #[test]
-fn the_base_url_wins_and_the_company_beside_it_is_its_name() {
+fn the_base_url_wins_and_the_company_is_its_display_name() {
     const BASE_URL: &str = "http://127.0.0.1:8080/santaba/rest";
     let by_variable = [("LM_BASE_URL", BASE_URL), ("LM_COMPANY", "other")];
     let identity = resolve(&pair_arguments(), &by_variable).unwrap();
@@ -149,9 +149,9 @@ fn the_base_url_wins_and_the_company_beside_it_is_its_name() {
     assert_eq!((identity.portal.host(), identity.portal_from), ("own.example.com", Provenance::Arguments));
 }
 
-/// A program that names its company by host and domain must still be led to an embedded portal.
+/// A program with a hard-coded company and domain must still be able to use a sandbox.
 #[test]
-fn a_base_url_stands_beside_every_company_that_is_good_without_it() {
+fn a_base_url_works_with_every_company_that_is_valid_without_it() {
     const BASE_URL: (&str, &str) = ("LM_BASE_URL", "http://127.0.0.1:8080/santaba/rest");
     for (company, domain) in [
         ("acme", None),
@@ -174,7 +174,7 @@ fn a_base_url_stands_beside_every_company_that_is_good_without_it() {
 }
 
 #[test]
-fn the_domain_comes_from_the_argument_then_the_environment() {
+fn the_domain_argument_wins_over_the_environment() {
     let variable = [("LM_DOMAIN_NAME", "lmgov.us")];
     let identity = resolve(&pair_arguments(), &variable).unwrap();
     assert_eq!(identity.portal.host(), "acme.lmgov.us");
@@ -194,7 +194,7 @@ fn ask(
 }
 
 #[test]
-fn only_what_is_missing_is_asked_for() {
+fn the_prompt_asks_for_missing_values_only() {
     let company = || ("LogicMonitor company".to_owned(), false);
     let id = || ("Access id".to_owned(), false);
     let key = || ("Access key".to_owned(), true);
@@ -232,7 +232,7 @@ fn only_what_is_missing_is_asked_for() {
 }
 
 #[test]
-fn nobody_is_asked_about_what_is_wrong_already() {
+fn invalid_settings_fail_before_the_prompt() {
     for (arguments, variables) in [
         (Arguments { access_key: None, ..pair_arguments() }, vec![]),
         (Arguments { company: None, access_key: None, ..pair_arguments() }, vec![]),
@@ -248,7 +248,7 @@ fn nobody_is_asked_about_what_is_wrong_already() {
 }
 
 #[test]
-fn without_anybody_to_ask_the_error_names_what_to_set() {
+fn without_a_prompt_the_error_names_what_to_set() {
     let error = Identity::resolve(&Arguments::default(), &environment(&OTHER[1..]), &NoPrompt).unwrap_err();
     assert!(error.to_string().contains("company"), "{error}");
     assert!(format!("{:?}", error.details().advice).contains("LM_COMPANY"));

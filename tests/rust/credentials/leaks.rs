@@ -1,4 +1,4 @@
-//! No refusal repeats any part of a credential, wherever it was put.
+//! No error repeats any part of a credential, wherever it was passed.
 
 use lmtokens::credentials::NoPrompt;
 use lmtokens::credentials::{Arguments, Identity};
@@ -26,7 +26,7 @@ const VARIABLES: [&str; 15] = [
     "ALL_PROXY",
 ];
 
-/// Credentials of every generation and kind, whole and spoiled, also such as look like something else.
+/// Credentials of every generation and kind, intact and damaged, some of them resembling other values.
 fn markers() -> Vec<String> {
     let bearer = format!("lmb_{}", "unitTest0".repeat(13));
     let plain = [
@@ -52,7 +52,7 @@ fn markers() -> Vec<String> {
     plain.into_iter().flat_map(spoiled).collect()
 }
 
-/// Where a credential may land in a call.
+/// Calls with a credential in every possible argument.
 fn misplaced(marker: &str) -> Vec<(&'static str, Arguments)> {
     let whole = || Arguments {
         company: Some("acme.logicmonitor.com".to_owned()),
@@ -96,7 +96,7 @@ fn misplaced(marker: &str) -> Vec<(&'static str, Arguments)> {
 fn assert_silent(error: &Error, marker: &str, context: &str) {
     let suggestion = format!("{:?}", error.details().advice);
     for text in [error.to_string(), suggestion, format!("{error:?}"), format!("{:?}", error.details())] {
-        // What the address around a marker says is no credential.
+        // The parts of an address around a marker are not secret.
         for part in marker
             .split(['/', '@', ' ', '\n'])
             .filter(|part| part.len() >= 8 && !part.contains("logicmonitor"))
@@ -117,7 +117,7 @@ fn arguments_are_never_repeated() {
             }
         }
     }
-    assert!(refused > 300, "only {refused} were refused: this looked at nothing");
+    assert!(refused > 300, "only {refused} errors: the test checked almost nothing");
 }
 
 #[test]
@@ -145,11 +145,11 @@ fn variables_are_never_repeated() {
             }
         }
     }
-    assert!(refused > 3000, "only {refused} were refused: this looked at nothing");
+    assert!(refused > 3000, "only {refused} errors: the test checked almost nothing");
 }
 
 #[test]
-fn typed_answers_are_never_repeated() {
+fn answers_to_the_prompt_are_never_repeated() {
     let mut refused = 0;
     for marker in markers() {
         for answers in [
@@ -166,5 +166,5 @@ fn typed_answers_are_never_repeated() {
             }
         }
     }
-    assert!(refused > 100, "only {refused} were refused: this looked at nothing");
+    assert!(refused > 100, "only {refused} errors: the test checked almost nothing");
 }

@@ -1,4 +1,4 @@
-//! Variables that are set to what is no text.
+//! Environment variables that are not valid UTF-8.
 
 use lmtokens::credentials::{Arguments, Identity, Provenance};
 use lmtokens::credentials::{Environment, NoPrompt, not_utf8};
@@ -7,21 +7,21 @@ use lmtokens::error::{ErrorKind, Result};
 use super::{FakeEnvironment, environment, pair_arguments};
 use crate::support::{ACCESS_ID, ACCESS_KEY};
 
-/// An environment in which one variable holds no text.
-struct Spoilt(&'static str, FakeEnvironment);
+/// An environment in which one variable is not valid UTF-8.
+struct InvalidVariable(&'static str, FakeEnvironment);
 
-impl Environment for Spoilt {
+impl Environment for InvalidVariable {
     fn variable(&self, name: &str) -> Result<Option<String>> {
         if name == self.0 { Err(not_utf8(name)) } else { self.1.variable(name) }
     }
 }
 
-fn resolve(arguments: &Arguments, spoilt: &'static str, variables: &[(&str, &str)]) -> Result<Identity> {
-    Identity::resolve(arguments, &Spoilt(spoilt, environment(variables)), &NoPrompt)
+fn resolve(arguments: &Arguments, invalid: &'static str, variables: &[(&str, &str)]) -> Result<Identity> {
+    Identity::resolve(arguments, &InvalidVariable(invalid, environment(variables)), &NoPrompt)
 }
 
 #[test]
-fn that_would_be_used_are_errors_that_name_them() {
+fn a_used_variable_is_an_error_that_names_it() {
     let company = Arguments { company: Some("acme".to_owned()), ..Arguments::default() };
     for name in ["LM_PROFILE", "LM_ACCESS_ID", "LM_API_KEY", "LM_BEARER_TOKEN", "LM_TIMEOUT", "LM_BASE_URL"] {
         let error = resolve(&company, name, &[]).unwrap_err();
@@ -31,7 +31,7 @@ fn that_would_be_used_are_errors_that_name_them() {
 }
 
 #[test]
-fn that_are_not_used_do_not_matter() {
+fn an_unused_variable_is_ignored() {
     for name in ["LM_PROFILE", "LM_ACCESS_ID", "LM_BEARER_TOKEN", "LM_COMPANY"] {
         resolve(&pair_arguments(), name, &[]).unwrap();
     }

@@ -1,4 +1,4 @@
-//! What can be known to be wrong before anything is sent.
+//! Errors that are detected before anything is sent.
 
 use lmtokens::credentials::{Arguments, Identity};
 use lmtokens::error::{Error, ErrorKind};
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::support::secret;
 
-/// Of the right kind, and its sentence holds every word.
+/// Checks the kind of the error and that its message contains every word.
 fn assert_says(result: Result<Identity, Error>, kind: ErrorKind, words: &[&str]) {
     let error = match result {
-        Ok(identity) => panic!("accepted, and should say {words:?}: {identity:?}"),
+        Ok(identity) => panic!("accepted; expected an error with {words:?}: {identity:?}"),
         Err(error) => error,
     };
     assert_eq!(error.kind(), kind, "{error}");
@@ -46,7 +46,7 @@ fn half_a_pair_names_the_missing_half() {
         ("LM_API_KEY", ACCESS_KEY, "LM_API_ID"),
     ] {
         assert_says(from_environment(&[(name, value)]), ErrorKind::Credentials, &[&missing(half), name]);
-        // An empty half is a missing one.
+        // An empty variable counts as missing.
         assert_says(
             from_environment(&[(name, value), (half, "")]),
             ErrorKind::Credentials,
@@ -56,7 +56,7 @@ fn half_a_pair_names_the_missing_half() {
 }
 
 #[test]
-fn half_a_pair_is_never_completed_from_elsewhere() {
+fn half_a_pair_is_never_completed_from_another_source() {
     let whole = [("LM_ACCESS_ID", ACCESS_ID), ("LM_ACCESS_KEY", ACCESS_KEY)];
     assert_says(
         resolve(&given(Some(ACCESS_ID), None, None), &whole),
@@ -97,7 +97,7 @@ fn aliases_that_differ_are_both_named() {
 }
 
 #[test]
-fn two_kinds_of_credentials_in_one_call_are_refused() {
+fn two_kinds_of_credentials_in_one_call_are_rejected() {
     for arguments in [
         given(Some(ACCESS_ID), Some(ACCESS_KEY), Some(BEARER)),
         given(None, Some(ACCESS_KEY), Some(BEARER)),
@@ -110,12 +110,12 @@ fn two_kinds_of_credentials_in_one_call_are_refused() {
 const NEW_KEY: &str = "lma_unit-test-key";
 
 #[test]
-fn credentials_that_cannot_be_right_say_what_is_accepted() {
+fn errors_of_invalid_credentials_say_what_is_expected() {
     for (arguments, words) in [
         (given(Some(ACCESS_KEY), Some(ACCESS_ID), None), ["access_id", "swapped"]),
         (given(Some(NEW_KEY), Some(ACCESS_ID), None), ["access_id", "swapped"]),
         (given(Some(BEARER), Some(ACCESS_KEY), None), ["access_id", "bearer_token"]),
-        (given(Some(""), Some(ACCESS_KEY), None), ["access_id is empty", "accepted"]),
+        (given(Some(""), Some(ACCESS_KEY), None), ["access_id: is empty", "expected"]),
         (given(Some("exampleAccessId00001\n"), Some(ACCESS_KEY), None), ["access_id", "line break"]),
         (given(Some(" exampleAccessId00001"), Some(ACCESS_KEY), None), ["access_id", "white space"]),
         (given(Some("example:AccessId0001"), Some(ACCESS_KEY), None), ["access_id", "letters and digits"]),
@@ -123,14 +123,14 @@ fn credentials_that_cannot_be_right_say_what_is_accepted() {
             given(Some("ex\u{e4}mpleAccessId0001"), Some(ACCESS_KEY), None),
             ["access_id", "letters and digits"],
         ),
-        (given(Some(ACCESS_ID), Some(""), None), ["access_key is empty", "accepted"]),
+        (given(Some(ACCESS_ID), Some(""), None), ["access_key: is empty", "expected"]),
         (given(Some(ACCESS_ID), Some("unit+test(key)\n"), None), ["access_key", "line break"]),
         (given(Some(ACCESS_ID), Some("unit+test(key)\r\n"), None), ["access_key", "line break"]),
         (given(Some(ACCESS_ID), Some("\tunit+test(key)"), None), ["access_key", "white space"]),
         (given(Some(ACCESS_ID), Some("unit+test(key)\u{a0}"), None), ["access_key", "white space"]),
         (given(Some(ACCESS_ID), Some("unit test"), None), ["access_key", "white space"]),
         (given(Some(ACCESS_ID), Some("unit\0test"), None), ["access_key", "control"]),
-        (given(None, None, Some("")), ["bearer_token is empty", "accepted"]),
+        (given(None, None, Some("")), ["bearer_token: is empty", "expected"]),
         (given(None, None, Some("lmb_unit-test\n")), ["bearer_token", "line break"]),
         (given(None, None, Some("Bearer lmb_unit-test")), ["bearer_token", "word Bearer"]),
         (given(None, None, Some("bearer lmb_unit-test")), ["bearer_token", "word Bearer"]),
@@ -144,7 +144,7 @@ fn credentials_that_cannot_be_right_say_what_is_accepted() {
 }
 
 #[test]
-fn a_refusal_of_variables_names_them() {
+fn errors_of_invalid_variables_name_them() {
     for (variables, names) in [
         (
             vec![("LM_ACCESS_ID", ACCESS_KEY), ("LM_ACCESS_KEY", ACCESS_ID)],
@@ -166,7 +166,7 @@ fn a_newer_key_with_its_id_is_a_pair() {
 }
 
 #[test]
-fn profiles_are_refused_rather_than_passed_over() {
+fn profiles_are_rejected_instead_of_ignored() {
     for name in ["LM_PROFILE", "LM_CONFIG_FILE"] {
         let without_credentials = given(None, None, None);
         assert_says(resolve(&without_credentials, &[(name, "work")]), ErrorKind::Configuration, &[name]);
@@ -176,7 +176,7 @@ fn profiles_are_refused_rather_than_passed_over() {
 }
 
 #[test]
-fn profiles_do_not_matter_where_arguments_say_everything() {
+fn profiles_do_not_matter_if_arguments_are_complete() {
     for name in ["LM_PROFILE", "LM_CONFIG_FILE"] {
         assert!(resolve(&pair_arguments(), &[(name, "work")]).is_ok());
     }

@@ -1,4 +1,4 @@
-//! Time limits, given and from the environment.
+//! Timeouts from arguments and the environment.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ fn timeouts(variable: &str) -> Timeouts {
 }
 
 #[test]
-fn a_request_has_thirty_seconds_and_its_connection_ten() {
+fn defaults_are_thirty_seconds_in_total_and_ten_to_connect() {
     let standard = resolve(&pair_arguments(), &[]).unwrap().timeouts;
     assert_eq!(standard, Timeouts { connect: Duration::from_secs(10), total: Duration::from_secs(30) });
     assert_eq!(standard, Timeouts::default());
 }
 
 #[test]
-fn the_variable_is_seconds_and_the_argument_wins() {
+fn the_variable_is_in_seconds_and_the_argument_wins() {
     assert_eq!(timeouts("45").total, Duration::from_secs(45));
     assert_eq!(timeouts("45").connect, Duration::from_secs(10));
     assert_eq!(timeouts(" 2.5\n").total, Duration::from_millis(2500));
@@ -30,7 +30,7 @@ fn the_variable_is_seconds_and_the_argument_wins() {
 }
 
 #[test]
-fn what_is_no_time_limit_is_refused() {
+fn invalid_timeouts_are_rejected() {
     for refused in ["0", "-1", "soon", "30s", "1e9", "nan", "NaN", "inf", "-inf", "1,5", "0x10", " "] {
         let error = resolve(&pair_arguments(), &[("LM_TIMEOUT", refused)]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{refused:?}");
@@ -47,14 +47,14 @@ fn what_is_no_time_limit_is_refused() {
 }
 
 #[test]
-fn to_connect_never_takes_longer_than_the_whole() {
+fn the_connect_timeout_never_exceeds_the_total() {
     let timeouts = Timeouts::from_seconds(Some(60.0), 5.0).unwrap();
     assert!(timeouts.connect <= timeouts.total);
 }
 
-/// The limit of no time at all would fail every request.
+/// A timeout of zero would fail every request.
 #[test]
-fn an_accepted_limit_is_longer_than_nothing() {
+fn an_accepted_timeout_is_above_zero() {
     for seconds in [f64::MIN_POSITIVE, 1e-300, 1e-12] {
         if let Ok(timeouts) = Timeouts::from_seconds(None, seconds) {
             assert!(timeouts.total > Duration::ZERO, "{seconds}");

@@ -1,4 +1,4 @@
-//! Within 2xx the body decides: errors of both versions, and what is no answer at all.
+//! Within 2xx the body decides: errors of both API versions, and unreadable bodies.
 
 use lmtokens::client::Method;
 use lmtokens::error::ErrorKind;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{METHODS, assert_refused, done, failed, received};
 
-/// The vendor's page "REST API Status Codes", with the finer codes of each.
+/// The vendor's page "REST API Status Codes", with the detailed codes of each.
 const CODES: [(i64, ErrorKind, bool); 31] = [
     (1400, ErrorKind::BadRequest, false),
     (14001, ErrorKind::BadRequest, false),
@@ -53,25 +53,26 @@ fn an_error_of_version_3_in_a_success_is_an_error() {
     }
 }
 
-/// The page lists them under 400, beside 14001, 14003 and 14004.
+/// The page lists them under 400, next to 14001, 14003 and 14004.
 #[test]
-fn the_finer_codes_of_a_bad_request_are_bad_requests() {
+fn detailed_codes_of_a_bad_request_are_bad_requests() {
     for code in [1104, 1031, 1077] {
         let body = json!({ "errorMessage": "the words", "errorCode": code });
         assert_refused(200, &body.to_string(), ErrorKind::BadRequest, Some(code), false);
     }
 }
 
-/// An exception without a text is written as null. Taken for a yes it would say that a token is deleted which is not.
+/// The portal writes an exception without a message as null. Read as a success, it would report a token as deleted that
+/// still exists.
 #[test]
-fn an_error_without_words_in_a_success_is_an_error() {
+fn an_error_without_a_message_in_a_success_is_an_error() {
     for message in [json!(null), json!(""), json!(" ")] {
         let body = json!({ "errorMessage": message, "errorCode": 1403, "errorDetail": null });
         assert_refused(200, &body.to_string(), ErrorKind::PermissionDenied, Some(1403), false);
     }
 }
 
-/// Version 1 uses some of the numbers for other things.
+/// Version 1 uses some of the same numbers with other meanings.
 const V1_STATUSES: [(i64, ErrorKind, bool); 17] = [
     (403, ErrorKind::Authentication, false),
     (401, ErrorKind::Authentication, false),
@@ -107,7 +108,7 @@ fn an_error_of_version_1_in_a_success_is_an_error() {
     }
 }
 
-/// Partly done is no refusal: what was asked for may be among what was done.
+/// A partial success may include the requested change.
 #[test]
 fn a_partial_success_of_version_1_is_unknown() {
     let body = json!({ "status": 1201, "errmsg": "partial", "data": null });
@@ -115,7 +116,7 @@ fn a_partial_success_of_version_1_is_unknown() {
 }
 
 #[test]
-fn the_envelope_of_version_1_is_taken_off() {
+fn the_envelope_of_version_1_is_removed() {
     for method in METHODS {
         let wrapped = json!({ "status": 200, "errmsg": "OK", "data": { "id": 248, "status": 1 } });
         assert_eq!(done(method, received(200, wrapped.to_string())), json!({ "id": 248, "status": 1 }));
@@ -125,7 +126,7 @@ fn the_envelope_of_version_1_is_taken_off() {
 }
 
 #[test]
-fn what_a_token_holds_is_never_taken_for_an_error() {
+fn members_of_a_token_are_never_read_as_an_error() {
     for body in [
         json!({ "id": 248, "status": 1 }),
         json!({ "id": 248, "status": 2, "data": null }),
@@ -145,7 +146,7 @@ fn what_a_token_holds_is_never_taken_for_an_error() {
 }
 
 #[test]
-fn a_success_that_cannot_be_read_is_no_success() {
+fn an_unreadable_success_is_an_error() {
     let deep = "[".repeat(10_000);
     let bodies: [&[u8]; 11] = [
         b"<html><body>login: sentinel</body></html>",

@@ -1,8 +1,8 @@
-//! The portal's words, and the advice beside them.
+//! The portal's messages, and the advice added to them.
 
 use std::time::Duration;
 
-use lmtokens::client::{Method, Received};
+use lmtokens::client::{Method, RawResponse};
 use lmtokens::error::Error;
 use lmtokens::model::RateHeaders;
 use serde_json::json;
@@ -18,7 +18,7 @@ fn advice(error: &Error) -> String {
 }
 
 #[test]
-fn the_words_are_found_under_any_name() {
+fn the_message_is_found_under_any_name() {
     for name in ["errorMessage", "errmsg", "message", "error"] {
         assert_eq!(refused(400, &json!({ name: " the words " })).to_string(), "the words");
     }
@@ -33,9 +33,9 @@ fn the_words_are_found_under_any_name() {
     }
 }
 
-/// They reach terminals and log files.
+/// Messages reach terminals and log files.
 #[test]
-fn the_words_are_one_line_wherever_they_stand() {
+fn the_message_is_always_one_line() {
     let hostile = "first\r\nsecond\u{1b}[31m\0\u{85}third";
     for (status, body) in [
         (400, json!({ "errorMessage": hostile, "errorCode": 1400 })),
@@ -50,23 +50,23 @@ fn the_words_are_one_line_wherever_they_stand() {
 }
 
 #[test]
-fn a_spent_budget_says_how_large_it_is() {
+fn a_rate_limit_error_reports_the_limit() {
     let rate = RateHeaders { limit: 200, remaining: 0, window: Duration::from_secs(60) };
     let body = r#"{"errorMessage":"Too many requests","errorCode":1429}"#;
-    let error = failed(Method::Post, Ok(Received { rate: Some(rate), ..received(429, body) }));
+    let error = failed(Method::Post, Ok(RawResponse { rate: Some(rate), ..received(429, body) }));
     assert_eq!(error.details().rate, Some(rate));
     assert!(advice(&error).contains("200") && advice(&error).contains("60 s"), "{}", advice(&error));
     let error = failed(Method::Post, Ok(received(429, body)));
     assert_eq!(error.details().rate, None);
     assert!(advice(&error).contains("wait"), "{}", advice(&error));
-    let other = failed(Method::Post, Ok(Received { rate: Some(rate), ..received(403, body) }));
+    let other = failed(Method::Post, Ok(RawResponse { rate: Some(rate), ..received(403, body) }));
     assert_eq!(other.details().rate, None);
 }
 
 #[test]
-fn a_redirect_names_where_it_leads_and_says_that_it_is_not_followed() {
+fn a_redirect_error_names_the_target_and_says_that_it_is_not_followed() {
     for status in [301, 302, 303, 307, 308] {
-        let to = Received { redirect_host: Some("login.example.com".to_owned()), ..received(status, "") };
+        let to = RawResponse { redirect_host: Some("login.example.com".to_owned()), ..received(status, "") };
         let error = failed(Method::Post, Ok(to));
         assert!(error.to_string().contains("login.example.com"), "{error}");
         assert!(error.to_string().contains("never followed"), "{error}");
@@ -75,7 +75,7 @@ fn a_redirect_names_where_it_leads_and_says_that_it_is_not_followed() {
 }
 
 #[test]
-fn each_refusal_says_what_to_do_next() {
+fn every_error_response_has_advice() {
     for (status, word) in
         [(403, "role"), (404, "id"), (412, "API-only"), (500, "later"), (503, "later"), (302, "domain")]
     {

@@ -1,4 +1,4 @@
-//! Outside 2xx the status decides, whatever the body is.
+//! Outside 2xx the status decides, regardless of the body.
 
 use lmtokens::error::ErrorKind;
 
@@ -39,12 +39,12 @@ pub(super) const STATUSES: [(u16, ErrorKind, bool); 28] = [
 const HTML: &str = "<html><body>Service Temporarily Unavailable: sentinel</body></html>";
 
 #[test]
-fn the_status_says_what_it_is_and_the_body_only_adds_words() {
+fn the_status_decides_and_the_body_only_adds_a_message() {
     for (status, kind, unknown) in STATUSES {
         let code = 1000 + i64::from(status);
         let body = format!(r#"{{"errorMessage":"the words","errorCode":{code},"errorDetail":null}}"#);
         assert_refused(status, &body, kind, Some(code), unknown);
-        // A code that would mean something else does not change what the status says.
+        // A code with another meaning does not override the status.
         for code in [1401, 1404, 1429, 1500, 1202, 200, -1] {
             let body = format!(r#"{{"errorMessage":"the words","errorCode":{code}}}"#);
             let unknown = unknown || code == 1202;
@@ -70,7 +70,7 @@ fn the_status_says_what_it_is_and_the_body_only_adds_words() {
 }
 
 #[test]
-fn an_answer_that_is_no_json_is_described_and_never_repeated() {
+fn a_body_that_is_not_json_is_described_and_never_repeated() {
     for (status, body) in STATUSES.iter().flat_map(|(status, ..)| {
         [HTML, "sentinel: no JSON", r#"{"errorMessage":"sentinel","errorCo"#, "\"sentinel\""]
             .map(|body| (*status, body))
@@ -91,7 +91,7 @@ fn an_answer_that_is_no_json_is_described_and_never_repeated() {
 }
 
 #[test]
-fn any_2xx_is_a_yes() {
+fn any_2xx_is_a_success() {
     for method in METHODS {
         for status in [200, 201, 202, 203, 204, 207, 299] {
             let body = done(method, received(status, r#"{"id":248,"status":2,"note":null}"#));

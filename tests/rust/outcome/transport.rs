@@ -1,11 +1,11 @@
-//! No whole answer: what it was called on the way up, and whether the portal may have acted.
+//! Attempts without a complete response: kind of the error, and whether the portal may have acted.
 
-use lmtokens::client::{Method, TransportFailure};
+use lmtokens::client::TransportFailure;
 use lmtokens::error::ErrorKind;
 
 use super::{METHODS, failed};
 
-/// Each kind of failure, and whether any byte of the request may have been sent.
+/// Kinds of failures, and whether any byte of the request may have been sent.
 pub(super) const FAILURES: [(ErrorKind, bool); 8] = [
     (ErrorKind::Connect, false),
     (ErrorKind::Tls, false),
@@ -18,7 +18,7 @@ pub(super) const FAILURES: [(ErrorKind, bool); 8] = [
 ];
 
 #[test]
-fn only_what_may_have_been_sent_may_have_been_applied_and_never_by_a_get() {
+fn only_a_write_that_may_have_been_sent_may_have_been_applied() {
     for (kind, maybe_sent) in FAILURES {
         for status in [None, Some(200), Some(503)] {
             for method in METHODS {
@@ -33,7 +33,7 @@ fn only_what_may_have_been_sent_may_have_been_applied_and_never_by_a_get() {
                 let details = error.details();
                 assert_eq!(
                     (details.kind, details.code, details.status, details.maybe_applied),
-                    (kind, None, status, maybe_sent && method != Method::Get),
+                    (kind, None, status, maybe_sent && method.is_write()),
                     "{method:?} {kind:?}"
                 );
                 assert_eq!(details.message, "the words");

@@ -1,6 +1,6 @@
-//! RFC 8446, section 4.1.2, by hand: what a listener needs to know of a `ClientHello`.
+//! A minimal parser of `ClientHello` (RFC 8446, section 4.1.2).
 
-/// The parts of a `ClientHello` that are looked at, and what came after its record.
+/// The parts of a `ClientHello` that the tests check, and the bytes after its record.
 pub(super) struct ClientHello {
     pub(super) supported_groups: Vec<u16>,
     pub(super) key_shares: Vec<u16>,
@@ -10,7 +10,7 @@ pub(super) struct ClientHello {
 
 const RECORD_HEADER: usize = 5;
 
-/// Whether the first record has arrived.
+/// Returns whether the first record has arrived completely.
 pub(super) fn is_whole(bytes: &[u8]) -> bool {
     bytes.len() >= RECORD_HEADER
         && bytes.len() >= RECORD_HEADER + usize::from(u16::from_be_bytes([bytes[3], bytes[4]]))
@@ -18,13 +18,13 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
 
 impl ClientHello {
     pub(super) fn parse(bytes: &[u8]) -> Self {
-        assert!(is_whole(bytes), "no whole record: {bytes:x?}");
+        assert!(is_whole(bytes), "incomplete record: {bytes:x?}");
         let mut reader = Reader(bytes);
-        assert_eq!(reader.u8(), 0x16, "the record is no handshake");
-        assert_eq!(reader.u16() >> 8, 0x03, "the record is no TLS");
+        assert_eq!(reader.u8(), 0x16, "the record is not a handshake");
+        assert_eq!(reader.u16() >> 8, 0x03, "the record is not TLS");
         let mut record = Reader(reader.vector16());
         let rest = reader.0.to_vec();
-        assert_eq!(record.u8(), 0x01, "the handshake message is no ClientHello");
+        assert_eq!(record.u8(), 0x01, "the handshake message is not a ClientHello");
         let length = record.take(3);
         assert_eq!(record.0.len(), usize::from(length[1]) << 8 | usize::from(length[2]));
         assert_eq!(record.u16(), 0x0303, "the version of the ClientHello");

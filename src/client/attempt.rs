@@ -1,0 +1,46 @@
+//! One attempt of a request, classified once for the rate limit, the observer and the retry decision.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use super::limiter::Usage;
+use super::outcome::outcome;
+use super::request::Method;
+use super::transport::{RawResponse, TransportFailure};
+use crate::error::{ErrorKind, Result};
+
+/// One attempt and its outcome.
+pub(super) struct Attempt {
+    /// The JSON body of a success, or the error.
+    pub(super) outcome: Result<Value>,
+    /// The status, if a response arrived or began.
+    pub(super) status: Option<u16>,
+    /// The portal's clock, if a response arrived.
+    pub(super) date: Option<SystemTime>,
+    /// What the attempt used of the rate limit.
+    pub(super) usage: Usage,
+    /// From signing the request to the end of the response.
+    pub(super) elapsed: Duration,
+}
+
+impl Attempt {
+    pub(super) fn new(
+        method: Method,
+        exchange: Result<RawResponse, TransportFailure>,
+        elapsed: Duration,
+    ) -> Self {
+        let (status, date, usage) = match &exchange {
+            Ok(response) => (Some(response.status), response.date, Usage::Response(response.rate)),
+            Err(failure) if failure.maybe_sent => (failure.status, None, Usage::Unknown),
+            Err(failure) => (failure.status, None, Usage::NotSent),
+        };
+        let outcome = outcome(method, exchange);
+        let is_rate_limited = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::RateLimit);
+        let usage = match usage {
+            Usage::Response(rate) if is_rate_limited => Usage::Rejected(rate),
+            usage => usage,
+        };
+        Self { outcome, status, date, usage, elapsed }
+    }
+}
