@@ -7,8 +7,8 @@ use crate::secret::Secret;
 
 /// The environment variables of the process.
 pub trait Environment {
-    /// Returns the value of a variable; `None` if it is not set. A value that is not UTF-8 is an error: treated as unset, the
-    /// call would use other credentials or another portal.
+    /// Returns the value of a variable; `None` if it is not set. A value that is not UTF-8 is an error: treated as
+    /// unset, the call would use other credentials or another portal.
     fn variable(&self, name: &str) -> Result<Option<String>>;
 
     /// Returns the value of a variable; an empty one counts as not set.

@@ -4,8 +4,8 @@
 //! It does not use the client, so that an error in the client's protocol code makes tests fail.
 //!
 //! The path of a request: `server` (HTTP) → `request` (the request as received) → `rest` (the checks in the real
-//! portal's order: `auth`, `rate_limit`) → `resources` (`user`, `token`, `page`, `filter`) → `envelope` (version 3 or
-//! 1) → `reply`. `faults` selects the fault of a request and `apply_fault` applies it. `record` stores the requests,
+//! portal's order: `auth`, `rate_limit`) → `resources` (`user`, `token`, `page`, `filter`) → `envelope` (version 3
+//! or version 1) → `reply`. `faults` selects the fault of a request and `apply_fault` applies it. `record` stores the requests,
 //! `store` the state.
 //!
 //! `command` has the commands that [`Portal`], the HTTP control (`control`) and Python share; `arguments` reads them
