@@ -67,6 +67,6 @@ impl From<String> for Advice {
 }
 
 /// Returns the words of several remedies as one sentence; `None` if there are none.
-pub fn joined(advice: &[Advice], words: impl Fn(&Advice) -> Cow<'static, str>) -> Option<String> {
+pub(crate) fn joined(advice: &[Advice], words: impl Fn(&Advice) -> Cow<'static, str>) -> Option<String> {
     (!advice.is_empty()).then(|| advice.iter().map(words).collect::<Vec<_>>().join("; "))
 }

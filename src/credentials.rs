@@ -10,8 +10,9 @@ mod validate;
 use std::fmt;
 
 pub use arguments::{Arguments, Timeouts};
-pub use sources::{Environment, NoPrompt, ProcessEnvironment, Prompt, not_utf8};
-pub use validate::{check_access_id, check_access_key, check_bearer_token, check_signing_key};
+pub(crate) use sources::ProcessEnvironment;
+pub use sources::{Environment, NoPrompt, Prompt, not_utf8};
+pub(crate) use validate::{check_access_id, check_access_key, check_bearer_token, check_signing_key};
 
 use crate::error::{Error, Result};
 use crate::lmv1;

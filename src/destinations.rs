@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::model::Token;
 use crate::tag::Tag;
 
-pub use command::ToCommand;
+pub(crate) use command::ToCommand;
 pub use file::ToFile;
 
 /// A boxed future, for traits that are used as objects.

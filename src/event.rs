@@ -193,7 +193,7 @@ pub trait Observer: Send + Sync {
 
 /// An observer that ignores every event.
 #[derive(Debug, Clone, Copy)]
-pub struct NoObserver;
+pub(crate) struct NoObserver;
 
 impl Observer for NoObserver {
     fn observe(&self, _event: Event) {}

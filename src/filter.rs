@@ -12,7 +12,7 @@ use crate::model::{Token, TokenStatus};
 
 /// A member of a token that can be filtered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
+pub(crate) enum Field {
     /// The token's number.
     Id,
     /// The public half of a pair.
@@ -36,23 +36,9 @@ pub enum Field {
 }
 
 impl Field {
-    /// Every field, with the name that Python has for it.
-    pub const ALL: [(&'static str, Self); 10] = [
-        ("id", Self::Id),
-        ("access_id", Self::AccessId),
-        ("admin_id", Self::AdminId),
-        ("admin_name", Self::AdminName),
-        ("status", Self::Status),
-        ("note", Self::Note),
-        ("created_by", Self::CreatedBy),
-        ("created_on", Self::CreatedOn),
-        ("last_used_on", Self::LastUsedOn),
-        ("last_auth_ip", Self::LastAuthIp),
-    ];
-
     /// The portal's name.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Id => "id",
             Self::AccessId => "accessId",
@@ -69,7 +55,7 @@ impl Field {
 
     /// Whether its values are numbers.
     #[must_use]
-    pub fn is_number(self) -> bool {
+    pub(crate) fn is_number(self) -> bool {
         matches!(self, Self::Id | Self::AdminId | Self::Status | Self::CreatedOn | Self::LastUsedOn)
     }
 
@@ -92,7 +78,7 @@ impl Field {
 
 /// How a member is compared with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator {
+pub(crate) enum Operator {
     /// `:`
     Equal,
     /// `!:`
@@ -128,7 +114,7 @@ impl Operator {
 
 /// What a member is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// For numbers and times.
     Number(i64),
     /// For everything else.
@@ -137,7 +123,7 @@ pub enum Value {
 
 /// One comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Condition {
+pub(crate) struct Condition {
     field: Field,
     operator: Operator,
     value: Value,
@@ -145,7 +131,7 @@ pub struct Condition {
 
 impl Condition {
     /// A comparison that makes sense: numbers with numbers, texts with texts, and only numbers have an order.
-    pub fn new(field: Field, operator: Operator, value: Value) -> Result<Self> {
+    pub(crate) fn new(field: Field, operator: Operator, value: Value) -> Result<Self> {
         let searches = matches!(operator, Operator::Contains | Operator::NotContains);
         let orders = !searches && !matches!(operator, Operator::Equal | Operator::NotEqual);
         match (&value, field.is_number()) {
@@ -233,7 +219,7 @@ fn widened(text: &str) -> String {
 
 /// Conditions joined by "and" within alternatives that are joined by "or".
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filter {
+pub(crate) struct Filter {
     alternatives: Vec<Vec<Condition>>,
 }
 
@@ -248,7 +234,7 @@ impl Filter {
     const MAX_ALTERNATIVES: usize = 64;
 
     /// Both.
-    pub fn and(&self, other: &Self) -> Result<Self> {
+    pub(crate) fn and(&self, other: &Self) -> Result<Self> {
         let alternatives: Vec<Vec<Condition>> = self
             .alternatives
             .iter()
@@ -258,7 +244,7 @@ impl Filter {
     }
 
     /// Either.
-    pub fn or(&self, other: &Self) -> Result<Self> {
+    pub(crate) fn or(&self, other: &Self) -> Result<Self> {
         Self::checked([self.alternatives.as_slice(), &other.alternatives].concat())
     }
 
@@ -275,13 +261,13 @@ impl Filter {
 
     /// Whether a token is meant.
     #[must_use]
-    pub fn matches(&self, token: &Token) -> bool {
+    pub(crate) fn matches(&self, token: &Token) -> bool {
         self.alternatives.iter().any(|conditions| conditions.iter().all(|condition| condition.matches(token)))
     }
 
     /// The filter for the portal, each alternative after `prefix`; empty where it says nothing.
     #[must_use]
-    pub fn for_portal(&self, prefix: Option<&str>) -> String {
+    pub(crate) fn for_portal(&self, prefix: Option<&str>) -> String {
         let alternatives: Vec<Vec<String>> = self
             .alternatives
             .iter()

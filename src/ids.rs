@@ -90,7 +90,7 @@ impl Note {
 
 /// The number of rows of a bulk run that are in progress at once, 1 to 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Concurrency(usize);
+pub(crate) struct Concurrency(usize);
 
 impl Concurrency {
     const MAX: usize = 64;
@@ -98,14 +98,14 @@ impl Concurrency {
     pub(crate) const EXPECTED: &str = "1 to 64";
 
     /// Checks a number.
-    pub fn new(number: i64) -> Result<Self> {
+    pub(crate) fn new(number: i64) -> Result<Self> {
         let checked = usize::try_from(number).ok().filter(|number| (1..=Self::MAX).contains(number));
         checked.map(Self).ok_or_else(|| Error::invalid("concurrency", number, Self::EXPECTED))
     }
 
     /// Returns the number.
     #[must_use]
-    pub fn get(self) -> usize {
+    pub(crate) fn get(self) -> usize {
         self.0
     }
 }
@@ -118,23 +118,23 @@ impl Default for Concurrency {
 
 /// The number of items in one page of a list, 1 to 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageSize(u32);
+pub(crate) struct PageSize(u32);
 
 impl PageSize {
     /// The largest page that the portal returns.
-    pub const MAX: Self = Self(1000);
+    pub(crate) const MAX: Self = Self(1000);
     /// The accepted numbers, for messages.
     pub(crate) const EXPECTED: &str = "1 to 1000";
 
     /// Checks a number.
-    pub fn new(number: i64) -> Result<Self> {
+    pub(crate) fn new(number: i64) -> Result<Self> {
         let checked = u32::try_from(number).ok().filter(|number| (1..=Self::MAX.0).contains(number));
         checked.map(Self).ok_or_else(|| Error::invalid("page_size", number, Self::EXPECTED))
     }
 
     /// Returns the number.
     #[must_use]
-    pub fn get(self) -> u32 {
+    pub(crate) fn get(self) -> u32 {
         self.0
     }
 

@@ -1,52 +1,58 @@
-//! LogicMonitor API tokens: signing, HTTP and the whole life of a token.
+//! LogicMonitor API tokens: signing, HTTP and the complete lifecycle of a token.
 //!
-//! The house, from the door down; arrows between modules point down only.
+//! The modules in the order in which a request travels. Dependencies point downwards only.
 //!
-//! | module | what it is |
+//! | module | contents |
 //! | --- | --- |
-//! | `python` | the Python face: the only place that says `pyo3`, and it decides nothing |
-//! | `cli` | the shell face |
-//! | [`lifecycle`] | what takes several calls: create with a destination, bulk and its journal, sweep |
-//! | [`destinations`] | where the secret of a new token can go |
-//! | [`tokens`] | what takes one call: one struct a verb |
-//! | [`signer`] | the signature for requests that others send |
-//! | [`client`] | one request from start to end: budget → sign → attempt → judge |
-//! | [`credentials`] | who we are: arguments, environment, prompt |
-//! | [`network`] | how the portal is reached: time limits, trust, proxy |
-//! | [`process`] | what is new after a fork |
-//! | [`ports`] | the traits through which the core calls up |
-//! | [`sandbox`] | a small LogicMonitor; uses only the vocabulary, so that it can contradict the client |
-//! | [`lmv1`] [`secret`] [`model`] [`filter`] [`tag`] [`token_output`] [`portal`] [`error`] | the vocabulary: no I/O,
-//! no clock of their own |
+//! | `python` | the Python API: the only code that uses `pyo3`; it makes no decisions |
+//! | `cli` | the command `lmtokens` |
+//! | `lifecycle` | operations that need several calls: create with a destination, bulk runs and their journal, sweep |
+//! | `destinations` | where the secret of a new token can be delivered |
+//! | `tokens` | operations that need one call |
+//! | `operation` | the trait that all operations implement |
+//! | `signer` | signatures for requests that other HTTP libraries send |
+//! | `client` | one request: permit → sign → attempt → outcome → retry or response |
+//! | `credentials` | credential sources: arguments, environment, prompt |
+//! | `network` | timeouts, trusted certificates, client certificate, proxy |
+//! | `process` | per-process state, rebuilt after `fork()` |
+//! | `sandbox` | the embedded portal; it never uses the client, so that each can reveal errors of the other |
+//! | `ids` `lmv1` `secret` `model` `filter` `tag` `portal` `event` `advice` `error` … | vocabulary: no I/O |
 
-pub mod advice;
+#![cfg_attr(
+    not(all(feature = "python", feature = "cli")),
+    allow(dead_code, unused_imports, reason = "parts of the core are used by one interface only")
+)]
+
+pub(crate) mod advice;
 #[cfg(feature = "cli")]
 mod cli;
-pub mod client;
-pub mod clock;
-pub mod credentials;
-pub mod destinations;
-pub mod error;
-pub mod event;
-pub mod filter;
-pub mod ids;
-pub mod lifecycle;
-pub mod lmv1;
+pub(crate) mod client;
+pub(crate) mod clock;
+pub(crate) mod credentials;
+pub(crate) mod destinations;
+pub(crate) mod error;
+pub(crate) mod event;
+pub(crate) mod filter;
+pub(crate) mod ids;
+pub(crate) mod lifecycle;
+pub(crate) mod lmv1;
 mod lock;
-pub mod model;
-pub mod network;
-pub mod operation;
-pub mod portal;
-pub mod process;
+pub(crate) mod model;
+pub(crate) mod network;
+pub(crate) mod operation;
+pub(crate) mod portal;
+pub(crate) mod process;
 #[cfg(feature = "python")]
 mod python;
 #[cfg(feature = "sandbox")]
-pub mod sandbox;
-pub mod secret;
-pub mod signer;
-pub mod tag;
-pub mod token_output;
-pub mod tokens;
+pub(crate) mod sandbox;
+pub(crate) mod secret;
+pub(crate) mod signer;
+pub(crate) mod tag;
+#[doc(hidden)]
+pub mod testing;
+pub(crate) mod token_output;
+pub(crate) mod tokens;
 
 /// The version of this package.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -18,10 +18,10 @@ use subtle::ConstantTimeEq as _;
 use crate::error::Error;
 
 /// The start of the path in every URL of the REST API. It is not signed.
-pub const REST_PREFIX: &str = "/santaba/rest";
+pub(crate) const REST_PREFIX: &str = "/santaba/rest";
 
 /// The portal rejects signatures whose time differs from its own clock by more than this, in milliseconds.
-pub const TIME_WINDOW_MS: u64 = 30 * 60 * 1000;
+pub(crate) const TIME_WINDOW_MS: u64 = 30 * 60 * 1000;
 
 /// The signed parts of one request.
 #[derive(Debug, Clone, Copy)]

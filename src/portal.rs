@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::lmv1::REST_PREFIX;
 
 /// The domain of commercial portals.
-pub const DEFAULT_DOMAIN: &str = "logicmonitor.com";
+pub(crate) const DEFAULT_DOMAIN: &str = "logicmonitor.com";
 
 /// LogicMonitor's own domains: commercial, government, and government staging.
 const KNOWN_DOMAINS: [&str; 3] = [DEFAULT_DOMAIN, "lmgov.us", "qa-lmgov.us"];

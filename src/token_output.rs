@@ -47,7 +47,7 @@ impl Form {
 }
 
 /// Named values in a fixed order, serialised as a JSON object.
-pub struct Members(pub Vec<(&'static str, Value)>);
+pub(crate) struct Members(pub Vec<(&'static str, Value)>);
 
 impl Serialize for Members {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -57,7 +57,7 @@ impl Serialize for Members {
 
 /// Returns the members of a new token, its secret in the clear.
 #[must_use]
-pub fn members(token: &Token) -> Members {
+pub(crate) fn members(token: &Token) -> Members {
     let secret = token.access_key.as_ref().map(Secret::reveal);
     Members(vec![
         ("id", json!(token.id)),
@@ -75,7 +75,7 @@ pub fn members(token: &Token) -> Members {
 }
 
 /// Returns the members as one line of JSON.
-pub fn json_line(token: &Token) -> Result<String> {
+pub(crate) fn json_line(token: &Token) -> Result<String> {
     serde_json::to_string(&members(token))
         .map(|text| text + "\n")
         .map_err(|error| Error::new(ErrorKind::Response, format!("cannot write the token as JSON: {error}")))
@@ -83,7 +83,7 @@ pub fn json_line(token: &Token) -> Result<String> {
 
 /// Returns the environment variables that this package reads.
 #[must_use]
-pub fn env(token: &Token) -> String {
+pub(crate) fn env(token: &Token) -> String {
     let secret = revealed(token);
     if token.r#type == TokenType::Bearer {
         return format!("LM_BEARER_TOKEN={}\n", quoted(secret));
@@ -99,6 +99,6 @@ fn revealed(token: &Token) -> &str {
 /// Returns a text in single quotes, for a shell. `shlex` may join several kinds of quotes, which readers of `.env`
 /// files do not understand.
 #[must_use]
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

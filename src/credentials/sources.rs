@@ -25,7 +25,7 @@ pub fn not_utf8(name: &str) -> Error {
 
 /// The environment of this process.
 #[derive(Debug, Clone, Copy)]
-pub struct ProcessEnvironment;
+pub(crate) struct ProcessEnvironment;
 
 impl Environment for ProcessEnvironment {
     fn variable(&self, name: &str) -> Result<Option<String>> {

@@ -13,7 +13,7 @@ const ACCESS_KEY_PREFIX: &str = "lma_";
 const SURROUNDED_BY_SPACE: &str = "begins or ends with white space (a line break?)";
 
 /// Checks an access id: letters and digits only.
-pub fn check_access_id(access_id: &str) -> Result<()> {
+pub(crate) fn check_access_id(access_id: &str) -> Result<()> {
     let problem = if access_id.is_empty() {
         "is empty"
     } else if access_id.trim() != access_id {
@@ -31,7 +31,7 @@ pub fn check_access_id(access_id: &str) -> Result<()> {
 }
 
 /// Checks an access key: text without white space and control characters.
-pub fn check_access_key(access_key: &Secret) -> Result<()> {
+pub(crate) fn check_access_key(access_key: &Secret) -> Result<()> {
     let key = access_key.reveal();
     let problem = if key.is_empty() {
         "is empty"
@@ -46,7 +46,7 @@ pub fn check_access_key(access_key: &Secret) -> Result<()> {
 }
 
 /// Checks a key for signing: an access key, not a bearer token.
-pub fn check_signing_key(access_key: &Secret) -> Result<()> {
+pub(crate) fn check_signing_key(access_key: &Secret) -> Result<()> {
     if access_key.reveal().starts_with(BEARER_PREFIX) {
         return Err(Error::argument(
             "invalid access_key: is a bearer token (it begins with lmb_); expected the access key of an LMv1 token. A \
@@ -57,7 +57,7 @@ pub fn check_signing_key(access_key: &Secret) -> Result<()> {
 }
 
 /// Checks a bearer token: visible ASCII, since it is sent in a header.
-pub fn check_bearer_token(token: &Secret) -> Result<()> {
+pub(crate) fn check_bearer_token(token: &Secret) -> Result<()> {
     let token = token.reveal();
     let problem = if token.is_empty() {
         "is empty"

@@ -19,7 +19,7 @@ use crate::token_output::Form;
 /// secret. Its
 /// output is discarded: it may contain the secret.
 #[derive(Debug, Clone)]
-pub struct ToCommand {
+pub(crate) struct ToCommand {
     program: OsString,
     arguments: Vec<OsString>,
     timeout: Duration,
@@ -27,7 +27,7 @@ pub struct ToCommand {
 
 impl ToCommand {
     /// Checks a command. `words` are the program and its arguments; they are not passed to a shell.
-    pub fn new(words: Vec<OsString>, timeout: Duration) -> Result<Self> {
+    pub(crate) fn new(words: Vec<OsString>, timeout: Duration) -> Result<Self> {
         let mut words = words.into_iter();
         let program = words.next().filter(|program| !program.is_empty()).ok_or_else(|| {
             Error::argument("invalid command: it is empty; expected a program and its arguments")

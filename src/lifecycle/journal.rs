@@ -19,7 +19,7 @@ use crate::model::iso_8601;
 use crate::tag::RunId;
 
 pub(super) use entry::{Journaled, Line, RowKey};
-pub use read::{JournalEntry, read_journal};
+pub(crate) use read::{JournalEntry, read_journal};
 pub(super) use read::{RowState, States};
 pub(super) use writer::Writer;
 

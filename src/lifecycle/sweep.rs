@@ -19,14 +19,14 @@ const MAX_SKEW_SECONDS: u64 = 3600;
 
 /// Finds orphans and deletes them.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SweepTokens {
+pub(crate) struct SweepTokens {
     /// Whether to delete them, or only to report them.
     pub delete: bool,
 }
 
 /// An orphan.
 #[derive(Debug)]
-pub struct Swept {
+pub(crate) struct Swept {
     /// The token.
     pub token: Token,
     /// Whether it is deleted.

@@ -109,12 +109,12 @@ impl From<Error> for Incomplete {
 
 /// Creates one token with exactly one POST.
 #[derive(Debug, Clone)]
-pub struct CreateToken(pub NewToken);
+pub(crate) struct CreateToken(pub NewToken);
 
 impl CreateToken {
     /// Sends the POST. If the response does not tell whether a token was created, the error is
     /// [`ErrorKind::OutcomeUnknown`] with the candidates found by one look at the portal.
-    pub async fn run(self, client: &Client) -> Result<Token> {
+    pub(crate) async fn run(self, client: &Client) -> Result<Token> {
         let admin_id = self.0.admin.id(client).await?;
         let request = self.0.request(admin_id)?;
         let started = Instant::now();

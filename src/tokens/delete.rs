@@ -7,7 +7,7 @@ use crate::operation::Operation;
 
 /// Deletes one token permanently.
 #[derive(Debug, Clone)]
-pub struct DeleteToken {
+pub(crate) struct DeleteToken {
     /// The token.
     pub target: Target,
     /// Whether the calling token may be deleted too.
@@ -16,7 +16,7 @@ pub struct DeleteToken {
 
 /// The confirmation that a token no longer exists.
 #[derive(Debug, Clone, Copy)]
-pub struct Deleted;
+pub(crate) struct Deleted;
 
 impl Operation for DeleteToken {
     type Output = Deleted;

@@ -21,7 +21,7 @@ use crate::model::{Origin, Token, Type};
 
 /// The tokens to select.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Selection {
+pub(crate) enum Selection {
     /// Every token.
     #[default]
     All,
@@ -58,7 +58,7 @@ impl Selection {
 
 /// Lists tokens.
 #[derive(Debug, Clone, Default)]
-pub struct ListTokens {
+pub(crate) struct ListTokens {
     /// The owner; `None` for every user.
     pub admin: Option<User>,
     /// The type; `None` for both, LMv1 first.
@@ -72,7 +72,7 @@ pub struct ListTokens {
 impl ListTokens {
     /// Starts the list. The first page is requested by [`Listing::next_page`].
     #[must_use]
-    pub fn start(self) -> Listing {
+    pub(crate) fn start(self) -> Listing {
         let types = self.r#type.map_or_else(|| Type::ALL.to_vec(), |r#type| vec![r#type]);
         let mut listing = Listing {
             by_key: true,
@@ -100,7 +100,7 @@ impl ListTokens {
 
 /// A list in progress.
 #[derive(Debug)]
-pub struct Listing {
+pub(crate) struct Listing {
     list: ListTokens,
     admin_id: Option<AdminId>,
     by_key: bool,
@@ -142,7 +142,7 @@ impl Page {
 impl Listing {
     /// Returns the next tokens, at least one, or `None` at the end. After an error the same page can be requested
     /// again.
-    pub async fn next_page(&mut self, client: &Client) -> Result<Option<Vec<Token>>> {
+    pub(crate) async fn next_page(&mut self, client: &Client) -> Result<Option<Vec<Token>>> {
         if let (None, Some(admin)) = (self.admin_id, &self.list.admin) {
             self.admin_id = Some(admin.id(client).await?);
         }

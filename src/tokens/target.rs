@@ -11,7 +11,7 @@ use crate::operation::Operation as _;
 
 /// A token as a caller names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// A token that the portal returned.
     Token(Box<Token>),
     /// A token to find.
@@ -30,7 +30,7 @@ pub(super) struct Located {
 
 impl Target {
     /// Returns the operation that reads the token from the portal.
-    pub fn find(self) -> Result<FindToken> {
+    pub(crate) fn find(self) -> Result<FindToken> {
         match self {
             Self::Token(token) => TokenId::new(token.id).map(FindToken::Id),
             Self::Find(find) => Ok(find),

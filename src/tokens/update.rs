@@ -12,7 +12,7 @@ use crate::tag::Tag;
 
 /// Changes the note, the status, or both.
 #[derive(Debug, Clone)]
-pub struct UpdateToken {
+pub(crate) struct UpdateToken {
     /// The token.
     pub target: Target,
     /// The members to change.
@@ -23,14 +23,14 @@ pub struct UpdateToken {
 
 /// The members to change, at least one.
 #[derive(Debug, Clone)]
-pub struct Change {
+pub(crate) struct Change {
     note: Option<Note>,
     status: Option<Status>,
 }
 
 impl Change {
     /// Checks that there is something to change.
-    pub fn new(note: Option<Note>, status: Option<Status>) -> Result<Self> {
+    pub(crate) fn new(note: Option<Note>, status: Option<Status>) -> Result<Self> {
         if note.is_none() && status.is_none() {
             return Err(Error::argument("nothing to change; expected a note, a status or both"));
         }

@@ -11,11 +11,11 @@ use crate::operation::Operation;
 
 /// Looks the calling token up. Credentials that cannot view tokens are not an error; rejected ones are.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Whoami;
+pub(crate) struct Whoami;
 
 /// The calling credentials, as far as they can be known.
 #[derive(Debug, Clone)]
-pub struct WhoamiReport {
+pub(crate) struct WhoamiReport {
     /// The portal, the kind of credentials, and the source of each.
     pub identity: Identity,
     /// The calling token, with its owner; `None` if it is not visible.

@@ -10,15 +10,15 @@ mod timeouts;
 
 use std::time::Duration;
 
-use lmtokens::client::{Client, OnLimit, Policy};
-use lmtokens::credentials::Credentials;
-use lmtokens::error::{Error, ErrorKind, Result};
-use lmtokens::ids::{AdminId, Note};
-use lmtokens::lifecycle::AddToken;
-use lmtokens::model::{Status, Token, Type};
-use lmtokens::operation::Operation as _;
-use lmtokens::sandbox::{Fault, FaultKind, NewToken, Portal, Seen, Settings, StoredToken};
-use lmtokens::tokens::{self, User};
+use lmtokens::testing::client::{Client, OnLimit, Policy};
+use lmtokens::testing::credentials::Credentials;
+use lmtokens::testing::error::{Error, ErrorKind, Result};
+use lmtokens::testing::ids::{AdminId, Note};
+use lmtokens::testing::lifecycle::AddToken;
+use lmtokens::testing::model::{Status, Token, Type};
+use lmtokens::testing::operation::Operation as _;
+use lmtokens::testing::sandbox::{Fault, FaultKind, NewToken, Portal, Seen, Settings, StoredToken};
+use lmtokens::testing::tokens::{self, User};
 
 use crate::support::{HANG_TIMEOUT, identity};
 

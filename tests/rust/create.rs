@@ -3,17 +3,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use lmtokens::client::Client;
-use lmtokens::clock::{Clock, SystemClock};
-use lmtokens::destinations::{BoxFuture, Destination};
-use lmtokens::error::{Error, ErrorKind, Result};
-use lmtokens::ids::{AdminId, Note};
-use lmtokens::lifecycle::AddToken;
-use lmtokens::model::{Status, Token, TokenStatus, Type};
-use lmtokens::operation::Operation as _;
-use lmtokens::sandbox::{Fault, FaultKind, Portal, Settings};
-use lmtokens::tag::Tag;
-use lmtokens::tokens::{NewToken, User};
+use lmtokens::testing::client::Client;
+use lmtokens::testing::clock::{Clock, SystemClock};
+use lmtokens::testing::destinations::{BoxFuture, Destination};
+use lmtokens::testing::error::{Error, ErrorKind, Result};
+use lmtokens::testing::ids::{AdminId, Note};
+use lmtokens::testing::lifecycle::AddToken;
+use lmtokens::testing::model::{Status, Token, TokenStatus, Type};
+use lmtokens::testing::operation::Operation as _;
+use lmtokens::testing::sandbox::{Fault, FaultKind, Portal, Settings};
+use lmtokens::testing::tag::Tag;
+use lmtokens::testing::tokens::{NewToken, User};
 
 use crate::add::lmv1_of;
 use crate::support::identity;

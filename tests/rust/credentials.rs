@@ -9,10 +9,10 @@ mod timeouts;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 
-use lmtokens::credentials::{Arguments, Credentials, Identity};
-use lmtokens::credentials::{Environment, NoPrompt, Prompt};
-use lmtokens::error::Result;
-use lmtokens::secret::Secret;
+use lmtokens::testing::credentials::{Arguments, Credentials, Identity};
+use lmtokens::testing::credentials::{Environment, NoPrompt, Prompt};
+use lmtokens::testing::error::Result;
+use lmtokens::testing::secret::Secret;
 
 use crate::support::{ACCESS_ID, ACCESS_KEY, BEARER, secret};
 

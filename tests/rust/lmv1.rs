@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use lmtokens::error::ErrorKind;
-use lmtokens::lmv1::{Authorization, Request, check_method, check_resource_path};
+use lmtokens::testing::error::ErrorKind;
+use lmtokens::testing::lmv1::{Authorization, Request, check_method, check_resource_path};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde::Deserialize;

@@ -6,8 +6,8 @@ mod statuses;
 mod transport;
 
 use bytes::Bytes;
-use lmtokens::client::{Method, RawResponse, TransportFailure, outcome};
-use lmtokens::error::{Error, ErrorKind};
+use lmtokens::testing::client::{Method, RawResponse, TransportFailure, outcome};
+use lmtokens::testing::error::{Error, ErrorKind};
 use serde_json::Value;
 
 const METHODS: [Method; 4] = [Method::Get, Method::Post, Method::Patch, Method::Delete];

@@ -1,7 +1,7 @@
 //! Addresses of portals: company names, domains and base URLs.
 
-use lmtokens::error::ErrorKind;
-use lmtokens::portal::PortalAddress;
+use lmtokens::testing::error::ErrorKind;
+use lmtokens::testing::portal::PortalAddress;
 use proptest::prelude::*;
 
 fn of_company(company: &str, domain: Option<&str>) -> Option<String> {

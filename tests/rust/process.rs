@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use lmtokens::error::{Error, ErrorKind};
-use lmtokens::process::{PerProcess, runtime};
+use lmtokens::testing::error::{Error, ErrorKind};
+use lmtokens::testing::process::{PerProcess, runtime};
 
 #[test]
 fn a_value_is_built_once_on_first_use() {

@@ -14,9 +14,9 @@ mod tokens;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lmtokens::lmv1::Request;
-use lmtokens::sandbox::{Fault, NewToken, NewUser, Portal, Seen, Settings, StoredToken};
-use lmtokens::secret::Secret;
+use lmtokens::testing::lmv1::Request;
+use lmtokens::testing::sandbox::{Fault, NewToken, NewUser, Portal, Seen, Settings, StoredToken};
+use lmtokens::testing::secret::Secret;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -5,16 +5,16 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use bytes::Bytes;
-use lmtokens::client::{Client, Method, RawResponse, Request, Response};
-use lmtokens::clock::SystemClock;
-use lmtokens::credentials::Environment;
-use lmtokens::credentials::{Arguments, Credentials};
-use lmtokens::error::{Error, ErrorKind};
-use lmtokens::model::{self, Token, TokenType};
-use lmtokens::network::{self, Network};
-use lmtokens::sandbox::{NewToken, Portal, Settings};
-use lmtokens::secret::{MASK, Secret};
-use lmtokens::signer::Signer;
+use lmtokens::testing::client::{Client, Method, RawResponse, Request, Response};
+use lmtokens::testing::clock::SystemClock;
+use lmtokens::testing::credentials::Environment;
+use lmtokens::testing::credentials::{Arguments, Credentials};
+use lmtokens::testing::error::{Error, ErrorKind};
+use lmtokens::testing::model::{self, Token, TokenType};
+use lmtokens::testing::network::{self, Network};
+use lmtokens::testing::sandbox::{NewToken, Portal, Settings};
+use lmtokens::testing::secret::{MASK, Secret};
+use lmtokens::testing::signer::Signer;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ const MARKER: &str = "markerSecretThatOpensNothing";
 struct NoEnvironment;
 
 impl Environment for NoEnvironment {
-    fn variable(&self, _name: &str) -> lmtokens::error::Result<Option<String>> {
+    fn variable(&self, _name: &str) -> lmtokens::testing::error::Result<Option<String>> {
         Ok(None)
     }
 }

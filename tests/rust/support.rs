@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lmtokens::client::Client;
-use lmtokens::credentials::{Credentials, Identity, Provenance, Timeouts};
-use lmtokens::event::{Event, Observer};
-use lmtokens::network::Network;
-use lmtokens::portal::PortalAddress;
-use lmtokens::secret::Secret;
+use lmtokens::testing::client::Client;
+use lmtokens::testing::credentials::{Credentials, Identity, Provenance, Timeouts};
+use lmtokens::testing::event::{Event, Observer};
+use lmtokens::testing::network::Network;
+use lmtokens::testing::portal::PortalAddress;
+use lmtokens::testing::secret::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;

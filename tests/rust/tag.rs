@@ -1,7 +1,7 @@
 //! The grammar of tags, and text that is only similar to one.
 
-use lmtokens::ids::Note;
-use lmtokens::tag::{RunId, Tag};
+use lmtokens::testing::ids::Note;
+use lmtokens::testing::tag::{RunId, Tag};
 use proptest::prelude::*;
 
 fn tag() -> Tag {

@@ -5,14 +5,14 @@ mod client_hello;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use lmtokens::client::Client;
-use lmtokens::credentials::{Identity, Timeouts};
-use lmtokens::error::{Error, ErrorKind};
-use lmtokens::ids::{AdminId, Note};
-use lmtokens::lifecycle::AddToken;
-use lmtokens::model::{Status, Type};
-use lmtokens::operation::Operation as _;
-use lmtokens::tokens::{NewToken, User};
+use lmtokens::testing::client::Client;
+use lmtokens::testing::credentials::{Identity, Timeouts};
+use lmtokens::testing::error::{Error, ErrorKind};
+use lmtokens::testing::ids::{AdminId, Note};
+use lmtokens::testing::lifecycle::AddToken;
+use lmtokens::testing::model::{Status, Type};
+use lmtokens::testing::operation::Operation as _;
+use lmtokens::testing::tokens::{NewToken, User};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use self::client_hello::ClientHello;

@@ -21,7 +21,7 @@ use crate::tokens::{User, UserName};
 type KeyedRows = VecDeque<(RowKey, Row)>;
 
 /// The results of a run, as the rows end. When it is dropped, no new row starts; rows in progress run to their end.
-pub struct Run {
+pub(crate) struct Run {
     messages: mpsc::Receiver<Message>,
     summary: Summary,
     total: usize,
@@ -63,7 +63,7 @@ impl Run {
 
     /// Returns the next row that has ended, or `None` at the end. The first call sends the first request. An error
     /// concerns the run as a whole and comes last, after every row has ended.
-    pub async fn next(&mut self) -> Result<Option<RowResult>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<RowResult>> {
         if let Some((driver, rows)) = self.waiting.take() {
             self.task = Some(process::runtime()?.spawn(driver.drive(rows)).abort_handle());
         }
@@ -79,18 +79,18 @@ impl Run {
 
     /// Returns the number of rows by result, of those that `next` has returned.
     #[must_use]
-    pub fn summary(&self) -> Summary {
+    pub(crate) fn summary(&self) -> Summary {
         self.summary
     }
 
     /// Returns the number of rows.
     #[must_use]
-    pub fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.total
     }
 
     /// Cancels the rows in progress, as if the process had been killed: the journal can be resumed.
-    pub fn abort(&self) {
+    pub(crate) fn abort(&self) {
         if let Some(task) = &self.task {
             task.abort();
         }

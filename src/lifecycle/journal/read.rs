@@ -140,7 +140,7 @@ fn is_begun_header(line: &[u8]) -> bool {
 
 /// One row of a journal.
 #[derive(Debug, Clone)]
-pub struct JournalEntry {
+pub(crate) struct JournalEntry {
     /// `created`, `pending` (disabled, or not confirmed to be enabled), `failed` or `unknown`.
     pub state: &'static str,
     /// The user as the input named it.
@@ -155,7 +155,7 @@ pub struct JournalEntry {
 
 /// Reads the rows of a journal in the order of their first lines. A torn last line is ignored: its token was never
 /// enabled.
-pub fn read_journal(path: &Path) -> Result<Vec<JournalEntry>> {
+pub(crate) fn read_journal(path: &Path) -> Result<Vec<JournalEntry>> {
     let text = std::fs::read(path)
         .map_err(|error| failed(format!("cannot read the journal {}: {error}", path.display())))?;
     let contents =

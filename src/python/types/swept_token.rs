@@ -8,7 +8,7 @@ use crate::python::types::errors::LazyException;
 
 /// An orphan that ``sweep_tokens`` found.
 #[pyclass(frozen, module = "lmtokens")]
-pub struct SweptToken {
+pub(crate) struct SweptToken {
     token: Token,
     deleted: bool,
     error: LazyException,

@@ -7,7 +7,7 @@ use crate::tokens::WhoamiReport;
 
 /// The calling credentials and their source. What they cannot view is ``None``; ``limitation`` says why.
 #[pyclass(frozen, module = "lmtokens")]
-pub struct Whoami(WhoamiReport);
+pub(crate) struct Whoami(WhoamiReport);
 
 impl<'py> IntoPyObject<'py> for WhoamiReport {
     type Target = Whoami;

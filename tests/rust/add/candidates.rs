@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lmtokens::client::Client;
-use lmtokens::credentials::Credentials;
-use lmtokens::error::ErrorKind;
-use lmtokens::model::TokenType;
-use lmtokens::model::Type;
-use lmtokens::operation::Operation as _;
-use lmtokens::sandbox::{Fault, FaultKind, NewToken, NewUser, Settings, TokenType as StoredType};
-use lmtokens::tokens;
+use lmtokens::testing::client::Client;
+use lmtokens::testing::credentials::Credentials;
+use lmtokens::testing::error::ErrorKind;
+use lmtokens::testing::model::TokenType;
+use lmtokens::testing::model::Type;
+use lmtokens::testing::operation::Operation as _;
+use lmtokens::testing::sandbox::{Fault, FaultKind, NewToken, NewUser, Settings, TokenType as StoredType};
+use lmtokens::testing::tokens;
 
 use super::{Fixture, add, advice, assert_outcome_unknown, candidate_ids, operation};
 use crate::support::{HANG_TIMEOUT, identity};
@@ -165,11 +165,11 @@ async fn a_search_that_hangs_times_out() {
         ..FaultKind::Delay.into()
     };
     fixture.portal.add_fault(slow).unwrap();
-    let timeouts = lmtokens::credentials::Timeouts {
+    let timeouts = lmtokens::testing::credentials::Timeouts {
         connect: Duration::from_millis(250),
         total: Duration::from_millis(300),
     };
-    let identity = lmtokens::credentials::Identity { timeouts, ..fixture.client.identity().clone() };
+    let identity = lmtokens::testing::credentials::Identity { timeouts, ..fixture.client.identity().clone() };
     let client = Client::new(identity, None);
     let error = tokio::time::timeout(HANG_TIMEOUT, operation(add("ci")).run(&client))
         .await

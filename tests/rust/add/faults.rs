@@ -1,7 +1,7 @@
 //! One test for each fault of a POST. No fault may cause a second POST.
 
-use lmtokens::error::ErrorKind;
-use lmtokens::sandbox::{Fault, FaultKind, RateHeaders, Settings};
+use lmtokens::testing::error::ErrorKind;
+use lmtokens::testing::sandbox::{Fault, FaultKind, RateHeaders, Settings};
 
 use super::{Fixture, assert_outcome_unknown, assert_rejected, candidate_ids};
 
@@ -23,7 +23,11 @@ async fn connection_lost(fault: impl Into<Fault>, acts: bool, status: Option<u16
     assert_candidates_are_the_created_tokens(&fixture, &error, acts);
 }
 
-fn assert_candidates_are_the_created_tokens(fixture: &Fixture, error: &lmtokens::error::Error, acts: bool) {
+fn assert_candidates_are_the_created_tokens(
+    fixture: &Fixture,
+    error: &lmtokens::testing::error::Error,
+    acts: bool,
+) {
     let created: Vec<i64> = fixture.created_tokens().iter().map(|token| token.id.into()).collect();
     assert_eq!(created.len(), usize::from(acts));
     assert_eq!(candidate_ids(error), Some(created));

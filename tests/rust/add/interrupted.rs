@@ -4,14 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lmtokens::destinations::ToFile;
-use lmtokens::event::Event;
-use lmtokens::ids::TokenId;
-use lmtokens::lifecycle::AddToken;
-use lmtokens::operation::{Operation as _, undelivered};
-use lmtokens::sandbox::{Fault, FaultKind};
-use lmtokens::token_output::Form;
-use lmtokens::tokens::FindToken;
+use lmtokens::testing::destinations::ToFile;
+use lmtokens::testing::event::Event;
+use lmtokens::testing::ids::TokenId;
+use lmtokens::testing::lifecycle::AddToken;
+use lmtokens::testing::operation::{Operation as _, undelivered};
+use lmtokens::testing::sandbox::{Fault, FaultKind};
+use lmtokens::testing::token_output::Form;
+use lmtokens::testing::tokens::FindToken;
 
 use super::{Fixture, add, operation};
 use crate::support::{HANG_TIMEOUT, RecordingObserver};

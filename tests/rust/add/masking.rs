@@ -1,9 +1,9 @@
 //! A portal, or a proxy before it, that echoes credentials: errors do not contain them.
 
-use lmtokens::credentials::Credentials;
-use lmtokens::error::Error;
-use lmtokens::operation::Operation as _;
-use lmtokens::sandbox::{Fault, FaultKind};
+use lmtokens::testing::credentials::Credentials;
+use lmtokens::testing::error::Error;
+use lmtokens::testing::operation::Operation as _;
+use lmtokens::testing::sandbox::{Fault, FaultKind};
 use serde_json::json;
 
 use super::{Fixture, add, operation};

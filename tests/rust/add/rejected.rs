@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use lmtokens::client::Client;
-use lmtokens::clock::Clock;
-use lmtokens::credentials::{Credentials, Identity, Provenance};
-use lmtokens::error::{Error, ErrorKind};
-use lmtokens::ids::AdminId;
-use lmtokens::operation::Operation as _;
-use lmtokens::sandbox::{FaultKind, NewToken, NewUser, Settings, Signature};
-use lmtokens::tokens::{self, User};
+use lmtokens::testing::client::Client;
+use lmtokens::testing::clock::Clock;
+use lmtokens::testing::credentials::{Credentials, Identity, Provenance};
+use lmtokens::testing::error::{Error, ErrorKind};
+use lmtokens::testing::ids::AdminId;
+use lmtokens::testing::operation::Operation as _;
+use lmtokens::testing::sandbox::{FaultKind, NewToken, NewUser, Settings, Signature};
+use lmtokens::testing::tokens::{self, User};
 
 use super::{Fixture, add, advice, assert_rejected, lmv1_of, operation};
 use crate::support::{closed_port, identity, pair, secret};
@@ -89,7 +89,7 @@ struct SkewedClock(i64);
 
 impl Clock for SkewedClock {
     fn now_ms(&self) -> u64 {
-        lmtokens::clock::SystemClock.now_ms().saturating_add_signed(self.0 * 1000)
+        lmtokens::testing::clock::SystemClock.now_ms().saturating_add_signed(self.0 * 1000)
     }
 }
 

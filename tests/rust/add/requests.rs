@@ -1,13 +1,13 @@
 //! The request of a create: its bytes, headers and query.
 
-use lmtokens::client::Client;
-use lmtokens::error::ErrorKind;
-use lmtokens::ids::{AdminId, Note};
-use lmtokens::lmv1::{Authorization, Request};
-use lmtokens::model::{Status, TokenStatus, TokenType, Type};
-use lmtokens::operation::Operation as _;
-use lmtokens::sandbox::{FaultKind, Signature};
-use lmtokens::tokens::NewToken;
+use lmtokens::testing::client::Client;
+use lmtokens::testing::error::ErrorKind;
+use lmtokens::testing::ids::{AdminId, Note};
+use lmtokens::testing::lmv1::{Authorization, Request};
+use lmtokens::testing::model::{Status, TokenStatus, TokenType, Type};
+use lmtokens::testing::operation::Operation as _;
+use lmtokens::testing::sandbox::{FaultKind, Signature};
+use lmtokens::testing::tokens::NewToken;
 
 use super::{Fixture, add, operation};
 use crate::support::{ACCESS_ID, ACCESS_KEY, BEARER, RawServer, bearer, identity, pair, response};
@@ -87,7 +87,7 @@ async fn only_these_headers_are_sent() {
 const CREATED: &str = r#"{"id":248,"accessId":"exampleAccessId00002","accessKey":"other+test(key)"}"#;
 
 /// Returns the header lines and the body of a create.
-async fn sent_request(credentials: lmtokens::credentials::Credentials) -> (Vec<String>, String) {
+async fn sent_request(credentials: lmtokens::testing::credentials::Credentials) -> (Vec<String>, String) {
     let server = RawServer::start(|_| response(200, CREATED)).await;
     let client = Client::new(identity(&server.base_url, credentials), None);
     operation(add("caf\u{e9}")).run(&client).await.unwrap();

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use lmtokens::client::Client;
-use lmtokens::credentials::{Identity, Timeouts};
-use lmtokens::error::{Error, ErrorKind};
-use lmtokens::operation::Operation as _;
-use lmtokens::sandbox::{Fault, FaultKind};
+use lmtokens::testing::client::Client;
+use lmtokens::testing::credentials::{Identity, Timeouts};
+use lmtokens::testing::error::{Error, ErrorKind};
+use lmtokens::testing::operation::Operation as _;
+use lmtokens::testing::sandbox::{Fault, FaultKind};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 

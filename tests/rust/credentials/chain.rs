@@ -1,7 +1,7 @@
 //! Which source wins, and that the identity reports it.
 
-use lmtokens::credentials::NoPrompt;
-use lmtokens::credentials::{Arguments, Identity, Provenance};
+use lmtokens::testing::credentials::NoPrompt;
+use lmtokens::testing::credentials::{Arguments, Identity, Provenance};
 
 use super::{ACCESS_ID, ACCESS_KEY, BEARER, FakePrompt, bearer, environment, from_environment, lmv1};
 use super::{pair_arguments, resolve};

@@ -1,9 +1,9 @@
 //! No error repeats any part of a credential, wherever it was passed.
 
-use lmtokens::credentials::NoPrompt;
-use lmtokens::credentials::{Arguments, Identity};
-use lmtokens::error::Error;
-use lmtokens::network;
+use lmtokens::testing::credentials::NoPrompt;
+use lmtokens::testing::credentials::{Arguments, Identity};
+use lmtokens::testing::error::Error;
+use lmtokens::testing::network;
 
 use super::{ACCESS_ID, ACCESS_KEY, FakePrompt, environment};
 use crate::support::{assert_contains_no_part, secret};

@@ -1,8 +1,8 @@
 //! Environment variables that are not valid UTF-8.
 
-use lmtokens::credentials::{Arguments, Identity, Provenance};
-use lmtokens::credentials::{Environment, NoPrompt, not_utf8};
-use lmtokens::error::{ErrorKind, Result};
+use lmtokens::testing::credentials::{Arguments, Identity, Provenance};
+use lmtokens::testing::credentials::{Environment, NoPrompt, not_utf8};
+use lmtokens::testing::error::{ErrorKind, Result};
 
 use super::{FakeEnvironment, environment, pair_arguments};
 use crate::support::{ACCESS_ID, ACCESS_KEY};

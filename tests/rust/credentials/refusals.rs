@@ -1,7 +1,7 @@
 //! Errors that are detected before anything is sent.
 
-use lmtokens::credentials::{Arguments, Identity};
-use lmtokens::error::{Error, ErrorKind};
+use lmtokens::testing::credentials::{Arguments, Identity};
+use lmtokens::testing::error::{Error, ErrorKind};
 
 use super::{
     ACCESS_ID, ACCESS_KEY, BEARER, FakePrompt, environment, from_environment, pair_arguments, resolve,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lmtokens::credentials::{Arguments, Timeouts};
-use lmtokens::error::ErrorKind;
+use lmtokens::testing::credentials::{Arguments, Timeouts};
+use lmtokens::testing::error::ErrorKind;
 
 use super::{pair_arguments, resolve};
 

@@ -1,7 +1,7 @@
 //! Within 2xx the body decides: errors of both API versions, and unreadable bodies.
 
-use lmtokens::client::Method;
-use lmtokens::error::ErrorKind;
+use lmtokens::testing::client::Method;
+use lmtokens::testing::error::ErrorKind;
 use serde_json::json;
 
 use super::{METHODS, assert_refused, done, failed, received};

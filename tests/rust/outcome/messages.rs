@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use lmtokens::client::{Method, RawResponse};
-use lmtokens::error::Error;
-use lmtokens::model::RateHeaders;
+use lmtokens::testing::client::{Method, RawResponse};
+use lmtokens::testing::error::Error;
+use lmtokens::testing::model::RateHeaders;
 use serde_json::json;
 
 use super::{failed, received};

@@ -1,6 +1,6 @@
 //! Outside 2xx the status decides, regardless of the body.
 
-use lmtokens::error::ErrorKind;
+use lmtokens::testing::error::ErrorKind;
 
 use super::{METHODS, assert_refused, done, failed, received};
 

@@ -1,7 +1,7 @@
 //! Attempts without a complete response: kind of the error, and whether the portal may have acted.
 
-use lmtokens::client::TransportFailure;
-use lmtokens::error::ErrorKind;
+use lmtokens::testing::client::TransportFailure;
+use lmtokens::testing::error::ErrorKind;
 
 use super::{METHODS, failed};
 

@@ -1,6 +1,6 @@
 //! The checks before a request reaches its resource, and their order.
 
-use lmtokens::sandbox::{NewToken, NewUser, Settings, Signature, TokenType};
+use lmtokens::testing::sandbox::{NewToken, NewUser, Settings, Signature, TokenType};
 use serde_json::json;
 
 use super::{Api, Pair, TOKENS, ToPair as _, now_ms, send, sign};
@@ -45,7 +45,8 @@ async fn a_version_in_the_query_is_accepted_and_not_signed() {
 async fn every_failed_authentication_gets_the_same_response() {
     let api = Api::start();
     let admin = api.admin();
-    let wrong_key = Pair { access_key: lmtokens::secret::Secret::new("other".to_owned()), ..admin.clone() };
+    let wrong_key =
+        Pair { access_key: lmtokens::testing::secret::Secret::new("other".to_owned()), ..admin.clone() };
     let unknown = Pair { access_id: "unknown".to_owned(), ..admin.clone() };
     let signed = |pair: &Pair, method: &str, path: &str, body: &str| sign(pair, method, path, body, now_ms());
     let cases = [
@@ -172,7 +173,8 @@ async fn a_disabled_token_is_rejected_until_enabled() {
 async fn repeated_failures_of_an_access_id_lock_its_token() {
     let api = Api::with(Settings { lock_out_after: 3, ..Settings::default() });
     let token = api.token(NewToken::default()).pair();
-    let wrong = Pair { access_key: lmtokens::secret::Secret::new("wrong".to_owned()), ..token.clone() };
+    let wrong =
+        Pair { access_key: lmtokens::testing::secret::Secret::new("wrong".to_owned()), ..token.clone() };
     let status = async |pair: &Pair| api.call_as(pair, "GET", TOKENS, "").await.status;
     for _ in 0..3 {
         assert_eq!(status(&wrong).await, 401);
@@ -193,7 +195,8 @@ async fn repeated_failures_of_an_access_id_lock_its_token() {
 #[tokio::test]
 async fn lock_out_after_0_never_locks() {
     let api = Api::with(Settings { lock_out_after: 0, ..Settings::default() });
-    let wrong = Pair { access_key: lmtokens::secret::Secret::new("wrong".to_owned()), ..api.admin() };
+    let wrong =
+        Pair { access_key: lmtokens::testing::secret::Secret::new("wrong".to_owned()), ..api.admin() };
     for _ in 0..30 {
         assert_eq!(api.call_as(&wrong, "GET", TOKENS, "").await.status, 401);
     }

@@ -24,7 +24,7 @@ async fn every_command_works_over_http() {
     assert_eq!((&token["created_on"], &token["type"]), (&json!(5), &json!("lmv1")));
     let pair = Pair {
         access_id: token["access_id"].as_str().unwrap().to_owned(),
-        access_key: lmtokens::secret::Secret::new(token["access_key"].as_str().unwrap().to_owned()),
+        access_key: lmtokens::testing::secret::Secret::new(token["access_key"].as_str().unwrap().to_owned()),
     };
     assert_eq!(api.call_as(&pair, "GET", TOKENS, "").await.json()["total"], 0);
     let record = done("GET", "record", json!(null)).await;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use lmtokens::error::ErrorKind;
-use lmtokens::sandbox::{Fault, FaultKind, RandomFaults, RateHeaders, Settings};
+use lmtokens::testing::error::ErrorKind;
+use lmtokens::testing::sandbox::{Fault, FaultKind, RandomFaults, RateHeaders, Settings};
 use serde_json::json;
 
 use super::{Api, TOKENS, send};

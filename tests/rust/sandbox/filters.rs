@@ -1,6 +1,6 @@
 //! The query parameter `filter`.
 
-use lmtokens::sandbox::{NewToken, NewUser};
+use lmtokens::testing::sandbox::{NewToken, NewUser};
 use proptest::prelude::*;
 
 use super::{Api, query};

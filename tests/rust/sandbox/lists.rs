@@ -1,6 +1,6 @@
 //! Pages, sorting and the selection of fields.
 
-use lmtokens::sandbox::{NewToken, Settings, TokenType};
+use lmtokens::testing::sandbox::{NewToken, Settings, TokenType};
 use serde_json::json;
 
 use super::Api;

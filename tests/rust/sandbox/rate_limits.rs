@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lmtokens::error::ErrorKind;
-use lmtokens::sandbox::{Settings, Signature};
+use lmtokens::testing::error::ErrorKind;
+use lmtokens::testing::sandbox::{Settings, Signature};
 
 use super::{Api, TOKENS};
 

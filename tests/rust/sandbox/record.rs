@@ -1,6 +1,6 @@
 //! The record of requests, and the life cycle of a sandbox.
 
-use lmtokens::sandbox::{NewToken, Portal, Settings, StoredToken};
+use lmtokens::testing::sandbox::{NewToken, Portal, Settings, StoredToken};
 
 use super::{Api, Pair, TOKENS, query, send};
 

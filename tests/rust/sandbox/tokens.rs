@@ -1,6 +1,6 @@
 //! The operations on tokens: create, change, replace, delete.
 
-use lmtokens::sandbox::{NewToken, Settings, TokenType};
+use lmtokens::testing::sandbox::{NewToken, Settings, TokenType};
 use serde_json::json;
 
 use super::{Api, TOKENS, ToPair as _, now_ms};
@@ -34,7 +34,7 @@ async fn an_empty_object_creates_an_enabled_token() {
     assert_eq!((&created["status"], &created["note"]), (&json!(2), &json!("")));
     let pair = super::Pair {
         access_id: created["accessId"].as_str().unwrap().to_owned(),
-        access_key: lmtokens::secret::Secret::new(created["accessKey"].as_str().unwrap().to_owned()),
+        access_key: lmtokens::testing::secret::Secret::new(created["accessKey"].as_str().unwrap().to_owned()),
     };
     assert_eq!(api.call_as(&pair, "GET", TOKENS, "").await.status, 200);
 }
@@ -189,10 +189,10 @@ async fn a_seed_repeats_credentials_and_no_seed_does_not() {
 async fn a_reset_restores_the_initial_state_and_keeps_the_built_in_credentials() {
     let api = Api::start();
     let token = api.token(NewToken::default());
-    api.portal.add_user(lmtokens::sandbox::NewUser::default());
+    api.portal.add_user(lmtokens::testing::sandbox::NewUser::default());
     api.portal.set_clock_offset(90_000);
     api.portal.set_rate_limit(None, 1, 60.0).unwrap();
-    api.fault(lmtokens::sandbox::FaultKind::Html);
+    api.fault(lmtokens::testing::sandbox::FaultKind::Html);
     api.portal.reset();
     assert_eq!(api.portal.record().len(), 0);
     assert_eq!(api.call_as(&token.pair(), "GET", TOKENS, "").await.status, 401);

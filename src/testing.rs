@@ -1,0 +1,91 @@
+//! Re-exports of the core for `tests/rust`. They are not an API: users have the Python module and the command.
+
+#![allow(missing_docs, reason = "the items are documented where they are defined")]
+
+pub mod client {
+    pub use crate::client::{
+        Client, Method, OnLimit, Policy, RawResponse, Request, Response, TransportFailure, outcome,
+    };
+}
+
+pub mod clock {
+    pub use crate::clock::{Clock, SystemClock};
+}
+
+pub mod credentials {
+    pub use crate::credentials::{
+        Arguments, Credentials, Environment, Identity, NoPrompt, Prompt, Provenance, Timeouts, not_utf8,
+    };
+}
+
+pub mod destinations {
+    pub use crate::destinations::{BoxFuture, Destination, ToFile};
+}
+
+pub mod error {
+    pub use crate::error::{Error, ErrorKind, Result};
+}
+
+pub mod event {
+    pub use crate::event::{Event, Observer};
+}
+
+pub mod ids {
+    pub use crate::ids::{AdminId, MAX_ID, Note, TokenId};
+}
+
+pub mod lifecycle {
+    pub use crate::lifecycle::AddToken;
+}
+
+pub mod lmv1 {
+    pub use crate::lmv1::{Authorization, Request, check_method, check_resource_path};
+}
+
+pub mod model {
+    pub use crate::model::{Origin, RateHeaders, Status, Token, TokenStatus, TokenType, Type, iso_8601};
+}
+
+pub mod network {
+    pub use crate::network::{Arguments, Network};
+}
+
+pub mod operation {
+    pub use crate::operation::{Operation, undelivered};
+}
+
+pub mod portal {
+    pub use crate::portal::PortalAddress;
+}
+
+pub mod process {
+    pub use crate::process::{PerProcess, runtime};
+}
+
+#[cfg(feature = "sandbox")]
+pub mod sandbox {
+    pub use crate::sandbox::{
+        Fault, FaultKind, NewToken, NewUser, Portal, RandomFaults, RateHeaders, Seen, Settings, Signature,
+        StoredToken, TokenType,
+    };
+}
+
+pub mod secret {
+    pub use crate::secret::{MASK, Secret};
+}
+
+pub mod signer {
+    pub use crate::signer::Signer;
+}
+
+pub mod tag {
+    pub use crate::tag::{RunId, Tag};
+}
+
+pub mod token_output {
+    pub use crate::token_output::Form;
+}
+
+pub mod tokens {
+    pub use crate::tokens::{FindToken, NewToken, User};
+}
