@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::Status;
+use crate::model::TokenStatus;
 
 /// What the user can do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum Advice {
         /// The note that it was to get.
         note: String,
         /// The status that it was to get.
-        status: Status,
+        status: TokenStatus,
     },
     /// Delete a token whose key was lost.
     Delete {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
+use crate::advice::Advice;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::Identity;
 use crate::error::{Error, ErrorKind, Result};
@@ -291,7 +292,7 @@ fn rate_limited(request: &Request, limited: &RateLimited, policy: Policy) -> Err
         ErrorKind::RateLimit,
         format!("rate limit of {method} {endpoint} reached; retry in {wait:.1} s ({reason})"),
     )
-    .suggest("retry later or allow a longer wait; all clients of the portal share the rate limit");
+    .suggest(Advice::WaitLonger);
     error.details_mut().rate = limited.rate;
     error
 }

@@ -14,6 +14,7 @@ pub(crate) use sources::ProcessEnvironment;
 pub use sources::{Environment, NoPrompt, Prompt, not_utf8};
 pub(crate) use validate::{check_access_id, check_access_key, check_bearer_token, check_signing_key};
 
+use crate::advice::Advice;
 use crate::error::{Error, Result};
 use crate::lmv1;
 use crate::network::Network;
@@ -165,19 +166,15 @@ impl Identity {
                 (PortalAddress::of_company(&company, domain.as_deref())?, Provenance::Prompt)
             }
             None => {
-                return Err(Error::configuration("company is missing").suggest(
-                    "set the company (acme for acme.logicmonitor.com), as an argument or in LM_COMPANY",
-                ));
+                return Err(Error::configuration("company is missing").suggest(Advice::NameCompany));
             }
         };
         let (credentials, credentials_from, ignored_sources) = match credentials {
             Some(found) => found,
             None if prompt.is_available() => (ask(prompt)?, Provenance::Prompt, Vec::new()),
             None => {
-                return Err(Error::credentials("no credentials in the arguments or the environment").suggest(
-                    "set LM_ACCESS_ID and LM_ACCESS_KEY (or LM_BEARER_TOKEN) in the environment; Python code can pass \
-                     access_id and access_key (or bearer_token) instead",
-                ));
+                return Err(Error::credentials("no credentials in the arguments or the environment")
+                    .suggest(Advice::SupplyCredentials));
             }
         };
         Ok(Self { portal, portal_from, credentials, credentials_from, ignored_sources, timeouts, network })

@@ -1,19 +1,18 @@
-//! Which tokens to list: conditions in the portal's filter grammar, and the same conditions checked here.
+//! Filters for lists, in the portal's grammar and as conditions that are checked locally.
 //!
-//! How the portal reads special characters in a filter is a known rough edge of its API, and a filter that it reads
-//! differently than meant silently hides tokens. So what is sent is never narrower than what is meant: special
-//! characters travel as the wildcard `*`, conditions that cannot be widened safely do not travel at all, and every
-//! token that comes back is checked here.
+//! The portal's treatment of special characters in a filter is unreliable, and a misread filter silently hides tokens.
+//! So the filter in a request is never narrower than the intended one: special characters become the wildcard `*`,
+//! conditions that cannot be widened safely are omitted, and the tokens in the response are checked again.
 //!
 //! Source: the vendor's pages "REST API Basic Filters" and "REST API Advanced Filters".
 
 use crate::error::{Error, Result};
 use crate::model::{Token, TokenStatus};
 
-/// A member of a token that can be filtered by.
+/// A field of a token that lists can be filtered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// The token's number.
+    /// The token's id.
     Id,
     /// The public half of a pair.
     AccessId,
@@ -23,9 +22,9 @@ pub(crate) enum Field {
     AdminName,
     /// 1 or 2.
     Status,
-    /// The label; a missing one is the empty text.
+    /// The note; a missing one is the empty text.
     Note,
-    /// The user name of who made it.
+    /// The user name of its creator.
     CreatedBy,
     /// Seconds since 1970-01-01 UTC.
     CreatedOn,
@@ -36,7 +35,7 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    /// The portal's name.
+    /// Returns the portal's name of the field.
     #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -53,7 +52,7 @@ impl Field {
         }
     }
 
-    /// Whether its values are numbers.
+    /// Returns whether its values are numbers.
     #[must_use]
     pub(crate) fn is_number(self) -> bool {
         matches!(self, Self::Id | Self::AdminId | Self::Status | Self::CreatedOn | Self::LastUsedOn)
@@ -76,7 +75,7 @@ impl Field {
     }
 }
 
-/// How a member is compared with a value.
+/// The operator of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operator {
     /// `:`
@@ -112,16 +111,16 @@ impl Operator {
     }
 }
 
-/// What a member is compared with.
+/// The value of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// For numbers and times.
+    /// A number or a time.
     Number(i64),
-    /// For everything else.
+    /// A text.
     Text(String),
 }
 
-/// One comparison.
+/// A comparison of a field with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Condition {
     field: Field,
@@ -130,17 +129,17 @@ pub(crate) struct Condition {
 }
 
 impl Condition {
-    /// A comparison that makes sense: numbers with numbers, texts with texts, and only numbers have an order.
+    /// Checks a comparison: numbers with numbers, texts with texts, and only numbers can be ordered or not searched.
     pub(crate) fn new(field: Field, operator: Operator, value: Value) -> Result<Self> {
         let searches = matches!(operator, Operator::Contains | Operator::NotContains);
         let orders = !searches && !matches!(operator, Operator::Equal | Operator::NotEqual);
         match (&value, field.is_number()) {
             (Value::Number(_), true) if searches => Err(Error::argument(format!(
-                "{} is a number: it can be compared, not searched",
+                "{} is a number; it can be compared, not searched",
                 field.name()
             ))),
             (Value::Text(_), false) if orders => {
-                Err(Error::argument(format!("{} is a text: it has no order", field.name())))
+                Err(Error::argument(format!("{} is a text; it cannot be ordered", field.name())))
             }
             (Value::Number(_), true) | (Value::Text(_), false) => Ok(Self { field, operator, value }),
             (Value::Text(_), true) => {
@@ -178,11 +177,12 @@ impl Condition {
         }
     }
 
-    /// The condition for the portal, never narrower than what is meant; `None` where that would be no condition.
+    /// Returns the condition for the portal, which is never narrower than this one; `None` if it would not restrict
+    /// anything.
     fn for_portal(&self) -> Option<String> {
         let (name, sign) = (self.field.name(), self.operator.sign());
         match &self.value {
-            // The portal shows "never" as 0 or as null, and a null matches nothing.
+            // The portal reports "never" as 0 or null, and null matches no condition.
             Value::Number(value) if self.field == Field::LastUsedOn && self.number_matches(0, *value) => None,
             Value::Number(value) => Some(format!("{name}{sign}{value}")),
             Value::Text(text) => match self.operator {
@@ -200,7 +200,7 @@ impl Condition {
     }
 }
 
-/// Whether a character means nothing but itself in the portal's grammar, however it is escaped or encoded on the way.
+/// Returns whether a character has no special meaning in the portal's grammar, in any escaping or encoding.
 fn is_plain(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | '@')
 }
@@ -217,7 +217,7 @@ fn widened(text: &str) -> String {
     pattern
 }
 
-/// Conditions joined by "and" within alternatives that are joined by "or".
+/// Alternatives joined by "or", each of conditions joined by "and".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Filter {
     alternatives: Vec<Vec<Condition>>,
@@ -230,10 +230,10 @@ impl From<Condition> for Filter {
 }
 
 impl Filter {
-    /// What "and" over "or" may multiply out to: the portal's grammar has no parentheses.
+    /// The limit after expanding "and" over "or": the portal's grammar has no parentheses.
     const MAX_ALTERNATIVES: usize = 64;
 
-    /// Both.
+    /// Returns the filter for tokens that match both.
     pub(crate) fn and(&self, other: &Self) -> Result<Self> {
         let alternatives: Vec<Vec<Condition>> = self
             .alternatives
@@ -243,7 +243,7 @@ impl Filter {
         Self::checked(alternatives)
     }
 
-    /// Either.
+    /// Returns the filter for tokens that match either.
     pub(crate) fn or(&self, other: &Self) -> Result<Self> {
         Self::checked([self.alternatives.as_slice(), &other.alternatives].concat())
     }
@@ -251,21 +251,20 @@ impl Filter {
     fn checked(alternatives: Vec<Vec<Condition>>) -> Result<Self> {
         if alternatives.len() > Self::MAX_ALTERNATIVES {
             return Err(Error::argument(format!(
-                "the filter has more than {} alternatives once its brackets are multiplied out; list with a wider one \
-                 and choose from the result",
+                "the filter expands to more than {} alternatives; list with a wider filter and select from the result",
                 Self::MAX_ALTERNATIVES
             )));
         }
         Ok(Self { alternatives })
     }
 
-    /// Whether a token is meant.
+    /// Returns whether a token matches.
     #[must_use]
     pub(crate) fn matches(&self, token: &Token) -> bool {
         self.alternatives.iter().any(|conditions| conditions.iter().all(|condition| condition.matches(token)))
     }
 
-    /// The filter for the portal, each alternative after `prefix`; empty where it says nothing.
+    /// Returns the filter for the portal, with `prefix` before each alternative; empty if it does not restrict anything.
     #[must_use]
     pub(crate) fn for_portal(&self, prefix: Option<&str>) -> String {
         let alternatives: Vec<Vec<String>> = self

@@ -1,8 +1,10 @@
 //! Identifiers and other arguments that are checked once, by their constructors.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::model::{TokenStatus, TokenType};
 use crate::tag::Tag;
 
 /// The largest id of a user or token: the portal's ids are 32-bit.
@@ -90,7 +92,7 @@ impl Note {
 
 /// The number of rows of a bulk run that are in progress at once, 1 to 64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Concurrency(usize);
+pub struct Concurrency(usize);
 
 impl Concurrency {
     const MAX: usize = 64;
@@ -98,14 +100,14 @@ impl Concurrency {
     pub(crate) const EXPECTED: &str = "1 to 64";
 
     /// Checks a number.
-    pub(crate) fn new(number: i64) -> Result<Self> {
+    pub fn new(number: i64) -> Result<Self> {
         let checked = usize::try_from(number).ok().filter(|number| (1..=Self::MAX).contains(number));
         checked.map(Self).ok_or_else(|| Error::invalid("concurrency", number, Self::EXPECTED))
     }
 
     /// Returns the number.
     #[must_use]
-    pub(crate) fn get(self) -> usize {
+    pub fn get(self) -> usize {
         self.0
     }
 }
@@ -148,5 +150,120 @@ impl PageSize {
 impl Default for PageSize {
     fn default() -> Self {
         Self::MAX
+    }
+}
+
+/// A status that a caller can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Status {
+    /// 1: the portal keeps the token and rejects its requests.
+    Disabled,
+    /// 2: usable.
+    #[default]
+    Enabled,
+}
+
+impl Status {
+    /// The accepted values, for messages.
+    pub(crate) const EXPECTED: &'static str = "1 (disabled), 2 (enabled), \"disabled\" or \"enabled\"";
+
+    /// Returns the portal's number.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Disabled => 1,
+            Self::Enabled => 2,
+        }
+    }
+
+    /// Returns the status with a number.
+    pub fn from_number(number: i64) -> Result<Self> {
+        match number {
+            1 => Ok(Self::Disabled),
+            2 => Ok(Self::Enabled),
+            _ => Err(Error::invalid("status", number, Self::EXPECTED)),
+        }
+    }
+}
+
+impl FromStr for Status {
+    type Err = Error;
+
+    /// Reads a word; the portal's user interface calls the two "active" and "suspended".
+    fn from_str(word: &str) -> Result<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "enabled" | "active" => Ok(Self::Enabled),
+            "disabled" | "suspended" => Ok(Self::Disabled),
+            _ => Err(Error::invalid("status", format_args!("{word:?}"), Self::EXPECTED)),
+        }
+    }
+}
+
+impl From<Status> for TokenStatus {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Disabled => Self::Disabled,
+            Status::Enabled => Self::Enabled,
+        }
+    }
+}
+
+impl PartialEq<Status> for TokenStatus {
+    fn eq(&self, other: &Status) -> bool {
+        *self == Self::from(*other)
+    }
+}
+
+/// A type of token that a caller can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Type {
+    /// An access id and an access key that signs.
+    #[default]
+    Lmv1,
+    /// A text that is sent with every request.
+    Bearer,
+}
+
+impl Type {
+    /// Both types, in the order in which they are listed.
+    pub const ALL: [Self; 2] = [Self::Lmv1, Self::Bearer];
+
+    /// Returns the word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lmv1 => "lmv1",
+            Self::Bearer => "bearer",
+        }
+    }
+
+    /// Returns the value of the query parameter `type`: the portal knows `bearer`, and LMv1 as its absence.
+    #[must_use]
+    pub fn query_value(self) -> Option<&'static str> {
+        match self {
+            Self::Lmv1 => None,
+            Self::Bearer => Some("bearer"),
+        }
+    }
+}
+
+impl FromStr for Type {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "lmv1" => Ok(Self::Lmv1),
+            "bearer" => Ok(Self::Bearer),
+            _ => Err(Error::invalid("type", format_args!("{word:?}"), "\"lmv1\" or \"bearer\"")),
+        }
+    }
+}
+
+impl From<Type> for TokenType {
+    fn from(r#type: Type) -> Self {
+        match r#type {
+            Type::Lmv1 => Self::Lmv1,
+            Type::Bearer => Self::Bearer,
+        }
     }
 }

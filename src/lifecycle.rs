@@ -11,6 +11,6 @@ mod two_phase;
 pub use add::AddToken;
 #[cfg(any(feature = "cli", feature = "python"))]
 pub(crate) use bulk::all_problems;
-pub(crate) use bulk::{AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Summary};
+pub use bulk::{AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Summary};
 pub(crate) use journal::{JournalEntry, read_journal};
 pub(crate) use sweep::{SweepTokens, Swept};

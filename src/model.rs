@@ -4,61 +4,13 @@
 //! Source of the names: the vendor's pages "Adding API Tokens" and "Getting API Token Details".
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::error::{Error, Result};
 use crate::secret::Secret;
-
-/// A status that a caller can ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Status {
-    /// 1: the portal keeps the token and rejects its requests.
-    Disabled,
-    /// 2: usable.
-    #[default]
-    Enabled,
-}
-
-impl Status {
-    /// The accepted values, for messages.
-    pub(crate) const EXPECTED: &'static str = "1 (disabled), 2 (enabled), \"disabled\" or \"enabled\"";
-
-    /// Returns the portal's number.
-    #[must_use]
-    pub fn number(self) -> i64 {
-        match self {
-            Self::Disabled => 1,
-            Self::Enabled => 2,
-        }
-    }
-
-    /// Returns the status with a number.
-    pub fn from_number(number: i64) -> Result<Self> {
-        match number {
-            1 => Ok(Self::Disabled),
-            2 => Ok(Self::Enabled),
-            _ => Err(Error::invalid("status", number, Self::EXPECTED)),
-        }
-    }
-}
-
-impl FromStr for Status {
-    type Err = Error;
-
-    /// Reads a word; the portal's user interface calls the two "active" and "suspended".
-    fn from_str(word: &str) -> Result<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            "enabled" | "active" => Ok(Self::Enabled),
-            "disabled" | "suspended" => Ok(Self::Disabled),
-            _ => Err(Error::invalid("status", format_args!("{word:?}"), Self::EXPECTED)),
-        }
-    }
-}
 
 /// A status as the portal reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,72 +45,12 @@ impl TokenStatus {
     }
 }
 
-impl From<Status> for TokenStatus {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Disabled => Self::Disabled,
-            Status::Enabled => Self::Enabled,
-        }
-    }
-}
-
-impl PartialEq<Status> for TokenStatus {
-    fn eq(&self, other: &Status) -> bool {
-        *self == Self::from(*other)
-    }
-}
-
 impl fmt::Display for TokenStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disabled => f.write_str("disabled"),
             Self::Enabled => f.write_str("enabled"),
             Self::Other(number) => write!(f, "{number}"),
-        }
-    }
-}
-
-/// A type of token that a caller can ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Type {
-    /// An access id and an access key that signs.
-    #[default]
-    Lmv1,
-    /// A text that is sent with every request.
-    Bearer,
-}
-
-impl Type {
-    /// Both types, in the order in which they are listed.
-    pub const ALL: [Self; 2] = [Self::Lmv1, Self::Bearer];
-
-    /// Returns the word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Lmv1 => "lmv1",
-            Self::Bearer => "bearer",
-        }
-    }
-
-    /// Returns the value of the query parameter `type`: the portal knows `bearer`, and LMv1 as its absence.
-    #[must_use]
-    pub fn query_value(self) -> Option<&'static str> {
-        match self {
-            Self::Lmv1 => None,
-            Self::Bearer => Some("bearer"),
-        }
-    }
-}
-
-impl FromStr for Type {
-    type Err = Error;
-
-    fn from_str(word: &str) -> Result<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            "lmv1" => Ok(Self::Lmv1),
-            "bearer" => Ok(Self::Bearer),
-            _ => Err(Error::invalid("type", format_args!("{word:?}"), "\"lmv1\" or \"bearer\"")),
         }
     }
 }
@@ -178,7 +70,11 @@ impl TokenType {
     /// Returns the type for a word of the portal.
     #[must_use]
     pub fn from_word(word: &str) -> Self {
-        word.parse::<Type>().map_or_else(|_| Self::Other(word.to_owned()), Self::from)
+        match word.to_ascii_lowercase().as_str() {
+            "lmv1" => Self::Lmv1,
+            "bearer" => Self::Bearer,
+            _ => Self::Other(word.to_owned()),
+        }
     }
 
     /// Returns the word for it.
@@ -188,15 +84,6 @@ impl TokenType {
             Self::Lmv1 => "lmv1",
             Self::Bearer => "bearer",
             Self::Other(other) => other,
-        }
-    }
-}
-
-impl From<Type> for TokenType {
-    fn from(r#type: Type) -> Self {
-        match r#type {
-            Type::Lmv1 => Self::Lmv1,
-            Type::Bearer => Self::Bearer,
         }
     }
 }

@@ -2,6 +2,10 @@
 
 #![allow(missing_docs, reason = "the items are documented where they are defined")]
 
+pub mod advice {
+    pub use crate::advice::Advice;
+}
+
 pub mod client {
     pub use crate::client::{
         Client, Method, OnLimit, Policy, RawResponse, Request, Response, TransportFailure, outcome,
@@ -31,11 +35,13 @@ pub mod event {
 }
 
 pub mod ids {
-    pub use crate::ids::{AdminId, MAX_ID, Note, TokenId};
+    pub use crate::ids::{AdminId, Concurrency, MAX_ID, Note, Status, TokenId, Type};
 }
 
 pub mod lifecycle {
-    pub use crate::lifecycle::AddToken;
+    pub use crate::lifecycle::{
+        AddToken, AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Summary,
+    };
 }
 
 pub mod lmv1 {
@@ -43,7 +49,7 @@ pub mod lmv1 {
 }
 
 pub mod model {
-    pub use crate::model::{Origin, RateHeaders, Status, Token, TokenStatus, TokenType, Type, iso_8601};
+    pub use crate::model::{Origin, RateHeaders, Token, TokenStatus, TokenType, iso_8601};
 }
 
 pub mod network {

@@ -1,4 +1,4 @@
-//! A new token as text with its secret in the clear, for destinations only.
+//! A new token as text with its secret in plain text, for destinations only.
 
 use std::str::FromStr;
 
@@ -55,7 +55,7 @@ impl Serialize for Members {
     }
 }
 
-/// Returns the members of a new token, its secret in the clear.
+/// Returns the members of a new token, its secret in plain text.
 #[must_use]
 pub(crate) fn members(token: &Token) -> Members {
     let secret = token.access_key.as_ref().map(Secret::reveal);

@@ -8,127 +8,21 @@ TokenStatus.ENABLED
 """
 
 # Import the errors first: importing the extension loads their classes.
-from lmtokens import errors
-from lmtokens._lmtokens import (
-    BulkRun,
-    Client,
-    Field,
-    Filter,
-    JournalEntry,
-    NewToken,
-    RowResult,
-    Secret,
-    Summary,
-    SweptToken,
-    Token,
-    TokenIterator,
-    Where,
-    Whoami,
-    __version__,
-    add_token,
-    add_tokens,
-    configure,
-    default_client,
-    delete_token,
-    disable_token,
-    enable_token,
-    find_token,
-    list_tokens,
-    read_journal,
-    sign,
-    sweep_tokens,
-    update_token,
-    whoami,
-)
-from lmtokens.errors import (
-    APIError,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    ConflictError,
-    ConnectError,
-    CredentialsError,
-    DeliveryError,
-    LMTokensError,
-    NotFoundError,
-    OutcomeUnknownError,
-    PermissionDeniedError,
-    RateLimitError,
-    RequestTimeoutError,
-    ResponseError,
-    SelfLockoutError,
-    ServerError,
-    TLSError,
-    TransportError,
-    TwoFactorRequiredError,
-)
+from lmtokens import errors as errors
+from lmtokens._lmtokens import *  # noqa: F403
+from lmtokens._lmtokens import ToCommand, ToFile, Where, to_command, to_file
+from lmtokens._lmtokens import __version__ as __version__
+from lmtokens.errors import *  # noqa: F403
 
-TYPE_CHECKING = False  # recognized by type checkers; importing typing would cost more than the rest of this module
+TYPE_CHECKING = False  # as in typing, whose import takes longer than all of this package
 if TYPE_CHECKING:
-    from lmtokens._enums import TokenStatus, TokenType
-    from lmtokens.aio import AsyncBulkRun, AsyncClient
-    from lmtokens.auth import LMv1Auth
+    from lmtokens._enums import TokenStatus as TokenStatus
+    from lmtokens._enums import TokenType as TokenType
+    from lmtokens.aio import AsyncBulkRun as AsyncBulkRun
+    from lmtokens.aio import AsyncClient as AsyncClient
+    from lmtokens.auth import LMv1Auth as LMv1Auth
 del TYPE_CHECKING
-
-__all__ = [
-    "APIError",
-    "AsyncBulkRun",
-    "AsyncClient",
-    "AuthenticationError",
-    "BadRequestError",
-    "BulkRun",
-    "Client",
-    "ConfigurationError",
-    "ConflictError",
-    "ConnectError",
-    "CredentialsError",
-    "DeliveryError",
-    "Field",
-    "Filter",
-    "JournalEntry",
-    "LMTokensError",
-    "LMv1Auth",
-    "NewToken",
-    "NotFoundError",
-    "OutcomeUnknownError",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "RequestTimeoutError",
-    "ResponseError",
-    "RowResult",
-    "Secret",
-    "SelfLockoutError",
-    "ServerError",
-    "Summary",
-    "SweptToken",
-    "TLSError",
-    "Token",
-    "TokenIterator",
-    "TokenStatus",
-    "TokenType",
-    "TransportError",
-    "TwoFactorRequiredError",
-    "Where",
-    "Whoami",
-    "__version__",
-    "add_token",
-    "add_tokens",
-    "configure",
-    "default_client",
-    "delete_token",
-    "deliver",
-    "disable_token",
-    "enable_token",
-    "errors",
-    "find_token",
-    "list_tokens",
-    "read_journal",
-    "sign",
-    "sweep_tokens",
-    "update_token",
-    "where",
-    "whoami",
-]
+del ToCommand, ToFile, to_command, to_file  # public in lmtokens.deliver
 
 where = Where()
 """The members of a token that a list can be filtered by: ``lmtokens.where.status == 1``."""
@@ -141,6 +35,12 @@ _LAZY = {
     "TokenType": "lmtokens._enums",
 }
 _LAZY_MODULES = {"deliver"}
+
+# Type checkers take the public names from the imports above.
+__all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
+    *(name for name in globals() if name[0].isalpha()),
+    *("__version__", *_LAZY, *_LAZY_MODULES),
+]
 
 
 def __getattr__(name: str) -> object:
@@ -158,4 +58,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> "list[str]":
-    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""Enumerations of the portal's values, loaded on first use: importing ``enum`` takes longer than importing this package."""
+"""Enumerations of the portal's values, loaded on first use: importing ``enum`` takes longer than all of lmtokens."""
 
 from __future__ import annotations
 

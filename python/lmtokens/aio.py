@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lmtokens import _lmtokens
-from lmtokens._lmtokens import AsyncCore, Client
+from lmtokens._lmtokens import Client, _AsyncCore
 
 if TYPE_CHECKING:
     import os
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lmtokens._enums import TokenType
-    from lmtokens._lmtokens import Filter, RowResult, Summary, Token, TokenPages
+    from lmtokens._lmtokens import Filter, RowResult, Summary, Token, _TokenPages
     from lmtokens._types import Destination, Progress, Rows
 
 __all__ = ["AsyncBulkRun", "AsyncClient"]
 
 
-class AsyncClient(AsyncCore):
+class AsyncClient(_AsyncCore):
     """A client for ``asyncio``, for one or several event loops.
 
     It has the operations of ``Client`` with the same parameters, as coroutines; ``list_tokens`` returns an async
-    iterator. It takes the arguments of ``Client`` and reads the same credential sources, but never prompts, which would block the
-    event loop. Cancelling a call cancels its request.
+    iterator. It takes the arguments of ``Client`` and reads the same credential sources, but never prompts, which would
+    block the event loop. Cancelling a call cancels its request.
 
     Example:
         >>> import asyncio, lmtokens.sandbox
@@ -99,7 +99,7 @@ class AsyncClient(AsyncCore):
 
 def _coroutine_method(name: str) -> Callable[..., Any]:
     """Return a coroutine method that awaits the future of the native method with the same name."""
-    native = getattr(AsyncCore, name)
+    native = getattr(_AsyncCore, name)
 
     async def method(self: AsyncClient, /, *args: Any, **kwargs: Any) -> Any:
         future = native(self, *args, **kwargs)
@@ -114,7 +114,7 @@ def _coroutine_method(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in [name for name in vars(AsyncCore) if not name.startswith("_")]:
+for _name in [name for name in vars(_AsyncCore) if not name.startswith("_")]:
     setattr(AsyncClient, _name, _coroutine_method(_name))
 AsyncClient.add_tokens.__doc__ = Client.add_tokens.__doc__
 AsyncClient.list_tokens.__doc__ = Client.list_tokens.__doc__
@@ -126,7 +126,7 @@ class AsyncBulkRun:
     As ``BulkRun``; ``finish()`` is a coroutine. It belongs to the event loop in which it was created.
     """
 
-    def __init__(self, run: _lmtokens.AsyncBulkRun, /) -> None:
+    def __init__(self, run: _lmtokens._AsyncBulkRun, /) -> None:
         self._run = run
 
     def __aiter__(self) -> AsyncBulkRun:
@@ -184,7 +184,7 @@ class AsyncBulkRun:
 class _Tokens:
     """Tokens, requested page by page. After an error, the next step requests the same page; tasks may share it."""
 
-    def __init__(self, pages: TokenPages) -> None:
+    def __init__(self, pages: _TokenPages) -> None:
         self._pages = pages
         self._ready: list[Token] = []
 

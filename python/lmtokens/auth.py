@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, cast
 
-from lmtokens._lmtokens import Signer
+from lmtokens._lmtokens import _Signer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ class _Header(str):
         return "'********'"
 
 
-class LMv1Auth(Signer):
+class LMv1Auth(_Signer):
     """Sign requests to one portal: ``auth=`` in requests and httpx (sync and async), a middleware in aiohttp.
 
     ``requests.get(url, auth=LMv1Auth())``, ``httpx.Client(auth=LMv1Auth())``,

@@ -21,7 +21,7 @@ import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lmtokens._lmtokens import Client, SandboxPortal, Secret
+from lmtokens._lmtokens import Client, Secret, _SandboxPortal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -146,7 +146,7 @@ class Portal:
             "negative_totals": negative_totals,
             "record_limit": record_limit,
         }
-        self._portal = SandboxPortal(json.dumps(_jsonable(settings)))
+        self._portal = _SandboxPortal(json.dumps(_jsonable(settings)))
 
     def _control(self, command: str, arguments: dict[str, Any] | None = None) -> tuple[Any, list[Secret]]:
         """Carry out a command; the result is its answer and the secrets of the tokens in it."""

@@ -14,9 +14,9 @@ use super::output::{Format, Output};
 use super::report::{Failure, say};
 use super::signals::run_until_signal;
 use crate::client::{Client, Request};
-use crate::ids::Note;
+use crate::ids::{Note, Status, Type};
 use crate::lifecycle::AddToken;
-use crate::model::{Status, Type};
+
 use crate::operation::Operation as _;
 use crate::tokens::{NewToken, User};
 

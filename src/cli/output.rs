@@ -77,7 +77,7 @@ fn own_stdout() -> io::Result<File> {
     io::stdout().as_handle().try_clone_to_owned().map(File::from)
 }
 
-/// Returns a new token in a format, its secret in the clear.
+/// Returns a new token in a format, its secret in plain text.
 pub(super) fn new_token(token: &Token, format: Format) -> Result<String> {
     Ok(match format {
         Format::Table => table(&token_output::members(token)),

@@ -33,8 +33,8 @@ impl Failure {
                 exit::FAILED
             }
             Self::Signal(signal) => {
-                let verb = if signal.is_interrupt() { "interrupted" } else { "terminated" };
-                say(&format!("{verb} by {}", signal.name()));
+                let ended = if signal.is_interrupt() { "interrupted" } else { "terminated" };
+                say(&format!("{ended} by {}", signal.name()));
                 signal.exit_status()
             }
         }

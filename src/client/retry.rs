@@ -101,7 +101,7 @@ fn may_repeat(method: Method, error: &Error) -> bool {
     let details = error.details();
     let is_idempotent = method != Method::Post;
     match details.kind {
-        // The portal does not document a rate-limit error in the body of a 200, so it is no proof that nothing was
+        // The portal does not document a rate-limit error in the body of a 200, so it does not prove that nothing was
         // created.
         ErrorKind::RateLimit => is_idempotent || details.status == Some(429),
         // A proxy that rejects a password locks the account after some attempts.

@@ -11,6 +11,7 @@ use rustls::{
     SignatureScheme,
 };
 
+use crate::advice::Advice;
 use crate::error::{Error, Result};
 use crate::network::{Network, Trust};
 use crate::process::PerProcess;
@@ -146,39 +147,38 @@ pub(super) fn is_client_certificate_rejected(error: &rustls::Error) -> bool {
 }
 
 /// Describes a TLS error and returns advice.
-pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, &'static str) {
-    const INSPECTION: &str =
-        "if a proxy inspects TLS, add its CA certificate to the CA bundle (ca_bundle or SSL_CERT_FILE)";
+pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, Advice) {
     if matches!(error, rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) {
-        return ("it requires a client certificate".to_owned(), "set a client certificate (client_cert)");
+        return ("it requires a client certificate".to_owned(), Advice::SupplyClientCertificate);
     }
     if is_client_certificate_rejected(error) {
         return (
             format!("it rejected the client certificate ({error})"),
-            "check the client certificate (client_cert)",
+            "check the client certificate (client_cert)".into(),
         );
     }
     let rustls::Error::InvalidCertificate(problem) = error else {
-        return (error.to_string(), "check the portal's address and any proxy in between");
+        return (error.to_string(), "check the portal's address and any proxy in between".into());
     };
     match problem {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             "its certificate has expired".to_owned(),
-            "check this machine's clock; if it is right, the host's operator must renew the certificate",
+            "check this machine's clock; if it is right, the host's operator must renew the certificate"
+                .into(),
         ),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            ("its certificate is not valid yet".to_owned(), "check this machine's clock")
+            ("its certificate is not valid yet".to_owned(), "check this machine's clock".into())
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
             format!("its certificate is not valid for {host}"),
-            "check the company and the domain; the certificate belongs to another host",
+            "check the company and the domain; the certificate belongs to another host".into(),
         ),
         CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
-            ("its certificate is self-signed".to_owned(), INSPECTION)
+            ("its certificate is self-signed".to_owned(), Advice::TrustAuthority)
         }
         CertificateError::UnknownIssuer => {
-            ("its certificate was issued by an unknown CA".to_owned(), INSPECTION)
+            ("its certificate was issued by an unknown CA".to_owned(), Advice::TrustAuthority)
         }
-        other => (format!("its certificate was rejected: {other}"), INSPECTION),
+        other => (format!("its certificate was rejected: {other}"), Advice::TrustAuthority),
     }
 }

@@ -216,29 +216,31 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
     let reason = innermost(&error);
     let through = identity.network.proxy.as_ref().filter(|_| !identity.portal.is_loopback());
     let via = through.map(|proxy| format!(" (through the proxy {})", proxy.host)).unwrap_or_default();
-    let (kind, message, suggestion) = if error.is_dns() {
+    let (kind, message, advice): (_, _, Option<Advice>) = if error.is_dns() {
         let advice = if through.is_some() {
             "check the company, the domain (unless it is logicmonitor.com) and the proxy's host"
         } else {
             "check the company and the domain (unless it is logicmonitor.com)"
         };
-        (ErrorKind::Connect, format!("cannot find the host {host}{via}: {reason}"), Some(advice))
+        (ErrorKind::Connect, format!("cannot find the host {host}{via}: {reason}"), Some(advice.into()))
     } else if !maybe_sent && through.is_some() && reason.ends_with(PROXY_AUTHENTICATION_REQUIRED) {
         let problem = "the proxy requires a user name and a password, or rejected the given ones";
-        let advice = "put them into the proxy's URL (proxy or HTTPS_PROXY), percent-encoded: \
-                      http://USER:PASSWORD@HOST:PORT";
         let message = format!("cannot connect to {host}{via}: {problem}");
         return TransportFailure {
             kind: ErrorKind::Connect,
             message,
-            advice: vec![advice.into()],
+            advice: vec![Advice::ProxyCredentials],
             maybe_sent,
             status: Some(407),
         };
     } else if error.is_timeout() && !maybe_sent {
         let limit = timeouts.connect.as_secs_f64();
         let advice = "check the network and the proxy settings, or allow a longer timeout";
-        (ErrorKind::RequestTimeout, format!("no connection to {host}{via} within {limit} s"), Some(advice))
+        (
+            ErrorKind::RequestTimeout,
+            format!("no connection to {host}{via} within {limit} s"),
+            Some(advice.into()),
+        )
     } else if error.is_timeout() {
         let limit = timeouts.total.as_secs_f64();
         (ErrorKind::RequestTimeout, format!("no complete response from {host} within {limit} s"), None)
@@ -250,13 +252,7 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
     } else {
         (ErrorKind::Transport, format!("lost the connection to {host}: {reason}"), None)
     };
-    TransportFailure {
-        kind,
-        message,
-        advice: suggestion.map(Into::into).into_iter().collect(),
-        maybe_sent,
-        status,
-    }
+    TransportFailure { kind, message, advice: advice.into_iter().collect(), maybe_sent, status }
 }
 
 fn tls_problem(error: &reqwest::Error) -> Option<&rustls::Error> {

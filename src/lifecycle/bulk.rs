@@ -19,11 +19,11 @@ use crate::ids::Concurrency;
 use crate::model::Token;
 use crate::tokens::NewToken;
 
-pub(crate) use run::Run;
+pub use run::Run;
 
 /// One row of the input.
 #[derive(Debug, Clone)]
-pub(crate) struct Row {
+pub struct Row {
     /// The token to create.
     pub token: NewToken,
     /// The position in the input, counted from 1.
@@ -32,7 +32,7 @@ pub(crate) struct Row {
 
 /// What a failed row means for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum OnError {
+pub enum OnError {
     /// Continue with the others.
     #[default]
     Continue,
@@ -54,7 +54,7 @@ impl FromStr for OnError {
 
 /// The result of a row.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// The token is created and its key delivered.
     Created(Token),
     /// Nothing was created, or nothing that is enabled.
@@ -72,7 +72,7 @@ pub(crate) enum Outcome {
 
 /// A row and its result.
 #[derive(Debug)]
-pub(crate) struct RowResult {
+pub struct RowResult {
     /// The row.
     pub row: Row,
     /// Its result.
@@ -81,7 +81,7 @@ pub(crate) struct RowResult {
 
 /// The number of rows by result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Summary {
+pub struct Summary {
     /// Created by this run.
     pub created: u64,
     /// Failed.
@@ -108,7 +108,7 @@ impl Summary {
 
     /// Returns the number of rows that have ended.
     #[must_use]
-    pub(crate) fn ended(&self) -> u64 {
+    pub fn ended(&self) -> u64 {
         let Self { created, failed, unknown, already_done, skipped } = self;
         created + failed + unknown + already_done + skipped
     }
@@ -116,7 +116,7 @@ impl Summary {
 
 /// How a run works.
 #[derive(Clone, Default)]
-pub(crate) struct RunSettings {
+pub struct RunSettings {
     /// Whether an existing journal is resumed.
     pub resume: bool,
     /// Whether the journal stays unlocked, for file systems without locks.
@@ -130,7 +130,7 @@ pub(crate) struct RunSettings {
 }
 
 /// Creates many tokens.
-pub(crate) struct AddTokens {
+pub struct AddTokens {
     /// The tokens to create.
     pub rows: Vec<Row>,
     /// The path of the journal.
@@ -141,7 +141,7 @@ pub(crate) struct AddTokens {
 
 impl AddTokens {
     /// Opens the journal. The first request is sent by the first [`Run::next`].
-    pub(crate) fn start(self, client: &Client) -> Result<Run> {
+    pub fn start(self, client: &Client) -> Result<Run> {
         self.check()?;
         let opening = Opening {
             path: &self.journal,
@@ -166,7 +166,7 @@ impl AddTokens {
     }
 
     /// Fails if a delivery cannot succeed, before anything is opened or sent.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         self.settings.destination.as_ref().map_or(Ok(()), |destination| destination.check())
     }
 }

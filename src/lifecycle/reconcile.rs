@@ -3,8 +3,8 @@
 use super::rounds::Rounds;
 use crate::client::Client;
 use crate::error::{ErrorKind, Result};
-use crate::ids::{AdminId, TokenId};
-use crate::model::{Token, Type};
+use crate::ids::{AdminId, TokenId, Type};
+use crate::model::Token;
 use crate::operation::Operation as _;
 use crate::tag::Tag;
 use crate::tokens::{DeleteToken, FindToken, ListTokens, Target, User};

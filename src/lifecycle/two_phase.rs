@@ -12,8 +12,8 @@ use crate::client::Client;
 use crate::destinations::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::ids::{AdminId, TokenId};
-use crate::model::{Status, Token, TokenStatus};
+use crate::ids::{AdminId, Status, TokenId};
+use crate::model::{Token, TokenStatus};
 use crate::tag::{RunId, Tag};
 use crate::tokens::{NewToken, change};
 
@@ -216,7 +216,7 @@ impl TwoPhase<'_> {
         .suggest(Advice::Finish {
             id: token.id,
             note: self.token.note().unwrap_or_default().to_owned(),
-            status: self.token.status,
+            status: self.token.status.into(),
         });
         let details = error.details_mut();
         details.maybe_applied = true;

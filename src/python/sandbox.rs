@@ -10,7 +10,7 @@ use crate::sandbox::arguments::read;
 use crate::sandbox::command::Answer;
 
 /// The native part of ``lmtokens.sandbox.Portal``.
-#[pyclass(frozen, module = "lmtokens._lmtokens")]
+#[pyclass(name = "_SandboxPortal", frozen, module = "lmtokens._lmtokens")]
 pub(crate) struct SandboxPortal(Portal);
 
 #[pymethods]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Shared;
+use super::act::{ActiveRequest, act, act_as_version};
 use super::envelope::{Version, error, wrapped_error};
 use super::faults::{Fault, FaultKind, RateHeaders};
 use super::reply::{ConnectionClosed, Delivery, RateHeaderValues, Reply};
-use super::rest::{ActiveRequest, act, act_as_version};
-use super::settings::duration;
+use super::seconds::duration;
 
 /// The default target of a redirect. Names under `.invalid` never resolve.
 const DEFAULT_LOCATION: &str = "https://redirected.invalid/santaba/rest";

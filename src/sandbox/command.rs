@@ -74,7 +74,9 @@ impl Shared {
             Command::AddFault(fault) => store.faults.add(fault)?,
             Command::ClearFaults => store.faults.clear(),
             Command::SetRandomFaults(faults) => store.faults.set_random(faults)?,
-            Command::SetRateLimit(arguments) => store.set_rate_limit(arguments)?,
+            Command::SetRateLimit(RateLimitArguments { method, limit, window_seconds }) => {
+                store.set_rate_limit(method.as_deref(), limit, window_seconds)?;
+            }
             Command::SetClock(ClockArguments { offset_seconds }) => store.set_clock_offset(offset_seconds),
             Command::Reset => self.reset(&mut store),
         }

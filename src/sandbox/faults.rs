@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::arguments::{self, expecting};
 use super::random::SplitMix64;
-use super::settings::{check_seconds, read_seconds};
+use super::seconds::{check_seconds, read_seconds};
 use crate::error::Error;
 use crate::lmv1::check_method;
 

@@ -1,7 +1,10 @@
-//! Evaluation of the `filter` query parameter; `filter_parser` has the grammar.
+//! Evaluation of the `filter` query parameter; `parser` has the grammar.
+
+mod parser;
+
+use parser::Parser;
 
 use super::envelope::Rejection;
-use super::filter_parser::Parser;
 
 /// The value of a field, for filters and sorting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

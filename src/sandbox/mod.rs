@@ -3,8 +3,8 @@
 //!
 //! It does not use the client, so that an error in the client's protocol code makes tests fail.
 //!
-//! The path of a request: `server` (HTTP) → `request` (the request as received) → `rest` (the checks in the real
-//! portal's order: `auth`, `rate_limit`) → `resources` (`user`, `token`, `page`, `filter`) → `envelope` (version 3
+//! The path of a request: `server` (HTTP) → `request` (the request as received) → `rest` → `act` (the checks in the
+//! real portal's order: `auth`, `rate_limit`) → `resources` (`user`, `token`, `page`, `filter`) → `envelope` (version 3
 //! or version 1) → `reply`. `faults` selects the fault of a request and `apply_fault` applies it. `record` stores the requests,
 //! `store` the state.
 //!
@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+mod act;
 mod apply_fault;
 pub(crate) mod arguments;
 mod auth;
@@ -25,7 +26,6 @@ mod control;
 mod envelope;
 mod faults;
 mod filter;
-mod filter_parser;
 mod page;
 mod random;
 mod rate_limit;
@@ -34,18 +34,20 @@ mod reply;
 mod request;
 mod resources;
 mod rest;
+mod seconds;
 mod server;
 mod settings;
 mod store;
 mod token;
 mod user;
+mod verification;
 
-pub use auth::Signature;
 pub use faults::{Fault, FaultKind, RandomFaults, RateHeaders};
 pub use record::Seen;
 pub use settings::Settings;
 pub use token::{NewToken, StoredToken, TokenType};
 pub use user::NewUser;
+pub use verification::Signature;
 
 use clock::Clock;
 use command::{Answer, ClockArguments, Command, RateLimitArguments};

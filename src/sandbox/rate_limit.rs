@@ -8,7 +8,7 @@ use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use super::arguments::expecting;
-use super::settings::duration;
+use super::seconds::duration;
 use crate::error::Error;
 
 const DEFAULT_WINDOW: Duration = Duration::from_secs(60);

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::auth::{Signature, Verification};
 use super::faults::FaultKind;
 use super::random::{BEARER_PREFIX, KEY_PREFIX};
 use super::request::ReceivedRequest;
+use super::verification::{Signature, Verification};
 use crate::secret::MASK;
 
 /// A recorded request under `/santaba/rest`.

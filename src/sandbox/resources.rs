@@ -1,7 +1,7 @@
 //! The resources of the API: users and tokens.
 
 use axum::http::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::envelope::{Outcome, Rejection, Success};
 use super::page::Page;
@@ -81,7 +81,7 @@ fn list_users(store: &Store, request: &ReceivedRequest, caller: &User) -> Outcom
         let visible = |token: &&StoredToken| {
             caller.may_view && token.admin_id == user.id && token.r#type == TokenType::Lmv1
         };
-        user.to_json(&store.tokens().filter(visible).collect::<Vec<_>>(), caller)
+        user_json(user, &store.tokens().filter(visible).collect::<Vec<_>>(), caller)
     };
     page.respond(store.users.values(), show, store.negative_totals)
 }
@@ -239,5 +239,21 @@ fn wrong_type(expected: &str, found: &Value) -> Rejection {
         Value::Number(_) | Value::Null => {
             format!("Cannot deserialize value of type `{expected}` from Number value")
         }
+    })
+}
+
+/// Returns a user in the portal's JSON, with the given tokens.
+fn user_json(user: &User, tokens: &[&StoredToken], caller: &User) -> Value {
+    let tokens: Vec<_> = tokens.iter().map(|token| token.without_secret(Some(user), caller)).collect();
+    let roles: Vec<_> = user.roles.iter().map(|name| json!({ "name": name })).collect();
+    json!({
+        "id": user.id,
+        "username": user.username,
+        "email": format!("{}@example.invalid", user.username),
+        "roles": roles,
+        "status": "active",
+        "apionly": user.apionly,
+        "apiTokens": tokens,
+        "note": "",
     })
 }

@@ -1,30 +1,19 @@
-//! The REST API: records a request, applies its fault, checks it and passes it to its resource.
+//! The REST API: records a request and applies its fault, or acts on it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
+use super::Shared;
+use super::act::{ActiveRequest, act_verified, version};
 use super::apply_fault::apply_fault;
-use super::auth::{Verification, authenticate, verify};
-use super::envelope::{Outcome, Rejection, Version, render};
+use super::auth::verify;
+use super::envelope::{Rejection, Version, render};
 use super::faults::Fault;
-use super::rate_limit::OverLimit;
-use super::record::EntryId;
-use super::reply::{ConnectionClosed, RateHeaderValues, Reply};
-use super::request::{BodyError, ReceivedRequest};
-use super::resources::Route;
+use super::reply::{ConnectionClosed, Reply};
+use super::request::ReceivedRequest;
 use super::store::Store;
-use super::{Shared, resources};
 
 /// The header by which a request selects a fault for itself.
 const FAULT_HEADER: &str = "x-sandbox-fault";
-
-/// A request in progress, and its entry in the record.
-#[derive(Debug)]
-pub(super) struct ActiveRequest {
-    pub(super) request: ReceivedRequest,
-    entry: Option<EntryId>,
-    generation: u64,
-}
 
 /// Handles a request under `/santaba/rest`.
 pub(super) async fn serve(shared: &Arc<Shared>, request: ReceivedRequest) -> Result<Reply, ConnectionClosed> {
@@ -59,66 +48,4 @@ fn next_fault(store: &mut Store, request: &ReceivedRequest) -> Result<Option<Fau
             .map_err(|error| Rejection::bad_request(format!("X-Sandbox-Fault: {error}"))),
         None => Ok(store.faults.next(request.method.as_str(), &request.resource_path)),
     }
-}
-
-/// Checks a request and carries it out.
-pub(super) fn act(shared: &Shared, active: &ActiveRequest) -> Reply {
-    act_as_version(shared, active, version(&active.request))
-}
-
-/// Like [`act`], but responds in the format of the given version.
-pub(super) fn act_as_version(shared: &Shared, active: &ActiveRequest, format: Version) -> Reply {
-    let verification = verify(&shared.store(), &active.request);
-    act_verified(shared, active, &verification, format)
-}
-
-fn act_verified(
-    shared: &Shared,
-    active: &ActiveRequest,
-    verification: &Verification,
-    format: Version,
-) -> Reply {
-    let request = &active.request;
-    let mut store = shared.store();
-    let mut rate = RateHeaderValues::Absent;
-    let outcome = match request.body {
-        _ if store.generation != active.generation => Err(Rejection::internal("The sandbox was reset")),
-        Err(BodyError::TooLarge) => Err(Rejection::too_large()),
-        Err(BodyError::Broken) => Err(Rejection::bad_request("The request body could not be read")),
-        Ok(_) => check_and_respond(&mut store, request, verification, &mut rate),
-    };
-    if outcome.as_ref().is_ok_and(|success| success.applied)
-        && let Some(seen) = store.record.entry(active.entry)
-    {
-        seen.applied = true;
-    }
-    let (status, body) = render(format, outcome);
-    Reply { rate, ..Reply::json(store.clock, status, body) }
-}
-
-/// Checks in the real portal's order: authentication, rate limit, permission, resource.
-fn check_and_respond(
-    store: &mut Store,
-    request: &ReceivedRequest,
-    verification: &Verification,
-    rate: &mut RateHeaderValues,
-) -> Outcome {
-    let caller =
-        authenticate(store, request, verification, version(request)).ok_or_else(Rejection::authentication)?;
-    let route = Route::parse(&request.resource_path);
-    match store.rate_limits.count(&request.method, route.template(), Instant::now()) {
-        Ok(values) => *rate = RateHeaderValues::Numbers(values),
-        Err(OverLimit(values)) => {
-            *rate = RateHeaderValues::Numbers(values);
-            return Err(Rejection::too_many_requests());
-        }
-    }
-    resources::respond(store, request, route, caller)
-}
-
-/// Returns the version that the header or the query parameter selects.
-fn version(request: &ReceivedRequest) -> Version {
-    let selected = request.header("x-version").is_some_and(|version| version.trim() == "3")
-        || request.parameter("v").is_some_and(|version| version == "3");
-    if selected { Version::V3 } else { Version::V1 }
 }

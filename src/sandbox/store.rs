@@ -6,10 +6,9 @@ use std::time::Duration;
 use axum::http::Method;
 
 use super::clock::Clock;
-use super::command::RateLimitArguments;
 use super::faults::Faults;
 use super::random::Generator;
-use super::rate_limit::{RateLimit, RateLimits};
+use super::rate_limit::{RateLimit, RateLimits, Window};
 use super::record::Record;
 use super::settings::Settings;
 use super::token::{NewToken, StoredToken, TokenType};
@@ -102,16 +101,20 @@ impl Store {
         self.clock = Clock::new(seconds);
     }
 
-    pub(super) fn set_rate_limit(&mut self, arguments: RateLimitArguments) -> Result<(), Error> {
-        let RateLimitArguments { method, limit, window_seconds } = arguments;
+    pub(super) fn set_rate_limit(
+        &mut self,
+        method: Option<&str>,
+        limit: u32,
+        window: Window,
+    ) -> Result<(), Error> {
         let method = match method {
             None => None,
             Some(method) => {
-                let accepted = Method::from_bytes(check_method(&method)?.as_bytes());
+                let accepted = Method::from_bytes(check_method(method)?.as_bytes());
                 Some(accepted.map_err(|_| Error::invalid("method", method, "the name of an HTTP method"))?)
             }
         };
-        self.rate_limits.set(method, RateLimit { limit, window: window_seconds.length() });
+        self.rate_limits.set(method, RateLimit { limit, window: window.length() });
         Ok(())
     }
 

@@ -1,10 +1,8 @@
 //! Users and their permissions.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::filter::{Field, FieldKind, Filterable};
-use super::token::StoredToken;
 
 /// A user to add, by default with every permission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,22 +88,6 @@ impl User {
             (false, true) => "read",
             (false, false) => "none",
         }
-    }
-
-    /// Returns the user in the portal's JSON, with the given tokens.
-    pub(super) fn to_json(&self, tokens: &[&StoredToken], caller: &Self) -> Value {
-        let tokens: Vec<_> = tokens.iter().map(|token| token.without_secret(Some(self), caller)).collect();
-        let roles: Vec<_> = self.roles.iter().map(|name| json!({ "name": name })).collect();
-        json!({
-            "id": self.id,
-            "username": self.username,
-            "email": format!("{}@example.invalid", self.username),
-            "roles": roles,
-            "status": "active",
-            "apionly": self.apionly,
-            "apiTokens": tokens,
-            "note": "",
-        })
     }
 }
 

@@ -11,8 +11,8 @@ use super::user::User;
 use crate::client::{self, Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::ids::{AdminId, Note};
-use crate::model::{Origin, Status, Token, TokenType, Type};
+use crate::ids::{AdminId, Note, Status, Type};
+use crate::model::{Origin, Token, TokenType};
 
 /// The token to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,16 +79,16 @@ impl NewToken {
             Incomplete { error, token: token.map(Box::new) }
         };
         let Some(mut token) = Token::from_json(&response.body, Origin::Create, &self.r#type.into()) else {
-            return Err(incomplete("the response to the create holds no token", None));
+            return Err(incomplete("the response to the create does not contain a token", None));
         };
         token.admin_id = token.admin_id.or(Some(admin_id.get()));
         client.visibility().created(token.id);
         if token.access_key.is_none() {
-            return Err(incomplete("the response to the create holds no access key", Some(token)));
+            return Err(incomplete("the response to the create does not contain an access key", Some(token)));
         }
         if token.r#type == TokenType::Lmv1 && token.access_id.is_none() {
             token.access_key = None;
-            return Err(incomplete("the response to the create holds no access id", Some(token)));
+            return Err(incomplete("the response to the create does not contain an access id", Some(token)));
         }
         Ok(token)
     }

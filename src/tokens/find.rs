@@ -4,8 +4,8 @@ use super::list::filtered;
 use crate::client::Client;
 use crate::credentials::check_access_id;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::TokenId;
-use crate::model::{Token, Type};
+use crate::ids::{TokenId, Type};
+use crate::model::Token;
 use crate::operation::Operation;
 
 /// The access id of an LMv1 token: letters and digits.

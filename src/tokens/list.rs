@@ -16,8 +16,8 @@ use super::user::User;
 use crate::client::{Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
-use crate::ids::{AdminId, PageSize};
-use crate::model::{Origin, Token, Type};
+use crate::ids::{AdminId, PageSize, Type};
+use crate::model::{Origin, Token};
 
 /// The tokens to select.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -287,7 +287,7 @@ async fn page(
     let request = Request { method: Method::Get, endpoint, resource_path, query, body: None };
     let response = client.send(&request).await?;
     let Some(Value::Array(items)) = response.body.get("items") else {
-        return Err(Error::new(ErrorKind::Response, "the response holds no list of tokens"));
+        return Err(Error::new(ErrorKind::Response, "the response does not contain a list of tokens"));
     };
     let read = |item: &Value| {
         let mut token = Token::from_json(item, Origin::Other, &r#type.into())?;

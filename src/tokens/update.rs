@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::target::Target;
 use crate::client::{Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{AdminId, Note, TokenId};
-use crate::model::{Origin, Status, Token, TokenType};
+use crate::ids::{AdminId, Note, Status, TokenId};
+use crate::model::{Origin, Token, TokenType};
 use crate::operation::Operation;
 use crate::tag::Tag;
 
@@ -93,7 +93,8 @@ pub(crate) async fn change(
     };
     let response = client.send(&request).await?;
     let Some(mut token) = Token::from_json(&response.body, Origin::Other, requested) else {
-        let mut error = Error::new(ErrorKind::Response, "the response to the change holds no token");
+        let mut error =
+            Error::new(ErrorKind::Response, "the response to the change does not contain a token");
         error.details_mut().maybe_applied = true;
         return Err(error);
     };

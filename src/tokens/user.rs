@@ -103,7 +103,7 @@ async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> 
         };
         let response = client.send(&request).await?;
         let Some(Value::Array(users)) = response.body.get("items") else {
-            return Err(Error::new(ErrorKind::Response, "the response holds no list of users"));
+            return Err(Error::new(ErrorKind::Response, "the response does not contain a list of users"));
         };
         let has_name = |user: &&Value| user.get("username").and_then(Value::as_str) == Some(name);
         if let Some(user) = users.iter().find(has_name) {

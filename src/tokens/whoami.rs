@@ -6,7 +6,8 @@ use crate::client::Client;
 use crate::credentials::{Credentials, Identity};
 use crate::error::{ErrorKind, Result};
 use crate::filter::{Condition, Field, Filter, Operator, Value};
-use crate::model::{Token, Type};
+use crate::ids::Type;
+use crate::model::Token;
 use crate::operation::Operation;
 
 /// Looks the calling token up. Credentials that cannot view tokens are not an error; rejected ones are.

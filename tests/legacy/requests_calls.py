@@ -34,7 +34,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "POST of text": {"method": "POST", "data": TEXT},
     "POST of text in Latin-1": {"method": "POST", "data": LATIN_TEXT},
     "POST of bytes": {"method": "POST", "data": TEXT.encode()},
-    "POST of bytes that are no text": {"method": "POST", "data": b"\xff\x00"},
+    "POST of bytes that are not UTF-8": {"method": "POST", "data": b"\xff\x00"},
     "POST of nothing": {"method": "POST"},
     "POST of a form": {"method": "POST", "data": {"note": NOTE}},
     "POST of files": {"method": "POST", "files": {"file": b"{}"}},

@@ -377,17 +377,29 @@ def test_comparison_with_another_type_defers_to_the_other_operand(value: Any) ->
 
 
 def test_status_and_type_equal_the_portals_values() -> None:
-    assert TokenStatus.ENABLED == 2
-    assert TokenStatus.DISABLED == 1
-    assert TokenStatus.ENABLED != TokenStatus.DISABLED
-    assert {2: "found"}[TokenStatus.ENABLED] == "found"  # type: ignore[index]
-    assert (int(TokenStatus.ENABLED), str(TokenStatus.ENABLED)) == (2, "enabled")
-    assert repr(TokenStatus(2)) == "TokenStatus.ENABLED"
-    assert repr(TokenStatus(7)) == "TokenStatus.UNKNOWN_7"
-    assert TokenType.BEARER == "bearer"
-    assert {"bearer": "found"}[TokenType.BEARER] == "found"  # type: ignore[index]
+    # Any: type checkers compare the literal types of the members.
+    enabled: Any = TokenStatus.ENABLED
+    bearer: Any = TokenType.BEARER
+    assert (enabled == 2, enabled == TokenStatus.DISABLED) == (True, False)
+    assert {2: "found"}[enabled] == "found"
+    assert (int(enabled), str(enabled), f"{enabled:>10}") == (2, "enabled", "   enabled")
+    assert (enabled.name, enabled.value, json.dumps([enabled, TokenStatus(7)])) == ("ENABLED", 2, "[2, 7]")
+    assert (list(TokenStatus), list(TokenType)) == ([1, 2], ["lmv1", "bearer"])
+    assert (repr(TokenStatus(2)), repr(TokenStatus(7))) == ("TokenStatus.ENABLED", "TokenStatus.UNKNOWN_7")
+    assert TokenStatus(7) is TokenStatus(7)
+    assert bearer == "bearer"
+    assert {"bearer": "found"}[bearer] == "found"
     assert (str(TokenType.LMV1), repr(TokenType("lmv1"))) == ("lmv1", "TokenType.LMV1")
-    assert repr(TokenType("oauth")) == "TokenType.UNKNOWN_oauth"
+    assert (repr(TokenType("oauth")), str(TokenType("oauth"))) == ("TokenType.UNKNOWN_oauth", "oauth")
+
+
+def test_unknown_status_and_type_of_a_token_are_pseudo_members(lmtokens_portal: Portal) -> None:
+    lmtokens_portal.create_token(32, status=3)
+    (token,) = lmtokens.list_tokens(32)
+    assert token.status is TokenStatus(3)
+    assert token.status is not None
+    assert (token.status.name, token.to_dict()["status"], repr(token)[-20:]) == ("UNKNOWN_3", 3, "status='3', note='')")
+    assert token.type is TokenType.LMV1
 
 
 def test_repr_shows_the_main_attributes() -> None:

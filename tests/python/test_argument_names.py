@@ -163,4 +163,4 @@ def test_object_with_index_is_accepted_as_an_id(lmtokens_portal: Portal) -> None
             return 32
 
     assert lmtokens.add_token(Index()).admin_id == 32  # type: ignore[arg-type]
-    assert lmtokens.TokenStatus(lmtokens.TokenStatus.ENABLED) == lmtokens.TokenStatus.ENABLED  # type: ignore[arg-type]
+    assert lmtokens.TokenStatus(lmtokens.TokenStatus.ENABLED) == lmtokens.TokenStatus.ENABLED

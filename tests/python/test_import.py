@@ -17,6 +17,7 @@ from support import HANG_TIMEOUT
 PACKAGE = Path(lmtokens.__file__).parent
 
 PUBLIC = {
+    *OPERATIONS,
     "APIError",
     "AsyncBulkRun",
     "AsyncClient",
@@ -57,23 +58,13 @@ PUBLIC = {
     "Where",
     "Whoami",
     "__version__",
-    "add_token",
-    "add_tokens",
     "configure",
     "default_client",
-    "delete_token",
     "deliver",
-    "disable_token",
-    "enable_token",
     "errors",
-    "find_token",
-    "list_tokens",
     "read_journal",
     "sign",
-    "sweep_tokens",
-    "update_token",
     "where",
-    "whoami",
 }
 
 CLIENT_ARGUMENTS = (

@@ -130,7 +130,7 @@ class TestListedTokens:
         with pytest.raises(lmtokens.NotFoundError):
             list(api_for(kind, portal).list_tokens(99))
         with pytest.raises(lmtokens.NotFoundError):
-            list(api_for(kind, portal).list_tokens("nobody"))
+            list(api_for(kind, portal).list_tokens("nosuch"))
 
     @pytest.mark.parametrize("arguments", [{"type": "api"}, {"admin_id": 0}, {"admin_id": "32"}])
     @pytest.mark.parametrize("kind", VARIANTS)

@@ -120,7 +120,8 @@ def logged_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def token_exists_pattern(token: StoredToken) -> str:
     return (
-        rf'token {token.id} of user {token.admin_id} with note "{token.note}" was created.*' + rf'delete_token\({token.id}\)'
+        rf'token {token.id} of user {token.admin_id} with note "{token.note}" was created.*'
+        + rf"delete_token\({token.id}\)"
     )
 
 
@@ -180,7 +181,7 @@ def test_closed_loop_names_the_token(
         lmtokens_portal.fail("act-then-delay", method="POST", seconds=0.5)
 
     async def begin() -> Any:
-        return _lmtokens.AsyncCore.add_token(lmtokens_portal.async_client(), 32, "ci")
+        return _lmtokens._AsyncCore.add_token(lmtokens_portal.async_client(), 32, "ci")
 
     future = loop.run_until_complete(begin())
     if when == "after the response":

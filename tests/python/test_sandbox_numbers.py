@@ -69,7 +69,9 @@ def test_window_of_a_rate_limit(portal: Portal, window: Any) -> None:
 
 
 def test_method_of_a_rate_limit(portal: Portal) -> None:
-    assert_rejected(lambda: portal.set_rate_limit(1, 60, method=""), "method .*name of an HTTP method")
+    assert_rejected(
+        lambda: portal.set_rate_limit(1, 60, method=""), "^invalid method; expected an HTTP method such as GET"
+    )
 
 
 @pytest.mark.parametrize(

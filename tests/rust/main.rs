@@ -9,6 +9,7 @@
 )]
 
 mod add;
+mod bulk;
 mod create;
 mod credentials;
 mod lmv1;

@@ -1,8 +1,8 @@
 //! Tolerant reading of the portal's JSON.
 
 use lmtokens::testing::error::ErrorKind;
-use lmtokens::testing::ids::{AdminId, MAX_ID, TokenId};
-use lmtokens::testing::model::{Origin, Status, Token, TokenStatus, TokenType, Type, iso_8601};
+use lmtokens::testing::ids::{AdminId, MAX_ID, Status, TokenId, Type};
+use lmtokens::testing::model::{Origin, Token, TokenStatus, TokenType, iso_8601};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 

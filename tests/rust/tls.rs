@@ -8,9 +8,9 @@ use std::time::Duration;
 use lmtokens::testing::client::Client;
 use lmtokens::testing::credentials::{Identity, Timeouts};
 use lmtokens::testing::error::{Error, ErrorKind};
-use lmtokens::testing::ids::{AdminId, Note};
+use lmtokens::testing::ids::{AdminId, Note, Status, Type};
 use lmtokens::testing::lifecycle::AddToken;
-use lmtokens::testing::model::{Status, Type};
+
 use lmtokens::testing::operation::Operation as _;
 use lmtokens::testing::tokens::{NewToken, User};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,7 +24,7 @@ const X25519MLKEM768: u16 = 0x11ec;
 /// An alert that the handshake failed.
 const REFUSAL: &[u8] = b"\x15\x03\x03\x00\x02\x02\x28";
 
-const NOTE: &str = "a note that must not be sent in the clear";
+const NOTE: &str = "a note that must not be sent in plain text";
 
 /// Adds a token at a listener that answers the first record with `answer` and then reads on. Returns the bytes of each
 /// connection and the error of the call.
@@ -96,7 +96,7 @@ fn assert_only_a_hello(connections: &[Vec<u8>]) {
         assert!(rest.is_empty() || is_alert, "{rest:x?} came after the ClientHello");
         let text = String::from_utf8_lossy(bytes).to_lowercase();
         for hidden in [BEARER, NOTE, "authorization", "bearer", "santaba", "post "] {
-            assert!(!text.contains(&hidden.to_lowercase()), "{hidden:?} was sent in the clear");
+            assert!(!text.contains(&hidden.to_lowercase()), "{hidden:?} was sent in plain text");
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) enum Format {
     Env,
 }
 
-/// Prints the finished tokens, their keys in the clear.
+/// Prints the finished tokens, their keys in plain text.
 pub(super) fn export(journal: &Path, format: Format) -> Result<u8, Failure> {
     let entries = read_journal(journal)?;
     let mut output = Output::open()?;

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::ids::{AdminId, Note};
+use crate::ids::{AdminId, Note, Status, Type};
 use crate::lifecycle::{Row, all_problems};
-use crate::model::{Status, Type};
+
 use crate::tokens::{NewToken, User};
 
 /// Reads all rows. The error lists every invalid one, with its line number.

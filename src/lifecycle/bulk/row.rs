@@ -35,7 +35,7 @@ impl RowWorker {
         RowResult { row, outcome }
     }
 
-    /// Writes the line of a row that has no token.
+    /// Writes the line of a row without a token.
     pub(super) async fn journal_failure(&self, key: RowKey, outcome: &Outcome) {
         let line = match outcome {
             Outcome::Failed(error) => Line::Failed { row: key, error: error.to_string() },

@@ -21,7 +21,7 @@ use crate::tokens::{User, UserName};
 type KeyedRows = VecDeque<(RowKey, Row)>;
 
 /// The results of a run, as the rows end. When it is dropped, no new row starts; rows in progress run to their end.
-pub(crate) struct Run {
+pub struct Run {
     messages: mpsc::Receiver<Message>,
     summary: Summary,
     total: usize,
@@ -45,7 +45,7 @@ impl Run {
         rows: Vec<(RowKey, Row)>,
         settings: RunSettings,
     ) -> Self {
-        // A small channel: a run whose results nobody takes stops by itself.
+        // A small channel: a run stops by itself if its results are not taken.
         let (sender, messages) = mpsc::channel(settings.concurrency.get());
         let stop = Arc::new(AtomicBool::new(false));
         let total = rows.len();
@@ -63,7 +63,7 @@ impl Run {
 
     /// Returns the next row that has ended, or `None` at the end. The first call sends the first request. An error
     /// concerns the run as a whole and comes last, after every row has ended.
-    pub(crate) async fn next(&mut self) -> Result<Option<RowResult>> {
+    pub async fn next(&mut self) -> Result<Option<RowResult>> {
         if let Some((driver, rows)) = self.waiting.take() {
             self.task = Some(process::runtime()?.spawn(driver.drive(rows)).abort_handle());
         }
@@ -79,18 +79,18 @@ impl Run {
 
     /// Returns the number of rows by result, of those that `next` has returned.
     #[must_use]
-    pub(crate) fn summary(&self) -> Summary {
+    pub fn summary(&self) -> Summary {
         self.summary
     }
 
     /// Returns the number of rows.
     #[must_use]
-    pub(crate) fn total(&self) -> usize {
+    pub fn total(&self) -> usize {
         self.total
     }
 
     /// Cancels the rows in progress, as if the process had been killed: the journal can be resumed.
-    pub(crate) fn abort(&self) {
+    pub fn abort(&self) {
         if let Some(task) = &self.task {
             task.abort();
         }

@@ -9,16 +9,16 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
 use super::plain::{arguments, encodable, extract, integer, optional, seconds, text, wrong_type};
 use crate::credentials::Timeouts;
 use crate::error::Error;
-use crate::ids::{AdminId, MAX_ID, Note, TokenId};
+use crate::ids::{AdminId, MAX_ID, Note, Status, TokenId, Type};
 use crate::lifecycle::OnError;
-use crate::model::{Status, Type};
+
 use crate::python::types::enums::is_status;
 use crate::python::types::filter::Filter;
 use crate::python::types::secret::Secret;
 use crate::python::types::token::Token;
+use crate::secret;
 use crate::token_output::Form;
 use crate::tokens::{AccessId, FindToken, Selection, Target, User, UserName};
-use crate::{model, secret};
 
 arguments! {
     access_id: secret::Secret = read_secret;
@@ -241,6 +241,6 @@ pub(crate) fn new_token(
     status: i64,
     r#type: &str,
 ) -> crate::error::Result<crate::tokens::NewToken> {
-    let (status, r#type) = (Status::from_number(status)?, r#type.parse::<model::Type>()?);
+    let (status, r#type) = (Status::from_number(status)?, r#type.parse::<Type>()?);
     Ok(crate::tokens::NewToken { admin, note, status, r#type })
 }

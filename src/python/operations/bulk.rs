@@ -261,7 +261,7 @@ impl BulkRun {
 }
 
 /// The native part of the run of the async API.
-#[pyclass(frozen, module = "lmtokens._lmtokens")]
+#[pyclass(name = "_AsyncBulkRun", frozen, module = "lmtokens._lmtokens")]
 pub(crate) struct AsyncBulkRun(Mutex<Option<Arc<RunHandle>>>, Arc<Mutex<Summary>>);
 
 impl AsyncBulkRun {
@@ -334,7 +334,7 @@ macro_rules! bulk_operation {
         #[pymethods]
         impl AsyncCore {
             $(#[$doc])*
-            #[pyo3(signature = ($($signature)*) -> "AsyncBulkRun")]
+            #[pyo3(signature = ($($signature)*) -> "_AsyncBulkRun")]
             #[allow(clippy::too_many_arguments)]
             fn _add_tokens(&self, py: Python<'_>, $($parameters)*) -> PyResult<AsyncBulkRun> {
                 AsyncBulkRun::start(py, self.py_client(), $arguments)

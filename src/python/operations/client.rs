@@ -78,7 +78,7 @@ impl Client {
 with_client_settings! { constructor, Client, |py, settings| Self::from_settings(py, settings) }
 
 /// The native base of `AsyncClient`: its methods return futures, of which `AsyncClient` makes coroutines.
-#[pyclass(frozen, module = "lmtokens._lmtokens", subclass)]
+#[pyclass(name = "_AsyncCore", frozen, module = "lmtokens._lmtokens", subclass)]
 pub(crate) struct AsyncCore(Arc<PyClient>);
 
 impl AsyncCore {

@@ -7,9 +7,9 @@ use pyo3::prelude::*;
 
 use crate::client::Client as CoreClient;
 use crate::error::Result;
-use crate::ids::PageSize;
+use crate::ids::{PageSize, Type};
 use crate::lock::locked;
-use crate::model::{Token, Type};
+use crate::model::Token;
 use crate::operation::Operation;
 use crate::python::args::{domain, plain};
 use crate::python::operations::client::{AsyncCore, Client, PyClient};
@@ -76,7 +76,7 @@ impl TokenIterator {
 }
 
 /// The pages of a list, for the iterator of the async API.
-#[pyclass(frozen, module = "lmtokens._lmtokens")]
+#[pyclass(name = "_TokenPages", frozen, module = "lmtokens._lmtokens")]
 pub(crate) struct TokenPages {
     client: Arc<PyClient>,
     pages: Pages,
@@ -110,7 +110,7 @@ macro_rules! list_operation {
         #[pymethods]
         impl AsyncCore {
             $(#[$doc])*
-            #[pyo3(signature = ($($signature)*) -> "TokenPages")]
+            #[pyo3(signature = ($($signature)*) -> "_TokenPages")]
             fn _list_tokens(&self, $($parameters)*) -> PyResult<TokenPages> {
                 Ok(TokenPages { client: Arc::clone(self.py_client()), pages: Pages::new($list) })
             }

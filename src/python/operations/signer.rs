@@ -9,7 +9,7 @@ use crate::python::args::settings::{Asking, constructor, with_settings};
 use crate::signer;
 
 /// Signs requests to one portal; the base of `LMv1Auth`.
-#[pyclass(frozen, subclass, module = "lmtokens._lmtokens")]
+#[pyclass(name = "_Signer", frozen, subclass, module = "lmtokens._lmtokens")]
 pub(crate) struct Signer(signer::Signer);
 
 with_settings! {
@@ -55,7 +55,7 @@ impl Signer {
         slf
     }
 
-    #[pyo3(signature = (memo: "object", /) -> "Signer")]
+    #[pyo3(signature = (memo: "object", /) -> "_Signer")]
     fn __deepcopy__(slf: Py<Self>, memo: &Bound<'_, PyAny>) -> Py<Self> {
         let _ = memo;
         slf

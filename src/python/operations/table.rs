@@ -4,9 +4,9 @@
 
 use pyo3::prelude::*;
 
-use crate::ids::Note;
+use crate::ids::{Note, Status};
 use crate::lifecycle::{AddToken, SweepTokens, Swept};
-use crate::model::{Status, Token};
+use crate::model::Token;
 use crate::python::args::{domain, plain};
 use crate::python::operations::client::{AsyncCore, Client};
 use crate::python::operations::deliver::Deliver;

@@ -62,7 +62,7 @@ impl<O: Operation> Call<O> {
         std::mem::replace(&mut *locked(&self.state), State::Taken)
     }
 
-    /// Cancels the call, and reports a result that nobody awaits any more.
+    /// Cancels the call, and reports a result that is no longer awaited.
     fn abandon(&self) {
         // Dropping a future returns its connection to the pool, which may start a task.
         let runtime = process::runtime();
@@ -148,7 +148,7 @@ where
         if !call.run().await {
             return;
         }
-        // If the interpreter is finalizing or the loop is closed, nobody awaits the result.
+        // If the interpreter is finalizing or the loop is closed, the result is not awaited.
         let scheduled = attached(|py| {
             event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (settle, pending)).is_ok()
         });

@@ -119,7 +119,7 @@ fn level(severity: Severity) -> u8 {
 }
 
 /// Returns the logger. Importing `logging` takes 14 ms, so that only a warning imports it: without a handler, `logging`
-/// writes warnings to standard error. If the program has not imported it, nobody reads lower levels.
+/// writes warnings to standard error. If the program has not imported it, lower levels are not read.
 fn logger(py: Python<'_>, severity: Severity) -> PyResult<Option<Bound<'_, PyAny>>> {
     // At the end of finalization nothing can be imported.
     let Ok(sys) = py.import("sys") else { return Ok(None) };

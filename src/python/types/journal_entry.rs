@@ -37,7 +37,7 @@ impl JournalEntry {
         self.0.token.clone()
     }
 
-    /// str | None: why there is no token, or why the outcome is unknown.
+    /// str | None: the reason of a failure or of an unknown outcome.
     #[getter]
     fn error(&self) -> Option<&str> {
         self.0.error.as_deref()

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lmtokens::testing::client::Client;
 use lmtokens::testing::credentials::Credentials;
 use lmtokens::testing::error::ErrorKind;
+use lmtokens::testing::ids::Type;
 use lmtokens::testing::model::TokenType;
-use lmtokens::testing::model::Type;
+
 use lmtokens::testing::operation::Operation as _;
 use lmtokens::testing::sandbox::{Fault, FaultKind, NewToken, NewUser, Settings, TokenType as StoredType};
 use lmtokens::testing::tokens;

@@ -2,9 +2,9 @@
 
 use lmtokens::testing::client::Client;
 use lmtokens::testing::error::ErrorKind;
-use lmtokens::testing::ids::{AdminId, Note};
+use lmtokens::testing::ids::{AdminId, Note, Status, Type};
 use lmtokens::testing::lmv1::{Authorization, Request};
-use lmtokens::testing::model::{Status, TokenStatus, TokenType, Type};
+use lmtokens::testing::model::{TokenStatus, TokenType};
 use lmtokens::testing::operation::Operation as _;
 use lmtokens::testing::sandbox::{FaultKind, Signature};
 use lmtokens::testing::tokens::NewToken;

@@ -12,7 +12,7 @@
 //! character. In both, a backslash escapes the next character and `*` matches any text. The vendor does not document
 //! the precedence of `,` and `||`; here `,` (and) binds tighter, as is usual.
 
-use super::filter::{Condition, Filter, Operator, Pattern};
+use super::{Condition, Filter, Operator, Pattern};
 
 /// The characters that a bare value must escape.
 const RESERVED: &[char] = &['"', '(', ')', '$', '&', '#', '[', ']'];
