@@ -76,8 +76,7 @@ class Client:
             (certificate, private key) in two files; default none.
         max_attempts (int): the maximum number of attempts of one request, 1 to 100; default 3. Only harmless retries
             happen: GET, PATCH and DELETE after a failed connection, a timeout, 502, 503 or 504; any request that cannot
-                have reached
-            the portal. A create that may have happened is never retried.
+            have reached the portal. A create that may have happened is never retried.
         deadline (float | None): seconds for one request with all its attempts, pauses and waits; default none.
         on_limit (str): when a rate limit is reached: ``"wait"`` (the default) or ``"raise"`` a ``RateLimitError``. Rate
             limits are learned from the portal's responses and shared by all clients of the process.
@@ -119,16 +118,13 @@ class Client:
                 ``"enabled"`` or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
             deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): the destination that receives the
-                key
-                before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that takes
-                    the
-                token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and ``discard(token)``.
-                Default ``None``: the key is only in the result.
+                key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that
+                takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
+                ``discard(token)``. Default ``None``: the key is only in the result.
 
         Returns:
             Token: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a bearer
-                token it
-            is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
+                token it is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -296,8 +292,7 @@ class Client:
 
         Returns:
             Iterator[Token]: the tokens, without access keys. If the iteration raises an error, iterating again requests
-                the
-            same page again.
+                the same page again.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -373,8 +368,7 @@ class Client:
 
         Returns:
             Whoami: the identity, as far as it can be read. If the credentials may not view tokens, ``token`` is
-                ``None`` and
-            ``limitation`` gives the reason.
+                ``None`` and ``limitation`` gives the reason.
 
         Raises:
             AuthenticationError: the portal rejected the credentials.
@@ -1002,8 +996,7 @@ class _AsyncCore:
 
         Returns:
             Iterator[Token]: the tokens, without access keys. If the iteration raises an error, iterating again requests
-                the
-            same page again.
+                the same page again.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -1039,16 +1032,13 @@ class _AsyncCore:
                 ``"enabled"`` or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
             deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): the destination that receives the
-                key
-                before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that takes
-                    the
-                token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and ``discard(token)``.
-                Default ``None``: the key is only in the result.
+                key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that
+                takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
+                ``discard(token)``. Default ``None``: the key is only in the result.
 
         Returns:
             Token: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a bearer
-                token it
-            is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
+                token it is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -1205,8 +1195,7 @@ class _AsyncCore:
 
         Returns:
             Whoami: the identity, as far as it can be read. If the credentials may not view tokens, ``token`` is
-                ``None`` and
-            ``limitation`` gives the reason.
+                ``None`` and ``limitation`` gives the reason.
 
         Raises:
             AuthenticationError: the portal rejected the credentials.
@@ -1299,16 +1288,13 @@ def add_token(admin_id: int | str, note: str | None = None, status: "int | str |
             ``"enabled"`` or ``TokenStatus.ENABLED``.
         type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
         deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): the destination that receives the
-            key
-            before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that takes
-                the
-            token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and ``discard(token)``.
-            Default ``None``: the key is only in the result.
+            key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that
+            takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
+            ``discard(token)``. Default ``None``: the key is only in the result.
 
     Returns:
         Token: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a bearer
-            token it
-        is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
+            token it is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
 
     Raises:
         TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -1506,8 +1492,7 @@ def list_tokens(admin_id: int | str | None = None, *, type: "str | TokenType | N
 
     Returns:
         Iterator[Token]: the tokens, without access keys. If the iteration raises an error, iterating again requests
-            the
-        same page again.
+            the same page again.
 
     Raises:
         TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -1564,8 +1549,7 @@ def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryv
 
     Returns:
         str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. Treat it as a credential:
-            it
-        allows this one request to be repeated for 30 minutes.
+            it allows this one request to be repeated for 30 minutes.
 
     Raises:
         ValueError: an invalid method, path or time, or a bearer token (it begins with ``lmb_``), which does not sign.
@@ -1700,8 +1684,7 @@ def whoami() -> Whoami:
 
     Returns:
         Whoami: the identity, as far as it can be read. If the credentials may not view tokens, ``token`` is
-            ``None`` and
-        ``limitation`` gives the reason.
+            ``None`` and ``limitation`` gives the reason.
 
     Raises:
         AuthenticationError: the portal rejected the credentials.

@@ -16,7 +16,6 @@ use super::signals::run_until_signal;
 use crate::client::{Client, Request};
 use crate::ids::{Note, Status, Type};
 use crate::lifecycle::AddToken;
-
 use crate::operation::Operation as _;
 use crate::tokens::{NewToken, User};
 

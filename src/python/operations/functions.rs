@@ -80,8 +80,7 @@ with_client_settings! {
 ///
 /// Returns:
 ///     str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. Treat it as a credential:
-///         it
-///     allows this one request to be repeated for 30 minutes.
+///         it allows this one request to be repeated for 30 minutes.
 ///
 /// Raises:
 ///     ValueError: an invalid method, path or time, or a bearer token (it begins with ``lmb_``), which does not sign.

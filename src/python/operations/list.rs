@@ -141,8 +141,7 @@ list_operation! {
     ///
     /// Returns:
     ///     Iterator[Token]: the tokens, without access keys. If the iteration raises an error, iterating again requests
-    ///         the
-    ///     same page again.
+    ///         the same page again.
     ///
     /// Raises:
     ///     TypeError, ValueError: an argument is invalid; nothing was sent.

@@ -71,16 +71,13 @@ operations! {
     ///         ``"enabled"`` or ``TokenStatus.ENABLED``.
     ///     type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
     ///     deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): the destination that receives the
-    ///         key
-    ///         before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that takes
-    ///             the
-    ///         token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and ``discard(token)``.
-    ///         Default ``None``: the key is only in the result.
+    ///         key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that
+    ///         takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
+    ///         ``discard(token)``. Default ``None``: the key is only in the result.
     ///
     /// Returns:
     ///     Token: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a bearer
-    ///         token it
-    ///     is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
+    ///         token it is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
     ///
     /// Raises:
     ///     TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -272,8 +269,7 @@ operations! {
     ///
     /// Returns:
     ///     Whoami: the identity, as far as it can be read. If the credentials may not view tokens, ``token`` is
-    ///         ``None`` and
-    ///     ``limitation`` gives the reason.
+    ///         ``None`` and ``limitation`` gives the reason.
     ///
     /// Raises:
     ///     AuthenticationError: the portal rejected the credentials.
