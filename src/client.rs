@@ -54,7 +54,7 @@ struct Shared {
     visibility: PerProcess<Visibility>,
 }
 
-/// The state of a request, also read if its deadline passes during an attempt.
+/// What has happened to a request so far. It outlives the attempts, because the deadline can drop them at any await.
 #[derive(Default)]
 struct Progress {
     attempts: u32,
@@ -66,19 +66,19 @@ struct Progress {
 }
 
 impl Client {
-    /// Creates a client for an identity. `embedder` is appended to the `User-Agent`.
+    /// Creates a client for an identity. `user_agent_suffix` names the calling software.
     #[must_use]
-    pub fn new(identity: Identity, embedder: Option<&str>) -> Self {
-        Self::with_clock(identity, embedder, Arc::new(SystemClock))
+    pub fn new(identity: Identity, user_agent_suffix: Option<&str>) -> Self {
+        Self::with_clock(identity, user_agent_suffix, Arc::new(SystemClock))
     }
 
     /// As [`Client::new`], with the given clock for signatures.
     #[must_use]
-    pub fn with_clock(identity: Identity, embedder: Option<&str>, clock: Arc<dyn Clock>) -> Self {
+    pub fn with_clock(identity: Identity, user_agent_suffix: Option<&str>, clock: Arc<dyn Clock>) -> Self {
         let mut user_agent = format!("lmtokens/{}", crate::VERSION);
-        if let Some(embedder) = embedder {
+        if let Some(user_agent_suffix) = user_agent_suffix {
             user_agent.push(' ');
-            user_agent.push_str(embedder);
+            user_agent.push_str(user_agent_suffix);
         }
         let shared = Shared {
             identity,
@@ -126,7 +126,7 @@ impl Client {
         self.portal_clock().now()
     }
 
-    /// Returns the evidence, in this process, that the credentials see the tokens that they create.
+    /// Returns the record, for this process, of whether these credentials can see the tokens that they create.
     pub(crate) fn visibility(&self) -> OfProcess<Visibility> {
         self.shared.visibility.get_or_init(Visibility::default)
     }
@@ -145,7 +145,8 @@ impl Client {
     pub async fn send(&self, request: &Request) -> Result<Response> {
         let started = Instant::now();
         let mut progress = Progress::default();
-        // Two calls rather than one shared future: a moved future would take its space twice.
+        // Each arm creates its own future. One future made before the match would be stored twice in the state of this
+        // one: where it is made, and in the timeout.
         let result = match self.policy.deadline {
             None => self.send_with_retries(request, &mut progress).await,
             Some(deadline) => {
@@ -286,7 +287,7 @@ fn rate_limited(request: &Request, limited: &RateLimited, policy: Policy) -> Err
     let wait = limited.wait.as_secs_f64();
     let reason = match policy.on_limit {
         OnLimit::Raise => "on_limit=\"raise\"".to_owned(),
-        OnLimit::Wait => format!("longer than max_wait={}", policy.max_wait.as_secs_f64()),
+        OnLimit::Wait => format!("the wait would exceed max_wait={}", policy.max_wait.as_secs_f64()),
     };
     let mut error = Error::new(
         ErrorKind::RateLimit,

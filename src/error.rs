@@ -172,9 +172,9 @@ impl Error {
         self
     }
 
-    /// Adds the cause, and takes over its response and attempts.
+    /// Adds the cause, and copies its status, code and attempts.
     #[must_use]
-    pub(crate) fn because_of(mut self, cause: Error) -> Self {
+    pub(crate) fn caused_by_response(mut self, cause: Error) -> Self {
         self.0.status = cause.0.status;
         self.0.code = cause.0.code;
         self.0.attempts = cause.0.attempts;

@@ -93,7 +93,7 @@ pub enum Severity {
 impl Event {
     /// Returns the event for a token that could not be handed to its caller; `None` if its secret is not in it.
     #[must_use]
-    pub fn undelivered_token(token: &Token) -> Option<Self> {
+    pub fn lost_token(token: &Token) -> Option<Self> {
         token.access_key.as_ref().map(|_| Self::ResultLost {
             token_id: token.id,
             admin_id: token.admin_id,
@@ -103,7 +103,7 @@ impl Event {
 
     /// Returns the event for an error that could not be handed to its caller; `None` unless the outcome is unknown.
     #[must_use]
-    pub fn undelivered_error(error: &Error) -> Option<Self> {
+    pub fn lost_error(error: &Error) -> Option<Self> {
         (error.kind() == ErrorKind::OutcomeUnknown).then(|| Self::OutcomeLost {
             message: error.details().message.clone(),
             advice: error.details().advice.clone(),

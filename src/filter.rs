@@ -143,10 +143,10 @@ impl Condition {
             }
             (Value::Number(_), true) | (Value::Text(_), false) => Ok(Self { field, operator, value }),
             (Value::Text(_), true) => {
-                Err(Error::argument(format!("{} is compared with a number, not a text", field.name())))
+                Err(Error::argument(format!("{} is compared with a number, not a string", field.name())))
             }
             (Value::Number(_), false) => {
-                Err(Error::argument(format!("{} is compared with a text, not a number", field.name())))
+                Err(Error::argument(format!("{} is compared with a string, not a number", field.name())))
             }
         }
     }
@@ -264,7 +264,8 @@ impl Filter {
         self.alternatives.iter().any(|conditions| conditions.iter().all(|condition| condition.matches(token)))
     }
 
-    /// Returns the filter for the portal, with `prefix` before each alternative; empty if it does not restrict anything.
+    /// Returns the filter for the portal, with `prefix` before each alternative; empty if it does not restrict
+    /// anything.
     #[must_use]
     pub(crate) fn for_portal(&self, prefix: Option<&str>) -> String {
         let alternatives: Vec<Vec<String>> = self

@@ -14,17 +14,18 @@ pub trait Operation: Send + Sized + 'static {
     /// Runs the operation to its end.
     fn run(self, client: &Client) -> impl Future<Output = Result<Self::Output>> + Send;
 
-    /// Returns the event that reports a result which could not be handed to the caller; `None` if nothing is lost with
-    /// it.
-    fn undelivered(_output: &Self::Output) -> Option<Event> {
+    /// Returns the event to report if the caller can no longer receive this result, for example after Ctrl-C; `None` if
+    /// the result contains nothing that only the caller can have, such as a secret.
+    fn lost_result(_output: &Self::Output) -> Option<Event> {
         None
     }
 }
 
-/// Returns the event that reports a result or an error of `O` which could not be handed to the caller.
-pub fn undelivered<O: Operation>(result: &Result<O::Output>) -> Option<Event> {
+/// Returns the event to report if the caller can no longer receive a result or an error of `O`; `None` if that does no
+/// harm.
+pub fn lost_result<O: Operation>(result: &Result<O::Output>) -> Option<Event> {
     match result {
-        Ok(output) => O::undelivered(output),
-        Err(error) => Event::undelivered_error(error),
+        Ok(output) => O::lost_result(output),
+        Err(error) => Event::lost_error(error),
     }
 }

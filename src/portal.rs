@@ -46,13 +46,13 @@ impl PortalAddress {
             Err(Error::configuration(format!("invalid base_url: {problem}; expected {EXPECTED}")))
         };
         let Ok(mut base) = Url::parse(base_url.trim()) else {
-            return invalid("is not a URL");
+            return invalid("not a URL");
         };
         if !base.username().is_empty() || base.password().is_some() || base_url.contains('@') {
-            return invalid("contains a user name or password");
+            return invalid("it contains a user name or password");
         }
         let Some(host) = base.host() else {
-            return invalid("has no host");
+            return invalid("it has no host");
         };
         match base.scheme() {
             "https" => {}
@@ -60,14 +60,14 @@ impl PortalAddress {
             "http" => {
                 return invalid("credentials are sent over TLS only, except to loopback");
             }
-            _ => return invalid("is neither https nor http"),
+            _ => return invalid("neither https nor http"),
         }
         if base.query().is_some() || base.fragment().is_some() {
-            return invalid("contains a query or a fragment");
+            return invalid("it contains a query or a fragment");
         }
         let path = base.path().trim_end_matches('/').to_owned();
         if !path.ends_with(REST_PREFIX) {
-            return invalid("does not end with /santaba/rest");
+            return invalid("it does not end with /santaba/rest");
         }
         base.set_path(&path);
         let company =

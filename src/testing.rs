@@ -57,7 +57,7 @@ pub mod network {
 }
 
 pub mod operation {
-    pub use crate::operation::{Operation, undelivered};
+    pub use crate::operation::{Operation, lost_result};
 }
 
 pub mod portal {

@@ -105,7 +105,9 @@ class Client:
         """
     def add_token(self, /, admin_id: int | str, note: str | None = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1", deliver: Destination | None = None) -> Token:
         """
-        Create an API token for a user, with exactly one POST.
+        Create an API token for a user.
+
+        Without ``deliver=``, a POST that may have created a token is never repeated.
 
         With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
         PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
@@ -133,9 +135,10 @@ class Client:
                 ``AuthenticationError``, ``PermissionDeniedError``, ``NotFoundError`` (the user does not exist),
                 ``RateLimitError`` and others.
             ConnectError, TLSError: the connection failed; nothing was sent.
-            DeliveryError: the key could not be delivered; the token was never enabled and is deleted.
-            OutcomeUnknownError: the response was lost, so the token may exist. The POST is not repeated; ``candidates``
-                holds the tokens that may have been created by it.
+            DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
+                failed, the token is enabled. The message says what remains.
+            OutcomeUnknownError: the response was lost, so a token may exist (with ``deliver=``, a disabled one);
+                ``candidates`` holds the tokens that may have been created.
 
         If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
         exist.
@@ -313,13 +316,13 @@ class Client:
         """
         Find orphans: tokens that a crash left disabled before their key was delivered. Optionally delete them.
 
-        With ``deliver=``, in ``add_tokens`` and in the shell, a token is created disabled with a tag as its note. It is
-        enabled and gets its own note after its secret has been delivered. If the process ends before that, the disabled
-        token remains.
+        With ``deliver=``, in ``add_tokens`` and on the command line, a token is created disabled, and its note begins
+        with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
+        that, the disabled token remains.
 
         Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
-        tag as its whole note, was created within an hour of the time in the tag, and is more than an hour old by the
-        portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
+        note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
+        the portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
 
         Args:
             dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
@@ -1013,13 +1016,15 @@ class _AsyncCore:
             ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
             ['old']
         """
-    def _report_undelivered(self, result: "object", /) -> "None":
+    def _report_lost_result(self, result: "object", /) -> "None":
         """
         Log the result of an awaited create that its caller will not receive.
         """
     def add_token(self, /, admin_id: int | str, note: str | None = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1", deliver: Destination | None = None) -> Coroutine[Any, Any, Token]:
         """
-        Create an API token for a user, with exactly one POST.
+        Create an API token for a user.
+
+        Without ``deliver=``, a POST that may have created a token is never repeated.
 
         With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
         PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
@@ -1047,9 +1052,10 @@ class _AsyncCore:
                 ``AuthenticationError``, ``PermissionDeniedError``, ``NotFoundError`` (the user does not exist),
                 ``RateLimitError`` and others.
             ConnectError, TLSError: the connection failed; nothing was sent.
-            DeliveryError: the key could not be delivered; the token was never enabled and is deleted.
-            OutcomeUnknownError: the response was lost, so the token may exist. The POST is not repeated; ``candidates``
-                holds the tokens that may have been created by it.
+            DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
+                failed, the token is enabled. The message says what remains.
+            OutcomeUnknownError: the response was lost, so a token may exist (with ``deliver=``, a disabled one);
+                ``candidates`` holds the tokens that may have been created.
 
         If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
         exist.
@@ -1140,13 +1146,13 @@ class _AsyncCore:
         """
         Find orphans: tokens that a crash left disabled before their key was delivered. Optionally delete them.
 
-        With ``deliver=``, in ``add_tokens`` and in the shell, a token is created disabled with a tag as its note. It is
-        enabled and gets its own note after its secret has been delivered. If the process ends before that, the disabled
-        token remains.
+        With ``deliver=``, in ``add_tokens`` and on the command line, a token is created disabled, and its note begins
+        with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
+        that, the disabled token remains.
 
         Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
-        tag as its whole note, was created within an hour of the time in the tag, and is more than an hour old by the
-        portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
+        note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
+        the portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
 
         Args:
             dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
@@ -1275,7 +1281,9 @@ def _signing_stages(method: "str", timestamp_ms: "int", body: "bytes", resource_
 
 def add_token(admin_id: int | str, note: str | None = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1", deliver: Destination | None = None) -> Token:
     """
-    Create an API token for a user, with exactly one POST.
+    Create an API token for a user.
+
+    Without ``deliver=``, a POST that may have created a token is never repeated.
 
     With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
     PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
@@ -1303,9 +1311,10 @@ def add_token(admin_id: int | str, note: str | None = None, status: "int | str |
             ``AuthenticationError``, ``PermissionDeniedError``, ``NotFoundError`` (the user does not exist),
             ``RateLimitError`` and others.
         ConnectError, TLSError: the connection failed; nothing was sent.
-        DeliveryError: the key could not be delivered; the token was never enabled and is deleted.
-        OutcomeUnknownError: the response was lost, so the token may exist. The POST is not repeated; ``candidates``
-            holds the tokens that may have been created by it.
+        DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
+            failed, the token is enabled. The message says what remains.
+        OutcomeUnknownError: the response was lost, so a token may exist (with ``deliver=``, a disabled one);
+            ``candidates`` holds the tokens that may have been created.
 
     If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
     exist.
@@ -1568,13 +1577,13 @@ def sweep_tokens(*, dry_run: "bool" = True) -> list[SweptToken]:
     """
     Find orphans: tokens that a crash left disabled before their key was delivered. Optionally delete them.
 
-    With ``deliver=``, in ``add_tokens`` and in the shell, a token is created disabled with a tag as its note. It is
-    enabled and gets its own note after its secret has been delivered. If the process ends before that, the disabled
-    token remains.
+    With ``deliver=``, in ``add_tokens`` and on the command line, a token is created disabled, and its note begins
+    with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
+    that, the disabled token remains.
 
     Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
-    tag as its whole note, was created within an hour of the time in the tag, and is more than an hour old by the
-    portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
+    note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
+    the portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
 
     Args:
         dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.

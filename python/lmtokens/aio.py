@@ -45,7 +45,7 @@ class AsyncClient(_AsyncCore):
             with suppress(RuntimeError):
                 future.cancel()
         elif not future.cancelled() and future.exception() is not error:
-            self._report_undelivered(future.exception() or future.result())
+            self._report_lost_result(future.exception() or future.result())
 
     def add_tokens(
         self,

@@ -45,7 +45,7 @@ impl Connection {
             return Err(Failure::Signal(Signal::INTERRUPT));
         }
         let policy = Policy::new(None, None, OnLimit::Wait, self.max_wait)?;
-        let client = Client::new(identity?, Some(&host.embedder)).with_policy(policy);
+        let client = Client::new(identity?, Some(&host.user_agent_suffix)).with_policy(policy);
         Ok(client.observed_by(Arc::new(StderrObserver::default())))
     }
 }

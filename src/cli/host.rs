@@ -10,7 +10,7 @@ pub(crate) struct Host {
     /// The prompt for missing credentials.
     pub(crate) prompt: Arc<dyn Prompt + Send + Sync>,
     /// The text that is appended to the `User-Agent`.
-    pub(crate) embedder: String,
+    pub(crate) user_agent_suffix: String,
     /// The arguments of the command, without the program's name.
     pub(crate) arguments: Vec<OsString>,
 }

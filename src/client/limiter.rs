@@ -2,9 +2,9 @@
 //!
 //! A rate limit belongs to a portal, a method and an endpoint, and all clients of the portal share it. So every client,
 //! thread and task of this process shares the estimates in this module. Nothing is assumed about a limit: each response
-//! says how many requests remain, and no more than that are sent. A request leaves the window one window after it was
-//! counted. Then one request goes first, and its response decides about the rest. So a limit that other processes use
-//! too is exceeded by at most that one request.
+//! says how many requests remain, and no more than that are sent. When none remain, the oldest counted request expires
+//! one window after it was counted. Then one request is sent alone, and the others wait for its response: other
+//! processes may have used the permit, and then only this one request is rejected.
 //!
 //! Source: the vendor's page "Rate Limiting": limits are per account, method and endpoint; the window is rolling.
 
@@ -82,14 +82,14 @@ struct State {
 /// What responses have said about a rate limit. Pure: no clock, no waiting, no waking.
 #[derive(Debug, Default)]
 struct LimitEstimate {
-    /// Whether the portal has responded at least once.
-    has_response: bool,
+    /// Whether the request that goes first has ended. Until then, the others wait for its response.
+    is_first_done: bool,
     rate: Option<RateHeaders>,
     /// The remaining counts that still apply. A count is outdated once a request that was sent after it reports
     /// another.
     reports: Vec<Report>,
-    /// When the request was sent whose response reported last.
-    reported: Option<Instant>,
+    /// When the latest request whose response reported a count was sent. After a rejection: when that arrived.
+    reported_sent: Option<Instant>,
     /// When the responses to this process's own requests of the last window arrived.
     counted: VecDeque<Instant>,
     /// The portal rejected a request; nothing is sent until then.
@@ -120,10 +120,11 @@ impl LimitEstimate {
 
     fn forget_expired(&mut self, now: Instant) {
         let window = self.window();
+        // The last report may be one window old, and `next_expiry` looks back one window from it.
         while self.counted.front().is_some_and(|at| now.saturating_duration_since(*at) > 2 * window) {
             self.counted.pop_front();
         }
-        if self.reported.is_some_and(|reported| now.saturating_duration_since(reported) >= window) {
+        if self.reported_sent.is_some_and(|sent| now.saturating_duration_since(sent) >= window) {
             self.reports.clear();
         }
         if self.blocked_until.is_some_and(|until| until <= now) {
@@ -154,8 +155,8 @@ impl LimitEstimate {
                 if next <= now { Decision::Go } else { Decision::At(next) }
             }
             Some(_) => Decision::Go,
-            // A portal that sends no rate-limit headers has no limit.
-            None if self.has_response && self.rate.is_none() => Decision::Go,
+            // No response has reported a limit, so none is assumed.
+            None if self.is_first_done && self.rate.is_none() => Decision::Go,
             None => match response_due.filter(|due| *due > now) {
                 Some(due) => Decision::AfterResponse(due),
                 None => Decision::Go,
@@ -163,23 +164,24 @@ impl LimitEstimate {
         }
     }
 
-    /// Returns when the first counted request leaves the window that was still in it at the last report.
+    /// Returns when the next request leaves the window. Requests that had left it before the last report do not matter:
+    /// that report's count already includes their departure.
     fn next_expiry(&self, now: Instant) -> Instant {
         let window = self.window() + MARGIN;
-        let Some(reported) = self.reported else { return now };
-        let expiry = self.counted.iter().map(|at| *at + window).find(|expiry| *expiry > reported);
-        expiry.unwrap_or(reported + window)
+        let Some(sent) = self.reported_sent else { return now };
+        let expiry = self.counted.iter().map(|at| *at + window).find(|expiry| *expiry > sent);
+        expiry.unwrap_or(sent + window)
     }
 
     /// Takes in the response to a request that was sent at `sent`.
     fn on_response(&mut self, sent: Instant, now: Instant, rate: Option<RateHeaders>) {
-        self.has_response = true;
+        self.is_first_done = true;
         if let Some(rate) = rate {
             // Responses that arrived before this request was sent are outdated: its count includes theirs.
             self.reports.retain(|report| report.received >= sent);
             self.reports.push(Report { received: now, remaining: rate.remaining });
             self.rate = Some(rate);
-            self.reported = self.reported.max(Some(sent));
+            self.reported_sent = self.reported_sent.max(Some(sent));
             self.count(now);
         } else {
             self.on_unknown(now);
@@ -204,23 +206,24 @@ impl LimitEstimate {
 
     /// Takes in a rejection for the rate limit. The portal does not count rejected requests.
     fn on_rejected(&mut self, now: Instant, rate: Option<RateHeaders>) {
-        self.has_response = true;
+        self.is_first_done = true;
         if rate.is_some() {
             self.rate = rate;
         }
         self.reports.clear();
         self.reports.push(Report { received: now, remaining: 0 });
-        self.reported = Some(now);
+        self.reported_sent = Some(now);
         let window = self.window();
+        // The rejection shows that the estimate was wrong, so the next request does not follow at once.
         let not_before = now + window / 20;
         let whole_window = now + window + MARGIN;
         let expiry = self.counted.iter().map(|at| *at + window + MARGIN).find(|expiry| *expiry > now);
         self.blocked_until = Some(expiry.map_or(whole_window, |expiry| expiry.max(not_before)));
     }
 
-    /// Takes in a request that the portal cannot have seen: the next one need not wait for its response.
+    /// Takes in a request that cannot have reached the portal. No response will come, so no request waits for one.
     fn on_not_sent(&mut self) {
-        self.has_response |= self.rate.is_none();
+        self.is_first_done |= self.rate.is_none();
     }
 }
 
@@ -252,7 +255,7 @@ impl RateLimit {
                 let decision = estimate.decide(now, *in_flight, *last_sent);
                 let own_number = ticket.as_ref().map(|ticket| ticket.number);
                 let is_first = waiting.front().is_none_or(|(number, _)| Some(*number) == own_number);
-                // A caller that does not wait may pass the queue: it must not fail while a permit is free.
+                // on_limit="raise" skips the queue: it must not fail while a permit is free.
                 if decision == Decision::Go && (is_first || on_limit == OnLimit::Raise) {
                     *in_flight += 1;
                     *last_sent = Some(now);
@@ -262,6 +265,7 @@ impl RateLimit {
                 let (until, is_reached) = match decision {
                     Decision::At(until) => (until, true),
                     Decision::AfterResponse(until) => (until, false),
+                    // A permit is free, but others are ahead in the queue. This is an upper limit: the first is woken.
                     Decision::Go => (now + FIRST_RESPONSE, false),
                 };
                 let wait = until.saturating_duration_since(now);

@@ -1,4 +1,5 @@
-//! The outcome of an attempt, decided by the method and what came back. No other code decides it.
+//! The outcome of an attempt, decided by the method, the status and the body. Whether the body is the expected token is
+//! checked by the operation.
 
 use serde_json::{Map, Value};
 
@@ -55,11 +56,11 @@ fn read(response: &RawResponse) -> Result<Value> {
             let kind = kind_of_status(response.status);
             portal_error(kind, portal_message(&members), integer(&members, "errorCode"))
         }
-        (None, true) => Error::new(ErrorKind::Response, format!("the response is {}", describe_body(text))),
-        (_, false) => {
+        (_, success) => {
+            let kind = if success { ErrorKind::Response } else { kind_of_status(response.status) };
             let message =
                 format!("the portal returned status {} with {}", response.status, describe_body(text));
-            Error::new(kind_of_status(response.status), message)
+            Error::new(kind, message)
         }
     };
     error.details_mut().status = Some(response.status);

@@ -6,11 +6,13 @@ use crate::secret::MASK;
 /// part of a secret that no longer matches.
 pub(super) fn redacted(message: &str, secret: &str, authorization: &str) -> String {
     const MAX_CHARACTERS: usize = 500;
+    // The header is "LMv1 ACCESS_ID:SIGNATURE:MILLISECONDS".
     let signature = authorization.split(':').nth(1).unwrap_or_default();
     mask(&mask(message, secret), signature).chars().take(MAX_CHARACTERS).collect()
 }
 
-/// Masks `hidden` in any case, since proxies quote host names in lower case. A text shorter than any real secret is
+/// Masks `hidden` in upper and lower case, since a proxy may repeat it as a host name in lower case. A text shorter
+/// than any real secret is
 /// left alone: it occurs in unrelated words, and masking those would garble the message and reveal the secret.
 fn mask(text: &str, hidden: &str) -> String {
     const MIN_CHARACTERS: usize = 6;

@@ -9,8 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// How often a request may be sent, and how long it may take including all pauses and waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// The most attempts, including the first. Attempts that the portal rejected with 429 do not count, except that 1
-    /// means a single attempt.
+    /// The most attempts, including the first. A retry after a 429 is limited by `max_wait` instead, but counts as an
+    /// attempt if another error follows. 1 disables every retry, also after a 429.
     pub max_attempts: u32,
     /// The most time for the whole request; `None` sets no limit beyond the timeouts of each attempt.
     pub deadline: Option<Duration>,
@@ -101,10 +101,11 @@ fn may_repeat(method: Method, error: &Error) -> bool {
     let details = error.details();
     let is_idempotent = method != Method::Post;
     match details.kind {
-        // The portal does not document a rate-limit error in the body of a 200, so it does not prove that nothing was
-        // created.
+        // A POST is repeated only after status 429. A rate-limit error in the body of a 200 is undocumented, so the
+        // portal may have created something.
         ErrorKind::RateLimit => is_idempotent || details.status == Some(429),
-        // A proxy that rejects a password locks the account after some attempts.
+        // Only a proxy's 407 gives a connect error a status. It is not retried: repeated wrong passwords may lock the
+        // account.
         ErrorKind::Connect => details.status.is_none(),
         ErrorKind::RequestTimeout | ErrorKind::Transport => is_idempotent || !details.maybe_applied,
         ErrorKind::Server => is_idempotent && matches!(details.status, Some(502..=504)),

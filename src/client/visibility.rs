@@ -27,7 +27,7 @@ struct Created {
 
 impl Visibility {
     /// Records that these credentials created a token.
-    pub(crate) fn created(&self, id: i64) {
+    pub(crate) fn record_created(&self, id: i64) {
         let mut created = locked(&self.created);
         if created.ids.len() < MAX_CREATED {
             created.ids.insert(id);
@@ -36,7 +36,7 @@ impl Visibility {
     }
 
     /// Records that a list showed these tokens.
-    pub(crate) fn listed(&self, ids: impl IntoIterator<Item = i64>) {
+    pub(crate) fn record_listed(&self, ids: impl IntoIterator<Item = i64>) {
         if self.sees_own() {
             return;
         }

@@ -12,7 +12,7 @@ use crate::operation::Operation;
 use crate::tag::RunId;
 use crate::tokens::{CreateToken, NewToken};
 
-/// Creates one token.
+/// Creates one token: the operation behind `add_token`. [`CreateToken`] is the case without a destination.
 ///
 /// Without a destination, one POST creates it and the result holds the secret. With one, the token is created disabled,
 /// its secret is delivered, and only then is it enabled; the result holds no secret.
@@ -38,7 +38,7 @@ impl Operation for AddToken {
         }
     }
 
-    fn undelivered(token: &Token) -> Option<Event> {
-        Event::undelivered_token(token)
+    fn lost_result(token: &Token) -> Option<Event> {
+        Event::lost_token(token)
     }
 }

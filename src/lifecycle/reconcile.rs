@@ -33,8 +33,8 @@ pub(super) async fn clear(client: &Client, admin_id: AdminId, r#type: Type, tag:
     let mut found = Found::Nothing;
     for token in tokens_of(client, admin_id, r#type).await?.into_iter().filter(is_of_attempt) {
         // This proves that these credentials see the tokens that they create.
-        client.visibility().created(token.id);
-        client.visibility().listed([token.id]);
+        client.visibility().record_created(token.id);
+        client.visibility().record_listed([token.id]);
         delete(client, token).await?;
         found = Found::Cleared;
     }

@@ -17,8 +17,9 @@ use crate::model::{Token, TokenStatus};
 use crate::tag::{RunId, Tag};
 use crate::tokens::{NewToken, change};
 
-/// How long after the POST the PATCH may be sent. Sweep takes only tokens that are much older.
-const LEASE: Duration = Duration::from_secs(600);
+/// The most time between the POST and the PATCH. Sweep deletes pending tokens after an hour, so a later PATCH could
+/// meet a token that sweep is deleting.
+const MAX_DELIVERY: Duration = Duration::from_secs(600);
 
 const MAX_ROUNDS: u32 = 6;
 
@@ -30,7 +31,8 @@ pub(super) struct TwoPhase<'a> {
     pub(super) run: RunId,
 }
 
-/// The end of a create that did not fail.
+/// How a create ended after its secret was delivered. A bulk run creates a token
+/// again if it is gone.
 pub(super) enum Finished {
     /// The token has its status and note, and its secret is delivered.
     Token(Box<Token>),
@@ -41,12 +43,13 @@ pub(super) enum Finished {
 /// The end of one round.
 enum Round {
     Finished(Finished),
-    /// Nothing enabled is left of it, so that another round is safe.
+    /// The round failed and left no enabled token, so another round may start.
     Repeat(Error),
 }
 
 impl TwoPhase<'_> {
-    /// Creates the token. A round that was lost is cleared and repeated with a fresh tag.
+    /// Creates the token. If the response to the POST is lost or the delivery takes too long, the round's token is
+    /// deleted and another round starts with a fresh tag.
     pub(super) async fn run(&self, client: &Client, admin_id: AdminId) -> Result<Finished> {
         let started = Instant::now();
         let mut rounds = Rounds::at_most(MAX_ROUNDS);
@@ -64,6 +67,7 @@ impl TwoPhase<'_> {
                 let message = format!("gave up after {} rounds: {cause}", rounds.number());
                 let mut error = Error::new(cause.kind(), message)
                     .suggest("try again later; no enabled token was left behind");
+                // The attempts are not copied: they are those of the last round only.
                 let details = error.details_mut();
                 details.status = cause.details().status;
                 details.code = cause.details().code;
@@ -76,7 +80,7 @@ impl TwoPhase<'_> {
     async fn round(&self, client: &Client, admin_id: AdminId, tag: &Tag) -> Result<Round> {
         let note = tag.note(self.token.note());
         let request = self.token.request_with(admin_id, Some(&note), Status::Disabled)?;
-        let lease = Lease { started: Instant::now(), started_ms: client.now_ms() };
+        let posted = PostTime { started: Instant::now(), started_ms: client.now_ms() };
         let mut guard = PendingGuard { client, admin_id, id: None, tag, is_delivered: false, is_armed: true };
         let created = match client.send(&request).await {
             Ok(response) => self.token.created(client, admin_id, &response),
@@ -98,7 +102,9 @@ impl TwoPhase<'_> {
                 return match cleared {
                     Ok(Found::Cleared | Found::Nothing) => Ok(Round::Repeat(incomplete.error)),
                     Ok(Found::NotVisible) => Err(outcome_unknown(admin_id, tag, incomplete.error, None)),
-                    Err(look) => Err(outcome_unknown(admin_id, tag, incomplete.error, Some(&look))),
+                    Err(lookup_error) => {
+                        Err(outcome_unknown(admin_id, tag, incomplete.error, Some(&lookup_error)))
+                    }
                 };
             }
         };
@@ -122,7 +128,7 @@ impl TwoPhase<'_> {
             return Err(give_up(client, token, error).await.0);
         }
         guard.is_delivered = true;
-        if lease.age(client) >= LEASE {
+        if posted.age(client) >= MAX_DELIVERY {
             let late =
                 Error::new(ErrorKind::Delivery, "the delivery took so long that the token may be swept");
             guard.disarm();
@@ -135,7 +141,7 @@ impl TwoPhase<'_> {
         finished.map(Round::Finished)
     }
 
-    /// Sends the final PATCH, repeated while its outcome is unknown, and commits the delivery.
+    /// Sends the final PATCH until the portal accepts or rejects it, then commits the delivery.
     async fn finish(&self, client: &Client, token: &Token, tag: &Tag) -> Result<Finished> {
         let (admin_id, id) = (AdminId::new(token.admin_id.unwrap_or_default())?, TokenId::new(token.id)?);
         let (note, status) = (self.token.note().unwrap_or_default(), self.token.status);
@@ -166,6 +172,8 @@ impl TwoPhase<'_> {
             }
             may_be_enabled |= error.details().maybe_applied;
             let is_rejected = !error.details().maybe_applied && !is_unreachable(&error);
+            // An earlier PATCH may have enabled the token, which may be in use by now. Only a token that is surely
+            // disabled is deleted.
             if is_rejected && !may_be_enabled {
                 return Err(self.take_back(client, token, tag, error).await);
             }
@@ -221,7 +229,7 @@ impl TwoPhase<'_> {
         let details = error.details_mut();
         details.maybe_applied = true;
         details.candidates = Some(vec![token.without_secret()]);
-        error.because_of(cause)
+        error.caused_by_response(cause)
     }
 
     /// Deletes a delivered token, then discards the delivery: a key is never removed before its token.
@@ -234,13 +242,14 @@ impl TwoPhase<'_> {
     }
 }
 
-/// Deletes a token that will not be finished. If that fails too, the error says what is left.
+/// Deletes a token that will not be finished. Returns the error, and whether the token is deleted.
 async fn give_up(client: &Client, token: Token, cause: Error) -> (Error, bool) {
     let id = token.id;
     match delete(client, token).await {
-        Ok(()) => (cause.suggest(format!("token {id}, which was pending, has been deleted")), true),
+        Ok(()) => (cause.suggest(format!("token {id} was disabled and has been deleted")), true),
         Err(deletion) => {
             let mut cause = cause;
+            // What remains on the portal is more urgent than the advice about the cause.
             cause.details_mut().advice.clear();
             let left =
                 format!("token {id} remains, disabled, because deleting it failed ({deletion}); delete it");
@@ -250,12 +259,12 @@ async fn give_up(client: &Client, token: Token, cause: Error) -> (Error, bool) {
 }
 
 /// The time of the POST by both clocks: the monotonic one stops while a machine sleeps, the wall clock can be set.
-struct Lease {
+struct PostTime {
     started: Instant,
     started_ms: u64,
 }
 
-impl Lease {
+impl PostTime {
     fn age(&self, client: &Client) -> Duration {
         let by_wall_clock = Duration::from_millis(client.now_ms().saturating_sub(self.started_ms));
         self.started.elapsed().max(by_wall_clock)
@@ -279,10 +288,11 @@ fn with_changes(token: &Token, changed: Token) -> Token {
     }
 }
 
-/// Returns the error for a lost response to the POST when the portal could not be asked what happened.
-fn outcome_unknown(admin_id: AdminId, tag: &Tag, cause: Error, look: Option<&Error>) -> Error {
-    let why = match look {
-        Some(look) => format!("looking for it failed: {look}"),
+/// Returns the error for a POST whose outcome is unknown: the lookup failed with `lookup_error`, or these credentials
+/// may not view tokens.
+fn outcome_unknown(admin_id: AdminId, tag: &Tag, cause: Error, lookup_error: Option<&Error>) -> Error {
+    let why = match lookup_error {
+        Some(error) => format!("looking for it failed: {error}"),
         None => "an empty list proves nothing, because these credentials have not yet seen a token that they created"
             .to_owned(),
     };
@@ -294,8 +304,9 @@ fn outcome_unknown(admin_id: AdminId, tag: &Tag, cause: Error, look: Option<&Err
     .suggest(Advice::Sweep);
     let details = error.details_mut();
     details.maybe_applied = true;
-    details.candidates = look.is_none().then(Vec::new);
-    error.because_of(cause)
+    // An empty list: the portal was asked and showed no token. `None`: it could not be asked.
+    details.candidates = lookup_error.is_none().then(Vec::new);
+    error.caused_by_response(cause)
 }
 
 /// Reports the pending token if the create is dropped while it is in progress.

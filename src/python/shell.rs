@@ -11,14 +11,18 @@ use crate::cli::{self, Host};
 use crate::credentials::Prompt;
 use crate::error::Result;
 use crate::python::args::environment::PythonPrompt;
-use crate::python::operations::client::embedder;
+use crate::python::operations::client::user_agent_suffix;
 use crate::secret::Secret;
 
 /// Runs the command that ``arguments`` holds, without the program's name; the result is the exit status.
 #[pyfunction]
 #[pyo3(signature = (arguments: "list[str]") -> "int")]
 pub(crate) fn _shell(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
-    let host = Host { prompt: Arc::new(AttachedPrompt::default()), embedder: embedder(py), arguments };
+    let host = Host {
+        prompt: Arc::new(AttachedPrompt::default()),
+        user_agent_suffix: user_agent_suffix(py),
+        arguments,
+    };
     let ended = py.detach(|| cli::run(&host));
     // The interpreter's handler hears of every SIGINT too, and would raise the exception at the next turn.
     match py.check_signals() {

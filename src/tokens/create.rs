@@ -82,7 +82,7 @@ impl NewToken {
             return Err(incomplete("the response to the create does not contain a token", None));
         };
         token.admin_id = token.admin_id.or(Some(admin_id.get()));
-        client.visibility().created(token.id);
+        client.visibility().record_created(token.id);
         if token.access_key.is_none() {
             return Err(incomplete("the response to the create does not contain an access key", Some(token)));
         }
@@ -157,7 +157,7 @@ impl CreateToken {
         details.maybe_applied = true;
         details.elapsed = started.elapsed();
         details.candidates = candidates;
-        error.because_of(cause)
+        error.caused_by_response(cause)
     }
 
     /// Returns the owner's tokens that may be the lost one: same note, never used, and created since the call began by

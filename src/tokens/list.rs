@@ -295,6 +295,6 @@ async fn page(
         Some(token)
     };
     let tokens: Vec<Token> = items.iter().filter_map(read).collect();
-    client.visibility().listed(tokens.iter().map(|token| token.id));
+    client.visibility().record_listed(tokens.iter().map(|token| token.id));
     Ok((tokens, items.len(), response.body.get("total").and_then(Value::as_i64), response.date))
 }

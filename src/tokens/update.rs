@@ -55,7 +55,8 @@ struct Body<'a> {
 impl Operation for UpdateToken {
     type Output = Token;
 
-    /// Sends the change. Enabling a pending token also removes its tag, so that sweep cannot match an enabled token.
+    /// Sends the change. Enabling a pending token also removes its tag: otherwise sweep would delete the token if it is
+    /// disabled again before it is used.
     async fn run(self, client: &Client) -> Result<Token> {
         let Change { note, status } = self.change;
         let located = if status == Some(Status::Disabled) && !self.force {
@@ -72,14 +73,14 @@ impl Operation for UpdateToken {
     }
 }
 
-/// Sends one PATCH; `requested` is the token's type.
+/// Sends the change as a PATCH and returns the changed token. The response may omit the type, so the caller gives it.
 pub(crate) async fn change(
     client: &Client,
     admin_id: AdminId,
     id: TokenId,
     note: Option<&str>,
     status: Option<Status>,
-    requested: &TokenType,
+    r#type: &TokenType,
 ) -> Result<Token> {
     let body = Body { note, status: status.map(Status::number) };
     let body = serde_json::to_vec(&body)
@@ -92,7 +93,7 @@ pub(crate) async fn change(
         body: Some(body),
     };
     let response = client.send(&request).await?;
-    let Some(mut token) = Token::from_json(&response.body, Origin::Other, requested) else {
+    let Some(mut token) = Token::from_json(&response.body, Origin::Other, r#type) else {
         let mut error =
             Error::new(ErrorKind::Response, "the response to the change does not contain a token");
         error.details_mut().maybe_applied = true;

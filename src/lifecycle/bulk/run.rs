@@ -146,7 +146,7 @@ impl Driver {
     async fn drive(mut self, mut rows: KeyedRows) {
         let is_resumed = !self.states.is_empty();
         for id in self.states.ids() {
-            self.worker.client.visibility().created(id);
+            self.worker.client.visibility().record_created(id);
         }
         let (stopped, any_failed) = match self.user_ids(&rows).await {
             Ok(ids) => self.run_rows(&mut rows, &ids).await,

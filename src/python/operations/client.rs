@@ -13,7 +13,7 @@ use crate::python::args::stub_types::SelfObject;
 use crate::python::runtime::awaitable::{Awaitable, awaitable, running_loop};
 use crate::python::runtime::callback_queue::CallbackQueue;
 use crate::python::runtime::gate::GateGuard;
-use crate::python::runtime::log::report_undelivered;
+use crate::python::runtime::log::report_lost_result;
 use crate::python::runtime::wait::wait;
 
 /// A client of one portal with one set of credentials. Threads may share it; idle connections are kept for 20 s.
@@ -103,7 +103,7 @@ impl PyClient {
         let policy = settings.policy(py)?;
         let on_wait = settings.on_wait.as_ref().map(|on_wait| on_wait.0.clone_ref(py));
         let identity = settings.identity(py, asking)?;
-        let core = client::Client::new(identity, Some(&embedder(py))).with_policy(policy);
+        let core = client::Client::new(identity, Some(&user_agent_suffix(py))).with_policy(policy);
         Ok(Arc::new(Self { core, on_wait }))
     }
 
@@ -187,8 +187,8 @@ impl AsyncCore {
     /// Log the result of an awaited create that its caller will not receive.
     #[pyo3(signature = (result: "object", /) -> "None")]
     #[allow(clippy::unused_self)]
-    fn _report_undelivered(&self, result: &Bound<'_, PyAny>) -> PyResult<()> {
-        report_undelivered(result)
+    fn _report_lost_result(&self, result: &Bound<'_, PyAny>) -> PyResult<()> {
+        report_lost_result(result)
     }
 
     /// Return the portal and the source of the credentials, never the credentials.
@@ -218,7 +218,7 @@ fn not_picklable() -> PyErr {
 }
 
 /// Returns the part of the `User-Agent` that describes the interpreter.
-pub(crate) fn embedder(py: Python<'_>) -> String {
+pub(crate) fn user_agent_suffix(py: Python<'_>) -> String {
     let version = py.version_info();
     let os = std::env::consts::OS;
     format!(

@@ -1,5 +1,5 @@
-//! The table of operations. Each row becomes a method of `Client`, a method of `AsyncCore` (of which `AsyncClient`
-//! makes a coroutine) and a module function. `list_tokens` and `add_tokens` return iterators and have files of their
+//! The table of operations. Each row becomes a method of `Client`, a method of `AsyncCore` (which `AsyncClient` wraps
+//! in a coroutine) and a module function. `list_tokens` and `add_tokens` return iterators and have files of their
 //! own.
 
 use pyo3::prelude::*;
@@ -14,8 +14,8 @@ use crate::python::operations::functions::default_client;
 use crate::python::runtime::awaitable::Awaitable;
 use crate::tokens::{Change, DeleteToken, Deleted, Target, UpdateToken, User, Whoami, WhoamiReport};
 
-/// A row: docstring, Python signature, parameters, result, and a closure that makes the operation of
-/// the arguments and of the callback queue of the call.
+/// A row: docstring, Python signature, parameters, result type, and a closure that builds the operation from the
+/// parameters. The closure's argument is the queue on which the call runs Python callbacks.
 macro_rules! operations {
     ($(
         $(#[doc = $doc:expr])*
@@ -58,7 +58,9 @@ macro_rules! operations {
 }
 
 operations! {
-    /// Create an API token for a user, with exactly one POST.
+    /// Create an API token for a user.
+    ///
+    /// Without ``deliver=``, a POST that may have created a token is never repeated.
     ///
     /// With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
     /// PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
@@ -86,9 +88,10 @@ operations! {
     ///         ``AuthenticationError``, ``PermissionDeniedError``, ``NotFoundError`` (the user does not exist),
     ///         ``RateLimitError`` and others.
     ///     ConnectError, TLSError: the connection failed; nothing was sent.
-    ///     DeliveryError: the key could not be delivered; the token was never enabled and is deleted.
-    ///     OutcomeUnknownError: the response was lost, so the token may exist. The POST is not repeated; ``candidates``
-    ///         holds the tokens that may have been created by it.
+    ///     DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
+    ///         failed, the token is enabled. The message says what remains.
+    ///     OutcomeUnknownError: the response was lost, so a token may exist (with ``deliver=``, a disabled one);
+    ///         ``candidates`` holds the tokens that may have been created.
     ///
     /// If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
     /// exist.
@@ -236,13 +239,13 @@ operations! {
 
     /// Find orphans: tokens that a crash left disabled before their key was delivered. Optionally delete them.
     ///
-    /// With ``deliver=``, in ``add_tokens`` and in the shell, a token is created disabled with a tag as its note. It is
-    /// enabled and gets its own note after its secret has been delivered. If the process ends before that, the disabled
-    /// token remains.
+    /// With ``deliver=``, in ``add_tokens`` and on the command line, a token is created disabled, and its note begins
+    /// with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
+    /// that, the disabled token remains.
     ///
     /// Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
-    /// tag as its whole note, was created within an hour of the time in the tag, and is more than an hour old by the
-    /// portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
+    /// note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
+    /// the portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
     ///
     /// Args:
     ///     dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.

@@ -17,7 +17,7 @@ use super::gate::{self, GateGuard, attached, detached};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::locked;
-use crate::operation::{Operation, undelivered};
+use crate::operation::{Operation, lost_result};
 use crate::process;
 
 /// An `asyncio.Future` of a `T`. The stub calls it a coroutine, which `AsyncClient` makes of it.
@@ -68,7 +68,7 @@ impl<O: Operation> Call<O> {
         let runtime = process::runtime();
         let _context = runtime.as_ref().ok().map(|runtime| runtime.enter());
         if let State::Done(result) = self.take() {
-            self.queue.events.add(undelivered::<O>(&result));
+            self.queue.events.add(lost_result::<O>(&result));
         }
     }
 

@@ -69,10 +69,10 @@ impl EventLog {
 
 /// Reports the result of an awaited create that its caller will not receive: a token, or the error of an unknown
 /// outcome.
-pub(crate) fn report_undelivered(result: &Bound<'_, PyAny>) -> PyResult<()> {
+pub(crate) fn report_lost_result(result: &Bound<'_, PyAny>) -> PyResult<()> {
     let events = EventLog::default();
     if let Ok(token) = result.cast::<Token>() {
-        events.add(Event::undelivered_token(token.get().core()));
+        events.add(Event::lost_token(token.get().core()));
     } else if result.is_instance_of::<OutcomeUnknownError>() {
         let suggestion: Option<String> = result.getattr("suggestion")?.extract()?;
         events.observe(Event::OutcomeLost {

@@ -10,7 +10,7 @@ use super::callback_queue::CallbackQueue;
 use super::gate::{GateGuard, detached};
 use crate::client::Client;
 use crate::error::Result;
-use crate::operation::{Operation, undelivered};
+use crate::operation::{Operation, lost_result};
 use crate::process;
 
 /// The longest time between two checks for signals.
@@ -60,13 +60,13 @@ pub(crate) fn wait<O: Operation>(
     // Signals first: Python code that builds an exception while a signal is pending raises the signal's exception
     // instead.
     let outcome = outcome.and_then(|result| {
-        py.check_signals().inspect_err(|_interrupt| events.add(undelivered::<O>(&result)))?;
+        py.check_signals().inspect_err(|_interrupt| events.add(lost_result::<O>(&result)))?;
         Ok(result)
     });
     let outcome = match events.write(py) {
         Ok(()) => outcome,
         Err(interrupt) => outcome.and_then(|result| {
-            events.add(undelivered::<O>(&result));
+            events.add(lost_result::<O>(&result));
             events.write(py)?;
             Err(interrupt)
         }),

@@ -8,7 +8,7 @@ use lmtokens::testing::destinations::ToFile;
 use lmtokens::testing::event::Event;
 use lmtokens::testing::ids::TokenId;
 use lmtokens::testing::lifecycle::AddToken;
-use lmtokens::testing::operation::{Operation as _, undelivered};
+use lmtokens::testing::operation::{Operation as _, lost_result};
 use lmtokens::testing::sandbox::{Fault, FaultKind};
 use lmtokens::testing::token_output::Form;
 use lmtokens::testing::tokens::FindToken;
@@ -117,15 +117,15 @@ async fn only_an_unrecoverable_result_is_a_loss() {
     let created = operation(add("ci")).run(&fixture.client).await;
     let token = created.as_ref().unwrap();
     let lost = Event::ResultLost { token_id: token.id, admin_id: Some(32), note: Some("ci".to_owned()) };
-    assert_eq!(undelivered::<AddToken>(&created), Some(lost));
+    assert_eq!(lost_result::<AddToken>(&created), Some(lost));
     let found = FindToken::Id(TokenId::new(token.id).unwrap()).run(&fixture.client).await;
-    assert_eq!(undelivered::<FindToken>(&found), None);
+    assert_eq!(lost_result::<FindToken>(&found), None);
 
     fixture.add_post_fault(FaultKind::ActThenClose);
     let unknown = operation(add("ci")).run(&fixture.client).await;
-    assert!(matches!(undelivered::<AddToken>(&unknown), Some(Event::OutcomeLost { .. })));
+    assert!(matches!(lost_result::<AddToken>(&unknown), Some(Event::OutcomeLost { .. })));
     fixture.add_post_fault(FaultKind::RateLimited);
     let refused = operation(add("ci")).run(&fixture.client).await;
     assert!(refused.is_err());
-    assert_eq!(undelivered::<AddToken>(&refused), None);
+    assert_eq!(lost_result::<AddToken>(&refused), None);
 }
