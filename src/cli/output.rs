@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::report::Failure;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Token;
+use crate::model::{Token, TokenStatus};
 use crate::token_output::{self, Form, Members};
 
 /// A format for a new token.
@@ -136,7 +136,7 @@ fn table(members: &Members) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     for (name, value) in &members.0 {
-        table.add_row([*name, &printable(&plain(value))]);
+        table.add_row([*name, &shown(name, value)]);
     }
     trimmed(&table)
 }
@@ -147,9 +147,17 @@ fn columns(rows: &[Members]) -> String {
     table.load_style(presets::NOTHING);
     table.set_header(first.0.iter().map(|(name, _)| *name));
     for row in rows {
-        table.add_row(row.0.iter().map(|(_, value)| printable(&plain(value))));
+        table.add_row(row.0.iter().map(|(name, value)| shown(name, value)));
     }
     trimmed(&table)
+}
+
+/// Returns a member as a table shows it: a status as a word, where data have the portal's number.
+fn shown(name: &str, value: &Value) -> String {
+    match value.as_i64() {
+        Some(status) if name == "status" => TokenStatus::from_number(status).to_string(),
+        _ => printable(&plain(value)),
+    }
 }
 
 fn trimmed(table: &Table) -> String {

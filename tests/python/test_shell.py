@@ -118,6 +118,8 @@ def test_table_output(lmtokens_portal: Portal) -> None:
     assert rows["access_id"] == token.access_id
     assert rows["access_key"] == token.access_key.reveal()
     assert rows["note"] == "two  words"
+    assert rows["status"] == "enabled"
+    assert re.search(r"^status +disabled$", run_shell("add", "32", "--disabled").stdout, re.MULTILINE)
 
 
 FIELDS = [
