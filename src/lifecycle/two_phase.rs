@@ -31,8 +31,8 @@ pub(super) struct TwoPhase<'a> {
     pub(super) run: RunId,
 }
 
-/// How a create ended after its secret was delivered. A bulk run creates a token
-/// again if it is gone.
+/// How a create ended after its secret was delivered. A bulk run creates a token again if it is
+/// gone.
 pub(super) enum Finished {
     /// The token has its status and note, and its secret is delivered.
     Token(Box<Token>),
@@ -94,7 +94,7 @@ impl TwoPhase<'_> {
             Ok(token) => token,
             Err(incomplete) => {
                 let cleared = match incomplete.token {
-                    // A token without a key is of no use to anybody.
+                    // A token without a key is useless.
                     Some(token) => delete(client, *token).await.map(|()| Found::Cleared),
                     None => clear(client, admin_id, self.token.r#type, tag).await,
                 };

@@ -8,7 +8,6 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::ids::{AdminId, Note, Status, Type};
 use crate::lifecycle::{Row, all_problems};
-
 use crate::tokens::{NewToken, User};
 
 /// Reads all rows. The error lists every invalid one, with its line number.

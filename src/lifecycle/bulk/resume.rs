@@ -73,7 +73,7 @@ async fn reconcile_one(
     let finished = |token: Token| Token { note: token.note, status: token.status, ..journaled.token(row) };
     let is_pending = found.note.as_deref().and_then(Tag::parse).is_some();
     if is_pending && found.status == Some(TokenStatus::Enabled) {
-        // Somebody enabled it by hand. Its key is on disk, so that only its note is missing.
+        // It was enabled by hand. Its key is on disk, so that only its note is missing.
         let admin_id = AdminId::new(found.admin_id.unwrap_or(journaled.admin_id))?;
         let (note, status) = (row.note().unwrap_or_default(), Status::from_number(row.status())?);
         let changed = change(client, admin_id, id, Some(note), Some(status), &found.r#type).await?;

@@ -69,7 +69,7 @@ impl RowWorker {
             inner: self.destination.clone(),
         };
         let create = TwoPhase { token: &row.token, destination: &destination, run: self.journal.run };
-        // Somebody else may delete the token meanwhile.
+        // Another client may delete the token meanwhile.
         let mut rounds = Rounds::at_most(3);
         loop {
             match create.run(&self.client, admin_id).await {

@@ -11,7 +11,6 @@ use crate::credentials::Timeouts;
 use crate::error::Error;
 use crate::ids::{AdminId, MAX_ID, Note, Status, TokenId, Type};
 use crate::lifecycle::OnError;
-
 use crate::python::types::enums::is_status;
 use crate::python::types::filter::Filter;
 use crate::python::types::secret::Secret;
@@ -23,24 +22,18 @@ use crate::tokens::{AccessId, FindToken, Selection, Target, User, UserName};
 arguments! {
     access_id: secret::Secret = read_secret;
     access_key: secret::Secret = read_secret;
-    status: i64 = read_status;
-    r#type: &'static str = read_type;
+    status: i64 = status_number;
+    r#type: &'static str = type_word;
     format: &'static str = one_of::<Form>(&["json", "env", "key"]);
     on_error: &'static str = one_of::<OnError>(&["continue", "stop"]);
 }
 
 pub(crate) fn optional_status(object: &Bound<'_, PyAny>) -> PyResult<Option<Status>> {
-    match optional(read_status)("status", object)? {
-        Some(number) => Ok(Some(Status::from_number(number)?)),
-        None => Ok(None),
-    }
+    optional(read_status)("status", object)
 }
 
 pub(crate) fn optional_type(object: &Bound<'_, PyAny>) -> PyResult<Option<Type>> {
-    match optional(read_type)("type", object)? {
-        Some(word) => Ok(Some(word.parse()?)),
-        None => Ok(None),
-    }
+    optional(read_type)("type", object)
 }
 
 pub(crate) fn read_secret(name: &str, object: &Bound<'_, PyAny>) -> PyResult<secret::Secret> {
@@ -53,8 +46,17 @@ pub(crate) fn read_secret(name: &str, object: &Bound<'_, PyAny>) -> PyResult<sec
     }
 }
 
-/// Returns the number of a status. Signatures show it as the default, so that it stays a number until the operation.
-fn read_status(name: &str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
+/// Returns the number of a status: signatures show it as the default.
+fn status_number(name: &str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
+    Ok(read_status(name, object)?.number())
+}
+
+/// Returns the word of a type, for the same reason.
+fn type_word(name: &str, object: &Bound<'_, PyAny>) -> PyResult<&'static str> {
+    Ok(read_type(name, object)?.as_str())
+}
+
+fn read_status(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Status> {
     let status = if is_status(object)? {
         Status::from_number(object.extract()?)
     } else if let Ok(word) = object.cast::<PyString>() {
@@ -65,14 +67,13 @@ fn read_status(name: &str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
         };
         Status::from_number(number)
     };
-    Ok(status?.number())
+    Ok(status?)
 }
 
-/// Returns the word of a type, for the same reason.
-fn read_type(name: &str, object: &Bound<'_, PyAny>) -> PyResult<&'static str> {
+fn read_type(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Type> {
     // A `TokenType` is a `str` to Python.
     match object.cast::<PyString>() {
-        Ok(word) => Ok(encodable(name, word)?.parse::<Type>()?.as_str()),
+        Ok(word) => Ok(encodable(name, word)?.parse()?),
         Err(_) => Err(wrong_type(name, "\"lmv1\", \"bearer\" or a TokenType", object)),
     }
 }
@@ -180,13 +181,6 @@ from_python!(Timeouts, hints::TIMEOUT, |object| {
     }
     let connect = seconds("timeout", &pair.get_item(0)?)?;
     Ok(Self::from_seconds(Some(connect), seconds("timeout", &pair.get_item(1)?)?)?)
-});
-
-/// The path of the certificates to trust.
-pub(crate) struct CaBundle(pub(crate) PathBuf);
-
-from_python!(CaBundle, PathBuf::INPUT_TYPE, |object| {
-    extract("ca_bundle", "a path (str or os.PathLike)", object).map(Self)
 });
 
 /// The paths of a client certificate: one file with its key, or one file for each.

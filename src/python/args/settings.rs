@@ -5,10 +5,10 @@ use pyo3::prelude::*;
 use crate::client::Policy;
 use crate::credentials::{Arguments, Identity, NoPrompt, Prompt, Timeouts};
 use crate::network;
-use crate::python::args::domain::{CaBundle, Certificate};
+use crate::python::args::domain::Certificate;
 use crate::python::args::environment::{OsEnviron, PythonPrompt};
 use crate::python::args::plain::wrong_type;
-use crate::python::args::stub_types::OnWait;
+use crate::python::args::stub_types::{CaBundle, OnWait};
 use crate::secret::Secret;
 
 /// The settings as a caller gave them.
@@ -148,7 +148,7 @@ macro_rules! with_settings {
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::domain)] domain: Option<String>,
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::base_url)] base_url: Option<String>,
                 timeout: Option<$crate::credentials::Timeouts>,
-                ca_bundle: Option<$crate::python::args::domain::CaBundle>,
+                ca_bundle: Option<$crate::python::args::stub_types::CaBundle>,
                 client_cert: Option<$crate::python::args::domain::Certificate>,
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::proxy)] proxy: Option<$crate::secret::Secret>,
                 $($parameters)*

@@ -59,6 +59,7 @@ macro_rules! paths {
 }
 
 paths! {
+    CaBundle = "ca_bundle";
     FilePath = "path";
     JournalPath = "journal";
 }

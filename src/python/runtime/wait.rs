@@ -17,8 +17,7 @@ use crate::process;
 const TICK: Duration = Duration::from_millis(50);
 
 /// Runs `operation` with the interpreter detached. Between two polls this thread handles signals, writes the log and
-/// runs
-/// Python callbacks: outside the runtime and with no lock held, so that all of these may use this package.
+/// runs Python callbacks: outside the runtime and with no lock held, so that all of these may use this package.
 pub(crate) fn wait<O: Operation>(
     py: Python<'_>,
     client: &Client,

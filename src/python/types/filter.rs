@@ -7,7 +7,6 @@ use pyo3::types::PyString;
 
 use crate::filter::{self, Condition, Field as CoreField, Operator, Value};
 use crate::ids::Status;
-
 use crate::python::args::plain::{encodable, integer, wrong_type};
 use crate::python::types::enums::is_status;
 
