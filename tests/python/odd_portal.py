@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import re
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import lmtokens
-from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from support import ACCESS_ID, ACCESS_KEY, LoopbackServer, RequestHandler
 
 
-class OddPortal:
+class OddPortal(LoopbackServer):
     """Lists, changes and deletes tokens of user 32, without checking signatures.
 
     Args:
@@ -33,11 +29,7 @@ class OddPortal:
         self._sorts, self._filters, self._total = sorts, filters, total
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            # Headers and body are two writes; with Nagle's algorithm the second waits for an acknowledgement.
-            disable_nagle_algorithm = True
-
+        class Handler(RequestHandler):
             def _reply(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 with outer.lock:
@@ -51,13 +43,7 @@ class OddPortal:
 
             do_GET = do_PATCH = do_DELETE = _reply
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Keep standard error free for the output under test."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
+        super().__init__(Handler)
 
     def add(self, note: str, *, type: str = "lmv1") -> int:
         """Add a token with an id above all others, and return the id."""
@@ -67,8 +53,7 @@ class OddPortal:
         return id
 
     def client(self, **settings: Any) -> lmtokens.Client:
-        base_url = f"http://127.0.0.1:{self._server.server_port}/santaba/rest"
-        return lmtokens.Client(base_url=base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY, **settings)
+        return lmtokens.Client(base_url=self.base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY, **settings)
 
     def _respond(self, method: str, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
         address = urlsplit(target)
@@ -94,16 +79,6 @@ class OddPortal:
         offset = int(query.get("offset", 0))
         items = tokens[offset : offset + int(query["size"])]
         return {"total": len(tokens) if self._total is ... else self._total, "items": items, "searchId": None}
-
-    def __enter__(self) -> OddPortal:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(HANG_TIMEOUT)
 
 
 def _matches(token: dict[str, Any], condition: str) -> bool:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from typing_extensions import Self
+
 ACCESS_ID = "exampleAccessId00001"
 ACCESS_KEY = "unit+test(key)]{%~^_=Z"
 
@@ -67,6 +69,18 @@ def run_shell(*arguments: str, environment: Mapping[str, str] | None = None) -> 
         text=True,
         timeout=HANG_TIMEOUT,
         check=False,
+    )
+
+
+def start_shell(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start the ``lmtokens`` command of this environment, with pipes for its output."""
+    return subprocess.Popen(
+        [*SHELL, *arguments],
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -120,6 +134,41 @@ class Listener:
         self._thread.join(HANG_TIMEOUT)
 
 
+class RequestHandler(BaseHTTPRequestHandler):
+    """A handler that keeps connections open and standard error free for the output under test."""
+
+    protocol_version = "HTTP/1.1"
+    # Headers and body are two writes; with Nagle's algorithm the second waits for an acknowledgement.
+    disable_nagle_algorithm = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Write no log."""
+
+
+class LoopbackServer:
+    """Serves requests with a handler, in threads of its own, until the end of a ``with`` block."""
+
+    def __init__(self, handler: type[RequestHandler]) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/santaba/rest"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(HANG_TIMEOUT)
+
+
 @dataclass(frozen=True)
 class ReceivedRequest:
     """One request as it came over the wire."""
@@ -130,16 +179,14 @@ class ReceivedRequest:
     body: bytes
 
 
-class StubServer:
+class StubServer(LoopbackServer):
     """A server that records requests and sends a given response, valid or not."""
 
     def __init__(self, response: bytes | Callable[[ReceivedRequest], bytes], status: int = 200) -> None:
         self.requests: list[ReceivedRequest] = []
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(RequestHandler):
             def _reply(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 request = ReceivedRequest(self.command, self.path, dict(self.headers.items()), self.rfile.read(length))
@@ -153,27 +200,7 @@ class StubServer:
 
             do_GET = do_POST = do_DELETE = _reply
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Keep standard error free for the output under test."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/santaba/rest"
-
-    def __enter__(self) -> StubServer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(HANG_TIMEOUT)
+        super().__init__(Handler)
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Callable
 from urllib.parse import urlsplit
 
 import lmtokens
-from support import HANG_TIMEOUT
+from support import HANG_TIMEOUT, LoopbackServer, RequestHandler
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from lmtokens.sandbox import Portal
 
 
@@ -35,7 +31,7 @@ def _leave_unchanged(exchange: Exchange) -> None:
     del exchange
 
 
-class TamperingProxy:
+class TamperingProxy(LoopbackServer):
     """Forwards requests, and calls ``before`` and ``after``, which may change the exchange or wait.
 
     Its clients use a bearer token, because a changed request would not match its signature.
@@ -51,10 +47,7 @@ class TamperingProxy:
         self._portal = portal
         inner = urlsplit(portal.base_url).netloc
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
+        class Handler(RequestHandler):
             def _forward(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 exchange = Exchange(self.command, self.path, body)
@@ -80,28 +73,8 @@ class TamperingProxy:
 
             do_GET = do_POST = do_PATCH = do_DELETE = _forward
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Keep standard error free for the output under test."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/santaba/rest"
+        super().__init__(Handler)
 
     def client(self, **settings: Any) -> lmtokens.Client:
         """Return a client that calls through the proxy as the portal's administrator."""
         return lmtokens.Client(base_url=self.base_url, bearer_token=self._portal.bearer_token, **settings)
-
-    def __enter__(self) -> TamperingProxy:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(HANG_TIMEOUT)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from api_variants import VARIANTS, api_for
-from support import HANG_TIMEOUT, SHELL, run_python, wait_until
+from support import HANG_TIMEOUT, SHELL, run_python, start_shell, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -276,13 +276,7 @@ class TestCommand:
 
     def _interrupted(self, rows: Path, journal: Path) -> str:
         """Interrupt the command while it waits for the rate limit, and return its standard error."""
-        with subprocess.Popen(
-            [*SHELL, "bulk", str(rows), "--journal", str(journal)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
+        with start_shell("bulk", str(rows), "--journal", str(journal)) as process:
             assert process.stderr is not None
             output = ""
             while "waiting" not in output:

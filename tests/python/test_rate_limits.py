@@ -7,14 +7,13 @@ import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
 from api_variants import VARIANTS, api_for
 from lmtokens.sandbox import Portal
-from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, wait_until
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, LoopbackServer, RequestHandler, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,11 +181,9 @@ class TestRateLimitedResponse:
         assert (raised.value.status, raised.value.attempts, raised.value.maybe_applied) == (429, 1, False)
 
 
-class RateHeaderHandler(BaseHTTPRequestHandler):
+class RateHeaderHandler(RequestHandler):
     """A portal without tokens that responds with the rate limit headers of a test."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
     rate: dict[str, str] = {}  # noqa: RUF012
 
     def do_GET(self) -> None:
@@ -196,9 +193,6 @@ class RateHeaderHandler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the log out of standard error, which the tests check."""
 
 
 def handler_with(*values: str | None) -> type[RateHeaderHandler]:
@@ -210,15 +204,10 @@ def handler_with(*values: str | None) -> type[RateHeaderHandler]:
 @pytest.fixture
 def client(request: pytest.FixtureRequest) -> Iterator[lmtokens.Client]:
     """A client of a portal that responds with the parametrized rate limit headers."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_with(*request.param))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    base_url = f"http://127.0.0.1:{server.server_port}/santaba/rest"
-    yield lmtokens.Client(base_url=base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY, deadline=HANG_TIMEOUT)
-    server.shutdown()
-    server.server_close()
-    thread.join(HANG_TIMEOUT)
+    with LoopbackServer(handler_with(*request.param)) as server:
+        yield lmtokens.Client(
+            base_url=server.base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY, deadline=HANG_TIMEOUT
+        )
 
 
 ODD_HEADERS: list[Any] = [

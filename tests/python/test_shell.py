@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import lmtokens.sandbox
 import pytest
-from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, StubServer, run_shell, wait_until
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, StubServer, run_shell, start_shell, wait_until
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal, StoredToken
@@ -405,13 +405,7 @@ def test_closed_standard_error_is_ignored(lmtokens_portal: Portal) -> None:
 )
 def test_signal_during_a_create(lmtokens_portal: Portal, number: int, status: int) -> None:
     lmtokens_portal.fail("delay", method="POST", seconds=40)
-    with subprocess.Popen(
-        [*SHELL, "add", "32", "--note", "ci"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with start_shell("add", "32", "--note", "ci") as process:
         wait_until(lambda: lmtokens_portal.record)
         process.send_signal(number)
         out, err = process.communicate(timeout=HANG_TIMEOUT / 2)
@@ -499,13 +493,7 @@ time.sleep(40)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_sandbox_forwards_signals(number: int) -> None:
     code = HANDLER.replace("NUMBER", str(int(number)))
-    with subprocess.Popen(
-        [*SHELL, "sandbox", "--", sys.executable, "-c", code],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with start_shell("sandbox", "--", sys.executable, "-c", code) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
@@ -522,13 +510,7 @@ def test_unknown_command_of_the_sandbox_is_named() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_sandbox_without_a_command_prints_exports(number: int, tmp_path: Path) -> None:
     record = tmp_path / "record.jsonl"
-    with subprocess.Popen(
-        [*SHELL, "sandbox", "--record", str(record)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with start_shell("sandbox", "--record", str(record)) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(4)]
         script = 'eval "$1"; exec "$2" add 32 -o json'

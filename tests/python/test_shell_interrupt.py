@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 from lmtokens import __main__, _lmtokens
-from support import ACCESS_ID, HANG_TIMEOUT, SHELL, run_at_terminal, wait_until
+from support import ACCESS_ID, HANG_TIMEOUT, SHELL, run_at_terminal, start_shell, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,14 +47,7 @@ def test_interrupt_before_any_request(lmtokens_portal: Portal, tmp_path: Path) -
     # The certificate file is a FIFO, so the command waits for it before it calls the portal.
     certificates = tmp_path / "certificates.pem"
     os.mkfifo(certificates)
-    with subprocess.Popen(
-        [*SHELL, "add", "32"],
-        env={**os.environ, "SSL_CERT_FILE": str(certificates)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with start_shell("add", "32", environment={"SSL_CERT_FILE": str(certificates)}) as process:
         with certificates.open("wb") as pipe:
             process.send_signal(signal.SIGINT)
             pipe.write(trustme.CA().cert_pem.bytes())
