@@ -40,6 +40,11 @@ pub enum Advice {
         /// The token's id.
         id: i64,
     },
+    /// Use the token that the error holds, if it is the created one.
+    UseReported {
+        /// The token's id.
+        id: i64,
+    },
     /// Allow a longer wait for the rate limit, or call again later.
     WaitLonger,
     /// Name the portal.

@@ -1,6 +1,7 @@
 //! Sends one request: permit → sign → attempt → outcome → retry or response.
 
 mod attempt;
+mod deadline;
 mod diagnosis;
 mod limiter;
 mod outcome;
@@ -26,12 +27,14 @@ use crate::event::{Event, NoObserver, Observer};
 use crate::lmv1;
 use crate::process::{OfProcess, PerProcess};
 use attempt::Attempt;
-use limiter::{Permit, RateLimit, RateLimited};
+use deadline::Deadline;
+use limiter::{Permit, RateLimit, RateLimited, Usage};
 use portal_clock::PortalClock;
 use retry::RetryDecision;
 use transport::Transport;
 use visibility::Visibility;
 
+pub use deadline::Moment;
 pub use limiter::OnLimit;
 pub use outcome::outcome;
 pub use request::{Method, Request, Response};
@@ -44,6 +47,8 @@ pub struct Client {
     shared: Arc<Shared>,
     policy: Policy,
     observer: Arc<dyn Observer>,
+    /// By when the current call, or the lease of its token, must end.
+    deadline: Option<Deadline>,
 }
 
 struct Shared {
@@ -87,7 +92,12 @@ impl Client {
             portal_clock: PerProcess::new(),
             visibility: PerProcess::new(),
         };
-        Self { shared: Arc::new(shared), policy: Policy::default(), observer: Arc::new(NoObserver) }
+        Self {
+            shared: Arc::new(shared),
+            policy: Policy::default(),
+            observer: Arc::new(NoObserver),
+            deadline: None,
+        }
     }
 
     /// Returns this client with another policy.
@@ -100,6 +110,26 @@ impl Client {
     #[must_use]
     pub(crate) fn without_wait_limit(&self) -> Self {
         self.with_policy(Policy { max_wait: Duration::MAX, ..self.policy })
+    }
+
+    /// Returns this client for one call that begins now, of which earlier parts took `spent`; `None` if calls have no
+    /// deadline.
+    pub(crate) fn for_call(&self, spent: Duration) -> Option<Self> {
+        let deadline = Deadline::of_call(self.now_ms(), self.policy.deadline?).shortened(spent);
+        Some(Self { deadline: Some(deadline), ..self.clone() })
+    }
+
+    /// Returns this client for the lease of a token: what it sends ends within `length` of the token's create.
+    pub(crate) fn for_lease(&self, sent: Moment, length: Duration) -> Self {
+        let lease = Deadline::of_lease(sent, length);
+        let now_ms = self.now_ms();
+        let is_first = |deadline: &Deadline| deadline.remaining(now_ms) <= lease.remaining(now_ms);
+        Self { deadline: Some(self.deadline.filter(is_first).unwrap_or(lease)), ..self.clone() }
+    }
+
+    /// Returns the time until this client's deadline; `None` if it has none.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.remaining(self.now_ms()))
     }
 
     /// Returns this client with an observer for its events.
@@ -147,14 +177,12 @@ impl Client {
         let mut progress = Progress::default();
         // Each arm creates its own future. One future made before the match would be stored twice in the state of this
         // one: where it is made, and in the timeout.
-        let result = match self.policy.deadline {
+        let result = match &self.deadline {
             None => self.send_with_retries(request, &mut progress).await,
             Some(deadline) => {
                 let sending = self.send_with_retries(request, &mut progress);
-                tokio::time::timeout(deadline, sending).await.unwrap_or_else(|_| {
-                    let message = format!("deadline of {} s exceeded", deadline.as_secs_f64());
-                    Err(Error::new(ErrorKind::RequestTimeout, message))
-                })
+                let remaining = deadline.remaining(self.now_ms());
+                tokio::time::timeout(remaining, sending).await.unwrap_or_else(|_| Err(exceeded(deadline)))
             }
         };
         result.map_err(|mut error| {
@@ -172,6 +200,14 @@ impl Client {
         let mut rejection = None;
         loop {
             let permit = self.permit(&rate_limit, request, progress, rejection.take()).await?;
+            let sent = Moment::at(self.now_ms());
+            if let Some(deadline) = &self.deadline
+                && deadline.remaining(self.now_ms()).is_zero()
+            {
+                // The wall clock advanced more than the timer: the machine slept, or the clock was set.
+                permit.settle(Usage::NotSent);
+                return Err(exceeded(deadline));
+            }
             progress.attempts += 1;
             progress.is_write_in_flight = request.method.is_write();
             let attempt = self.attempt(request).await;
@@ -185,13 +221,13 @@ impl Client {
             self.report_attempt(request, progress, &attempt, decision);
             let Attempt { outcome, status, date, .. } = attempt;
             let error = match outcome {
-                Ok(body) => return Ok(Response { status: status.unwrap_or(200), body, date }),
+                Ok(body) => return Ok(Response { status: status.unwrap_or(200), body, date, sent }),
                 Err(error) => error,
             };
             let is_not_found = request.method == Method::Delete && error.kind() == ErrorKind::NotFound;
             if is_not_found && progress.maybe_applied {
                 // An earlier attempt deleted the resource, and its response was lost.
-                return Ok(Response { status: 404, body: Value::Null, date });
+                return Ok(Response { status: 404, body: Value::Null, date, sent });
             }
             progress.maybe_applied |= error.details().maybe_applied;
             match decision {
@@ -279,6 +315,10 @@ impl Client {
     fn portal_clock(&self) -> OfProcess<PortalClock> {
         self.shared.portal_clock.get_or_init(PortalClock::default)
     }
+}
+
+fn exceeded(deadline: &Deadline) -> Error {
+    Error::new(ErrorKind::RequestTimeout, deadline.message())
 }
 
 /// Returns the error of a request that was not sent because the wait for a permit would be too long.

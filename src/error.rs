@@ -81,8 +81,8 @@ impl ErrorKind {
     ];
 }
 
-/// An error with the facts that a user or a support desk needs. It holds no request, no response body and no
-/// credential.
+/// An error with the facts that a user or a support desk needs. It holds no request and no response body; a new token's
+/// secret only in `token`, which masks it.
 pub struct Error(Box<Details>);
 
 /// The facts of an [`Error`].
@@ -108,6 +108,8 @@ pub struct Details {
     pub rate: Option<RateHeaders>,
     /// For [`ErrorKind::OutcomeUnknown`]: the tokens that may be the result; `None` if the portal could not be asked.
     pub candidates: Option<Vec<Token>>,
+    /// For [`ErrorKind::OutcomeUnknown`]: the token of the response with its secret, if it may be the created one.
+    pub token: Option<Token>,
     /// The cause.
     pub cause: Option<Error>,
     /// The exception of a callback, which its interface gets back.
@@ -129,6 +131,7 @@ impl Error {
             elapsed: Duration::ZERO,
             rate: None,
             candidates: None,
+            token: None,
             cause: None,
             origin: None,
         }))

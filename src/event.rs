@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::advice::Advice;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Token, iso_8601};
+use crate::model::{Token, TokenStatus, iso_8601};
 
 /// One report of the core.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,15 @@ pub enum Event {
         tag: String,
         /// Whether its secret is delivered, so that enabling the token finishes the create.
         delivered: bool,
+    },
+    /// The portal created a token with another status than requested. It is changed now.
+    StatusCorrected {
+        /// The token's id.
+        token_id: i64,
+        /// The status in the response to the create.
+        reported: TokenStatus,
+        /// The status that the caller asked for.
+        requested: TokenStatus,
     },
     /// Pending tokens of a run could not be removed at its end.
     OrphansRemain {
@@ -142,6 +151,11 @@ impl Event {
                     "create interrupted: {token} of user {admin_id} may be left pending; {state}; its note begins with {tag}"
                 )
             }
+            Self::StatusCorrected { token_id, reported, requested } => {
+                format!(
+                    "the portal created token {token_id} {reported}; changing it to {requested} as requested"
+                )
+            }
             Self::OrphansRemain { count, run } => {
                 let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
                 format!("{count} pending tokens of run {run} may remain, disabled")
@@ -171,7 +185,7 @@ impl Event {
     #[must_use]
     pub fn advice(&self) -> Vec<Advice> {
         match self {
-            Self::Attempt { .. } | Self::LongWait { .. } => Vec::new(),
+            Self::Attempt { .. } | Self::LongWait { .. } | Self::StatusCorrected { .. } => Vec::new(),
             Self::LeftPending { .. } => vec![Advice::Sweep],
             Self::OrphansRemain { .. } => vec![Advice::ResumeOrSweep],
             Self::CreateInterrupted { .. } => vec!["list the user's tokens and delete it".into()],

@@ -1,5 +1,7 @@
 //! The shape that every public operation has.
 
+use std::time::Duration;
+
 use crate::client::Client;
 use crate::error::Result;
 use crate::event::Event;
@@ -18,6 +20,15 @@ pub trait Operation: Send + Sized + 'static {
     /// the result contains nothing that only the caller can have, such as a secret.
     fn lost_result(_output: &Self::Output) -> Option<Event> {
         None
+    }
+}
+
+/// Runs an operation as one call: the client's deadline counts from now.
+pub async fn call<O: Operation>(operation: O, client: &Client) -> Result<O::Output> {
+    match client.for_call(Duration::ZERO) {
+        None => operation.run(client).await,
+        // Boxed: its state would otherwise be stored beside that of the first arm.
+        Some(client) => Box::pin(operation.run(&client)).await,
     }
 }
 

@@ -8,7 +8,7 @@ pub mod advice {
 
 pub mod client {
     pub use crate::client::{
-        Client, Method, OnLimit, Policy, RawResponse, Request, Response, TransportFailure, outcome,
+        Client, Method, Moment, OnLimit, Policy, RawResponse, Request, Response, TransportFailure, outcome,
     };
 }
 
@@ -57,7 +57,7 @@ pub mod network {
 }
 
 pub mod operation {
-    pub use crate::operation::{Operation, lost_result};
+    pub use crate::operation::{Operation, call, lost_result};
 }
 
 pub mod portal {

@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod expected;
 mod find;
 mod list;
 mod target;
@@ -11,11 +12,13 @@ mod whoami;
 
 pub(crate) use create::CreateToken;
 pub use create::NewToken;
+pub(crate) use create::{ReportedToken, Unusable};
 pub(crate) use delete::{DeleteToken, Deleted};
+pub(crate) use expected::ExpectedNote;
 pub(crate) use find::AccessId;
 pub use find::FindToken;
 pub(crate) use list::{ListTokens, Listing, Selection};
-pub(crate) use target::Target;
+pub(crate) use target::{Target, is_self};
 pub(crate) use update::change;
 pub(crate) use update::{Change, UpdateToken};
 pub use user::User;

@@ -209,6 +209,8 @@ class OutcomeUnknownError(LMTokensError):
         candidates (list[Token] | None): tokens of the user that this create may have made: same note, created since the
             call began, never used. ``None`` if they could not be listed. Their keys are lost: delete the token that is
             yours, then call again.
+        token (Token | None): the token of the portal's response with its key, if it may be the created one: only its
+            note differs from the requested one, or its status could not be set.
     """
 
     def __init__(
@@ -216,6 +218,7 @@ class OutcomeUnknownError(LMTokensError):
         message: str = "",
         *,
         candidates: "list[Token] | None" = None,
+        token: "Token | None" = None,
         status: "int | None" = None,
         code: "int | None" = None,
         suggestion: "str | None" = None,
@@ -233,6 +236,7 @@ class OutcomeUnknownError(LMTokensError):
             elapsed=elapsed,
         )
         self.candidates = candidates
+        self.token = token
 
 
 class DeliveryError(LMTokensError):

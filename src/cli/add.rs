@@ -16,7 +16,7 @@ use super::signals::run_until_signal;
 use crate::client::{Client, Request};
 use crate::ids::{Note, Status, Type};
 use crate::lifecycle::AddToken;
-use crate::operation::Operation as _;
+use crate::operation::call;
 use crate::tokens::{NewToken, User};
 
 /// Create a token and print or deliver its secret
@@ -81,11 +81,11 @@ impl Add {
         }
         let Some(destination) = destination else {
             let destination = Arc::new(ToStdout::new(output, self.output.unwrap_or(Format::Table)));
-            run_until_signal(AddToken { token, destination: Some(destination) }.run(&client))?;
+            run_until_signal(call(AddToken { token, destination: Some(destination) }, &client))?;
             return Ok(exit::DONE);
         };
         let add = AddToken { token, destination: Some(Arc::clone(&destination)) };
-        let token = run_until_signal(add.run(&client))?;
+        let token = run_until_signal(call(add, &client))?;
         say(&format!("key delivered to {}", destination.describe()));
         output.write(&format!("{}\n", token.id))?;
         Ok(exit::DONE)

@@ -19,6 +19,9 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::Delete { id } => {
             return format!("delete it in Python with lmtokens.delete_token({id})").into();
         }
+        Advice::UseReported { id } => {
+            return format!("compare token {id} with the user's list of tokens before you use it").into();
+        }
         Advice::Overwrite => "choose another file, or pass --overwrite to replace the existing one",
         Advice::ResumeExisting => "pass --resume to continue the run of this journal, or choose another path",
         Advice::ResumeAfterRepair => "repair the cause, then run the command again with --resume",

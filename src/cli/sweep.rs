@@ -11,7 +11,7 @@ use super::report::{Failure, report, say};
 use super::signals::run_until_signal;
 use crate::lifecycle::{SweepTokens, Swept};
 use crate::model::iso_8601;
-use crate::operation::Operation as _;
+use crate::operation::call;
 use crate::token_output::Members;
 
 /// List or delete pending tokens that interrupted creates left behind
@@ -40,7 +40,7 @@ impl Sweep {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         let mut output = Output::open()?;
         let client = self.connection.client(host)?;
-        let swept = run_until_signal(SweepTokens { delete: self.yes }.run(&client))?;
+        let swept = run_until_signal(call(SweepTokens { delete: self.yes }, &client))?;
         let rows: Vec<Members> = swept.iter().map(members).collect();
         output.write(&output::list(&rows, self.output)?)?;
         let mut status = exit::DONE;

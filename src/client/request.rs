@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use super::deadline::Moment;
+
 /// An HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -60,6 +62,8 @@ pub struct Response {
     pub body: Value,
     /// The portal's clock (the `Date` header).
     pub date: Option<SystemTime>,
+    /// When the last attempt began, after its permit was granted.
+    pub sent: Moment,
 }
 
 impl fmt::Debug for Response {

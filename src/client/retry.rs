@@ -6,13 +6,13 @@ use super::limiter::OnLimit;
 use super::request::Method;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How often a request may be sent, and how long it may take including all pauses and waits.
+/// How often a request may be sent, and how long it and the call that it belongs to may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// The most attempts, including the first. A retry after a 429 is limited by `max_wait` instead, but counts as an
     /// attempt if another error follows. 1 disables every retry, also after a 429.
     pub max_attempts: u32,
-    /// The most time for the whole request; `None` sets no limit beyond the timeouts of each attempt.
+    /// The most time for the whole call; `None` sets no limit beyond the timeouts of each attempt.
     pub deadline: Option<Duration>,
     /// Whether to wait if the rate limit is reached.
     pub on_limit: OnLimit,

@@ -2,12 +2,12 @@
 
 use super::rounds::Rounds;
 use crate::client::Client;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AdminId, TokenId, Type};
 use crate::model::Token;
 use crate::operation::Operation as _;
 use crate::tag::Tag;
-use crate::tokens::{DeleteToken, FindToken, ListTokens, Target, User};
+use crate::tokens::{DeleteToken, ExpectedNote, FindToken, ListTokens, Target, User, is_self};
 
 /// What the portal shows of an attempt.
 pub(super) enum Found {
@@ -28,8 +28,10 @@ pub(super) async fn tokens_of(client: &Client, admin_id: AdminId, r#type: Type) 
 /// Deletes the token of one attempt, if it exists. The tag is compared here and not by the portal's filter: an escaping
 /// mistake there would read as "not found".
 pub(super) async fn clear(client: &Client, admin_id: AdminId, r#type: Type, tag: &Tag) -> Result<Found> {
-    let is_of_attempt =
-        |token: &Token| token.note.as_deref().and_then(Tag::parse).is_some_and(|(found, _)| found == *tag);
+    let is_of_attempt = |token: &Token| {
+        let has_tag = token.note.as_deref().is_some_and(|note| ExpectedNote::Tagged(tag).agrees(note));
+        has_tag && token.admin_id == Some(admin_id.get())
+    };
     let mut found = Found::Nothing;
     for token in tokens_of(client, admin_id, r#type).await?.into_iter().filter(is_of_attempt) {
         // This proves that these credentials see the tokens that they create.
@@ -59,14 +61,23 @@ async fn sees_own(client: &Client) -> Result<bool> {
 }
 
 /// Deletes a token of this package. A token that no longer exists counts as deleted.
+///
+/// The caller has checked that it is such a token: the response that named it agreed with the request, or its note has
+/// the tag of the attempt. The calling token is refused.
 pub(super) async fn delete(client: &Client, token: Token) -> Result<()> {
+    if is_self(client, &token) {
+        return Err(Error::new(
+            ErrorKind::SelfLockout,
+            format!("token {} signs this call and is not deleted", token.id),
+        ));
+    }
     let mut rounds = Rounds::at_most(4);
     loop {
         let delete = DeleteToken { target: Target::Token(Box::new(token.clone())), force: true };
         match delete.run(client).await {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             // The token may be deleted already: a second DELETE is harmless.
-            Err(error) if error.details().maybe_applied && rounds.next_after_pause().await => {}
+            Err(error) if error.details().maybe_applied && rounds.next_after_pause(client).await => {}
             outcome => return outcome.map(drop),
         }
     }

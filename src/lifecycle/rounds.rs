@@ -1,6 +1,6 @@
 //! Repeating a step a limited number of times.
 
-use crate::client::Policy;
+use crate::client::{Client, Policy};
 
 /// A counter of rounds, with the client's usual pauses between them.
 pub(super) struct Rounds {
@@ -20,10 +20,10 @@ impl Rounds {
         is_allowed
     }
 
-    /// As `next`, after a pause that grows from round to round.
-    pub(super) async fn next_after_pause(&mut self) -> bool {
+    /// As `next`, after a pause that grows from round to round; `false` also if the client's deadline leaves no time.
+    pub(super) async fn next_after_pause(&mut self, client: &Client) -> bool {
         let pause = Policy::default().pause(self.done);
-        let is_allowed = self.next();
+        let is_allowed = client.remaining().is_none_or(|remaining| remaining > pause) && self.next();
         if is_allowed {
             tokio::time::sleep(pause).await;
         }

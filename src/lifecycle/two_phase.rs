@@ -15,11 +15,11 @@ use crate::event::Event;
 use crate::ids::{AdminId, Status, TokenId};
 use crate::model::{Token, TokenStatus};
 use crate::tag::{RunId, Tag};
-use crate::tokens::{NewToken, change};
+use crate::tokens::{ExpectedNote, NewToken, ReportedToken, Unusable, change};
 
-/// The most time between the POST and the PATCH. Sweep deletes pending tokens after an hour, so a later PATCH could
-/// meet a token that sweep is deleting.
-const MAX_DELIVERY: Duration = Duration::from_secs(600);
+/// The most time from the POST to the end of every request that may enable the token. Sweep deletes pending tokens after
+/// an hour, so a later request could meet a token that sweep is deleting.
+const LEASE: Duration = Duration::from_secs(600);
 
 const MAX_ROUNDS: u32 = 6;
 
@@ -63,7 +63,7 @@ impl TwoPhase<'_> {
                     return Err(error);
                 }
             };
-            if !rounds.next_after_pause().await {
+            if !rounds.next_after_pause(client).await {
                 let message = format!("gave up after {} rounds: {cause}", rounds.number());
                 let mut error = Error::new(cause.kind(), message)
                     .suggest("try again later; no enabled token was left behind");
@@ -80,42 +80,33 @@ impl TwoPhase<'_> {
     async fn round(&self, client: &Client, admin_id: AdminId, tag: &Tag) -> Result<Round> {
         let note = tag.note(self.token.note());
         let request = self.token.request_with(admin_id, Some(&note), Status::Disabled)?;
-        let posted = PostTime { started: Instant::now(), started_ms: client.now_ms() };
         let mut guard = PendingGuard { client, admin_id, id: None, tag, is_delivered: false, is_armed: true };
         let created = match client.send(&request).await {
-            Ok(response) => self.token.created(client, admin_id, &response),
+            Ok(response) => {
+                let token = self.token.created(client, admin_id, ExpectedNote::Tagged(tag), &response);
+                token.map(|token| (token, response.sent))
+            }
             Err(error) if error.details().maybe_applied => Err(error.into()),
             Err(error) => {
                 guard.disarm();
                 return Err(error);
             }
         };
-        let mut token = match created {
-            Ok(token) => token,
-            Err(incomplete) => {
-                let cleared = match incomplete.token {
-                    // A token without a key is useless.
-                    Some(token) => delete(client, *token).await.map(|()| Found::Cleared),
-                    None => clear(client, admin_id, self.token.r#type, tag).await,
-                };
+        let (mut token, sent) = match created {
+            Ok(created) => created,
+            Err(unusable) => {
+                let round = self.clear(client, admin_id, tag, unusable).await;
                 guard.disarm();
-                return match cleared {
-                    Ok(Found::Cleared | Found::Nothing) => Ok(Round::Repeat(incomplete.error)),
-                    Ok(Found::NotVisible) => Err(outcome_unknown(admin_id, tag, incomplete.error, None)),
-                    Err(lookup_error) => {
-                        Err(outcome_unknown(admin_id, tag, incomplete.error, Some(&lookup_error)))
-                    }
-                };
+                return round;
             }
         };
         guard.id = Some(token.id);
-        if token.status != Some(TokenStatus::Disabled) {
-            // The portal ignored the status: disable the token before its secret is delivered.
-            let disabled = match TokenId::new(token.id) {
-                Ok(id) => change(client, admin_id, id, None, Some(Status::Disabled), &token.r#type).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = disabled {
+        let leased = client.for_lease(sent, LEASE);
+        if let Some(reported) = token.status.filter(|status| *status != TokenStatus::Disabled) {
+            let requested = TokenStatus::Disabled;
+            client.report(Event::StatusCorrected { token_id: token.id, reported, requested });
+            // No secret is delivered before its token is disabled.
+            if let Err(error) = set_disabled(&leased, admin_id, &token).await {
                 guard.disarm();
                 return Err(give_up(client, token, error).await.0);
             }
@@ -128,37 +119,50 @@ impl TwoPhase<'_> {
             return Err(give_up(client, token, error).await.0);
         }
         guard.is_delivered = true;
-        if posted.age(client) >= MAX_DELIVERY {
-            let late =
-                Error::new(ErrorKind::Delivery, "the delivery took so long that the token may be swept");
-            guard.disarm();
-            delete(client, token.clone()).await?;
-            let _ = self.destination.discard(&token, tag).await;
-            return Ok(Round::Repeat(late));
-        }
-        let finished = self.finish(client, &token, tag).await;
+        let round = self.finish(client, &leased, admin_id, &token, tag).await;
         guard.disarm();
-        finished.map(Round::Finished)
+        round
     }
 
-    /// Sends the final PATCH until the portal accepts or rejects it, then commits the delivery.
-    async fn finish(&self, client: &Client, token: &Token, tag: &Tag) -> Result<Finished> {
-        let (admin_id, id) = (AdminId::new(token.admin_id.unwrap_or_default())?, TokenId::new(token.id)?);
+    /// Finds out at the portal what became of a create without a usable response, and deletes its token.
+    async fn clear(
+        &self,
+        client: &Client,
+        admin_id: AdminId,
+        tag: &Tag,
+        unusable: Unusable,
+    ) -> Result<Round> {
+        let cleared = match unusable.token {
+            // A token without a key is useless.
+            ReportedToken::WithoutSecret(token) => delete(client, *token).await.map(|()| Found::Cleared),
+            ReportedToken::None | ReportedToken::WithOtherNote(_) => {
+                clear(client, admin_id, self.token.r#type, tag).await
+            }
+        };
+        match cleared {
+            Ok(Found::Cleared | Found::Nothing) => Ok(Round::Repeat(unusable.error)),
+            Ok(Found::NotVisible) => Err(outcome_unknown(admin_id, tag, unusable.error, None)),
+            Err(lookup_error) => Err(outcome_unknown(admin_id, tag, unusable.error, Some(&lookup_error))),
+        }
+    }
+
+    /// Sends the final PATCH until the portal accepts or rejects it, then commits the delivery. `leased` is the client
+    /// for the token's lease: when that ends before the token can be enabled, the token is deleted.
+    async fn finish(
+        &self,
+        client: &Client,
+        leased: &Client,
+        admin_id: AdminId,
+        token: &Token,
+        tag: &Tag,
+    ) -> Result<Round> {
+        let id = TokenId::new(token.id)?;
         let (note, status) = (self.token.note().unwrap_or_default(), self.token.status);
         let mut rounds = Rounds::at_most(MAX_ROUNDS);
         let mut may_be_enabled = false;
         let error = loop {
-            let outcome = change(client, admin_id, id, Some(note), Some(status), &token.r#type).await;
-            let error = match outcome {
-                Ok(changed) if changed.status.is_none_or(|changed| changed == status) => {
-                    return self.commit(token, changed, tag).await;
-                }
-                Ok(_) => {
-                    let mut error =
-                        Error::new(ErrorKind::Response, "the response to the change shows the old status");
-                    error.details_mut().maybe_applied = true;
-                    error
-                }
+            let error = match change(leased, admin_id, id, Some(note), Some(status), &token.r#type).await {
+                Ok(changed) => return self.commit(token, changed, tag).await.map(Round::Finished),
                 Err(error) => error,
             };
             if error.kind() == ErrorKind::NotFound {
@@ -168,16 +172,19 @@ impl TwoPhase<'_> {
                     token.id,
                     self.destination.describe()
                 );
-                return Ok(Finished::Gone(Error::new(ErrorKind::NotFound, message).caused_by(error)));
+                let gone = Error::new(ErrorKind::NotFound, message).caused_by(error);
+                return Ok(Round::Finished(Finished::Gone(gone)));
             }
             may_be_enabled |= error.details().maybe_applied;
             let is_rejected = !error.details().maybe_applied && !is_unreachable(&error);
+            let is_over = leased.remaining().is_some_and(|remaining| remaining.is_zero());
             // An earlier PATCH may have enabled the token, which may be in use by now. Only a token that is surely
             // disabled is deleted.
-            if is_rejected && !may_be_enabled {
-                return Err(self.take_back(client, token, tag, error).await);
+            if (is_rejected || is_over) && !may_be_enabled {
+                let (error, is_deleted) = self.take_back(client, token, tag, error).await;
+                return if is_over && is_deleted { Ok(Round::Repeat(error)) } else { Err(error) };
             }
-            if is_rejected || !rounds.next_after_pause().await {
+            if is_rejected || is_over || !rounds.next_after_pause(leased).await {
                 break error;
             }
         };
@@ -232,14 +239,19 @@ impl TwoPhase<'_> {
         error.caused_by_response(cause)
     }
 
-    /// Deletes a delivered token, then discards the delivery: a key is never removed before its token.
-    async fn take_back(&self, client: &Client, token: &Token, tag: &Tag, cause: Error) -> Error {
+    /// Deletes a delivered token, then discards the delivery: a key is never removed before its token. Returns the
+    /// error, and whether the token is deleted.
+    async fn take_back(&self, client: &Client, token: &Token, tag: &Tag, cause: Error) -> (Error, bool) {
         let (error, is_deleted) = give_up(client, token.clone(), cause).await;
         if is_deleted {
             let _ = self.destination.discard(token, tag).await;
         }
-        error
+        (error, is_deleted)
     }
+}
+
+async fn set_disabled(client: &Client, admin_id: AdminId, token: &Token) -> Result<Token> {
+    change(client, admin_id, TokenId::new(token.id)?, None, Some(Status::Disabled), &token.r#type).await
 }
 
 /// Deletes a token that will not be finished. Returns the error, and whether the token is deleted.
@@ -255,19 +267,6 @@ async fn give_up(client: &Client, token: Token, cause: Error) -> (Error, bool) {
                 format!("token {id} remains, disabled, because deleting it failed ({deletion}); delete it");
             (cause.suggest(left).suggest(Advice::Sweep), false)
         }
-    }
-}
-
-/// The time of the POST by both clocks: the monotonic one stops while a machine sleeps, the wall clock can be set.
-struct PostTime {
-    started: Instant,
-    started_ms: u64,
-}
-
-impl PostTime {
-    fn age(&self, client: &Client) -> Duration {
-        let by_wall_clock = Duration::from_millis(client.now_ms().saturating_sub(self.started_ms));
-        self.started.elapsed().max(by_wall_clock)
     }
 }
 

@@ -30,6 +30,13 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
             .into();
         }
         Advice::Delete { id } => return format!("delete it with lmtokens.delete_token({id})").into(),
+        Advice::UseReported { id } => {
+            return format!(
+                "the error's token attribute holds token {id} with its key: compare it with the user's list of tokens before you \
+                 use it"
+            )
+            .into();
+        }
         Advice::WaitLonger => "call again later, or pass a larger max_wait",
         Advice::NameCompany => "pass company=\"acme\" (for acme.logicmonitor.com), or set LM_COMPANY",
         Advice::SupplyCredentials => {

@@ -6,13 +6,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
+use super::expected::{Differences, ExpectedNote, ExpectedToken};
 use super::list::newest_of_owner;
+use super::update::change;
 use super::user::User;
+use crate::advice::Advice;
 use crate::client::{self, Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::ids::{AdminId, Note, Status, Type};
-use crate::model::{Origin, Token, TokenType};
+use crate::ids::{AdminId, Note, Status, TokenId, Type};
+use crate::model::{Origin, Token, TokenStatus, TokenType};
 
 /// The token to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,45 +68,80 @@ impl NewToken {
         })
     }
 
-    /// Reads the response to the create. A token without its secret is reported with the error: its secret is lost.
+    /// Reads the response to a create with this note. The token in it is the created one, of which only the status may
+    /// differ from what was sent.
     pub(crate) fn created(
         &self,
         client: &Client,
         admin_id: AdminId,
+        note: ExpectedNote<'_>,
         response: &client::Response,
-    ) -> Result<Token, Incomplete> {
-        let incomplete = |message: &str, token: Option<Token>| {
+    ) -> Result<Token, Unusable> {
+        let unusable = |message: String, token| {
             let mut error = Error::new(ErrorKind::Response, message);
             let details = error.details_mut();
             (details.status, details.attempts, details.maybe_applied) = (Some(response.status), 1, true);
-            Incomplete { error, token: token.map(Box::new) }
+            Unusable { error, token }
         };
-        let Some(mut token) = Token::from_json(&response.body, Origin::Create, &self.r#type.into()) else {
-            return Err(incomplete("the response to the create does not contain a token", None));
+        let r#type = self.r#type.into();
+        let Some(mut token) = Token::from_json(&response.body, Origin::Create, &r#type) else {
+            let message = "the response to the create does not contain a token".to_owned();
+            return Err(unusable(message, ReportedToken::None));
         };
+        let has_null_note = response.body.get("note").is_some_and(serde_json::Value::is_null);
+        if has_null_note && matches!(note, ExpectedNote::Tagged(_)) {
+            // A missing note proves nothing, but null is an empty note, without the tag.
+            token.note.get_or_insert_default();
+        }
+        let expected = ExpectedToken { id: None, admin_id, r#type: &r#type, note: Some(note), status: None };
+        let differences = expected.differences(&token);
         token.admin_id = token.admin_id.or(Some(admin_id.get()));
+        if differences != Differences::default() {
+            let message = format!(
+                "the response to the create shows another token: it differs in {}",
+                differences.names()
+            );
+            let is_plain = matches!(note, ExpectedNote::Plain(_));
+            let reported = if differences.identity.is_empty() && is_plain {
+                ReportedToken::WithOtherNote(Box::new(token))
+            } else {
+                ReportedToken::None
+            };
+            return Err(unusable(message, reported));
+        }
         client.visibility().record_created(token.id);
-        if token.access_key.is_none() {
-            return Err(incomplete("the response to the create does not contain an access key", Some(token)));
-        }
-        if token.r#type == TokenType::Lmv1 && token.access_id.is_none() {
-            token.access_key = None;
-            return Err(incomplete("the response to the create does not contain an access id", Some(token)));
-        }
-        Ok(token)
+        let missing = if token.access_key.is_none() {
+            "an access key"
+        } else if token.r#type == TokenType::Lmv1 && token.access_id.is_none() {
+            "an access id"
+        } else {
+            return Ok(token);
+        };
+        token.access_key = None;
+        let message = format!("the response to the create does not contain {missing}");
+        Err(unusable(message, ReportedToken::WithoutSecret(Box::new(token))))
     }
 }
 
-/// A response to a create without a complete token.
-pub(crate) struct Incomplete {
+/// A create whose response was lost, or does not contain the created token with its secret.
+pub(crate) struct Unusable {
     pub(crate) error: Error,
-    /// The token, if the response identifies one.
-    pub(crate) token: Option<Box<Token>>,
+    pub(crate) token: ReportedToken,
 }
 
-impl From<Error> for Incomplete {
+/// The token of an unusable response.
+pub(crate) enum ReportedToken {
+    /// There is none, or one that nothing must be done with.
+    None,
+    /// The created token, whose secret is lost.
+    WithoutSecret(Box<Token>),
+    /// A token that may be the created one, with its secret, but under another note.
+    WithOtherNote(Box<Token>),
+}
+
+impl From<Error> for Unusable {
     fn from(error: Error) -> Self {
-        Self { error, token: None }
+        Self { error, token: ReportedToken::None }
     }
 }
 
@@ -120,8 +158,9 @@ impl CreateToken {
         let started = Instant::now();
         let mut guard =
             InterruptedCreate { client, token: &self.0, admin_id, sent_ms: client.now_ms(), armed: true };
+        let note = ExpectedNote::Plain(self.0.note().unwrap_or_default());
         let created = match client.send(&request).await {
-            Ok(response) => self.0.created(client, admin_id, &response),
+            Ok(response) => self.0.created(client, admin_id, note, &response),
             Err(error) if error.details().maybe_applied => Err(error.into()),
             Err(error) => {
                 guard.armed = false;
@@ -129,34 +168,76 @@ impl CreateToken {
             }
         };
         let result = match created {
-            Ok(token) => Ok(token),
-            Err(incomplete) => Err(self.outcome_unknown(client, admin_id, incomplete, started).await),
+            Ok(token) => self.with_status(client, admin_id, token, started).await,
+            Err(unusable) => Err(self.outcome_unknown(client, admin_id, unusable, started).await),
         };
         guard.armed = false;
         result
+    }
+
+    /// Returns the created token; sets its status if the portal did not.
+    async fn with_status(
+        &self,
+        client: &Client,
+        admin_id: AdminId,
+        mut token: Token,
+        started: Instant,
+    ) -> Result<Token> {
+        let status = self.0.status;
+        let requested = TokenStatus::from(status);
+        let Some(reported) = token.status.filter(|reported| *reported != requested) else {
+            return Ok(token);
+        };
+        client.report(Event::StatusCorrected { token_id: token.id, reported, requested });
+        let id = TokenId::new(token.id)?;
+        match change(client, admin_id, id, None, Some(status), &token.r#type).await {
+            Ok(changed) => {
+                token.status = changed.status.or(Some(requested));
+                Ok(token)
+            }
+            Err(cause) => {
+                let message = format!(
+                    "token {id} was created {reported} instead of {requested}, and changing its status failed: {cause}"
+                );
+                let mut error = Error::new(ErrorKind::OutcomeUnknown, message)
+                    .suggest(Advice::UseReported { id: token.id })
+                    .suggest("set its status, or delete it");
+                let details = error.details_mut();
+                details.maybe_applied = true;
+                details.elapsed = started.elapsed();
+                details.candidates = Some(vec![token.without_secret()]);
+                details.token = Some(token);
+                Err(error.caused_by_response(cause))
+            }
+        }
     }
 
     async fn outcome_unknown(
         &self,
         client: &Client,
         admin_id: AdminId,
-        incomplete: Incomplete,
+        unusable: Unusable,
         started: Instant,
     ) -> Error {
-        let Incomplete { error: cause, token } = incomplete;
-        let candidates = match token {
-            Some(token) => Some(vec![*token]),
-            None => self.candidates(client, admin_id, started).await,
+        let Unusable { error: cause, token: reported } = unusable;
+        let (candidates, token) = match reported {
+            ReportedToken::None => (self.candidates(client, admin_id, started).await, None),
+            ReportedToken::WithoutSecret(token) => (Some(vec![*token]), None),
+            ReportedToken::WithOtherNote(token) => (Some(vec![token.without_secret()]), Some(*token)),
         };
         let mut error = Error::new(
             ErrorKind::OutcomeUnknown,
             format!("a token for user {admin_id} may have been created: {cause}"),
         )
-        .suggest(advice(candidates.as_deref()));
+        .suggest(match &token {
+            Some(token) => Advice::UseReported { id: token.id },
+            None => advice(candidates.as_deref()).into(),
+        });
         let details = error.details_mut();
         details.maybe_applied = true;
         details.elapsed = started.elapsed();
         details.candidates = candidates;
+        details.token = token;
         error.caused_by_response(cause)
     }
 
@@ -171,14 +252,15 @@ impl CreateToken {
             .and_then(|date| date.checked_sub(started.elapsed() + SLACK))
             .and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok())
             .and_then(|since| i64::try_from(since.as_secs()).ok());
-        let requested_note = self.0.note().unwrap_or_default();
+        let requested_note = ExpectedNote::Plain(self.0.note().unwrap_or_default());
         let is_candidate = |token: &Token| {
             let is_recent = match (token.created_on, since) {
                 (Some(created_on), Some(since)) => created_on >= since,
                 _ => true,
             };
-            let has_note = token.note.as_deref().unwrap_or_default() == requested_note;
-            has_note && is_recent && token.last_used_on.is_none()
+            let has_note = requested_note.agrees(token.note.as_deref().unwrap_or_default());
+            let is_owned = token.admin_id == Some(admin_id.get());
+            has_note && is_owned && is_recent && token.last_used_on.is_none()
         };
         Some(tokens.into_iter().filter(is_candidate).collect())
     }

@@ -295,6 +295,13 @@ async fn page(
         Some(token)
     };
     let tokens: Vec<Token> = items.iter().filter_map(read).collect();
+    if admin_id.is_some_and(|id| tokens.iter().any(|token| token.admin_id != Some(id.get()))) {
+        // A caller may delete what the list shows.
+        return Err(Error::new(
+            ErrorKind::Response,
+            "the response to the list of one user's tokens shows tokens of another user",
+        ));
+    }
     client.visibility().record_listed(tokens.iter().map(|token| token.id));
     Ok((tokens, items.len(), response.body.get("total").and_then(Value::as_i64), response.date))
 }

@@ -92,7 +92,7 @@ fn can_identify_self(client: &Client, token: &Token) -> bool {
 }
 
 /// Returns whether a token is the calling one.
-pub(super) fn is_self(client: &Client, token: &Token) -> bool {
+pub(crate) fn is_self(client: &Client, token: &Token) -> bool {
     match &client.identity().credentials {
         Credentials::Lmv1 { access_id, .. } => token.access_id.as_deref() == Some(access_id),
         Credentials::Bearer { token: bearer } => {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::expected::{Differences, ExpectedNote, ExpectedToken};
 use super::target::Target;
 use crate::client::{Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
@@ -73,7 +74,8 @@ impl Operation for UpdateToken {
     }
 }
 
-/// Sends the change as a PATCH and returns the changed token. The response may omit the type, so the caller gives it.
+/// Sends the change as a PATCH and returns the changed token, once the response confirms the change. The response may
+/// omit the type, so the caller gives it.
 pub(crate) async fn change(
     client: &Client,
     admin_id: AdminId,
@@ -93,12 +95,26 @@ pub(crate) async fn change(
         body: Some(body),
     };
     let response = client.send(&request).await?;
-    let Some(mut token) = Token::from_json(&response.body, Origin::Other, r#type) else {
-        let mut error =
-            Error::new(ErrorKind::Response, "the response to the change does not contain a token");
-        error.details_mut().maybe_applied = true;
-        return Err(error);
+    let unconfirmed = |message: String| {
+        let mut error = Error::new(ErrorKind::Response, message);
+        let details = error.details_mut();
+        (details.status, details.attempts, details.maybe_applied) = (Some(response.status), 1, true);
+        error
     };
+    let Some(mut token) = Token::from_json(&response.body, Origin::Other, r#type) else {
+        return Err(unconfirmed("the response to the change does not contain a token".to_owned()));
+    };
+    let note = note.map(ExpectedNote::Plain);
+    let expected = ExpectedToken { id: Some(id), admin_id, r#type, note, status };
+    let differences = expected.differences(&token);
+    if differences != Differences::default() {
+        let names = differences.names();
+        return Err(unconfirmed(if differences.identity.is_empty() {
+            format!("the response to the change shows another {names} than requested")
+        } else {
+            format!("the response to the change shows another token: it differs in {names}")
+        }));
+    }
     token.admin_id = token.admin_id.or(Some(admin_id.get()));
     Ok(token)
 }

@@ -2,21 +2,22 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use lmtokens::testing::client::Client;
+use lmtokens::testing::client::{Client, Policy};
 use lmtokens::testing::clock::{Clock, SystemClock};
 use lmtokens::testing::destinations::{BoxFuture, Destination};
 use lmtokens::testing::error::{Error, ErrorKind, Result};
 use lmtokens::testing::ids::{AdminId, Note, Status, Type};
 use lmtokens::testing::lifecycle::AddToken;
 use lmtokens::testing::model::{Token, TokenStatus};
-use lmtokens::testing::operation::Operation as _;
+use lmtokens::testing::operation::{Operation as _, call};
 use lmtokens::testing::sandbox::{Fault, FaultKind, Portal, Settings};
 use lmtokens::testing::tag::Tag;
 use lmtokens::testing::tokens::{NewToken, User};
 
 use crate::add::lmv1_of;
-use crate::support::identity;
+use crate::support::{HANG_TIMEOUT, identity};
 
 /// A clock that a test can advance.
 #[derive(Debug, Default)]
@@ -160,4 +161,88 @@ async fn a_dropped_create_leaves_a_disabled_token() {
     assert!(dropped.is_err());
     let left = statuses(&portal);
     assert!(matches!(left.as_slice(), [(1, note)] if Tag::parse(note).is_some()), "{left:?}");
+}
+
+/// A portal whose PATCH requests have used up their rate limit, for two seconds.
+async fn start_without_patches(destination: &RecordingDestination) -> (Portal, Client) {
+    let (portal, client) = start(destination);
+    portal.set_rate_limit(Some("PATCH"), 1, 2.0).unwrap();
+    create(&Arc::new(RecordingDestination::default())).run(&client).await.unwrap();
+    (portal, client)
+}
+
+#[tokio::test]
+async fn a_patch_that_waits_longer_than_the_lease_is_not_sent() {
+    const ELEVEN_MINUTES: u64 = 11 * 60 * 1000;
+    let destination = Arc::new(RecordingDestination::default());
+    let (portal, client) = start_without_patches(&destination).await;
+    let clock = Arc::clone(&destination.clock);
+    let advance = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        clock.0.fetch_add(ELEVEN_MINUTES, Ordering::Relaxed);
+    });
+    create(&destination).run(&client).await.unwrap();
+    advance.await.unwrap();
+    assert_eq!(methods(&portal), ["POST", "PATCH", "POST", "DELETE", "POST", "PATCH"]);
+    assert_eq!(destination.call_names(), ["deliver", "discard", "deliver", "commit"]);
+    assert_eq!(statuses(&portal), [(2, "ci".to_owned()), (2, "ci".to_owned())]);
+}
+
+#[tokio::test]
+async fn the_lease_begins_when_the_create_is_sent() {
+    // A create that waits for its rate limit longer than the lease is sent once, and its token is enabled.
+    const ELEVEN_MINUTES: u64 = 11 * 60 * 1000;
+    let destination = Arc::new(RecordingDestination::default());
+    let (portal, client) = start(&destination);
+    portal.set_rate_limit(Some("POST"), 1, 2.0).unwrap();
+    create(&Arc::new(RecordingDestination::default())).run(&client).await.unwrap();
+    let clock = Arc::clone(&destination.clock);
+    let advance = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        clock.0.fetch_add(ELEVEN_MINUTES, Ordering::Relaxed);
+    });
+    create(&destination).run(&client).await.unwrap();
+    advance.await.unwrap();
+    assert_eq!(methods(&portal), ["POST", "PATCH", "POST", "PATCH"]);
+}
+
+#[tokio::test]
+async fn a_retried_patch_is_not_sent_after_the_lease() {
+    const ELEVEN_MINUTES: u64 = 11 * 60 * 1000;
+    let destination = Arc::new(RecordingDestination::default());
+    let (portal, client) = start(&destination);
+    let fault = Fault { method: Some("PATCH".to_owned()), times: None, ..FaultKind::Html.into() };
+    portal.add_fault(fault).unwrap();
+    let clock = Arc::clone(&destination.clock);
+    let advance = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        clock.0.fetch_add(ELEVEN_MINUTES, Ordering::Relaxed);
+    });
+    let error = create(&destination).run(&client).await.unwrap_err();
+    advance.await.unwrap();
+    // The first PATCH may have enabled the token, so that it is kept, and nothing else is sent.
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
+    assert_eq!(destination.call_names(), ["deliver"]);
+    let sent = methods(&portal);
+    assert!(sent.len() < 5 && !sent.contains(&"DELETE".to_owned()), "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_deadline_bounds_a_delivered_create() {
+    let destination = Arc::new(RecordingDestination::default());
+    let (portal, client) = start_without_patches(&destination).await;
+    let policy = Policy { deadline: Some(Duration::from_millis(300)), ..Policy::default() };
+    let started = Instant::now();
+    let error = call(create(&destination), &client.with_policy(policy)).await.unwrap_err();
+    assert!(started.elapsed() < HANG_TIMEOUT);
+    assert_eq!(
+        (error.kind(), error.details().maybe_applied),
+        (ErrorKind::RequestTimeout, false),
+        "{error:?}"
+    );
+    // What is left is disabled and tagged, and the error says so.
+    let left = statuses(&portal).pop().unwrap();
+    assert_eq!((left.0, Tag::parse(&left.1).is_some()), (1, true));
+    assert!(format!("{:?}", error.details().advice).contains("Sweep"), "{error:?}");
+    assert_eq!(methods(&portal), ["POST", "PATCH", "POST"]);
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 
 use bytes::Bytes;
-use lmtokens::testing::client::{Client, Method, RawResponse, Request, Response};
+use lmtokens::testing::client::{Client, Method, Moment, RawResponse, Request, Response};
 use lmtokens::testing::clock::SystemClock;
 use lmtokens::testing::credentials::Environment;
 use lmtokens::testing::credentials::{Arguments, Credentials};
@@ -120,7 +120,7 @@ async fn the_response_to_a_create_does_not_show_the_secret() {
     let key = answer.body["accessKey"].as_str().unwrap();
     assert!(!format!("{answer:?}{answer:#?}").contains(key), "Response: {answer:?}");
 
-    assert_hidden("Response", &Response { status: 200, body: created(), date: None });
+    assert_hidden("Response", &Response { status: 200, body: created(), date: None, sent: Moment::at(0) });
     let body = Bytes::from(created().to_string());
     let received = RawResponse { status: 200, date: None, rate: None, redirect_host: None, body };
     assert_hidden("RawResponse", &received);

@@ -1,5 +1,7 @@
 //! What an earlier run left: rows whose token is not known to be finished, and pending tokens of no row.
 
+use std::time::Duration;
+
 use crate::advice::Advice;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,7 +13,7 @@ use crate::lifecycle::rounds::Rounds;
 use crate::model::{Token, TokenStatus};
 use crate::operation::Operation as _;
 use crate::tag::{RunId, Tag};
-use crate::tokens::{FindToken, ListTokens, NewToken, User, change};
+use crate::tokens::{ExpectedNote, FindToken, ListTokens, NewToken, ReportedToken, Unusable, User, change};
 
 /// What remains to be done for a row.
 pub(super) enum Todo {
@@ -100,12 +102,14 @@ async fn prove_visibility(client: &Client, run: RunId, journaled: &Journaled) ->
     if client.visibility().sees_own() {
         return Ok(());
     }
-    let note = Tag::fresh(run, client.now_ms())?.note(None);
+    let tag = Tag::fresh(run, client.now_ms())?;
+    let note = tag.note(None);
     let probe = NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type };
     let response = client.send(&probe.request_with(admin_id, Some(&note), Status::Disabled)?).await?;
-    let token = match probe.created(client, admin_id, &response) {
+    let token = match probe.created(client, admin_id, ExpectedNote::Tagged(&tag), &response) {
         Ok(token) => token,
-        Err(incomplete) => *incomplete.token.ok_or(incomplete.error)?,
+        Err(Unusable { token: ReportedToken::WithoutSecret(token), .. }) => *token,
+        Err(unusable) => return Err(unusable.error),
     };
     tokens_of(client, admin_id, r#type).await?;
     delete(client, token).await
@@ -128,6 +132,8 @@ pub(super) async fn remove_orphans(client: &Client, run: RunId) {
 
 /// Returns the number of orphans that remain after one pass.
 async fn remove_once(client: &Client, run: RunId) -> Result<u64> {
+    let call = client.for_call(Duration::ZERO);
+    let client = call.as_ref().unwrap_or(client);
     let mut listing = ListTokens::default().start();
     let mut left = 0;
     while let Some(page) = listing.next_page(client).await? {

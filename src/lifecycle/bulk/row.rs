@@ -1,6 +1,7 @@
 //! One row of a run, from its reconciliation to its result.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::destination::JournalDestination;
 use super::resume::{Todo, reconcile};
@@ -24,12 +25,14 @@ pub(super) struct RowWorker {
 impl RowWorker {
     /// Runs one row to its end and writes its result into the journal.
     pub(super) async fn run(
-        self,
+        mut self,
         key: RowKey,
         row: Row,
         admin_id: AdminId,
         earlier: Option<RowState>,
     ) -> RowResult {
+        // Each row is one call, with its own deadline.
+        self.client = self.client.for_call(Duration::ZERO).unwrap_or(self.client);
         let outcome = self.outcome(&key, &row, admin_id, earlier).await;
         self.journal_failure(key, &outcome).await;
         RowResult { row, outcome }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -181,7 +182,8 @@ impl Driver {
             if ids.contains_key(name) {
                 continue;
             }
-            let id = match row.token.admin.id(&self.worker.client).await {
+            let client = self.worker.client.for_call(Duration::ZERO);
+            let id = match row.token.admin.id(client.as_ref().unwrap_or(&self.worker.client)).await {
                 Ok(id) => Ok(id),
                 Err(error) if error.kind() == ErrorKind::NotFound => Err((error.kind(), error.to_string())),
                 Err(error) => return Err(error),

@@ -44,7 +44,8 @@ use crate::python::runtime::wait::wait;
 ///     max_attempts (int): the maximum number of attempts of one request, 1 to 100; default 3. Only harmless retries
 ///         happen: GET, PATCH and DELETE after a failed connection, a timeout, 502, 503 or 504; any request that cannot
 ///         have reached the portal. A create that may have happened is never retried.
-///     deadline (float | None): seconds for one request with all its attempts, pauses and waits; default none.
+///     deadline (float | None): seconds for one call with all its requests, attempts, pauses and waits; default none. For
+///         a list, the time that its pages take in total; for a bulk run, the time of each row.
 ///     on_limit (str): when a rate limit is reached: ``"wait"`` (the default) or ``"raise"`` a ``RateLimitError``. Rate
 ///         limits are learned from the portal's responses and shared by all clients of the process.
 ///     max_wait (float): the maximum of seconds that one request waits for its rate limit; default 120.

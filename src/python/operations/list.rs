@@ -1,7 +1,9 @@
 //! `list_tokens`: tokens that are requested page by page during iteration.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
@@ -20,14 +22,18 @@ use crate::tokens::{ListTokens, Listing, Selection, User};
 /// A list in progress, which several callers may iterate over.
 #[derive(Clone)]
 struct Pages {
-    listing: Arc<tokio::sync::Mutex<Listing>>,
+    /// The list, and the time that its pages took.
+    listing: Arc<tokio::sync::Mutex<(Listing, Duration)>>,
     /// Tokens that were received and not yet returned. They survive an interrupt.
     ready: Arc<Mutex<VecDeque<Token>>>,
 }
 
 impl Pages {
     fn new(list: ListTokens) -> Self {
-        Self { listing: Arc::new(tokio::sync::Mutex::new(list.start())), ready: Arc::default() }
+        Self {
+            listing: Arc::new(tokio::sync::Mutex::new((list.start(), Duration::ZERO))),
+            ready: Arc::default(),
+        }
     }
 }
 
@@ -43,7 +49,13 @@ impl Operation for NextPage {
         if !locked(&ready).is_empty() {
             return Ok(true);
         }
-        let Some(page) = listing.next_page(client).await? else { return Ok(false) };
+        // The deadline limits the time that all pages take, without the caller's time between them.
+        let (listing, spent) = &mut *listing;
+        let client = client.for_call(*spent).map_or(Cow::Borrowed(client), Cow::Owned);
+        let started = Instant::now();
+        let page = listing.next_page(&client).await;
+        *spent += started.elapsed();
+        let Some(page) = page? else { return Ok(false) };
         locked(&ready).extend(page);
         Ok(true)
     }

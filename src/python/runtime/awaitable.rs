@@ -17,7 +17,7 @@ use super::gate::{self, GateGuard, attached, detached};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::locked;
-use crate::operation::{Operation, lost_result};
+use crate::operation::{Operation, call, lost_result};
 use crate::process;
 
 /// An `asyncio.Future` of a `T`. The stub calls it a coroutine, which `AsyncClient` makes of it.
@@ -135,7 +135,7 @@ where
     let _inside = GateGuard::enter(py);
     gate::reopen_for_results();
     let client = client.clone();
-    let running: BoxedFuture<O::Output> = Box::pin(async move { operation.run(&client).await });
+    let running: BoxedFuture<O::Output> = Box::pin(async move { call(operation, &client).await });
     let event_loop = running_loop(py)?;
     let future = event_loop.call_method0(intern!(py, "create_future"))?;
     let runtime = process::runtime()?;

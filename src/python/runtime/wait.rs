@@ -10,7 +10,7 @@ use super::callback_queue::CallbackQueue;
 use super::gate::{GateGuard, detached};
 use crate::client::Client;
 use crate::error::Result;
-use crate::operation::{Operation, lost_result};
+use crate::operation::{Operation, call, lost_result};
 use crate::process;
 
 /// The longest time between two checks for signals.
@@ -30,7 +30,7 @@ pub(crate) fn wait<O: Operation>(
     let outcome = {
         // Dropping an interrupted call returns its connection to the pool, which may start a task.
         let _context = runtime.enter();
-        let mut future = pin!(operation.run(client));
+        let mut future = pin!(call(operation, client));
         loop {
             let polled: Option<Result<O::Output>> = {
                 let (future, runtime) = (&mut future, &runtime);

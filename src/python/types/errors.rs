@@ -125,6 +125,7 @@ fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
     }
     if details.kind == ErrorKind::OutcomeUnknown {
         attributes.set_item("candidates", details.candidates)?;
+        attributes.set_item("token", details.token)?;
     }
     let error = PyErr::from_value(class.call((details.message,), Some(&attributes))?);
     let raised = details.origin.and_then(|origin| origin.downcast::<PyErr>().ok()).map(|raised| *raised);

@@ -1,0 +1,71 @@
+//! The time by which a call, or the lease of a pending token, must end.
+
+use std::time::{Duration, Instant};
+
+/// One moment by both clocks: the monotonic one stops while a machine sleeps, the wall clock can be set.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    monotonic: Instant,
+    wall_ms: u64,
+}
+
+impl Moment {
+    /// Returns the present, with the wall clock's milliseconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn at(wall_ms: u64) -> Self {
+        Self { monotonic: Instant::now(), wall_ms }
+    }
+
+    /// Returns the time since then, by the clock that advanced more.
+    fn elapsed(&self, now_ms: u64) -> Duration {
+        self.monotonic.elapsed().max(Duration::from_millis(now_ms.saturating_sub(self.wall_ms)))
+    }
+}
+
+/// A limit on the time from one moment. No request is sent after it, and no wait or attempt lasts longer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    since: Moment,
+    length: Duration,
+    message: Message,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Message {
+    /// The caller's `deadline`, as given.
+    OfCall(Duration),
+    OfLease,
+}
+
+impl Deadline {
+    /// Returns the deadline of a call that begins now.
+    pub(super) fn of_call(now_ms: u64, length: Duration) -> Self {
+        Self { since: Moment::at(now_ms), length, message: Message::OfCall(length) }
+    }
+
+    /// Returns the end of the lease of a token whose create was sent at a moment.
+    pub(super) fn of_lease(sent: Moment, length: Duration) -> Self {
+        Self { since: sent, length, message: Message::OfLease }
+    }
+
+    /// Returns this deadline, shortened by what earlier parts of the call took.
+    pub(super) fn shortened(self, spent: Duration) -> Self {
+        Self { length: self.length.saturating_sub(spent), ..self }
+    }
+
+    /// Returns the time that remains.
+    pub(crate) fn remaining(&self, now_ms: u64) -> Duration {
+        self.length.saturating_sub(self.since.elapsed(now_ms))
+    }
+
+    /// Returns the message of the error of a request that the deadline ended.
+    pub(super) fn message(&self) -> String {
+        match self.message {
+            Message::OfCall(given) => format!("deadline of {} s exceeded", given.as_secs_f64()),
+            Message::OfLease => format!(
+                "the request could not be sent within {} s of the token's create, after which sweep may delete the token",
+                self.length.as_secs_f64()
+            ),
+        }
+    }
+}

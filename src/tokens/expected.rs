@@ -1,0 +1,147 @@
+//! Comparing the token in a response with the one that the request was about.
+//!
+//! A response can belong to another request on the same connection, or come from a proxy or a portal that is wrong. The
+//! id in it is used for further requests only if nothing in the response contradicts the request.
+
+use std::borrow::Cow;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+use crate::ids::{AdminId, Status, TokenId};
+use crate::model::{Token, TokenStatus, TokenType};
+use crate::tag::Tag;
+
+/// The token that a request is about.
+pub(crate) struct ExpectedToken<'a> {
+    /// The id; `None` for a create.
+    pub(crate) id: Option<TokenId>,
+    pub(crate) admin_id: AdminId,
+    pub(crate) r#type: &'a TokenType,
+    /// The note that was sent; `None` if none was.
+    pub(crate) note: Option<ExpectedNote<'a>>,
+    /// The status that was sent; `None` if none was.
+    pub(crate) status: Option<Status>,
+}
+
+/// A note that was sent.
+#[derive(Clone, Copy)]
+pub(crate) enum ExpectedNote<'a> {
+    /// A user's note, which the portal may trim, cut or escape.
+    Plain(&'a str),
+    /// The note of a pending token. Its tag is unique, and must be whole.
+    Tagged(&'a Tag),
+}
+
+/// How a token differs from the expected one. A member that the response does not have is no difference: the portal
+/// does not return the type of LMv1 tokens, for example.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Differences {
+    /// The members that show that it is another token.
+    pub(crate) identity: Vec<&'static str>,
+    /// Whether the note differs.
+    pub(crate) note: bool,
+    /// Whether the status differs.
+    pub(crate) status: bool,
+}
+
+impl Differences {
+    /// Returns the names of the members that differ; empty if none do.
+    pub(crate) fn names(&self) -> String {
+        let (note, status) = (self.note.then_some("note"), self.status.then_some("status"));
+        let names: Vec<_> = self.identity.iter().copied().chain(note).chain(status).collect();
+        names.join(", ")
+    }
+}
+
+impl ExpectedToken<'_> {
+    /// Compares a token of a response.
+    pub(crate) fn differences(&self, token: &Token) -> Differences {
+        let id_differs = match self.id {
+            Some(id) => token.id != id.get(),
+            None => TokenId::new(token.id).is_err(),
+        };
+        let owner_differs = token.admin_id.is_some_and(|admin_id| admin_id != self.admin_id.get());
+        let type_differs = token.r#type != *self.r#type;
+        let identity = [(id_differs, "id"), (owner_differs, "owner"), (type_differs, "type")];
+        Differences {
+            identity: identity.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| name).collect(),
+            note: match (self.note, token.note.as_deref()) {
+                (Some(expected), Some(found)) => !expected.agrees(found),
+                _ => false,
+            },
+            status: match (self.status, token.status) {
+                (Some(expected), Some(found)) => found != TokenStatus::from(expected),
+                _ => false,
+            },
+        }
+    }
+}
+
+impl ExpectedNote<'_> {
+    /// Returns whether a note of a response is the one that was sent.
+    pub(crate) fn agrees(self, found: &str) -> bool {
+        match self {
+            Self::Plain(sent) if sent == found => true,
+            Self::Plain(sent) => {
+                let (sent, found) = (folded(sent), folded(found));
+                if found.is_empty() { sent.is_empty() } else { sent.starts_with(&found) }
+            }
+            Self::Tagged(tag) => Tag::parse(found).is_some_and(|(found, _)| found == *tag),
+        }
+    }
+}
+
+/// Returns a note without what portals change: Unicode composition, HTML escapes and white space.
+fn folded(note: &str) -> String {
+    let mut text = Cow::Borrowed(note);
+    // A portal may escape a note that is escaped already.
+    for _ in 0..3 {
+        match html_escape::decode_html_entities(&text) {
+            Cow::Owned(decoded) => text = Cow::Owned(decoded),
+            Cow::Borrowed(_) => break,
+        }
+    }
+    let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&text);
+    composed.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agrees(sent: &str, found: &str) -> bool {
+        ExpectedNote::Plain(sent).agrees(found)
+    }
+
+    #[test]
+    fn notes_that_a_portal_changed_agree() {
+        for (sent, found) in [
+            ("ci", "ci"),
+            ("", ""),
+            ("  ci\t job ", "ci job"),
+            ("a < b & \"c\" 'd'", "a &lt; b &amp; &quot;c&quot; &#39;d&#x27;"),
+            ("a & b", "a &amp;amp; b"),
+            ("a &amp; b", "a &amp; b"),
+            ("cafe\u{301}", "caf\u{e9}"),
+            ("caf\u{e9}", "cafe\u{301}"),
+            ("a long note", "a long"),
+            ("   ", ""),
+        ] {
+            assert!(agrees(sent, found), "{sent:?} {found:?}");
+        }
+    }
+
+    #[test]
+    fn other_notes_differ() {
+        for (sent, found) in [
+            ("ci", ""),
+            ("", "production"),
+            ("ci", "production"),
+            ("ci", "ci job"),
+            ("ci", "CI"),
+            ("a&b", "ab"),
+        ] {
+            assert!(!agrees(sent, found), "{sent:?} {found:?}");
+        }
+    }
+}
