@@ -210,7 +210,7 @@ class OutcomeUnknownError(LMTokensError):
             call began, never used. ``None`` if they could not be listed. Their keys are lost: delete the token that is
             yours, then call again.
         token (Token | None): the token of the portal's response with its key, if it may be the created one: only its
-            note differs from the requested one, or its status could not be set.
+            note differs from the requested one, or its status could not be set. A pickled copy does not have it.
     """
 
     def __init__(
@@ -237,6 +237,10 @@ class OutcomeUnknownError(LMTokensError):
         )
         self.candidates = candidates
         self.token = token
+
+    def __reduce__(self) -> "tuple[object, ...]":
+        # A worker process returns its errors as pickles, in which a key would be plain text.
+        return (*super().__reduce__()[:2], {**self.__dict__, "token": None})
 
 
 class DeliveryError(LMTokensError):

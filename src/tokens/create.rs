@@ -97,10 +97,7 @@ impl NewToken {
         let differences = expected.differences(&token);
         token.admin_id = token.admin_id.or(Some(admin_id.get()));
         if differences != Differences::default() {
-            let message = format!(
-                "the response to the create shows another token: it differs in {}",
-                differences.names()
-            );
+            let message = format!("the response to the create {differences}");
             let is_plain = matches!(note, ExpectedNote::Plain(_));
             let reported = if differences.identity.is_empty() && is_plain {
                 ReportedToken::WithOtherNote(Box::new(token))

@@ -4,6 +4,7 @@
 //! id in it is used for further requests only if nothing in the response contradicts the request.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
@@ -44,12 +45,16 @@ pub(crate) struct Differences {
     pub(crate) status: bool,
 }
 
-impl Differences {
-    /// Returns the names of the members that differ; empty if none do.
-    pub(crate) fn names(&self) -> String {
+impl fmt::Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (note, status) = (self.note.then_some("note"), self.status.then_some("status"));
         let names: Vec<_> = self.identity.iter().copied().chain(note).chain(status).collect();
-        names.join(", ")
+        let names = names.join(" and ");
+        if self.identity.is_empty() {
+            write!(f, "shows another {names} than requested")
+        } else {
+            write!(f, "shows another token: it differs in {names}")
+        }
     }
 }
 

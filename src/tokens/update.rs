@@ -108,12 +108,7 @@ pub(crate) async fn change(
     let expected = ExpectedToken { id: Some(id), admin_id, r#type, note, status };
     let differences = expected.differences(&token);
     if differences != Differences::default() {
-        let names = differences.names();
-        return Err(unconfirmed(if differences.identity.is_empty() {
-            format!("the response to the change shows another {names} than requested")
-        } else {
-            format!("the response to the change shows another token: it differs in {names}")
-        }));
+        return Err(unconfirmed(format!("the response to the change {differences}")));
     }
     token.admin_id = token.admin_id.or(Some(admin_id.get()));
     Ok(token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 from typing import TYPE_CHECKING, Any, Callable
 
 import lmtokens
@@ -164,6 +165,9 @@ def test_token_with_another_note_is_in_the_error_with_its_key(lmtokens_portal: P
     assert raised.value.candidates is not None
     assert [candidate.access_key for candidate in raised.value.candidates] == [None]
     key = stored.access_key.reveal()
+    copied = pickle.loads(pickle.dumps(raised.value))
+    assert (str(copied), copied.token, copied.candidates) == (str(raised.value), None, raised.value.candidates)
+    assert key.encode() not in pickle.dumps(raised.value)
     assert key not in str(raised.value) + repr(raised.value) + repr(token) + repr(vars(raised.value))
 
 
