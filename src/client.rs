@@ -4,6 +4,7 @@ mod attempt;
 mod deadline;
 mod diagnosis;
 mod limiter;
+mod off_thread;
 mod outcome;
 mod portal_clock;
 mod redact;
@@ -17,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::Value;
+use bytes::Bytes;
 
 use crate::advice::Advice;
 use crate::clock::{Clock, SystemClock};
@@ -36,6 +37,7 @@ use visibility::Visibility;
 
 pub use deadline::Moment;
 pub use limiter::OnLimit;
+pub use off_thread::off_thread;
 pub use outcome::outcome;
 pub use request::{Method, Request, Response};
 pub use retry::Policy;
@@ -227,7 +229,7 @@ impl Client {
             let is_not_found = request.method == Method::Delete && error.kind() == ErrorKind::NotFound;
             if is_not_found && progress.maybe_applied {
                 // An earlier attempt deleted the resource, and its response was lost.
-                return Ok(Response { status: 404, body: Value::Null, date, sent });
+                return Ok(Response { status: 404, body: Bytes::new(), date, sent });
             }
             progress.maybe_applied |= error.details().maybe_applied;
             match decision {
@@ -270,7 +272,7 @@ impl Client {
         let identity = &self.shared.identity;
         let authorization = self.authorization(request);
         let exchange = self.shared.transport.exchange(identity, request, &authorization).await;
-        let mut attempt = Attempt::new(request.method, exchange, started.elapsed());
+        let mut attempt = Attempt::read(request.method, exchange, started.elapsed()).await;
         if let Some(date) = attempt.date {
             self.portal_clock().set(date);
         }

@@ -100,6 +100,8 @@ pub struct Details {
     pub code: Option<i64>,
     /// Whether the portal may have acted on the request.
     pub maybe_applied: bool,
+    /// For [`ErrorKind::Response`]: whether the body exceeds the limit. A smaller page may not.
+    pub is_too_long: bool,
     /// The number of attempts of the request that failed; other requests of the same call do not count.
     pub attempts: u32,
     /// The time from the start of the call to the error.
@@ -127,6 +129,7 @@ impl Error {
             status: None,
             code: None,
             maybe_applied: false,
+            is_too_long: false,
             attempts: 0,
             elapsed: Duration::ZERO,
             rate: None,

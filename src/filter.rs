@@ -7,7 +7,7 @@
 //! Source: the vendor's pages "REST API Basic Filters" and "REST API Advanced Filters".
 
 use crate::error::{Error, Result};
-use crate::model::{Token, TokenStatus};
+use crate::model::Token;
 
 /// A field of a token that lists can be filtered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,18 +58,19 @@ impl Field {
         matches!(self, Self::Id | Self::AdminId | Self::Status | Self::CreatedOn | Self::LastUsedOn)
     }
 
-    fn of(self, token: &Token) -> Value {
-        let text = |text: &Option<String>| Value::Text(text.clone().unwrap_or_default());
+    /// Returns the value of the field; `None` for a number that the portal did not report.
+    fn of(self, token: &Token) -> Option<Value> {
+        let text = |text: &Option<String>| Some(Value::Text(text.clone().unwrap_or_default()));
         match self {
-            Self::Id => Value::Number(token.id),
+            Self::Id => Some(Value::Number(token.id)),
             Self::AccessId => text(&token.access_id),
-            Self::AdminId => Value::Number(token.admin_id.unwrap_or_default()),
+            Self::AdminId => token.admin_id.map(Value::Number),
             Self::AdminName => text(&token.admin_name),
-            Self::Status => Value::Number(token.status.map(TokenStatus::number).unwrap_or_default()),
+            Self::Status => token.status.map(|status| Value::Number(status.number())),
             Self::Note => text(&token.note),
             Self::CreatedBy => text(&token.created_by),
-            Self::CreatedOn => Value::Number(token.created_on.unwrap_or_default()),
-            Self::LastUsedOn => Value::Number(token.last_used_on.unwrap_or_default()),
+            Self::CreatedOn => token.created_on.map(Value::Number),
+            Self::LastUsedOn => token.last_used_on.or((!token.was_used).then_some(0)).map(Value::Number),
             Self::LastAuthIp => text(&token.last_auth_ip),
         }
     }
@@ -152,7 +153,9 @@ impl Condition {
     }
 
     fn matches(&self, token: &Token) -> bool {
-        match (self.field.of(token), &self.value) {
+        // An unknown number is neither small nor old: a caller that deletes what a filter selects must not get it.
+        let Some(member) = self.field.of(token) else { return self.operator == Operator::NotEqual };
+        match (member, &self.value) {
             (Value::Number(member), Value::Number(value)) => self.number_matches(member, *value),
             (Value::Text(member), Value::Text(value)) => match self.operator {
                 Operator::Equal => member == *value,

@@ -140,6 +140,12 @@ impl PageSize {
         self.0
     }
 
+    /// Returns a page of half the size; `None` for a page of one item.
+    #[must_use]
+    pub(crate) fn half(self) -> Option<Self> {
+        (self.0 > 1).then_some(Self(self.0 / 2))
+    }
+
     /// Returns a page that can overlap with the one before: of at least two items.
     #[must_use]
     pub(crate) fn at_least_two(self) -> Self {

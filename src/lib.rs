@@ -34,6 +34,7 @@ pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod ids;
+mod json;
 pub(crate) mod lifecycle;
 pub(crate) mod lmv1;
 mod lock;

@@ -6,10 +6,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::json::{Member, items, members};
 use crate::secret::Secret;
 
 /// A status as the portal reports it.
@@ -121,8 +121,11 @@ pub struct Token {
     pub created_by: Option<String>,
     /// When it was created, seconds since 1970-01-01 UTC.
     pub created_on: Option<i64>,
-    /// When it was last used, seconds since 1970-01-01 UTC; `None` for never.
+    /// When it was last used, seconds since 1970-01-01 UTC; `None` for never, or if [`Token::was_used`] for an unknown
+    /// time.
     pub last_used_on: Option<i64>,
+    /// Whether it was ever used. A last use that cannot be read is one: only an unused token may be deleted as an orphan.
+    pub was_used: bool,
     /// The address it was last used from.
     pub last_auth_ip: Option<String>,
     /// The caller's permission on the owner: `write`, `read` or `none`.
@@ -139,37 +142,71 @@ pub enum Origin {
 }
 
 impl Token {
-    /// Reads one token; `None` if the value is not an object with an id.
+    /// Reads one token; `None` if the JSON is not an object with an id.
     ///
     /// `requested` is the type in the request: the response need not repeat it.
     #[must_use]
-    pub fn from_json(value: &Value, origin: Origin, requested: &TokenType) -> Option<Self> {
-        let members = value.as_object()?;
-        let shown = text(members, "accessKey").map(Secret::new);
+    pub fn from_json(json: &[u8], origin: Origin, requested: &TokenType) -> Option<Self> {
+        Self::from_json_text(std::str::from_utf8(json).ok()?, origin, requested)
+    }
+
+    /// As [`Token::from_json`], of an item of a list.
+    pub(crate) fn from_json_text(json: &str, origin: Origin, requested: &TokenType) -> Option<Self> {
+        let names = [
+            "id",
+            "type",
+            "accessId",
+            "accessKey",
+            "adminId",
+            "adminName",
+            "status",
+            "note",
+            "roles",
+            "createdBy",
+            "createdOn",
+            "lastUsedOn",
+            "lastAuthIp",
+            "userPermission",
+        ];
+        let [
+            id,
+            r#type,
+            access_id,
+            access_key,
+            admin_id,
+            admin_name,
+            status,
+            note,
+            roles,
+            created_by,
+            created_on,
+            last_used_on,
+            last_auth_ip,
+            user_permission,
+        ] = members(json, names).ok()??;
+        let shown = text(access_key).map(Secret::new);
         let (access_key, masked_bearer) = match (origin, requested) {
             (Origin::Create, _) => (shown, None),
             (Origin::Other, TokenType::Bearer) => (None, shown),
             (Origin::Other, _) => (None, None),
         };
         Some(Self {
-            id: integer(members.get("id")?)?,
-            r#type: match members.get("type").and_then(Value::as_str) {
-                Some(word) if !word.is_empty() => TokenType::from_word(word),
-                _ => requested.clone(),
-            },
-            access_id: text(members, "accessId"),
+            id: id.whole_number()?,
+            r#type: text(r#type).map_or_else(|| requested.clone(), |word| TokenType::from_word(&word)),
+            access_id: text(access_id),
             access_key,
             masked_bearer,
-            admin_id: members.get("adminId").and_then(integer),
-            admin_name: text(members, "adminName"),
-            status: members.get("status").and_then(integer).map(TokenStatus::from_number),
-            note: members.get("note").and_then(Value::as_str).map(str::to_owned),
-            roles: roles(members.get("roles")),
-            created_by: text(members, "createdBy"),
-            created_on: members.get("createdOn").and_then(epoch_seconds),
-            last_used_on: members.get("lastUsedOn").and_then(epoch_seconds),
-            last_auth_ip: text(members, "lastAuthIp"),
-            user_permission: text(members, "userPermission"),
+            admin_id: admin_id.whole_number(),
+            admin_name: text(admin_name),
+            status: status.integer().map(TokenStatus::from_number),
+            note: note.text(),
+            roles: role_names(roles),
+            created_by: text(created_by),
+            created_on: epoch_seconds(created_on),
+            last_used_on: epoch_seconds(last_used_on),
+            was_used: was_used(last_used_on),
+            last_auth_ip: text(last_auth_ip),
+            user_permission: text(user_permission),
         })
     }
 }
@@ -201,36 +238,50 @@ pub fn iso_8601(seconds: i64) -> String {
     text.replace('Z', "+00:00")
 }
 
-fn text(members: &Map<String, Value>, name: &str) -> Option<String> {
-    members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+fn text(member: Member<'_>) -> Option<String> {
+    member.text().filter(|text| !text.is_empty())
 }
 
-fn integer(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
-}
-
-fn epoch_seconds(value: &Value) -> Option<i64> {
+fn epoch_seconds(member: Member<'_>) -> Option<i64> {
     /// Seconds reach this in the year 2286; milliseconds passed it in 1970.
     const MILLISECONDS_FROM: i64 = 10_000_000_000;
     const YEAR_10000: i64 = 253_402_300_800;
-    let number = integer(value)?;
+    let number = member.floor()?;
     let seconds = if number > MILLISECONDS_FROM { number / 1000 } else { number };
     (1..YEAR_10000).contains(&seconds).then_some(seconds)
 }
 
-fn roles(value: Option<&Value>) -> Vec<String> {
-    let name = |role: &Value| match role {
-        Value::String(name) => Some(name.clone()).filter(|name| !name.is_empty()),
-        Value::Object(members) => text(members, "name"),
-        _ => None,
+/// Returns whether a token was used, from the time of its last use. The portal writes "never" as null or 0; a value
+/// that cannot be read is not "never".
+fn was_used(last_used_on: Member<'_>) -> bool {
+    let is_never = match last_used_on.text() {
+        Some(text) => text.is_empty() || text == "0",
+        None => last_used_on.is_null() || last_used_on.whole_number() == Some(0),
     };
-    match value {
-        Some(Value::Array(roles)) => roles.iter().filter_map(name).collect(),
-        Some(role) => name(role).into_iter().collect(),
-        None => Vec::new(),
+    !is_never
+}
+
+fn role_names(roles: Member<'_>) -> Vec<String> {
+    /// Far more than any user has. A hostile body has millions.
+    const MAX_ROLES: usize = 1000;
+    let mut names = Vec::new();
+    let mut add = |json| {
+        if names.len() < MAX_ROLES {
+            names.extend(role_name(json));
+        }
+    };
+    match roles.raw() {
+        Some(list) if list.starts_with('[') => drop(items(list, add)),
+        Some(role) => add(role),
+        None => {}
     }
+    names
+}
+
+fn role_name(json: &str) -> Option<String> {
+    if !json.starts_with('{') {
+        return text(Member::of(json));
+    }
+    let [name] = members(json, ["name"]).ok()??;
+    text(name)
 }

@@ -8,7 +8,8 @@ pub mod advice {
 
 pub mod client {
     pub use crate::client::{
-        Client, Method, Moment, OnLimit, Policy, RawResponse, Request, Response, TransportFailure, outcome,
+        Client, Method, Moment, OnLimit, Policy, RawResponse, Request, Response, TransportFailure,
+        off_thread, outcome,
     };
 }
 

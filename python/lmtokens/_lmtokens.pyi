@@ -715,8 +715,8 @@ class Token:
     @property
     def last_used_on(self, /) -> datetime | None:
         """
-        datetime.datetime | None: when it was last used: aware, in UTC, to the second; ``None`` if
-        never.
+        datetime.datetime | None: when it was last used: aware, in UTC, to the second; ``None`` if never, or if the
+        portal reports a time that cannot be read. ``where.last_used_on == 0`` selects only tokens that were never used.
         """
     @property
     def note(self, /) -> str | None:
@@ -812,7 +812,7 @@ class Where:
     @property
     def last_used_on(self, /) -> Field:
         """
-        Field: when it was last used; never counts as 0.
+        Field: when it was last used; never counts as 0. A time that cannot be read matches only ``!=``.
         """
     @property
     def note(self, /) -> Field:

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use bytes::Bytes;
 
 use super::limiter::Usage;
+use super::off_thread::off_thread;
 use super::outcome::outcome;
 use super::request::Method;
 use super::transport::{RawResponse, TransportFailure};
@@ -13,7 +14,7 @@ use crate::error::{ErrorKind, Result};
 /// One attempt and its outcome.
 pub(super) struct Attempt {
     /// The JSON body of a success, or the error.
-    pub(super) outcome: Result<Value>,
+    pub(super) outcome: Result<Bytes>,
     /// The status, if a response arrived or began.
     pub(super) status: Option<u16>,
     /// The portal's clock, if a response arrived.
@@ -25,11 +26,18 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new(
+    /// Reads a response, a large one off the caller's thread.
+    pub(super) async fn read(
         method: Method,
         exchange: Result<RawResponse, TransportFailure>,
         elapsed: Duration,
     ) -> Self {
+        let size = exchange.as_ref().map_or(0, |response| response.body.len());
+        let attempt = off_thread(size, move || Self::new(method, exchange, elapsed)).await;
+        attempt.unwrap_or_else(|| Self::new(method, Err(TransportFailure::unread()), elapsed))
+    }
+
+    fn new(method: Method, exchange: Result<RawResponse, TransportFailure>, elapsed: Duration) -> Self {
         let (status, date, usage) = match &exchange {
             Ok(response) => (Some(response.status), response.date, Usage::Response(response.rate)),
             Err(failure) if failure.maybe_sent => (failure.status, None, Usage::Unknown),

@@ -1,16 +1,19 @@
 //! The outcome of an attempt, decided by the method, the status and the body. Whether the body is the expected token is
 //! checked by the operation.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use bytes::Bytes;
 
 use super::request::Method;
 use super::transport::{RawResponse, TransportFailure};
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::{Member, members, without_lone_surrogates};
 use crate::model::RateHeaders;
 
-/// Returns the JSON body if the portal did what the request asked for, else the error. The error's `maybe_applied` says
+/// Returns the body, which is valid JSON or empty, if the portal did what the request asked for, else the error. The error's `maybe_applied` says
 /// whether the portal may have acted.
-pub fn outcome(method: Method, exchange: Result<RawResponse, TransportFailure>) -> Result<Value> {
+pub fn outcome(method: Method, exchange: Result<RawResponse, TransportFailure>) -> Result<Bytes> {
     let (mut error, is_unknown) = match exchange {
         Ok(response) => match read(&response) {
             Ok(body) => return Ok(body),
@@ -26,6 +29,7 @@ pub fn outcome(method: Method, exchange: Result<RawResponse, TransportFailure>) 
             let mut error = Error::new(failure.kind, failure.message);
             error.details_mut().status = failure.status;
             error.details_mut().advice.extend(failure.advice);
+            error.details_mut().is_too_long = failure.is_too_long;
             (error, failure.maybe_sent)
         }
     };
@@ -41,25 +45,27 @@ const PARTIAL_SUCCESS: i64 = 1201;
 
 /// Reads the body of a success, or the error. The portal also returns errors with status 200, in the shape of either
 /// API version.
-fn read(response: &RawResponse) -> Result<Value> {
-    let text = response.body.trim_ascii();
-    let json = if text.is_empty() { Some(Value::Null) } else { serde_json::from_slice(text).ok() };
+fn read(response: &RawResponse) -> Result<Bytes> {
+    let body = normalized(&response.body);
     let success = (200..300).contains(&response.status);
-    let mut error = match (json, success) {
-        (Some(Value::Object(members)), true) => match error_in_success(&members) {
+    let mut error = match (Content::of(&body), success) {
+        (Content::Object(envelope), true) => match envelope.error() {
             Some(error) => error,
-            None => return Ok(without_v1_envelope(members)),
+            None if envelope.is_v1() => {
+                let data = envelope.data.raw().filter(|_| !envelope.data.is_null());
+                return Ok(data.map_or_else(Bytes::new, |data| body.slice_ref(data.as_bytes())));
+            }
+            None => return Ok(body),
         },
-        (Some(body), true) => return Ok(body),
-        (Some(Value::Object(members)), false) => {
-            // Outside 2xx the status decides; the body only adds the portal's message.
-            let kind = kind_of_status(response.status);
-            portal_error(kind, portal_message(&members), integer(&members, "errorCode"))
+        (Content::Nothing | Content::Other, true) => return Ok(body),
+        // Outside 2xx the status decides; the body only adds the portal's message.
+        (Content::Object(envelope), false) => {
+            envelope.error_of(kind_of_status(response.status), envelope.code.whole_number())
         }
         (_, success) => {
             let kind = if success { ErrorKind::Response } else { kind_of_status(response.status) };
             let message =
-                format!("the portal returned status {} with {}", response.status, describe_body(text));
+                format!("the portal returned status {} with {}", response.status, describe_body(&body));
             Error::new(kind, message)
         }
     };
@@ -68,45 +74,84 @@ fn read(response: &RawResponse) -> Result<Value> {
     Err(error)
 }
 
-/// Returns the error in a body whose HTTP status is 2xx. A member `status` alone proves nothing: tokens have one too.
-fn error_in_success(members: &Map<String, Value>) -> Option<Error> {
-    if let Some(code) = integer(members, "errorCode").filter(|_| members.contains_key("errorMessage")) {
-        return Some(portal_error(kind_of_code(code), portal_message(members), Some(code)));
+/// Returns the body without surrounding white space, byte order mark and lone surrogates. Only valid UTF-8 is changed.
+fn normalized(body: &Bytes) -> Bytes {
+    let Ok(text) = std::str::from_utf8(body) else { return body.clone() };
+    match without_lone_surrogates(text.trim_start_matches('\u{feff}').trim_ascii()) {
+        Cow::Borrowed(text) => body.slice_ref(text.as_bytes()),
+        Cow::Owned(text) => Bytes::from(text),
     }
-    let v1_status = integer(members, "status").filter(|_| is_v1_envelope(members))?;
-    (v1_status != 200)
-        .then(|| portal_error(kind_of_v1_status(v1_status), portal_message(members), Some(v1_status)))
 }
 
-fn is_v1_envelope(members: &Map<String, Value>) -> bool {
-    members.contains_key("errmsg")
-        && (members.contains_key("data") || integer(members, "status").is_some_and(|status| status > 200))
+/// What a body is.
+enum Content<'a> {
+    Nothing,
+    Object(Envelope<'a>),
+    /// Another JSON value.
+    Other,
+    Unreadable,
 }
 
-fn without_v1_envelope(mut members: Map<String, Value>) -> Value {
-    if is_v1_envelope(&members) {
-        return members.remove("data").unwrap_or_default();
+impl<'a> Content<'a> {
+    fn of(body: &'a [u8]) -> Self {
+        let names = ["errorCode", "status", "data", "errmsg", "errorMessage", "message", "error"];
+        match std::str::from_utf8(body).ok().map(|text| (text, members(text, names))) {
+            Some(("", _)) => Self::Nothing,
+            Some((_, Ok(Some([code, status, data, errmsg, error_message, message, error])))) => {
+                Self::Object(Envelope { code, status, data, errmsg, error_message, others: [message, error] })
+            }
+            Some((_, Ok(None))) => Self::Other,
+            Some((_, Err(_))) | None => Self::Unreadable,
+        }
     }
-    Value::Object(members)
 }
 
-fn portal_error(kind: ErrorKind, message: Option<String>, code: Option<i64>) -> Error {
-    let message = message.unwrap_or_else(|| "the portal gave no reason".to_owned());
-    let mut error = Error::new(kind, message);
-    error.details_mut().code = code;
-    error
+/// The members that tell an error from a success, in the shapes of both API versions.
+struct Envelope<'a> {
+    code: Member<'a>,
+    status: Member<'a>,
+    data: Member<'a>,
+    errmsg: Member<'a>,
+    error_message: Member<'a>,
+    others: [Member<'a>; 2],
 }
 
-fn portal_message(members: &Map<String, Value>) -> Option<String> {
-    let message = ["errorMessage", "errmsg", "message", "error"]
-        .iter()
-        .find_map(|name| members.get(*name).and_then(Value::as_str).filter(|text| !text.trim().is_empty()))?;
-    let one_line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    Some(one_line.trim().to_owned())
-}
+impl Envelope<'_> {
+    /// Returns the error in a body whose HTTP status is 2xx. A member `status` alone proves nothing: tokens have one
+    /// too. A code that cannot be read is an error whose outcome is unknown.
+    fn error(&self) -> Option<Error> {
+        if self.error_message.is_given() && !self.code.is_null() {
+            let code = self.code.whole_number();
+            return Some(self.error_of(code.map_or(ErrorKind::Response, kind_of_code), code));
+        }
+        if !self.is_v1() || self.status.is_null() {
+            return None;
+        }
+        let status = self.status.whole_number();
+        (status != Some(200))
+            .then(|| self.error_of(status.map_or(ErrorKind::Response, kind_of_v1_status), status))
+    }
 
-fn integer(members: &Map<String, Value>, name: &str) -> Option<i64> {
-    members.get(name).and_then(Value::as_i64)
+    fn is_v1(&self) -> bool {
+        self.errmsg.is_given()
+            && (self.data.is_given() || self.status.whole_number().is_some_and(|status| status > 200))
+    }
+
+    fn error_of(&self, kind: ErrorKind, code: Option<i64>) -> Error {
+        let message = self.message().unwrap_or_else(|| "the portal gave no reason".to_owned());
+        let mut error = Error::new(kind, message);
+        error.details_mut().code = code;
+        error
+    }
+
+    fn message(&self) -> Option<String> {
+        let [third, fourth] = self.others;
+        let message = [self.error_message, self.errmsg, third, fourth]
+            .iter()
+            .find_map(|member| member.text().filter(|text| !text.trim().is_empty()))?;
+        let one_line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Some(one_line.trim().to_owned())
+    }
 }
 
 fn kind_of_status(status: u16) -> ErrorKind {

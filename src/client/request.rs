@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use serde_json::Value;
+use bytes::Bytes;
 
 use super::deadline::Moment;
 
@@ -58,8 +58,8 @@ pub struct Request {
 pub struct Response {
     /// HTTP status: 2xx, or 404 if an earlier attempt of the same DELETE may have deleted the resource.
     pub status: u16,
-    /// The JSON body; null if the body was empty.
-    pub body: Value,
+    /// The JSON body without an envelope, or nothing. It is valid JSON.
+    pub body: Bytes,
     /// The portal's clock (the `Date` header).
     pub date: Option<SystemTime>,
     /// When the last attempt began, after its permit was granted.

@@ -17,8 +17,8 @@ use crate::process::PerProcess;
 /// its outcome would be unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A page of 1,000 tokens has well under 1 MB, so a longer body is not from a portal.
-const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+/// A page of 1,000 tokens has well under 1 MB. A longer body costs memory and time, and a smaller page may avoid it.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
 /// hyper-util's message for a 407; the type of its error is not public.
 const PROXY_AUTHENTICATION_REQUIRED: &str = "proxy authorization required";
@@ -60,6 +60,34 @@ pub struct TransportFailure {
     pub maybe_sent: bool,
     /// The status of a response that broke off after its head, or of a proxy's response.
     pub status: Option<u16>,
+    /// Whether the body exceeds the limit.
+    pub is_too_long: bool,
+}
+
+impl TransportFailure {
+    /// The body is longer than any that this package reads.
+    fn too_long(status: u16) -> Self {
+        Self {
+            kind: ErrorKind::Response,
+            message: format!("the response is too long: the limit is {MAX_BODY_BYTES} bytes (8 MiB)"),
+            advice: Vec::new(),
+            maybe_sent: true,
+            status: Some(status),
+            is_too_long: true,
+        }
+    }
+
+    /// Reading the body panicked.
+    pub(super) fn unread() -> Self {
+        Self {
+            kind: ErrorKind::Response,
+            message: "internal error in lmtokens while reading the response; please report it".to_owned(),
+            advice: Vec::new(),
+            maybe_sent: true,
+            status: None,
+            is_too_long: false,
+        }
+    }
 }
 
 /// The connection pool of one client. A forked child builds its own.
@@ -92,6 +120,7 @@ impl Transport {
             advice: error.into_details().advice,
             maybe_sent: false,
             status: None,
+            is_too_long: false,
         };
         let http = self.http.get_or_try_init(|| self.build(identity)).map_err(not_sent)?;
         let mut authorization = HeaderValue::try_from(authorization).map_err(|_| {
@@ -117,18 +146,17 @@ impl Transport {
         let failed = |error: reqwest::Error, status| failure(error, status, identity);
         let mut response = builder.send().await.map_err(|error| failed(error, None))?;
         let status = response.status().as_u16();
-        let mut body = Vec::new();
+        // Most responses announce their length.
+        let announced = usize::try_from(response.content_length().unwrap_or_default()).unwrap_or(usize::MAX);
+        if announced > MAX_BODY_BYTES {
+            return Err(TransportFailure::too_long(status));
+        }
+        let mut body = Vec::with_capacity(announced);
         while let Some(chunk) = response.chunk().await.map_err(|error| failed(error, Some(status)))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_BODY_BYTES {
-                return Err(TransportFailure {
-                    kind: ErrorKind::Response,
-                    message: format!("the response is longer than {MAX_BODY_BYTES} bytes"),
-                    advice: Vec::new(),
-                    maybe_sent: true,
-                    status: Some(status),
-                });
+            if chunk.len() > MAX_BODY_BYTES - body.len() {
+                return Err(TransportFailure::too_long(status));
             }
+            body.extend_from_slice(&chunk);
         }
         let headers = response.headers();
         Ok(RawResponse {
@@ -232,6 +260,7 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
             advice: vec![Advice::ProxyCredentials],
             maybe_sent,
             status: Some(407),
+            is_too_long: false,
         };
     } else if error.is_timeout() && !maybe_sent {
         let limit = timeouts.connect.as_secs_f64();
@@ -252,7 +281,8 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
     } else {
         (ErrorKind::Transport, format!("lost the connection to {host}: {reason}"), None)
     };
-    TransportFailure { kind, message, advice: advice.into_iter().collect(), maybe_sent, status }
+    let advice = advice.into_iter().collect();
+    TransportFailure { kind, message, advice, maybe_sent, status, is_too_long: false }
 }
 
 fn tls_problem(error: &reqwest::Error) -> Option<&rustls::Error> {

@@ -95,7 +95,7 @@ fn is_orphan(token: &Token, now: SystemTime) -> bool {
     let Some(created) = u64::try_from(created_on).ok() else { return false };
     let Ok(now) = now.duration_since(UNIX_EPOCH) else { return false };
     token.status == Some(TokenStatus::Disabled)
-        && token.last_used_on.is_none()
+        && !token.was_used
         && created.abs_diff(tag.seconds) <= MAX_SKEW_SECONDS
         && now.saturating_sub(Duration::from_secs(created)) > AGE
 }

@@ -283,6 +283,7 @@ fn with_changes(token: &Token, changed: Token) -> Token {
         note: changed.note,
         status: changed.status.or(token.status),
         last_used_on: changed.last_used_on,
+        was_used: changed.was_used,
         ..token.clone()
     }
 }

@@ -15,6 +15,7 @@ use crate::client::{self, Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Note, Status, TokenId, Type};
+use crate::json::{Member, members};
 use crate::model::{Origin, Token, TokenStatus, TokenType};
 
 /// The token to create.
@@ -88,13 +89,16 @@ impl NewToken {
             let message = "the response to the create does not contain a token".to_owned();
             return Err(unusable(message, ReportedToken::None));
         };
-        let has_null_note = response.body.get("note").is_some_and(serde_json::Value::is_null);
-        if has_null_note && matches!(note, ExpectedNote::Tagged(_)) {
+        let [reported_note, reported_owner] = reported(&response.body, ["note", "adminId"]);
+        if reported_note.is_given() && matches!(note, ExpectedNote::Tagged(_)) {
             // A missing note proves nothing, but null is an empty note, without the tag.
             token.note.get_or_insert_default();
         }
         let expected = ExpectedToken { id: None, admin_id, r#type: &r#type, note: Some(note), status: None };
-        let differences = expected.differences(&token);
+        let mut differences = expected.differences(&token);
+        if token.admin_id.is_none() && !reported_owner.is_null() {
+            differences.identity.push("owner");
+        }
         token.admin_id = token.admin_id.or(Some(admin_id.get()));
         if differences != Differences::default() {
             let message = format!("the response to the create {differences}");
@@ -118,6 +122,12 @@ impl NewToken {
         let message = format!("the response to the create does not contain {missing}");
         Err(unusable(message, ReportedToken::WithoutSecret(Box::new(token))))
     }
+}
+
+/// Returns members of a response as they are written.
+fn reported<'a, const N: usize>(body: &'a [u8], names: [&'static str; N]) -> [Member<'a>; N] {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    members(text, names).ok().flatten().unwrap_or_else(|| [Member::default(); N])
 }
 
 /// A create whose response was lost, or does not contain the created token with its secret.
@@ -257,7 +267,7 @@ impl CreateToken {
             };
             let has_note = requested_note.agrees(token.note.as_deref().unwrap_or_default());
             let is_owned = token.admin_id == Some(admin_id.get());
-            has_note && is_owned && is_recent && token.last_used_on.is_none()
+            has_note && is_owned && is_recent && !token.was_used
         };
         Some(tokens.into_iter().filter(is_candidate).collect())
     }

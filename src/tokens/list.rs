@@ -10,13 +10,12 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::SystemTime;
 
-use serde_json::Value;
-
 use super::user::User;
-use crate::client::{Client, Method, Request};
+use crate::client::{Client, Method, Request, Response, off_thread};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
 use crate::ids::{AdminId, PageSize, Type};
+use crate::json::{items, members};
 use crate::model::{Origin, Token};
 
 /// The tokens to select.
@@ -124,11 +123,38 @@ struct TypeCursor {
 /// One page of a response.
 struct Page {
     tokens: Vec<Token>,
+    /// The number of items, including those that are not tokens.
     received: usize,
     total: Option<i64>,
 }
 
 impl Page {
+    /// Reads a page; an item that is not a token does not hide the others.
+    fn read(body: &[u8], r#type: Type) -> Result<Self> {
+        /// More than fit into the longest response if each has the members that every token has.
+        const MAX_TOKENS: usize = 100_000;
+        let unreadable = |problem: String| Error::new(ErrorKind::Response, problem);
+        let no_list = || unreadable("the response does not contain a list of tokens".to_owned());
+        let members =
+            std::str::from_utf8(body).ok().and_then(|text| members(text, ["items", "total"]).ok()?);
+        let [list, total] = members.ok_or_else(no_list)?;
+        let requested = r#type.into();
+        let mut tokens = Vec::new();
+        let mut is_too_many = false;
+        let read = |item| {
+            if tokens.len() == MAX_TOKENS {
+                is_too_many = true;
+            } else {
+                tokens.extend(Token::from_json_text(item, Origin::Other, &requested));
+            }
+        };
+        let received = list.raw().and_then(|list| items(list, read)).ok_or_else(no_list)?;
+        if is_too_many {
+            return Err(unreadable(format!("the response contains more than {MAX_TOKENS} tokens")));
+        }
+        Ok(Self { tokens, received, total: total.whole_number() })
+    }
+
     /// Returns whether it ends the list. A negative total means that the portal does not know the total.
     fn is_last(&self, offset: u64, page_size: u32) -> bool {
         let received = self.received as u64;
@@ -201,14 +227,14 @@ impl Listing {
     async fn overlapping_page(&mut self, client: &Client, r#type: Type) -> Result<(Vec<Token>, bool)> {
         /// Enough for any list that is not rewritten continuously.
         const MAX_STEPS: u32 = 64;
-        let page_size = u64::from(self.list.page_size.get());
-        let usual_overlap = page_size.div_ceil(10);
         let filter = self.list.selection.for_portal(None);
-        let mut overlap = usual_overlap;
+        let mut overlap = u64::from(self.list.page_size.get()).div_ceil(10);
         let mut steps_back = 0;
         while steps_back < MAX_STEPS {
             let offset = self.cursor.offset.saturating_sub(overlap);
             let page = self.request(client, r#type, &filter, offset).await?;
+            // The request may have made the pages smaller.
+            let page_size = u64::from(self.list.page_size.get());
             let reaches_back = page.tokens.iter().any(|token| self.cursor.seen.contains(&token.id));
             if offset > 0 && !reaches_back {
                 overlap = overlap.saturating_mul(2).max(page_size);
@@ -227,7 +253,7 @@ impl Listing {
             if !tokens.is_empty() || at_end {
                 return Ok((tokens, at_end));
             }
-            overlap = usual_overlap.min(received.saturating_sub(1));
+            overlap = page_size.div_ceil(10).min(received.saturating_sub(1));
         }
         Err(Error::new(ErrorKind::Response, "the list of tokens changes faster than it can be read")
             .suggest("use a larger page size, or a raw filter without alternatives"))
@@ -237,17 +263,13 @@ impl Listing {
         tokens.into_iter().filter(|token| self.cursor.seen.insert(token.id)).collect()
     }
 
-    async fn request(&self, client: &Client, r#type: Type, filter: &str, offset: u64) -> Result<Page> {
-        let mut query = vec![
-            ("size", self.list.page_size.get().to_string()),
-            ("offset", offset.to_string()),
-            ("sort", "+id".to_owned()),
-        ];
+    async fn request(&mut self, client: &Client, r#type: Type, filter: &str, offset: u64) -> Result<Page> {
+        let mut query = vec![("offset", offset.to_string()), ("sort", "+id".to_owned())];
         if !filter.is_empty() {
             query.push(("filter", filter.to_owned()));
         }
-        let (tokens, received, total, _) = page(client, self.admin_id, r#type, query).await?;
-        Ok(Page { tokens, received, total })
+        let (page, _) = page(client, self.admin_id, r#type, &mut self.list.page_size, query).await?;
+        Ok(page)
     }
 }
 
@@ -257,27 +279,26 @@ pub(super) async fn newest_of_owner(
     admin_id: AdminId,
     r#type: Type,
 ) -> Result<(Vec<Token>, Option<SystemTime>)> {
-    let query = vec![("size", PageSize::MAX.get().to_string()), ("sort", "-id".to_owned())];
-    let (tokens, _, _, date) = page(client, Some(admin_id), r#type, query).await?;
-    Ok((tokens, date))
+    let query = vec![("sort", "-id".to_owned())];
+    let (page, date) = page(client, Some(admin_id), r#type, &mut PageSize::default(), query).await?;
+    Ok((page.tokens, date))
 }
 
 /// Returns the tokens of one type that match a filter, in one request.
 pub(super) async fn filtered(client: &Client, r#type: Type, filter: String) -> Result<Vec<Token>> {
-    let query = vec![("size", PageSize::MAX.get().to_string()), ("filter", filter)];
-    let (tokens, ..) = page(client, None, r#type, query).await?;
-    Ok(tokens)
+    let query = vec![("filter", filter)];
+    let (page, _) = page(client, None, r#type, &mut PageSize::default(), query).await?;
+    Ok(page.tokens)
 }
 
 async fn page(
     client: &Client,
     admin_id: Option<AdminId>,
     r#type: Type,
+    size: &mut PageSize,
     mut query: Vec<(&'static str, String)>,
-) -> Result<(Vec<Token>, usize, Option<i64>, Option<SystemTime>)> {
-    if let Some(value) = r#type.query_value() {
-        query.push(("type", value.to_owned()));
-    }
+) -> Result<(Page, Option<SystemTime>)> {
+    query.extend(r#type.query_value().map(|value| ("type", value.to_owned())));
     let (endpoint, resource_path) = match admin_id {
         Some(admin_id) => {
             ("/setting/admins/{adminId}/apitokens", format!("/setting/admins/{admin_id}/apitokens"))
@@ -285,23 +306,36 @@ async fn page(
         None => ("/setting/admins/apitokens", "/setting/admins/apitokens".to_owned()),
     };
     let request = Request { method: Method::Get, endpoint, resource_path, query, body: None };
-    let response = client.send(&request).await?;
-    let Some(Value::Array(items)) = response.body.get("items") else {
-        return Err(Error::new(ErrorKind::Response, "the response does not contain a list of tokens"));
-    };
-    let read = |item: &Value| {
-        let mut token = Token::from_json(item, Origin::Other, &r#type.into())?;
+    let response = sized(client, &request, size).await?;
+    let body = response.body;
+    let mut page = off_thread(body.len(), move || Page::read(&body, r#type)).await.unwrap_or_else(|| {
+        Err(Error::new(
+            ErrorKind::Response,
+            "internal error in lmtokens while reading a list; please report it",
+        ))
+    })?;
+    for token in &mut page.tokens {
         token.admin_id = token.admin_id.or(admin_id.map(AdminId::get));
-        Some(token)
-    };
-    let tokens: Vec<Token> = items.iter().filter_map(read).collect();
-    if admin_id.is_some_and(|id| tokens.iter().any(|token| token.admin_id != Some(id.get()))) {
+    }
+    if admin_id.is_some_and(|id| page.tokens.iter().any(|token| token.admin_id != Some(id.get()))) {
         // A caller may delete what the list shows.
         return Err(Error::new(
             ErrorKind::Response,
             "the response to the list of one user's tokens shows tokens of another user",
         ));
     }
-    client.visibility().record_listed(tokens.iter().map(|token| token.id));
-    Ok((tokens, items.len(), response.body.get("total").and_then(Value::as_i64), response.date))
+    client.visibility().record_listed(page.tokens.iter().map(|token| token.id));
+    Ok((page, response.date))
+}
+
+/// Sends a request for a page of a list, and halves its size while the response is too long.
+pub(super) async fn sized(client: &Client, request: &Request, size: &mut PageSize) -> Result<Response> {
+    loop {
+        let mut sized = request.clone();
+        sized.query.insert(0, ("size", size.get().to_string()));
+        match client.send(&sized).await {
+            Err(error) if error.details().is_too_long => *size = size.half().ok_or(error)?,
+            outcome => return outcome,
+        }
+    }
 }

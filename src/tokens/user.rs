@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde_json::Value;
-
-use crate::client::{Client, Method, Request};
+use super::list::sized;
+use crate::client::{Client, Method, Request, off_thread};
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::{Condition, Field, Filter, Operator};
-use crate::ids::{AdminId, MAX_ID};
+use crate::filter::{Condition, Field, Filter, Operator, Value};
+use crate::ids::{AdminId, MAX_ID, PageSize};
+use crate::json::{items, members};
 
 /// A user, by id or by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -78,15 +78,13 @@ impl fmt::Display for User {
 }
 
 async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> {
-    const PAGE: usize = 1000;
     // The portal calls the field `username` here and `adminName` in tokens.
-    let condition =
-        Condition::new(Field::AdminName, Operator::Equal, crate::filter::Value::Text(name.clone()))?;
+    let condition = Condition::new(Field::AdminName, Operator::Equal, Value::Text(name.clone()))?;
     let filter = Filter::from(condition).for_portal(None).replacen(Field::AdminName.name(), "username", 1);
+    let mut size = PageSize::default();
     let mut offset = 0;
     let id = loop {
         let mut query = vec![
-            ("size", PAGE.to_string()),
             ("offset", offset.to_string()),
             ("sort", "+id".to_owned()),
             ("fields", "id,username".to_owned()),
@@ -101,18 +99,16 @@ async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> 
             query,
             body: None,
         };
-        let response = client.send(&request).await?;
-        let Some(Value::Array(users)) = response.body.get("items") else {
+        let body = sized(client, &request, &mut size).await?.body;
+        let name = name.clone();
+        let page = off_thread(body.len(), move || users(&body, &name)).await.flatten();
+        let Some((found, received)) = page else {
             return Err(Error::new(ErrorKind::Response, "the response does not contain a list of users"));
         };
-        let has_name = |user: &&Value| user.get("username").and_then(Value::as_str) == Some(name);
-        if let Some(user) = users.iter().find(has_name) {
-            break user.get("id").and_then(Value::as_i64);
+        if found.is_some() || received < size.get() as usize {
+            break found;
         }
-        if users.len() < PAGE {
-            break None;
-        }
-        offset += users.len();
+        offset += received;
     };
     match id {
         Some(id) => AdminId::new(id),
@@ -120,4 +116,19 @@ async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> 
             "check the spelling, or pass the user's id: these credentials may not be permitted to view users",
         )),
     }
+}
+
+/// Returns the id of the first user with a name, and the number of users in a page.
+fn users(body: &[u8], name: &str) -> Option<(Option<i64>, usize)> {
+    let [list] = members(std::str::from_utf8(body).ok()?, ["items"]).ok()??;
+    let mut found = None;
+    let look = |item| {
+        if let (None, Ok(Some([id, username]))) = (found, members(item, ["id", "username"]))
+            && username.text().as_deref() == Some(name)
+        {
+            found = id.whole_number();
+        }
+    };
+    let received = items(list.raw()?, look)?;
+    Some((found, received))
 }

@@ -14,6 +14,7 @@ mod create;
 mod credentials;
 mod lmv1;
 mod model;
+mod off_thread;
 mod outcome;
 mod portal;
 mod process;

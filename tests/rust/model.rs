@@ -9,7 +9,11 @@ use serde_json::{Map, Value, json};
 use crate::support::secret;
 
 fn read(value: &Value) -> Option<Token> {
-    Token::from_json(value, Origin::Create, &TokenType::Lmv1)
+    read_as(value, Origin::Create, &TokenType::Lmv1)
+}
+
+fn read_as(value: &Value, origin: Origin, requested: &TokenType) -> Option<Token> {
+    Token::from_json(value.to_string().as_bytes(), origin, requested)
 }
 
 /// Reads a token with one additional member.
@@ -51,6 +55,7 @@ fn every_documented_member_is_read() {
         created_by: Some("root".to_owned()),
         created_on: Some(1_700_000_000),
         last_used_on: Some(1_700_000_001),
+        was_used: true,
         last_auth_ip: Some("192.0.2.1".to_owned()),
         user_permission: Some("write".to_owned()),
     };
@@ -74,6 +79,7 @@ fn missing_null_empty_and_mistyped_members_are_none() {
         created_by: None,
         created_on: None,
         last_used_on: None,
+        was_used: false,
         last_auth_ip: None,
         user_permission: None,
     };
@@ -94,7 +100,8 @@ fn missing_null_empty_and_mistyped_members_are_none() {
     ];
     for name in names {
         for value in [json!(null), json!(""), json!([]), json!({}), json!(true), json!([[null]])] {
-            assert_eq!(with(name, &value), empty, "{name}: {value}");
+            let was_used = name == "lastUsedOn" && !(value.is_null() || value == "");
+            assert_eq!(with(name, &value), Token { was_used, ..empty.clone() }, "{name}: {value}");
         }
     }
     for value in [json!(null), json!(7), json!({}), json!(["ci"])] {
@@ -139,10 +146,10 @@ fn the_type_is_the_portals_or_else_the_requested_one() {
         (json!("LMv1"), TokenType::Bearer, TokenType::Lmv1),
         (json!("oauth"), TokenType::Lmv1, TokenType::Other("oauth".to_owned())),
     ] {
-        let token = Token::from_json(&json!({ "id": 1, "type": given }), Origin::Other, &requested).unwrap();
+        let token = read_as(&json!({ "id": 1, "type": given }), Origin::Other, &requested).unwrap();
         assert_eq!(token.r#type, expected, "{given}");
     }
-    let token = Token::from_json(&json!({ "id": 1 }), Origin::Other, &TokenType::Bearer).unwrap();
+    let token = read_as(&json!({ "id": 1 }), Origin::Other, &TokenType::Bearer).unwrap();
     assert_eq!(token.r#type, TokenType::Bearer);
 }
 
@@ -208,17 +215,70 @@ fn times_are_converted_to_seconds() {
     }
 }
 
+/// Only an unused token may be deleted as an orphan.
+#[test]
+fn a_last_use_that_cannot_be_read_is_a_use() {
+    for (given, expected) in [
+        ("null", (false, None)),
+        ("0", (false, None)),
+        ("-0", (false, None)),
+        ("0.0", (false, None)),
+        (r#""""#, (false, None)),
+        (r#""0""#, (false, None)),
+        ("1700000000", (true, Some(1_700_000_000))),
+        ("1.7e9", (true, Some(1_700_000_000))),
+        (r#"" 1700000000.9 ""#, (true, Some(1_700_000_000))),
+        (r#"" ""#, (true, None)),
+        (r#""00""#, (true, None)),
+        (r#""never""#, (true, None)),
+        ("-1", (true, None)),
+        ("0.5", (true, None)),
+        ("1e999", (true, None)),
+        ("-1e999", (true, None)),
+        ("99999999999999999999", (true, None)),
+        ("false", (true, None)),
+        ("[]", (true, None)),
+        (r#"{"seconds":0}"#, (true, None)),
+    ] {
+        let json = format!(r#"{{"id":1,"lastUsedOn":{given}}}"#);
+        let token = Token::from_json(json.as_bytes(), Origin::Other, &TokenType::Lmv1).unwrap();
+        assert_eq!((token.was_used, token.last_used_on), expected, "{given}");
+    }
+}
+
+#[test]
+fn the_last_of_several_members_of_a_name_counts() {
+    let json = br#"{"id":1,"status":1,"status":2,"id":248,"note":"a","note":null}"#;
+    let token = Token::from_json(json, Origin::Other, &TokenType::Lmv1).unwrap();
+    assert_eq!((token.id, token.status, token.note), (248, Some(TokenStatus::Enabled), None));
+}
+
+#[test]
+fn what_is_not_json_is_not_a_token() {
+    for json in [
+        &b""[..],
+        b"{",
+        b"{\"id\":1",
+        b"{\"id\":1}}",
+        b"{\"id\":1,}",
+        b"\xff",
+        b"{\"id\":1,\"note\":\"\xff\"}",
+    ] {
+        assert_eq!(Token::from_json(json, Origin::Other, &TokenType::Lmv1), None, "{json:?}");
+    }
+}
+
 #[test]
 fn only_a_create_has_a_secret() {
     let value = json!({ "id": 248, "accessId": "exampleAccessId00001", "accessKey": "unit+test(key)" });
     assert_eq!(read(&value).unwrap().access_key, Some(secret("unit+test(key)")));
-    let listed = Token::from_json(&value, Origin::Other, &TokenType::Lmv1).unwrap();
+    let listed = read_as(&value, Origin::Other, &TokenType::Lmv1).unwrap();
     assert_eq!((listed.access_key, listed.access_id.as_deref()), (None, Some("exampleAccessId00001")));
     // The visible start of a bearer token shows whether it is the caller's own; it is kept as a secret.
     let masked = json!({ "id": 248, "accessKey": "lmb_unit-test****", "type": "bearer" });
-    let listed = Token::from_json(&masked, Origin::Other, &TokenType::Bearer).unwrap();
+    let listed = read_as(&masked, Origin::Other, &TokenType::Bearer).unwrap();
     assert_eq!((listed.access_key, listed.masked_bearer), (None, Some(secret("lmb_unit-test****"))));
-    let created = Token::from_json(&masked, Origin::Create, &TokenType::Bearer).unwrap();
+    let created = read_as(&masked, Origin::Create, &TokenType::Bearer).unwrap();
     assert_eq!((created.access_key, created.masked_bearer), (Some(secret("lmb_unit-test****")), None));
 }
 
@@ -328,7 +388,7 @@ proptest! {
         for time in [token.created_on, token.last_used_on].into_iter().flatten() {
             prop_assert!(!iso_8601(time).is_empty(), "{}", time);
         }
-        let listed = Token::from_json(&Value::Object(members), Origin::Other, &TokenType::Lmv1).unwrap();
+        let listed = read_as(&Value::Object(members), Origin::Other, &TokenType::Lmv1).unwrap();
         prop_assert_eq!(listed.access_key, None);
     }
 

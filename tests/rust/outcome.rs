@@ -25,7 +25,8 @@ fn failed(method: Method, exchange: Result<RawResponse, TransportFailure>) -> Er
 
 fn done(method: Method, received: RawResponse) -> Value {
     match outcome(method, Ok(received)) {
-        Ok(body) => body,
+        Ok(body) if body.is_empty() => Value::Null,
+        Ok(body) => serde_json::from_slice(&body).unwrap(),
         Err(error) => panic!("{method:?} failed: {error:?}"),
     }
 }

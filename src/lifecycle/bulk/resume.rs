@@ -140,7 +140,7 @@ async fn remove_once(client: &Client, run: RunId) -> Result<u64> {
         for token in page {
             let tag = token.note.as_deref().and_then(Tag::parse);
             let is_ours = tag.is_some_and(|(tag, _)| tag.run == run);
-            if is_ours && token.status == Some(TokenStatus::Disabled) && token.last_used_on.is_none() {
+            if is_ours && token.status == Some(TokenStatus::Disabled) && !token.was_used {
                 match delete(client, token).await {
                     Ok(()) => {}
                     // Repeated authentication failures lock a token.

@@ -111,6 +111,7 @@ impl Journaled {
             created_by: None,
             created_on: self.created_on,
             last_used_on: None,
+            was_used: false,
             last_auth_ip: None,
             user_permission: None,
         }

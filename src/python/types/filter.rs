@@ -65,7 +65,7 @@ fields! {
     created_by = CreatedBy,
     /// Field: when it was created, as an aware ``datetime`` or seconds since 1970-01-01 UTC.
     created_on = CreatedOn,
-    /// Field: when it was last used; never counts as 0.
+    /// Field: when it was last used; never counts as 0. A time that cannot be read matches only ``!=``.
     last_used_on = LastUsedOn,
     /// Field: the address it was last used from.
     last_auth_ip = LastAuthIp,

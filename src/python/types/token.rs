@@ -97,8 +97,8 @@ impl Token {
         self.0.created_on.map(|seconds| datetime(py, seconds)).transpose()
     }
 
-    /// datetime.datetime | None: when it was last used: aware, in UTC, to the second; ``None`` if
-    /// never.
+    /// datetime.datetime | None: when it was last used: aware, in UTC, to the second; ``None`` if never, or if the
+    /// portal reports a time that cannot be read. ``where.last_used_on == 0`` selects only tokens that were never used.
     #[getter]
     fn last_used_on<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDateTime>>> {
         self.0.last_used_on.map(|seconds| datetime(py, seconds)).transpose()
@@ -218,6 +218,7 @@ impl Token {
             created_by: text("created_by")?,
             created_on: number("created_on")?,
             last_used_on: number("last_used_on")?,
+            was_used: members.get_item("was_used")?.map_or(Ok(false), |value| value.extract())?,
             last_auth_ip: text("last_auth_ip")?,
             user_permission: text("user_permission")?,
         }))
@@ -234,6 +235,7 @@ impl Token {
         let members = self.to_dict(py)?;
         members.set_item("created_on", self.0.created_on)?;
         members.set_item("last_used_on", self.0.last_used_on)?;
+        members.set_item("was_used", self.0.was_used)?;
         Ok(members)
     }
 }

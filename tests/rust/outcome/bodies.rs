@@ -1,6 +1,6 @@
 //! Within 2xx the body decides: errors of both API versions, and unreadable bodies.
 
-use lmtokens::testing::client::Method;
+use lmtokens::testing::client::{Method, outcome};
 use lmtokens::testing::error::ErrorKind;
 use serde_json::json;
 
@@ -174,5 +174,41 @@ fn an_unreadable_success_is_an_error() {
                 assert!(!format!("{error:?}").contains("sentinel"), "{error:?}");
             }
         }
+    }
+}
+
+/// Read as a success, such a response would report a token as deleted that still exists.
+#[test]
+fn an_error_whose_code_cannot_be_read_is_unknown() {
+    for code in ["\"x\"", "1e999", "1403.5", "[]", "{}", "true"] {
+        let v3 = format!(r#"{{"errorMessage":"the words","errorCode":{code}}}"#);
+        assert_refused(200, &v3, ErrorKind::Response, None, true);
+        let v1 = format!(r#"{{"errmsg":"the words","status":{code},"data":null}}"#);
+        assert_refused(200, &v1, ErrorKind::Response, None, true);
+    }
+    for code in ["\"1403\"", "1403.0", "1.403e3"] {
+        let body = format!(r#"{{"errorMessage":"the words","errorCode":{code}}}"#);
+        assert_refused(200, &body, ErrorKind::PermissionDenied, Some(1403), false);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_half_characters_are_tolerated() {
+    for method in METHODS {
+        let body = "\u{feff} {\"note\":\"a\\ud83d\",\"\\udc00\":\"\\ud83d\\ude00\\\\ud83d\"}";
+        let expected = json!({ "note": "a\u{fffd}", "\u{fffd}": "\u{1f600}\\ud83d" });
+        assert_eq!(done(method, received(200, body)), expected);
+    }
+    let error = failed(Method::Get, Ok(received(400, r#"{"errorMessage":"the words \udfff"}"#)));
+    assert_eq!(error.to_string(), "the words \u{fffd}");
+}
+
+/// Nesting is skipped without recursion.
+#[test]
+fn deep_nesting_is_tolerated() {
+    let (open, close) = ("[".repeat(1_000_000), "]".repeat(1_000_000));
+    for body in [format!("{open}{close}"), format!(r#"{{"id":248,"x":{open}{close}}}"#)] {
+        let read = outcome(Method::Get, Ok(received(200, body.clone())));
+        assert!(read.is_ok_and(|read| read == body));
     }
 }

@@ -28,6 +28,7 @@ fn only_a_write_that_may_have_been_sent_may_have_been_applied() {
                     advice: vec!["the advice".into()],
                     maybe_sent,
                     status,
+                    is_too_long: false,
                 };
                 let error = failed(method, Err(failure));
                 let details = error.details();
