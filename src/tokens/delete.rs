@@ -2,7 +2,9 @@
 
 use super::target::Target;
 use crate::client::{Client, Method, Request};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::TokenId;
+use crate::json::members;
 use crate::operation::Operation;
 
 /// Deletes one token permanently.
@@ -34,6 +36,21 @@ impl Operation for DeleteToken {
             query: Vec::new(),
             body: None,
         };
-        client.send(&request).await.map(|_| Deleted)
+        let response = client.send(&request).await?;
+        if is_of_another_request(&response.body, located.id) {
+            let message = "the response to the deletion belongs to another request";
+            let mut error = Error::new(ErrorKind::Response, message);
+            let details = error.details_mut();
+            (details.status, details.attempts, details.maybe_applied) = (Some(response.status), 1, true);
+            return Err(error);
+        }
+        Ok(Deleted)
     }
+}
+
+/// Returns whether a response shows a list or another token. Usually it shows nothing.
+fn is_of_another_request(body: &[u8], id: TokenId) -> bool {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let Ok(Some([items, shown])) = members(text, ["items", "id"]) else { return false };
+    items.is_given() || shown.integer().is_some_and(|shown| shown != id.get())
 }

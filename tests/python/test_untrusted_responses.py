@@ -267,6 +267,22 @@ def test_missing_member_does_not_stop_a_delivered_create(lmtokens_portal: Portal
     assert (stored.status, stored.note) == (2, "ci")
 
 
+@pytest.mark.parametrize("body", [{"items": [], "total": 0}, {"id": 1, "note": "other"}], ids=["list", "token"])
+def test_deletion_with_the_response_to_another_request_is_an_error(lmtokens_portal: Portal, body: Any) -> None:
+    own = lmtokens_portal.create_token(32, note="ci")
+
+    def mix(exchange: Exchange) -> None:
+        if exchange.method == "DELETE":
+            exchange.response_body = json.dumps(body).encode()
+
+    with (
+        TamperingProxy(lmtokens_portal, after=mix) as proxy,
+        pytest.raises(lmtokens.ResponseError, match="another request") as raised,
+    ):
+        proxy.client().delete_token(own.id)
+    assert raised.value.maybe_applied
+
+
 def test_list_of_a_user_that_shows_tokens_of_others_is_an_error(lmtokens_portal: Portal, victim: int) -> None:
     def mix(exchange: Exchange) -> None:
         members = json.loads(exchange.response_body)
