@@ -39,6 +39,7 @@ pub use deadline::Moment;
 pub use limiter::OnLimit;
 pub use off_thread::off_thread;
 pub use outcome::outcome;
+pub use redact::redact;
 pub use request::{Method, Request, Response};
 pub use retry::Policy;
 pub use transport::{RawResponse, TransportFailure};
@@ -265,27 +266,32 @@ impl Client {
         permit.map_err(|limited| rejection.unwrap_or_else(|| rate_limited(request, &limited, self.policy)))
     }
 
-    /// Signs and sends the request once. An error is ready to be returned: credentials are masked in its message, and
+    /// Signs and sends the request once. An error is ready to be returned: its message repeats no credentials, and
     /// a 401 is diagnosed.
     async fn attempt(&self, request: &Request) -> Attempt {
         let started = Instant::now();
         let identity = &self.shared.identity;
         let authorization = self.authorization(request);
         let exchange = self.shared.transport.exchange(identity, request, &authorization).await;
+        let body = exchange.as_ref().map(|response| response.body.clone()).unwrap_or_default();
         let mut attempt = Attempt::read(request.method, exchange, started.elapsed()).await;
         if let Some(date) = attempt.date {
             self.portal_clock().set(date);
         }
         if let Err(error) = &mut attempt.outcome {
             let details = error.details_mut();
-            let secret = identity.credentials.secret().reveal();
-            details.message = redact::redacted(&details.message, secret, &authorization);
+            redact(details, identity, &authorization, &body);
             if details.kind == ErrorKind::Authentication {
                 let findings = diagnosis::of_rejected_credentials(identity, attempt.date, self.now_ms());
                 details.advice = vec![findings.into()];
             }
         }
         attempt
+    }
+
+    /// Returns whether a text from the portal repeats a part of the credentials.
+    pub(crate) fn is_repeated_in(&self, text: &str) -> bool {
+        redact::secrets_of(self.identity()).matches(text)
     }
 
     fn authorization(&self, request: &Request) -> String {

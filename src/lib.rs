@@ -42,6 +42,7 @@ pub(crate) mod model;
 pub(crate) mod network;
 pub(crate) mod operation;
 pub(crate) mod portal;
+pub(crate) mod printable;
 pub(crate) mod process;
 #[cfg(feature = "python")]
 mod python;

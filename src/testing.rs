@@ -9,7 +9,7 @@ pub mod advice {
 pub mod client {
     pub use crate::client::{
         Client, Method, Moment, OnLimit, Policy, RawResponse, Request, Response, TransportFailure,
-        off_thread, outcome,
+        off_thread, outcome, redact,
     };
 }
 

@@ -149,7 +149,7 @@ impl Envelope<'_> {
         let message = [self.error_message, self.errmsg, third, fourth]
             .iter()
             .find_map(|member| member.text().filter(|text| !text.trim().is_empty()))?;
-        let one_line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let one_line: String = message.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
         Some(one_line.trim().to_owned())
     }
 }

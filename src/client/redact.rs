@@ -1,32 +1,83 @@
-//! Masking of credentials in text that the portal or a proxy returned: either may repeat what it was sent.
+//! Withholding of the portal's text if it repeats credentials: the portal, or a proxy before it, may return what it was
+//! sent.
 
-use crate::secret::MASK;
+mod encodings;
+mod matcher;
 
-/// Masks the secret and the signature of the request in `message`, then shortens it. Shortening first could leave a
-/// part of a secret that no longer matches.
-pub(super) fn redacted(message: &str, secret: &str, authorization: &str) -> String {
-    const MAX_CHARACTERS: usize = 500;
-    // The header is "LMv1 ACCESS_ID:SIGNATURE:MILLISECONDS".
-    let signature = authorization.split(':').nth(1).unwrap_or_default();
-    mask(&mask(message, secret), signature).chars().take(MAX_CHARACTERS).collect()
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use url::Url;
+
+use crate::credentials::Identity;
+use crate::error::Details;
+use crate::lmv1::Authorization;
+use crate::printable;
+use matcher::SecretMatcher;
+
+const WITHHELD: &str = "the portal's message is withheld because it repeats a part of the credentials";
+const WITHHELD_TARGET: &str = "the portal returned a redirect, whose target is withheld because it repeats a part of the \
+                               credentials; redirects are never followed";
+
+/// Replaces the message of an error if it repeats a part of a credential that the request or the response contains;
+/// otherwise escapes and shortens it. `body` is the response's.
+pub fn redact(details: &mut Details, identity: &Identity, authorization: &str, body: &[u8]) {
+    /// Longer messages are cut before they are checked: what follows is not shown.
+    const MAX_CHECKED: usize = 2000;
+    const MAX_SHOWN: usize = 500;
+    let message: String = details.message.chars().take(MAX_CHECKED).collect();
+    let is_leak = secrets(identity, authorization, body).is_none_or(|secrets| secrets.matches(&message));
+    details.message = match details.status {
+        _ if !is_leak => printable::line(&message).chars().take(MAX_SHOWN).collect(),
+        Some(300..=399) => WITHHELD_TARGET.to_owned(),
+        _ => WITHHELD.to_owned(),
+    };
 }
 
-/// Masks `hidden` in upper and lower case, since a proxy may repeat it as a host name in lower case. A text shorter
-/// than any real secret is
-/// left alone: it occurs in unrelated words, and masking those would garble the message and reveal the secret.
-fn mask(text: &str, hidden: &str) -> String {
-    const MIN_CHARACTERS: usize = 6;
-    if hidden.chars().count() < MIN_CHARACTERS {
-        return text.to_owned();
+/// Returns the secrets of the credentials and of the proxy.
+pub(super) fn secrets_of(identity: &Identity) -> SecretMatcher {
+    let mut secrets = SecretMatcher::default();
+    secrets.add(identity.credentials.secret().reveal());
+    if let Some(url) = identity.network.proxy.as_ref().and_then(|proxy| Url::parse(proxy.url.reveal()).ok())
+        && let Some(password) = url.password()
+    {
+        let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+        let (user, password) = (decoded(url.username()), decoded(password));
+        secrets.add(&password);
+        secrets.add(&BASE64.encode(format!("{user}:{password}")));
     }
-    let (lower, hidden) = (text.to_ascii_lowercase(), hidden.to_ascii_lowercase());
-    let mut masked = String::with_capacity(text.len());
-    let mut from = 0;
-    for (at, found) in lower.match_indices(&hidden) {
-        masked.push_str(text.get(from..at).unwrap_or_default());
-        masked.push_str(MASK);
-        from = at + found.len();
+    secrets
+}
+
+/// Returns the secrets that an error must not repeat; `None` if the response has suspiciously many.
+fn secrets(identity: &Identity, authorization: &str, body: &[u8]) -> Option<SecretMatcher> {
+    const MAX_KEYS: usize = 16;
+    let mut secrets = secrets_of(identity);
+    // For half an hour, a signature could be replayed. It is the base64 of hexadecimal digits.
+    if let Some(Authorization { signature, .. }) = Authorization::parse(authorization) {
+        let digest = BASE64.decode(&signature).unwrap_or_default();
+        secrets.add(&String::from_utf8_lossy(&digest));
+        secrets.add(&signature);
+        secrets.add_base64_of(&bytes(&digest));
     }
-    masked.push_str(text.get(from..).unwrap_or_default());
-    masked
+    for (number, key) in access_keys(&String::from_utf8_lossy(body)).enumerate() {
+        if number == MAX_KEYS {
+            return None;
+        }
+        secrets.add(&key);
+    }
+    Some(secrets)
+}
+
+/// Returns the keys of new tokens in a body, even if it is not one that a create returns.
+fn access_keys(body: &str) -> impl Iterator<Item = String> {
+    body.match_indices("\"accessKey\"").filter_map(|(at, name)| {
+        let value = body.get(at + name.len()..)?.trim_ascii_start().strip_prefix(':')?;
+        serde_json::Deserializer::from_str(value).into_iter().next()?.ok()
+    })
+}
+
+/// Returns the bytes of hexadecimal digits.
+fn bytes(digits: &[u8]) -> Vec<u8> {
+    let pairs = digits.chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
+    pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
 }

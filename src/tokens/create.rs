@@ -227,11 +227,16 @@ impl CreateToken {
         started: Instant,
     ) -> Error {
         let Unusable { error: cause, token: reported } = unusable;
-        let (candidates, token) = match reported {
+        let (mut candidates, token) = match reported {
             ReportedToken::None => (self.candidates(client, admin_id, started).await, None),
             ReportedToken::WithoutSecret(token) => (Some(vec![*token]), None),
             ReportedToken::WithOtherNote(token) => (Some(vec![token.without_secret()]), Some(*token)),
         };
+        // Access ids are shown with the error, and a hostile proxy may have put the credentials there.
+        for candidate in candidates.iter_mut().flatten() {
+            candidate.access_id =
+                candidate.access_id.take().filter(|access_id| !client.is_repeated_in(access_id));
+        }
         let mut error = Error::new(
             ErrorKind::OutcomeUnknown,
             format!("a token for user {admin_id} may have been created: {cause}"),

@@ -16,7 +16,7 @@ use lmtokens::testing::secret::Secret;
 
 use crate::support::{ACCESS_ID, ACCESS_KEY, BEARER, secret};
 
-struct FakeEnvironment(HashMap<String, String>);
+pub(crate) struct FakeEnvironment(HashMap<String, String>);
 
 impl Environment for FakeEnvironment {
     fn variable(&self, name: &str) -> Result<Option<String>> {
@@ -24,7 +24,7 @@ impl Environment for FakeEnvironment {
     }
 }
 
-fn environment(variables: &[(&str, &str)]) -> FakeEnvironment {
+pub(crate) fn environment(variables: &[(&str, &str)]) -> FakeEnvironment {
     FakeEnvironment(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
 }
 

@@ -18,6 +18,7 @@ mod off_thread;
 mod outcome;
 mod portal;
 mod process;
+mod redact;
 mod sandbox;
 mod secret;
 mod support;

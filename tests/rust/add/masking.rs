@@ -1,5 +1,7 @@
 //! A portal, or a proxy before it, that echoes credentials: errors do not contain them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lmtokens::testing::credentials::Credentials;
 use lmtokens::testing::error::Error;
 use lmtokens::testing::operation::Operation as _;
@@ -10,6 +12,8 @@ use super::{Fixture, add, operation};
 use crate::support::{
     BEARER, HANG_TIMEOUT, RawServer, assert_contains_no_part, bearer, client, pair, response, secret,
 };
+
+const WITHHELD: &str = "the portal's message is withheld because it repeats a part of the credentials";
 
 /// Returns the value of a request's Authorization header.
 fn authorization(request: &str) -> &str {
@@ -40,21 +44,30 @@ fn assert_no_leak(error: &Error, credential: &str) {
 }
 
 #[tokio::test]
-async fn a_bearer_token_in_the_message_is_masked() {
+async fn a_message_with_a_bearer_token_is_withheld() {
     for message in [
         (|header: &str| format!("no such token: {header} (checked)")) as fn(&str) -> String,
         |header| header.to_owned(),
         |header| format!("{header}{header}\n{header}"),
+        |header| header.replace('-', "%2d"),
+        |header| header.chars().rev().collect(),
+        |header| header.to_uppercase(),
+        |header| header.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect(),
+        |header| header.bytes().map(|b| format!("{b:02x}")).collect(),
+        |header| format!("echo {} (base64)", STANDARD.encode(header)),
+        |header| header.chars().map(|c| format!("{c}\u{200b}")).collect(),
+        |header| format!("{} ... {}", &header[..20], &header[20..]),
     ] {
         let (_, error) = rejected_with(bearer(), message).await;
-        assert!(error.to_string().contains("********"), "{error}");
+        assert_eq!(error.to_string(), WITHHELD);
+        assert_eq!((error.details().status, error.details().code), (Some(400), Some(1400)));
         assert_no_leak(&error, BEARER);
     }
 }
 
-/// Long messages are truncated, and a truncated secret must be masked too.
+/// Long messages are truncated, and a part of a secret must not be shown either.
 #[tokio::test]
-async fn a_truncated_bearer_token_is_masked() {
+async fn a_truncated_bearer_token_is_withheld() {
     for message in [
         (|header: &str| format!("{}{header}", "x".repeat(500 - header.len() + 1))) as fn(&str) -> String,
         |header| format!("{}{header}", "x".repeat(475)),
@@ -67,16 +80,17 @@ async fn a_truncated_bearer_token_is_masked() {
 
 /// For half an hour a signature could be replayed to create a token.
 #[tokio::test]
-async fn a_signature_in_the_message_is_masked() {
+async fn a_message_with_a_signature_is_withheld() {
     let (server, error) = rejected_with(pair(), |header| format!("no such token: {header}")).await;
     let request = server.requests().remove(0);
     let signature = authorization(&request).split(':').nth(1).unwrap();
     assert_eq!(signature.len(), 88);
+    assert_eq!(error.to_string(), WITHHELD);
     assert_no_leak(&error, signature);
 }
 
 #[tokio::test]
-async fn a_bearer_token_in_the_cause_is_masked() {
+async fn a_bearer_token_in_the_cause_is_withheld() {
     let server = RawServer::start(|request| {
         response(500, &json!({ "errorMessage": authorization(request), "errorCode": 1500 }).to_string())
     })
@@ -92,7 +106,7 @@ async fn a_bearer_token_in_the_cause_is_masked() {
 
 /// Host names are reported in lower case.
 #[tokio::test]
-async fn a_bearer_token_in_the_host_of_a_redirect_is_masked() {
+async fn a_redirect_to_a_host_with_a_bearer_token_is_withheld() {
     const MIXED: &str = "lmb_Unit-Test-Bearer-That-Opens-Nothing";
     let server = RawServer::start(|_| {
         format!("HTTP/1.1 302 -\r\nLocation: https://{MIXED}.example.com/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -103,7 +117,7 @@ async fn a_bearer_token_in_the_host_of_a_redirect_is_masked() {
         .await
         .expect("the call hangs")
         .unwrap_err();
-    assert!(error.to_string().contains("redirect"), "{error}");
+    assert!(error.to_string().contains("redirect, whose target is withheld"), "{error}");
     assert_no_leak(&error, MIXED);
 }
 
@@ -120,8 +134,47 @@ async fn the_portals_message_is_one_short_line() {
         let fixture =
             Fixture::with_post_fault(Fault { status, code, message: Some(hostile.clone()), ..kind.into() });
         let message = fixture.add().await.unwrap_err().to_string();
-        assert!(message.starts_with("first  second"), "{kind:?}: {message:.40?}");
+        assert!(message.starts_with("first  second\\u{1b}[31m\\u{0}"), "{kind:?}: {message:.40?}");
         assert!(!message.chars().any(char::is_control), "{kind:?}: {message:.40?}");
         assert!(message.chars().count() <= 500, "{kind:?}: {} characters", message.chars().count());
     }
+}
+
+/// A response may contain the key of a new token although it says that nothing was created.
+#[tokio::test]
+async fn a_message_with_the_key_of_a_new_token_is_withheld() {
+    const KEY: &str = "lma_newKey+123(456)";
+    for (status, body) in [
+        (200, json!({ "errorCode": 1500, "errorMessage": format!("stored {KEY}"), "accessKey": KEY })),
+        (
+            200,
+            json!({ "status": 1500, "errmsg": "lma%5FnewKey%2B123", "data": { "id": 5, "accessKey": KEY } }),
+        ),
+        (500, json!({ "message": STANDARD.encode(KEY), "accessKey": KEY })),
+    ] {
+        let server = RawServer::start(move |_| response(status, &body.to_string())).await;
+        let client = client(&server.base_url, pair());
+        let error = operation(add("ci")).run(&client).await.unwrap_err();
+        assert!(error.to_string().contains(WITHHELD), "{error}");
+        assert_no_leak(&error, KEY);
+    }
+}
+
+/// A list of tokens may repeat credentials in the place of an access id, which is shown with a candidate.
+#[tokio::test]
+async fn the_access_id_of_a_candidate_is_withheld() {
+    let server = RawServer::start(|request| {
+        let secret = authorization(request).replace("Bearer lmb_", "");
+        let token = json!({ "id": 5, "adminId": 32, "accessId": secret, "note": "ci", "status": 2 });
+        match request.starts_with("POST") {
+            true => response(500, "{}"),
+            false => response(200, &json!({ "items": [token], "total": 1 }).to_string()),
+        }
+    })
+    .await;
+    let client = client(&server.base_url, bearer());
+    let error = operation(add("ci")).run(&client).await.unwrap_err();
+    let candidates = error.details().candidates.as_deref().unwrap();
+    assert_eq!(candidates.iter().map(|token| token.id).collect::<Vec<_>>(), [5]);
+    assert_no_leak(&error, BEARER);
 }
