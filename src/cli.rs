@@ -23,7 +23,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 pub(crate) use host::Host;
-use report::Failure;
+use report::{Failure, say};
 use signals::Signal;
 
 /// Manage LogicMonitor API tokens
@@ -97,9 +97,15 @@ pub(crate) fn run(host: &Host) -> Ended {
     let command = match Arguments::try_parse_from(program.chain(host.arguments.iter().cloned())) {
         Ok(arguments) => arguments.command,
         Err(message) => {
-            let printed = message.print();
-            let is_requested = !message.use_stderr();
-            let status = if is_requested && printed.is_ok() { exit::DONE } else { exit::USAGE };
+            let status = if message.use_stderr() {
+                // It may repeat an argument.
+                say(message.render().to_string().trim_end());
+                exit::USAGE
+            } else if message.print().is_ok() {
+                exit::DONE
+            } else {
+                exit::USAGE
+            };
             return Ended { status, expects_interrupt: false };
         }
     };

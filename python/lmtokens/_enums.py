@@ -76,4 +76,5 @@ class TokenType(str, Enum):
         return format(str(self._value_), spec)
 
     def __repr__(self) -> str:
-        return f"TokenType.{self._name_}"
+        # The word of an unknown type comes from the portal and may contain control characters.
+        return f"TokenType.{repr(self._name_)[1:-1]}"

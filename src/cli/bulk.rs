@@ -13,12 +13,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::connection::Connection;
 use super::exit;
 use super::host::Host;
-use super::output::{Output, printable};
+use super::output::Output;
 use super::report::{Failure, report, say};
 use super::signals::{Unfinished, run_until_signal};
 use crate::error::Error;
 use crate::ids::Concurrency;
 use crate::lifecycle::{AddTokens, OnError, Outcome, RowResult, Run, RunSettings, Summary};
+use crate::printable;
 
 /// Create the tokens that a file lists and store their keys in a journal
 ///
@@ -139,7 +140,7 @@ fn say_failure(result: &RowResult) {
         Outcome::Failed(error) => ("failed", error),
         Outcome::Unknown(error) => ("unknown", error),
     };
-    say(&printable(&format!("line {}: {word}: {error}", result.row.line)));
+    say(&printable::line(&format!("line {}: {word}: {error}", result.row.line)));
 }
 
 fn say_summary(summary: &Summary, total: u64) {

@@ -1,7 +1,7 @@
 //! Standard output: formats, and writes whose errors are noticed.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::report::Failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Token, TokenStatus};
+use crate::printable;
 use crate::token_output::{self, Form, Members};
 
 /// A format for a new token.
@@ -31,12 +32,19 @@ pub(super) enum Format {
 }
 
 /// Standard output as a file of its own. Rust's `stdout()` ignores writes to a closed one.
-pub(super) struct Output(File);
+///
+/// A terminal gets control characters and invisible ones escaped. Anything else gets the exact values, except in tables,
+/// which are for people.
+pub(super) struct Output {
+    file: File,
+    is_terminal: bool,
+}
 
 impl Output {
     /// Opens standard output; fails if it is closed.
     pub(super) fn open() -> Result<Self, Failure> {
-        own_stdout().map(Self).map_err(Failure::Output)
+        let file = own_stdout().map_err(Failure::Output)?;
+        Ok(Self { is_terminal: file.is_terminal(), file })
     }
 
     /// Writes `text` durably.
@@ -46,8 +54,12 @@ impl Output {
 
     /// Writes `text`. If standard output is a file, the text is on disk when this returns.
     pub(super) fn write_durably(&mut self, text: &str) -> io::Result<()> {
-        self.0.write_all(text.as_bytes())?;
-        match self.0.sync_data() {
+        if self.is_terminal {
+            self.file.write_all(printable::lines(text).as_bytes())?;
+        } else {
+            self.file.write_all(text.as_bytes())?;
+        }
+        match self.file.sync_data() {
             // Pipes and terminals cannot be synchronised.
             Err(error) if is_disk_error(&error) => Err(error),
             _ => Ok(()),
@@ -82,7 +94,7 @@ pub(super) fn new_token(token: &Token, format: Format) -> Result<String> {
     Ok(match format {
         Format::Table => table(&token_output::members(token)),
         Format::Json => json(&token_output::members(token))?,
-        Format::Jsonl => token_output::json_line(token)?,
+        Format::Jsonl => printable::json(&token_output::json_line(token)?),
         Format::Csv => csv(&[token_output::members(token)])?,
         Format::Env => token_output::env(token),
         Format::Key => Form::Key.write(token)?.to_string(),
@@ -108,7 +120,8 @@ pub(super) fn list(rows: &[Members], format: ListFormat) -> Result<String> {
         ListFormat::Table => columns(rows),
         ListFormat::Json => json(rows)?,
         ListFormat::Jsonl => {
-            let lines = rows.iter().map(|row| serde_json::to_string(row).map(|line| line + "\n"));
+            let line = |row: &Members| serde_json::to_string(row).map(|line| printable::json(&line) + "\n");
+            let lines = rows.iter().map(line);
             lines.collect::<serde_json::Result<Vec<_>>>().map_err(|error| cannot_format(&error))?.concat()
         }
         ListFormat::Csv => csv(rows)?,
@@ -120,7 +133,9 @@ fn cannot_format(error: &dyn std::fmt::Display) -> Error {
 }
 
 fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| cannot_format(&error))
+    serde_json::to_string_pretty(value)
+        .map(|text| printable::json(&text) + "\n")
+        .map_err(|error| cannot_format(&error))
 }
 
 fn plain(value: &Value) -> String {
@@ -156,18 +171,13 @@ fn columns(rows: &[Members]) -> String {
 fn shown(name: &str, value: &Value) -> String {
     match value.as_i64() {
         Some(status) if name == "status" => TokenStatus::from_number(status).to_string(),
-        _ => printable(&plain(value)),
+        _ => printable::line(&plain(value)),
     }
 }
 
 fn trimmed(table: &Table) -> String {
     let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned() + "\n").collect();
     lines.concat()
-}
-
-/// Returns the text without control characters: text from a portal must not control the terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn csv(rows: &[Members]) -> Result<String> {

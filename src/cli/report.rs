@@ -11,6 +11,7 @@ use crate::advice::{Advice, joined};
 use crate::error::Error;
 use crate::event::{Event, Observer, Severity};
 use crate::lock::locked;
+use crate::printable;
 
 /// Why a command failed.
 pub(super) enum Failure {
@@ -56,9 +57,10 @@ impl From<Unfinished> for Failure {
     }
 }
 
-/// Writes lines to standard error. A closed standard error must not stop a command.
+/// Writes lines to standard error, their control characters escaped: they may contain text from a portal, from a file or
+/// from an argument. A closed standard error must not stop a command.
 pub(super) fn say(lines: &str) {
-    let _ = writeln!(io::stderr(), "{lines}");
+    let _ = writeln!(io::stderr(), "{}", printable::lines(lines));
 }
 
 /// Writes an error with its causes, its candidates and its advice.

@@ -198,7 +198,7 @@ class StubServer(LoopbackServer):
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST = do_DELETE = _reply
+            do_GET = do_POST = do_PATCH = do_DELETE = _reply
 
         super().__init__(Handler)
 

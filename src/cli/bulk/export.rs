@@ -9,6 +9,7 @@ use crate::cli::output::{self, ListFormat, Output};
 use crate::cli::report::{Failure, say};
 use crate::lifecycle::{JournalEntry, read_journal};
 use crate::model::Token;
+use crate::printable;
 use crate::token_output::{Members, env, members};
 
 /// A format for keys.
@@ -58,7 +59,7 @@ pub(super) fn export(journal: &Path, format: Format) -> Result<u8, Failure> {
 fn block(token: &Token) -> String {
     let owner = token.admin_name.clone().or(token.admin_id.map(|id| id.to_string())).unwrap_or_default();
     let label = token.note.as_deref().map(|note| format!(", {note}")).unwrap_or_default();
-    format!("# {}\n{}", output::printable(&format!("token {} of {owner}{label}", token.id)), env(token))
+    format!("# {}\n{}", printable::line(&format!("token {} of {owner}{label}", token.id)), env(token))
 }
 
 fn counts(entries: &[JournalEntry]) -> String {

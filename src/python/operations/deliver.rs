@@ -12,6 +12,7 @@ use pyo3::types::PyString;
 use crate::destinations::{self, BoxFuture, Destination};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Token;
+use crate::printable;
 use crate::python::args::domain;
 use crate::python::args::plain::{self, wrong_type};
 use crate::python::args::stub_types::{FilePath, Words};
@@ -29,14 +30,14 @@ pub(crate) struct ToCommand(destinations::ToCommand);
 #[pymethods]
 impl ToFile {
     fn __repr__(&self) -> String {
-        format!("<lmtokens.deliver.ToFile {}>", self.0.path.display())
+        format!("<lmtokens.deliver.ToFile {}>", printable::line(&self.0.path.to_string_lossy()))
     }
 }
 
 #[pymethods]
 impl ToCommand {
     fn __repr__(&self) -> String {
-        format!("<lmtokens.deliver.ToCommand {}>", self.0.describe())
+        format!("<lmtokens.deliver.ToCommand {}>", printable::line(&self.0.describe()))
     }
 }
 

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use crate::advice::{Advice, joined};
 use crate::event::{Event, Observer, Severity};
 use crate::lock::locked;
+use crate::printable;
 use crate::python::advice::words;
 use crate::python::types::errors::OutcomeUnknownError;
 use crate::python::types::token::Token;
@@ -94,19 +95,19 @@ fn write(py: Python<'_>, event: &Event) -> PyResult<()> {
         Some(advice) => format!("{message}; {advice}"),
         None => message,
     };
-    log(&logger, severity, message)
+    log(&logger, severity, &message)
 }
 
 /// Logs a warning.
 pub(crate) fn warn(py: Python<'_>, message: String) -> PyResult<()> {
     match logger(py, Severity::Warning)? {
-        Some(logger) => log(&logger, Severity::Warning, message),
+        Some(logger) => log(&logger, Severity::Warning, &message),
         None => Ok(()),
     }
 }
 
-fn log(logger: &Bound<'_, PyAny>, severity: Severity, message: String) -> PyResult<()> {
-    logger.call_method1("log", (level(severity), "%s", message)).map(drop)
+fn log(logger: &Bound<'_, PyAny>, severity: Severity, message: &str) -> PyResult<()> {
+    logger.call_method1("log", (level(severity), "%s", printable::lines(message))).map(drop)
 }
 
 /// Returns the number of a level in `logging`.

@@ -9,6 +9,7 @@ use pyo3::types::{PyDict, PyType};
 use crate::advice::joined;
 use crate::error::{Details, Error, ErrorKind};
 use crate::lock::locked;
+use crate::printable;
 use crate::python::advice::words;
 
 macro_rules! exceptions {
@@ -108,13 +109,17 @@ impl LazyException {
 
 fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
     let class = class(py, details.kind);
+    // A traceback is printed at a terminal, and a message may contain text from a file or from the caller. Text of the
+    // portal is escaped already.
+    let message = printable::lines(&details.message);
     if details.kind == ErrorKind::Argument {
-        return Ok(PyErr::from_type(class, details.message));
+        return Ok(PyErr::from_type(class, message));
     }
     let attributes = PyDict::new(py);
     attributes.set_item("status", details.status)?;
     attributes.set_item("code", details.code)?;
-    attributes.set_item("suggestion", joined(&details.advice, words))?;
+    attributes
+        .set_item("suggestion", joined(&details.advice, words).map(|advice| printable::lines(&advice)))?;
     attributes.set_item("maybe_applied", details.maybe_applied)?;
     attributes.set_item("attempts", details.attempts)?;
     attributes.set_item("elapsed", details.elapsed.as_secs_f64())?;
@@ -127,7 +132,7 @@ fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
         attributes.set_item("candidates", details.candidates)?;
         attributes.set_item("token", details.token)?;
     }
-    let error = PyErr::from_value(class.call((details.message,), Some(&attributes))?);
+    let error = PyErr::from_value(class.call((message,), Some(&attributes))?);
     let raised = details.origin.and_then(|origin| origin.downcast::<PyErr>().ok()).map(|raised| *raised);
     if let Some(cause) = raised.or_else(|| details.cause.map(PyErr::from)) {
         error.set_cause(py, Some(cause));

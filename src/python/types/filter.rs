@@ -7,6 +7,7 @@ use pyo3::types::PyString;
 
 use crate::filter::{self, Condition, Field as CoreField, Operator, Value};
 use crate::ids::Status;
+use crate::printable;
 use crate::python::args::plain::{encodable, integer, wrong_type};
 use crate::python::types::enums::is_status;
 
@@ -204,6 +205,6 @@ impl Filter {
 
     /// Return the filter as it is sent, which may be wider.
     fn __repr__(&self) -> String {
-        format!("<lmtokens.Filter {}>", self.0.for_portal(None))
+        format!("<lmtokens.Filter {}>", printable::line(&self.0.for_portal(None)))
     }
 }

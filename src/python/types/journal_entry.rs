@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 use crate::lifecycle;
 use crate::model::Token;
+use crate::printable;
 use crate::python::args::stub_types::FilePath;
 
 /// One row of a journal.
@@ -44,7 +45,7 @@ impl JournalEntry {
     }
 
     fn __repr__(&self) -> String {
-        format!("<lmtokens.JournalEntry {} of user {}>", self.0.state, self.0.admin)
+        format!("<lmtokens.JournalEntry {} of user {}>", self.0.state, printable::line(&self.0.admin))
     }
 }
 

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 use crate::model::{Token, TokenStatus};
+use crate::printable;
 use crate::tokens::WhoamiReport;
 
 /// The calling credentials and their source. What they cannot view is ``None``; ``limitation`` says why.
@@ -111,7 +112,7 @@ impl Whoami {
     fn __repr__(&self) -> String {
         let identity = &self.0.identity;
         let user = match (self.admin_name(), self.admin_id()) {
-            (Some(name), Some(id)) => format!("user {id} ({name})"),
+            (Some(name), Some(id)) => format!("user {id} ({})", printable::line(name)),
             (None, Some(id)) => format!("user {id}"),
             _ => "an unknown user".to_owned(),
         };
