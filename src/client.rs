@@ -26,7 +26,9 @@ use crate::credentials::Identity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, NoObserver, Observer};
 use crate::lmv1;
+use crate::model::Token;
 use crate::process::{OfProcess, PerProcess};
+use crate::secret::Secret;
 use attempt::Attempt;
 use deadline::Deadline;
 use limiter::{Permit, RateLimit, RateLimited, Usage};
@@ -52,6 +54,8 @@ pub struct Client {
     observer: Arc<dyn Observer>,
     /// By when the current call, or the lease of its token, must end.
     deadline: Option<Deadline>,
+    /// The secret of a new token, which no message may repeat.
+    new_secret: Option<Secret>,
 }
 
 struct Shared {
@@ -100,6 +104,7 @@ impl Client {
             policy: Policy::default(),
             observer: Arc::new(NoObserver),
             deadline: None,
+            new_secret: None,
         }
     }
 
@@ -139,6 +144,12 @@ impl Client {
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
         Self { observer, ..self.clone() }
+    }
+
+    /// Returns this client for requests about a new token: a response may repeat its secret.
+    #[must_use]
+    pub(crate) fn withholding_secret_of(&self, token: &Token) -> Self {
+        Self { new_secret: token.access_key.clone(), ..self.clone() }
     }
 
     /// Returns the portal and the credentials.
@@ -280,7 +291,7 @@ impl Client {
         }
         if let Err(error) = &mut attempt.outcome {
             let details = error.details_mut();
-            redact(details, identity, &authorization, &body);
+            redact(details, identity, self.new_secret.as_ref(), &authorization, &body);
             if details.kind == ErrorKind::Authentication {
                 let findings = diagnosis::of_rejected_credentials(identity, attempt.date, self.now_ms());
                 details.advice = vec![findings.into()];

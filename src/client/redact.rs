@@ -12,20 +12,28 @@ use crate::credentials::Identity;
 use crate::error::Details;
 use crate::lmv1::Authorization;
 use crate::printable;
+use crate::secret::Secret;
 use matcher::SecretMatcher;
 
 const WITHHELD: &str = "the portal's message is withheld because it repeats a part of the credentials";
 const WITHHELD_TARGET: &str = "the portal returned a redirect, whose target is withheld because it repeats a part of the \
                                credentials; redirects are never followed";
 
-/// Replaces the message of an error if it repeats a part of a credential that the request or the response contains;
-/// otherwise escapes and shortens it. `body` is the response's.
-pub fn redact(details: &mut Details, identity: &Identity, authorization: &str, body: &[u8]) {
+/// Replaces the message of an error if it repeats a part of a secret: of the credentials, of a new token whose
+/// `new_secret` is known, or of the `body` of the response. Any other message is escaped and shortened.
+pub fn redact(
+    details: &mut Details,
+    identity: &Identity,
+    new_secret: Option<&Secret>,
+    authorization: &str,
+    body: &[u8],
+) {
     /// Longer messages are cut before they are checked: what follows is not shown.
     const MAX_CHECKED: usize = 2000;
     const MAX_SHOWN: usize = 500;
     let message: String = details.message.chars().take(MAX_CHECKED).collect();
-    let is_leak = secrets(identity, authorization, body).is_none_or(|secrets| secrets.matches(&message));
+    let is_leak =
+        secrets(identity, new_secret, authorization, body).is_none_or(|secrets| secrets.matches(&message));
     details.message = match details.status {
         _ if !is_leak => printable::line(&message).chars().take(MAX_SHOWN).collect(),
         Some(300..=399) => WITHHELD_TARGET.to_owned(),
@@ -49,9 +57,17 @@ pub(super) fn secrets_of(identity: &Identity) -> SecretMatcher {
 }
 
 /// Returns the secrets that an error must not repeat; `None` if the response has suspiciously many.
-fn secrets(identity: &Identity, authorization: &str, body: &[u8]) -> Option<SecretMatcher> {
+fn secrets(
+    identity: &Identity,
+    new_secret: Option<&Secret>,
+    authorization: &str,
+    body: &[u8],
+) -> Option<SecretMatcher> {
     const MAX_KEYS: usize = 16;
     let mut secrets = secrets_of(identity);
+    if let Some(secret) = new_secret {
+        secrets.add(secret.reveal());
+    }
     // For half an hour, a signature could be replayed. It is the base64 of hexadecimal digits.
     if let Some(Authorization { signature, .. }) = Authorization::parse(authorization) {
         let digest = BASE64.decode(&signature).unwrap_or_default();

@@ -101,6 +101,7 @@ impl TwoPhase<'_> {
             }
         };
         guard.id = Some(token.id);
+        let client = &client.withholding_secret_of(&token);
         let leased = client.for_lease(sent, LEASE);
         if let Some(reported) = token.status.filter(|status| *status != TokenStatus::Disabled) {
             let requested = TokenStatus::Disabled;

@@ -197,7 +197,9 @@ impl CreateToken {
         };
         client.report(Event::StatusCorrected { token_id: token.id, reported, requested });
         let id = TokenId::new(token.id)?;
-        match change(client, admin_id, id, None, Some(status), &token.r#type).await {
+        match change(&client.withholding_secret_of(&token), admin_id, id, None, Some(status), &token.r#type)
+            .await
+        {
             Ok(changed) => {
                 token.status = changed.status.or(Some(requested));
                 Ok(token)

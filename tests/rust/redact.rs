@@ -1,6 +1,6 @@
 //! Text from the portal that repeats credentials in some spelling is withheld; any other text is shown.
 
-mod encoders;
+pub(crate) mod encoders;
 
 use lmtokens::testing::client::redact;
 use lmtokens::testing::credentials::{Credentials, Identity};
@@ -43,7 +43,7 @@ fn with_pair(key: &str) -> Identity {
 fn shown(identity: &Identity, authorization: &str, text: &str, body: &str) -> String {
     let mut error = Error::new(ErrorKind::BadRequest, text);
     error.details_mut().status = Some(400);
-    redact(error.details_mut(), identity, authorization, body.as_bytes());
+    redact(error.details_mut(), identity, None, authorization, body.as_bytes());
     error.to_string()
 }
 

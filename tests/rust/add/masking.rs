@@ -1,14 +1,19 @@
 //! A portal, or a proxy before it, that echoes credentials: errors do not contain them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::sync::Arc;
+
 use lmtokens::testing::credentials::Credentials;
-use lmtokens::testing::error::Error;
+use lmtokens::testing::destinations::{BoxFuture, Destination};
+use lmtokens::testing::error::{Error, Result};
+use lmtokens::testing::lifecycle::AddToken;
+use lmtokens::testing::model::Token;
 use lmtokens::testing::operation::Operation as _;
 use lmtokens::testing::sandbox::{Fault, FaultKind};
-use serde_json::json;
+use lmtokens::testing::tag::Tag;
+use serde_json::{Value, json};
 
 use super::{Fixture, add, operation};
+use crate::redact::encoders::Encoding;
 use crate::support::{
     BEARER, HANG_TIMEOUT, RawServer, assert_contains_no_part, bearer, client, pair, response, secret,
 };
@@ -49,13 +54,14 @@ async fn a_message_with_a_bearer_token_is_withheld() {
         (|header: &str| format!("no such token: {header} (checked)")) as fn(&str) -> String,
         |header| header.to_owned(),
         |header| format!("{header}{header}\n{header}"),
-        |header| header.replace('-', "%2d"),
-        |header| header.chars().rev().collect(),
         |header| header.to_uppercase(),
-        |header| header.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect(),
-        |header| header.bytes().map(|b| format!("{b:02x}")).collect(),
-        |header| format!("echo {} (base64)", STANDARD.encode(header)),
-        |header| header.chars().map(|c| format!("{c}\u{200b}")).collect(),
+        |header| Encoding::Percent.apply(header),
+        |header| Encoding::HexadecimalEntities.apply(header),
+        |header| Encoding::UnicodeEscapes.apply(header),
+        |header| Encoding::Hexadecimal.apply(header),
+        |header| format!("echo {} (base64)", Encoding::Base64.apply(header)),
+        |header| Encoding::Reversed.apply(header),
+        |header| Encoding::ZeroWidth.apply(header),
         |header| format!("{} ... {}", &header[..20], &header[20..]),
     ] {
         let (_, error) = rejected_with(bearer(), message).await;
@@ -150,7 +156,7 @@ async fn a_message_with_the_key_of_a_new_token_is_withheld() {
             200,
             json!({ "status": 1500, "errmsg": "lma%5FnewKey%2B123", "data": { "id": 5, "accessKey": KEY } }),
         ),
-        (500, json!({ "message": STANDARD.encode(KEY), "accessKey": KEY })),
+        (500, json!({ "message": Encoding::Base64.apply(KEY), "accessKey": KEY })),
     ] {
         let server = RawServer::start(move |_| response(status, &body.to_string())).await;
         let client = client(&server.base_url, pair());
@@ -166,10 +172,10 @@ async fn the_access_id_of_a_candidate_is_withheld() {
     let server = RawServer::start(|request| {
         let secret = authorization(request).replace("Bearer lmb_", "");
         let token = json!({ "id": 5, "adminId": 32, "accessId": secret, "note": "ci", "status": 2 });
-        match request.starts_with("POST") {
-            true => response(500, "{}"),
-            false => response(200, &json!({ "items": [token], "total": 1 }).to_string()),
+        if request.starts_with("POST") {
+            return response(500, "{}");
         }
+        response(200, &json!({ "items": [token], "total": 1 }).to_string())
     })
     .await;
     let client = client(&server.base_url, bearer());
@@ -177,4 +183,46 @@ async fn the_access_id_of_a_candidate_is_withheld() {
     let candidates = error.details().candidates.as_deref().unwrap();
     assert_eq!(candidates.iter().map(|token| token.id).collect::<Vec<_>>(), [5]);
     assert_no_leak(&error, BEARER);
+}
+
+struct AcceptsAnything;
+
+impl Destination for AcceptsAnything {
+    fn deliver<'a>(&'a self, _token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn describe(&self) -> String {
+        "a test".to_owned()
+    }
+}
+
+/// After the create, a proxy knows the new key too, and may repeat it in any response.
+#[tokio::test]
+async fn the_key_of_a_new_token_is_withheld_in_later_messages() {
+    const KEY: &str = "lma_newKey+123(456)";
+    let server = RawServer::start(|request| {
+        let (_, body) = request.split_once("\r\n\r\n").unwrap();
+        if request.starts_with("POST") {
+            let mut token: Value = serde_json::from_str(body).unwrap();
+            token["id"] = json!(5);
+            token["adminId"] = json!(32);
+            token["accessId"] = json!("newAccessId0000005");
+            token["accessKey"] = json!(KEY);
+            return response(200, &token.to_string());
+        }
+        response(400, &json!({ "errorMessage": Encoding::Percent.apply(KEY), "errorCode": 1400 }).to_string())
+    })
+    .await;
+    let client = client(&server.base_url, pair());
+    let add = AddToken { token: add("ci"), destination: Some(Arc::new(AcceptsAnything)) };
+    let error = add.run(&client).await.unwrap_err();
+    assert_eq!(error.to_string(), WITHHELD);
+    let advice = format!("{:?}", error.details().advice);
+    assert!(
+        advice.contains(
+            "token 5 remains, disabled, because deleting it failed (the portal's message is withheld"
+        )
+    );
+    assert_no_leak(&error, KEY);
 }

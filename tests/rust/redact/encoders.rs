@@ -132,7 +132,7 @@ fn some(text: &str, is_escaped: impl Fn(char) -> bool, escape: impl Fn(u8) -> St
     for (index, c) in text.chars().enumerate() {
         match u8::try_from(c) {
             Ok(byte) if byte.is_ascii() && (index % 3 == 0 || is_escaped(c)) => {
-                encoded.push_str(&escape(byte))
+                encoded.push_str(&escape(byte));
             }
             _ => encoded.push(c),
         }
