@@ -164,6 +164,14 @@ impl Error {
         Self::new(ErrorKind::Credentials, message)
     }
 
+    /// Returns the error of a bug, for example a panic. What had been sent by then is not known.
+    #[must_use]
+    pub(crate) fn internal() -> Self {
+        let mut error = Self::new(ErrorKind::Transport, "internal error in lmtokens; please report it");
+        error.0.maybe_applied = true;
+        error
+    }
+
     /// Adds what the user can do next.
     #[must_use]
     pub fn suggest(mut self, advice: impl Into<Advice>) -> Self {

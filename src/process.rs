@@ -5,13 +5,21 @@
 //! parent builds a new one and leaks the old one, whose destructor would wait for threads that do not exist. No lock
 //! is involved: `fork()` could copy it in its locked state.
 
+mod runtime;
+mod threads;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use tokio::runtime::{Builder, Runtime};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+
+#[cfg(feature = "sandbox")]
+pub(crate) use runtime::build;
+pub(crate) use runtime::check_descriptors;
+pub use runtime::{Started, runtime};
+pub(crate) use threads::{blocking, descriptor_advice, offload, refused, start_thread, thread_advice};
 
 /// A value that each process builds on first use.
 #[derive(Debug)]
@@ -90,18 +98,4 @@ impl<T> std::ops::Deref for OfProcess<T> {
     fn deref(&self) -> &T {
         &self.0.value
     }
-}
-
-/// Returns the runtime of this process, started on first use.
-pub fn runtime() -> Result<OfProcess<Runtime>> {
-    static RUNTIME: PerProcess<Runtime> = PerProcess::new();
-    RUNTIME.get_or_try_init(|| {
-        Builder::new_multi_thread()
-            // One thread drives the sockets; each caller polls its own request.
-            .worker_threads(1)
-            .thread_name("lmtokens")
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Transport, format!("cannot start threads: {error}")))
-    })
 }

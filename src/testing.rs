@@ -66,7 +66,7 @@ pub mod portal {
 }
 
 pub mod process {
-    pub use crate::process::{PerProcess, runtime};
+    pub use crate::process::{PerProcess, Started, runtime};
 }
 
 #[cfg(feature = "sandbox")]

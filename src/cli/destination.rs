@@ -11,6 +11,7 @@ use crate::destinations::{BoxFuture, Destination, ToCommand, ToFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::locked;
 use crate::model::Token;
+use crate::process;
 use crate::tag::Tag;
 use crate::token_output::Form;
 
@@ -92,7 +93,7 @@ impl Destination for ToStdout {
             let text = output::new_token(token, self.format)?;
             let output = Arc::clone(&self.output);
             // A pipe that its reader does not read blocks the write, which must not delay the handling of signals.
-            let written = tokio::task::spawn_blocking(move || locked(&output).write_durably(&text));
+            let written = process::blocking(move || locked(&output).write_durably(&text));
             let failed = |why: &dyn std::fmt::Display| {
                 Error::new(ErrorKind::Delivery, format!("cannot write to standard output: {why}"))
             };

@@ -14,7 +14,7 @@ use rustls::{
 use crate::advice::Advice;
 use crate::error::{Error, Result};
 use crate::network::{Network, Trust};
-use crate::process::PerProcess;
+use crate::process::{self, PerProcess};
 
 /// Builds the TLS configuration of a client's connections.
 pub(super) fn configuration(network: &Network) -> Result<ClientConfig> {
@@ -45,6 +45,10 @@ fn system_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertV
     let verifier =
         SYSTEM.get_or_try_init(|| match rustls_platform_verifier::Verifier::new(Arc::clone(provider)) {
             Ok(verifier) => Ok(Arc::new(verifier)),
+            // A process without free descriptors sees no certificates: the bundled ones must not take their place.
+            Err(_) if process::check_descriptors().is_err() => {
+                Err(setup_failed("the system's certificates cannot be read: too many open files"))
+            }
             Err(_) => verifier_with(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(), provider),
         })?;
     Ok(Arc::clone(&verifier))

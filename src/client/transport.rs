@@ -1,5 +1,7 @@
 //! One HTTP exchange: no retries, no redirects, and no decision about the outcome.
 
+mod resolver;
+
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +13,8 @@ use crate::advice::Advice;
 use crate::credentials::Identity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::RateHeaders;
-use crate::process::PerProcess;
+use crate::process::{self, PerProcess};
+use resolver::{NoThread, Resolver};
 
 /// Load balancers close idle connections after 60 s. A create must not be written to a connection that is being closed:
 /// its outcome would be unknown.
@@ -182,6 +185,7 @@ impl Transport {
             .referer(false)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .connect_timeout(identity.timeouts.connect)
+            .dns_resolver(Resolver::new())
             .timeout(identity.timeouts.total);
         match &identity.network.proxy {
             _ if portal.is_loopback() => builder = builder.no_proxy(),
@@ -244,7 +248,9 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
     let reason = innermost(&error);
     let through = identity.network.proxy.as_ref().filter(|_| !identity.portal.is_loopback());
     let via = through.map(|proxy| format!(" (through the proxy {})", proxy.host)).unwrap_or_default();
-    let (kind, message, advice): (_, _, Option<Advice>) = if error.is_dns() {
+    let (kind, message, advice): (_, _, Option<Advice>) = if let Some(advice) = refused(&error) {
+        (ErrorKind::Connect, format!("cannot connect to {host}{via}: {reason}"), Some(advice.into()))
+    } else if error.is_dns() {
         let advice = if through.is_some() {
             "check the company, the domain (unless it is logicmonitor.com) and the proxy's host"
         } else {
@@ -283,6 +289,14 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
     };
     let advice = advice.into_iter().collect();
     TransportFailure { kind, message, advice, maybe_sent, status, is_too_long: false }
+}
+
+/// Returns advice if the operating system refused the thread or the descriptor that a new connection needs.
+fn refused(error: &reqwest::Error) -> Option<&'static str> {
+    chain(error).filter(|_| error.is_connect()).find_map(|cause| {
+        let thread = cause.downcast_ref::<NoThread>().and_then(|NoThread(cause)| process::thread_advice(cause));
+        thread.or_else(|| cause.downcast_ref::<std::io::Error>().and_then(process::descriptor_advice))
+    })
 }
 
 fn tls_problem(error: &reqwest::Error) -> Option<&rustls::Error> {

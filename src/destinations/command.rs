@@ -12,6 +12,7 @@ use super::secure_file::failed;
 use super::{BoxFuture, Destination};
 use crate::error::{Error, Result};
 use crate::model::Token;
+use crate::process::refused;
 use crate::tag::Tag;
 use crate::token_output::Form;
 
@@ -51,7 +52,7 @@ impl ToCommand {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| failed(format!("cannot run {}: {error}", self.name())))?;
+            .map_err(|error| refused(failed(format!("cannot run {}: {error}", self.name())), &error))?;
         let stdin = child.stdin.take();
         let feed = async {
             let Some(mut stdin) = stdin else { return Ok(()) };

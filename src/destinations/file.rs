@@ -3,11 +3,14 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use tokio::sync::oneshot;
+
 use super::secure_file::{check_place, create_private, failed, folder_of, sync_folder_of};
 use super::{BoxFuture, Destination};
 use crate::advice::Advice;
 use crate::error::Result;
 use crate::model::Token;
+use crate::process;
 use crate::tag::Tag;
 use crate::token_output::Form;
 
@@ -89,9 +92,9 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Runs file operations on a thread where they may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|_| Err(failed("writing to disk ended unexpectedly")))
+    let (ended, result) = oneshot::channel();
+    process::offload(move || drop(ended.send(work())));
+    result.await.unwrap_or_else(|_| Err(failed("writing to disk ended unexpectedly")))
 }
 
 impl Destination for ToFile {

@@ -25,6 +25,7 @@ use super::request::{Peer, ReceivedRequest};
 use super::rest;
 use crate::error::Error;
 use crate::lmv1::REST_PREFIX;
+use crate::process;
 
 /// A running server; it runs until [`Server::stop`].
 #[derive(Debug)]
@@ -40,7 +41,8 @@ impl Server {
         let failed = |action: &str| {
             let action = action.to_owned();
             move |cause: std::io::Error| {
-                Error::configuration(format!("the sandbox could not {action}: {cause}"))
+                let failed = Error::configuration(format!("the sandbox could not {action}: {cause}"));
+                process::refused(failed, &cause)
             }
         };
         let listen = || {
@@ -50,27 +52,22 @@ impl Server {
             Ok((listener, address))
         };
         let (listener, address) = listen().map_err(failed(&format!("listen on port {port} of 127.0.0.1")))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed("start its runtime"))?;
+        let runtime = process::build().map_err(failed("start its runtime"))?;
         let listener = {
             let _inside = runtime.enter();
             TcpListener::from_std(listener).map_err(failed("watch its port"))?
         };
         let (stop, stopped) = oneshot::channel();
         let shared = Arc::clone(shared);
-        let thread = std::thread::Builder::new()
-            .name("lmtokens-sandbox".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        _ = stopped => {}
-                        () = accept(&listener, &shared) => {}
-                    }
-                });
-            })
-            .map_err(failed("start its thread"))?;
+        let thread = process::start_thread("lmtokens-sandbox", move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = accept(&listener, &shared) => {}
+                }
+            });
+        })
+        .map_err(failed("start its thread"))?;
         Ok((Self { stop, thread, process: std::process::id() }, address))
     }
 

@@ -12,6 +12,7 @@ use super::entry::Line;
 use crate::advice::Advice;
 use crate::destinations::secure_file::failed;
 use crate::error::{Error, Result};
+use crate::process::{refused, start_thread};
 
 /// The largest number of lines per fsync.
 const GROUP: usize = 256;
@@ -33,10 +34,8 @@ impl Writer {
         let (jobs, inbox) = mpsc::unbounded_channel();
         let failure = Arc::new(OnceLock::new());
         let shared = Arc::clone(&failure);
-        std::thread::Builder::new()
-            .name("lmtokens-journal".to_owned())
-            .spawn(move || work(file, &path, inbox, &shared))
-            .map_err(|error| failed(format!("cannot start a thread: {error}")))?;
+        start_thread("lmtokens-journal", move || work(file, &path, inbox, &shared))
+            .map_err(|error| refused(failed(format!("cannot start a thread: {error}")), &error))?;
         Ok(Self { jobs, failure })
     }
 

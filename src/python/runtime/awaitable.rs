@@ -12,10 +12,10 @@ use pyo3::BoundObject as _;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::callback_queue::CallbackQueue;
+use super::callback_queue::{ActiveThread, CallbackQueue};
 use super::gate::{self, GateGuard, attached, detached};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::lock::locked;
 use crate::operation::{Operation, call, lost_result};
 use crate::process;
@@ -72,22 +72,18 @@ impl<O: Operation> Call<O> {
         }
     }
 
-    /// Polls the operation to its end; `false` if it was cancelled.
-    async fn run(&self) -> bool {
+    /// Polls the operation to its end; `None` if it was cancelled.
+    async fn run(&self) -> Option<ActiveThread> {
         std::future::poll_fn(|context| {
             let mut state = locked(&self.state);
-            let State::Running(future) = &mut *state else { return Poll::Ready(false) };
+            let State::Running(future) = &mut *state else { return Poll::Ready(None) };
             // A panic must reach the awaiting caller as an exception.
             let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-            let panicked = |_| {
-                let message = "internal error in lmtokens; please report it";
-                Poll::Ready(Err(Error::new(ErrorKind::Transport, message)))
-            };
-            match polled.unwrap_or_else(panicked) {
+            match polled.unwrap_or_else(|_| Poll::Ready(Err(Error::internal()))) {
                 Poll::Ready(result) => {
-                    self.queue.active_threads.begin();
+                    let active = self.queue.active_threads.enter();
                     *state = State::Done(result);
-                    Poll::Ready(true)
+                    Poll::Ready(Some(active))
                 }
                 Poll::Pending => Poll::Pending,
             }
@@ -145,17 +141,15 @@ where
     future.call_method1(intern!(py, "add_done_callback"), (&settle,))?;
     let (event_loop, pending, settle) = (event_loop.unbind(), future.clone().unbind(), settle.unbind());
     runtime.spawn(async move {
-        if !call.run().await {
-            return;
-        }
+        let Some(active) = call.run().await else { return };
         // If the interpreter is finalizing or the loop is closed, the result is not awaited.
         let scheduled = attached(|py| {
             event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (settle, pending)).is_ok()
         });
-        call.queue.active_threads.end();
+        drop(active);
         if scheduled == Some(false) {
             // Off the runtime, so that a log handler may use this package.
-            tokio::task::spawn_blocking(move || drop(call));
+            process::offload(move || drop(call));
         }
     });
     Ok(Awaitable(future, PhantomData))

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::event::{Event, Observer};
 use crate::lock::locked;
+use crate::process;
 use crate::python::runtime::gate::attached;
 use crate::python::runtime::log::EventLog;
 
@@ -33,27 +34,38 @@ pub(crate) struct CallbackQueue {
 /// The runtime's threads that are attached to the interpreter, or about to be. If one were attached when the
 /// interpreter ends, it would be unwound through Rust frames; so the caller's thread waits for them before it
 /// continues.
+#[derive(Clone, Default)]
+pub(crate) struct ActiveThreads(Arc<ThreadCount>);
+
 #[derive(Default)]
-pub(crate) struct ActiveThreads {
+struct ThreadCount {
     count: Mutex<usize>,
     ended: Condvar,
 }
 
 impl ActiveThreads {
-    pub(crate) fn begin(&self) {
-        *locked(&self.count) += 1;
-    }
-
-    pub(crate) fn end(&self) {
-        let mut count = locked(&self.count);
-        *count = count.saturating_sub(1);
-        self.ended.notify_all();
+    /// Counts a thread until the guard is dropped.
+    pub(crate) fn enter(&self) -> ActiveThread {
+        *locked(&self.0.count) += 1;
+        ActiveThread(Arc::clone(&self.0))
     }
 
     /// Waits until no thread is active. The current thread must be detached.
     pub(crate) fn wait_until_none(&self) {
-        let count = locked(&self.count);
-        drop(self.ended.wait_while(count, |count| *count > 0));
+        let count = locked(&self.0.count);
+        drop(self.0.ended.wait_while(count, |count| *count > 0));
+    }
+}
+
+/// One active thread.
+#[must_use]
+pub(crate) struct ActiveThread(Arc<ThreadCount>);
+
+impl Drop for ActiveThread {
+    fn drop(&mut self) {
+        let mut count = locked(&self.0.count);
+        *count = count.saturating_sub(1);
+        self.0.ended.notify_all();
     }
 }
 
@@ -181,11 +193,11 @@ impl CallbackQueue {
             Waits::OnThread(notify) => notify.notify_one(),
             Waits::InLoop(_) => {
                 let Some(me) = self.me.upgrade() else { return };
-                me.active_threads.begin();
-                // Off the runtime's thread, which must not wait for a busy interpreter.
-                tokio::task::spawn_blocking(move || {
+                let active = me.active_threads.enter();
+                // Off the runtime's thread, which should not wait for a busy interpreter.
+                process::offload(move || {
                     me.wake_loop();
-                    me.active_threads.end();
+                    drop(active);
                 });
             }
         }

@@ -108,9 +108,8 @@ pub(crate) fn attached<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
     if !enter() {
         return None;
     }
-    let result = Python::try_attach(work);
-    leave();
-    result
+    let _inside = GateGuard(());
+    Python::try_attach(work)
 }
 
 /// Registers the exit handler that closes the gate. It is registered at import: exit handlers run in reverse order, so

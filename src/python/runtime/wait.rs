@@ -1,5 +1,6 @@
 //! The blocking API: runs an operation to its end while the interpreter stays responsive.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use pyo3::prelude::*;
 use super::callback_queue::CallbackQueue;
 use super::gate::{GateGuard, detached};
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::operation::{Operation, call, lost_result};
 use crate::process;
 
@@ -34,16 +35,17 @@ pub(crate) fn wait<O: Operation>(
         loop {
             let polled: Option<Result<O::Output>> = {
                 let (future, runtime) = (&mut future, &runtime);
-                detached(py, move || {
-                    runtime.block_on(async {
-                        tokio::select! {
-                            biased;
-                            result = future => Some(result),
-                            () = queue.notified() => None,
-                            () = tokio::time::sleep(TICK) => None,
-                        }
-                    })
-                })
+                let turn = async {
+                    tokio::select! {
+                        biased;
+                        result = future => Some(result),
+                        () = queue.notified() => None,
+                        () = tokio::time::sleep(TICK) => None,
+                    }
+                };
+                // A panic must reach the caller as an exception.
+                let polled = detached(py, || catch_unwind(AssertUnwindSafe(|| runtime.block_on(turn))));
+                polled.unwrap_or_else(|_| Some(Err(Error::internal())))
             };
             if let Some(result) = polled {
                 break Ok(result);
