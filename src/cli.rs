@@ -19,9 +19,11 @@ mod signals;
 mod sweep;
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::{Parser, Subcommand};
 
+use crate::error::Error;
 pub(crate) use host::Host;
 use report::{Failure, say};
 use signals::Signal;
@@ -110,6 +112,9 @@ pub(crate) fn run(host: &Host) -> Ended {
         }
     };
     let expects_interrupt = command.expects_interrupt();
-    let status = command.run(host).unwrap_or_else(|failure| failure.report());
+    // A panic must not reach the user's interpreter.
+    let outcome = catch_unwind(AssertUnwindSafe(|| command.run(host)));
+    let outcome = outcome.unwrap_or_else(|_| Err(Error::internal().into()));
+    let status = outcome.unwrap_or_else(|failure| failure.report());
     Ended { status, expects_interrupt }
 }

@@ -17,6 +17,7 @@ use crate::error::Result;
 
 #[cfg(feature = "sandbox")]
 pub(crate) use runtime::build;
+pub(crate) use runtime::check_available;
 pub(crate) use runtime::check_descriptors;
 pub use runtime::{Started, runtime};
 pub(crate) use threads::{blocking, descriptor_advice, offload, refused, start_thread, thread_advice};

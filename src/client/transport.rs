@@ -294,7 +294,8 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
 /// Returns advice if the operating system refused the thread or the descriptor that a new connection needs.
 fn refused(error: &reqwest::Error) -> Option<&'static str> {
     chain(error).filter(|_| error.is_connect()).find_map(|cause| {
-        let thread = cause.downcast_ref::<NoThread>().and_then(|NoThread(cause)| process::thread_advice(cause));
+        let thread =
+            cause.downcast_ref::<NoThread>().and_then(|NoThread(cause)| process::thread_advice(cause));
         thread.or_else(|| cause.downcast_ref::<std::io::Error>().and_then(process::descriptor_advice))
     })
 }

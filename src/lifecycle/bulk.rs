@@ -17,6 +17,7 @@ use crate::destinations::secure_file::failed;
 use crate::error::{Error, Result};
 use crate::ids::Concurrency;
 use crate::model::Token;
+use crate::process;
 use crate::tokens::NewToken;
 
 pub use run::Run;
@@ -143,6 +144,8 @@ impl AddTokens {
     /// Opens the journal. The first request is sent by the first [`Run::next`].
     pub fn start(self, client: &Client) -> Result<Run> {
         self.check()?;
+        // Before the journal is created: an attempt that cannot begin leaves nothing behind.
+        process::check_available()?;
         let opening = Opening {
             path: &self.journal,
             portal: client.identity().portal.base_url(),

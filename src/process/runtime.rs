@@ -44,6 +44,16 @@ fn start() -> Result<Started> {
     Ok(Started { runtime, _stop: stop })
 }
 
+/// Fails if the process cannot start a runtime, or if it cannot start a thread or open a few descriptors now.
+pub(crate) fn check_available() -> Result<()> {
+    runtime()?;
+    check_descriptors().map_err(|error| exhausted("open files", &error))?;
+    let thread =
+        start_thread("lmtokens-check", || ()).map_err(|error| exhausted("start a thread", &error))?;
+    drop(thread.join());
+    Ok(())
+}
+
 /// Builds a runtime that starts no thread.
 pub(crate) fn build() -> io::Result<Runtime> {
     check_descriptors()?;

@@ -3,7 +3,7 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::error::Result;
+use crate::error::{Result, caught};
 use crate::python::types::secret::Secret;
 use crate::sandbox::Portal;
 use crate::sandbox::arguments::read;
@@ -17,7 +17,8 @@ pub(crate) struct SandboxPortal(Portal);
 impl SandboxPortal {
     #[new]
     fn new(py: Python<'_>, settings: &str) -> PyResult<Self> {
-        let portal: Result<Portal> = py.detach(|| Portal::start(read("settings", settings.as_bytes())?));
+        let portal: Result<Portal> =
+            py.detach(|| caught(|| Portal::start(read("settings", settings.as_bytes())?)));
         Ok(Self(portal?))
     }
 
@@ -52,7 +53,7 @@ impl SandboxPortal {
 
     /// Apply a command in JSON. Return its result in JSON, and the secrets of the tokens in it, in their order.
     fn control(&self, command: &str) -> PyResult<(String, Vec<Secret>)> {
-        let answer = self.0.apply(read("command", command.as_bytes())?)?;
+        let answer = caught(|| self.0.apply(read("command", command.as_bytes())?))?;
         let json =
             serde_json::to_string(&answer).map_err(|cause| PyValueError::new_err(cause.to_string()))?;
         let tokens = match answer {

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 use crate::client::Client as CoreClient;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, caught};
 use crate::ids::Concurrency;
 use crate::lifecycle::{AddTokens, Run, RunSettings};
 use crate::lock::locked;
@@ -96,7 +96,7 @@ impl RunHandle {
         let rows = new_token::rows(arguments.tokens.0.bind(py))?;
         let add = AddTokens { rows, journal: journal.clone(), settings };
         let client = client.core().observed_by(queue.clone());
-        let run = py.detach(|| add.start(&client))?;
+        let run = py.detach(|| caught(|| add.start(&client)))?;
         let summary = Summary { total: run.total(), ..Summary::default() };
         Ok(Self {
             run: Arc::new(tokio::sync::Mutex::new(run)),

@@ -1,6 +1,5 @@
 //! The blocking API: runs an operation to its end while the interpreter stays responsive.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use pyo3::prelude::*;
 use super::callback_queue::CallbackQueue;
 use super::gate::{GateGuard, detached};
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::{Result, caught};
 use crate::operation::{Operation, call, lost_result};
 use crate::process;
 
@@ -43,9 +42,8 @@ pub(crate) fn wait<O: Operation>(
                         () = tokio::time::sleep(TICK) => None,
                     }
                 };
-                // A panic must reach the caller as an exception.
-                let polled = detached(py, || catch_unwind(AssertUnwindSafe(|| runtime.block_on(turn))));
-                polled.unwrap_or_else(|_| Some(Err(Error::internal())))
+                detached(py, || caught(|| Ok(runtime.block_on(turn))))
+                    .unwrap_or_else(|panic| Some(Err(panic)))
             };
             if let Some(result) = polled {
                 break Ok(result);
