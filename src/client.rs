@@ -75,6 +75,8 @@ struct Progress {
     /// Whether an attempt is in flight that may change something.
     is_write_in_flight: bool,
     waited: Duration,
+    /// The longest wait that was reported.
+    reported_wait: Duration,
 }
 
 impl Client {
@@ -263,11 +265,13 @@ impl Client {
     ) -> Result<Permit> {
         const LONG_WAIT: Duration = Duration::from_secs(2);
         let started = Instant::now();
-        let max_wait = self.policy.max_wait.saturating_sub(progress.waited);
-        let mut is_reported = false;
+        let Progress { waited, reported_wait, .. } = progress;
+        let max_wait = self.policy.max_wait.saturating_sub(*waited);
+        // Many short waits add up, if the portal rejects the request again and again.
         let report = |wait: Duration| {
-            if wait > LONG_WAIT && !is_reported {
-                is_reported = true;
+            let wait = *waited + wait;
+            if wait > LONG_WAIT && wait > *reported_wait * 2 {
+                *reported_wait = wait;
                 let (method, endpoint) = (request.method.as_str(), request.endpoint);
                 self.report(Event::LongWait { method, endpoint, wait });
             }

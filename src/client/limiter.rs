@@ -4,7 +4,9 @@
 //! thread and task of this process shares the estimates in this module. Nothing is assumed about a limit: each response
 //! says how many requests remain, and no more than that are sent. When none remain, the oldest counted request expires
 //! one window after it was counted. Then one request is sent alone, and the others wait for its response: other
-//! processes may have used the permit, and then only this one request is rejected.
+//! processes may have used the permit, and then only this one request is rejected. A longer window than the usual one
+//! is not believed: one response could otherwise silence an operation for as long as it says. So at least once a minute
+//! one request asks again, alone.
 //!
 //! Source: the vendor's page "Rate Limiting": limits are per account, method and endpoint; the window is rolling.
 
@@ -43,7 +45,7 @@ impl FromStr for OnLimit {
     }
 }
 
-/// The portal's usual window, used until a response reports another.
+/// The portal's window, used until a response reports a shorter one.
 const USUAL_WINDOW: Duration = Duration::from_secs(60);
 
 /// How long other requests wait for the response to the request that goes first.
@@ -115,7 +117,7 @@ enum Decision {
 
 impl LimitEstimate {
     fn window(&self) -> Duration {
-        self.rate.map_or(USUAL_WINDOW, |rate| rate.window)
+        self.rate.map_or(USUAL_WINDOW, |rate| rate.window.min(USUAL_WINDOW))
     }
 
     fn forget_expired(&mut self, now: Instant) {
@@ -433,6 +435,48 @@ mod tests {
         let (start, mut estimate) = (Instant::now(), LimitEstimate::default());
         estimate.on_rejected(start, headers(100, 0));
         assert_eq!(estimate.decide(start, 0, None), Decision::At(start + WINDOW + MARGIN));
+    }
+
+    #[test]
+    fn longer_window_than_the_usual_one_is_probed() {
+        let (start, mut estimate) = (Instant::now(), LimitEstimate::default());
+        let day = Some(RateHeaders { limit: 200, remaining: 0, window: Duration::from_secs(86_400) });
+        estimate.on_response(start, start + ms(1), day);
+        let probe = start + ms(1) + USUAL_WINDOW + MARGIN;
+        assert_eq!(estimate.decide(start + ms(2), 0, None), Decision::At(probe));
+        assert_eq!(estimate.decide(probe, 0, None), Decision::Go);
+        assert!(
+            matches!(estimate.decide(probe, 1, Some(probe)), Decision::AfterResponse(_)),
+            "it goes alone"
+        );
+        // Rejected: the next one asks after another minute, for as long as the portal rejects.
+        estimate.on_rejected(probe + ms(1), day);
+        let next = probe + ms(1) + USUAL_WINDOW + MARGIN;
+        assert_eq!(estimate.decide(probe + ms(2), 0, None), Decision::At(next));
+        assert_eq!(estimate.decide(next, 0, None), Decision::Go);
+        // Accepted: the limit is known again.
+        estimate.on_response(next, next + ms(1), headers(200, 199));
+        assert_eq!(estimate.decide(next + ms(2), 0, None), Decision::Go);
+    }
+
+    #[test]
+    fn extreme_headers_neither_overflow_nor_fill_memory() {
+        let (start, mut estimate) = (Instant::now(), LimitEstimate::default());
+        let window = Duration::from_secs(u64::MAX);
+        estimate.on_response(
+            start,
+            start,
+            Some(RateHeaders { limit: u64::MAX, remaining: u64::MAX, window }),
+        );
+        assert_eq!(estimate.decide(start, u64::MAX - 1, None), Decision::Go);
+        for _ in 0..200_000 {
+            estimate.on_unknown(start);
+        }
+        assert!(estimate.counted.len() <= 100_000);
+        estimate.on_rejected(start, Some(RateHeaders { limit: 1, remaining: 0, window }));
+        assert!(
+            matches!(estimate.decide(start, 0, None), Decision::At(until) if until <= start + 2 * USUAL_WINDOW)
+        );
     }
 
     #[test]
