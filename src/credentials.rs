@@ -12,7 +12,9 @@ use std::fmt;
 pub use arguments::{Arguments, Timeouts};
 pub(crate) use sources::ProcessEnvironment;
 pub use sources::{Environment, NoPrompt, Prompt, not_utf8};
-pub(crate) use validate::{check_access_id, check_access_key, check_bearer_token, check_signing_key};
+pub(crate) use validate::{
+    BEARER_PREFIX, check_access_id, check_access_key, check_bearer_token, check_signing_key,
+};
 
 use crate::advice::Advice;
 use crate::error::{Error, Result};

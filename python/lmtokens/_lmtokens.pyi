@@ -223,7 +223,7 @@ class Client:
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
             NotFoundError: the token does not exist, or the credentials may not view it.
-            SelfLockoutError: the token signs this call.
+            SelfLockoutError: the token signs this call, or the portal does not show whether it does.
             APIError, TransportError: the portal rejected the request or could not be reached; ``maybe_applied`` is true
                 if the token may have been deleted.
 
@@ -359,7 +359,7 @@ class Client:
         Raises:
             TypeError, ValueError: an argument is invalid, or neither note nor status is given; nothing was sent.
             NotFoundError: the token does not exist, or the credentials may not view it.
-            SelfLockoutError: the call would disable the token that signs it.
+            SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it would.
             APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
                 response that could not be understood; ``maybe_applied`` is true if the token may have been changed.
 
@@ -1086,7 +1086,7 @@ class _AsyncCore:
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
             NotFoundError: the token does not exist, or the credentials may not view it.
-            SelfLockoutError: the token signs this call.
+            SelfLockoutError: the token signs this call, or the portal does not show whether it does.
             APIError, TransportError: the portal rejected the request or could not be reached; ``maybe_applied`` is true
                 if the token may have been deleted.
 
@@ -1189,7 +1189,7 @@ class _AsyncCore:
         Raises:
             TypeError, ValueError: an argument is invalid, or neither note nor status is given; nothing was sent.
             NotFoundError: the token does not exist, or the credentials may not view it.
-            SelfLockoutError: the call would disable the token that signs it.
+            SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it would.
             APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
                 response that could not be understood; ``maybe_applied`` is true if the token may have been changed.
 
@@ -1425,7 +1425,7 @@ def delete_token(token: int | str | Token, *, force: "bool" = False) -> None:
     Raises:
         TypeError, ValueError: an argument is invalid; nothing was sent.
         NotFoundError: the token does not exist, or the credentials may not view it.
-        SelfLockoutError: the token signs this call.
+        SelfLockoutError: the token signs this call, or the portal does not show whether it does.
         APIError, TransportError: the portal rejected the request or could not be reached; ``maybe_applied`` is true
             if the token may have been deleted.
 
@@ -1680,7 +1680,7 @@ def update_token(token: int | str | Token, note: str | None = None, status: "int
     Raises:
         TypeError, ValueError: an argument is invalid, or neither note nor status is given; nothing was sent.
         NotFoundError: the token does not exist, or the credentials may not view it.
-        SelfLockoutError: the call would disable the token that signs it.
+        SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it would.
         APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
             response that could not be understood; ``maybe_applied`` is true if the token may have been changed.
 

@@ -253,4 +253,7 @@ class DeliveryError(LMTokensError):
 
 
 class SelfLockoutError(LMTokensError):
-    """The call would disable or delete the token that signs it. Pass ``force=True`` to do it anyway."""
+    """The call would disable or delete the token that signs it, or the portal does not show whether it would.
+
+    Pass ``force=True`` to do it anyway.
+    """

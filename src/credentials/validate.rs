@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// The prefix of every bearer token.
-pub(super) const BEARER_PREFIX: &str = "lmb_";
+pub(crate) const BEARER_PREFIX: &str = "lmb_";
 
 /// The prefix of newer access keys.
 const ACCESS_KEY_PREFIX: &str = "lma_";

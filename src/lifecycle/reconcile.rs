@@ -65,7 +65,7 @@ async fn sees_own(client: &Client) -> Result<bool> {
 /// The caller has checked that it is such a token: the response that named it agreed with the request, or its note has
 /// the tag of the attempt. The calling token is refused.
 pub(super) async fn delete(client: &Client, token: Token) -> Result<()> {
-    if is_self(client, &token) {
+    if is_self(client, &token) == Some(true) {
         return Err(Error::new(
             ErrorKind::SelfLockout,
             format!("token {} signs this call and is not deleted", token.id),

@@ -9,7 +9,7 @@ use crate::ids::TokenId;
 use crate::model::{Token, TokenStatus};
 use crate::operation::Operation;
 use crate::tag::Tag;
-use crate::tokens::{FindToken, ListTokens};
+use crate::tokens::{FindToken, ListTokens, refuse_self};
 
 /// The minimum age of an orphan, by the portal's clock.
 const AGE: Duration = Duration::from_secs(3600);
@@ -74,6 +74,8 @@ async fn sweep(client: &Client, token: &Token) -> Result<bool> {
     if now.note != token.note || !is_orphan(&now, portal_time(client)?) {
         return Ok(false);
     }
+    // A token that signs calls is enabled, but the portal may report it wrongly.
+    refuse_self(client, &now, "deleting")?;
     delete(client, now).await.map(|()| true)
 }
 

@@ -2,7 +2,7 @@
 
 use super::list::filtered;
 use crate::client::Client;
-use crate::credentials::check_access_id;
+use crate::credentials::{Credentials, check_access_id};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{TokenId, Type};
 use crate::model::Token;
@@ -47,7 +47,13 @@ impl Operation for FindToken {
             Self::Id(id) => token.id == id.get(),
             Self::AccessId(AccessId(access_id)) => token.access_id.as_ref() == Some(access_id),
         };
-        for r#type in Type::ALL {
+        // The type of the calling token comes first: the guard of that token relies on the list in which a token is found,
+        // and a portal that ignores the type shows every token in both.
+        let types = match client.identity().credentials {
+            Credentials::Lmv1 { .. } => [Type::Lmv1, Type::Bearer],
+            Credentials::Bearer { .. } => [Type::Bearer, Type::Lmv1],
+        };
+        for r#type in types {
             let tokens = filtered(client, r#type, filter.clone()).await?;
             if let Some(token) = tokens.into_iter().find(is_match) {
                 return Ok(token);

@@ -3,7 +3,7 @@
 use super::find::FindToken;
 use crate::advice::Advice;
 use crate::client::Client;
-use crate::credentials::Credentials;
+use crate::credentials::{BEARER_PREFIX, Credentials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AdminId, TokenId};
 use crate::model::{Token, TokenType};
@@ -38,29 +38,34 @@ impl Target {
     }
 
     pub(super) async fn locate(self, client: &Client) -> Result<Located> {
-        located(self.token(client, |token| token.admin_id.is_some()).await?)
-    }
-
-    /// As `locate`, but fails if the token is the calling one; `change` says what the caller wants to do.
-    pub(super) async fn locate_unless_self(self, client: &Client, change: &str) -> Result<Located> {
-        let is_known = |token: &Token| token.admin_id.is_some() && can_identify_self(client, token);
-        let token = self.token(client, is_known).await?;
-        if is_self(client, &token) {
-            return Err(Error::new(
-                ErrorKind::SelfLockout,
-                format!("token {} signs this call: {change} it would lock this client out", token.id),
-            )
-            .suggest(Advice::Force));
-        }
-        located(token)
-    }
-
-    /// Returns the token; reads it from the portal unless `is_known` of what the caller has.
-    async fn token(self, client: &Client, is_known: impl Fn(&Token) -> bool) -> Result<Token> {
         match self {
-            Self::Token(token) if is_known(&token) => Ok(*token),
-            other => other.find()?.run(client).await,
+            Self::Token(token) if token.admin_id.is_some() => located(*token),
+            other => located(other.find()?.run(client).await?),
         }
+    }
+
+    /// As `locate`, but fails unless the token is surely not the calling one; `change` says what the caller wants to do.
+    /// The portal decides what the token is: the caller's copy may be of another portal.
+    pub(super) async fn locate_unless_self(self, client: &Client, change: &str) -> Result<Located> {
+        let copy = match &self {
+            Self::Token(copy) if is_self(client, copy) == Some(true) => return Err(locked_out(copy, change)),
+            Self::Token(copy) => Some(copy.clone()),
+            Self::Find(_) => None,
+        };
+        let token = self.find()?.run(client).await.map_err(|error| match error.kind() {
+            // Credentials that create tokens but cannot view them may know the token from its create.
+            ErrorKind::NotFound if copy.is_some() => error.suggest(Advice::Force),
+            _ => error,
+        })?;
+        let given = copy.and_then(|copy| copy.access_id);
+        if given.is_some() && token.access_id.is_some() && given != token.access_id {
+            return Err(Error::argument(format!(
+                "token {} of this portal has another access id than the given one; expected a token of this portal",
+                token.id
+            )));
+        }
+        refuse_self(client, &token, change)?;
+        located(token)
     }
 }
 
@@ -79,32 +84,64 @@ fn located(token: Token) -> Result<Located> {
     })
 }
 
-/// Returns whether the members of a token suffice to tell whether it is the calling one.
-fn can_identify_self(client: &Client, token: &Token) -> bool {
+/// Fails unless the token is surely not the calling one. `token` is as the portal reports it now.
+pub(crate) fn refuse_self(client: &Client, token: &Token, change: &str) -> Result<()> {
+    match is_self(client, token) {
+        Some(false) => Ok(()),
+        Some(true) => Err(locked_out(token, change)),
+        None => {
+            let hidden = match &client.identity().credentials {
+                Credentials::Lmv1 { .. } => "its access id",
+                Credentials::Bearer { .. } => "the beginning of its bearer token",
+            };
+            Err(Error::new(
+                ErrorKind::SelfLockout,
+                format!(
+                    "the portal does not show {hidden}, so that token {} may be the one that signs this call: {change} it \
+                     could lock this client out",
+                    token.id
+                ),
+            )
+            .suggest(Advice::Force))
+        }
+    }
+}
+
+fn locked_out(token: &Token, change: &str) -> Error {
+    Error::new(
+        ErrorKind::SelfLockout,
+        format!("token {} signs this call: {change} it would lock this client out", token.id),
+    )
+    .suggest(Advice::Force)
+}
+
+/// Returns whether a token is the calling one; `None` if its members do not tell.
+pub(crate) fn is_self(client: &Client, token: &Token) -> Option<bool> {
     match (&client.identity().credentials, &token.r#type) {
-        (Credentials::Lmv1 { .. }, TokenType::Lmv1) => token.access_id.is_some(),
-        (Credentials::Bearer { .. }, TokenType::Bearer) => {
-            token.masked_bearer.is_some() || token.access_key.is_some()
-        }
-        (_, TokenType::Other(_)) => false,
-        _ => true,
-    }
-}
-
-/// Returns whether a token is the calling one.
-pub(crate) fn is_self(client: &Client, token: &Token) -> bool {
-    match &client.identity().credentials {
-        Credentials::Lmv1 { access_id, .. } => token.access_id.as_deref() == Some(access_id),
-        Credentials::Bearer { token: bearer } => {
-            let shown = token.access_key.as_ref().or(token.masked_bearer.as_ref());
-            shown.is_some_and(|shown| is_mask_of(shown.reveal(), bearer.reveal()))
+        (Credentials::Lmv1 { access_id, .. }, r#type) => match &token.access_id {
+            // The portal may accept another case than it shows.
+            Some(shown) => Some(shown.eq_ignore_ascii_case(access_id)),
+            None => (*r#type == TokenType::Bearer).then_some(false),
+        },
+        (Credentials::Bearer { .. }, TokenType::Lmv1) => Some(false),
+        (Credentials::Bearer { token: bearer }, _) => {
+            let shown = token.access_key.as_ref().or(token.masked_bearer.as_ref())?;
+            is_mask_of(shown.reveal(), bearer.reveal())
         }
     }
 }
 
-/// Returns whether a masked text belongs to this bearer token. Lists show at least its first 20 characters.
-fn is_mask_of(masked: &str, bearer: &str) -> bool {
+/// Returns whether a masked text belongs to this bearer token; `None` if too little of it is shown. Lists show at least
+/// its first 20 characters, then asterisks.
+fn is_mask_of(masked: &str, bearer: &str) -> Option<bool> {
     const CLEAR_CHARACTERS: usize = 20;
-    let clear: String = masked.chars().take_while(|c| *c != '*').collect();
-    clear.len() >= CLEAR_CHARACTERS.min(bearer.len()) && bearer.starts_with(&clear)
+    let same = masked.bytes().zip(bearer.bytes()).take_while(|(shown, own)| shown == own).count();
+    if same >= CLEAR_CHARACTERS.min(bearer.len()) {
+        return Some(true);
+    }
+    // The mask is whatever character is repeated at the end.
+    let clear = masked.trim_end_matches(|c| masked.ends_with(c));
+    let is_clear = |c: char| c.is_ascii_alphanumeric() || "_-+/=.".contains(c);
+    let length = clear.chars().take_while(|c| is_clear(*c)).count();
+    (length >= CLEAR_CHARACTERS && clear.starts_with(BEARER_PREFIX)).then_some(false)
 }

@@ -46,7 +46,7 @@ impl Operation for Whoami {
         let limitation = loop {
             match listing.next_page(client).await {
                 Ok(Some(page)) => {
-                    if let Some(token) = page.into_iter().find(|token| is_self(client, token)) {
+                    if let Some(token) = page.into_iter().find(|token| is_self(client, token) == Some(true)) {
                         return Ok(WhoamiReport { identity, token: Some(token), limitation: None });
                     }
                 }

@@ -213,8 +213,11 @@ class TestDelete:
         token = api.add_token(32)
         api.delete_token(token)
         lmtokens_portal.clear_record()
-        with pytest.raises(lmtokens.NotFoundError) as raised:
+        with pytest.raises(lmtokens.NotFoundError):
             api.delete_token(token)
+        assert modifying_requests(lmtokens_portal) == []
+        with pytest.raises(lmtokens.NotFoundError) as raised:
+            api.delete_token(token, force=True)
         assert (raised.value.status, raised.value.attempts, raised.value.maybe_applied) == (404, 1, False)
         assert [seen.status for seen in modifying_requests(lmtokens_portal)] == [404]
 

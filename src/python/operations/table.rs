@@ -165,7 +165,7 @@ operations! {
     /// Raises:
     ///     TypeError, ValueError: an argument is invalid, or neither note nor status is given; nothing was sent.
     ///     NotFoundError: the token does not exist, or the credentials may not view it.
-    ///     SelfLockoutError: the call would disable the token that signs it.
+    ///     SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it would.
     ///     APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
     ///         response that could not be understood; ``maybe_applied`` is true if the token may have been changed.
     ///
@@ -227,7 +227,7 @@ operations! {
     /// Raises:
     ///     TypeError, ValueError: an argument is invalid; nothing was sent.
     ///     NotFoundError: the token does not exist, or the credentials may not view it.
-    ///     SelfLockoutError: the token signs this call.
+    ///     SelfLockoutError: the token signs this call, or the portal does not show whether it does.
     ///     APIError, TransportError: the portal rejected the request or could not be reached; ``maybe_applied`` is true
     ///         if the token may have been deleted.
     ///
