@@ -16,7 +16,7 @@ mod visibility;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
@@ -166,10 +166,18 @@ impl Client {
         self.shared.clock.now_ms()
     }
 
-    /// Returns the time on the portal's clock, derived from its last response; `None` before the first response.
+    /// Returns the time on the portal's clock, derived from its last response; `None` before the first response, and if
+    /// the time since the last one is uncertain.
     #[must_use]
     pub fn portal_time(&self) -> Option<SystemTime> {
-        self.portal_clock().now()
+        self.portal_clock().now(self.now_ms())
+    }
+
+    /// Returns the milliseconds since 1970-01-01 UTC by the portal's clock if it is known, else by the client's clock.
+    #[must_use]
+    pub(crate) fn portal_now_ms(&self) -> u64 {
+        let since_epoch = self.portal_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        since_epoch.and_then(|time| u64::try_from(time.as_millis()).ok()).unwrap_or_else(|| self.now_ms())
     }
 
     /// Returns the record, for this process, of whether these credentials can see the tokens that they create.
@@ -291,7 +299,7 @@ impl Client {
         let body = exchange.as_ref().map(|response| response.body.clone()).unwrap_or_default();
         let mut attempt = Attempt::read(request.method, exchange, started.elapsed()).await;
         if let Some(date) = attempt.date {
-            self.portal_clock().set(date);
+            self.portal_clock().set(date, self.now_ms());
         }
         if let Err(error) = &mut attempt.outcome {
             let details = error.details_mut();

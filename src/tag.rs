@@ -44,13 +44,15 @@ impl FromStr for RunId {
 pub struct Tag {
     /// The run.
     pub run: RunId,
-    /// When it was created, seconds since 1970-01-01 UTC by the local clock.
+    /// When it was created, seconds since 1970-01-01 UTC by the portal's clock, or by the local one before the portal's
+    /// first response.
     pub seconds: u64,
     random: u128,
 }
 
 impl Tag {
-    /// Returns a fresh, unique tag.
+    /// Returns a fresh, unique tag. `now_ms` is by the portal's clock if it is known: sweep compares it with the time at
+    /// which the portal created the token.
     pub fn fresh(run: RunId, now_ms: u64) -> Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(no_random_numbers)?;

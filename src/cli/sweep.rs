@@ -17,7 +17,8 @@ use crate::token_output::Members;
 /// List or delete pending tokens that interrupted creates left behind
 ///
 /// A token is listed if lmtokens created it and its secret was never confirmed as delivered: it is disabled, was never
-/// used, has a tag of lmtokens in its note, and is more than an hour old by the portal's clock.
+/// used, has a tag of lmtokens in its note, and is more than an hour old by the portal's clock and this machine's, which
+/// must agree within an hour.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Sweep {

@@ -1,21 +1,21 @@
 //! Sweep: deleting pending tokens that interrupted creates left behind.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::reconcile::delete;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TokenId;
-use crate::model::{Token, TokenStatus};
+use crate::model::{Token, TokenStatus, iso_8601};
 use crate::operation::Operation;
 use crate::tag::Tag;
 use crate::tokens::{FindToken, ListTokens, refuse_self};
 
-/// The minimum age of an orphan, by the portal's clock.
+/// The minimum age of an orphan.
 const AGE: Duration = Duration::from_secs(3600);
 
-/// The largest difference between the tag's time and the portal's.
-const MAX_SKEW_SECONDS: u64 = 3600;
+/// The largest difference between two clocks that should agree.
+const MAX_SKEW: Duration = Duration::from_secs(3600);
 
 /// Finds orphans and deletes them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,8 +42,9 @@ impl Operation for SweepTokens {
     async fn run(self, client: &Client) -> Result<Vec<Swept>> {
         let mut listing = ListTokens::default().start();
         let mut orphans = Vec::new();
+        let mut clock = SweepClock::start();
         while let Some(page) = listing.next_page(client).await? {
-            let now = portal_time(client)?;
+            let now = clock.now(client)?;
             orphans.extend(page.into_iter().filter(|token| is_orphan(token, now)));
         }
         let mut swept = Vec::with_capacity(orphans.len());
@@ -52,7 +53,7 @@ impl Operation for SweepTokens {
                 swept.push(Swept { token, deleted: false, error: None });
                 continue;
             }
-            match sweep(client, &token).await {
+            match sweep(client, &token, &mut clock).await {
                 Ok(true) => swept.push(Swept { token, deleted: true, error: None }),
                 // It was deleted or changed since the list was read.
                 Ok(false) => {}
@@ -65,13 +66,13 @@ impl Operation for SweepTokens {
     }
 }
 
-async fn sweep(client: &Client, token: &Token) -> Result<bool> {
+async fn sweep(client: &Client, token: &Token, clock: &mut SweepClock) -> Result<bool> {
     let now = match FindToken::Id(TokenId::new(token.id)?).run(client).await {
         Ok(now) => now,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    if now.note != token.note || !is_orphan(&now, portal_time(client)?) {
+    if now.note != token.note || !is_orphan(&now, clock.now(client)?) {
         return Ok(false);
     }
     // A token that signs calls is enabled, but the portal may report it wrongly.
@@ -79,25 +80,61 @@ async fn sweep(client: &Client, token: &Token) -> Result<bool> {
     delete(client, now).await.map(|()| true)
 }
 
-fn portal_time(client: &Client) -> Result<SystemTime> {
-    client.portal_time().ok_or_else(|| {
-        Error::new(
-            ErrorKind::Response,
-            "the portal sends no Date header, and the local clock is not reliable enough to delete a token",
-        )
-    })
+/// The time during one sweep, by the earliest of all readings: a token of a create that is in progress must not look old
+/// because a clock jumps forward or a proxy sends a wrong `Date`.
+struct SweepClock {
+    started: Instant,
+    /// The time at `started`, since 1970-01-01 UTC.
+    earliest: Duration,
+}
+
+impl SweepClock {
+    fn start() -> Self {
+        Self { started: Instant::now(), earliest: Duration::MAX }
+    }
+
+    /// Reads the portal's clock and the local one. It is an error if they differ too much, except on loopback: a sandbox
+    /// can move its clock.
+    fn now(&mut self, client: &Client) -> Result<Duration> {
+        let Some(mut now) = client.portal_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok()) else {
+            return Err(Error::new(
+                ErrorKind::Response,
+                "the portal sends no Date header, and the local clock is not reliable enough to delete a token",
+            ));
+        };
+        if !client.identity().portal.is_loopback() {
+            let local = Duration::from_millis(client.now_ms());
+            if now.abs_diff(local) > MAX_SKEW {
+                return Err(clocks_differ(now, local));
+            }
+            now = now.min(local);
+        }
+        let elapsed = self.started.elapsed();
+        self.earliest = self.earliest.min(now.saturating_sub(elapsed));
+        Ok(self.earliest.saturating_add(elapsed))
+    }
+}
+
+fn clocks_differ(portal: Duration, local: Duration) -> Error {
+    let shown = |time: Duration| iso_8601(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+    let message = format!(
+        "cannot tell how old tokens are: the portal's clock shows {}, this machine's {}; expected a difference of at most \
+         an hour",
+        shown(portal),
+        shown(local)
+    );
+    Error::new(ErrorKind::Response, message)
+        .suggest("set this machine's clock; if it is right, the portal or a proxy sends a wrong Date header")
 }
 
 /// Returns whether a token is an orphan: disabled, never used, tagged, created at the time in the tag, and old enough.
-fn is_orphan(token: &Token, now: SystemTime) -> bool {
-    let (Some((tag, _)), Some(created_on)) = (token.note.as_deref().and_then(Tag::parse), token.created_on)
-    else {
-        return false;
-    };
-    let Some(created) = u64::try_from(created_on).ok() else { return false };
-    let Ok(now) = now.duration_since(UNIX_EPOCH) else { return false };
+fn is_orphan(token: &Token, now: Duration) -> bool {
+    let tag = token.note.as_deref().and_then(Tag::parse).map(|(tag, _)| tag);
+    let created = token.created_on.and_then(|created| u64::try_from(created).ok());
+    let (Some(tag), Some(created)) = (tag, created) else { return false };
+    let (tagged, created) = (Duration::from_secs(tag.seconds), Duration::from_secs(created));
     token.status == Some(TokenStatus::Disabled)
         && !token.was_used
-        && created.abs_diff(tag.seconds) <= MAX_SKEW_SECONDS
-        && now.saturating_sub(Duration::from_secs(created)) > AGE
+        && created.abs_diff(tagged) <= MAX_SKEW
+        && now.saturating_sub(created.max(tagged)) > AGE
 }

@@ -54,7 +54,7 @@ impl TwoPhase<'_> {
         let started = Instant::now();
         let mut rounds = Rounds::at_most(MAX_ROUNDS);
         loop {
-            let tag = Tag::fresh(self.run, client.now_ms())?;
+            let tag = Tag::fresh(self.run, client.portal_now_ms())?;
             let cause = match self.round(client, admin_id, &tag).await {
                 Ok(Round::Finished(finished)) => return Ok(finished),
                 Ok(Round::Repeat(cause)) => cause,

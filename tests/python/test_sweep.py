@@ -5,17 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import time
+from contextlib import contextmanager
+from datetime import datetime
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
 from api_variants import VARIANTS, api_for
+from certificates import issued
 from delivery_helpers import created_tokens, request_methods, requests_with_method
-from support import run_shell
+from network import ConnectProxy, TlsServer, port_of
+from support import HANG_TIMEOUT, run_shell
 from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from lmtokens.sandbox import Portal, StoredToken
 
 HOUR = 3600
@@ -125,7 +134,7 @@ def test_other_tokens_are_kept(lmtokens_portal: Portal, type: str) -> None:
 def test_age_is_measured_by_the_portals_clock(lmtokens_portal: Portal) -> None:
     # Half an hour old by the local clock, but only the portal's clock counts.
     stored = orphan(lmtokens_portal, age=HOUR / 2)
-    bearer = lmtokens_portal.client(access_id=None, access_key=None, bearer_token=lmtokens_portal.bearer_token)
+    bearer = administrator(lmtokens_portal)
     assert bearer.sweep_tokens(dry_run=False) == []
     lmtokens_portal.set_clock_offset(HOUR)
     assert [each.token.id for each in bearer.sweep_tokens(dry_run=False)] == [stored.id]
@@ -136,7 +145,7 @@ def test_local_clock_does_not_make_a_token_old(lmtokens_portal: Portal) -> None:
     stored = orphan(lmtokens_portal, age=HOUR / 2)
     # As if the local clock ran an hour ahead of the portal's.
     lmtokens_portal.set_clock_offset(-HOUR)
-    bearer = lmtokens_portal.client(access_id=None, access_key=None, bearer_token=lmtokens_portal.bearer_token)
+    bearer = administrator(lmtokens_portal)
     orphan(lmtokens_portal, age=HOUR + 600)
     assert bearer.sweep_tokens(dry_run=False) == []
     assert stored.id in ids(lmtokens_portal)
@@ -151,6 +160,141 @@ def test_nothing_is_deleted_if_the_portal_sends_no_date(lmtokens_portal: Portal)
     no_date = pytest.raises(lmtokens.ResponseError, match="sends no Date header")
     with TamperingProxy(lmtokens_portal, after=without_date) as portal, no_date:
         portal.client().sweep_tokens(dry_run=False)
+    assert ids(lmtokens_portal) == [stored.id]
+
+
+def administrator(portal: Portal) -> lmtokens.Client:
+    """Return a client with a bearer token: unlike a signature, it is valid at any time of the portal's clock."""
+    return portal.client(access_id=None, access_key=None, bearer_token=portal.bearer_token)
+
+
+def test_clock_that_jumps_forward_during_the_sweep_makes_no_token_old(lmtokens_portal: Portal) -> None:
+    orphans = [orphan(lmtokens_portal) for _ in range(2)]
+    young = orphan(lmtokens_portal, age=60)
+    lists: list[str] = []
+
+    def before(exchange: Exchange) -> None:
+        if exchange.method == "GET":
+            lists.append(exchange.path)
+            # The second list, of bearer tokens, and every later response come from a clock two hours ahead.
+            if len(lists) == 2:
+                lmtokens_portal.set_clock_offset(2 * HOUR)
+                orphan(lmtokens_portal, age=60, type="bearer")
+
+    with TamperingProxy(lmtokens_portal, before=before) as portal:
+        swept = portal.client().sweep_tokens(dry_run=False)
+    assert [each.token.id for each in swept if each.deleted] == [stored.id for stored in orphans]
+    assert ids(lmtokens_portal) == [young.id, young.id + 1]
+
+
+def test_stale_date_makes_no_token_old(lmtokens_portal: Portal) -> None:
+    stored = orphan(lmtokens_portal, age=2 * HOUR)
+
+    def after(exchange: Exchange) -> None:
+        if "filter=id" in exchange.path:
+            exchange.headers["date"] = formatdate(time.time() - HOUR - 60, usegmt=True)
+
+    with TamperingProxy(lmtokens_portal, after=after) as portal:
+        assert portal.client().sweep_tokens(dry_run=False) == []
+    assert ids(lmtokens_portal) == [stored.id]
+
+
+def test_token_is_young_if_its_tag_is(lmtokens_portal: Portal) -> None:
+    # As if the clock that sets createdOn were behind the one that sets Date.
+    stored = orphan(lmtokens_portal, age=HOUR + 600, tag_offset=HOUR - 60)
+    assert lmtokens.sweep_tokens(dry_run=False) == []
+    assert ids(lmtokens_portal) == [stored.id]
+
+
+class TestRemotePortal:
+    """A portal that is not on loopback: its clock must agree with the local one."""
+
+    @pytest.fixture
+    def remote(self, lmtokens_portal: Portal, ca_bundle: Path) -> Iterator[lmtokens.Client]:
+        with remote_client(lmtokens_portal, ca_bundle, port_of(lmtokens_portal)) as client:
+            yield client
+
+    def test_orphan_is_deleted(self, lmtokens_portal: Portal, remote: lmtokens.Client) -> None:
+        orphan(lmtokens_portal)
+        assert [each.deleted for each in remote.sweep_tokens(dry_run=False)] == [True]
+
+    @pytest.mark.parametrize("dry_run", [True, False])
+    @pytest.mark.parametrize("offset", [HOUR + 120, -HOUR - 120, 365 * 24 * HOUR])
+    def test_clocks_that_differ_are_an_error(
+        self, lmtokens_portal: Portal, remote: lmtokens.Client, offset: int, dry_run: bool
+    ) -> None:
+        kept = [orphan(lmtokens_portal, age=age).id for age in (60, 2 * HOUR, 9 * HOUR)]
+        lmtokens_portal.set_clock_offset(offset)
+        with pytest.raises(lmtokens.ResponseError, match="cannot tell how old tokens are") as raised:
+            remote.sweep_tokens(dry_run=dry_run)
+        times = [datetime.fromisoformat(time) for time in re.findall(r"[-\d]{10}T[:\d]{8}\+00:00", str(raised.value))]
+        assert len(times) == 2
+        assert abs((times[0] - times[1]).total_seconds() - offset) < HANG_TIMEOUT
+        assert ids(lmtokens_portal) == kept
+
+    def test_portals_clock_ahead_by_less_than_an_hour_makes_no_token_old(
+        self, lmtokens_portal: Portal, remote: lmtokens.Client
+    ) -> None:
+        young, old = orphan(lmtokens_portal, age=300), orphan(lmtokens_portal, age=HOUR + 300)
+        lmtokens_portal.set_clock_offset(HOUR - 120)
+        assert [each.token.id for each in remote.sweep_tokens(dry_run=False)] == [old.id]
+        assert ids(lmtokens_portal) == [young.id]
+
+    @pytest.mark.parametrize("offset", [2 * HOUR, -2 * HOUR])
+    def test_clock_is_checked_before_each_delete(self, lmtokens_portal: Portal, ca_bundle: Path, offset: int) -> None:
+        orphans = [orphan(lmtokens_portal) for _ in range(3)]
+
+        def after(exchange: Exchange) -> None:
+            if exchange.method == "DELETE":
+                lmtokens_portal.set_clock_offset(offset)
+
+        with TamperingProxy(lmtokens_portal, after=after) as proxy:
+            port = int(proxy.base_url.split(":")[2].split("/")[0])
+            with remote_client(lmtokens_portal, ca_bundle, port) as client:
+                swept = client.sweep_tokens(dry_run=False)
+        assert [each.deleted for each in swept] == [True, False, False]
+        assert [isinstance(each.error, lmtokens.ResponseError) for each in swept] == [False, True, True]
+        assert ids(lmtokens_portal) == [stored.id for stored in orphans[1:]]
+        assert len(requests_with_method(lmtokens_portal, "DELETE")) == 1
+
+
+@contextmanager
+def remote_client(portal: Portal, ca_bundle: Path, port: int) -> Iterator[lmtokens.Client]:
+    """Return a client that reaches the server on a port as ``portal.example``."""
+    server = TlsServer(issued("portal.example"), port)
+    with server, ConnectProxy({"portal.example:443": server.port}) as proxy:
+        yield lmtokens.Client(
+            base_url="https://portal.example/santaba/rest",
+            bearer_token=portal.bearer_token,
+            ca_bundle=ca_bundle,
+            proxy=proxy.url,
+        )
+
+
+@pytest.mark.parametrize("offset", [-5 * HOUR, 5 * HOUR])
+def test_tag_has_the_portals_time_once_it_is_known(lmtokens_portal: Portal, offset: int) -> None:
+    lmtokens_portal.set_clock_offset(offset)
+    client = administrator(lmtokens_portal)
+    client.whoami()
+    pending: list[StoredToken] = []
+    client.add_token(32, deliver=lambda token: pending.append(created_tokens(lmtokens_portal)[-1]))
+    (stored,) = pending
+    assert abs(int(stored.note.split("-")[3]) - stored.created_on) < HANG_TIMEOUT
+
+
+@pytest.mark.parametrize("shown", ["", None])
+def test_orphan_that_may_be_the_calling_token_is_kept(lmtokens_portal: Portal, shown: str | None) -> None:
+    stored = orphan(lmtokens_portal, type="bearer")
+
+    def hide(exchange: Exchange) -> None:
+        page = json.loads(exchange.response_body)
+        for token in page.get("items", []):
+            token["accessKey"] = shown
+        exchange.response_body = json.dumps(page).encode()
+
+    with TamperingProxy(lmtokens_portal, after=hide) as portal:
+        (swept,) = portal.client().sweep_tokens(dry_run=False)
+    assert isinstance(swept.error, lmtokens.SelfLockoutError)
     assert ids(lmtokens_portal) == [stored.id]
 
 

@@ -23,4 +23,5 @@ mod sandbox;
 mod secret;
 mod support;
 mod tag;
+mod tag_time;
 mod tls;

@@ -102,7 +102,7 @@ async fn prove_visibility(client: &Client, run: RunId, journaled: &Journaled) ->
     if client.visibility().sees_own() {
         return Ok(());
     }
-    let tag = Tag::fresh(run, client.now_ms())?;
+    let tag = Tag::fresh(run, client.portal_now_ms())?;
     let note = tag.note(None);
     let probe = NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type };
     let response = client.send(&probe.request_with(admin_id, Some(&note), Status::Disabled)?).await?;

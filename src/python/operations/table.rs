@@ -245,7 +245,8 @@ operations! {
     ///
     /// Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
     /// note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
-    /// the portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
+    /// the portal's clock and this machine's. All other tokens are left alone. Each orphan is read again before it is
+    /// deleted.
     ///
     /// Args:
     ///     dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
@@ -255,8 +256,9 @@ operations! {
     ///
     /// Raises:
     ///     APIError: the portal rejected the request to list tokens, or rejected the credentials.
-    ///     ResponseError: the portal's response has no time. The local clock is not used instead, because it may be
-    ///         wrong.
+    ///     ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
+    ///         than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
+    ///         may differ.
     ///
     /// Example:
     ///     >>> import lmtokens.sandbox
