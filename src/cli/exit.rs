@@ -6,6 +6,9 @@ pub(super) const DONE: u8 = 0;
 pub(super) const FAILED: u8 = 1;
 pub(super) const USAGE: u8 = 2;
 pub(super) const PARTLY_DONE: u8 = 3;
+/// As shells report a command that cannot be run, and one that is not found.
+pub(super) const CANNOT_RUN: u8 = 126;
+pub(super) const NO_COMMAND: u8 = 127;
 const AUTHENTICATION: u8 = 4;
 const NOT_FOUND: u8 = 5;
 const RATE_LIMIT: u8 = 6;

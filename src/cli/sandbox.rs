@@ -1,18 +1,20 @@
 //! `lmtokens sandbox`.
 
+mod command;
+
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::Args;
-use tokio::process::{Child, Command};
 
 use super::exit;
 use super::output::Output;
-use super::report::{Failure, say};
-use super::signals::{Signal, Signals};
-use crate::error::{Error, ErrorKind, Result};
+use super::report::{Failure, report, say};
+use super::signals::Signals;
+use crate::error::{Error, Result};
 use crate::process;
 use crate::sandbox::{Portal, Settings};
 use crate::token_output::quoted;
@@ -20,8 +22,9 @@ use crate::token_output::quoted;
 /// Run the sandbox, a fake portal for tests, alone or around a command
 ///
 /// Without COMMAND, prints the environment variables of the sandbox and runs until it is interrupted. With COMMAND,
-/// runs it with those variables, forwards signals to it and exits with its status. The sandbox listens on 127.0.0.1
-/// only. Its users are 1 (admin), 32 (api-user) and 33 (viewer).
+/// runs it with those variables, forwards signals to it and exits with its status: 128 plus the number of the signal
+/// that ended it, 127 if it is not found, 126 if it cannot be run. COMMAND does not outlive lmtokens. The sandbox listens
+/// on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user) and 33 (viewer).
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Sandbox {
@@ -98,65 +101,23 @@ fn serve(portal: &Portal) -> Result<u8, Failure> {
 }
 
 fn run_command(portal: &Portal, program: &OsString, arguments: &[OsString]) -> Result<u8> {
-    let runtime = process::runtime()?;
-    runtime.block_on(async {
-        let mut signals = Signals::listen()?;
-        let mut command = Command::new(program);
-        command.args(arguments);
-        for (name, _) in std::env::vars_os() {
-            // Other variables could select another portal or other credentials.
-            if name.to_string_lossy().starts_with("LM_") {
-                command.env_remove(name);
-            }
+    let mut command = Command::new(program);
+    command.args(arguments);
+    for (name, _) in std::env::vars_os() {
+        // Other variables could select another portal or other credentials.
+        if name.to_string_lossy().starts_with("LM_") {
+            command.env_remove(name);
         }
-        command.envs(variables(portal));
-        let mut child = command
-            .spawn()
-            .map_err(|error| Error::argument(format!("cannot run {}: {error}", program.to_string_lossy())))?;
-        loop {
-            tokio::select! {
-                status = child.wait() => {
-                    let status = status.map_err(|error| {
-                        Error::new(ErrorKind::Transport, format!("cannot wait for the command: {error}"))
-                    })?;
-                    return Ok(exit_status(status));
-                }
-                signal = signals.next() => forward(&child, signal),
-            }
-        }
-    })
-}
-
-#[cfg(unix)]
-fn exit_status(status: std::process::ExitStatus) -> u8 {
-    use std::os::unix::process::ExitStatusExt as _;
-    let number = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    number.and_then(|number| u8::try_from(number).ok()).unwrap_or(exit::FAILED)
-}
-
-#[cfg(not(unix))]
-fn exit_status(status: std::process::ExitStatus) -> u8 {
-    status.code().and_then(|number| u8::try_from(number).ok()).unwrap_or(exit::FAILED)
-}
-
-/// Forwards a signal to the command. At a terminal, Ctrl-C reaches the command directly, because both are in the
-/// foreground; a second signal could interrupt its clean-up.
-#[cfg(unix)]
-fn forward(child: &Child, signal: Signal) {
-    use std::io::IsTerminal as _;
-    if signal.is_interrupt() && std::io::stdin().is_terminal() {
-        return;
     }
-    let target = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-    let signal = rustix::process::Signal::from_named_raw(signal.number.into());
-    if let (Some(target), Some(signal)) = (target, signal) {
-        // It fails only if the command has just exited.
-        let _ = rustix::process::kill_process(target, signal);
+    command.envs(variables(portal));
+    match command::run(command)? {
+        Ok(status) => Ok(status),
+        Err(error) => {
+            report(&Error::argument(format!("cannot run {}: {error}", program.to_string_lossy())));
+            Ok(if error.kind() == io::ErrorKind::NotFound { exit::NO_COMMAND } else { exit::CANNOT_RUN })
+        }
     }
 }
-
-#[cfg(not(unix))]
-fn forward(_child: &Child, _signal: Signal) {}
 
 /// The file of `--record`, created before anything runs.
 struct Record<'a> {

@@ -95,7 +95,6 @@ def test_help_offers_no_argument_for_a_secret() -> None:
         ["sandbox", "--port", "65536"],
         ["sandbox", "--window", "0"],
         ["sandbox", "--invented"],
-        ["sandbox", "--", "/nonexistent/command"],
         ["sandbox", "--record", "/nonexistent/folder/file"],
     ],
     ids=lambda arguments: " ".join(arguments) or "no arguments",
@@ -477,34 +476,6 @@ def test_sandbox_passes_standard_streams_through() -> None:
         check=False,
     )
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, "through\n", "error\n")
-
-
-HANDLER = """
-import signal, sys, time
-def handler(number, frame):
-    print("got", number, flush=True)
-    sys.exit(7)
-signal.signal(NUMBER, handler)
-print("ready", flush=True)
-time.sleep(40)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_sandbox_forwards_signals(number: int) -> None:
-    code = HANDLER.replace("NUMBER", str(int(number)))
-    with start_shell("sandbox", "--", sys.executable, "-c", code) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(number)
-        out, err = process.communicate(timeout=HANG_TIMEOUT / 2)
-    assert out == f"got {int(number)}\n"
-    assert (process.returncode, err) == (7, "")
-
-
-def test_unknown_command_of_the_sandbox_is_named() -> None:
-    completed = run_shell("sandbox", "--", "/nonexistent/command")
-    assert "/nonexistent/command" in completed.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

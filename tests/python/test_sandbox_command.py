@@ -1,0 +1,187 @@
+"""``lmtokens sandbox -- COMMAND``: the command gets every signal once and does not outlive the sandbox."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support import HANG_TIMEOUT, SHELL, run_at_terminal, run_shell, start_shell, wait_until
+
+# Every signal that ends a process unless it is handled.
+FATAL = [
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+]
+# Signals that cannot be handled, or that end a process because of an error in it.
+UNHANDLED = [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGXCPU]
+
+STUBBORN = """
+import os, signal, time
+if IGNORES:
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN)
+print(os.getpid(), os.environ["LM_BASE_URL"].split(":")[2].split("/")[0], flush=True)
+time.sleep(300)
+"""
+
+
+def is_running(id: int) -> bool:
+    """Return whether a process exists and is not a zombie, which nobody may reap in a container."""
+    try:
+        os.kill(id, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{id}/stat")
+    try:
+        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "ignores"),
+    [(number, False) for number in FATAL + UNHANDLED] + [(number, True) for number in UNHANDLED],
+    ids=str,
+)
+def test_command_does_not_outlive_the_sandbox(number: int, ignores: bool) -> None:
+    code = STUBBORN.replace("IGNORES", str(ignores))
+    with start_shell("sandbox", "--", sys.executable, "-c", code) as process:
+        assert process.stdout is not None
+        id, port = map(int, process.stdout.readline().split())
+        try:
+            assert is_running(id)
+            assert is_open(port)
+            process.send_signal(number)
+            status = process.wait(HANG_TIMEOUT)
+            wait_until(lambda: not is_running(id))
+            assert not is_open(port)
+        finally:
+            if is_running(id):
+                os.kill(id, signal.SIGKILL)
+    assert status == (-number if number in UNHANDLED else 128 + number)
+
+
+HANDLER = """
+import os, signal, sys, time
+def handler(number, frame):
+    print("got", number, flush=True)
+    sys.exit(7)
+signal.signal(NUMBER, handler)
+print("ready", flush=True)
+time.sleep(40)
+"""
+
+
+@pytest.mark.parametrize("number", FATAL)
+def test_signal_is_forwarded(number: int) -> None:
+    code = HANDLER.replace("NUMBER", str(int(number)))
+    with start_shell("sandbox", "--", sys.executable, "-c", code) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=HANG_TIMEOUT / 2)
+    assert (out, process.returncode, err) == (f"got {int(number)}\n", 7, "")
+
+
+COUNTER = """
+import os, signal, sys, time
+got = []
+signal.signal(NUMBER, lambda number, frame: got.append(number))
+print("ready", flush=True)
+if SENDS:
+    os.kill(os.getppid(), NUMBER)
+deadline = time.monotonic() + 30
+while not got and time.monotonic() < deadline:
+    time.sleep(0.01)
+# Long enough for a second one.
+time.sleep(1)
+print("count", len(got), flush=True)
+sys.exit(9)
+"""
+
+
+@pytest.mark.parametrize(("number", "key"), [(signal.SIGINT, "\x03"), (signal.SIGQUIT, "\x1c")], ids=["INT", "QUIT"])
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "sent"])
+@pytest.mark.parametrize("stdin", ["", "</dev/null"], ids=["terminal", "null"])
+def test_interrupt_reaches_the_command_once_at_a_terminal(number: int, key: str, typed: bool, stdin: str) -> None:
+    code = COUNTER.replace("NUMBER", str(int(number))).replace("SENDS", str(not typed))
+    command = ["/bin/sh", "-c", f'exec "$@" {stdin}', "sh", *SHELL, "sandbox", "--", sys.executable, "-c", code]
+    result = run_at_terminal(command, [("ready", key)] if typed else [])
+    assert "count 1\r\n" in result.shown
+    assert result.status == 9
+
+
+def test_command_may_handle_a_signal_and_continue() -> None:
+    code = HANDLER.replace("NUMBER", str(int(signal.SIGUSR1))).replace("sys.exit(7)", "pass")
+    with start_shell("sandbox", "--", sys.executable, "-c", code) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        for _ in range(3):
+            process.send_signal(signal.SIGUSR1)
+            assert process.stdout.readline() == f"got {int(signal.SIGUSR1)}\n"
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(HANG_TIMEOUT) == 128 + signal.SIGTERM
+
+
+def test_nothing_but_the_command_is_signalled_or_left_after_its_end() -> None:
+    children = Path("/proc/self/task") / str(os.getpid()) / "children"
+    if not children.exists():
+        pytest.skip("this kernel does not list children")
+    code = (
+        "import os, pathlib\n"
+        "parent = os.getppid()\n"
+        "print(pathlib.Path(f'/proc/{parent}/task/{parent}/children').read_text())"
+    )
+    completed = run_shell("sandbox", "--", sys.executable, "-c", code)
+    ids = [int(id) for id in completed.stdout.split()]
+    assert len(ids) >= 1
+    assert [id for id in ids if is_running(id)] == []
+    assert completed.returncode == 0
+
+
+def test_grandchild_with_the_streams_does_not_delay_the_end() -> None:
+    started = time.monotonic()
+    with subprocess.Popen(
+        [*SHELL, "sandbox", "--", "/bin/sh", "-c", "sleep 50 </dev/null >/dev/null 2>&1 & echo $!"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        out, _ = process.communicate(timeout=HANG_TIMEOUT)
+    os.kill(int(out), signal.SIGKILL)
+    assert process.returncode == 0
+    assert time.monotonic() - started < 45
+
+
+@pytest.mark.parametrize("command", ["/nonexistent/command", "nonexistent-command"])
+def test_command_that_is_not_found(command: str, tmp_path: Path) -> None:
+    record = tmp_path / "record.jsonl"
+    completed = run_shell("sandbox", "--record", str(record), "--", command)
+    assert (completed.returncode, completed.stdout) == (127, "")
+    assert completed.stderr.startswith(f"error: cannot run {command}: ")
+    assert record.read_text() == ""
+
+
+def test_command_that_cannot_be_run(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    for command in (script, tmp_path):
+        completed = run_shell("sandbox", "--", str(command))
+        assert (completed.returncode, completed.stdout) == (126, "")
+        assert str(command) in completed.stderr
