@@ -323,7 +323,8 @@ class Client:
 
         Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
         note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
-        the portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
+        the portal's clock and this machine's. All other tokens are left alone. Each orphan is read again before it is
+        deleted.
 
         Args:
             dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
@@ -333,8 +334,9 @@ class Client:
 
         Raises:
             APIError: the portal rejected the request to list tokens, or rejected the credentials.
-            ResponseError: the portal's response has no time. The local clock is not used instead, because it may be
-                wrong.
+            ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
+                than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
+                may differ.
 
         Example:
             >>> import lmtokens.sandbox
@@ -1153,7 +1155,8 @@ class _AsyncCore:
 
         Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
         note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
-        the portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
+        the portal's clock and this machine's. All other tokens are left alone. Each orphan is read again before it is
+        deleted.
 
         Args:
             dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
@@ -1163,8 +1166,9 @@ class _AsyncCore:
 
         Raises:
             APIError: the portal rejected the request to list tokens, or rejected the credentials.
-            ResponseError: the portal's response has no time. The local clock is not used instead, because it may be
-                wrong.
+            ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
+                than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
+                may differ.
 
         Example:
             >>> import lmtokens.sandbox
@@ -1584,7 +1588,8 @@ def sweep_tokens(*, dry_run: "bool" = True) -> list[SweptToken]:
 
     Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
     note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
-    the portal's clock. All other tokens are left alone. Each orphan is read again before it is deleted.
+    the portal's clock and this machine's. All other tokens are left alone. Each orphan is read again before it is
+    deleted.
 
     Args:
         dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
@@ -1594,8 +1599,9 @@ def sweep_tokens(*, dry_run: "bool" = True) -> list[SweptToken]:
 
     Raises:
         APIError: the portal rejected the request to list tokens, or rejected the credentials.
-        ResponseError: the portal's response has no time. The local clock is not used instead, because it may be
-            wrong.
+        ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
+            than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
+            may differ.
 
     Example:
         >>> import lmtokens.sandbox

@@ -43,12 +43,18 @@ impl Operation for Whoami {
             Credentials::Bearer { .. } => ListTokens { r#type: Some(Type::Bearer), ..ListTokens::default() },
         };
         let mut listing = list.start();
+        let mut is_hidden = false;
         let limitation = loop {
             match listing.next_page(client).await {
                 Ok(Some(page)) => {
+                    is_hidden |= page.iter().any(|token| is_self(client, token).is_none());
                     if let Some(token) = page.into_iter().find(|token| is_self(client, token) == Some(true)) {
                         return Ok(WhoamiReport { identity, token: Some(token), limitation: None });
                     }
+                }
+                Ok(None) if is_hidden => {
+                    break "the credentials are valid, but the portal does not show what tells their own token from others"
+                        .to_owned();
                 }
                 Ok(None) => {
                     break "the credentials are valid, but their own token is not visible: the user's role lacks the \

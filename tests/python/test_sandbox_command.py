@@ -37,7 +37,7 @@ time.sleep(300)
 
 
 def is_running(id: int) -> bool:
-    """Return whether a process exists and is not a zombie, which nobody may reap in a container."""
+    """Return whether a process exists and is not a zombie: a container may have no process that reaps them."""
     try:
         os.kill(id, 0)
     except ProcessLookupError:

@@ -231,3 +231,12 @@ class TestOddPortals:
             portal.tokens = hidden
             OWN_CHANGES[change](api, copy, force=True)
             assert len(changes(portal)) == 1
+
+
+def test_whoami_says_if_the_portal_hides_what_identifies_tokens() -> None:
+    with OddPortal() as portal:
+        portal.add("own", type="bearer")
+        portal.bearers[0]["accessKey"] = "*" * 40
+        identity = client_of(portal, "bearer").whoami()
+    assert identity.token is None
+    assert "does not show what tells their own token from others" in str(identity.limitation)
