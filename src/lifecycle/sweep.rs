@@ -72,7 +72,9 @@ async fn sweep(client: &Client, token: &Token, clock: &mut SweepClock) -> Result
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
-    if now.note != token.note || !is_orphan(&now, clock.now(client)?) {
+    let identity =
+        |token: &Token| (token.note.clone(), token.admin_id, token.access_id.clone(), token.r#type.clone());
+    if identity(&now) != identity(token) || !is_orphan(&now, clock.now(client)?) {
         return Ok(false);
     }
     // A token that signs calls is enabled, but the portal may report it wrongly.
