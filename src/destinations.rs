@@ -2,19 +2,57 @@
 
 mod command;
 mod file;
+mod pending_file;
 pub(crate) mod secure_file;
+mod secure_folder;
 
 use std::pin::Pin;
 
 use crate::error::Result;
+use crate::event::Event;
+use crate::ids::AdminId;
 use crate::model::Token;
 use crate::tag::Tag;
+use crate::tokens::NewToken;
 
 pub(crate) use command::ToCommand;
 pub use file::ToFile;
 
 /// A boxed future, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The create that a delivery is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The base URL of the portal.
+    pub portal: &'a str,
+    /// The owner's user id.
+    pub admin_id: AdminId,
+    /// The token as it was requested.
+    pub token: &'a NewToken,
+    /// The tag of this attempt.
+    pub tag: &'a Tag,
+}
+
+/// What interrupted creates left at a destination.
+#[derive(Default)]
+pub struct Remains {
+    /// Delivered secrets of tokens as they are requested now, the newest first. Each stays reserved for this call until
+    /// it is committed or discarded.
+    pub deliveries: Vec<Remaining>,
+    /// Everything else, in words.
+    pub others: Vec<String>,
+}
+
+/// A secret that an interrupted create delivered.
+pub struct Remaining {
+    /// The token as it was delivered, with its secret.
+    pub token: Token,
+    /// The tag of the attempt.
+    pub tag: Tag,
+    /// The path of the secret, for messages.
+    pub path: String,
+}
 
 /// A place that a new token's secret is delivered to before the token is enabled.
 ///
@@ -25,15 +63,41 @@ pub trait Destination: Send + Sync {
         Ok(())
     }
 
+    /// Returns what the user should know about the destination.
+    fn warning(&self) -> Option<Event> {
+        None
+    }
+
+    /// Finds what interrupted creates left, and fails if a create to the same destination is in progress. `portal` is
+    /// the base URL, `token` the token that will be created.
+    fn remains<'a>(
+        &'a self,
+        _portal: &'a str,
+        _admin_id: AdminId,
+        _token: &'a NewToken,
+    ) -> BoxFuture<'a, Result<Remains>> {
+        Box::pin(async { Ok(Remains::default()) })
+    }
+
+    /// Prepares a delivery, before the token is created. If this fails, nothing is sent.
+    fn prepare<'a>(&'a self, _attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Ends an attempt that created no token, or whose secret was not delivered. A delivered secret is kept.
+    fn abandon<'a>(&'a self, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Stores the secret. It is durable when this returns.
     fn deliver<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>>;
 
-    /// Completes the delivery: the token is enabled.
+    /// Completes the delivery: the token is enabled. It may be that of another process that has ended.
     fn commit<'a>(&'a self, _token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(async { Ok(()) })
     }
 
-    /// Removes what was delivered: the token will never be enabled.
+    /// Removes what was delivered: the token will never be enabled. It may be that of another process that has ended.
     fn discard<'a>(&'a self, _token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(async { Ok(()) })
     }

@@ -61,6 +61,34 @@ pub enum Event {
         /// The run id in their tags.
         run: String,
     },
+    /// A file with a secret is written to a folder of another user, who can replace it.
+    FolderOfAnotherUser {
+        /// The folder.
+        folder: String,
+        /// The owner's number in the operating system.
+        owner: u32,
+    },
+    /// A create was completed that an earlier process had left with an enabled token and an undelivered key.
+    FinishedEarlier {
+        /// The token's id.
+        token_id: i64,
+        /// The destination that now has the key.
+        destination: String,
+    },
+    /// A create was cleared that an earlier process had left without an enabled token.
+    ClearedEarlier {
+        /// The token's id.
+        token_id: i64,
+        /// Whether the token was deleted now; otherwise the portal no longer had it.
+        deleted: bool,
+    },
+    /// Files of interrupted creates remain at the destination: they may hold keys of enabled tokens.
+    PendingFilesRemain {
+        /// The first of them, each with what it holds.
+        shown: Vec<String>,
+        /// The number of the others.
+        more: usize,
+    },
     /// A create without a destination was cancelled after its POST was sent: a token may exist whose key is lost.
     CreateInterrupted {
         /// The owner's user id.
@@ -124,7 +152,9 @@ impl Event {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Attempt { .. } => Severity::Debug,
-            Self::LongWait { .. } => Severity::Info,
+            Self::LongWait { .. } | Self::FinishedEarlier { .. } | Self::ClearedEarlier { .. } => {
+                Severity::Info
+            }
             _ => Severity::Warning,
         }
     }
@@ -160,6 +190,31 @@ impl Event {
                 let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
                 format!("{count} pending tokens of run {run} may remain, disabled")
             }
+            Self::FolderOfAnotherUser { folder, owner } => {
+                format!(
+                    "the folder {folder} belongs to another user (id {owner}), who can replace the file with the key"
+                )
+            }
+            Self::FinishedEarlier { token_id, destination } => {
+                format!(
+                    "finished token {token_id}, which an earlier call had created: its key is in {destination}"
+                )
+            }
+            Self::ClearedEarlier { token_id, deleted: true } => {
+                format!("deleted token {token_id}, which an interrupted call had left disabled")
+            }
+            Self::ClearedEarlier { token_id, deleted: false } => {
+                format!(
+                    "discarded the key of token {token_id}, which an interrupted call had created and which no longer exists"
+                )
+            }
+            Self::PendingFilesRemain { shown, more } => {
+                let more = if *more == 0 { String::new() } else { format!("; and {more} more") };
+                format!(
+                    "interrupted calls left files that may hold keys of enabled tokens: {}{more}",
+                    shown.join("; ")
+                )
+            }
             Self::CreateInterrupted { admin_id, note, sent_ms } => {
                 let time = iso_8601(i64::try_from(*sent_ms / 1000).unwrap_or_default());
                 format!(
@@ -185,7 +240,15 @@ impl Event {
     #[must_use]
     pub fn advice(&self) -> Vec<Advice> {
         match self {
-            Self::Attempt { .. } | Self::LongWait { .. } | Self::StatusCorrected { .. } => Vec::new(),
+            Self::Attempt { .. }
+            | Self::LongWait { .. }
+            | Self::StatusCorrected { .. }
+            | Self::FinishedEarlier { .. }
+            | Self::ClearedEarlier { .. } => Vec::new(),
+            Self::FolderOfAnotherUser { .. } => vec![Advice::TrustFolder],
+            Self::PendingFilesRemain { .. } => {
+                vec!["repeat the call that was interrupted, which finishes it, or delete both the token and the file".into()]
+            }
             Self::LeftPending { .. } => vec![Advice::Sweep],
             Self::OrphansRemain { .. } => vec![Advice::ResumeOrSweep],
             Self::CreateInterrupted { .. } => vec!["list the user's tokens and delete it".into()],

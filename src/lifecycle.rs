@@ -2,6 +2,7 @@
 
 mod add;
 mod bulk;
+mod finish;
 mod journal;
 mod reconcile;
 mod rounds;

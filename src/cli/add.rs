@@ -22,9 +22,11 @@ use crate::tokens::{NewToken, User};
 /// Create a token and print or deliver its secret
 ///
 /// The token is created disabled and enabled after its secret is delivered. If the delivery fails, the token is
-/// deleted. With --to file: or command:, standard output receives only the token's id.
+/// deleted. With --to file: or command:, standard output receives only the token's id. If an earlier run for the same
+/// file was killed, the same command finishes it instead of creating another token.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Add {
     /// Id or name of the token's owner
     #[arg(value_name = "USER", allow_hyphen_values = true)]
@@ -46,6 +48,9 @@ pub(super) struct Add {
     /// Replace an existing file of --to after the new token is enabled
     #[arg(long)]
     overwrite: bool,
+    /// Trust all users who can write to the folder of --to file:
+    #[arg(long)]
+    trust_folder: bool,
     /// Select the output format [default: table; json for a file]
     #[arg(short, long, value_name = "FORMAT", value_enum)]
     output: Option<Format>,
@@ -71,7 +76,7 @@ impl Add {
             status: if self.disabled { Status::Disabled } else { Status::Enabled },
             r#type: self.r#type,
         };
-        let destination = self.to.destination(self.output, self.overwrite)?;
+        let destination = self.to.destination(self.output, self.overwrite, self.trust_folder)?;
         let mut output = Output::open()?;
         let client = self.connection.client(host)?;
         if self.dry_run {

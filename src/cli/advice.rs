@@ -23,6 +23,9 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             return format!("compare token {id} with the user's list of tokens before you use it").into();
         }
         Advice::Overwrite => "choose another file, or pass --overwrite to replace the existing one",
+        Advice::TrustFolder => {
+            "use a folder that only you can write to, or pass --trust-folder if you trust its other users"
+        }
         Advice::ResumeExisting => "pass --resume to continue the run of this journal, or choose another path",
         Advice::ResumeAfterRepair => "repair the cause, then run the command again with --resume",
         Advice::ResumeWithViewer => {

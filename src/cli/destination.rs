@@ -51,12 +51,16 @@ impl To {
         self,
         format: Option<Format>,
         overwrite: bool,
+        trust_folder: bool,
     ) -> Result<Option<Arc<dyn Destination>>> {
         match self {
             Self::Stdout => Ok(None),
-            Self::File(path) => Ok(Some(Arc::new(ToFile { path, form: file_form(format)?, overwrite }))),
-            Self::Command(_) if format.is_some() || overwrite => Err(Error::argument(
-                "a command receives the token as JSON; --output and --overwrite cannot be combined with it",
+            Self::File(path) => {
+                let form = file_form(format)?;
+                Ok(Some(ToFile { path, form, overwrite, trust_folder }.destination()))
+            }
+            Self::Command(_) if format.is_some() || overwrite || trust_folder => Err(Error::argument(
+                "a command receives the token as JSON; --output, --overwrite and --trust-folder cannot be combined with it",
             )),
             Self::Command(words) => Ok(Some(Arc::new(ToCommand::new(words, COMMAND_TIMEOUT)?))),
         }

@@ -1,18 +1,26 @@
 //! The destination `file`.
 
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 
-use super::secure_file::{check_place, create_private, failed, folder_of, sync_folder_of};
-use super::{BoxFuture, Destination};
+use super::pending_file::{Earlier, Pending, Wanted};
+use super::secure_file::{check_file, check_folder, failed, folder_of};
+use super::secure_folder::{Entry, SecureFolder};
+use super::{Attempt, BoxFuture, Destination, Remaining, Remains};
 use crate::advice::Advice;
 use crate::error::Result;
-use crate::model::Token;
+use crate::event::Event;
+use crate::ids::AdminId;
+use crate::lock::locked;
+use crate::model::{Token, TokenType};
 use crate::process;
 use crate::tag::Tag;
 use crate::token_output::Form;
+use crate::tokens::NewToken;
 
 /// A file, readable by its owner only. Until the token is enabled, the secret is in a pending file beside it.
 #[derive(Debug, Clone)]
@@ -23,70 +31,128 @@ pub struct ToFile {
     pub form: Form,
     /// Whether an existing file is replaced.
     pub overwrite: bool,
+    /// Whether all users who can write to the folder are trusted.
+    pub trust_folder: bool,
 }
 
 impl ToFile {
-    fn check_now(&self) -> Result<()> {
-        check_place(&self.path)?;
+    /// Returns the destination for one call. The pending files of the call stay locked until it is dropped.
+    #[must_use]
+    pub fn destination(self) -> Arc<dyn Destination> {
+        Arc::new(FileDestination(Arc::new(Shared { file: self, pending: Mutex::default() })))
+    }
+
+    fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
+    }
+
+    /// Opens the folder and checks it and the path.
+    fn folder(&self) -> Result<SecureFolder> {
+        check_file(&self.path)?;
+        let path = folder_of(&self.path);
+        check_folder(&path, self.trust_folder)?;
+        SecureFolder::open(&path)
+            .map_err(|error| failed(format!("cannot open the folder {}: {error}", path.display())))
+    }
+
+    /// As `folder`, and fails if the file exists and must not be replaced.
+    fn folder_for_new(&self) -> Result<SecureFolder> {
+        let folder = self.folder()?;
         if !self.overwrite && self.path.symlink_metadata().is_ok() {
             return Err(failed(format!("{} exists already", self.path.display())).suggest(Advice::Overwrite));
         }
-        Ok(())
+        Ok(folder)
     }
 
-    /// `PATH.TAG.pending`
-    fn pending(&self, tag: &Tag) -> PathBuf {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{tag}.pending"));
-        self.path.with_file_name(name)
-    }
-
-    fn write_pending(&self, token: &Token, tag: &Tag) -> Result<()> {
-        self.check_now()?;
-        let pending = self.pending(tag);
-        let text = self.form.write(token)?;
-        let written = create_private(&pending).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            sync_folder_of(&pending)
-        });
-        written.map_err(|error| {
-            let _ = std::fs::remove_file(&pending);
-            failed(format!("cannot write {}: {error}", pending.display()))
-        })
-    }
-
-    fn put_in_place(&self, tag: &Tag) -> Result<()> {
-        let pending = self.pending(tag);
-        let moved = if self.overwrite {
-            check_place(&self.path).and_then(|()| self.moved(std::fs::rename(&pending, &self.path), &pending))
-        } else {
-            self.moved(rename_to_new(&pending, &self.path), &pending)
-        };
-        moved?;
-        self.moved(sync_folder_of(&self.path), &pending)
-    }
-
-    fn moved(&self, result: io::Result<()>, pending: &Path) -> Result<()> {
-        result.map_err(|error| {
-            failed(format!(
-                "cannot move the secret from {} to {}: {error}",
-                pending.display(),
-                self.path.display()
-            ))
-            .suggest("move the file yourself: it is complete, and readable by its owner only")
-        })
+    /// Returns whether the file is there and, as far as its format shows, that of a token.
+    fn has(&self, token: &Token) -> Result<bool> {
+        let name = self.name();
+        if self.folder()?.entry(name).ok() != Some(Entry::Own) {
+            return Ok(false);
+        }
+        match &token.access_id {
+            Some(access_id) if self.form != Form::Key && token.r#type == TokenType::Lmv1 => {
+                let text = std::fs::read(&self.path)
+                    .map(zeroize::Zeroizing::new)
+                    .map_err(|error| failed(format!("cannot read {}: {error}", self.path.display())))?;
+                Ok(text.windows(access_id.len()).any(|part| part == access_id.as_bytes()))
+            }
+            _ => Ok(true),
+        }
     }
 }
 
-/// Renames a file without replacing another.
-fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
-    match std::fs::hard_link(from, to) {
-        Ok(()) => std::fs::remove_file(from),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        // The file system has no hard links.
-        Err(_) if to.symlink_metadata().is_err() => std::fs::rename(from, to),
-        Err(error) => Err(error),
+/// A file as the destination of one call.
+struct FileDestination(Arc<Shared>);
+
+struct Shared {
+    file: ToFile,
+    /// The pending files of this call, by the tag of their attempt.
+    pending: Mutex<HashMap<Tag, Pending>>,
+}
+
+impl Shared {
+    fn take(&self, tag: &Tag) -> Option<Pending> {
+        locked(&self.pending).remove(tag)
+    }
+
+    fn keep(&self, tag: Tag, pending: Pending) {
+        locked(&self.pending).insert(tag, pending);
+    }
+
+    /// Takes the pending file of an attempt, of this call or of a process that has ended.
+    fn take_or_adopt(&self, tag: &Tag) -> Result<Option<Pending>> {
+        match self.take(tag) {
+            Some(pending) => Ok(Some(pending)),
+            None => Pending::adopt(self.file.folder()?, self.file.name(), tag),
+        }
+    }
+
+    fn remains(&self, wanted: &Wanted) -> Result<Remains> {
+        let earlier = Earlier::find(|| self.file.folder(), self.file.name(), wanted)?;
+        let mut remains = Remains { deliveries: Vec::new(), others: earlier.others };
+        for (tag, pending) in earlier.matching {
+            if let Some(token) = pending.token() {
+                let path = pending.path().display().to_string();
+                remains.deliveries.push(Remaining { token, tag, path });
+                self.keep(tag, pending);
+            }
+        }
+        Ok(remains)
+    }
+
+    fn prepare(&self, portal: String, tag: Tag) -> Result<()> {
+        let pending = Pending::create(self.file.folder_for_new()?, self.file.name(), portal, &tag)?;
+        self.keep(tag, pending);
+        Ok(())
+    }
+
+    fn deliver(&self, token: &Token, tag: &Tag) -> Result<()> {
+        let mut pending = self.take(tag).ok_or_else(|| failed("the pending file was not created"))?;
+        self.file.folder_for_new()?;
+        pending.deliver(token, tag)?;
+        self.keep(*tag, pending);
+        Ok(())
+    }
+
+    fn commit(&self, token: &Token, tag: &Tag) -> Result<()> {
+        match self.take_or_adopt(tag)? {
+            Some(pending) => pending.put_in_place(token, self.file.form, self.file.overwrite),
+            // An earlier process committed it, and was killed before it could say so.
+            None if self.file.has(token)? => Ok(()),
+            None => Err(failed(format!(
+                "the key of token {} is neither in {} nor in a pending file beside it",
+                token.id,
+                self.file.path.display()
+            ))
+            .suggest(Advice::Delete { id: token.id })),
+        }
+    }
+
+    fn discard(&self, tag: &Tag) -> Result<()> {
+        let Some(pending) = self.take_or_adopt(tag)? else { return Ok(()) };
+        let path = pending.path();
+        pending.remove().map_err(|error| failed(format!("cannot remove {}: {error}", path.display())))
     }
 }
 
@@ -97,39 +163,60 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     result.await.unwrap_or_else(|_| Err(failed("writing to disk ended unexpectedly")))
 }
 
-impl Destination for ToFile {
+impl Destination for FileDestination {
     fn check(&self) -> Result<()> {
-        self.check_now()
+        let file = &self.0.file;
+        // The existing file may be that of a create that only has to be finished.
+        if Earlier::exists(&file.folder()?, file.name()) { Ok(()) } else { file.folder_for_new().map(drop) }
+    }
+
+    fn warning(&self) -> Option<Event> {
+        let file = &self.0.file;
+        check_folder(&folder_of(&file.path), file.trust_folder).ok().flatten()
+    }
+
+    fn remains<'a>(
+        &'a self,
+        portal: &'a str,
+        admin_id: AdminId,
+        token: &'a NewToken,
+    ) -> BoxFuture<'a, Result<Remains>> {
+        let wanted = Wanted { portal: portal.to_owned(), admin_id, token: token.clone() };
+        let shared = Arc::clone(&self.0);
+        Box::pin(blocking(move || shared.remains(&wanted)))
+    }
+
+    fn prepare<'a>(&'a self, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<()>> {
+        let (shared, portal, tag) = (Arc::clone(&self.0), attempt.portal.to_owned(), *attempt.tag);
+        Box::pin(blocking(move || shared.prepare(portal, tag)))
+    }
+
+    fn abandon<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        // A pending file without a record is removed when it is dropped.
+        drop(self.0.take(tag));
+        Box::pin(async { Ok(()) })
     }
 
     fn deliver<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
-        let (destination, token, tag) = (self.clone(), token.clone(), *tag);
-        Box::pin(blocking(move || destination.write_pending(&token, &tag)))
+        let (shared, token, tag) = (Arc::clone(&self.0), token.clone(), *tag);
+        Box::pin(blocking(move || shared.deliver(&token, &tag)))
     }
 
-    fn commit<'a>(&'a self, _token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
-        let (destination, tag) = (self.clone(), *tag);
-        Box::pin(blocking(move || destination.put_in_place(&tag)))
+    fn commit<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        let (shared, token, tag) = (Arc::clone(&self.0), token.clone(), *tag);
+        Box::pin(blocking(move || shared.commit(&token, &tag)))
     }
 
     fn discard<'a>(&'a self, _token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
-        let pending = self.pending(tag);
-        Box::pin(blocking(move || match std::fs::remove_file(&pending) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed(format!("cannot remove {}: {error}", pending.display())))
-            }
-            _ => {
-                let _ = sync_folder_of(&pending);
-                Ok(())
-            }
-        }))
+        let (shared, tag) = (Arc::clone(&self.0), *tag);
+        Box::pin(blocking(move || shared.discard(&tag)))
     }
 
     fn describe(&self) -> String {
-        let folder = folder_of(&self.path);
-        match (folder.canonicalize(), self.path.file_name()) {
+        let path = &self.0.file.path;
+        match (folder_of(path).canonicalize(), path.file_name()) {
             (Ok(folder), Some(name)) => folder.join(name).display().to_string(),
-            _ => self.path.display().to_string(),
+            _ => path.display().to_string(),
         }
     }
 }

@@ -2,9 +2,14 @@
 
 use std::fs::File;
 use std::io;
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
+use crate::advice::Advice;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
 
 /// Returns an error of a destination.
 pub(crate) fn failed(message: impl Into<String>) -> Error {
@@ -19,51 +24,83 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Fails if the path is not a regular file, is a symbolic link, or is in a folder where other users can replace it.
+/// As [`check_file`] and [`check_folder`] without trust, which leaves the warning out.
 pub(crate) fn check_place(path: &Path) -> Result<()> {
+    check_file(path)?;
+    check_folder(&folder_of(path), false).map(drop)
+}
+
+/// Fails if the path is a symbolic link or exists and is not a regular file, or if it is the file of another user in a
+/// folder that all users can write to.
+pub(crate) fn check_file(path: &Path) -> Result<()> {
     let shown = path.display();
     if path.file_name().is_none() {
         return Err(failed(format!("{shown} is not a file path")));
     }
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_symlink() => {
-            return Err(failed(format!(
-                "{shown} is a symbolic link; secrets are not written through symbolic links"
-            )));
+            Err(failed(format!("{shown} is a symbolic link; secrets are not written through symbolic links")))
         }
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(failed(format!("{shown} is not a regular file")));
-        }
-        _ => {}
+        Ok(metadata) if !metadata.is_file() => Err(failed(format!("{shown} is not a regular file"))),
+        Ok(metadata) => check_owner(path, &metadata),
+        Err(_) => Ok(()),
     }
-    let folder = folder_of(path);
-    let metadata = std::fs::metadata(&folder)
-        .map_err(|error| failed(format!("cannot read the folder {}: {error}", folder.display())))?;
+}
+
+/// Fails if the folder does not exist, or if other users can replace its files, unless the caller trusts them. Returns
+/// a warning if the folder belongs to another user, whom the caller may trust without having said so.
+pub(crate) fn check_folder(folder: &Path, trust: bool) -> Result<Option<Event>> {
+    let shown = folder.display();
+    let metadata = std::fs::metadata(folder)
+        .map_err(|error| failed(format!("cannot read the folder {shown}: {error}")))?;
     if !metadata.is_dir() {
-        return Err(failed(format!("{} is not a folder", folder.display())));
+        return Err(failed(format!("{shown} is not a folder")));
     }
-    check_permissions(&folder, &metadata)
+    if trust { Ok(None) } else { check_permissions(folder, &metadata) }
 }
 
 #[cfg(unix)]
-fn check_permissions(folder: &Path, metadata: &std::fs::Metadata) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    const OTHERS_MAY_WRITE: u32 = 0o022;
-    const STICKY: u32 = 0o1000;
-    let mode = metadata.permissions().mode();
+const OTHERS_MAY_WRITE: u32 = 0o022;
+#[cfg(unix)]
+const STICKY: u32 = 0o1000;
+
+#[cfg(unix)]
+fn check_permissions(folder: &Path, metadata: &std::fs::Metadata) -> Result<Option<Event>> {
+    let mode = metadata.mode();
     if mode & OTHERS_MAY_WRITE != 0 && mode & STICKY == 0 {
         return Err(failed(format!(
             "other users can write to the folder {} (mode {:03o}) and replace the file",
             folder.display(),
             mode & 0o777
         ))
-        .suggest("use another folder, or run chmod go-w on it"));
+        .suggest("run chmod go-w on it")
+        .suggest(Advice::TrustFolder));
+    }
+    let is_foreign = metadata.uid() != 0 && metadata.uid() != rustix::process::geteuid().as_raw();
+    Ok(is_foreign
+        .then(|| Event::FolderOfAnotherUser { folder: folder.display().to_string(), owner: metadata.uid() }))
+}
+
+/// In a sticky folder, every user can create the file first and keep it.
+#[cfg(unix)]
+fn check_owner(path: &Path, metadata: &std::fs::Metadata) -> Result<()> {
+    let is_shared = std::fs::metadata(folder_of(path))
+        .is_ok_and(|folder| folder.mode() & OTHERS_MAY_WRITE != 0 && folder.mode() & STICKY != 0);
+    if is_shared && metadata.uid() != rustix::process::geteuid().as_raw() {
+        let owner = metadata.uid();
+        return Err(failed(format!("{} belongs to another user (id {owner})", path.display()))
+            .suggest("use another path: every user can create files in this folder"));
     }
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn check_permissions(_folder: &Path, _metadata: &std::fs::Metadata) -> Result<()> {
+fn check_permissions(_folder: &Path, _metadata: &std::fs::Metadata) -> Result<Option<Event>> {
+    Ok(None)
+}
+
+#[cfg(not(unix))]
+fn check_owner(_path: &Path, _metadata: &std::fs::Metadata) -> Result<()> {
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::finish::finish_earlier;
 use super::two_phase::{Finished, TwoPhase};
 use crate::client::Client;
 use crate::destinations::Destination;
@@ -15,7 +16,8 @@ use crate::tokens::{CreateToken, NewToken};
 /// Creates one token: the operation behind `add_token`. [`CreateToken`] is the case without a destination.
 ///
 /// Without a destination, one POST creates it and the result holds the secret. With one, the token is created disabled,
-/// its secret is delivered, and only then is it enabled; the result holds no secret.
+/// its secret is delivered, and only then is it enabled; the result holds no secret. If an interrupted create of the
+/// same token left its secret at the destination, that create is finished instead.
 #[derive(Clone)]
 pub struct AddToken {
     /// The token to create.
@@ -30,8 +32,14 @@ impl Operation for AddToken {
     async fn run(self, client: &Client) -> Result<Token> {
         let Some(destination) = self.destination else { return CreateToken(self.token).run(client).await };
         destination.check()?;
+        if let Some(warning) = destination.warning() {
+            client.report(warning);
+        }
         let create = TwoPhase { token: &self.token, destination: destination.as_ref(), run: RunId::fresh()? };
         let admin_id = self.token.admin.id(client).await?;
+        if let Some(token) = finish_earlier(client, &create, admin_id).await? {
+            return Ok(token);
+        }
         match create.run(client, admin_id).await? {
             Finished::Token(token) => Ok(*token),
             Finished::Gone(error) => Err(error),

@@ -9,7 +9,7 @@ use super::reconcile::{Found, clear, delete};
 use super::rounds::Rounds;
 use crate::advice::Advice;
 use crate::client::Client;
-use crate::destinations::Destination;
+use crate::destinations::{Attempt, Destination};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Status, TokenId};
@@ -55,7 +55,11 @@ impl TwoPhase<'_> {
         let mut rounds = Rounds::at_most(MAX_ROUNDS);
         loop {
             let tag = Tag::fresh(self.run, client.portal_now_ms())?;
-            let cause = match self.round(client, admin_id, &tag).await {
+            let ended = self.round(client, admin_id, &tag).await;
+            if !matches!(ended, Ok(Round::Finished(_))) {
+                let _ = self.destination.abandon(&tag).await;
+            }
+            let cause = match ended {
                 Ok(Round::Finished(finished)) => return Ok(finished),
                 Ok(Round::Repeat(cause)) => cause,
                 Err(mut error) => {
@@ -80,6 +84,8 @@ impl TwoPhase<'_> {
     async fn round(&self, client: &Client, admin_id: AdminId, tag: &Tag) -> Result<Round> {
         let note = tag.note(self.token.note());
         let request = self.token.request_with(admin_id, Some(&note), Status::Disabled)?;
+        let portal = client.identity().portal.base_url();
+        self.destination.prepare(&Attempt { portal, admin_id, token: self.token, tag }).await?;
         let mut guard = PendingGuard { client, admin_id, id: None, tag, is_delivered: false, is_armed: true };
         let created = match client.send(&request).await {
             Ok(response) => {

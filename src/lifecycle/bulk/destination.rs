@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::destinations::{BoxFuture, Destination};
+use crate::destinations::{Attempt, BoxFuture, Destination};
 use crate::error::Result;
 use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey};
 use crate::model::Token;
@@ -48,6 +48,20 @@ impl JournalDestination {
 }
 
 impl Destination for JournalDestination {
+    fn prepare<'a>(&'a self, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<()>> {
+        match &self.inner {
+            Some(inner) => inner.prepare(attempt),
+            None => Box::pin(async { Ok(()) }),
+        }
+    }
+
+    fn abandon<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        match &self.inner {
+            Some(inner) => inner.abandon(tag),
+            None => Box::pin(async { Ok(()) }),
+        }
+    }
+
     fn deliver<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.write_pending(token, tag))
     }

@@ -30,6 +30,7 @@ arguments! {
     resume: bool = flag;
     lock: bool = flag;
     overwrite: bool = flag;
+    trust_folder: bool = flag;
     page_size: i64 = number(PageSize::EXPECTED);
     concurrency: i64 = number(Concurrency::EXPECTED);
     timeout: f64 = seconds;

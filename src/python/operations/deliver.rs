@@ -43,16 +43,21 @@ impl ToCommand {
 
 /// Deliver the secret of a new token to a file.
 ///
-/// Until the token is enabled, the secret is in ``PATH.<tag>.pending``, on disk and readable by its owner only; then
-/// that file is renamed to ``path``. An old key in ``path`` is therefore kept until the new one is valid.
+/// Until the token is enabled, the secret is in ``PATH.<tag>.pending``, on disk and readable by its owner only. An old
+/// key in ``path`` is therefore kept until the new one is valid. If the process is killed before the key is in
+/// ``path``, the same call finishes that create instead of creating another token: with the same portal, user, type,
+/// note and status. Pending files of other tokens are named in a warning and not changed. Only one create at a time
+/// can use a path.
 ///
 /// Args:
 ///     path (str | os.PathLike): the path of the file. Symbolic links are refused, and so are folders that other users
-///         can write to, unless they are sticky like ``/tmp``.
+///         can write to, unless they are sticky like ``/tmp``. A folder of another user causes a warning.
 ///     format (str): ``"json"`` (the default: one object with the token's members), ``"env"`` (the environment
 ///         variables that this package reads) or ``"key"`` (the secret alone); each ends with a line break.
 ///     overwrite (bool): replace an existing file; default ``False``: an existing file is an error before anything is
 ///         sent.
+///     trust_folder (bool): accept a folder that other users can write to, and do not warn if it belongs to another
+///         user; default ``False``.
 ///
 /// Returns:
 ///     ToFile: for ``deliver=``.
@@ -74,16 +79,18 @@ impl ToCommand {
     format: "str" = "json",
     *,
     overwrite: "bool" = false,
+    trust_folder: "bool" = false,
 ) -> "ToFile")]
 pub(crate) fn to_file(
     path: FilePath,
     #[pyo3(from_py_with = domain::format)] format: &str,
     #[pyo3(from_py_with = plain::overwrite)] overwrite: bool,
+    #[pyo3(from_py_with = plain::trust_folder)] trust_folder: bool,
 ) -> PyResult<ToFile> {
     let form = format.parse()?;
     // The working directory may change before the token is created.
     let path = std::path::absolute(&path.0).unwrap_or(path.0);
-    Ok(ToFile(destinations::ToFile { path, form, overwrite }))
+    Ok(ToFile(destinations::ToFile { path, form, overwrite, trust_folder }))
 }
 
 /// Deliver the secret of a new token to a command, as JSON on its standard input.
@@ -152,7 +159,7 @@ impl<'py> FromPyObject<'_, 'py> for Deliver {
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(file) = object.cast::<ToFile>() {
-            return Ok(Self::Native(Arc::new(file.get().0.clone())));
+            return Ok(Self::Native(file.get().0.clone().destination()));
         }
         if let Ok(command) = object.cast::<ToCommand>() {
             return Ok(Self::Native(Arc::new(command.get().0.clone())));

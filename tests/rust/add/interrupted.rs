@@ -105,8 +105,9 @@ async fn a_create_rejected_before_its_request_reports_nothing() {
     let fixture = Fixture::start();
     let observer = Arc::new(RecordingObserver::default());
     let client = fixture.client.observed_by(observer.clone());
-    let file = ToFile { path: "/nonexistent/folder/token.json".into(), form: Form::Json, overwrite: false };
-    let refused = AddToken { destination: Some(Arc::new(file)), ..operation(add("ci")) };
+    let path = "/nonexistent/folder/token.json".into();
+    let file = ToFile { path, form: Form::Json, overwrite: false, trust_folder: false };
+    let refused = AddToken { destination: Some(file.destination()), ..operation(add("ci")) };
     refused.run(&client).await.unwrap_err();
     assert_eq!((observer.events(), fixture.portal.record().len()), (Vec::new(), 0));
 }

@@ -1,0 +1,217 @@
+//! An open folder. Its files are named relative to its descriptor, so that replacing the folder or a part of its path
+//! does not redirect a name.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A folder that was opened once. Without Unix, its path is used each time.
+pub(super) struct SecureFolder {
+    path: PathBuf,
+    #[cfg(unix)]
+    descriptor: std::os::fd::OwnedFd,
+}
+
+/// What a name in a folder is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    Missing,
+    /// A regular file of this user.
+    Own,
+    /// A regular file of another user.
+    Foreign,
+    /// A symbolic link, a folder, a pipe.
+    Special,
+}
+
+impl SecureFolder {
+    /// Returns the path of a file in the folder, for messages.
+    pub(super) fn path_of(&self, name: &OsStr) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Returns the path of the folder, for messages.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes a file; a name that does not exist counts as removed.
+    pub(super) fn remove(&self, name: &OsStr) -> io::Result<()> {
+        match self.unlink(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Renames a file without replacing another.
+    pub(super) fn rename_to_new(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        match self.link(from, to) {
+            Ok(()) => self.unlink(from),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // The file system has no hard links.
+            Err(_) if self.entry(to)? == Entry::Missing => self.rename(from, to),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl SecureFolder {
+    /// Opens a folder.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptor = fs::openat(fs::CWD, path, flags, Mode::empty())?;
+        Ok(Self { path: path.to_owned(), descriptor })
+    }
+
+    /// Returns whether the path still names this folder.
+    pub(super) fn is_in_place(&self) -> io::Result<bool> {
+        match fs::stat(&self.path) {
+            Ok(there) => Ok(is_same(&there, &fs::fstat(&self.descriptor)?)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns what a name is.
+    pub(super) fn entry(&self, name: &OsStr) -> io::Result<Entry> {
+        match fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(entry_of(&stat)),
+            Err(Errno::NOENT) => Ok(Entry::Missing),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns whether a name denotes an open file.
+    pub(super) fn holds(&self, name: &OsStr, file: &File) -> io::Result<bool> {
+        match fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) => Ok(is_same(&there, &fs::fstat(file)?)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Creates a file that only its owner can read; fails if the name exists.
+    pub(super) fn create(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = fs::openat(&self.descriptor, name, flags, Mode::RUSR | Mode::WUSR)?;
+        Ok(file.into())
+    }
+
+    /// Opens a regular file of this user; `None` if the name is anything else.
+    pub(super) fn open_own(&self, name: &OsStr) -> io::Result<Option<File>> {
+        if self.entry(name)? != Entry::Own {
+            return Ok(None);
+        }
+        // A pipe that takes its name in this moment must not block.
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match fs::openat(&self.descriptor, name, flags, Mode::empty()) {
+            Ok(file) if entry_of(&fs::fstat(&file)?) == Entry::Own => Ok(Some(file.into())),
+            Ok(_) | Err(Errno::NOENT | Errno::LOOP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Renames a file, replacing another.
+    pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        Ok(fs::renameat(&self.descriptor, from, &self.descriptor, to)?)
+    }
+
+    fn link(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        Ok(fs::linkat(&self.descriptor, from, &self.descriptor, to, AtFlags::empty())?)
+    }
+
+    fn unlink(&self, name: &OsStr) -> io::Result<()> {
+        Ok(fs::unlinkat(&self.descriptor, name, AtFlags::empty())?)
+    }
+
+    /// Returns all names in the folder.
+    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let mut names = Vec::new();
+        for entry in fs::Dir::read_from(&self.descriptor)? {
+            names.push(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned());
+        }
+        Ok(names)
+    }
+
+    /// Makes created, renamed and removed names durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        Ok(fs::fsync(&self.descriptor)?)
+    }
+}
+
+#[cfg(unix)]
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
+#[cfg(unix)]
+use rustix::io::Errno;
+
+#[cfg(unix)]
+fn is_same(one: &Stat, other: &Stat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+#[cfg(unix)]
+fn entry_of(stat: &Stat) -> Entry {
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Entry::Special;
+    }
+    if stat.st_uid == rustix::process::geteuid().as_raw() { Entry::Own } else { Entry::Foreign }
+}
+
+#[cfg(not(unix))]
+impl SecureFolder {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned() })
+    }
+
+    pub(super) fn is_in_place(&self) -> io::Result<bool> {
+        Ok(self.path.is_dir())
+    }
+
+    pub(super) fn entry(&self, name: &OsStr) -> io::Result<Entry> {
+        match self.path_of(name).symlink_metadata() {
+            Ok(metadata) if metadata.is_file() => Ok(Entry::Own),
+            Ok(_) => Ok(Entry::Special),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Entry::Missing),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn holds(&self, name: &OsStr, _file: &File) -> io::Result<bool> {
+        Ok(self.entry(name)? == Entry::Own)
+    }
+
+    pub(super) fn create(&self, name: &OsStr) -> io::Result<File> {
+        super::secure_file::create_private(&self.path_of(name))
+    }
+
+    pub(super) fn open_own(&self, name: &OsStr) -> io::Result<Option<File>> {
+        match self.entry(name)? {
+            Entry::Own => File::options().read(true).write(true).open(self.path_of(name)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        std::fs::rename(self.path_of(from), self.path_of(to))
+    }
+
+    fn link(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        std::fs::hard_link(self.path_of(from), self.path_of(to))
+    }
+
+    fn unlink(&self, name: &OsStr) -> io::Result<()> {
+        std::fs::remove_file(self.path_of(name))
+    }
+
+    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(&self.path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    }
+
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "the same signature as on Unix")]
+    pub(super) fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

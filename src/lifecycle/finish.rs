@@ -1,0 +1,162 @@
+//! Finishing or clearing a create whose process ended before it committed the delivery.
+
+use super::reconcile::{delete, tokens_of};
+use super::two_phase::TwoPhase;
+use crate::client::Client;
+use crate::destinations::Remaining;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::ids::{AdminId, Status, TokenId, Type};
+use crate::model::{Token, TokenStatus};
+use crate::operation::Operation as _;
+use crate::tag::{RunId, Tag};
+use crate::tokens::{ExpectedNote, FindToken, NewToken, ReportedToken, Unusable, User, change};
+
+/// What the portal has of a delivered token.
+enum State {
+    /// The token has its final status.
+    Ready(Token),
+    /// The token is disabled and was never used: its last PATCH did not arrive.
+    Pending(Token),
+    Gone,
+}
+
+/// Finishes the create of the same token that an earlier call left at the destination, and returns its token. `None` if
+/// there is none; tokens that were left disabled are deleted. Nothing is created if the state of one is not clear.
+pub(super) async fn finish_earlier(
+    client: &Client,
+    create: &TwoPhase<'_>,
+    admin_id: AdminId,
+) -> Result<Option<Token>> {
+    let portal = client.identity().portal.base_url();
+    loop {
+        let remains = create.destination.remains(portal, admin_id, create.token).await?;
+        // There may be very many, of which each pass clears a part.
+        let is_last = remains.deliveries.is_empty();
+        let mut others = remains.others;
+        let mut finished = None;
+        for remaining in remains.deliveries {
+            if finished.is_some() {
+                others.push(format!("{} (token {})", remaining.path, remaining.token.id));
+                create.destination.abandon(&remaining.tag).await?;
+                continue;
+            }
+            finished = finish(client, create, &remaining).await?;
+        }
+        if is_last || finished.is_some() {
+            report(client, others);
+            return Ok(finished);
+        }
+    }
+}
+
+fn report(client: &Client, mut others: Vec<String>) {
+    const SHOWN: usize = 3;
+    if !others.is_empty() {
+        let more = others.len().saturating_sub(SHOWN);
+        others.truncate(SHOWN);
+        client.report(Event::PendingFilesRemain { shown: others, more });
+    }
+}
+
+async fn finish(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) -> Result<Option<Token>> {
+    let (destination, token_id) = (create.destination, remaining.token.id);
+    let deleted = match state(client, create, remaining).await? {
+        State::Ready(found) => {
+            let done = Token { access_key: remaining.token.access_key.clone(), ..found };
+            destination.commit(&done, &remaining.tag).await.map_err(|cause| not_committed(&done, cause))?;
+            let destination = destination.describe();
+            client.report(Event::FinishedEarlier { token_id, destination });
+            return Ok(Some(done.without_secret()));
+        }
+        State::Pending(found) => {
+            delete(client, found).await?;
+            true
+        }
+        State::Gone => false,
+    };
+    destination.discard(&remaining.token, &remaining.tag).await?;
+    client.report(Event::ClearedEarlier { token_id, deleted });
+    Ok(None)
+}
+
+/// Reads the token from the portal, after its pending file was locked.
+async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) -> Result<State> {
+    let delivered = &remaining.token;
+    let id = TokenId::new(delivered.id)?;
+    let admin_id = AdminId::new(delivered.admin_id.unwrap_or_default())?;
+    let found = match FindToken::Id(id).run(client).await {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if sees_tokens(client, admin_id).await? {
+                return Ok(State::Gone);
+            }
+            return Err(unclear(remaining, "these credentials cannot see whether it is enabled"));
+        }
+        Err(error) => return Err(error),
+    };
+    let is_same = found.admin_id == delivered.admin_id
+        && found.r#type == delivered.r#type
+        && found.access_id == delivered.access_id;
+    if !is_same {
+        return Err(unclear(remaining, "the portal has another token with this id"));
+    }
+    let status = create.token.status;
+    match found.note.as_deref().and_then(Tag::parse) {
+        None if found.status == Some(status.into()) => Ok(State::Ready(found)),
+        None => Err(unclear(remaining, "its status was changed since")),
+        Some((tag, _)) if tag != remaining.tag => {
+            Err(unclear(remaining, "its note has the tag of another create"))
+        }
+        Some(_) if found.status == Some(TokenStatus::Disabled) && !found.was_used => {
+            Ok(State::Pending(found))
+        }
+        Some(_) => {
+            // It was enabled by hand, so that a sweep does not delete it.
+            let note = create.token.note().unwrap_or_default();
+            let changed = change(client, admin_id, id, Some(note), Some(status), &found.r#type).await?;
+            Ok(State::Ready(Token { note: changed.note, status: changed.status.or(found.status), ..found }))
+        }
+    }
+}
+
+/// Returns whether a token that these credentials create is visible to them, so that a list without the delivered token
+/// proves that it does not exist. If no list has shown one yet, a disabled probe decides.
+async fn sees_tokens(client: &Client, admin_id: AdminId) -> Result<bool> {
+    if client.visibility().sees_own() {
+        return Ok(true);
+    }
+    // The portal may replace a user's bearer token by the next, so that the probe is never one.
+    let probe =
+        NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type: Type::Lmv1 };
+    let tag = Tag::fresh(RunId::fresh()?, client.portal_now_ms())?;
+    let response =
+        client.send(&probe.request_with(admin_id, Some(&tag.note(None)), Status::Disabled)?).await?;
+    let token = match probe.created(client, admin_id, ExpectedNote::Tagged(&tag), &response) {
+        Ok(token) => token,
+        Err(Unusable { token: ReportedToken::WithoutSecret(token), .. }) => *token,
+        Err(unusable) => return Err(unusable.error),
+    };
+    tokens_of(client, admin_id, Type::Lmv1).await?;
+    delete(client, token).await?;
+    Ok(client.visibility().sees_own())
+}
+
+fn unclear(remaining: &Remaining, why: &str) -> Error {
+    let (id, path) = (remaining.token.id, &remaining.path);
+    Error::new(
+        ErrorKind::Delivery,
+        format!("an interrupted call created token {id} and left its key in {path}, but {why}"),
+    )
+    .suggest(format!("if the token is needed, enable it and take the key from the file (access_key); if not, delete the token; then remove {path}"))
+}
+
+fn not_committed(token: &Token, cause: Error) -> Error {
+    let message =
+        format!("an interrupted call created token {}, and its key is not in place: {cause}", token.id);
+    let mut error = Error::new(ErrorKind::Delivery, message);
+    let details = error.details_mut();
+    details.advice.clone_from(&cause.details().advice);
+    details.candidates = Some(vec![token.without_secret()]);
+    error.caused_by(cause)
+}
