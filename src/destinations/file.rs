@@ -47,16 +47,17 @@ impl ToFile {
     }
 
     /// Opens the folder and checks it and the path.
-    fn folder(&self) -> Result<SecureFolder> {
+    fn folder(&self) -> Result<Arc<SecureFolder>> {
         check_file(&self.path)?;
         let path = folder_of(&self.path);
         check_folder(&path, self.trust_folder)?;
         SecureFolder::open(&path)
+            .map(Arc::new)
             .map_err(|error| failed(format!("cannot open the folder {}: {error}", path.display())))
     }
 
     /// As `folder`, and fails if the file exists and must not be replaced.
-    fn folder_for_new(&self) -> Result<SecureFolder> {
+    fn folder_for_new(&self) -> Result<Arc<SecureFolder>> {
         let folder = self.folder()?;
         if !self.overwrite && self.path.symlink_metadata().is_ok() {
             return Err(failed(format!("{} exists already", self.path.display())).suggest(Advice::Overwrite));
@@ -109,7 +110,7 @@ impl Shared {
     }
 
     fn remains(&self, wanted: &Wanted) -> Result<Remains> {
-        let earlier = Earlier::find(|| self.file.folder(), self.file.name(), wanted)?;
+        let earlier = Earlier::find(&self.file.folder()?, self.file.name(), wanted)?;
         let mut remains = Remains { deliveries: Vec::new(), others: earlier.others };
         for (tag, pending) in earlier.matching {
             if let Some(token) = pending.token() {
@@ -167,7 +168,8 @@ impl Destination for FileDestination {
     fn check(&self) -> Result<()> {
         let file = &self.0.file;
         // The existing file may be that of a create that only has to be finished.
-        if Earlier::exists(&file.folder()?, file.name()) { Ok(()) } else { file.folder_for_new().map(drop) }
+        let folder = file.folder()?;
+        if Earlier::exists(&folder, file.name()) { Ok(()) } else { file.folder_for_new().map(drop) }
     }
 
     fn warning(&self) -> Option<Event> {

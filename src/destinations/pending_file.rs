@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -170,16 +171,18 @@ fn cannot_read(folder: &SecureFolder, error: &io::Error) -> Error {
 
 /// A pending file that this process has locked. Dropped without a record, it is removed.
 pub(super) struct Pending {
-    folder: SecureFolder,
+    folder: Arc<SecureFolder>,
     names: Names,
     file: File,
     portal: String,
     record: Option<Record>,
+    /// A forked child has a copy of this value, but the file belongs to its parent.
+    process_id: u32,
 }
 
 impl Pending {
     /// Creates the pending file of an attempt, or fails if another create to the same final file is in progress.
-    pub(super) fn create(folder: SecureFolder, last: &OsStr, portal: String, tag: &Tag) -> Result<Self> {
+    pub(super) fn create(folder: Arc<SecureFolder>, last: &OsStr, portal: String, tag: &Tag) -> Result<Self> {
         let names = Names::of(last, tag);
         let path = folder.path_of(&names.pending);
         let failure =
@@ -204,7 +207,7 @@ impl Pending {
             }
             sleep(PAUSE);
         };
-        let pending = Self { folder, names, file, portal, record: None };
+        let pending = Self { folder, names, file, portal, record: None, process_id: std::process::id() };
         pending.keep_out_others(tag)?;
         Ok(pending)
     }
@@ -231,7 +234,7 @@ impl Pending {
     }
 
     /// Takes over the pending file of a process that has ended; `None` if there is none.
-    pub(super) fn adopt(folder: SecureFolder, last: &OsStr, tag: &Tag) -> Result<Option<Self>> {
+    pub(super) fn adopt(folder: Arc<SecureFolder>, last: &OsStr, tag: &Tag) -> Result<Option<Self>> {
         let names = Names::of(last, tag);
         let path = folder.path_of(&names.pending);
         let cannot =
@@ -260,7 +263,7 @@ impl Pending {
             return Err(cannot(&"it is damaged").suggest("delete the token with this tag, then the file"));
         }
         let portal = record.as_ref().map(|record| record.portal.clone()).unwrap_or_default();
-        Ok(Some(Self { folder, names, file, portal, record }))
+        Ok(Some(Self { folder, names, file, portal, record, process_id: std::process::id() }))
     }
 
     /// Writes the record of the token, durably.
@@ -372,7 +375,8 @@ const REPEAT: &str =
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if self.record.is_none() && self.folder.holds(&self.names.pending, &self.file).unwrap_or(false) {
+        let is_ours = self.record.is_none() && self.process_id == std::process::id();
+        if is_ours && self.folder.holds(&self.names.pending, &self.file).unwrap_or(false) {
             let _ = self.folder.remove(&self.names.pending);
         }
     }
@@ -447,22 +451,17 @@ pub(super) struct Earlier {
 
 impl Earlier {
     /// Finds the pending files of a final file. Fails if a create to it is in progress.
-    pub(super) fn find(
-        open: impl Fn() -> Result<SecureFolder>,
-        last: &OsStr,
-        wanted: &Wanted,
-    ) -> Result<Self> {
-        /// Each holds two descriptors.
+    pub(super) fn find(folder: &Arc<SecureFolder>, last: &OsStr, wanted: &Wanted) -> Result<Self> {
+        /// Each holds a descriptor.
         const MAX_LOCKED: usize = 16;
-        let folder = open()?;
         let mut earlier = Self::default();
-        for tag in tags(&folder, last)? {
+        for tag in tags(folder, last)? {
             let path = folder.path_of(&Names::of(last, &tag).pending);
-            match Examined::of(&folder, last, &tag)? {
+            match Examined::of(folder, last, &tag)? {
                 Examined::Gone => {}
-                Examined::InProgress => return Err(in_use(&folder, last)),
+                Examined::InProgress => return Err(in_use(folder, last)),
                 Examined::Record(record) if record.is(wanted) && earlier.matching.len() < MAX_LOCKED => {
-                    let adopted = Pending::adopt(open()?, last, &tag)?;
+                    let adopted = Pending::adopt(Arc::clone(folder), last, &tag)?;
                     earlier.matching.extend(adopted.map(|pending| (tag, pending)));
                 }
                 Examined::Record(record) => earlier.others.push(format!(

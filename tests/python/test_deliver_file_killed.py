@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
 
 import lmtokens
 import pytest
@@ -168,12 +169,36 @@ def test_token_that_these_credentials_cannot_see_stops_the_create(lmtokens_porta
     path = tmp_path / "token"
     kill_create(lmtokens_portal, path)
     (left,) = pending_files(path)
-    # Whatever is created, lists show nothing.
-    lmtokens_portal.fail("wrong-shape", method="GET", times=None)
-    refused = create(path)
-    assert refused.returncode != 0
+    user = lmtokens_portal.add_user("blind", may_view=False)
+    caller = lmtokens_portal.create_token(user)
+    environment = {"LM_ACCESS_ID": caller.access_id, "LM_ACCESS_KEY": caller.access_key.reveal()}
+    refused = run_shell("add", "32", "--note", "ci", "--to", f"file:{path}", environment=environment)
+    assert refused.returncode == 1
+    assert str(left) in refused.stderr
+    assert "cannot see" in refused.stderr
+    assert "warning" not in refused.stderr
     assert left.exists()
-    assert len(created_tokens(lmtokens_portal)) == 1
+    assert [stored.admin_id for stored in created_tokens(lmtokens_portal)] == [32, user]
+
+
+@pytest.mark.parametrize("type", TOKEN_TYPES)
+def test_token_that_was_enabled_by_hand_before_its_last_request_is_finished(
+    lmtokens_portal: Portal, tmp_path: Path, type: str
+) -> None:
+    path = tmp_path / "token"
+    kill_create(lmtokens_portal, path, "--type", type)
+    old = only_token(lmtokens_portal)
+    tag = pending_files(path)[0].name[len("token.") : -len(".pending")]
+    # The public API does not accept a tag.
+    body = json.dumps({"note": f"{tag} ci", "status": 2})
+    url = f"{lmtokens_portal.base_url}/setting/admins/32/apitokens/{old.id}"
+    headers = {"Authorization": f"Bearer {lmtokens_portal.bearer_token.reveal()}", "X-Version": "3"}
+    request = Request(url, body.encode(), {**headers, "Content-Type": "application/json"}, method="PATCH")
+    with urlopen(request, timeout=HANG_TIMEOUT) as response:
+        assert response.status == 200
+    completed = create(path, "--type", type)
+    assert completed.returncode == 0, completed.stderr
+    assert assert_in_place(lmtokens_portal, path).id == old.id
 
 
 @pytest.mark.parametrize("options", [["--type", "bearer"], ["--disabled"], ["--note", "other"], []], ids=repr)
@@ -202,9 +227,7 @@ def test_create_at_another_portal_names_the_file_that_is_left(lmtokens_portal: P
     kill_create(lmtokens_portal, path)
     (left,) = pending_files(path)
     with lmtokens.sandbox.Portal() as other:
-        completed = run_shell(
-            "add", "32", "--note", "ci", "--to", f"file:{path}", environment=other.environment()
-        )
+        completed = run_shell("add", "32", "--note", "ci", "--to", f"file:{path}", environment=other.environment())
         assert completed.returncode == 0, completed.stderr
         assert created_tokens(other)[0].access_key.reveal() in path.read_text()
     assert str(left) in completed.stderr
@@ -212,7 +235,9 @@ def test_create_at_another_portal_names_the_file_that_is_left(lmtokens_portal: P
     assert len(created_tokens(lmtokens_portal)) == 1
 
 
-@pytest.mark.parametrize("content", [b"garbage", b"{", b'{"lmtokens_pending":1}\n', b"\xff\xfe\n", b"[]\n", b"1" * 3_000_000])
+@pytest.mark.parametrize(
+    "content", [b"garbage", b"{", b'{"lmtokens_pending":1}\n', b"\xff\xfe\n", b"[]\n", b"1" * 3_000_000]
+)
 def test_damaged_pending_file_is_named_and_kept(lmtokens_portal: Portal, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "token"
     damaged = tmp_path / f"token.lmtokens-1-{'0' * 16}-1700000000-{'0' * 32}.pending"

@@ -12,6 +12,7 @@ mod add;
 mod bulk;
 mod create;
 mod credentials;
+mod file;
 mod lmv1;
 mod model;
 mod off_thread;
