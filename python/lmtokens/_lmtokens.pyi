@@ -156,7 +156,7 @@ class Client:
             >>> print(token.access_key)
             ********
         """
-    def add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, deliver: Destination | None = None) -> "BulkRun":
+    def add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "BulkRun":
         """
         Create many tokens, with a journal from which an interrupted run can be resumed.
 
@@ -180,6 +180,8 @@ class Client:
                 is called after each row with (rows finished, all rows). Default none.
             lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
                 system that does not support locks.
+            trust_folder (bool): accept a journal in a folder that other users can write to, and do not warn if the folder
+                belongs to another user; default ``False``.
             deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
                 the journal then contains no keys. Default: the journal.
 
@@ -935,7 +937,7 @@ class _AsyncCore:
         """
         Return the portal and the source of the credentials, never the credentials.
         """
-    def _add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, deliver: Destination | None = None) -> "_AsyncBulkRun":
+    def _add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "_AsyncBulkRun":
         """
         Create many tokens, with a journal from which an interrupted run can be resumed.
 
@@ -959,6 +961,8 @@ class _AsyncCore:
                 is called after each row with (rows finished, all rows). Default none.
             lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
                 system that does not support locks.
+            trust_folder (bool): accept a journal in a folder that other users can write to, and do not warn if the folder
+                belongs to another user; default ``False``.
             deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
                 the journal then contains no keys. Default: the journal.
 
@@ -1337,7 +1341,7 @@ def add_token(admin_id: int | str, note: str | None = None, status: "int | str |
         ********
     """
 
-def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, deliver: Destination | None = None) -> "BulkRun":
+def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "BulkRun":
     """
     Create many tokens, with a journal from which an interrupted run can be resumed.
 
@@ -1361,6 +1365,8 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
             is called after each row with (rows finished, all rows). Default none.
         lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
             system that does not support locks.
+        trust_folder (bool): accept a journal in a folder that other users can write to, and do not warn if the folder
+            belongs to another user; default ``False``.
         deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
             the journal then contains no keys. Default: the journal.
 
@@ -1638,20 +1644,25 @@ def to_command(command: Words, *, timeout: "float" = 30.0) -> "ToCommand":
         TokenStatus.ENABLED
     """
 
-def to_file(path: str | PathLike[str], format: "str" = "json", *, overwrite: "bool" = False) -> "ToFile":
+def to_file(path: str | PathLike[str], format: "str" = "json", *, overwrite: "bool" = False, trust_folder: "bool" = False) -> "ToFile":
     """
     Deliver the secret of a new token to a file.
 
-    Until the token is enabled, the secret is in ``PATH.<tag>.pending``, on disk and readable by its owner only; then
-    that file is renamed to ``path``. An old key in ``path`` is therefore kept until the new one is valid.
+    Until the token is enabled, the secret is in ``PATH.<tag>.pending``, on disk and readable by its owner only. An old
+    key in ``path`` is therefore kept until the new one is valid. If the process is killed before the key is in
+    ``path``, the same call finishes that create instead of creating another token: with the same portal, user, type,
+    note and status. Pending files of other tokens are named in a warning and not changed. Only one create at a time
+    can use a path.
 
     Args:
         path (str | os.PathLike): the path of the file. Symbolic links are refused, and so are folders that other users
-            can write to, unless they are sticky like ``/tmp``.
+            can write to, unless they are sticky like ``/tmp``. A folder of another user causes a warning.
         format (str): ``"json"`` (the default: one object with the token's members), ``"env"`` (the environment
             variables that this package reads) or ``"key"`` (the secret alone); each ends with a line break.
         overwrite (bool): replace an existing file; default ``False``: an existing file is an error before anything is
             sent.
+        trust_folder (bool): accept a folder that other users can write to, and do not warn if it belongs to another
+            user; default ``False``.
 
     Returns:
         ToFile: for ``deliver=``.

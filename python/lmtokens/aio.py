@@ -57,6 +57,7 @@ class AsyncClient(_AsyncCore):
         on_error: str = "continue",
         progress: Progress | None = None,
         lock: bool = True,
+        trust_folder: bool = False,
         deliver: Destination | None = None,
     ) -> AsyncBulkRun:
         run = self._add_tokens(
@@ -67,6 +68,7 @@ class AsyncClient(_AsyncCore):
             on_error=on_error,
             progress=progress,
             lock=lock,
+            trust_folder=trust_folder,
             deliver=deliver,
         )
         return AsyncBulkRun(run)

@@ -50,6 +50,9 @@ pub(super) struct Bulk {
     /// Do not lock the journal, for file systems without locks
     #[arg(long)]
     no_lock: bool,
+    /// Trust all users who can write to the folder of the journal
+    #[arg(long)]
+    trust_folder: bool,
     /// Check the input without creating tokens
     #[arg(long, conflicts_with = "export")]
     dry_run: bool,
@@ -87,6 +90,7 @@ impl Bulk {
         let settings = RunSettings {
             resume: self.resume,
             no_lock: self.no_lock,
+            trust_folder: self.trust_folder,
             concurrency: self.concurrency,
             on_error: self.on_error,
             destination: None,

@@ -24,12 +24,6 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// As [`check_file`] and [`check_folder`] without trust, which leaves the warning out.
-pub(crate) fn check_place(path: &Path) -> Result<()> {
-    check_file(path)?;
-    check_folder(&folder_of(path), false).map(drop)
-}
-
 /// Fails if the path is a symbolic link or exists and is not a regular file, or if it is the file of another user in a
 /// folder that all users can write to.
 pub(crate) fn check_file(path: &Path) -> Result<()> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::journal::{Journal, Opening, RowKey};
 use crate::client::Client;
 use crate::destinations::Destination;
-use crate::destinations::secure_file::failed;
+use crate::destinations::secure_file::{check_folder, failed, folder_of};
 use crate::error::{Error, Result};
 use crate::ids::Concurrency;
 use crate::model::Token;
@@ -122,6 +122,8 @@ pub struct RunSettings {
     pub resume: bool,
     /// Whether the journal stays unlocked, for file systems without locks.
     pub no_lock: bool,
+    /// Whether all users who can write to the journal's folder are trusted.
+    pub trust_folder: bool,
     /// The number of rows in progress at once.
     pub concurrency: Concurrency,
     /// What a failed row means for the others.
@@ -146,6 +148,11 @@ impl AddTokens {
         self.check()?;
         // Before the journal is created: an attempt that cannot begin leaves nothing behind.
         process::check_available()?;
+        let folder = check_folder(&folder_of(&self.journal), self.settings.trust_folder)?;
+        let destination = self.settings.destination.as_ref().and_then(|destination| destination.warning());
+        for warning in folder.into_iter().chain(destination) {
+            client.report(warning);
+        }
         let opening = Opening {
             path: &self.journal,
             portal: client.identity().portal.base_url(),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::advice::Advice;
-use crate::destinations::secure_file::{check_place, create_private, failed, sync_folder_of};
+use crate::destinations::secure_file::{check_file, create_private, failed, sync_folder_of};
 use crate::error::Result;
 use crate::model::iso_8601;
 use crate::tag::RunId;
@@ -58,7 +58,7 @@ impl Journal {
     /// Opens or creates a journal, and returns the state of its rows.
     pub(super) fn open(opening: &Opening<'_>) -> Result<(Self, States)> {
         let path = opening.path;
-        check_place(path)?;
+        check_file(path)?;
         let exists = path.symlink_metadata().is_ok();
         if exists && !opening.resume {
             return Err(failed(format!("the journal {} exists already", path.display()))

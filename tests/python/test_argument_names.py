@@ -37,6 +37,7 @@ NOT_TEXT = {
     "resume",
     "timeout",
     "timestamp_ms",
+    "trust_folder",
 }
 
 CONSTRUCTORS: list[Callable[..., object]] = [

@@ -139,9 +139,9 @@ def test_pending_file_replaced_before_the_token_is_delivered(lmtokens_portal: Po
         if exchange.method == "POST":
             pending_file(folder).unlink()
 
-    with TamperingProxy(lmtokens_portal, before=before) as proxy:
-        with pytest.raises(lmtokens.DeliveryError, match="replaced"):
-            proxy.client().add_token(32, "ci", deliver=to_file(folder / "token.json"))
+    replaced = pytest.raises(lmtokens.DeliveryError, match="replaced")
+    with TamperingProxy(lmtokens_portal, before=before) as proxy, replaced:
+        proxy.client().add_token(32, "ci", deliver=to_file(folder / "token.json"))
     assert created_tokens(lmtokens_portal) == []
     assert list(folder.iterdir()) == []
 
@@ -191,6 +191,33 @@ def test_folder_writable_by_others_is_accepted_if_trusted(lmtokens_portal: Porta
     lmtokens.add_token(32, deliver=to_file(folder / "second", trust_folder=True))
     keys = [stored.access_key.reveal() for stored in created_tokens(lmtokens_portal)]
     assert [json.loads((folder / name).read_text())["access_key"] for name in ("first", "second")] == keys
+
+
+def test_journal_in_a_folder_writable_by_others_is_accepted_if_trusted(lmtokens_portal: Portal, folder: Path) -> None:
+    folder.chmod(0o777)
+    rows = folder / "rows.csv"
+    rows.write_text("admin_id\n32\n")
+    refused = run_shell("bulk", str(rows), "--journal", str(folder / "first"))
+    assert refused.returncode == 1
+    assert "--trust-folder" in refused.stderr
+    with pytest.raises(lmtokens.DeliveryError, match="other users can write"):
+        lmtokens.add_tokens([(32,)], journal=folder / "first")
+    assert lmtokens_portal.record == []
+    assert run_shell("bulk", str(rows), "--journal", str(folder / "first"), "--trust-folder").returncode == 0
+    lmtokens.add_tokens([(32,)], journal=folder / "second", trust_folder=True).finish()
+    assert len(created_tokens(lmtokens_portal)) == 2
+
+
+@needs_root
+def test_journal_in_a_folder_of_another_user_is_a_warning(lmtokens_portal: Portal, folder: Path) -> None:
+    owned_by_another(folder)
+    rows = folder.parent / "rows.csv"
+    rows.write_text("admin_id\n32\n")
+    for options, has_warning in ([], True), (["--trust-folder"], False):
+        journal = folder / f"run-{has_warning}"
+        completed = run_shell("bulk", str(rows), "--journal", str(journal), *options)
+        assert completed.returncode == 0, completed.stderr
+        assert (f"belongs to another user (id {OTHER_USER})" in completed.stderr) == has_warning
 
 
 @needs_root

@@ -74,6 +74,7 @@ struct Arguments {
     on_error: &'static str,
     progress: Option<stub_types::Progress>,
     lock: bool,
+    trust_folder: bool,
     deliver: Option<Deliver>,
 }
 
@@ -88,6 +89,7 @@ impl RunHandle {
         let settings = RunSettings {
             resume: arguments.resume,
             no_lock: !arguments.lock,
+            trust_folder: arguments.trust_folder,
             concurrency: Concurrency::new(arguments.concurrency)?,
             on_error: arguments.on_error.parse()?,
             destination: arguments.deliver.map(|deliver| deliver.destination(&queue)),
@@ -374,6 +376,8 @@ bulk_operation! {
     ///         is called after each row with (rows finished, all rows). Default none.
     ///     lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
     ///         system that does not support locks.
+    ///     trust_folder (bool): accept a journal in a folder that other users can write to, and do not warn if the folder
+    ///         belongs to another user; default ``False``.
     ///     deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
     ///         the journal then contains no keys. Default: the journal.
     ///
@@ -408,6 +412,7 @@ bulk_operation! {
         on_error: "str" = "continue",
         progress = None,
         lock: "bool" = true,
+        trust_folder: "bool" = false,
         deliver = None,
     ]
     [
@@ -418,7 +423,8 @@ bulk_operation! {
         #[pyo3(from_py_with = domain::on_error)] on_error: &'static str,
         progress: Option<stub_types::Progress>,
         #[pyo3(from_py_with = plain::lock)] lock: bool,
+        #[pyo3(from_py_with = plain::trust_folder)] trust_folder: bool,
         deliver: Option<Deliver>,
     ]
-    Arguments { tokens, journal, resume, concurrency, on_error, progress, lock, deliver }
+    Arguments { tokens, journal, resume, concurrency, on_error, progress, lock, trust_folder, deliver }
 }
