@@ -205,7 +205,7 @@ import lmtokens
 from lmtokens.deliver import to_file
 folder = pathlib.Path(sys.argv[1])
 def appear():
-    while not list(folder.glob("*.pending")):
+    while not any(path.stat().st_size for path in folder.glob("*.pending")):
         pass
     (folder / "token.json").write_text("another file")
 threading.Thread(target=appear).start()

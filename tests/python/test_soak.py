@@ -26,6 +26,7 @@ def test_killed_creates_leave_no_enabled_token_without_its_key() -> None:
     found = soak("create.py", kills, 20261125)
     assert found["kills"] == kills
     assert found["token enabled, key at PATH"] > 0
+    assert found["create repeated: finished"] >= kills // 2
 
 
 def test_killed_and_resumed_bulk_run_creates_each_token_once() -> None:

@@ -2,9 +2,11 @@
 
     python tests/soak/create.py [KILLS [SEED]]
 
-A child process creates tokens, each delivered to its own file, until it is killed. After each kill, the key of every
-enabled token must be in its file or in the pending file beside it. After a sweep an hour later by the portal's clock,
-no tagged token may remain, and the bystanders must be unchanged. Prints how often each state was found.
+A child process creates tokens, each delivered to its own file, until it is killed: half of the children at a random
+moment, the others between enabling and commit. After each kill, the key of every enabled token must be in its file or
+in the pending file beside it. The same create is then repeated: one enabled token with its key in the file must be the
+result, and no pending file may remain. After a sweep an hour later by the portal's clock, no tagged token may remain,
+and the bystanders must be unchanged. Prints how often each state was found.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
+from lmtokens.deliver import to_file
 from lmtokens.sandbox import Portal
-from soak_helpers import ENABLED, KINDS, SECONDS, TAG, arguments, settle, show, wait_for_requests
+from soak_helpers import ENABLED, KINDS, PATIENCE, SECONDS, TAG, arguments, settle, show, wait_for_requests
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import StoredToken
@@ -77,19 +80,50 @@ def soak(kills: int, seed: int) -> Counter[str]:
             admin_id = portal.add_user(f"owner-{number}")
             directory = Path(folder, str(number))
             directory.mkdir(mode=0o700)
-            portal.fail_at_random(RATE, seed=rng.getrandbits(64), kinds=KINDS, seconds=SECONDS)
             portal.clear_record()
-            output = run_until_killed(portal, directory, admin_id, rng)
+            if number % 2:
+                output = run_until_killed(portal, directory, admin_id, enabled_moment(portal, rng))
+            else:
+                portal.fail_at_random(RATE, seed=rng.getrandbits(64), kinds=KINDS, seconds=SECONDS)
+                output = run_until_killed(portal, directory, admin_id, random_moment(portal, rng))
             portal.clear_faults()
             settle(portal)
             counts += check_tokens(portal, directory, admin_id, output)
+            counts += repeat_creates(portal, directory, admin_id)
             counts["tokens swept"] += sweep(portal, bystanders)
     counts["kills"] = kills
     return counts
 
 
-def run_until_killed(portal: Portal, directory: Path, admin_id: int, rng: random.Random) -> list[list[str]]:
-    """Run a child, kill it after a random time or number of requests, and return the words of its output lines."""
+def random_moment(portal: Portal, rng: random.Random) -> Callable[[], None]:
+    """Return a function that waits for a random time or number of requests."""
+
+    def wait() -> None:
+        if rng.random() < 0.5:
+            time.sleep(rng.uniform(0, 0.2))
+        else:
+            wait_for_requests(portal, rng.randrange(1, 12))
+            time.sleep(rng.choice([0, 0, 0.0005, 0.002, 0.01]))
+
+    return wait
+
+
+def enabled_moment(portal: Portal, rng: random.Random) -> Callable[[], None]:
+    """Return a function that waits until one of the first tokens is enabled; its response is delayed."""
+    skip = rng.randrange(3)
+    portal.fail("act-then-delay", method="PATCH", skip=skip, seconds=PATIENCE)
+
+    def wait() -> None:
+        deadline = time.monotonic() + PATIENCE
+        while sum(seen.method == "PATCH" and seen.applied for seen in portal.record) <= skip:
+            assert time.monotonic() < deadline, "the child enabled no token"
+            time.sleep(0.002)
+
+    return wait
+
+
+def run_until_killed(portal: Portal, directory: Path, admin_id: int, wait: Callable[[], None]) -> list[list[str]]:
+    """Run a child, kill it after a wait, and return the words of its output lines."""
     with subprocess.Popen(
         [sys.executable, "-c", CHILD, str(directory), str(admin_id)],
         env={**os.environ, **portal.environment()},
@@ -98,11 +132,7 @@ def run_until_killed(portal: Portal, directory: Path, admin_id: int, rng: random
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        if rng.random() < 0.5:
-            time.sleep(rng.uniform(0, 0.2))
-        else:
-            wait_for_requests(portal, rng.randrange(1, 12))
-            time.sleep(rng.choice([0, 0, 0.0005, 0.002, 0.01]))
+        wait()
         child.kill()
         stdout, _ = child.communicate(timeout=60)
     return [line.split() for line in stdout.splitlines(keepends=True) if line.endswith("\n")]
@@ -116,7 +146,7 @@ def read_delivered_keys(directory: Path) -> Delivered:
         try:
             members = json.loads(path.read_text())
         except ValueError:
-            assert path.name.endswith(".pending"), f"{path} is torn"
+            assert path.suffix in {".pending", ".new"}, f"{path} is torn"
             continue
         by_id = keys.final if path.suffix == ".json" else keys.pending
         by_id[members["id"]] = members["access_key"]
@@ -146,6 +176,24 @@ def check_tokens(portal: Portal, directory: Path, admin_id: int, output: list[li
         if words[0] == "done":
             assert tokens[int(words[1])].status == ENABLED
             assert int(words[1]) in keys.final
+    return counts
+
+
+def repeat_creates(portal: Portal, directory: Path, admin_id: int) -> Counter[str]:
+    """Repeat the creates that left a pending file, and count how each ended."""
+    counts: Counter[str] = Counter()
+    numbers = {int(path.name.partition(".")[0]) for path in directory.glob("*.pending")}
+    for number in numbers:
+        before = {each.id for each in portal.tokens if (each.admin_id, each.note) == (admin_id, f"number {number}")}
+        path = directory / f"{number}.json"
+        with portal.client() as client:
+            token = client.add_token(admin_id, f"number {number}", deliver=to_file(path))
+        (stored,) = (each for each in portal.tokens if (each.admin_id, each.note) == (admin_id, f"number {number}"))
+        assert (stored.id, stored.status) == (token.id, ENABLED)
+        assert read_delivered_keys(directory).final[token.id] == stored.access_key.reveal()
+        counts["create repeated: " + ("finished" if token.id in before else "created anew")] += 1
+    left = [path for path in directory.iterdir() if path.suffix != ".json"]
+    assert not left, f"{left} remain"
     return counts
 
 
