@@ -3,6 +3,9 @@
 //! Its process holds a lock on it from before the POST to the end. A file without a lock is therefore that of a process
 //! that has ended, and its record suffices to finish or to clear the create.
 
+mod earlier;
+mod record;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -11,21 +14,21 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::secure_file::failed;
 use super::secure_folder::{Entry, SecureFolder};
 use crate::advice::Advice;
 use crate::error::{Error, Result};
-use crate::ids::{AdminId, Status, TokenId, Type};
-use crate::model::{Token, TokenStatus, TokenType};
-use crate::secret::Secret;
+use crate::model::Token;
 use crate::tag::Tag;
 use crate::token_output::Form;
-use crate::tokens::NewToken;
+use earlier::Examined;
+use record::Record;
 
-const VERSION: u32 = 1;
+pub(super) use earlier::Earlier;
+pub(super) use record::Wanted;
+
 const SUFFIX: &str = ".pending";
 
 /// No record is longer, so that a longer file is not read.
@@ -34,98 +37,6 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// Another process holds a lock for a moment when it looks at a file, which is not a create in progress.
 const PAUSE: Duration = Duration::from_millis(25);
 const TRIES: u32 = 40;
-
-/// The token that a create is to make.
-pub(super) struct Wanted {
-    /// The base URL of the portal.
-    pub(super) portal: String,
-    pub(super) admin_id: AdminId,
-    pub(super) token: NewToken,
-}
-
-/// A token as it was delivered, and where it belongs.
-#[derive(Serialize, Deserialize)]
-struct Record {
-    lmtokens_pending: u32,
-    portal: String,
-    tag: String,
-    id: i64,
-    r#type: String,
-    access_id: Option<String>,
-    access_key: Zeroizing<String>,
-    admin_id: i64,
-    admin_name: Option<String>,
-    status: i64,
-    note: Option<String>,
-    roles: Vec<String>,
-    created_by: Option<String>,
-    created_on: Option<i64>,
-}
-
-impl Record {
-    fn of(portal: &str, tag: &Tag, token: &Token) -> Self {
-        Self {
-            lmtokens_pending: VERSION,
-            portal: portal.to_owned(),
-            tag: tag.to_string(),
-            id: token.id,
-            r#type: token.r#type.as_str().to_owned(),
-            access_id: token.access_id.clone(),
-            access_key: Zeroizing::new(
-                token.access_key.as_ref().map(Secret::reveal).unwrap_or_default().to_owned(),
-            ),
-            admin_id: token.admin_id.unwrap_or_default(),
-            admin_name: token.admin_name.clone(),
-            status: token.status.map_or_else(|| Status::default().number(), TokenStatus::number),
-            note: token.note.clone(),
-            roles: token.roles.clone(),
-            created_by: token.created_by.clone(),
-            created_on: token.created_on,
-        }
-    }
-
-    /// Reads a record; `None` if it is damaged or not that of this tag.
-    fn parse(text: &[u8], tag: &Tag) -> Option<Self> {
-        let record: Self = serde_json::from_slice(text.strip_suffix(b"\n")?).ok()?;
-        let is_valid = record.lmtokens_pending == VERSION
-            && record.tag == tag.to_string()
-            && TokenId::new(record.id).is_ok()
-            && AdminId::new(record.admin_id).is_ok()
-            && Status::from_number(record.status).is_ok()
-            && record.r#type.parse::<Type>().is_ok()
-            && !record.access_key.is_empty();
-        is_valid.then_some(record)
-    }
-
-    fn token(&self) -> Token {
-        Token {
-            id: self.id,
-            r#type: TokenType::from_word(&self.r#type),
-            access_id: self.access_id.clone(),
-            access_key: Some(Secret::new(self.access_key.to_string())),
-            masked_bearer: None,
-            admin_id: Some(self.admin_id),
-            admin_name: self.admin_name.clone(),
-            status: Some(TokenStatus::from_number(self.status)),
-            note: self.note.clone(),
-            roles: self.roles.clone(),
-            created_by: self.created_by.clone(),
-            created_on: self.created_on,
-            last_used_on: None,
-            was_used: false,
-            last_auth_ip: None,
-            user_permission: None,
-        }
-    }
-
-    fn is(&self, wanted: &Wanted) -> bool {
-        self.portal == wanted.portal
-            && self.admin_id == wanted.admin_id.get()
-            && self.r#type == wanted.token.r#type.as_str()
-            && self.status == wanted.token.status.number()
-            && self.note.as_deref().unwrap_or_default() == wanted.token.note().unwrap_or_default()
-    }
-}
 
 /// The names of the files of one create.
 #[derive(Clone)]
@@ -161,7 +72,7 @@ fn tags(folder: &SecureFolder, last: &OsStr) -> Result<Vec<Tag>> {
     };
     let names = folder.names().map_err(|error| cannot_read(folder, &error))?;
     let mut tags: Vec<Tag> = names.into_iter().filter_map(tag).collect();
-    tags.sort_unstable_by_key(|tag| (std::cmp::Reverse(tag.seconds), tag.to_string()));
+    tags.sort_by_cached_key(|tag| (std::cmp::Reverse(tag.seconds), tag.to_string()));
     Ok(tags)
 }
 
@@ -392,93 +303,4 @@ fn read(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {
     file.rewind()?;
     file.take(MAX_BYTES).read_to_end(&mut text)?;
     Ok(text)
-}
-
-/// What a pending file of an earlier create is.
-enum Examined {
-    /// It was removed: it was empty, or it no longer exists.
-    Gone,
-    /// Its process lives.
-    InProgress,
-    /// Its process has ended.
-    Record(Box<Record>),
-    /// It cannot be used.
-    Unusable(&'static str),
-}
-
-impl Examined {
-    /// Examines a file under a shared lock. An empty one is that of a process that ended before a delivery: it is
-    /// removed.
-    fn of(folder: &SecureFolder, last: &OsStr, tag: &Tag) -> Result<Self> {
-        let name = Names::of(last, tag).pending;
-        Self::named(folder, &name, tag)
-            .map_err(|error| failed(format!("cannot read {}: {error}", folder.path_of(&name).display())))
-    }
-
-    fn named(folder: &SecureFolder, name: &OsStr, tag: &Tag) -> io::Result<Self> {
-        let Some(mut file) = folder.open_own(name)? else {
-            return Ok(match folder.entry(name)? {
-                Entry::Missing => Self::Gone,
-                Entry::Special => Self::Unusable("not a regular file"),
-                _ => Self::Unusable("the file of another user"),
-            });
-        };
-        match file.try_lock_shared() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Self::InProgress),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        let text = read(&mut file)?;
-        if !text.is_empty() {
-            let record = Record::parse(&text, tag);
-            return Ok(record.map_or(Self::Unusable("damaged"), |record| Self::Record(Box::new(record))));
-        }
-        if folder.holds(name, &file)? {
-            folder.remove(name)?;
-        }
-        Ok(Self::Gone)
-    }
-}
-
-/// The pending files of earlier creates to a final file.
-#[derive(Default)]
-pub(super) struct Earlier {
-    /// Those of the same token as requested now, locked, the newest first. If there are very many, only a part.
-    pub(super) matching: Vec<(Tag, Pending)>,
-    /// The others, in words.
-    pub(super) others: Vec<String>,
-}
-
-impl Earlier {
-    /// Finds the pending files of a final file. Fails if a create to it is in progress.
-    pub(super) fn find(folder: &Arc<SecureFolder>, last: &OsStr, wanted: &Wanted) -> Result<Self> {
-        /// Each holds a descriptor.
-        const MAX_LOCKED: usize = 16;
-        let mut earlier = Self::default();
-        for tag in tags(folder, last)? {
-            let path = folder.path_of(&Names::of(last, &tag).pending);
-            match Examined::of(folder, last, &tag)? {
-                Examined::Gone => {}
-                Examined::InProgress => return Err(in_use(folder, last)),
-                Examined::Record(record) if record.is(wanted) && earlier.matching.len() < MAX_LOCKED => {
-                    let adopted = Pending::adopt(Arc::clone(folder), last, &tag)?;
-                    earlier.matching.extend(adopted.map(|pending| (tag, pending)));
-                }
-                Examined::Record(record) => earlier.others.push(format!(
-                    "{} (token {} of user {}, note {:?})",
-                    path.display(),
-                    record.id,
-                    record.admin_id,
-                    record.note.as_deref().unwrap_or_default()
-                )),
-                Examined::Unusable(why) => earlier.others.push(format!("{} ({why})", path.display())),
-            }
-        }
-        Ok(earlier)
-    }
-
-    /// Returns whether a final file has pending files. Errors are left to the call that uses them.
-    pub(super) fn exists(folder: &SecureFolder, last: &OsStr) -> bool {
-        tags(folder, last).is_ok_and(|tags| !tags.is_empty())
-    }
 }

@@ -20,6 +20,7 @@ pub(super) enum Entry {
     /// A regular file of this user.
     Own,
     /// A regular file of another user.
+    #[cfg(unix)]
     Foreign,
     /// A symbolic link, a folder, a pipe.
     Special,

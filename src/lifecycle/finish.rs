@@ -95,9 +95,9 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
         }
         Err(error) => return Err(error),
     };
-    let is_same = found.admin_id == delivered.admin_id
-        && found.r#type == delivered.r#type
-        && found.access_id == delivered.access_id;
+    let is_same = found.r#type == delivered.r#type
+        && agrees(found.admin_id.as_ref(), delivered.admin_id.as_ref())
+        && agrees(found.access_id.as_ref(), delivered.access_id.as_ref());
     if !is_same {
         return Err(unclear(remaining, "the portal has another token with this id"));
     }
@@ -118,6 +118,11 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
             Ok(State::Ready(Token { note: changed.note, status: changed.status.or(found.status), ..found }))
         }
     }
+}
+
+/// Returns whether two values are equal, as far as both are known.
+fn agrees<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+    one.is_none() || other.is_none() || one == other
 }
 
 /// Returns whether a token that these credentials create is visible to them, so that a list without the delivered token

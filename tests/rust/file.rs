@@ -74,6 +74,7 @@ fn token() -> Token {
         created_by: None,
         created_on: Some(1_700_000_000),
         last_used_on: None,
+        was_used: false,
         last_auth_ip: None,
         user_permission: None,
     }
