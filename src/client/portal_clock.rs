@@ -22,8 +22,8 @@ impl PortalClock {
         *locked(&self.0) = Some(Reading { date, received: Instant::now(), received_ms: now_ms });
     }
 
-    /// Returns the portal's time now. `None` before the first response, and if the time since the last one is uncertain:
-    /// the monotonic clock stops while a machine sleeps, and the client's clock can be set.
+    /// Returns the portal's time now. `None` before the first response, and if the time since the last one is
+    /// uncertain: the monotonic clock stops while a machine sleeps, and the client's clock can be set.
     pub(super) fn now(&self, now_ms: u64) -> Option<SystemTime> {
         const MAX_DIFFERENCE: Duration = Duration::from_secs(60);
         let Reading { date, received, received_ms } = (*locked(&self.0))?;

@@ -82,8 +82,8 @@ async fn sweep(client: &Client, token: &Token, clock: &mut SweepClock) -> Result
     delete(client, now).await.map(|()| true)
 }
 
-/// The time during one sweep, by the earliest of all readings: a token of a create that is in progress must not look old
-/// because a clock jumps forward or a proxy sends a wrong `Date`.
+/// The time during one sweep, by the earliest of all readings: a token of a create that is in progress must not look
+/// old because a clock jumps forward or a proxy sends a wrong `Date`.
 struct SweepClock {
     started: Instant,
     /// The time at `started`, since 1970-01-01 UTC.
@@ -95,8 +95,8 @@ impl SweepClock {
         Self { started: Instant::now(), earliest: Duration::MAX }
     }
 
-    /// Reads the portal's clock and the local one. It is an error if they differ too much, except on loopback: a sandbox
-    /// can move its clock.
+    /// Reads the portal's clock and the local one. It is an error if they differ too much, except on loopback: a
+    /// sandbox can move its clock.
     fn now(&mut self, client: &Client) -> Result<Duration> {
         let Some(mut now) = client.portal_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok()) else {
             return Err(Error::new(

@@ -47,8 +47,8 @@ impl Operation for FindToken {
             Self::Id(id) => token.id == id.get(),
             Self::AccessId(AccessId(access_id)) => token.access_id.as_ref() == Some(access_id),
         };
-        // The type of the calling token comes first: the guard of that token relies on the list in which a token is found,
-        // and a portal that ignores the type shows every token in both.
+        // The type of the calling token comes first: the guard of that token relies on the list in which a token is
+        // found, and a portal that ignores the type shows every token in both.
         let types = match client.identity().credentials {
             Credentials::Lmv1 { .. } => [Type::Lmv1, Type::Bearer],
             Credentials::Bearer { .. } => [Type::Bearer, Type::Lmv1],

@@ -44,8 +44,8 @@ impl Target {
         }
     }
 
-    /// As `locate`, but fails unless the token is surely not the calling one; `change` says what the caller wants to do.
-    /// The portal decides what the token is: the caller's copy may be of another portal.
+    /// As `locate`, but fails unless the token is surely not the calling one; `change` says what the caller wants to
+    /// do. The portal decides what the token is: the caller's copy may be of another portal.
     pub(super) async fn locate_unless_self(self, client: &Client, change: &str) -> Result<Located> {
         let copy = match &self {
             Self::Token(copy) if is_self(client, copy) == Some(true) => return Err(locked_out(copy, change)),

@@ -43,8 +43,8 @@ const FORWARDED: [i32; 7] = {
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM]
 };
 
-/// Forwards a signal to the command. The terminal sends Ctrl-C and Ctrl-\ to the whole foreground process group, so that
-/// the command has them already; a second signal could interrupt its clean-up.
+/// Forwards a signal to the command. The terminal sends Ctrl-C and Ctrl-\ to the whole foreground process group, so
+/// that the command has them already; a second signal could interrupt its clean-up.
 #[cfg(unix)]
 fn forward(child: &std::process::Child, signal: &signal_hook::low_level::siginfo::Origin) {
     use rustix::process::{Pid, Signal, kill_process};
