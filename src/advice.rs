@@ -22,6 +22,8 @@ pub enum Advice {
     ResumeWithViewer,
     /// Switch the journal's lock off, on a file system without locks.
     DisableLock,
+    /// Trust the owner of a journal.
+    TrustOwner,
     /// Use other credentials, or override the guard of the calling token.
     Force,
     /// Sweep, once the pending token is an hour old.

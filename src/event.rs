@@ -54,6 +54,13 @@ pub enum Event {
         /// The status that the caller asked for.
         requested: TokenStatus,
     },
+    /// Pending tokens that an interrupted or failed part of a run left were removed.
+    OrphansRemoved {
+        /// Their ids.
+        ids: Vec<i64>,
+        /// The run id in their tags.
+        run: String,
+    },
     /// Pending tokens of a run could not be removed at its end.
     OrphansRemain {
         /// How many; `None` if they could not be listed.
@@ -152,9 +159,10 @@ impl Event {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Attempt { .. } => Severity::Debug,
-            Self::LongWait { .. } | Self::FinishedEarlier { .. } | Self::ClearedEarlier { .. } => {
-                Severity::Info
-            }
+            Self::LongWait { .. }
+            | Self::FinishedEarlier { .. }
+            | Self::ClearedEarlier { .. }
+            | Self::OrphansRemoved { .. } => Severity::Info,
             _ => Severity::Warning,
         }
     }
@@ -185,6 +193,10 @@ impl Event {
                 format!(
                     "the portal created token {token_id} {reported}; changing it to {requested} as requested"
                 )
+            }
+            Self::OrphansRemoved { ids, run } => {
+                let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+                format!("deleted pending tokens that run {run} had left, disabled: {}", ids.join(", "))
             }
             Self::OrphansRemain { count, run } => {
                 let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
@@ -244,7 +256,8 @@ impl Event {
             | Self::LongWait { .. }
             | Self::StatusCorrected { .. }
             | Self::FinishedEarlier { .. }
-            | Self::ClearedEarlier { .. } => Vec::new(),
+            | Self::ClearedEarlier { .. }
+            | Self::OrphansRemoved { .. } => Vec::new(),
             Self::FolderOfAnotherUser { .. } => vec![Advice::TrustFolder],
             Self::PendingFilesRemain { .. } => {
                 vec!["repeat the call that was interrupted, which finishes it, or delete both the token and the file".into()]

@@ -172,18 +172,22 @@ class Client:
             journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It
                 contains the
                 keys: protect it like the keys. If it exists, ``resume=True`` is required.
-            resume (bool): resume an existing journal: rows that are done are kept, the others are tried again, and no
-                row ends with two enabled tokens. If the journal does not exist, a new run starts. Default ``False``.
+            resume (bool): resume an existing journal: its tokens are compared with the portal, rows that are done are
+                kept, the others are tried again, and no row ends with two enabled tokens. A row is ``"unknown"`` if the
+                journal contradicts the portal, or if a token looks like one of the row and is not in the journal. If
+                the journal does not exist, a new run starts. Default ``False``.
             concurrency (int): number of rows processed at once, 1 to 64; default 8. The first row is processed alone.
             on_error (str): what to do with the other rows when one fails: ``"continue"`` (the default) or ``"stop"``.
             progress (bool | Callable[[int, int], object] | None): ``True`` shows progress on standard error; a callable
                 is called after each row with (rows finished, all rows). Default none.
             lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
                 system that does not support locks.
-            trust_folder (bool): accept a journal in a folder that other users can write to, and do not warn if the folder
-                belongs to another user; default ``False``.
+            trust_folder (bool): accept a journal that belongs to another user or is in a folder that other users can
+                write to: they can change its lines. Default ``False``.
             deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
-                the journal then contains no keys. Default: the journal.
+                the journal then contains no keys. Default: the journal. A resumed run calls ``commit`` or ``discard``,
+                with a token without its key, for each delivery that an interrupted run did not complete: also for one
+                that was completed just before the interruption, so a second call must have no effect.
 
         Returns:
             BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
@@ -191,8 +195,8 @@ class Client:
 
         Raises:
             TypeError, ValueError: an argument or a row is invalid; the message names the rows. Nothing was sent.
-            DeliveryError: the journal exists, belongs to another portal or another input, is in use by another process,
-                or cannot be written. An error that occurs during the run is raised at its end.
+            DeliveryError: the journal exists, belongs to another portal, another input or another user, is damaged, is in
+                use by another process, or cannot be written. An error that occurs during the run is raised at its end.
             AuthenticationError: the portal rejected the credentials; raised at the end of the run. The run stops at the
                 first such response, because repeated failures lock a token.
 
@@ -437,13 +441,13 @@ class Filter:
 @final
 class JournalEntry:
     """
-    One row of a journal.
+    A token or a row of a journal.
     """
     def __repr__(self, /) -> str: ...
     @property
     def admin(self, /) -> str:
         """
-        str: the user as the input named it, an id or a name.
+        str: the user as the input named it, an id or a name; empty if the entry is damaged.
         """
     @property
     def error(self, /) -> str | None:
@@ -459,7 +463,7 @@ class JournalEntry:
     def state(self, /) -> str:
         """
         str: ``"created"``; ``"pending"``: the token is disabled, or not confirmed to be enabled; ``"failed"``;
-        ``"unknown"``.
+        ``"unknown"``; ``"damaged"``: a part of the journal cannot be read, which ``error`` describes.
         """
     @property
     def token(self, /) -> Token | None:
@@ -953,18 +957,22 @@ class _AsyncCore:
             journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It
                 contains the
                 keys: protect it like the keys. If it exists, ``resume=True`` is required.
-            resume (bool): resume an existing journal: rows that are done are kept, the others are tried again, and no
-                row ends with two enabled tokens. If the journal does not exist, a new run starts. Default ``False``.
+            resume (bool): resume an existing journal: its tokens are compared with the portal, rows that are done are
+                kept, the others are tried again, and no row ends with two enabled tokens. A row is ``"unknown"`` if the
+                journal contradicts the portal, or if a token looks like one of the row and is not in the journal. If
+                the journal does not exist, a new run starts. Default ``False``.
             concurrency (int): number of rows processed at once, 1 to 64; default 8. The first row is processed alone.
             on_error (str): what to do with the other rows when one fails: ``"continue"`` (the default) or ``"stop"``.
             progress (bool | Callable[[int, int], object] | None): ``True`` shows progress on standard error; a callable
                 is called after each row with (rows finished, all rows). Default none.
             lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
                 system that does not support locks.
-            trust_folder (bool): accept a journal in a folder that other users can write to, and do not warn if the folder
-                belongs to another user; default ``False``.
+            trust_folder (bool): accept a journal that belongs to another user or is in a folder that other users can
+                write to: they can change its lines. Default ``False``.
             deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
-                the journal then contains no keys. Default: the journal.
+                the journal then contains no keys. Default: the journal. A resumed run calls ``commit`` or ``discard``,
+                with a token without its key, for each delivery that an interrupted run did not complete: also for one
+                that was completed just before the interruption, so a second call must have no effect.
 
         Returns:
             BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
@@ -972,8 +980,8 @@ class _AsyncCore:
 
         Raises:
             TypeError, ValueError: an argument or a row is invalid; the message names the rows. Nothing was sent.
-            DeliveryError: the journal exists, belongs to another portal or another input, is in use by another process,
-                or cannot be written. An error that occurs during the run is raised at its end.
+            DeliveryError: the journal exists, belongs to another portal, another input or another user, is damaged, is in
+                use by another process, or cannot be written. An error that occurs during the run is raised at its end.
             AuthenticationError: the portal rejected the credentials; raised at the end of the run. The run stops at the
                 first such response, because repeated failures lock a token.
 
@@ -1357,18 +1365,22 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
         journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It
             contains the
             keys: protect it like the keys. If it exists, ``resume=True`` is required.
-        resume (bool): resume an existing journal: rows that are done are kept, the others are tried again, and no
-            row ends with two enabled tokens. If the journal does not exist, a new run starts. Default ``False``.
+        resume (bool): resume an existing journal: its tokens are compared with the portal, rows that are done are
+            kept, the others are tried again, and no row ends with two enabled tokens. A row is ``"unknown"`` if the
+            journal contradicts the portal, or if a token looks like one of the row and is not in the journal. If
+            the journal does not exist, a new run starts. Default ``False``.
         concurrency (int): number of rows processed at once, 1 to 64; default 8. The first row is processed alone.
         on_error (str): what to do with the other rows when one fails: ``"continue"`` (the default) or ``"stop"``.
         progress (bool | Callable[[int, int], object] | None): ``True`` shows progress on standard error; a callable
             is called after each row with (rows finished, all rows). Default none.
         lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
             system that does not support locks.
-        trust_folder (bool): accept a journal in a folder that other users can write to, and do not warn if the folder
-            belongs to another user; default ``False``.
+        trust_folder (bool): accept a journal that belongs to another user or is in a folder that other users can
+            write to: they can change its lines. Default ``False``.
         deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
-            the journal then contains no keys. Default: the journal.
+            the journal then contains no keys. Default: the journal. A resumed run calls ``commit`` or ``discard``,
+            with a token without its key, for each delivery that an interrupted run did not complete: also for one
+            that was completed just before the interruption, so a second call must have no effect.
 
     Returns:
         BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
@@ -1376,8 +1388,8 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
 
     Raises:
         TypeError, ValueError: an argument or a row is invalid; the message names the rows. Nothing was sent.
-        DeliveryError: the journal exists, belongs to another portal or another input, is in use by another process,
-            or cannot be written. An error that occurs during the run is raised at its end.
+        DeliveryError: the journal exists, belongs to another portal, another input or another user, is damaged, is in
+            use by another process, or cannot be written. An error that occurs during the run is raised at its end.
         AuthenticationError: the portal rejected the credentials; raised at the end of the run. The run stops at the
             first such response, because repeated failures lock a token.
 
@@ -1530,19 +1542,22 @@ def list_tokens(admin_id: int | str | None = None, *, type: "str | TokenType | N
         ['old']
     """
 
-def read_journal(path: str | PathLike[str]) -> "list[JournalEntry]":
+def read_journal(path: str | PathLike[str], *, skip_damaged: "bool" = False) -> "list[JournalEntry]":
     """
     Read the rows and keys of a journal that ``add_tokens`` or ``lmtokens bulk`` wrote.
 
     Args:
         path (str | os.PathLike): the journal. It may be in use. A torn last line is ignored: its token was never
             enabled.
+        skip_damaged (bool): read the intact lines of a damaged journal; each problem is an entry with the state
+            ``"damaged"``. Default ``False``: raise an error that names the first damaged line.
 
     Returns:
-        list[JournalEntry]: one for each row that was started, in that order.
+        list[JournalEntry]: the rows that were started, in that order: one entry for each token of a row that was not
+        deleted, or one entry if there is none. A row can have several tokens.
 
     Raises:
-        DeliveryError: the file cannot be read, or is not a journal.
+        DeliveryError: the file cannot be read, is not a journal, or is damaged.
 
     Example:
         >>> import lmtokens.sandbox, os, tempfile

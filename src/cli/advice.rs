@@ -34,6 +34,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::DisableLock => {
             "pass --no-lock if the file system has no locks, and run only one process per journal"
         }
+        Advice::TrustOwner => "pass --trust-folder if you trust its owner",
         Advice::Force => {
             "use other credentials, or pass force=True to the Python function, such as lmtokens.delete_token"
         }

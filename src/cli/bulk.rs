@@ -50,7 +50,7 @@ pub(super) struct Bulk {
     /// Do not lock the journal, for file systems without locks
     #[arg(long)]
     no_lock: bool,
-    /// Trust all users who can write to the folder of the journal
+    /// Trust the owner of the journal, and all users who can write to its folder
     #[arg(long)]
     trust_folder: bool,
     /// Check the input without creating tokens
@@ -59,6 +59,9 @@ pub(super) struct Bulk {
     /// Print the keys in the journal without contacting the portal
     #[arg(long, conflicts_with_all = ["file", "resume"])]
     export: bool,
+    /// Print the keys in the intact lines of a damaged journal
+    #[arg(long, requires = "export")]
+    skip_damaged: bool,
     /// Select the output format of --export
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "csv", requires = "export")]
     output: export::Format,
@@ -80,7 +83,7 @@ Example of FILE:
 impl Bulk {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         if self.export {
-            return export::export(&self.journal, self.output);
+            return export::export(&self.journal, self.output, self.skip_damaged);
         }
         let rows = input::read(self.file.as_deref())?;
         if self.dry_run {

@@ -4,6 +4,7 @@ mod destination;
 mod resume;
 mod row;
 mod run;
+mod snapshot;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -122,7 +123,7 @@ pub struct RunSettings {
     pub resume: bool,
     /// Whether the journal stays unlocked, for file systems without locks.
     pub no_lock: bool,
-    /// Whether all users who can write to the journal's folder are trusted.
+    /// Whether the journal may belong to another user, and other users may write to its folder.
     pub trust_folder: bool,
     /// The number of rows in progress at once.
     pub concurrency: Concurrency,
@@ -158,6 +159,7 @@ impl AddTokens {
             portal: client.identity().portal.base_url(),
             resume: self.settings.resume,
             lock: !self.settings.no_lock,
+            trust_folder: self.settings.trust_folder,
             holds_keys: self.settings.destination.is_none(),
             now_ms: client.now_ms(),
         };

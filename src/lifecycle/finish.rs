@@ -1,16 +1,16 @@
 //! Finishing or clearing a create whose process ended before it committed the delivery.
 
-use super::reconcile::{delete, tokens_of};
+use super::reconcile::{delete, prove_visibility};
 use super::two_phase::TwoPhase;
 use crate::client::Client;
 use crate::destinations::Remaining;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::ids::{AdminId, Status, TokenId, Type};
+use crate::ids::{AdminId, TokenId};
 use crate::model::{Token, TokenStatus};
 use crate::operation::Operation as _;
-use crate::tag::{RunId, Tag};
-use crate::tokens::{ExpectedNote, FindToken, NewToken, ReportedToken, Unusable, User, change};
+use crate::tag::Tag;
+use crate::tokens::{FindToken, change};
 
 /// What the portal has of a delivered token.
 enum State {
@@ -88,7 +88,7 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
     let found = match FindToken::Id(id).run(client).await {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            if sees_tokens(client, admin_id).await? {
+            if prove_visibility(client, admin_id, remaining.tag.run).await? {
                 return Ok(State::Gone);
             }
             return Err(unclear(remaining, "these credentials cannot see whether it is enabled"));
@@ -123,28 +123,6 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
 /// Returns whether two values are equal, as far as both are known.
 fn agrees<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
     one.is_none() || other.is_none() || one == other
-}
-
-/// Returns whether a token that these credentials create is visible to them, so that a list without the delivered token
-/// proves that it does not exist. If no list has shown one yet, a disabled probe decides.
-async fn sees_tokens(client: &Client, admin_id: AdminId) -> Result<bool> {
-    if client.visibility().sees_own() {
-        return Ok(true);
-    }
-    // The portal may replace a user's bearer token by the next, so that the probe is never one.
-    let probe =
-        NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type: Type::Lmv1 };
-    let tag = Tag::fresh(RunId::fresh()?, client.portal_now_ms())?;
-    let response =
-        client.send(&probe.request_with(admin_id, Some(&tag.note(None)), Status::Disabled)?).await?;
-    let token = match probe.created(client, admin_id, ExpectedNote::Tagged(&tag), &response) {
-        Ok(token) => token,
-        Err(Unusable { token: ReportedToken::WithoutSecret(token), .. }) => *token,
-        Err(unusable) => return Err(unusable.error),
-    };
-    tokens_of(client, admin_id, Type::Lmv1).await?;
-    delete(client, token).await?;
-    Ok(client.visibility().sees_own())
 }
 
 fn unclear(remaining: &Remaining, why: &str) -> Error {

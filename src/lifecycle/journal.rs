@@ -1,55 +1,70 @@
-//! The journal of a bulk run: JSON lines, readable by their owner only. No token is enabled before the line with its
-//! key is on disk.
+//! The journal of a bulk run: sealed JSON lines, readable by their owner only. No token is enabled before the line with
+//! its key is on disk.
 
 mod entry;
-mod lock;
+mod file;
 mod read;
+mod seal;
+#[cfg(test)]
+mod tests;
 mod writer;
 
-use std::fs::File;
-use std::io::{Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use crate::advice::Advice;
-use crate::destinations::secure_file::{check_file, create_private, failed, sync_folder_of};
-use crate::error::Result;
+use crate::destinations::secure_file::{check_file, failed};
+use crate::error::{Error, Result};
 use crate::model::iso_8601;
 use crate::tag::RunId;
 
 pub(super) use entry::{Journaled, Line, RowKey};
+use file::JournalFile;
 pub(crate) use read::{JournalEntry, read_journal};
 pub(super) use read::{RowState, States};
 pub(super) use writer::Writer;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The first line of a journal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Header {
     lmtokens_journal: u32,
     run: String,
+    /// Random text whose digest is the run id. The notes of pending tokens show the run id, so that without it anyone
+    /// could write a journal for another run.
+    proof: String,
     portal: String,
     begun: String,
     holds_keys: bool,
+}
+
+/// Returns the run id for a proof.
+fn run_of(proof: &str) -> String {
+    seal::digest(&[b"lmtokens run ", proof.as_bytes()])
 }
 
 /// A journal that this process writes, exclusively.
 pub(super) struct Journal {
     pub(super) run: RunId,
     pub(super) holds_keys: bool,
+    /// When the run began, by the local clock; `None` if it begins now.
+    pub(super) begun: Option<i64>,
     writer: Writer,
-    _lock: Option<lock::Lock>,
 }
 
 /// How a journal is opened.
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Opening<'a> {
     pub(super) path: &'a Path,
     pub(super) portal: &'a str,
     /// Whether an existing journal is resumed.
     pub(super) resume: bool,
     pub(super) lock: bool,
+    /// Whether the journal may belong to another user.
+    pub(super) trust_folder: bool,
     pub(super) holds_keys: bool,
     pub(super) now_ms: u64,
 }
@@ -60,76 +75,60 @@ impl Journal {
         let path = opening.path;
         check_file(path)?;
         let exists = path.symlink_metadata().is_ok();
-        if exists && !opening.resume {
-            return Err(failed(format!("the journal {} exists already", path.display()))
-                .suggest(Advice::ResumeExisting));
+        match (exists, opening.resume) {
+            (true, false) => Err(file::exists(path)),
+            (true, true) => Self::resume(opening),
+            (false, _) => Self::create(opening).map(|journal| (journal, States::default())),
         }
-        let lock = if opening.lock { Some(lock::Lock::take(path)?) } else { None };
-        let (file, header, states) =
-            if exists { Self::resume(opening)? } else { (Self::create(opening)?, None, States::default()) };
-        let (file, header) = match header {
-            Some(header) => (file, header),
-            None => Self::write_header(file, opening)?,
-        };
-        let run = header.run.parse().map_err(|_| failed("the journal's run id is damaged"))?;
-        let writer = Writer::start(file, path.to_owned())?;
-        Ok((Self { run, holds_keys: header.holds_keys, writer, _lock: lock }, states))
     }
 
-    fn create(opening: &Opening<'_>) -> Result<File> {
-        create_private(opening.path).map_err(|error| cannot_write(opening.path, &error))
-    }
-
-    fn write_header(mut file: File, opening: &Opening<'_>) -> Result<(File, Header)> {
+    fn create(opening: &Opening<'_>) -> Result<Self> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| {
+            failed(format!("cannot get random numbers from the operating system: {error}"))
+        })?;
+        let proof = format!("{:032x}", u128::from_be_bytes(random));
+        let run = run_of(&proof);
         let header = Header {
             lmtokens_journal: VERSION,
-            run: RunId::fresh()?.to_string(),
+            run: run.clone(),
+            proof,
             portal: opening.portal.to_owned(),
             begun: iso_8601(i64::try_from(opening.now_ms / 1000).unwrap_or_default()),
             holds_keys: opening.holds_keys,
         };
-        let text = serde_json::to_string(&header).map_err(|error| failed(error.to_string()))? + "\n";
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-        written
-            .and_then(|()| sync_folder_of(opening.path))
-            .map_err(|error| cannot_write(opening.path, &error))?;
-        Ok((file, header))
+        let object = serde_json::to_string(&header).map_err(|error| failed(error.to_string()))?;
+        let file = JournalFile::create(opening.path, &seal::seal(&run, 1, &object), opening.lock)?;
+        let writer = Writer::start(file, run.clone(), 2)?;
+        Ok(Self { run: run.parse()?, holds_keys: header.holds_keys, begun: None, writer })
     }
 
-    /// Reads an existing journal and sets a torn last line aside. The header is `None` if the process was killed before
-    /// it wrote one.
-    fn resume(opening: &Opening<'_>) -> Result<(File, Option<Header>, States)> {
+    /// Reads an existing journal and sets a torn last line aside.
+    fn resume(opening: &Opening<'_>) -> Result<(Self, States)> {
         let path = opening.path;
-        let mut file =
-            File::options().read(true).write(true).open(path).map_err(|error| cannot_write(path, &error))?;
-        keep_private(&file).map_err(|error| cannot_write(path, &error))?;
-        let text = std::fs::read(path).map_err(|error| cannot_write(path, &error))?;
-        let contents = read::parse(&text).map_err(|problem| not_a_journal(path, &problem))?;
-        if let Some(header) = &contents.header {
-            if header.portal != opening.portal {
-                return Err(failed(format!(
-                    "the journal {} belongs to the portal {}, not to {}",
-                    path.display(),
-                    header.portal,
-                    opening.portal
-                )));
-            }
-            if header.holds_keys != opening.holds_keys {
-                let (was, now) = if header.holds_keys { ("without", "with") } else { ("with", "without") };
-                return Err(failed(format!(
-                    "the journal {} was started {was} a destination for the keys and cannot be resumed {now} one",
-                    path.display()
-                )));
-            }
+        let (mut file, text) = JournalFile::open(path, opening.lock, opening.trust_folder)?;
+        let contents = read::parse(&text, false).map_err(|problem| problem.error(path))?;
+        let header = contents.header;
+        check_header(&header, opening)?;
+        let (run, begun) =
+            header
+                .run
+                .parse()
+                .ok()
+                .zip(OffsetDateTime::parse(&header.begun, &Rfc3339).ok())
+                .ok_or_else(|| failed(format!("the header of the journal {} is damaged", path.display())))?;
+        let tail = text.get(contents.whole_bytes..).unwrap_or_default();
+        if !tail.is_empty() {
+            file::set_aside(path, tail)?;
+            let whole = u64::try_from(contents.whole_bytes).map_err(|error| failed(error.to_string()))?;
+            file.cut(whole).map_err(|error| cannot_write(path, &error))?;
         }
-        let whole = contents.whole_bytes;
-        if let Some(tail) = text.get(whole..).filter(|tail| !tail.is_empty()) {
-            set_aside(path, tail, opening.now_ms)?;
-            let cut = u64::try_from(whole).map_err(|error| failed(error.to_string()))?;
-            file.set_len(cut).and_then(|()| file.sync_all()).map_err(|error| cannot_write(path, &error))?;
+        if contents.lacks_newline {
+            file.append(b"\n", true).map_err(|error| cannot_write(path, &error))?;
         }
-        file.seek(SeekFrom::End(0)).map_err(|error| cannot_write(path, &error))?;
-        Ok((file, contents.header, contents.states))
+        let writer = Writer::start(file, header.run, contents.next)?;
+        let begun = Some(begun.unix_timestamp());
+        Ok((Self { run, holds_keys: header.holds_keys, begun, writer }, contents.states))
     }
 
     /// Writes a line, which is on disk when this returns.
@@ -153,38 +152,24 @@ impl Journal {
     }
 }
 
-#[cfg(unix)]
-fn keep_private(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mut permissions = file.metadata()?.permissions();
-    if permissions.mode() & 0o077 != 0 {
-        permissions.set_mode(0o600);
-        file.set_permissions(permissions)?;
+/// Fails if the journal belongs to another portal or has another destination for its keys.
+fn check_header(header: &Header, opening: &Opening<'_>) -> Result<()> {
+    let path = opening.path.display();
+    if header.portal != opening.portal {
+        return Err(failed(format!(
+            "the journal {path} belongs to the portal {}, not to {}",
+            header.portal, opening.portal
+        )));
+    }
+    if header.holds_keys != opening.holds_keys {
+        let (was, now) = if header.holds_keys { ("without", "with") } else { ("with", "without") };
+        return Err(failed(format!(
+            "the journal {path} was started {was} a destination for the keys and cannot be resumed {now} one"
+        )));
     }
     Ok(())
 }
 
-#[cfg(not(unix))]
-fn keep_private(_file: &File) -> std::io::Result<()> {
-    Ok(())
-}
-
-/// Moves a torn last line into a file of its own, with the same protection: it may hold a part of a key.
-fn set_aside(path: &Path, tail: &[u8], now_ms: u64) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{now_ms}.torn"));
-    let aside: PathBuf = path.with_file_name(name);
-    let written = create_private(&aside).and_then(|mut file| {
-        file.write_all(tail)?;
-        file.sync_all()
-    });
-    written.map_err(|error| cannot_write(&aside, &error))
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> crate::error::Error {
+fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
     failed(format!("cannot write the journal {}: {error}", path.display()))
-}
-
-fn not_a_journal(path: &Path, problem: &str) -> crate::error::Error {
-    failed(format!("{} is not a journal: {problem}", path.display()))
 }

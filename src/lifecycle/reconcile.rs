@@ -3,11 +3,14 @@
 use super::rounds::Rounds;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{AdminId, TokenId, Type};
+use crate::ids::{AdminId, Status, TokenId, Type};
 use crate::model::Token;
 use crate::operation::Operation as _;
-use crate::tag::Tag;
-use crate::tokens::{DeleteToken, ExpectedNote, FindToken, ListTokens, Target, User, is_self};
+use crate::tag::{RunId, Tag};
+use crate::tokens::{
+    DeleteToken, ExpectedNote, FindToken, ListTokens, NewToken, ReportedToken, Target, Unusable, User,
+    is_self,
+};
 
 /// What the portal shows of an attempt.
 pub(super) enum Found {
@@ -57,6 +60,31 @@ async fn sees_own(client: &Client) -> Result<bool> {
             _ => {}
         }
     }
+    Ok(client.visibility().sees_own())
+}
+
+/// Returns whether these credentials see the tokens that they create, so that a list without a token proves that it does
+/// not exist. If no list has shown one yet, a disabled probe decides.
+pub(super) async fn prove_visibility(client: &Client, admin_id: AdminId, run: RunId) -> Result<bool> {
+    // The portal may replace a user's bearer token by the next, so that the probe is never one.
+    let r#type = Type::Lmv1;
+    if !client.visibility().sees_own() {
+        tokens_of(client, admin_id, r#type).await?;
+    }
+    if client.visibility().sees_own() {
+        return Ok(true);
+    }
+    let tag = Tag::fresh(run, client.portal_now_ms())?;
+    let probe = NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type };
+    let response =
+        client.send(&probe.request_with(admin_id, Some(&tag.note(None)), Status::Disabled)?).await?;
+    let token = match probe.created(client, admin_id, ExpectedNote::Tagged(&tag), &response) {
+        Ok(token) => token,
+        Err(Unusable { token: ReportedToken::WithoutSecret(token), .. }) => *token,
+        Err(unusable) => return Err(unusable.error),
+    };
+    tokens_of(client, admin_id, r#type).await?;
+    delete(client, token).await?;
     Ok(client.visibility().sees_own())
 }
 

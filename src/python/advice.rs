@@ -20,6 +20,7 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::DisableLock => {
             "the file system has no locks: pass lock=False if no other process uses this journal"
         }
+        Advice::TrustOwner => "pass trust_folder=True if you trust its owner",
         Advice::Force => "use other credentials, or pass force=True",
         Advice::Sweep => "sweep_tokens() deletes it once it is an hour old and still disabled",
         Advice::ResumeOrSweep => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,17 @@ def keys_in_journal(journal: Path) -> dict[int, str]:
 
     tokens = [entry.token for entry in lmtokens.read_journal(journal) if entry.token is not None]
     return {token.id: token.access_key.reveal() for token in tokens if token.access_key is not None}
+
+
+def sealed(lines: list[dict[str, Any]]) -> str:
+    """Return a journal of these lines, the header first, with the seals that anyone who can write it can compute."""
+    text = ""
+    for number, line in enumerate(lines, 1):
+        members = {name: value for name, value in line.items() if name not in ("line", "check")}
+        body = json.dumps({**members, "line": number}, separators=(",", ":"))[:-1]
+        check = hashlib.sha256((lines[0]["run"] + body).encode()).hexdigest()[:16]
+        text += f'{body},"check":"{check}"}}\n'
+    return text
 
 
 def journal_lines(journal: Path) -> list[dict[str, Any]]:

@@ -24,8 +24,8 @@ pub(super) enum Format {
 }
 
 /// Prints the finished tokens, their keys in plain text.
-pub(super) fn export(journal: &Path, format: Format) -> Result<u8, Failure> {
-    let entries = read_journal(journal)?;
+pub(super) fn export(journal: &Path, format: Format, skip_damaged: bool) -> Result<u8, Failure> {
+    let entries = read_journal(journal, skip_damaged)?;
     let mut output = Output::open()?;
     let finished: Vec<&Token> = entries
         .iter()
@@ -39,21 +39,41 @@ pub(super) fn export(journal: &Path, format: Format) -> Result<u8, Failure> {
         Format::Env => finished.iter().map(|token| block(token)).collect::<Vec<_>>().join("\n"),
     };
     output.write(&text)?;
-    let others = entries.len() - finished.len();
     let without_key = finished.iter().filter(|token| token.access_key.is_none()).count();
     if without_key > 0 {
         say(&format!(
             "the journal does not hold the keys of {without_key} tokens: they were delivered to another destination"
         ));
     }
-    if others > 0 {
-        say(&format!(
-            "{others} rows are not finished ({}); run the bulk command again with --resume",
-            counts(&entries)
-        ));
-        return Ok(exit::PARTLY_DONE);
+    let damaged = say_damage(&entries);
+    let unfinished = say_unfinished(&entries);
+    Ok(if damaged || unfinished { exit::PARTLY_DONE } else { exit::DONE })
+}
+
+fn say_damage(entries: &[JournalEntry]) -> bool {
+    let damaged = entries.iter().filter(|entry| entry.state == "damaged");
+    let problems: Vec<&str> = damaged.filter_map(|entry| entry.error.as_deref()).collect();
+    for problem in &problems {
+        say(&format!("{problem}; keys may be missing"));
     }
-    Ok(exit::DONE)
+    !problems.is_empty()
+}
+
+fn say_unfinished(entries: &[JournalEntry]) -> bool {
+    let unfinished =
+        entries.iter().filter(|entry| ["pending", "failed", "unknown"].contains(&entry.state)).count();
+    let pending = entries.iter().filter(|entry| entry.state == "pending");
+    let ids: Vec<String> = pending.filter_map(|entry| Some(entry.token.as_ref()?.id.to_string())).collect();
+    if !ids.is_empty() {
+        say(&format!("not known to be enabled, and not printed: tokens {}", ids.join(", ")));
+    }
+    if unfinished > 0 {
+        say(&format!(
+            "{unfinished} rows are not finished ({}); run the bulk command again with --resume",
+            counts(entries)
+        ));
+    }
+    unfinished > 0
 }
 
 fn block(token: &Token) -> String {

@@ -29,21 +29,23 @@ impl JournalDestination {
     }
 
     async fn write_created(&self, token: &Token, tag: &Tag) -> Result<()> {
+        // First: without its line, a resumed run commits again.
+        if let Some(inner) = &self.inner {
+            inner.commit(token, tag).await?;
+        }
         // The token is enabled and its key is on disk: a failure to write this line ends the run, not the row.
         let _ = self.journal.write(&Line::Created { row: self.row.clone(), id: token.id }).await;
-        match &self.inner {
-            Some(inner) => inner.commit(token, tag).await,
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     async fn write_discarded(&self, token: &Token, tag: &Tag) -> Result<()> {
+        // First: without its line, a resumed run discards again.
+        let discarded = match &self.inner {
+            Some(inner) => inner.discard(token, tag).await,
+            None => Ok(()),
+        };
         let line = Line::Discarded { row: self.row.clone(), id: token.id };
-        let written = self.journal.write(&line).await;
-        match &self.inner {
-            Some(inner) => inner.discard(token, tag).await.and(written),
-            None => written,
-        }
+        self.journal.write(&line).await.and(discarded)
     }
 }
 

@@ -1,19 +1,22 @@
 //! What an earlier run left: rows whose token is not known to be finished, and pending tokens of no row.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::snapshot::{Place, Snapshot, is_near};
 use crate::advice::Advice;
 use crate::client::Client;
+use crate::destinations::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::ids::{AdminId, Status, TokenId, Type};
+use crate::ids::{AdminId, Note, Status, TokenId};
 use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey, RowState};
-use crate::lifecycle::reconcile::{delete, tokens_of};
+use crate::lifecycle::reconcile::{delete, prove_visibility};
 use crate::lifecycle::rounds::Rounds;
 use crate::model::{Token, TokenStatus};
 use crate::operation::Operation as _;
 use crate::tag::{RunId, Tag};
-use crate::tokens::{ExpectedNote, FindToken, ListTokens, NewToken, ReportedToken, Unusable, User, change};
+use crate::tokens::{Change, FindToken, ListTokens, Target, UpdateToken, refuse_self};
 
 /// What remains to be done for a row.
 pub(super) enum Todo {
@@ -21,134 +24,222 @@ pub(super) enum Todo {
     Done(Box<Token>),
     /// Create its token: nothing is left of an earlier one.
     Create,
+    /// Nothing: its token was finished, and has been deleted since.
+    Deleted(Error),
 }
 
-/// Finds out what became of a row whose run was interrupted.
-pub(super) async fn reconcile(
-    client: &Client,
-    journal: &Journal,
-    row: &RowKey,
-    state: RowState,
-) -> Result<Todo> {
-    if let Some(done) = state.finished() {
-        return Ok(Todo::Done(Box::new(done.token(row))));
-    }
-    for journaled in state.tokens {
-        if let Some(token) = reconcile_one(client, journal, row, &journaled).await? {
+/// A row that an earlier run may have begun.
+pub(super) struct EarlierRow<'a> {
+    pub(super) client: &'a Client,
+    pub(super) journal: &'a Journal,
+    pub(super) destination: Option<&'a Arc<dyn Destination>>,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) key: &'a RowKey,
+    pub(super) admin_id: AdminId,
+}
+
+impl EarlierRow<'_> {
+    /// Finds out what became of the row. Every token of it is compared with the portal before any is changed.
+    pub(super) async fn reconcile(&self, state: RowState) -> Result<Todo> {
+        let mut live = Vec::new();
+        let mut pending = Vec::new();
+        let mut deleted = None;
+        for token in state.tokens {
+            let place = self.snapshot.find(self.key, self.admin_id, &token.journaled)?;
+            match place {
+                _ if !token.is_finished => pending.push(token.journaled),
+                // A finished token has no tag: it is read again, and believed only with its own tag.
+                Place::Visible(found)
+                    if found.note.as_deref().is_some_and(|note| Tag::parse(note).is_some()) =>
+                {
+                    pending.push(token.journaled);
+                }
+                Place::Visible(found) => live.push(self.finished(&token.journaled, found)),
+                Place::NotVisible if self.client.visibility().sees_own() => {
+                    deleted = Some(token.journaled.id);
+                }
+                Place::NotVisible => return Err(not_visible(token.journaled.id)),
+            }
+        }
+        for journaled in pending {
+            live.extend(self.reconcile_pending(&journaled).await?);
+        }
+        if live.len() > 1 {
+            let ids: Vec<String> = live.iter().map(|token| token.id.to_string()).collect();
+            let error = Error::new(
+                ErrorKind::OutcomeUnknown,
+                format!("this row has several finished tokens: {}", ids.join(", ")),
+            );
+            return Err(error.suggest("their keys are in the journal: delete those that are not used"));
+        }
+        if let Some(token) = live.pop() {
             return Ok(Todo::Done(Box::new(token)));
         }
-    }
-    Ok(Todo::Create)
-}
-
-async fn reconcile_one(
-    client: &Client,
-    journal: &Journal,
-    row: &RowKey,
-    journaled: &Journaled,
-) -> Result<Option<Token>> {
-    let id = TokenId::new(journaled.id)?;
-    let found = match FindToken::Id(id).run(client).await {
-        Ok(found) => Some(found),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let discarded = Line::Discarded { row: row.clone(), id: journaled.id };
-    let created = Line::Created { row: row.clone(), id: journaled.id };
-    let Some(found) = found else {
-        if !client.visibility().sees_own() {
-            prove_visibility(client, journal.run, journaled).await?;
+        if let Some(id) = deleted {
+            let error = Error::new(
+                ErrorKind::NotFound,
+                format!("token {id} of this row was created by an earlier run and has been deleted since"),
+            );
+            return Ok(Todo::Deleted(
+                error.suggest("it is not created again; to create another, use a new journal"),
+            ));
         }
-        if !client.visibility().sees_own() {
-            return Err(Error::new(
-                ErrorKind::OutcomeUnknown,
-                format!(
-                    "token {id} was created by an earlier run, but these credentials see neither it nor any other token of \
-                     that run: whether it is enabled is unknown"
-                ),
-            )
-            .suggest(Advice::ResumeWithViewer));
+        self.snapshot.check_unclaimed(self.key, self.admin_id)?;
+        Ok(Todo::Create)
+    }
+
+    /// Finishes or deletes a pending token. Returns it if it is finished.
+    async fn reconcile_pending(&self, journaled: &Journaled) -> Result<Option<Token>> {
+        let id = TokenId::new(journaled.id)?;
+        let Some(found) = find(self.client, id).await? else {
+            let admin_id = AdminId::new(journaled.admin_id)?;
+            if !prove_visibility(self.client, admin_id, self.journal.run).await? {
+                return Err(not_visible(journaled.id));
+            }
+            self.discard(journaled).await?;
+            return Ok(None);
+        };
+        let has_tag = match found.note.as_deref().and_then(Tag::parse) {
+            Some((tag, _)) if tag.to_string() == journaled.tag => true,
+            None => false,
+            Some(_) => return Err(changed(journaled.id, "its note has another tag")),
+        };
+        if let Some(member) = journaled.difference(&found) {
+            return Err(changed(journaled.id, &format!("its {member} is another")));
         }
-        journal.write(&discarded).await?;
-        return Ok(None);
-    };
-    let finished = |token: Token| Token { note: token.note, status: token.status, ..journaled.token(row) };
-    let is_pending = found.note.as_deref().and_then(Tag::parse).is_some();
-    if is_pending && found.status == Some(TokenStatus::Enabled) {
-        // It was enabled by hand. Its key is on disk, so that only its note is missing.
-        let admin_id = AdminId::new(found.admin_id.unwrap_or(journaled.admin_id))?;
-        let (note, status) = (row.note().unwrap_or_default(), Status::from_number(row.status())?);
-        let changed = change(client, admin_id, id, Some(note), Some(status), &found.r#type).await?;
-        journal.write(&created).await?;
-        return Ok(Some(finished(changed)));
+        if !has_tag {
+            return self.commit(journaled, found).await.map(Some);
+        }
+        match found.status {
+            // Its key is on disk, but a PATCH of the interrupted run may still arrive. Delete it and create another, so
+            // that two tokens can never be enabled.
+            Some(TokenStatus::Disabled) if found.last_used_on.is_none() => {
+                delete_unless_self(self.client, &found).await?;
+                self.discard(journaled).await?;
+                Ok(None)
+            }
+            // It was enabled by hand. Its key is on disk, so that only its note is missing.
+            Some(TokenStatus::Enabled) => {
+                let note = Note::new(self.key.note().unwrap_or_default())?;
+                let change = Change::new(Some(note), Some(Status::from_number(self.key.status())?))?;
+                let target = Target::Token(Box::new(found));
+                let changed = UpdateToken { target, change, force: false }.run(self.client).await?;
+                self.commit(journaled, changed).await.map(Some)
+            }
+            _ => Err(changed(journaled.id, "it is disabled, and was used")),
+        }
     }
-    if is_pending {
-        // Its key is on disk, but a PATCH of the interrupted run may still arrive. Delete it and create another, so
-        // that two tokens can never be enabled.
-        delete(client, found).await?;
-        journal.write(&discarded).await?;
-        return Ok(None);
+
+    /// Completes the delivery of a finished token.
+    async fn commit(&self, journaled: &Journaled, found: Token) -> Result<Token> {
+        let token = self.finished(journaled, &found);
+        if let (Some(destination), Some((tag, _))) = (self.destination, Tag::parse(&journaled.tag)) {
+            destination.commit(&token, &tag).await?;
+        }
+        self.journal.write(&Line::Created { row: self.key.clone(), id: journaled.id }).await?;
+        Ok(token)
     }
-    journal.write(&created).await?;
-    Ok(Some(finished(found)))
+
+    /// Removes what was delivered of a token that does not exist any more. Its key is void, so a failure is ignored.
+    async fn discard(&self, journaled: &Journaled) -> Result<()> {
+        if let (Some(destination), Some((tag, _))) = (self.destination, Tag::parse(&journaled.tag)) {
+            let _ = destination.discard(&journaled.token(self.key), &tag).await;
+        }
+        self.journal.write(&Line::Discarded { row: self.key.clone(), id: journaled.id }).await
+    }
+
+    /// Returns the token as it is at the portal, with the key in the journal.
+    fn finished(&self, journaled: &Journaled, found: &Token) -> Token {
+        Token { note: found.note.clone(), status: found.status, ..journaled.token(self.key) }
+    }
 }
 
-/// Finds out whether these credentials see the tokens that they create. Other tokens of the run may be visible;
-/// otherwise a disabled probe token decides.
-async fn prove_visibility(client: &Client, run: RunId, journaled: &Journaled) -> Result<()> {
-    let r#type = journaled.r#type.parse().unwrap_or(Type::Lmv1);
-    let admin_id = AdminId::new(journaled.admin_id)?;
-    tokens_of(client, admin_id, r#type).await?;
-    if client.visibility().sees_own() {
-        return Ok(());
-    }
-    let tag = Tag::fresh(run, client.portal_now_ms())?;
-    let note = tag.note(None);
-    let probe = NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type };
-    let response = client.send(&probe.request_with(admin_id, Some(&note), Status::Disabled)?).await?;
-    let token = match probe.created(client, admin_id, ExpectedNote::Tagged(&tag), &response) {
-        Ok(token) => token,
-        Err(Unusable { token: ReportedToken::WithoutSecret(token), .. }) => *token,
-        Err(unusable) => return Err(unusable.error),
-    };
-    tokens_of(client, admin_id, r#type).await?;
-    delete(client, token).await
+fn not_visible(id: i64) -> Error {
+    Error::new(
+        ErrorKind::OutcomeUnknown,
+        format!(
+            "token {id} was created by an earlier run, but these credentials see neither it nor any other token of \
+             that run: whether it is enabled is unknown"
+        ),
+    )
+    .suggest(Advice::ResumeWithViewer)
 }
 
-/// Deletes the orphans of a run: disabled tokens with one of its tags that belong to no row. Those that cannot be
-/// deleted are reported and left to sweep.
+fn changed(id: i64, how: &str) -> Error {
+    Error::new(
+        ErrorKind::OutcomeUnknown,
+        format!("token {id} of this row is not as an earlier run created it: {how}; nothing was changed"),
+    )
+    .suggest("look at the token, and delete it or its row's line in the input")
+}
+
+async fn find(client: &Client, id: TokenId) -> Result<Option<Token>> {
+    match FindToken::Id(id).run(client).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes a token that was just read, unless it may sign these calls.
+async fn delete_unless_self(client: &Client, token: &Token) -> Result<()> {
+    refuse_self(client, token, "deleting")?;
+    delete(client, token.clone()).await
+}
+
+/// Deletes the orphans of a run: disabled tokens with one of its tags that belong to no row. The deleted ones are
+/// reported; those that cannot be deleted are reported too, and left to sweep.
 pub(super) async fn remove_orphans(client: &Client, run: RunId) {
     let mut rounds = Rounds::at_most(3);
-    loop {
-        let remaining = remove_once(client, run).await;
-        if matches!(remaining, Ok(0)) {
-            return;
+    let mut removed = Vec::new();
+    let left = loop {
+        let left = remove_once(client, run, &mut removed).await;
+        if matches!(left, Ok(0)) || !rounds.next() {
+            break left;
         }
-        if !rounds.next() {
-            return client.report(Event::OrphansRemain { count: remaining.ok(), run: run.to_string() });
-        }
+    };
+    if !removed.is_empty() {
+        client.report(Event::OrphansRemoved { ids: removed, run: run.to_string() });
+    }
+    if !matches!(left, Ok(0)) {
+        client.report(Event::OrphansRemain { count: left.ok(), run: run.to_string() });
     }
 }
 
 /// Returns the number of orphans that remain after one pass.
-async fn remove_once(client: &Client, run: RunId) -> Result<u64> {
+async fn remove_once(client: &Client, run: RunId, removed: &mut Vec<i64>) -> Result<u64> {
     let call = client.for_call(Duration::ZERO);
     let client = call.as_ref().unwrap_or(client);
     let mut listing = ListTokens::default().start();
     let mut left = 0;
     while let Some(page) = listing.next_page(client).await? {
-        for token in page {
-            let tag = token.note.as_deref().and_then(Tag::parse);
-            let is_ours = tag.is_some_and(|(tag, _)| tag.run == run);
-            if is_ours && token.status == Some(TokenStatus::Disabled) && !token.was_used {
-                match delete(client, token).await {
-                    Ok(()) => {}
-                    // Repeated authentication failures lock a token.
-                    Err(error) if error.kind() == ErrorKind::Authentication => return Err(error),
-                    Err(_) => left += 1,
-                }
+        for token in page.iter().filter(|token| is_orphan(token, run)) {
+            match remove(client, token).await {
+                Ok(true) => removed.push(token.id),
+                Ok(false) => {}
+                // Repeated authentication failures lock a token.
+                Err(error) if error.kind() == ErrorKind::Authentication => return Err(error),
+                Err(_) => left += 1,
             }
         }
     }
     Ok(left)
+}
+
+/// Reads an orphan again and deletes it. Returns `false` if it was changed or deleted since it was listed.
+async fn remove(client: &Client, token: &Token) -> Result<bool> {
+    let now = find(client, TokenId::new(token.id)?).await?;
+    match now.filter(|now| now.note == token.note && now.status == token.status && now.last_used_on.is_none())
+    {
+        Some(now) => delete_unless_self(client, &now).await.map(|()| true),
+        None => Ok(false),
+    }
+}
+
+fn is_orphan(token: &Token, run: RunId) -> bool {
+    let Some((tag, _)) = token.note.as_deref().and_then(Tag::parse) else { return false };
+    tag.run == run
+        && token.status == Some(TokenStatus::Disabled)
+        && token.last_used_on.is_none()
+        && token.created_on.is_none_or(|created_on| is_near(created_on, tag.seconds))
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::destination::JournalDestination;
-use super::resume::{Todo, reconcile};
+use super::resume::{EarlierRow, Todo};
+use super::snapshot::Snapshot;
 use super::{Outcome, Row, RowResult};
 use crate::client::Client;
 use crate::destinations::Destination;
@@ -20,6 +21,8 @@ pub(super) struct RowWorker {
     pub(super) client: Client,
     pub(super) journal: Arc<Journal>,
     pub(super) destination: Option<Arc<dyn Destination>>,
+    /// The portal's tokens, if the run is resumed.
+    pub(super) snapshot: Option<Arc<Snapshot>>,
 }
 
 impl RowWorker {
@@ -56,13 +59,22 @@ impl RowWorker {
         admin_id: AdminId,
         earlier: Option<RowState>,
     ) -> Outcome {
-        if let Some(earlier) = earlier {
-            match reconcile(&self.client, &self.journal, key, earlier).await {
+        if let Some(snapshot) = &self.snapshot {
+            let earlier_row = EarlierRow {
+                client: &self.client,
+                journal: &self.journal,
+                destination: self.destination.as_ref(),
+                snapshot,
+                key,
+                admin_id,
+            };
+            match earlier_row.reconcile(earlier.unwrap_or_default()).await {
                 Ok(Todo::Create) => {}
                 Ok(Todo::Done(token)) => {
                     let reason = "created by an earlier run".to_owned();
                     return Outcome::Skipped { reason, token: Some(*token) };
                 }
+                Ok(Todo::Deleted(error)) => return Outcome::Failed(error),
                 Err(error) => return Outcome::Unknown(error),
             }
         }

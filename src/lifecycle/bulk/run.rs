@@ -10,6 +10,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use super::resume::remove_orphans;
 use super::row::{RowWorker, is_authentication};
+use super::snapshot::Snapshot;
 use super::{OnError, Outcome, Row, RowResult, RunSettings, Summary};
 use crate::advice::Advice;
 use crate::client::Client;
@@ -51,8 +52,14 @@ impl Run {
         let stop = Arc::new(AtomicBool::new(false));
         let total = rows.len();
         let driver = Driver {
-            worker: RowWorker { client, journal: Arc::new(journal), destination: settings.destination },
+            worker: RowWorker {
+                client,
+                journal: Arc::new(journal),
+                destination: settings.destination,
+                snapshot: None,
+            },
             states,
+            is_resumed: settings.resume,
             concurrency: settings.concurrency.get(),
             on_error: settings.on_error,
             stop: Arc::clone(&stop),
@@ -107,6 +114,7 @@ impl Drop for Run {
 struct Driver {
     worker: RowWorker,
     states: States,
+    is_resumed: bool,
     concurrency: usize,
     on_error: OnError,
     stop: Arc<AtomicBool>,
@@ -145,11 +153,7 @@ type UserIds = HashMap<UserName, Result<AdminId, (ErrorKind, String)>>;
 
 impl Driver {
     async fn drive(mut self, mut rows: KeyedRows) {
-        let is_resumed = !self.states.is_empty();
-        for id in self.states.ids() {
-            self.worker.client.visibility().record_created(id);
-        }
-        let (stopped, any_failed) = match self.user_ids(&rows).await {
+        let (stopped, any_failed) = match self.prepare(&rows).await {
             Ok(ids) => self.run_rows(&mut rows, &ids).await,
             Err(error) => (Some(Stopped::Failed(error)), false),
         };
@@ -158,7 +162,7 @@ impl Driver {
             self.send(row, Outcome::Skipped { reason: reason.clone(), token: None }).await;
         }
         let is_rejected = matches!(&stopped, Some(Stopped::Failed(error)) if is_authentication(error));
-        if (is_resumed || any_failed) && !is_rejected {
+        if (self.is_resumed || any_failed) && !is_rejected {
             remove_orphans(&self.worker.client, self.worker.journal.run).await;
         }
         let flushed = self.worker.journal.flush().await;
@@ -172,6 +176,16 @@ impl Driver {
 
     async fn send(&self, row: Row, outcome: Outcome) {
         let _ = self.messages.send(Message::Row(Box::new(RowResult { row, outcome }))).await;
+    }
+
+    /// Reads what the rows need from the portal.
+    async fn prepare(&mut self, rows: &KeyedRows) -> Result<UserIds> {
+        let ids = self.user_ids(rows).await?;
+        if self.is_resumed {
+            let snapshot = Snapshot::take(&self.worker.client, &self.worker.journal, &self.states).await?;
+            self.worker.snapshot = Some(Arc::new(snapshot));
+        }
+        Ok(ids)
     }
 
     /// Looks up the id of each user that the rows name, once. An unknown name fails its rows, not the run.

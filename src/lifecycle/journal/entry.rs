@@ -1,5 +1,7 @@
 //! The lines of a journal after its first.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -48,6 +50,10 @@ impl RowKey {
     pub(in crate::lifecycle) fn status(&self) -> i64 {
         self.status
     }
+
+    pub(in crate::lifecycle) fn type_word(&self) -> &str {
+        &self.r#type
+    }
 }
 
 /// One event of one row.
@@ -67,7 +73,7 @@ pub(in crate::lifecycle) enum Line {
 }
 
 /// A token as it was created.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::lifecycle) struct Journaled {
     pub(in crate::lifecycle) id: i64,
     pub(in crate::lifecycle) admin_id: i64,
@@ -78,6 +84,15 @@ pub(in crate::lifecycle) struct Journaled {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     access_key: Option<Zeroizing<String>>,
     pub(in crate::lifecycle) created_on: Option<i64>,
+}
+
+impl fmt::Debug for Journaled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journaled")
+            .field("id", &self.id)
+            .field("admin_id", &self.admin_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Journaled {
@@ -92,6 +107,26 @@ impl Journaled {
             access_id: token.access_id.clone(),
             access_key: key.map(|key| Zeroizing::new(key.reveal().to_owned())),
             created_on: token.created_on,
+        }
+    }
+
+    /// Returns how the portal's token differs from this one, in the words of a message; `None` if it is the same token.
+    /// Its note and status may have been changed since.
+    pub(in crate::lifecycle) fn difference(&self, found: &Token) -> Option<&'static str> {
+        let is_lmv1 = found.r#type == TokenType::Lmv1;
+        let access_ids = (self.access_id.as_deref(), found.access_id.as_deref());
+        if found.id != self.id || found.admin_id != Some(self.admin_id) {
+            Some("owner")
+        } else if found.r#type != TokenType::from_word(&self.r#type) {
+            Some("type")
+        } else if is_lmv1 && !matches!(access_ids, (Some(ours), Some(theirs)) if ours == theirs) {
+            Some("access id")
+        } else if let (Some(key), Some(shown)) = (&self.access_key, &found.masked_bearer)
+            && !key.starts_with(shown.reveal().trim_end_matches('*'))
+        {
+            Some("bearer token")
+        } else {
+            None
         }
     }
 
@@ -119,9 +154,10 @@ impl Journaled {
 }
 
 impl Line {
-    pub(super) fn text(&self) -> Result<Zeroizing<String>> {
+    /// Returns the line as a JSON object, not yet sealed.
+    pub(super) fn object(&self) -> Result<Zeroizing<String>> {
         serde_json::to_string(self)
-            .map(|text| Zeroizing::new(text + "\n"))
+            .map(Zeroizing::new)
             .map_err(|error| Error::new(ErrorKind::Delivery, format!("cannot write a line: {error}")))
     }
 }

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::entry::{Journaled, Line, RowKey};
-use super::{Header, VERSION};
+use serde::Deserialize;
+
+use super::entry::{AdminName, Journaled, Line, RowKey};
+use super::{Header, VERSION, run_of, seal};
 use crate::destinations::secure_file::failed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Token;
 
 /// The state of every row.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::lifecycle) struct States {
     by_row: HashMap<RowKey, RowState>,
     /// The rows in the order of their first lines.
@@ -18,28 +20,27 @@ pub(in crate::lifecycle) struct States {
 }
 
 /// The state of one row.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::lifecycle) struct RowState {
     /// The tokens that were created and not discarded.
-    pub(in crate::lifecycle) tokens: Vec<Journaled>,
-    /// The id of the finished one.
-    created: Option<i64>,
+    pub(in crate::lifecycle) tokens: Vec<RowToken>,
     last: Last,
 }
 
-#[derive(Default, Clone)]
+/// A token of a row.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::lifecycle) struct RowToken {
+    pub(in crate::lifecycle) journaled: Journaled,
+    /// Whether it had its final status and note.
+    pub(in crate::lifecycle) is_finished: bool,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 enum Last {
     #[default]
     Nothing,
     Failed(String),
     Unknown(String),
-}
-
-impl RowState {
-    /// Returns the token that has its final status and note.
-    pub(in crate::lifecycle) fn finished(&self) -> Option<&Journaled> {
-        self.tokens.iter().find(|token| Some(token.id) == self.created)
-    }
 }
 
 impl States {
@@ -55,8 +56,9 @@ impl States {
         self.by_row.remove(row)
     }
 
-    pub(in crate::lifecycle) fn ids(&self) -> Vec<i64> {
-        self.by_row.values().flat_map(|state| state.tokens.iter().map(|token| token.id)).collect()
+    /// Returns the tokens of all rows.
+    pub(in crate::lifecycle) fn tokens(&self) -> impl Iterator<Item = &Journaled> {
+        self.by_row.values().flat_map(|state| &state.tokens).map(|token| &token.journaled)
     }
 
     fn add(&mut self, line: Line) {
@@ -73,17 +75,16 @@ impl States {
         let state = self.by_row.entry(row).or_default();
         match line {
             Line::Pending { token, .. } => {
-                state.tokens.push(token);
+                state.tokens.push(RowToken { journaled: token, is_finished: false });
                 state.last = Last::Nothing;
             }
             Line::Created { id, .. } => {
-                state.created = Some(id);
+                for token in &mut state.tokens {
+                    token.is_finished |= token.journaled.id == id;
+                }
                 state.last = Last::Nothing;
             }
-            Line::Discarded { id, .. } => {
-                state.tokens.retain(|token| token.id != id);
-                state.created = state.created.filter(|created| *created != id);
-            }
+            Line::Discarded { id, .. } => state.tokens.retain(|token| token.journaled.id != id),
             Line::Failed { error, .. } => state.last = Last::Failed(error),
             Line::Unknown { error, .. } => state.last = Last::Unknown(error),
         }
@@ -91,57 +92,139 @@ impl States {
 }
 
 /// The contents of a journal.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Contents {
-    pub(super) header: Option<Header>,
+    pub(super) header: Header,
     pub(super) states: States,
-    /// The number of bytes in complete lines; the rest is torn.
+    /// The number of bytes in intact lines; the rest is torn.
     pub(super) whole_bytes: usize,
+    /// Whether the last intact line lacks its newline.
+    pub(super) lacks_newline: bool,
+    /// The number of the next line.
+    pub(super) next: u64,
+    /// What is damaged, if damage is skipped.
+    pub(super) damage: Vec<String>,
 }
 
-/// Parses a journal. Only its end may be damaged, by a process that was killed while it wrote.
-pub(super) fn parse(text: &[u8]) -> std::result::Result<Contents, String> {
-    let mut contents = Contents { header: None, states: States::default(), whole_bytes: 0 };
-    let mut torn = false;
-    for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let is_whole = line.ends_with(b"\n");
-        if number == 0 {
-            match serde_json::from_slice::<Header>(line) {
-                Ok(header) if is_whole && header.lmtokens_journal == VERSION => {
-                    contents.header = Some(header);
-                }
-                Ok(header) if is_whole => {
-                    return Err(format!("it has version {}; expected {VERSION}", header.lmtokens_journal));
-                }
-                // The process was killed while it wrote the first line.
-                _ if !is_whole && is_begun_header(line) => return Ok(contents),
-                _ => return Err("its first line is not a journal header".to_owned()),
-            }
-        } else {
-            match serde_json::from_slice::<Line>(line) {
-                Ok(_) if torn => {
-                    return Err(format!("it is damaged before line {}", number + 1));
-                }
-                Ok(event) if is_whole => contents.states.add(event),
-                _ => torn = true,
-            }
+/// Why a journal cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    NotAJournal(String),
+    Damaged(String),
+}
+
+impl Unreadable {
+    pub(super) fn error(&self, path: &Path) -> Error {
+        let path = path.display();
+        match self {
+            Self::NotAJournal(problem) => failed(format!("{path} is not a journal: {problem}")),
+            Self::Damaged(problem) => failed(format!("the journal {path} is damaged: {problem}")).suggest(
+                "read its intact lines with read_journal(path, skip_damaged=True) or lmtokens bulk --journal PATH --export \
+                 --skip-damaged, and create the missing rows in a new run; or restore the journal",
+            ),
         }
-        if !torn {
-            contents.whole_bytes += line.len();
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    lmtokens_journal: u32,
+}
+
+/// Parses a journal. Only its end may be incomplete, after a process that was killed while it wrote; everything else is
+/// damage. `skip_damaged` keeps the intact lines and describes the others.
+pub(super) fn parse(text: &[u8], skip_damaged: bool) -> std::result::Result<Contents, Unreadable> {
+    let mut lines = text.split_inclusive(|byte| *byte == b'\n');
+    let first = lines.next().ok_or_else(|| Unreadable::Damaged("it is empty".to_owned()))?;
+    let header = header(first)?;
+    let mut contents = Contents {
+        header,
+        states: States::default(),
+        whole_bytes: first.len(),
+        lacks_newline: false,
+        next: 2,
+        damage: Vec::new(),
+    };
+    let mut was_damaged = false;
+    for (position, line) in (2..).zip(lines) {
+        let problem = match contents.read(line, skip_damaged) {
+            Read::Line(None) => {
+                was_damaged = false;
+                continue;
+            }
+            Read::Torn => break,
+            // The damaged line explains the gap.
+            Read::Line(Some(_)) if was_damaged => {
+                was_damaged = false;
+                continue;
+            }
+            Read::Line(Some(problem)) => format!("line {position} {problem}"),
+            Read::Damaged => {
+                was_damaged = true;
+                format!("line {position} is damaged")
+            }
+        };
+        if !skip_damaged {
+            return Err(Unreadable::Damaged(problem));
         }
+        contents.damage.push(problem);
     }
     Ok(contents)
 }
 
-fn is_begun_header(line: &[u8]) -> bool {
-    const BEGINNING: &[u8] = b"{\"lmtokens_journal\":";
-    let common = line.len().min(BEGINNING.len());
-    line.get(..common) == BEGINNING.get(..common)
+/// What a line of a journal is.
+enum Read {
+    /// An intact line, and what is wrong with its place.
+    Line(Option<&'static str>),
+    Damaged,
+    /// The incomplete end of the journal.
+    Torn,
 }
 
-/// One row of a journal.
+impl Contents {
+    /// Reads one line and adds it to the states, unless it repeats another.
+    fn read(&mut self, line: &[u8], skip_damaged: bool) -> Read {
+        let ended = line.strip_suffix(b"\n");
+        let Some(number) = seal::number(&self.header.run, ended.unwrap_or(line)) else {
+            let without_last = line.split_last().map(|(_, rest)| rest);
+            let was_whole = without_last.is_some_and(|rest| seal::number(&self.header.run, rest).is_some());
+            // A line that is whole but for its newline was not torn by a killed process.
+            return if ended.is_some() || was_whole { Read::Damaged } else { Read::Torn };
+        };
+        let Ok(event) = serde_json::from_slice::<Line>(line) else { return Read::Damaged };
+        let problem = if number == self.next {
+            None
+        } else {
+            Some("is not in its place: lines were removed, repeated or moved")
+        };
+        if problem.is_none() || (skip_damaged && number > self.next) {
+            self.states.add(event);
+            self.next = number + 1;
+            self.whole_bytes += line.len();
+            self.lacks_newline = ended.is_none();
+        }
+        Read::Line(problem)
+    }
+}
+
+fn header(line: &[u8]) -> std::result::Result<Header, Unreadable> {
+    let Ok(Version { lmtokens_journal: version }) = serde_json::from_slice(line) else {
+        return Err(Unreadable::NotAJournal("its first line is not a complete journal header".to_owned()));
+    };
+    if version != VERSION {
+        return Err(Unreadable::NotAJournal(format!("it has version {version}; expected {VERSION}")));
+    }
+    let intact = serde_json::from_slice::<Header>(line).ok().filter(|header| {
+        let sealed = line.strip_suffix(b"\n").and_then(|line| seal::number(&header.run, line));
+        sealed == Some(1) && run_of(&header.proof) == header.run
+    });
+    intact.ok_or_else(|| Unreadable::Damaged("line 1 is damaged".to_owned()))
+}
+
+/// A token or a row of a journal.
 #[derive(Debug, Clone)]
 pub(crate) struct JournalEntry {
-    /// `created`, `pending` (disabled, or not confirmed to be enabled), `failed` or `unknown`.
+    /// `created`, `pending` (disabled, or not confirmed to be enabled), `failed`, `unknown` or `damaged`.
     pub state: &'static str,
     /// The user as the input named it.
     pub admin: String,
@@ -153,20 +236,20 @@ pub(crate) struct JournalEntry {
     pub note: Option<String>,
 }
 
-/// Reads the rows of a journal in the order of their first lines. A torn last line is ignored: its token was never
-/// enabled.
-pub(crate) fn read_journal(path: &Path) -> Result<Vec<JournalEntry>> {
+/// Reads the tokens of a journal, row by row in the order of their first lines, and the rows without one. A torn last
+/// line is ignored: its token was never enabled.
+pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<Vec<JournalEntry>> {
     let text = std::fs::read(path)
         .map_err(|error| failed(format!("cannot read the journal {}: {error}", path.display())))?;
-    let contents =
-        parse(&text).map_err(|problem| failed(format!("{} is not a journal: {problem}", path.display())))?;
+    let text = zeroize::Zeroizing::new(text);
+    let contents = parse(&text, skip_damaged).map_err(|problem| problem.error(path))?;
     let States { by_row, order } = contents.states;
     let mut entries = Vec::with_capacity(order.len());
     for row in order {
         let Some(state) = by_row.get(&row) else { continue };
         let admin = match &row.admin {
-            super::entry::AdminName::Id(id) => id.to_string(),
-            super::entry::AdminName::Name(name) => name.clone(),
+            AdminName::Id(id) => id.to_string(),
+            AdminName::Name(name) => name.clone(),
         };
         let entry = |state, token: Option<&Journaled>, error| JournalEntry {
             state,
@@ -175,21 +258,25 @@ pub(crate) fn read_journal(path: &Path) -> Result<Vec<JournalEntry>> {
             error,
             note: row.note.clone(),
         };
-        if let Some(finished) = state.finished() {
-            entries.push(entry("created", Some(finished), None));
-        } else if let Some(pending) = state.tokens.last() {
-            let error = match &state.last {
-                Last::Unknown(error) | Last::Failed(error) => Some(error.clone()),
-                Last::Nothing => None,
-            };
-            entries.push(entry("pending", Some(pending), error));
-        } else {
-            match &state.last {
-                Last::Unknown(error) => entries.push(entry("unknown", None, Some(error.clone()))),
-                Last::Failed(error) => entries.push(entry("failed", None, Some(error.clone()))),
-                Last::Nothing => {}
-            }
+        let (without_token, error) = match &state.last {
+            Last::Nothing => (None, None),
+            Last::Failed(error) => (Some("failed"), Some(error.clone())),
+            Last::Unknown(error) => (Some("unknown"), Some(error.clone())),
+        };
+        for token in &state.tokens {
+            let state = if token.is_finished { "created" } else { "pending" };
+            entries.push(entry(state, Some(&token.journaled), error.clone()));
+        }
+        if let Some(word) = without_token.filter(|_| state.tokens.is_empty()) {
+            entries.push(entry(word, None, error));
         }
     }
+    entries.extend(contents.damage.into_iter().map(|problem| JournalEntry {
+        state: "damaged",
+        admin: String::new(),
+        token: None,
+        error: Some(problem),
+        note: None,
+    }));
     Ok(entries)
 }

@@ -1,42 +1,58 @@
 //! The thread that writes a journal. Lines that queue up are written as a group, with one fsync.
 
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock, mpsc as blocking};
 
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 use super::entry::Line;
+use super::file::JournalFile;
+use super::seal::seal;
 use crate::advice::Advice;
 use crate::destinations::secure_file::failed;
 use crate::error::{Error, Result};
+use crate::lock::locked;
 use crate::process::{refused, start_thread};
 
 /// The largest number of lines per fsync.
 const GROUP: usize = 256;
 
-/// The handle of the thread.
+/// The handle of the thread. When it is dropped, the queued lines are written and the journal is unlocked.
 pub(in crate::lifecycle) struct Writer {
-    jobs: mpsc::UnboundedSender<Job>,
+    /// `None` only while it is dropped.
+    jobs: Option<mpsc::UnboundedSender<Job>>,
     failure: Arc<OnceLock<String>>,
+    /// Ends with the thread.
+    ended: Mutex<blocking::Receiver<()>>,
+    process_id: u32,
 }
 
 struct Job {
-    text: Zeroizing<String>,
+    /// `None` to wait for the lines before.
+    object: Option<Zeroizing<String>>,
     durably: bool,
     written: oneshot::Sender<()>,
 }
 
 impl Writer {
-    pub(super) fn start(file: File, path: PathBuf) -> Result<Self> {
+    /// Starts the thread. `next` is the number of the next line.
+    pub(super) fn start(file: JournalFile, run: String, next: u64) -> Result<Self> {
         let (jobs, inbox) = mpsc::unbounded_channel();
+        let (running, ended) = blocking::channel();
         let failure = Arc::new(OnceLock::new());
         let shared = Arc::clone(&failure);
-        start_thread("lmtokens-journal", move || work(file, &path, inbox, &shared))
+        let mut lines = Lines { file, run, next };
+        let work = move || {
+            lines.work(inbox, &shared);
+            // Unlock the journal before the end is reported.
+            drop(lines);
+            drop(running);
+        };
+        start_thread("lmtokens-journal", work)
             .map_err(|error| refused(failed(format!("cannot start a thread: {error}")), &error))?;
-        Ok(Self { jobs, failure })
+        let process_id = std::process::id();
+        Ok(Self { jobs: Some(jobs), failure, ended: Mutex::new(ended), process_id })
     }
 
     pub(super) fn failure(&self) -> Option<String> {
@@ -44,17 +60,18 @@ impl Writer {
     }
 
     pub(super) async fn write(&self, line: &Line, durably: bool) -> Result<()> {
-        self.hand_over(line.text()?, durably).await
+        self.hand_over(Some(line.object()?), durably).await
     }
 
     pub(super) async fn flush(&self) -> Result<()> {
-        self.hand_over(Zeroizing::default(), true).await
+        self.hand_over(None, true).await
     }
 
-    async fn hand_over(&self, text: Zeroizing<String>, durably: bool) -> Result<()> {
+    async fn hand_over(&self, object: Option<Zeroizing<String>>, durably: bool) -> Result<()> {
         let (written, done) = oneshot::channel();
-        let sent = self.jobs.send(Job { text, durably, written });
-        if sent.is_ok() && done.await.is_ok() {
+        let job = Job { object, durably, written };
+        let is_sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        if is_sent && done.await.is_ok() {
             return Ok(());
         }
         Err(self.error())
@@ -66,50 +83,51 @@ impl Writer {
     }
 }
 
-/// Writes groups of lines until the first failure: an fsync after a failed one proves nothing.
-fn work(
-    mut file: File,
-    path: &std::path::Path,
-    mut inbox: mpsc::UnboundedReceiver<Job>,
-    failure: &OnceLock<String>,
-) {
-    let mut group = Vec::with_capacity(GROUP);
-    while inbox.blocking_recv_many(&mut group, GROUP) > 0 {
-        if let Err(error) = write_group(&mut file, path, &group) {
-            let _ = failure.set(format!("{}: {error}", path.display()));
-            return;
-        }
-        for job in group.drain(..) {
-            let _ = job.written.send(());
+impl Drop for Writer {
+    /// Waits for the thread, so that the journal can be resumed at once. A forked child has no such thread.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if self.process_id == std::process::id() {
+            let _ = locked(&self.ended).recv();
         }
     }
 }
 
-fn write_group(file: &mut File, path: &std::path::Path, group: &[Job]) -> io::Result<()> {
-    let mut text = Zeroizing::new(Vec::with_capacity(group.iter().map(|job| job.text.len()).sum()));
-    for job in group {
-        text.extend_from_slice(job.text.as_bytes());
-    }
-    file.write_all(&text)?;
-    if group.iter().any(|job| job.durably) {
-        file.sync_data()?;
-        still_there(file, path)?;
-    }
-    Ok(())
+/// The end of the journal.
+struct Lines {
+    file: JournalFile,
+    run: String,
+    next: u64,
 }
 
-/// Fails if the path no longer names this file: writes to it would succeed, and the keys could not be found.
-#[cfg(unix)]
-fn still_there(file: &File, path: &std::path::Path) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt as _;
-    let (ours, there) = (file.metadata()?, std::fs::symlink_metadata(path)?);
-    if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
-        return Ok(());
+impl Lines {
+    /// Writes groups of lines until the first failure: an fsync after a failed one proves nothing. The journal stays
+    /// locked after it, until the rows in progress have ended.
+    fn work(&mut self, mut inbox: mpsc::UnboundedReceiver<Job>, failure: &OnceLock<String>) {
+        let mut group = Vec::with_capacity(GROUP);
+        while inbox.blocking_recv_many(&mut group, GROUP) > 0 {
+            if failure.get().is_none()
+                && let Err(error) = self.write_group(&group)
+            {
+                let _ = failure.set(format!("{}: {error}", self.file.path().display()));
+            }
+            for job in group.drain(..).take_while(|_| failure.get().is_none()) {
+                let _ = job.written.send(());
+            }
+        }
     }
-    Err(io::Error::other("it was replaced while it was being written"))
-}
 
-#[cfg(not(unix))]
-fn still_there(_file: &File, path: &std::path::Path) -> io::Result<()> {
-    std::fs::symlink_metadata(path).map(drop)
+    fn write_group(&mut self, group: &[Job]) -> io::Result<()> {
+        let mut lines = Vec::with_capacity(group.len());
+        for object in group.iter().filter_map(|job| job.object.as_ref()) {
+            lines.push(seal(&self.run, self.next, object));
+            self.next += 1;
+        }
+        // A buffer that grows would leave copies of keys in freed memory.
+        let mut text = Zeroizing::new(Vec::with_capacity(lines.iter().map(|line| line.len()).sum()));
+        for line in &lines {
+            text.extend_from_slice(line.as_bytes());
+        }
+        self.file.append(&text, group.iter().any(|job| job.durably))
+    }
 }

@@ -29,6 +29,7 @@ arguments! {
     dry_run: bool = flag;
     resume: bool = flag;
     lock: bool = flag;
+    skip_damaged: bool = flag;
     overwrite: bool = flag;
     trust_folder: bool = flag;
     page_size: i64 = number(PageSize::EXPECTED);

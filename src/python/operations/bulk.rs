@@ -368,18 +368,22 @@ bulk_operation! {
     ///     journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It
     ///         contains the
     ///         keys: protect it like the keys. If it exists, ``resume=True`` is required.
-    ///     resume (bool): resume an existing journal: rows that are done are kept, the others are tried again, and no
-    ///         row ends with two enabled tokens. If the journal does not exist, a new run starts. Default ``False``.
+    ///     resume (bool): resume an existing journal: its tokens are compared with the portal, rows that are done are
+    ///         kept, the others are tried again, and no row ends with two enabled tokens. A row is ``"unknown"`` if the
+    ///         journal contradicts the portal, or if a token looks like one of the row and is not in the journal. If
+    ///         the journal does not exist, a new run starts. Default ``False``.
     ///     concurrency (int): number of rows processed at once, 1 to 64; default 8. The first row is processed alone.
     ///     on_error (str): what to do with the other rows when one fails: ``"continue"`` (the default) or ``"stop"``.
     ///     progress (bool | Callable[[int, int], object] | None): ``True`` shows progress on standard error; a callable
     ///         is called after each row with (rows finished, all rows). Default none.
     ///     lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
     ///         system that does not support locks.
-    ///     trust_folder (bool): accept a journal in a folder that other users can write to, and do not warn if the folder
-    ///         belongs to another user; default ``False``.
+    ///     trust_folder (bool): accept a journal that belongs to another user or is in a folder that other users can
+    ///         write to: they can change its lines. Default ``False``.
     ///     deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
-    ///         the journal then contains no keys. Default: the journal.
+    ///         the journal then contains no keys. Default: the journal. A resumed run calls ``commit`` or ``discard``,
+    ///         with a token without its key, for each delivery that an interrupted run did not complete: also for one
+    ///         that was completed just before the interruption, so a second call must have no effect.
     ///
     /// Returns:
     ///     BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
@@ -387,8 +391,8 @@ bulk_operation! {
     ///
     /// Raises:
     ///     TypeError, ValueError: an argument or a row is invalid; the message names the rows. Nothing was sent.
-    ///     DeliveryError: the journal exists, belongs to another portal or another input, is in use by another process,
-    ///         or cannot be written. An error that occurs during the run is raised at its end.
+    ///     DeliveryError: the journal exists, belongs to another portal, another input or another user, is damaged, is in
+    ///         use by another process, or cannot be written. An error that occurs during the run is raised at its end.
     ///     AuthenticationError: the portal rejected the credentials; raised at the end of the run. The run stops at the
     ///         first such response, because repeated failures lock a token.
     ///

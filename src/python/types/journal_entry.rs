@@ -5,22 +5,23 @@ use pyo3::prelude::*;
 use crate::lifecycle;
 use crate::model::Token;
 use crate::printable;
+use crate::python::args::plain;
 use crate::python::args::stub_types::FilePath;
 
-/// One row of a journal.
+/// A token or a row of a journal.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct JournalEntry(lifecycle::JournalEntry);
 
 #[pymethods]
 impl JournalEntry {
     /// str: ``"created"``; ``"pending"``: the token is disabled, or not confirmed to be enabled; ``"failed"``;
-    /// ``"unknown"``.
+    /// ``"unknown"``; ``"damaged"``: a part of the journal cannot be read, which ``error`` describes.
     #[getter]
     fn state(&self) -> &'static str {
         self.0.state
     }
 
-    /// str: the user as the input named it, an id or a name.
+    /// str: the user as the input named it, an id or a name; empty if the entry is damaged.
     #[getter]
     fn admin(&self) -> &str {
         &self.0.admin
@@ -54,12 +55,15 @@ impl JournalEntry {
 /// Args:
 ///     path (str | os.PathLike): the journal. It may be in use. A torn last line is ignored: its token was never
 ///         enabled.
+///     skip_damaged (bool): read the intact lines of a damaged journal; each problem is an entry with the state
+///         ``"damaged"``. Default ``False``: raise an error that names the first damaged line.
 ///
 /// Returns:
-///     list[JournalEntry]: one for each row that was started, in that order.
+///     list[JournalEntry]: the rows that were started, in that order: one entry for each token of a row that was not
+///     deleted, or one entry if there is none. A row can have several tokens.
 ///
 /// Raises:
-///     DeliveryError: the file cannot be read, or is not a journal.
+///     DeliveryError: the file cannot be read, is not a journal, or is damaged.
 ///
 /// Example:
 ///     >>> import lmtokens.sandbox, os, tempfile
@@ -69,8 +73,12 @@ impl JournalEntry {
 ///     >>> [(entry.state, entry.note, entry.token.access_key) for entry in lmtokens.read_journal(journal)]
 ///     [('created', 'a', Secret('********')), ('created', 'b', Secret('********'))]
 #[pyfunction]
-#[pyo3(signature = (path) -> "list[JournalEntry]")]
-pub(crate) fn read_journal(py: Python<'_>, path: FilePath) -> PyResult<Vec<JournalEntry>> {
-    let entries = py.detach(|| lifecycle::read_journal(&path.0))?;
+#[pyo3(signature = (path, *, skip_damaged: "bool" = false) -> "list[JournalEntry]")]
+pub(crate) fn read_journal(
+    py: Python<'_>,
+    path: FilePath,
+    #[pyo3(from_py_with = plain::skip_damaged)] skip_damaged: bool,
+) -> PyResult<Vec<JournalEntry>> {
+    let entries = py.detach(|| lifecycle::read_journal(&path.0, skip_damaged))?;
     Ok(entries.into_iter().map(JournalEntry).collect())
 }
