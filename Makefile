@@ -81,6 +81,7 @@ soak: $(BIN)/.installed ## Kill and interrupt creates and bulk runs for minutes,
 	$(BIN)/python tests/soak/outcomes.py
 	$(BIN)/python tests/soak/create.py
 	$(BIN)/python tests/soak/bulk.py
+	$(BIN)/python tests/soak/journal.py
 	$(BIN)/python tests/soak/interrupt.py
 
 .PHONY: clean

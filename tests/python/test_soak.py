@@ -35,3 +35,9 @@ def test_killed_and_resumed_bulk_run_creates_each_token_once() -> None:
     assert found["kills"] == kills
     assert found["second processes rejected with exit code 1"] == 1
     assert found["enabled tokens whose key signed a request"] == rows
+
+
+def test_removed_damaged_and_forged_journals_do_no_harm() -> None:
+    found = soak("journal.py", 3, 20, 6, 20261126)
+    assert (found["flips"], found["flips refused"]) == (20, 20)
+    assert found["forgeries, done"] + found["forgeries, pending"] == 6
