@@ -105,6 +105,11 @@ pub trait Destination: Send + Sync {
     /// Returns a name for messages, such as a path.
     fn describe(&self) -> String;
 
+    /// Returns whether the next secret takes the place of the one before.
+    fn holds_one(&self) -> bool {
+        false
+    }
+
     /// Returns whether the caller gets the secret as well, in the result.
     fn returns_secret(&self) -> bool {
         false

@@ -185,9 +185,10 @@ class Client:
             trust_folder (bool): accept a journal that belongs to another user or is in a folder that other users can
                 write to: they can change its lines. Default ``False``.
             deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
-                the journal then contains no keys. Default: the journal. A resumed run calls ``commit`` or ``discard``,
-                with a token without its key, for each delivery that an interrupted run did not complete: also for one
-                that was completed just before the interruption, so a second call must have no effect.
+                the journal then contains no keys. Default: the journal. A file holds one key, so that ``to_file`` is
+                refused for several rows. A resumed run calls ``commit`` or ``discard``, with a token without its key, for
+                each delivery that an interrupted run did not complete: also for one that was completed just before the
+                interruption, so a second call must have no effect.
 
         Returns:
             BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
@@ -970,9 +971,10 @@ class _AsyncCore:
             trust_folder (bool): accept a journal that belongs to another user or is in a folder that other users can
                 write to: they can change its lines. Default ``False``.
             deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
-                the journal then contains no keys. Default: the journal. A resumed run calls ``commit`` or ``discard``,
-                with a token without its key, for each delivery that an interrupted run did not complete: also for one
-                that was completed just before the interruption, so a second call must have no effect.
+                the journal then contains no keys. Default: the journal. A file holds one key, so that ``to_file`` is
+                refused for several rows. A resumed run calls ``commit`` or ``discard``, with a token without its key, for
+                each delivery that an interrupted run did not complete: also for one that was completed just before the
+                interruption, so a second call must have no effect.
 
         Returns:
             BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
@@ -1378,9 +1380,10 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
         trust_folder (bool): accept a journal that belongs to another user or is in a folder that other users can
             write to: they can change its lines. Default ``False``.
         deliver (ToFile | ToCommand | Callable | object | None): the destination of each key, as for ``add_token``;
-            the journal then contains no keys. Default: the journal. A resumed run calls ``commit`` or ``discard``,
-            with a token without its key, for each delivery that an interrupted run did not complete: also for one
-            that was completed just before the interruption, so a second call must have no effect.
+            the journal then contains no keys. Default: the journal. A file holds one key, so that ``to_file`` is
+            refused for several rows. A resumed run calls ``commit`` or ``discard``, with a token without its key, for
+            each delivery that an interrupted run did not complete: also for one that was completed just before the
+            interruption, so a second call must have no effect.
 
     Returns:
         BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.

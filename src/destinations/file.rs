@@ -214,6 +214,10 @@ impl Destination for FileDestination {
         Box::pin(blocking(move || shared.discard(&tag)))
     }
 
+    fn holds_one(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         let path = &self.0.file.path;
         match (folder_of(path).canonicalize(), path.file_name()) {

@@ -179,7 +179,16 @@ impl AddTokens {
 
     /// Fails if a delivery cannot succeed, before anything is opened or sent.
     pub fn check(&self) -> Result<()> {
-        self.settings.destination.as_ref().map_or(Ok(()), |destination| destination.check())
+        let Some(destination) = &self.settings.destination else { return Ok(()) };
+        if destination.holds_one() && self.rows.len() > 1 {
+            return Err(Error::argument(format!(
+                "invalid destination: {} holds the key of one token, not of {}; expected one that holds all keys, or the \
+                 journal",
+                destination.describe(),
+                self.rows.len()
+            )));
+        }
+        destination.check()
     }
 }
 

@@ -271,6 +271,18 @@ def test_file_and_folder_are_synced_before_the_token_is_enabled(lmtokens_portal:
     assert request_methods(lmtokens_portal) == ["POST", "PATCH"]
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_file_is_rejected_for_several_rows(lmtokens_portal: Portal, tmp_path: Path, overwrite: bool) -> None:
+    """Each key would take the place of the one before, whose token is enabled."""
+    path, journal = tmp_path / "token.json", tmp_path / "journal"
+    with pytest.raises(ValueError, match=r"token\.json holds the key of one token, not of 2"):
+        lmtokens.add_tokens([(32,), (32,)], journal=journal, deliver=to_file(path, overwrite=overwrite))
+    assert (lmtokens_portal.record, list(tmp_path.iterdir())) == ([], [])
+    summary = lmtokens.add_tokens([(32,)], journal=journal, deliver=to_file(path, overwrite=overwrite)).finish()
+    assert summary.created == 1
+    assert json.loads(path.read_text())["access_key"] == created_tokens(lmtokens_portal)[0].access_key.reveal()
+
+
 @pytest.mark.parametrize("format", ["JSON", "", "csv"])
 def test_unknown_format_is_rejected(format: str) -> None:
     with pytest.raises(ValueError, match=r'"json".*"env".*"key"'):
