@@ -66,7 +66,8 @@ class TestNoThread:
     )
     def test_later_calls_work(self, lmtokens_portal: Portal, operation: str) -> None:
         if operation == "interrupted":
-            lmtokens_portal.fail("delay", path="/setting/admins/apitokens*", times=None, seconds=2 * HANG_TIMEOUT)
+            # Every request but the first, which the program sends before the limit.
+            lmtokens_portal.fail("delay", skip=1, times=None, seconds=2 * HANG_TIMEOUT)
         outcomes, _ = run_limited(lmtokens_portal, "threads", "after", operation)
         assert outcomes == [{"error": None}] * 3
 
@@ -76,7 +77,7 @@ class TestNoThread:
         for outcome in limited:
             assert (outcome["error"], outcome["message"].splitlines()[0]) == ("ConnectError", NO_THREAD)
         assert lifted == {"error": None}
-        assert len([seen for seen in lmtokens_portal.record if seen.method == "POST"]) == 2
+        assert len([seen for seen in lmtokens_portal.record if seen.method == "POST"]) == 1
 
     def test_command_that_cannot_start_leaves_no_token(self, lmtokens_portal: Portal) -> None:
         (*limited, lifted), _ = run_limited(lmtokens_portal, "threads", "after", "to_command")
@@ -85,7 +86,7 @@ class TestNoThread:
             assert outcome["message"].startswith("cannot run cat: Resource temporarily unavailable")
             assert THREAD_ADVICE in outcome["suggestion"]
         assert lifted == {"error": None}
-        assert [token.status for token in lmtokens_portal.tokens if token.admin_id == 32] == [2, 2]
+        assert [token.status for token in lmtokens_portal.tokens if token.admin_id == 32] == [2]
 
     def test_look_up_of_a_host_raises(self, lmtokens_portal: Portal) -> None:
         (*limited, lifted), _ = run_limited(lmtokens_portal, "threads", "after", "unknown_host")

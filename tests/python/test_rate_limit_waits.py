@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from api_variants import VARIANTS, api_for
-from support import HANG_TIMEOUT, SHELL, run_python, start_shell, wait_until
+from support import HANG_TIMEOUT, SHELL, LoopbackServer, RequestHandler, run_python, start_shell, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -292,3 +293,82 @@ class TestCommand:
 
 def states(journal: Path) -> list[str]:
     return [entry.state for entry in lmtokens.read_journal(journal)]
+
+
+class LimitingHandler(RequestHandler):
+    """A portal that reports a rate limit, and rejects requests for it."""
+
+    reported: tuple[str, str, str] = ("10", "0", "86400")
+    rejections = 0
+
+    def do_GET(self) -> None:
+        rejected = type(self).rejections > 0
+        type(self).rejections -= rejected
+        body = b'{"total": 0, "items": []}'
+        self.send_response(429 if rejected else 200)
+        for name, value in zip(("limit", "remaining", "window"), self.reported):
+            self.send_header(f"X-Rate-Limit-{name}", value)
+        self.send_header("Retry-After", "86400")
+        self.send_header("Keep-Alive", "timeout=999999999999999999999, max=-1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class TestReportedWindows:
+    def client(self, server: LoopbackServer, **settings: Any) -> lmtokens.Client:
+        # The limits of a portal are shared by the process, and each server has its own port.
+        settings = {"company": "acme", "access_id": "x" * 20, "access_key": "key", **settings}
+        return lmtokens.Client(base_url=server.base_url, **settings)
+
+    def test_window_of_a_day_silences_an_operation_for_a_minute_at_most(self) -> None:
+        class Handler(LimitingHandler):
+            pass
+
+        with LoopbackServer(Handler) as server:
+            client = self.client(server, on_limit="raise")
+            list(client.list_tokens(32, type="lmv1"))
+            with pytest.raises(lmtokens.RateLimitError) as raised:
+                list(client.list_tokens(32, type="lmv1"))
+        match = re.search(r"retry in ([\d.]+) s", str(raised.value))
+        assert match is not None
+        assert float(match[1]) <= 61
+        # The error still reports what the portal said.
+        assert raised.value.window == 86400
+
+    @pytest.mark.parametrize(
+        "reported",
+        [
+            ("1000000000000000000", "0", "1000000000000000000"),
+            ("10", "0", "0"),
+            ("10", "11", "60"),
+            ("-10", "0", "60"),
+            ("10", "0", "NaN"),
+            ("10", "0", "1e300"),
+            ("10.5", "0", "60"),
+            ("9" * 400, "0", "60"),
+            ("0", "0", "60"),
+        ],
+    )
+    def test_headers_that_make_no_sense_are_ignored(self, reported: tuple[str, str, str]) -> None:
+        class Handler(LimitingHandler):
+            pass
+
+        Handler.reported = reported
+        with LoopbackServer(Handler) as server:
+            client = self.client(server, on_limit="raise")
+            for _ in range(3):
+                assert list(client.list_tokens(32, type="lmv1")) == []
+
+    def test_short_waits_that_add_up_are_announced(self) -> None:
+        class Handler(LimitingHandler):
+            reported = ("10", "5", "1")
+            rejections = 3
+
+        announced: list[float] = []
+        with LoopbackServer(Handler) as server:
+            client = self.client(server, on_wait=announced.append)
+            assert list(client.list_tokens(32, type="lmv1")) == []
+        # Three waits of a second; none alone is longer than two.
+        [seconds] = announced
+        assert 2 < seconds < SOON
