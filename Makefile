@@ -80,6 +80,7 @@ bench: $(BIN)/.installed ## Compare the speed of this package with others
 soak: $(BIN)/.installed ## Kill and interrupt creates and bulk runs for minutes, and report what remains
 	$(BIN)/python tests/soak/outcomes.py
 	$(BIN)/python tests/soak/create.py
+	$(BIN)/python tests/soak/commit.py
 	$(BIN)/python tests/soak/bulk.py
 	$(BIN)/python tests/soak/journal.py
 	$(BIN)/python tests/soak/interrupt.py

@@ -39,6 +39,8 @@ pub enum Advice {
         /// The status that it was to get.
         status: TokenStatus,
     },
+    /// Repeat the call, which finishes the create.
+    Repeat,
     /// Delete a token whose key was lost.
     Delete {
         /// The token's id.

@@ -129,9 +129,9 @@ impl Client {
         Some(Self { deadline: Some(deadline), ..self.clone() })
     }
 
-    /// Returns this client for the lease of a token: what it sends ends within `length` of the token's create.
-    pub(crate) fn for_lease(&self, sent: Moment, length: Duration) -> Self {
-        let lease = Deadline::of_lease(sent, length);
+    /// Returns this client for requests that an event allows for a limited time: each ends within `length` of it.
+    pub(crate) fn for_lease(&self, since: Moment, length: Duration, event: &'static str) -> Self {
+        let lease = Deadline::of_lease(since, length, event);
         let now_ms = self.now_ms();
         let is_first = |deadline: &Deadline| deadline.remaining(now_ms) <= lease.remaining(now_ms);
         Self { deadline: Some(self.deadline.filter(is_first).unwrap_or(lease)), ..self.clone() }

@@ -102,6 +102,16 @@ pub trait Destination: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
+    /// Returns where a delivered secret is until it is committed, for messages.
+    fn location(&self, _tag: &Tag) -> String {
+        self.describe()
+    }
+
+    /// Returns whether the next create of the same token finishes a create whose last request is unknown.
+    fn finishes_on_repeat(&self) -> bool {
+        false
+    }
+
     /// Returns a name for messages, such as a path.
     fn describe(&self) -> String;
 

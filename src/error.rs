@@ -153,6 +153,14 @@ impl Error {
         Self::argument(format!("invalid {name} {given}; expected {expected}"))
     }
 
+    /// Returns the error for a value from the portal that would be an invalid argument.
+    #[must_use]
+    pub(crate) fn of_portal(mut invalid: Self) -> Self {
+        invalid.0.kind = ErrorKind::Response;
+        invalid.0.message.insert_str(0, "the portal returned an ");
+        invalid
+    }
+
     /// Returns the error for invalid settings.
     #[must_use]
     pub fn configuration(message: impl Into<String>) -> Self {

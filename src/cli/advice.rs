@@ -42,6 +42,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::ResumeOrSweep => {
             "delete the pending tokens: run the command again with --resume, or lmtokens sweep --yes after an hour"
         }
+        Advice::Repeat => "run the same command again: it finishes this create",
         Advice::WaitLonger => {
             "try again later, or allow a longer wait with --max-wait; all clients of the portal share the rate limit"
         }

@@ -34,7 +34,8 @@ pub(crate) struct Deadline {
 enum Message {
     /// The caller's `deadline`, as given.
     OfCall(Duration),
-    OfLease,
+    /// The event that allowed the requests.
+    OfLease(&'static str),
 }
 
 impl Deadline {
@@ -43,9 +44,9 @@ impl Deadline {
         Self { since: Moment::at(now_ms), length, message: Message::OfCall(length) }
     }
 
-    /// Returns the end of the lease of a token whose create was sent at a moment.
-    pub(super) fn of_lease(sent: Moment, length: Duration) -> Self {
-        Self { since: sent, length, message: Message::OfLease }
+    /// Returns the time by which the requests that an event allows must end.
+    pub(super) fn of_lease(since: Moment, length: Duration, event: &'static str) -> Self {
+        Self { since, length, message: Message::OfLease(event) }
     }
 
     /// Returns this deadline, shortened by what earlier parts of the call took.
@@ -62,10 +63,9 @@ impl Deadline {
     pub(super) fn message(&self) -> String {
         match self.message {
             Message::OfCall(given) => format!("deadline of {} s exceeded", given.as_secs_f64()),
-            Message::OfLease => format!(
-                "the request could not be sent within {} s of the token's create, after which sweep may delete the token",
-                self.length.as_secs_f64()
-            ),
+            Message::OfLease(event) => {
+                format!("the request did not end within {} s of {event}", self.length.as_secs_f64())
+            }
         }
     }
 }

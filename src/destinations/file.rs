@@ -218,6 +218,15 @@ impl Destination for FileDestination {
         true
     }
 
+    fn location(&self, tag: &Tag) -> String {
+        let pending = locked(&self.0.pending);
+        pending.get(tag).map_or_else(|| self.describe(), |pending| pending.path().display().to_string())
+    }
+
+    fn finishes_on_repeat(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         let path = &self.0.file.path;
         match (folder_of(path).canonicalize(), path.file_name()) {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::reconcile::delete;
-use crate::client::Client;
+use crate::client::{Client, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TokenId;
 use crate::model::{Token, TokenStatus, iso_8601};
@@ -16,6 +16,9 @@ const AGE: Duration = Duration::from_secs(3600);
 
 /// The largest difference between two clocks that should agree.
 const MAX_SKEW: Duration = Duration::from_secs(3600);
+
+/// The most time from the reading of a token to its deletion.
+const MAX_READ_AGE: Duration = Duration::from_secs(60);
 
 /// Finds orphans and deletes them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,6 +70,7 @@ impl Operation for SweepTokens {
 }
 
 async fn sweep(client: &Client, token: &Token, clock: &mut SweepClock) -> Result<bool> {
+    let read = Moment::at(client.now_ms());
     let now = match FindToken::Id(TokenId::new(token.id)?).run(client).await {
         Ok(now) => now,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
@@ -79,7 +83,8 @@ async fn sweep(client: &Client, token: &Token, clock: &mut SweepClock) -> Result
     }
     // A token that signs calls is enabled, but the portal may report it wrongly.
     refuse_self(client, &now, "deleting")?;
-    delete(client, now).await.map(|()| true)
+    // The deletion may wait for its rate limit, and the token be enabled meanwhile.
+    delete(&client.for_lease(read, MAX_READ_AGE, "reading the token"), now).await.map(|()| true)
 }
 
 /// The time during one sweep, by the earliest of all readings: a token of a create that is in progress must not look

@@ -14,8 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Status, TokenId};
 use crate::model::{Token, TokenStatus};
+use crate::operation::Operation as _;
 use crate::tag::{RunId, Tag};
-use crate::tokens::{ExpectedNote, NewToken, ReportedToken, Unusable, change};
+use crate::tokens::{ExpectedNote, FindToken, NewToken, ReportedToken, Unusable, change};
 
 /// The most time from the POST to the end of every request that may enable the token. Sweep deletes pending tokens after
 /// an hour, so a later request could meet a token that sweep is deleting.
@@ -108,7 +109,7 @@ impl TwoPhase<'_> {
         };
         guard.id = Some(token.id);
         let client = &client.withholding_secret_of(&token);
-        let leased = client.for_lease(sent, LEASE);
+        let leased = client.for_lease(sent, LEASE, "the token's create");
         if let Some(reported) = token.status.filter(|status| *status != TokenStatus::Disabled) {
             let requested = TokenStatus::Disabled;
             client.report(Event::StatusCorrected { token_id: token.id, reported, requested });
@@ -173,14 +174,16 @@ impl TwoPhase<'_> {
                 Err(error) => error,
             };
             if error.kind() == ErrorKind::NotFound {
-                let _ = self.destination.discard(token, tag).await;
-                let message = format!(
-                    "token {} was deleted while it was being created: the key delivered to {} is void",
-                    token.id,
-                    self.destination.describe()
-                );
-                let gone = Error::new(ErrorKind::NotFound, message).caused_by(error);
-                return Ok(Round::Finished(Finished::Gone(gone)));
+                // A proxy can answer 404 too, or the response can be another request's: the list decides.
+                match FindToken::Id(id).run(leased).await {
+                    Ok(found) if found.access_id == token.access_id && found.admin_id == token.admin_id => {
+                        let has_tag = found.note.as_deref().and_then(Tag::parse).is_some();
+                        if !has_tag && found.status == Some(status.into()) {
+                            return self.commit(token, found, tag).await.map(Round::Finished);
+                        }
+                    }
+                    _ => return Ok(Round::Finished(self.gone(token, tag, error).await)),
+                }
             }
             may_be_enabled |= error.details().maybe_applied;
             let is_rejected = !error.details().maybe_applied && !is_unreachable(&error);
@@ -195,51 +198,47 @@ impl TwoPhase<'_> {
                 break error;
             }
         };
-        Err(self.unconfirmed(token, error))
+        Err(self.unconfirmed(token, tag, error))
+    }
+
+    /// Discards the delivery of a token that does not exist any more.
+    async fn gone(&self, token: &Token, tag: &Tag, cause: Error) -> Finished {
+        let location = self.destination.location(tag);
+        let _ = self.destination.discard(token, tag).await;
+        let message = format!(
+            "token {} was deleted while it was being created: the key delivered to {location} is void",
+            token.id
+        );
+        Finished::Gone(Error::new(ErrorKind::NotFound, message).caused_by(cause))
     }
 
     async fn commit(&self, token: &Token, changed: Token, tag: &Tag) -> Result<Finished> {
         let done = with_changes(token, changed);
+        let location = self.destination.location(tag);
         if let Err(error) = self.destination.commit(&done, tag).await {
-            return Err(self.not_committed(&done, error));
+            return Err(not_committed(&done, &location, error));
         }
         let result = if self.destination.returns_secret() { done } else { done.without_secret() };
         Ok(Finished::Token(Box::new(result)))
     }
 
-    /// Returns the error for a token that is enabled and delivered, but whose destination failed to commit.
-    fn not_committed(&self, token: &Token, cause: Error) -> Error {
-        let mut error = Error::new(
-            ErrorKind::Delivery,
-            format!(
-                "token {} is enabled and its key was delivered to {}, but: {cause}",
-                token.id,
-                self.destination.describe()
-            ),
-        );
-        let details = error.details_mut();
-        details.maybe_applied = true;
-        details.advice.clone_from(&cause.details().advice);
-        details.candidates = Some(vec![token.without_secret()]);
-        error.caused_by(cause)
-    }
-
     /// Returns the error for a delivered token that may or may not be enabled. Nothing is deleted: it may be in use.
-    fn unconfirmed(&self, token: &Token, cause: Error) -> Error {
+    fn unconfirmed(&self, token: &Token, tag: &Tag, cause: Error) -> Error {
+        let finish = Advice::Finish {
+            id: token.id,
+            note: self.token.note().unwrap_or_default().to_owned(),
+            status: self.token.status.into(),
+        };
         let mut error = Error::new(
             ErrorKind::OutcomeUnknown,
             format!(
                 "token {} was created and its key delivered to {}, but whether it has its final status and note is \
                  unknown: {cause}",
                 token.id,
-                self.destination.describe()
+                self.destination.location(tag)
             ),
         )
-        .suggest(Advice::Finish {
-            id: token.id,
-            note: self.token.note().unwrap_or_default().to_owned(),
-            status: self.token.status.into(),
-        });
+        .suggest(if self.destination.finishes_on_repeat() { Advice::Repeat } else { finish });
         let details = error.details_mut();
         details.maybe_applied = true;
         details.candidates = Some(vec![token.without_secret()]);
@@ -255,6 +254,19 @@ impl TwoPhase<'_> {
         }
         (error, is_deleted)
     }
+}
+
+/// Returns the error for a token that is enabled and delivered, but whose destination failed to commit.
+fn not_committed(token: &Token, location: &str, cause: Error) -> Error {
+    let mut error = Error::new(
+        ErrorKind::Delivery,
+        format!("token {} is enabled and its key was delivered to {location}, but: {cause}", token.id),
+    );
+    let details = error.details_mut();
+    details.maybe_applied = true;
+    details.advice.clone_from(&cause.details().advice);
+    details.candidates = Some(vec![token.without_secret()]);
+    error.caused_by(cause)
 }
 
 async fn set_disabled(client: &Client, admin_id: AdminId, token: &Token) -> Result<Token> {

@@ -41,6 +41,7 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
             )
             .into();
         }
+        Advice::Repeat => "call again with the same arguments: the call finishes this create",
         Advice::WaitLonger => "call again later, or pass a larger max_wait",
         Advice::NameCompany => "pass company=\"acme\" (for acme.logicmonitor.com), or set LM_COMPANY",
         Advice::SupplyCredentials => {

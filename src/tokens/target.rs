@@ -32,7 +32,7 @@ impl Target {
     /// Returns the operation that reads the token from the portal.
     pub(crate) fn find(self) -> Result<FindToken> {
         match self {
-            Self::Token(token) => TokenId::new(token.id).map(FindToken::Id),
+            Self::Token(token) => TokenId::new(token.id).map(FindToken::Id).map_err(Error::of_portal),
             Self::Find(find) => Ok(find),
         }
     }
@@ -77,8 +77,8 @@ fn located(token: Token) -> Result<Located> {
         ));
     };
     Ok(Located {
-        admin_id: AdminId::new(admin_id)?,
-        id: TokenId::new(token.id)?,
+        admin_id: AdminId::new(admin_id).map_err(Error::of_portal)?,
+        id: TokenId::new(token.id).map_err(Error::of_portal)?,
         note: token.note,
         r#type: token.r#type,
     })

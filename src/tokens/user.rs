@@ -111,7 +111,7 @@ async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> 
         offset += received;
     };
     match id {
-        Some(id) => AdminId::new(id),
+        Some(id) => AdminId::new(id).map_err(Error::of_portal),
         None => Err(Error::new(ErrorKind::NotFound, format!("user {name:?} not found")).suggest(
             "check the spelling, or pass the user's id: these credentials may not be permitted to view users",
         )),

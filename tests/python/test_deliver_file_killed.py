@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
 import lmtokens
+import lmtokens.sandbox
 import pytest
 from api_variants import VARIANTS, api_for
 from delivery_helpers import created_tokens, is_pending, request_methods

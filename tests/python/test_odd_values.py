@@ -190,7 +190,7 @@ def test_token_with_an_impossible_id_is_never_changed(id: str) -> None:
         client = lmtokens.Client(base_url=server.base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY)
         (token,) = client.list_tokens(type="lmv1")
         for change in (client.delete_token, client.disable_token, client.enable_token):
-            with pytest.raises(ValueError, match="invalid token"):
+            with pytest.raises(lmtokens.ResponseError, match="the portal returned an invalid token"):
                 change(token, **({} if change == client.enable_token else {"force": True}))
         assert {request.method for request in server.requests} == {"GET"}
 

@@ -33,6 +33,12 @@ FOREIGN: dict[str, Callable[[dict[str, Any], int], dict[str, Any]]] = {
     "other-user-as-text": lambda token, victim: {**token, "id": victim, "adminId": "33"},
 }
 
+
+def other_tag(note: str) -> str:
+    tag = note.split(" ")[0]
+    return tag[:-1] + ("0" if tag[-1] != "0" else "1") + note[len(tag) :]
+
+
 # Further evidence if the note was the tag of a pending token.
 UNTAGGED: dict[str, Callable[[dict[str, Any], int], dict[str, Any]]] = {
     "other-note": lambda token, victim: {**token, "id": victim, "note": "production"},
@@ -40,7 +46,7 @@ UNTAGGED: dict[str, Callable[[dict[str, Any], int], dict[str, Any]]] = {
     "empty-note": lambda token, victim: {**token, "id": victim, "note": ""},
     "null-note": lambda token, victim: {**token, "id": victim, "note": None},
     "cut-tag": lambda token, victim: {**token, "id": victim, "note": token["note"].split(" ")[0][:-1]},
-    "other-tag": lambda token, victim: {**token, "id": victim, "note": token["note"][::-1].replace("a", "b")[::-1]},
+    "other-tag": lambda token, victim: {**token, "id": victim, "note": other_tag(token["note"])},
 }
 
 
@@ -267,6 +273,38 @@ def test_missing_member_does_not_stop_a_delivered_create(lmtokens_portal: Portal
     assert (stored.status, stored.note) == (2, "ci")
 
 
+def not_found(exchange: Exchange) -> None:
+    exchange.status, exchange.response_body = 404, b'{"errorCode": 1404, "errorMessage": "not found"}'
+
+
+def test_token_that_was_enabled_despite_a_404_keeps_its_key(lmtokens_portal: Portal) -> None:
+    def mix(exchange: Exchange) -> None:
+        if exchange.method == "PATCH":
+            not_found(exchange)
+
+    destination = RecordingDestination()
+    with TamperingProxy(lmtokens_portal, after=mix) as proxy:
+        token = proxy.client().add_token(32, "ci", deliver=destination)
+    assert destination.names == ["deliver", "commit"]
+    stored = stored_token(lmtokens_portal, token.id)
+    assert stored is not None
+    assert (stored.status, stored.note) == (2, "ci")
+
+
+def test_token_that_a_404_leaves_disabled_is_deleted_before_its_key(lmtokens_portal: Portal) -> None:
+    def block(exchange: Exchange) -> None:
+        if exchange.method == "PATCH":
+            # The portal does not act: it does not know this path.
+            exchange.path = exchange.path.replace("/apitokens/", "/unknown/")
+
+    destination = RecordingDestination()
+    with TamperingProxy(lmtokens_portal, before=block) as proxy, pytest.raises(lmtokens.NotFoundError):
+        proxy.client().add_token(32, "ci", deliver=destination)
+    assert destination.names == ["deliver", "discard"]
+    assert created_tokens(lmtokens_portal) == []
+    assert [seen.method for seen in modifying_requests(lmtokens_portal)] == ["POST", "PATCH", "DELETE"]
+
+
 @pytest.mark.parametrize("body", [{"items": [], "total": 0}, {"id": 1, "note": "other"}], ids=["list", "token"])
 def test_deletion_with_the_response_to_another_request_is_an_error(lmtokens_portal: Portal, body: Any) -> None:
     own = lmtokens_portal.create_token(32, note="ci")
@@ -314,3 +352,21 @@ def test_orphan_of_a_lost_create_is_searched_among_the_owners_tokens_only(lmtoke
     assert TAG.fullmatch(notes[0])
     assert_untouched(lmtokens_portal, victim)
     assert all(is_pending(token) for token in created_tokens(lmtokens_portal, skip=4))
+
+
+@pytest.mark.parametrize("id", [0, -5, 2**62])
+def test_invalid_id_of_a_user_is_an_error_of_the_portal(id: int) -> None:
+    with StubServer(json.dumps({"items": [{"id": id, "username": "ci"}], "total": 1}).encode()) as server:
+        client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=server.base_url)
+        with pytest.raises(lmtokens.ResponseError, match="the portal returned an invalid"):
+            client.add_token("ci")
+
+
+@pytest.mark.parametrize("owner", [0, -32, 2**62])
+def test_invalid_owner_of_a_token_is_an_error_of_the_portal(owner: int) -> None:
+    item = {"id": 5, "adminId": owner, "accessId": "exampleAccessId00002", "status": 2}
+    with StubServer(json.dumps({"items": [item], "total": 1}).encode()) as server:
+        client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=server.base_url)
+        with pytest.raises(lmtokens.ResponseError, match="the portal returned an invalid"):
+            client.delete_token(5)
+    assert {request.method for request in server.requests} == {"GET"}

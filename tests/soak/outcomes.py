@@ -91,7 +91,7 @@ CALLS = {
         "POST", without_visibility, lambda client, token: client.add_token(OWNER, deliver=deliver)
     ),
     "PATCH": Call("PATCH", without_visibility, lambda client, token: client.update_token(token, "after")),
-    "DELETE": Call("DELETE", without_visibility, lambda client, token: client.delete_token(token)),
+    "DELETE": Call("DELETE", without_visibility, lambda client, token: client.delete_token(token, force=True)),
 }
 
 

@@ -113,7 +113,7 @@ impl EarlierRow<'_> {
         match found.status {
             // Its key is on disk, but a PATCH of the interrupted run may still arrive. Delete it and create another, so
             // that two tokens can never be enabled.
-            Some(TokenStatus::Disabled) if found.last_used_on.is_none() => {
+            Some(TokenStatus::Disabled) if !found.was_used => {
                 delete_unless_self(self.client, &found).await?;
                 self.discard(journaled).await?;
                 Ok(None)
@@ -229,8 +229,7 @@ async fn remove_once(client: &Client, run: RunId, removed: &mut Vec<i64>) -> Res
 /// Reads an orphan again and deletes it. Returns `false` if it was changed or deleted since it was listed.
 async fn remove(client: &Client, token: &Token) -> Result<bool> {
     let now = find(client, TokenId::new(token.id)?).await?;
-    match now.filter(|now| now.note == token.note && now.status == token.status && now.last_used_on.is_none())
-    {
+    match now.filter(|now| now.note == token.note && now.status == token.status && !now.was_used) {
         Some(now) => delete_unless_self(client, &now).await.map(|()| true),
         None => Ok(false),
     }
@@ -240,6 +239,6 @@ fn is_orphan(token: &Token, run: RunId) -> bool {
     let Some((tag, _)) = token.note.as_deref().and_then(Tag::parse) else { return false };
     tag.run == run
         && token.status == Some(TokenStatus::Disabled)
-        && token.last_used_on.is_none()
+        && !token.was_used
         && token.created_on.is_none_or(|created_on| is_near(created_on, tag.seconds))
 }

@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::AdminId;
 use crate::lifecycle::journal::{Journal, Journaled, RowKey, States};
+use crate::lifecycle::rounds::Rounds;
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::tag::{RunId, Tag};
 use crate::tokens::ListTokens;
@@ -35,10 +36,35 @@ pub(super) enum Place<'a> {
     NotVisible,
 }
 
+/// Lists all tokens of both types. A page is requested again after a passing failure: without the list, no row starts.
+async fn list(client: &Client) -> Result<Vec<Token>> {
+    let mut listing = ListTokens::default().start();
+    let mut rounds = Rounds::at_most(5);
+    let mut tokens = Vec::new();
+    loop {
+        match listing.next_page(client).await {
+            Ok(Some(page)) => tokens.extend(page),
+            Ok(None) => return Ok(tokens),
+            Err(error) => {
+                let may_pass = matches!(
+                    error.kind(),
+                    ErrorKind::Response
+                        | ErrorKind::Server
+                        | ErrorKind::Transport
+                        | ErrorKind::RequestTimeout
+                );
+                if !(may_pass && rounds.next_after_pause(client).await) {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
 impl Snapshot {
     /// Lists the portal's tokens of both types.
     pub(super) async fn take(client: &Client, journal: &Journal, states: &States) -> Result<Self> {
-        let tokens = ListTokens::default().collect(client).await?;
+        let tokens = list(client).await?;
         let seconds = |ms: u64| i64::try_from(ms / 1000).unwrap_or_default();
         let local_now = seconds(client.now_ms());
         let portal_now = client
