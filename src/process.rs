@@ -20,7 +20,9 @@ pub(crate) use runtime::build;
 pub(crate) use runtime::check_available;
 pub(crate) use runtime::check_descriptors;
 pub use runtime::{Started, runtime};
-pub(crate) use threads::{blocking, descriptor_advice, offload, refused, start_thread, thread_advice};
+pub(crate) use threads::{
+    blocking, descriptor_advice, offload, offloaded, refused, start_thread, thread_advice,
+};
 
 /// A value that each process builds on first use.
 #[derive(Debug)]

@@ -5,8 +5,6 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::oneshot;
-
 use super::pending_file::{Earlier, Pending, Wanted};
 use super::secure_file::{check_file, check_folder, failed, folder_of};
 use super::secure_folder::{Entry, SecureFolder};
@@ -159,9 +157,7 @@ impl Shared {
 
 /// Runs file operations on a thread where they may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (ended, result) = oneshot::channel();
-    process::offload(move || drop(ended.send(work())));
-    result.await.unwrap_or_else(|_| Err(failed("writing to disk ended unexpectedly")))
+    process::offloaded(work).await.unwrap_or_else(|| Err(failed("writing to disk ended unexpectedly")))
 }
 
 impl Destination for FileDestination {

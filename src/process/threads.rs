@@ -31,6 +31,14 @@ pub(crate) fn offload(work: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// As [`offload`], and returns the result; `None` if the work panicked.
+pub(crate) async fn offloaded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (ended, result) = oneshot::channel();
+    // The caller may be gone by then.
+    offload(move || drop(ended.send(work())));
+    result.await.ok()
+}
+
 fn run(work: &Mutex<Option<impl FnOnce()>>) {
     let work = locked(work).take();
     if let Some(work) = work {
