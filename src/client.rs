@@ -14,6 +14,7 @@ mod tls;
 mod transport;
 mod visibility;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -122,11 +123,15 @@ impl Client {
         self.with_policy(Policy { max_wait: Duration::MAX, ..self.policy })
     }
 
-    /// Returns this client for one call that begins now, of which earlier parts took `spent`; `None` if calls have no
-    /// deadline.
-    pub(crate) fn for_call(&self, spent: Duration) -> Option<Self> {
-        let deadline = Deadline::of_call(self.now_ms(), self.policy.deadline?).shortened(spent);
-        Some(Self { deadline: Some(deadline), ..self.clone() })
+    /// Returns this client for one call that begins now, of which earlier parts took `spent`.
+    pub(crate) fn for_call(&self, spent: Duration) -> Cow<'_, Self> {
+        match self.policy.deadline {
+            None => Cow::Borrowed(self),
+            Some(length) => {
+                let deadline = Deadline::of_call(self.now_ms(), length).shortened(spent);
+                Cow::Owned(Self { deadline: Some(deadline), ..self.clone() })
+            }
+        }
     }
 
     /// Returns this client for requests that an event allows for a limited time: each ends within `length` of it.

@@ -1,5 +1,6 @@
 //! The shape that every public operation has.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::client::Client;
@@ -26,9 +27,9 @@ pub trait Operation: Send + Sized + 'static {
 /// Runs an operation as one call: the client's deadline counts from now.
 pub async fn call<O: Operation>(operation: O, client: &Client) -> Result<O::Output> {
     match client.for_call(Duration::ZERO) {
-        None => operation.run(client).await,
+        Cow::Borrowed(client) => operation.run(client).await,
         // Boxed: its state would otherwise be stored beside that of the first arm.
-        Some(client) => Box::pin(operation.run(&client)).await,
+        Cow::Owned(client) => Box::pin(operation.run(&client)).await,
     }
 }
 

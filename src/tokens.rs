@@ -12,9 +12,9 @@ mod whoami;
 
 pub(crate) use create::CreateToken;
 pub use create::NewToken;
-pub(crate) use create::{ReportedToken, Unusable};
+pub(crate) use create::{ReportedToken, Unusable, confirm_created};
 pub(crate) use delete::{DeleteToken, Deleted};
-pub(crate) use expected::ExpectedNote;
+pub(crate) use expected::{ExpectedNote, is_same_token};
 pub(crate) use find::AccessId;
 pub use find::FindToken;
 pub(crate) use list::{ListTokens, Listing, Selection};

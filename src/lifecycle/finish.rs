@@ -1,23 +1,22 @@
 //! Finishing or clearing a create whose process ended before it committed the delivery.
 
-use super::reconcile::{delete, prove_visibility};
+use super::reconcile::{delete_read, prove_visibility};
 use super::two_phase::TwoPhase;
-use crate::client::Client;
+use crate::client::{Client, Moment};
 use crate::destinations::Remaining;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, TokenId};
 use crate::model::{Token, TokenStatus};
-use crate::operation::Operation as _;
 use crate::tag::Tag;
-use crate::tokens::{FindToken, change};
+use crate::tokens::{FindToken, change, is_same_token};
 
 /// What the portal has of a delivered token.
 enum State {
     /// The token has its final status.
     Ready(Token),
-    /// The token is disabled and was never used: its last PATCH did not arrive.
-    Pending(Token),
+    /// The token was disabled and never used when it was read: its last PATCH had not arrived.
+    Pending(Token, Moment),
     Gone,
 }
 
@@ -69,8 +68,8 @@ async fn finish(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) -
             client.report(Event::FinishedEarlier { token_id, destination });
             return Ok(Some(done.without_secret()));
         }
-        State::Pending(found) => {
-            delete(client, found).await?;
+        State::Pending(found, read) => {
+            delete_read(client, read, found).await?;
             true
         }
         State::Gone => false,
@@ -85,20 +84,14 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
     let delivered = &remaining.token;
     let id = TokenId::new(delivered.id)?;
     let admin_id = AdminId::new(delivered.admin_id.unwrap_or_default())?;
-    let found = match FindToken::Id(id).run(client).await {
-        Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            if prove_visibility(client, admin_id, remaining.tag.run).await? {
-                return Ok(State::Gone);
-            }
-            return Err(unclear(remaining, "these credentials cannot see whether it is enabled"));
+    let read = Moment::at(client.now_ms());
+    let Some(found) = FindToken::Id(id).optional(client).await? else {
+        if prove_visibility(client, admin_id, remaining.tag.run).await? {
+            return Ok(State::Gone);
         }
-        Err(error) => return Err(error),
+        return Err(unclear(remaining, "these credentials cannot see whether it is enabled"));
     };
-    let is_same = found.r#type == delivered.r#type
-        && agrees(found.admin_id.as_ref(), delivered.admin_id.as_ref())
-        && agrees(found.access_id.as_ref(), delivered.access_id.as_ref());
-    if !is_same {
+    if !is_same_token(&found, delivered) {
         return Err(unclear(remaining, "the portal has another token with this id"));
     }
     let status = create.token.status;
@@ -109,20 +102,16 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
             Err(unclear(remaining, "its note has the tag of another create"))
         }
         Some(_) if found.status == Some(TokenStatus::Disabled) && !found.was_used => {
-            Ok(State::Pending(found))
+            Ok(State::Pending(found, read))
         }
-        Some(_) => {
+        Some(_) if found.status == Some(TokenStatus::Enabled) => {
             // It was enabled by hand, so that a sweep does not delete it.
             let note = create.token.note().unwrap_or_default();
             let changed = change(client, admin_id, id, Some(note), Some(status), &found.r#type).await?;
             Ok(State::Ready(Token { note: changed.note, status: changed.status.or(found.status), ..found }))
         }
+        Some(_) => Err(unclear(remaining, "it is disabled, and was used")),
     }
-}
-
-/// Returns whether two values are equal, as far as both are known.
-fn agrees<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
-    one.is_none() || other.is_none() || one == other
 }
 
 fn unclear(remaining: &Remaining, why: &str) -> Error {

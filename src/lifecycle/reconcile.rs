@@ -1,7 +1,9 @@
 //! Finding out at the portal what became of an attempt whose response was lost.
 
+use std::time::Duration;
+
 use super::rounds::Rounds;
-use crate::client::Client;
+use crate::client::{Client, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AdminId, Status, TokenId, Type};
 use crate::model::Token;
@@ -9,7 +11,7 @@ use crate::operation::Operation as _;
 use crate::tag::{RunId, Tag};
 use crate::tokens::{
     DeleteToken, ExpectedNote, FindToken, ListTokens, NewToken, ReportedToken, Target, Unusable, User,
-    is_self,
+    is_same_token, is_self, refuse_self,
 };
 
 /// What the portal shows of an attempt.
@@ -55,10 +57,8 @@ async fn sees_own(client: &Client) -> Result<bool> {
         && let Some(id) = client.visibility().last_created()
         && let Ok(id) = TokenId::new(id)
     {
-        match FindToken::Id(id).run(client).await {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        // The list records what it shows.
+        FindToken::Id(id).optional(client).await?;
     }
     Ok(client.visibility().sees_own())
 }
@@ -76,16 +76,34 @@ pub(super) async fn prove_visibility(client: &Client, admin_id: AdminId, run: Ru
     }
     let tag = Tag::fresh(run, client.portal_now_ms())?;
     let probe = NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type };
-    let response =
-        client.send(&probe.request_with(admin_id, Some(&tag.note(None)), Status::Disabled)?).await?;
-    let token = match probe.created(client, admin_id, ExpectedNote::Tagged(&tag), &response) {
+    let request = probe.request_with(admin_id, Some(&tag.note(None)), Status::Disabled)?;
+    let created = match client.send(&request).await {
+        Ok(response) => probe.created(client, admin_id, ExpectedNote::Tagged(&tag), &response),
+        Err(error) => Err(error.into()),
+    };
+    let token = match created {
         Ok(token) => token,
         Err(Unusable { token: ReportedToken::WithoutSecret(token), .. }) => *token,
-        Err(unusable) => return Err(unusable.error),
+        Err(unusable) => {
+            if unusable.error.details().maybe_applied {
+                clear(client, admin_id, r#type, &tag).await?;
+            }
+            return Err(unusable.error);
+        }
     };
     tokens_of(client, admin_id, r#type).await?;
     delete(client, token).await?;
     Ok(client.visibility().sees_own())
+}
+
+/// The most time from the reading of a token to the end of a deletion that relies on it.
+const MAX_READ_AGE: Duration = Duration::from_secs(60);
+
+/// Deletes a token of another process as it was read at a moment, unless it may sign these calls.
+pub(super) async fn delete_read(client: &Client, read: Moment, token: Token) -> Result<()> {
+    refuse_self(client, &token, "deleting")?;
+    // The deletion may wait for its rate limit, and the token be enabled meanwhile.
+    delete(&client.for_lease(read, MAX_READ_AGE, "reading the token"), token).await
 }
 
 /// Deletes a token of this package. A token that no longer exists counts as deleted.
@@ -103,10 +121,24 @@ pub(super) async fn delete(client: &Client, token: Token) -> Result<()> {
     loop {
         let delete = DeleteToken { target: Target::Token(Box::new(token.clone())), force: true };
         match delete.run(client).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return confirm_deleted(client, &token, error).await;
+            }
             // The token may be deleted already: a second DELETE is harmless.
             Err(error) if error.details().maybe_applied && rounds.next_after_pause(client).await => {}
             outcome => return outcome.map(drop),
         }
+    }
+}
+
+/// Fails if the portal still lists a token whose deletion was answered 404. A proxy can answer so too.
+async fn confirm_deleted(client: &Client, token: &Token, cause: Error) -> Result<()> {
+    match FindToken::Id(TokenId::new(token.id)?).optional(client).await? {
+        Some(found) if is_same_token(&found, token) => {
+            let message =
+                format!("the deletion of token {} was answered 404, but the portal lists it", token.id);
+            Err(Error::new(ErrorKind::Response, message).caused_by_response(cause))
+        }
+        _ => Ok(()),
     }
 }

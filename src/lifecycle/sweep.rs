@@ -2,23 +2,20 @@
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::reconcile::delete;
+use super::reconcile::delete_read;
 use crate::client::{Client, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TokenId;
 use crate::model::{Token, TokenStatus, iso_8601};
 use crate::operation::Operation;
 use crate::tag::Tag;
-use crate::tokens::{FindToken, ListTokens, refuse_self};
+use crate::tokens::{FindToken, ListTokens, is_same_token};
 
 /// The minimum age of an orphan.
 const AGE: Duration = Duration::from_secs(3600);
 
 /// The largest difference between two clocks that should agree.
 const MAX_SKEW: Duration = Duration::from_secs(3600);
-
-/// The most time from the reading of a token to its deletion.
-const MAX_READ_AGE: Duration = Duration::from_secs(60);
 
 /// Finds orphans and deletes them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,20 +68,11 @@ impl Operation for SweepTokens {
 
 async fn sweep(client: &Client, token: &Token, clock: &mut SweepClock) -> Result<bool> {
     let read = Moment::at(client.now_ms());
-    let now = match FindToken::Id(TokenId::new(token.id)?).run(client).await {
-        Ok(now) => now,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    let identity =
-        |token: &Token| (token.note.clone(), token.admin_id, token.access_id.clone(), token.r#type.clone());
-    if identity(&now) != identity(token) || !is_orphan(&now, clock.now(client)?) {
+    let Some(now) = FindToken::Id(TokenId::new(token.id)?).optional(client).await? else { return Ok(false) };
+    if !is_same_token(&now, token) || now.note != token.note || !is_orphan(&now, clock.now(client)?) {
         return Ok(false);
     }
-    // A token that signs calls is enabled, but the portal may report it wrongly.
-    refuse_self(client, &now, "deleting")?;
-    // The deletion may wait for its rate limit, and the token be enabled meanwhile.
-    delete(&client.for_lease(read, MAX_READ_AGE, "reading the token"), now).await.map(|()| true)
+    delete_read(client, read, now).await.map(|()| true)
 }
 
 /// The time during one sweep, by the earliest of all readings: a token of a create that is in progress must not look

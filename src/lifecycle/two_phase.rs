@@ -14,9 +14,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Status, TokenId};
 use crate::model::{Token, TokenStatus};
-use crate::operation::Operation as _;
 use crate::tag::{RunId, Tag};
-use crate::tokens::{ExpectedNote, FindToken, NewToken, ReportedToken, Unusable, change};
+use crate::tokens::{
+    ExpectedNote, FindToken, NewToken, ReportedToken, Unusable, change, confirm_created, is_same_token,
+};
 
 /// The most time from the POST to the end of every request that may enable the token. Sweep deletes pending tokens after
 /// an hour, so a later request could meet a token that sweep is deleting.
@@ -107,6 +108,11 @@ impl TwoPhase<'_> {
                 return round;
             }
         };
+        if let Err(error) = confirm_created(client, &token, ExpectedNote::Tagged(tag)).await {
+            let round = self.clear(client, admin_id, tag, error.into()).await;
+            guard.disarm();
+            return round;
+        }
         guard.id = Some(token.id);
         let client = &client.withholding_secret_of(&token);
         let leased = client.for_lease(sent, LEASE, "the token's create");
@@ -116,7 +122,7 @@ impl TwoPhase<'_> {
             // No secret is delivered before its token is disabled.
             if let Err(error) = set_disabled(&leased, admin_id, &token).await {
                 guard.disarm();
-                return Err(give_up(client, token, error).await.0);
+                return Err(give_up(client, token, error, false).await.0);
             }
         }
         token.status = Some(self.token.status.into());
@@ -124,7 +130,7 @@ impl TwoPhase<'_> {
 
         if let Err(error) = self.destination.deliver(&token, tag).await {
             guard.disarm();
-            return Err(give_up(client, token, error).await.0);
+            return Err(give_up(client, token, error, true).await.0);
         }
         guard.is_delivered = true;
         let round = self.finish(client, &leased, admin_id, &token, tag).await;
@@ -175,14 +181,19 @@ impl TwoPhase<'_> {
             };
             if error.kind() == ErrorKind::NotFound {
                 // A proxy can answer 404 too, or the response can be another request's: the list decides.
-                match FindToken::Id(id).run(leased).await {
-                    Ok(found) if found.access_id == token.access_id && found.admin_id == token.admin_id => {
+                match FindToken::Id(id).optional(leased).await {
+                    Ok(None) if !may_be_enabled || client.visibility().sees_own() => {
+                        return Ok(Round::Finished(self.gone(token, tag, error).await));
+                    }
+                    Ok(Some(found)) if is_same_token(&found, token) => {
                         let has_tag = found.note.as_deref().and_then(Tag::parse).is_some();
                         if !has_tag && found.status == Some(status.into()) {
                             return self.commit(token, found, tag).await.map(Round::Finished);
                         }
+                        may_be_enabled |= found.status != Some(TokenStatus::Disabled) || found.was_used;
                     }
-                    _ => return Ok(Round::Finished(self.gone(token, tag, error).await)),
+                    // Not known: the key is kept.
+                    _ => may_be_enabled = true,
                 }
             }
             may_be_enabled |= error.details().maybe_applied;
@@ -248,7 +259,7 @@ impl TwoPhase<'_> {
     /// Deletes a delivered token, then discards the delivery: a key is never removed before its token. Returns the
     /// error, and whether the token is deleted.
     async fn take_back(&self, client: &Client, token: &Token, tag: &Tag, cause: Error) -> (Error, bool) {
-        let (error, is_deleted) = give_up(client, token.clone(), cause).await;
+        let (error, is_deleted) = give_up(client, token.clone(), cause, true).await;
         if is_deleted {
             let _ = self.destination.discard(token, tag).await;
         }
@@ -274,19 +285,20 @@ async fn set_disabled(client: &Client, admin_id: AdminId, token: &Token) -> Resu
 }
 
 /// Deletes a token that will not be finished. Returns the error, and whether the token is deleted.
-async fn give_up(client: &Client, token: Token, cause: Error) -> (Error, bool) {
+async fn give_up(client: &Client, token: Token, mut cause: Error, is_disabled: bool) -> (Error, bool) {
     let id = token.id;
-    match delete(client, token).await {
-        Ok(()) => (cause.suggest(format!("token {id} was disabled and has been deleted")), true),
-        Err(deletion) => {
-            let mut cause = cause;
-            // What remains on the portal is more urgent than the advice about the cause.
-            cause.details_mut().advice.clear();
-            let left =
-                format!("token {id} remains, disabled, because deleting it failed ({deletion}); delete it");
-            (cause.suggest(left).suggest(Advice::Sweep), false)
-        }
-    }
+    let Err(deletion) = delete(client, token).await else {
+        return (
+            cause.suggest(format!("token {id} was never enabled by this call and has been deleted")),
+            true,
+        );
+    };
+    // What remains on the portal is more urgent than the advice about the cause.
+    cause.details_mut().advice.clear();
+    let (state, remedy) =
+        if is_disabled { ("disabled", Advice::Sweep) } else { ("maybe enabled", Advice::Delete { id }) };
+    let left = format!("token {id} remains, {state}, because deleting it failed ({deletion}); delete it");
+    (cause.suggest(left).suggest(remedy), false)
 }
 
 fn is_unreachable(error: &Error) -> bool {

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
-use super::expected::{Differences, ExpectedNote, ExpectedToken};
+use super::expected::{Differences, ExpectedNote, ExpectedToken, is_same_token};
+use super::find::FindToken;
 use super::list::newest_of_owner;
+use super::target::is_self;
 use super::update::change;
 use super::user::User;
 use crate::advice::Advice;
@@ -96,6 +98,9 @@ impl NewToken {
         }
         let expected = ExpectedToken { id: None, admin_id, r#type: &r#type, note: Some(note), status: None };
         let mut differences = expected.differences(&token);
+        if is_self(client, &token) == Some(true) {
+            differences.identity.push("access id");
+        }
         if token.admin_id.is_none() && !reported_owner.is_null() {
             differences.identity.push("owner");
         }
@@ -128,6 +133,28 @@ impl NewToken {
 fn reported<'a, const N: usize>(body: &'a [u8], names: [&'static str; N]) -> [Member<'a>; N] {
     let text = std::str::from_utf8(body).unwrap_or_default();
     members(text, names).ok().flatten().unwrap_or_else(|| [Member::default(); N])
+}
+
+/// Reads a created token again, before it is changed, unless the response showed its unique tag. Fails if the portal shows
+/// another token with this id. If it shows none, the response is all there is.
+pub(crate) async fn confirm_created(client: &Client, token: &Token, note: ExpectedNote<'_>) -> Result<()> {
+    if matches!(note, ExpectedNote::Tagged(_)) && token.note.is_some() {
+        return Ok(());
+    }
+    let is_other = |found: &Token| {
+        let has_note = found.note.as_deref().is_none_or(|found| note.agrees(found));
+        !is_same_token(found, token) || !has_note || is_self(client, found) == Some(true)
+    };
+    match FindToken::Id(TokenId::new(token.id)?).optional(client).await {
+        Ok(Some(found)) if is_other(&found) => {
+            let message =
+                "the response to the create shows another token: the portal lists it with other members";
+            let mut error = Error::new(ErrorKind::Response, message);
+            error.details_mut().maybe_applied = true;
+            Err(error)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A create whose response was lost, or does not contain the created token with its secret.
@@ -175,7 +202,7 @@ impl CreateToken {
             }
         };
         let result = match created {
-            Ok(token) => self.with_status(client, admin_id, token, started).await,
+            Ok(token) => self.with_status(client, admin_id, token, note, started).await,
             Err(unusable) => Err(self.outcome_unknown(client, admin_id, unusable, started).await),
         };
         guard.armed = false;
@@ -188,6 +215,7 @@ impl CreateToken {
         client: &Client,
         admin_id: AdminId,
         mut token: Token,
+        note: ExpectedNote<'_>,
         started: Instant,
     ) -> Result<Token> {
         let status = self.0.status;
@@ -195,6 +223,9 @@ impl CreateToken {
         let Some(reported) = token.status.filter(|reported| *reported != requested) else {
             return Ok(token);
         };
+        if let Err(error) = confirm_created(client, &token, note).await {
+            return Err(self.outcome_unknown(client, admin_id, error.into(), started).await);
+        }
         client.report(Event::StatusCorrected { token_id: token.id, reported, requested });
         let id = TokenId::new(token.id)?;
         match change(&client.withholding_secret_of(&token), admin_id, id, None, Some(status), &token.r#type)

@@ -82,6 +82,17 @@ impl ExpectedToken<'_> {
     }
 }
 
+/// Returns whether two readings are of one token, as far as both show its members.
+pub(crate) fn is_same_token(one: &Token, other: &Token) -> bool {
+    fn agree<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
+        one.is_none() || other.is_none() || one == other
+    }
+    one.id == other.id
+        && one.r#type == other.r#type
+        && agree(one.admin_id.as_ref(), other.admin_id.as_ref())
+        && agree(one.access_id.as_ref(), other.access_id.as_ref())
+}
+
 impl ExpectedNote<'_> {
     /// Returns whether a note of a response is the one that was sent.
     pub(crate) fn agrees(self, found: &str) -> bool {

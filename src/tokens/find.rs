@@ -32,18 +32,14 @@ pub enum FindToken {
     AccessId(AccessId),
 }
 
-impl Operation for FindToken {
-    type Output = Token;
-
-    async fn run(self, client: &Client) -> Result<Token> {
-        let (filter, name) = match &self {
-            Self::Id(id) => (format!("id:{id}"), format!("with id {id}")),
-            // The access id is not repeated: it may be a key in the wrong place.
-            Self::AccessId(AccessId(access_id)) => {
-                (format!("accessId:\"{access_id}\""), "with this access id".to_owned())
-            }
+impl FindToken {
+    /// Finds the token; `None` if the lists do not show it. A list that does not exist (404) is an error.
+    pub(crate) async fn optional(&self, client: &Client) -> Result<Option<Token>> {
+        let filter = match self {
+            Self::Id(id) => format!("id:{id}"),
+            Self::AccessId(AccessId(access_id)) => format!("accessId:\"{access_id}\""),
         };
-        let is_match = |token: &Token| match &self {
+        let is_match = |token: &Token| match self {
             Self::Id(id) => token.id == id.get(),
             Self::AccessId(AccessId(access_id)) => token.access_id.as_ref() == Some(access_id),
         };
@@ -56,9 +52,25 @@ impl Operation for FindToken {
         for r#type in types {
             let tokens = filtered(client, r#type, filter.clone()).await?;
             if let Some(token) = tokens.into_iter().find(is_match) {
-                return Ok(token);
+                return Ok(Some(token));
             }
         }
+        Ok(None)
+    }
+}
+
+impl Operation for FindToken {
+    type Output = Token;
+
+    async fn run(self, client: &Client) -> Result<Token> {
+        if let Some(token) = self.optional(client).await? {
+            return Ok(token);
+        }
+        let name = match self {
+            Self::Id(id) => format!("with id {id}"),
+            // The access id is not repeated: it may be a key in the wrong place.
+            Self::AccessId(_) => "with this access id".to_owned(),
+        };
         Err(Error::new(ErrorKind::NotFound, format!("token {name} not found"))
             .suggest("check it and the portal; the list is empty for credentials that cannot view tokens"))
     }

@@ -370,3 +370,103 @@ def test_invalid_owner_of_a_token_is_an_error_of_the_portal(owner: int) -> None:
         with pytest.raises(lmtokens.ResponseError, match="the portal returned an invalid"):
             client.delete_token(5)
     assert {request.method for request in server.requests} == {"GET"}
+
+
+@pytest.mark.parametrize("is_shown", [True, False])
+@pytest.mark.parametrize("deliver", [False, True])
+@pytest.mark.parametrize("status", [1, 2])
+def test_calling_token_is_not_changed_by_a_forged_create(
+    lmtokens_portal: Portal, is_shown: bool, deliver: bool, status: int
+) -> None:
+    own = lmtokens_portal.tokens[0]
+    assert own.access_id == lmtokens_portal.access_id
+
+    def forge(exchange: Exchange) -> None:
+        if exchange.method == "POST" and exchange.status == 200:
+            members = {"id": own.id, "status": status, "accessId": own.access_id, "accessKey": "invented-key"}
+            if not is_shown:
+                members["accessId"] = "exampleAccessId00009"
+            exchange.response_body = json.dumps(members).encode()
+
+    destination = RecordingDestination()
+    with TamperingProxy(lmtokens_portal, after=forge) as proxy:
+        client = lmtokens.Client(
+            base_url=proxy.base_url, access_id=lmtokens_portal.access_id, access_key=lmtokens_portal.access_key
+        )
+        with pytest.raises(lmtokens.LMTokensError):
+            client.add_token(32, status=3 - status, **({"deliver": destination} if deliver else {}))
+    left = stored_token(lmtokens_portal, own.id)
+    assert left is not None
+    assert (left.status, left.note) == (own.status, own.note)
+    assert destination.names == []
+    assert not [seen for seen in modifying_requests(lmtokens_portal) if seen.path.endswith(f"/{own.id}")]
+
+
+def test_response_without_a_note_is_confirmed_by_the_list(lmtokens_portal: Portal, victim: int) -> None:
+    forger = Forger(
+        "POST", lambda token, victim: {**{k: token[k] for k in ("accessId", "accessKey")}, "id": victim}, victim
+    )
+    destination = RecordingDestination()
+    with TamperingProxy(lmtokens_portal, after=forger) as proxy:
+        token = proxy.client().add_token(32, "ci", deliver=destination)
+    assert destination.calls == [("deliver", token.id), ("commit", token.id)]
+    assert_untouched(lmtokens_portal, victim)
+
+
+@pytest.mark.parametrize("look_up", ["fails", "hides the access id"])
+def test_key_is_kept_if_a_404_cannot_be_explained(lmtokens_portal: Portal, look_up: str) -> None:
+    """The enabling request acts and is answered 404: the token is enabled, so its key must not be discarded."""
+    is_enabled = False
+
+    def mix(exchange: Exchange) -> None:
+        nonlocal is_enabled
+        if exchange.method == "PATCH":
+            is_enabled = True
+            not_found(exchange)
+        elif exchange.method == "GET" and is_enabled:
+            if look_up == "fails":
+                exchange.status, exchange.response_body = 500, b"{}"
+            else:
+                members = json.loads(exchange.response_body)
+                for item in members["items"]:
+                    del item["accessId"]
+                exchange.response_body = json.dumps(members).encode()
+
+    destination = RecordingDestination()
+    with TamperingProxy(lmtokens_portal, after=mix) as proxy:
+        if look_up == "fails":
+            with pytest.raises(lmtokens.OutcomeUnknownError):
+                proxy.client().add_token(32, "ci", deliver=destination)
+        else:
+            proxy.client().add_token(32, "ci", deliver=destination)
+    (stored,) = created_tokens(lmtokens_portal)
+    assert destination.keys == {stored.id: stored.access_key.reveal()}
+
+
+def test_deletion_that_is_answered_404_is_confirmed_by_the_list(lmtokens_portal: Portal) -> None:
+    class Failing(RecordingDestination):
+        def deliver(self, token: lmtokens.Token) -> None:
+            raise OSError("no")
+
+    def mix(exchange: Exchange) -> None:
+        if exchange.method == "DELETE":
+            exchange.path = exchange.path.replace("/apitokens/", "/unknown/")
+
+    with (
+        TamperingProxy(lmtokens_portal, before=mix) as proxy,
+        pytest.raises(lmtokens.DeliveryError, match="remains, disabled"),
+    ):
+        proxy.client().add_token(32, "ci", deliver=Failing())
+    assert is_pending(created_tokens(lmtokens_portal)[0])
+
+
+def test_enabled_token_that_cannot_be_disabled_or_deleted_is_named(lmtokens_portal: Portal) -> None:
+    lmtokens_portal.fail("html", method="PATCH", times=None)
+    lmtokens_portal.fail("html", method="DELETE", times=None)
+    destination = RecordingDestination()
+    with (
+        TamperingProxy(lmtokens_portal, before=StatusIgnored(2)) as proxy,
+        pytest.raises(lmtokens.ServerError, match="maybe enabled"),
+    ):
+        proxy.client(max_attempts=1).add_token(32, "ci", deliver=destination)
+    assert destination.names == []

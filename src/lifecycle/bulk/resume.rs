@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use super::snapshot::{Place, Snapshot, is_near};
 use crate::advice::Advice;
-use crate::client::Client;
+use crate::client::{Client, Moment};
 use crate::destinations::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Note, Status, TokenId};
 use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey, RowState};
-use crate::lifecycle::reconcile::{delete, prove_visibility};
+use crate::lifecycle::reconcile::delete_read;
 use crate::lifecycle::rounds::Rounds;
 use crate::model::{Token, TokenStatus};
 use crate::operation::Operation as _;
 use crate::tag::{RunId, Tag};
-use crate::tokens::{Change, FindToken, ListTokens, Target, UpdateToken, refuse_self};
+use crate::tokens::{Change, FindToken, ListTokens, Target, UpdateToken, is_same_token};
 
 /// What remains to be done for a row.
 pub(super) enum Todo {
@@ -90,10 +90,10 @@ impl EarlierRow<'_> {
 
     /// Finishes or deletes a pending token. Returns it if it is finished.
     async fn reconcile_pending(&self, journaled: &Journaled) -> Result<Option<Token>> {
-        let id = TokenId::new(journaled.id)?;
-        let Some(found) = find(self.client, id).await? else {
+        let read = Moment::at(self.client.now_ms());
+        let Some(found) = FindToken::Id(TokenId::new(journaled.id)?).optional(self.client).await? else {
             let admin_id = AdminId::new(journaled.admin_id)?;
-            if !prove_visibility(self.client, admin_id, self.journal.run).await? {
+            if !self.snapshot.sees_own(self.client, admin_id).await? {
                 return Err(not_visible(journaled.id));
             }
             self.discard(journaled).await?;
@@ -114,7 +114,7 @@ impl EarlierRow<'_> {
             // Its key is on disk, but a PATCH of the interrupted run may still arrive. Delete it and create another, so
             // that two tokens can never be enabled.
             Some(TokenStatus::Disabled) if !found.was_used => {
-                delete_unless_self(self.client, &found).await?;
+                delete_read(self.client, read, found).await?;
                 self.discard(journaled).await?;
                 Ok(None)
             }
@@ -173,20 +173,6 @@ fn changed(id: i64, how: &str) -> Error {
     .suggest("look at the token, and delete it or its row's line in the input")
 }
 
-async fn find(client: &Client, id: TokenId) -> Result<Option<Token>> {
-    match FindToken::Id(id).run(client).await {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Deletes a token that was just read, unless it may sign these calls.
-async fn delete_unless_self(client: &Client, token: &Token) -> Result<()> {
-    refuse_self(client, token, "deleting")?;
-    delete(client, token.clone()).await
-}
-
 /// Deletes the orphans of a run: disabled tokens with one of its tags that belong to no row. The deleted ones are
 /// reported; those that cannot be deleted are reported too, and left to sweep.
 pub(super) async fn remove_orphans(client: &Client, run: RunId) {
@@ -208,13 +194,12 @@ pub(super) async fn remove_orphans(client: &Client, run: RunId) {
 
 /// Returns the number of orphans that remain after one pass.
 async fn remove_once(client: &Client, run: RunId, removed: &mut Vec<i64>) -> Result<u64> {
-    let call = client.for_call(Duration::ZERO);
-    let client = call.as_ref().unwrap_or(client);
+    let client = client.for_call(Duration::ZERO);
     let mut listing = ListTokens::default().start();
     let mut left = 0;
-    while let Some(page) = listing.next_page(client).await? {
+    while let Some(page) = listing.next_page(&client).await? {
         for token in page.iter().filter(|token| is_orphan(token, run)) {
-            match remove(client, token).await {
+            match remove(&client, token, run).await {
                 Ok(true) => removed.push(token.id),
                 Ok(false) => {}
                 // Repeated authentication failures lock a token.
@@ -227,10 +212,11 @@ async fn remove_once(client: &Client, run: RunId, removed: &mut Vec<i64>) -> Res
 }
 
 /// Reads an orphan again and deletes it. Returns `false` if it was changed or deleted since it was listed.
-async fn remove(client: &Client, token: &Token) -> Result<bool> {
-    let now = find(client, TokenId::new(token.id)?).await?;
-    match now.filter(|now| now.note == token.note && now.status == token.status && !now.was_used) {
-        Some(now) => delete_unless_self(client, &now).await.map(|()| true),
+async fn remove(client: &Client, token: &Token, run: RunId) -> Result<bool> {
+    let read = Moment::at(client.now_ms());
+    let now = FindToken::Id(TokenId::new(token.id)?).optional(client).await?;
+    match now.filter(|now| is_same_token(now, token) && now.note == token.note && is_orphan(now, run)) {
+        Some(now) => delete_read(client, read, now).await.map(|()| true),
         None => Ok(false),
     }
 }

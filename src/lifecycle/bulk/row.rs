@@ -35,7 +35,7 @@ impl RowWorker {
         earlier: Option<RowState>,
     ) -> RowResult {
         // Each row is one call, with its own deadline.
-        self.client = self.client.for_call(Duration::ZERO).unwrap_or(self.client);
+        self.client = self.client.for_call(Duration::ZERO).into_owned();
         let outcome = self.outcome(&key, &row, admin_id, earlier).await;
         self.journal_failure(key, &outcome).await;
         RowResult { row, outcome }

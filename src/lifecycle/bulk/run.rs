@@ -197,7 +197,7 @@ impl Driver {
                 continue;
             }
             let client = self.worker.client.for_call(Duration::ZERO);
-            let id = match row.token.admin.id(client.as_ref().unwrap_or(&self.worker.client)).await {
+            let id = match row.token.admin.id(&client).await {
                 Ok(id) => Ok(id),
                 Err(error) if error.kind() == ErrorKind::NotFound => Err((error.kind(), error.to_string())),
                 Err(error) => return Err(error),

@@ -1,12 +1,15 @@
 //! The portal's tokens at the start of a resumed run. The journal says what the run did; the portal decides.
 
 use std::collections::HashMap;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
+
+use tokio::sync::OnceCell;
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::AdminId;
 use crate::lifecycle::journal::{Journal, Journaled, RowKey, States};
+use crate::lifecycle::reconcile::prove_visibility;
 use crate::lifecycle::rounds::Rounds;
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::tag::{RunId, Tag};
@@ -27,6 +30,8 @@ pub(super) struct Snapshot {
     begun: Option<i64>,
     /// From when on a token can be one that the journal has lost, by the portal's clock.
     lost_since: i64,
+    /// Whether these credentials see the tokens that they create, once a row needs to know.
+    sees_own: OnceCell<bool>,
 }
 
 /// Where a token of the journal is at the portal.
@@ -64,7 +69,7 @@ async fn list(client: &Client) -> Result<Vec<Token>> {
 impl Snapshot {
     /// Lists the portal's tokens of both types.
     pub(super) async fn take(client: &Client, journal: &Journal, states: &States) -> Result<Self> {
-        let tokens = list(client).await?;
+        let tokens = list(&client.for_call(Duration::ZERO)).await?;
         let seconds = |ms: u64| i64::try_from(ms / 1000).unwrap_or_default();
         let local_now = seconds(client.now_ms());
         let portal_now = client
@@ -87,7 +92,19 @@ impl Snapshot {
                 client.visibility().record_listed([token.id]);
             }
         }
-        Ok(Self { tokens, journaled, run: journal.run, begun: journal.begun, lost_since })
+        Ok(Self {
+            tokens,
+            journaled,
+            run: journal.run,
+            begun: journal.begun,
+            lost_since,
+            sees_own: OnceCell::new(),
+        })
+    }
+
+    /// Returns whether a token that the portal does not show is deleted. One probe decides for the run.
+    pub(super) async fn sees_own(&self, client: &Client, admin_id: AdminId) -> Result<bool> {
+        self.sees_own.get_or_try_init(|| prove_visibility(client, admin_id, self.run)).await.copied()
     }
 
     /// Returns the portal's token for one in the journal. Fails if the journal contradicts itself or the portal: then

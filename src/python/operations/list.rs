@@ -1,6 +1,5 @@
 //! `list_tokens`: tokens that are requested page by page during iteration.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -51,7 +50,7 @@ impl Operation for NextPage {
         }
         // The deadline limits the time that all pages take, without the caller's time between them.
         let (listing, spent) = &mut *listing;
-        let client = client.for_call(*spent).map_or(Cow::Borrowed(client), Cow::Owned);
+        let client = client.for_call(*spent);
         let started = Instant::now();
         let page = listing.next_page(&client).await;
         *spent += started.elapsed();
