@@ -394,7 +394,7 @@ def test_calling_token_is_not_changed_by_a_forged_create(
             base_url=proxy.base_url, access_id=lmtokens_portal.access_id, access_key=lmtokens_portal.access_key
         )
         with pytest.raises(lmtokens.LMTokensError):
-            client.add_token(32, status=3 - status, **({"deliver": destination} if deliver else {}))
+            client.add_token(32, status=3 - status, deliver=destination if deliver else None)
     left = stored_token(lmtokens_portal, own.id)
     assert left is not None
     assert (left.status, left.note) == (own.status, own.note)
