@@ -18,7 +18,7 @@ pub(crate) use expected::{ExpectedNote, is_same_token};
 pub(crate) use find::AccessId;
 pub use find::FindToken;
 pub(crate) use list::{ListTokens, Listing, Selection};
-pub(crate) use target::{Target, is_self, refuse_self};
+pub(crate) use target::{Target, is_mask_of, is_self, refuse_self};
 pub(crate) use update::change;
 pub(crate) use update::{Change, UpdateToken};
 pub use user::User;

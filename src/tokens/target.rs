@@ -133,7 +133,7 @@ pub(crate) fn is_self(client: &Client, token: &Token) -> Option<bool> {
 
 /// Returns whether a masked text belongs to this bearer token; `None` if too little of it is shown. Lists show at least
 /// its first 20 characters, then asterisks.
-fn is_mask_of(masked: &str, bearer: &str) -> Option<bool> {
+pub(crate) fn is_mask_of(masked: &str, bearer: &str) -> Option<bool> {
     const CLEAR_CHARACTERS: usize = 20;
     let same = masked.bytes().zip(bearer.bytes()).take_while(|(shown, own)| shown == own).count();
     if same >= CLEAR_CHARACTERS.min(bearer.len()) {

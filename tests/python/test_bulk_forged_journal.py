@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 from api_variants import credentials_of
 from delivery_helpers import created_tokens, journal_lines, requests_with_method, sealed
 from support import run_shell
+from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +25,7 @@ ROWS = [(32, "a"), (32, "b")]
 Lines = list[dict[str, Any]]
 
 
-class Scene:
+class KilledRun:
     """A run that was killed after it created the token of its second row, tokens of others, and its journal."""
 
     def __init__(self, portal: Portal, journal: Path) -> None:
@@ -56,136 +58,134 @@ class Scene:
         return [(token.id, token.status, token.note) for token in self.portal.tokens if token.id in ids]
 
 
-def line(scene: Scene, stored: StoredToken, **changes: Any) -> dict[str, Any]:
+def line(run: KilledRun, stored: StoredToken, **changes: Any) -> dict[str, Any]:
     """Return a pending line of the second row that names this token, with its access id and owner."""
     token = {
-        **scene.pending_b["token"],
+        **run.pending_b["token"],
         "id": stored.id,
         "access_id": stored.access_id,
         "admin_id": stored.admin_id,
         "access_key": "somebody-elses-key",
         **changes,
     }
-    return {**scene.pending_b, "token": token}
+    return {**run.pending_b, "token": token}
 
 
-def created(scene: Scene, stored: StoredToken) -> dict[str, Any]:
-    return {**scene.created_b, "id": stored.id}
+def created(run: KilledRun, stored: StoredToken) -> dict[str, Any]:
+    return {**run.created_b, "id": stored.id}
 
 
 def with_tag_of(stored: StoredToken) -> dict[str, Any]:
     return {"tag": stored.note.partition(" ")[0]}
 
 
-def done(scene: Scene, stored: StoredToken, **changes: Any) -> Lines:
-    return [scene.pending_a, scene.created_a, line(scene, stored, **changes), created(scene, stored)]
+def done(run: KilledRun, stored: StoredToken, **changes: Any) -> Lines:
+    return [run.pending_a, run.created_a, line(run, stored, **changes), created(run, stored)]
 
 
-def only_pending(scene: Scene, stored: StoredToken, **changes: Any) -> Lines:
-    return done(scene, stored, **changes)[:3]
+def only_pending(run: KilledRun, stored: StoredToken, **changes: Any) -> Lines:
+    return done(run, stored, **changes)[:3]
 
 
 # Each returns the lines after the header. The second row must not be done, and no other token may be touched.
-FORGERIES: dict[str, Callable[[Scene], Lines]] = {
-    "done with another owner's token": lambda scene: done(scene, scene.other_owner),
-    "done with another owner's token, owner forged": lambda scene: done(scene, scene.other_owner, admin_id=32),
-    "done with an older token of the owner": lambda scene: done(scene, scene.same_owner),
-    "done with an older token, tag dated back": lambda scene: done(
-        scene, scene.same_owner, tag=f"lmtokens-1-{scene.header['run']}-{int(time.time()) - 7200}-{'6' * 32}"
+FORGERIES: dict[str, Callable[[KilledRun], Lines]] = {
+    "done with another owner's token": lambda run: done(run, run.other_owner),
+    "done with another owner's token, owner forged": lambda run: done(run, run.other_owner, admin_id=32),
+    "done with an older token of the owner": lambda run: done(run, run.same_owner),
+    "done with an older token, tag dated back": lambda run: done(
+        run, run.same_owner, tag=f"lmtokens-1-{run.header['run']}-{int(time.time()) - 7200}-{'6' * 32}"
     ),
-    "done with a token under another access id": lambda scene: done(scene, scene.second, access_id="another"),
-    "done with a token without an access id": lambda scene: done(scene, scene.second, access_id=None),
-    "done with the first row's token": lambda scene: done(scene, scene.first),
-    "done with the calling token": lambda scene: done(scene, scene.caller, admin_id=33),
-    "done with another run's token": lambda scene: done(scene, scene.other_run, **with_tag_of(scene.other_run)),
-    "done with another run's token under a tag of this run": lambda scene: done(scene, scene.other_run),
-    "done as a bearer token": lambda scene: done(scene, scene.second, type="bearer"),
-    "done with a token of another type": lambda scene: done(scene, scene.second, type="other"),
-    "done with the portal's first token": lambda scene: done(scene, scene.portal.tokens[0], admin_id=32),
-    "done with a token that does not exist": lambda scene: done(scene, scene.second, id=999_999),
-    "pending, another owner's token": lambda scene: only_pending(scene, scene.other_owner),
-    "pending, another owner's token, owner forged": lambda scene: only_pending(scene, scene.other_owner, admin_id=32),
-    "pending, an older token of the owner": lambda scene: only_pending(scene, scene.same_owner),
-    "pending, the calling token": lambda scene: only_pending(scene, scene.caller, admin_id=33),
-    "pending, the calling token with its access id forged": lambda scene: only_pending(
-        scene, scene.caller, access_id="another"
+    "done with a token under another access id": lambda run: done(run, run.second, access_id="another"),
+    "done with a token without an access id": lambda run: done(run, run.second, access_id=None),
+    "done with the first row's token": lambda run: done(run, run.first),
+    "done with the calling token": lambda run: done(run, run.caller, admin_id=33),
+    "done with another run's token": lambda run: done(run, run.other_run, **with_tag_of(run.other_run)),
+    "done with another run's token under a tag of this run": lambda run: done(run, run.other_run),
+    "done as a bearer token": lambda run: done(run, run.second, type="bearer"),
+    "done with a token of another type": lambda run: done(run, run.second, type="other"),
+    "done with the portal's first token": lambda run: done(run, run.portal.tokens[0], admin_id=32),
+    "done with a token that does not exist": lambda run: done(run, run.second, id=999_999),
+    "pending, another owner's token": lambda run: only_pending(run, run.other_owner),
+    "pending, another owner's token, owner forged": lambda run: only_pending(run, run.other_owner, admin_id=32),
+    "pending, an older token of the owner": lambda run: only_pending(run, run.same_owner),
+    "pending, the calling token": lambda run: only_pending(run, run.caller, admin_id=33),
+    "pending, the calling token with its access id forged": lambda run: only_pending(
+        run, run.caller, access_id="another"
     ),
-    "pending, another run's token": lambda scene: only_pending(scene, scene.other_run),
-    "pending, another run's token and tag": lambda scene: only_pending(
-        scene, scene.other_run, **with_tag_of(scene.other_run)
+    "pending, another run's token": lambda run: only_pending(run, run.other_run),
+    "pending, another run's token and tag": lambda run: only_pending(run, run.other_run, **with_tag_of(run.other_run)),
+    "pending, the first row's token": lambda run: only_pending(run, run.first),
+    "pending, a tag of this run that the token does not have": lambda run: only_pending(
+        run, run.other_run, tag=f"lmtokens-1-{run.header['run']}-{int(time.time())}-{'6' * 32}"
     ),
-    "pending, the first row's token": lambda scene: only_pending(scene, scene.first),
-    "pending, a tag of this run that the token does not have": lambda scene: only_pending(
-        scene, scene.other_run, tag=f"lmtokens-1-{scene.header['run']}-{int(time.time())}-{'6' * 32}"
+    "pending, not a tag": lambda run: only_pending(run, run.second, tag="lmtokens"),
+    "pending, a whole note as the tag": lambda run: only_pending(
+        run, run.second, tag=run.pending_b["token"]["tag"] + " b"
     ),
-    "pending, not a tag": lambda scene: only_pending(scene, scene.second, tag="lmtokens"),
-    "pending, a whole note as the tag": lambda scene: only_pending(
-        scene, scene.second, tag=scene.pending_b["token"]["tag"] + " b"
-    ),
-    "pending, an empty tag": lambda scene: only_pending(scene, scene.second, tag=""),
-    "pending, another access id": lambda scene: only_pending(scene, scene.second, access_id="another"),
-    "pending, another type": lambda scene: only_pending(scene, scene.second, type="bearer"),
-    "pending, a negative id": lambda scene: only_pending(scene, scene.second, id=-1),
-    "pending and done twice": lambda scene: [*done(scene, scene.second), *done(scene, scene.second)[2:]],
-    "the first row's token, discarded and done again": lambda scene: [
-        scene.pending_a,
-        {**scene.created_a, "event": "discarded"},
-        line(scene, scene.other_owner, admin_id=33),
-        created(scene, scene.other_owner),
+    "pending, an empty tag": lambda run: only_pending(run, run.second, tag=""),
+    "pending, another access id": lambda run: only_pending(run, run.second, access_id="another"),
+    "pending, another type": lambda run: only_pending(run, run.second, type="bearer"),
+    "pending, a negative id": lambda run: only_pending(run, run.second, id=-1),
+    "pending and done twice": lambda run: [*done(run, run.second), *done(run, run.second)[2:]],
+    "the first row's token, discarded and done again": lambda run: [
+        run.pending_a,
+        {**run.created_a, "event": "discarded"},
+        line(run, run.other_owner, admin_id=33),
+        created(run, run.other_owner),
     ],
 }
 
 
 @pytest.fixture
-def scene(portal: Portal, journal: Path) -> Scene:
-    return Scene(portal, journal)
+def run(portal: Portal, journal: Path) -> KilledRun:
+    return KilledRun(portal, journal)
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_forged_line_is_not_believed(scene: Scene, name: str) -> None:
-    scene.journal.write_text(sealed([scene.header, *FORGERIES[name](scene)]))
-    others, first = scene.others(), scene.first
-    results = {result.row.note: result for result in scene.client.add_tokens(ROWS, journal=scene.journal, resume=True)}
+def test_forged_line_is_not_believed(run: KilledRun, name: str) -> None:
+    run.journal.write_text(sealed([run.header, *FORGERIES[name](run)]))
+    others, first = run.others(), run.first
+    results = {result.row.note: result for result in run.client.add_tokens(ROWS, journal=run.journal, resume=True)}
     second = results["b"]
     assert (second.state, second.token) == ("unknown", None), second
     assert results["a"].state in ("skipped", "unknown")
-    assert scene.others() == others
-    assert first in scene.portal.tokens
-    assert len([token for token in scene.portal.tokens if (token.note, token.status) == ("b", 2)]) <= 1
-    touched = {seen.path.rpartition("/")[2] for seen in requests_with_method(scene.portal, "PATCH")}
+    assert run.others() == others
+    assert first in run.portal.tokens
+    assert len([token for token in run.portal.tokens if (token.note, token.status) == ("b", 2)]) <= 1
+    touched = {seen.path.rpartition("/")[2] for seen in requests_with_method(run.portal, "PATCH")}
     assert not touched & {str(token_id) for token_id, _, _ in others}
     assert "somebody-elses-key" not in "".join(str(result.reason) for result in results.values())
 
 
-def test_genuine_journal_is_resumed(scene: Scene) -> None:
-    scene.journal.write_text(sealed([scene.header, scene.pending_a, scene.created_a, scene.pending_b]))
-    others = scene.others()
-    summary = scene.client.add_tokens(ROWS[:1], journal=scene.journal, resume=True).finish()
+def test_genuine_journal_is_resumed(run: KilledRun) -> None:
+    run.journal.write_text(sealed([run.header, run.pending_a, run.created_a, run.pending_b]))
+    others = run.others()
+    summary = run.client.add_tokens(ROWS[:1], journal=run.journal, resume=True).finish()
     assert summary.already_done == 1
-    assert scene.others() == others
+    assert run.others() == others
 
 
-def test_header_with_another_runs_id_deletes_nothing(scene: Scene) -> None:
-    other_run = scene.other_run.note.split("-")[2]
-    scene.journal.write_text(sealed([{**scene.header, "run": other_run}]))
-    before = scene.others()
+def test_header_with_another_runs_id_deletes_nothing(run: KilledRun) -> None:
+    other_run = run.other_run.note.split("-")[2]
+    run.journal.write_text(sealed([{**run.header, "run": other_run}]))
+    before = run.others()
     with pytest.raises(lmtokens.DeliveryError, match="line 1 is damaged"):
-        scene.client.add_tokens(ROWS, journal=scene.journal, resume=True)
-    assert scene.others() == before
+        run.client.add_tokens(ROWS, journal=run.journal, resume=True)
+    assert run.others() == before
 
 
-def test_mismatch_names_the_token_and_no_secret(scene: Scene) -> None:
-    scene.journal.write_text(sealed([scene.header, *done(scene, scene.second, access_id="another")]))
+def test_mismatch_names_the_token_and_no_secret(run: KilledRun) -> None:
+    run.journal.write_text(sealed([run.header, *done(run, run.second, access_id="another")]))
     completed = run_shell(
         "bulk",
-        str(rows_file(scene.journal)),
+        str(rows_file(run.journal)),
         "--journal",
-        str(scene.journal),
+        str(run.journal),
         "--resume",
-        environment=environment(scene),
+        environment=environment(run),
     )
     assert completed.returncode == 3
-    assert f"the journal names token {scene.second.id} for this row, but the access id" in completed.stderr
+    assert f"the journal names token {run.second.id} for this row, but the access id" in completed.stderr
     assert "somebody-elses-key" not in completed.stderr
 
 
@@ -195,11 +195,11 @@ def rows_file(journal: Path) -> Path:
     return path
 
 
-def environment(scene: Scene) -> dict[str, str]:
+def environment(run: KilledRun) -> dict[str, str]:
     return {
-        **scene.portal.environment(),
-        "LM_ACCESS_ID": scene.caller.access_id,
-        "LM_ACCESS_KEY": scene.caller.access_key.reveal(),
+        **run.portal.environment(),
+        "LM_ACCESS_ID": run.caller.access_id,
+        "LM_ACCESS_KEY": run.caller.access_key.reveal(),
     }
 
 
@@ -298,11 +298,25 @@ def test_journal_of_another_user_is_refused(portal: Portal, journal: Path) -> No
     assert lmtokens.add_tokens(ROWS, journal=journal, resume=True, trust_folder=True).finish().already_done == 2
 
 
-def test_forged_lines_of_a_bearer_token_are_compared_with_its_mask(portal: Portal, journal: Path) -> None:
+@pytest.mark.parametrize("mask", ["*", "•", "x", "…"])
+def test_forged_lines_of_a_bearer_token_are_compared_with_its_mask(portal: Portal, journal: Path, mask: str) -> None:
+    def show_mask(exchange: Exchange) -> None:
+        if exchange.method == "GET":
+            members = json.loads(exchange.response_body)
+            for token in members["items"]:
+                if token.get("type") == "bearer" or "*" in str(token.get("accessKey")):
+                    token["accessKey"] = token["accessKey"].replace("*", mask)
+                    shown.append(token["accessKey"])
+            exchange.response_body = json.dumps(members).encode()
+
+    shown: list[str] = []
     rows = [(32, "bearer", 2, "bearer")]
-    lmtokens.add_tokens(rows, journal=journal).finish()
-    assert lmtokens.add_tokens(rows, journal=journal, resume=True).finish().already_done == 1
-    header, pending, created_line = journal_lines(journal)
-    pending["token"]["access_key"] = "lmb_somebody-elses-bearer-token"
-    journal.write_text(sealed([header, pending, created_line]))
-    assert lmtokens.add_tokens(rows, journal=journal, resume=True).finish().unknown == 1
+    with TamperingProxy(portal, after=show_mask) as proxy:
+        client = proxy.client()
+        client.add_tokens(rows, journal=journal).finish()
+        assert client.add_tokens(rows, journal=journal, resume=True).finish().already_done == 1
+        header, pending, created_line = journal_lines(journal)
+        pending["token"]["access_key"] = "lmb_somebody-elses-bearer-token"
+        journal.write_text(sealed([header, pending, created_line]))
+        assert client.add_tokens(rows, journal=journal, resume=True).finish().unknown == 1
+    assert any(key.endswith(mask) for key in shown)

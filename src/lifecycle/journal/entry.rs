@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::secret::Secret;
 use crate::tag::Tag;
-use crate::tokens::{NewToken, User};
+use crate::tokens::{NewToken, User, is_mask_of};
 
 /// The identity of a row: its members, and its number among equal rows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -122,7 +122,7 @@ impl Journaled {
         } else if is_lmv1 && !matches!(access_ids, (Some(ours), Some(theirs)) if ours == theirs) {
             Some("access id")
         } else if let (Some(key), Some(shown)) = (&self.access_key, &found.masked_bearer)
-            && !key.starts_with(shown.reveal().trim_end_matches('*'))
+            && is_mask_of(shown.reveal(), key) == Some(false)
         {
             Some("bearer token")
         } else {
