@@ -11,6 +11,9 @@ use crate::model::{RateHeaders, Token};
 /// The result type of the core.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The message of a bug, for example a panic.
+pub(crate) const INTERNAL_ERROR: &str = "internal error in lmtokens; please report it";
+
 /// The kind of an error. Each is one exception class of the Python API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -176,7 +179,7 @@ impl Error {
     /// Returns the error of a bug, for example a panic. What had been sent by then is not known.
     #[must_use]
     pub(crate) fn internal() -> Self {
-        let mut error = Self::new(ErrorKind::Transport, "internal error in lmtokens; please report it");
+        let mut error = Self::new(ErrorKind::Transport, INTERNAL_ERROR);
         error.0.maybe_applied = true;
         error
     }

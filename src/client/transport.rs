@@ -11,7 +11,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, Head
 use super::Request;
 use crate::advice::Advice;
 use crate::credentials::Identity;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, INTERNAL_ERROR, Result};
 use crate::model::RateHeaders;
 use crate::process::{self, PerProcess};
 use resolver::{NoThread, Resolver};
@@ -84,7 +84,7 @@ impl TransportFailure {
     pub(super) fn unread() -> Self {
         Self {
             kind: ErrorKind::Response,
-            message: "internal error in lmtokens while reading the response; please report it".to_owned(),
+            message: INTERNAL_ERROR.to_owned(),
             advice: Vec::new(),
             maybe_sent: true,
             status: None,
@@ -248,7 +248,7 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
     let reason = innermost(&error);
     let through = identity.network.proxy.as_ref().filter(|_| !identity.portal.is_loopback());
     let via = through.map(|proxy| format!(" (through the proxy {})", proxy.host)).unwrap_or_default();
-    let (kind, message, advice): (_, _, Option<Advice>) = if let Some(advice) = refused(&error) {
+    let (kind, message, advice): (_, _, Option<Advice>) = if let Some(advice) = resource_advice(&error) {
         (ErrorKind::Connect, format!("cannot connect to {host}{via}: {reason}"), Some(advice.into()))
     } else if error.is_dns() {
         let advice = if through.is_some() {
@@ -292,7 +292,7 @@ fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> T
 }
 
 /// Returns advice if the operating system refused the thread or the descriptor that a new connection needs.
-fn refused(error: &reqwest::Error) -> Option<&'static str> {
+fn resource_advice(error: &reqwest::Error) -> Option<&'static str> {
     chain(error).filter(|_| error.is_connect()).find_map(|cause| {
         let thread =
             cause.downcast_ref::<NoThread>().and_then(|NoThread(cause)| process::thread_advice(cause));

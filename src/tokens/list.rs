@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use super::user::User;
 use crate::client::{Client, Method, Request, Response, off_thread};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, INTERNAL_ERROR, Result};
 use crate::filter::Filter;
 use crate::ids::{AdminId, PageSize, Type};
 use crate::json::{items, members};
@@ -308,12 +308,9 @@ async fn page(
     let request = Request { method: Method::Get, endpoint, resource_path, query, body: None };
     let response = sized(client, &request, size).await?;
     let body = response.body;
-    let mut page = off_thread(body.len(), move || Page::read(&body, r#type)).await.unwrap_or_else(|| {
-        Err(Error::new(
-            ErrorKind::Response,
-            "internal error in lmtokens while reading a list; please report it",
-        ))
-    })?;
+    let mut page = off_thread(body.len(), move || Page::read(&body, r#type))
+        .await
+        .unwrap_or_else(|| Err(Error::new(ErrorKind::Response, INTERNAL_ERROR)))?;
     for token in &mut page.tokens {
         token.admin_id = token.admin_id.or(admin_id.map(AdminId::get));
     }
