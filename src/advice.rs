@@ -18,6 +18,8 @@ pub enum Advice {
     ResumeExisting,
     /// Repair the cause of a stopped run, then resume it.
     ResumeAfterRepair,
+    /// Read the intact lines of a damaged journal and create the other rows in a new run, or restore the journal.
+    ReadIntactLines,
     /// Resume with credentials that can view API tokens.
     ResumeWithViewer,
     /// Switch the journal's lock off, on a file system without locks.

@@ -13,5 +13,5 @@ pub use add::AddToken;
 #[cfg(any(feature = "cli", feature = "python"))]
 pub(crate) use bulk::all_problems;
 pub use bulk::{AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Summary};
-pub(crate) use journal::{JournalEntry, read_journal};
+pub(crate) use journal::{EntryState, JournalEntry, read_journal};
 pub(crate) use sweep::{SweepTokens, Swept};

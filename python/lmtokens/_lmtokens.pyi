@@ -1550,8 +1550,8 @@ def read_journal(path: str | PathLike[str], *, skip_damaged: "bool" = False) -> 
     Read the rows and keys of a journal that ``add_tokens`` or ``lmtokens bulk`` wrote.
 
     Args:
-        path (str | os.PathLike): the journal. It may be in use. A torn last line is ignored: its token was never
-            enabled.
+        path (str | os.PathLike): the journal. It may be in use. A torn last line is ignored: a token whose line with
+            the key is torn was never enabled.
         skip_damaged (bool): read the intact lines of a damaged journal; each problem is an entry with the state
             ``"damaged"``. Default ``False``: raise an error that names the first damaged line.
 

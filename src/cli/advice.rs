@@ -28,6 +28,10 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         }
         Advice::ResumeExisting => "pass --resume to continue the run of this journal, or choose another path",
         Advice::ResumeAfterRepair => "repair the cause, then run the command again with --resume",
+        Advice::ReadIntactLines => {
+            "print the keys in its intact lines with lmtokens bulk --journal PATH --export --skip-damaged, and create the \
+             missing rows in a new run; or restore the journal"
+        }
         Advice::ResumeWithViewer => {
             "run the command again with --resume and with credentials that may view API tokens"
         }

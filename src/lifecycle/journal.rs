@@ -3,6 +3,7 @@
 
 mod entry;
 mod file;
+mod header;
 mod read;
 mod seal;
 #[cfg(test)]
@@ -11,40 +12,20 @@ mod writer;
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::destinations::secure_file::{check_file, failed};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::iso_8601;
 use crate::tag::RunId;
 
 pub(super) use entry::{Journaled, Line, RowKey};
-use file::JournalFile;
-pub(crate) use read::{JournalEntry, read_journal};
+use file::{JournalFile, cannot_write};
+use header::{Header, VERSION, run_of};
+pub(crate) use read::{EntryState, JournalEntry, read_journal};
 pub(super) use read::{RowState, States};
 pub(super) use writer::Writer;
-
-const VERSION: u32 = 2;
-
-/// The first line of a journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Header {
-    lmtokens_journal: u32,
-    run: String,
-    /// Random text whose digest is the run id. The notes of pending tokens show the run id, so that without it anyone
-    /// could write a journal for another run.
-    proof: String,
-    portal: String,
-    begun: String,
-    holds_keys: bool,
-}
-
-/// Returns the run id for a proof.
-fn run_of(proof: &str) -> String {
-    seal::digest(&[b"lmtokens run ", proof.as_bytes()])
-}
 
 /// A journal that this process writes, exclusively.
 pub(super) struct Journal {
@@ -168,8 +149,4 @@ fn check_header(header: &Header, opening: &Opening<'_>) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> Error {
-    failed(format!("cannot write the journal {}: {error}", path.display()))
 }

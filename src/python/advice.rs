@@ -16,6 +16,10 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
             "resume it with resume=True, or use another path and keep this journal: it holds keys"
         }
         Advice::ResumeAfterRepair => "free disk space or repair the folder, then resume with resume=True",
+        Advice::ReadIntactLines => {
+            "read its intact lines with read_journal(path, skip_damaged=True), and create the missing rows in a new run; or \
+             restore the journal"
+        }
         Advice::ResumeWithViewer => "resume with credentials that can view API tokens",
         Advice::DisableLock => {
             "the file system has no locks: pass lock=False if no other process uses this journal"

@@ -80,9 +80,11 @@ def test_second_process_creates_no_row_twice(
         assert second.returncode == 1
         assert "another process uses the journal" in second.stderr
     assert first.returncode == (0 if change is remove_lock_files else 1)
-    enabled = [token.note for token in created_tokens(lmtokens_portal) if token.status == 2]
+    created = created_tokens(lmtokens_portal)
+    enabled = [token.note for token in created if token.status == 2]
+    assert enabled
     assert sorted(enabled) == sorted(set(enabled))
-    assert all(is_pending(token) for token in created_tokens(lmtokens_portal) if token.status == 1)
+    assert all(token.status == 2 or is_pending(token) for token in created)
 
 
 def test_truncated_journal_stops_the_run(lmtokens_portal: Portal, journal: Path) -> None:
@@ -112,13 +114,17 @@ def test_empty_journal_is_refused(lmtokens_portal: Portal, rows: Path, journal: 
         completed = run_shell("bulk", "--journal", str(journal), *arguments)
         assert completed.returncode == 1
         assert f"the journal {journal} is damaged: it is empty" in completed.stderr
+        assert "--export --skip-damaged" in completed.stderr
+        assert "read_journal" not in completed.stderr
     else:
         call: Callable[[], object] = {
             "resume": lambda: lmtokens.add_tokens(ROWS, journal=journal, resume=True),
             "read_journal": lambda: lmtokens.read_journal(journal),
         }[read]
-        with pytest.raises(lmtokens.DeliveryError, match="is damaged: it is empty"):
+        with pytest.raises(lmtokens.DeliveryError, match="is damaged: it is empty") as raised:
             call()
+        assert "read_journal(path, skip_damaged=True)" in str(raised.value.suggestion)
+        assert "--skip-damaged" not in str(raised.value.suggestion)
     assert lmtokens_portal.record == []
 
 

@@ -7,10 +7,13 @@ use clap::ValueEnum;
 use crate::cli::exit;
 use crate::cli::output::{self, ListFormat, Output};
 use crate::cli::report::{Failure, say};
-use crate::lifecycle::{JournalEntry, read_journal};
+use crate::lifecycle::{EntryState, JournalEntry, read_journal};
 use crate::model::Token;
 use crate::printable;
 use crate::token_output::{Members, env, members};
+
+/// The states of rows that a resumed run continues.
+const UNFINISHED: [EntryState; 3] = [EntryState::Pending, EntryState::Failed, EntryState::Unknown];
 
 /// A format for keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,7 +32,7 @@ pub(super) fn export(journal: &Path, format: Format, skip_damaged: bool) -> Resu
     let mut output = Output::open()?;
     let finished: Vec<&Token> = entries
         .iter()
-        .filter(|entry| entry.state == "created")
+        .filter(|entry| entry.state == EntryState::Created)
         .filter_map(|entry| entry.token.as_ref())
         .collect();
     let rows = || finished.iter().map(|token| members(token)).collect::<Vec<Members>>();
@@ -51,7 +54,7 @@ pub(super) fn export(journal: &Path, format: Format, skip_damaged: bool) -> Resu
 }
 
 fn say_damage(entries: &[JournalEntry]) -> bool {
-    let damaged = entries.iter().filter(|entry| entry.state == "damaged");
+    let damaged = entries.iter().filter(|entry| entry.state == EntryState::Damaged);
     let problems: Vec<&str> = damaged.filter_map(|entry| entry.error.as_deref()).collect();
     for problem in &problems {
         say(&format!("{problem}; keys may be missing"));
@@ -60,9 +63,8 @@ fn say_damage(entries: &[JournalEntry]) -> bool {
 }
 
 fn say_unfinished(entries: &[JournalEntry]) -> bool {
-    let unfinished =
-        entries.iter().filter(|entry| ["pending", "failed", "unknown"].contains(&entry.state)).count();
-    let pending = entries.iter().filter(|entry| entry.state == "pending");
+    let unfinished = entries.iter().filter(|entry| UNFINISHED.contains(&entry.state)).count();
+    let pending = entries.iter().filter(|entry| entry.state == EntryState::Pending);
     let ids: Vec<String> = pending.filter_map(|entry| Some(entry.token.as_ref()?.id.to_string())).collect();
     if !ids.is_empty() {
         say(&format!("not known to be enabled, and not printed: tokens {}", ids.join(", ")));
@@ -83,12 +85,12 @@ fn block(token: &Token) -> String {
 }
 
 fn counts(entries: &[JournalEntry]) -> String {
-    let count = |word: &str| entries.iter().filter(|entry| entry.state == word).count();
-    let counts: Vec<String> = ["pending", "failed", "unknown"]
+    let count = |state| entries.iter().filter(|entry| entry.state == state).count();
+    let counts: Vec<String> = UNFINISHED
         .into_iter()
-        .map(|word| (count(word), word))
+        .map(|state| (count(state), state))
         .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}"))
+        .map(|(count, state)| format!("{count} {}", state.as_str()))
         .collect();
     counts.join(", ")
 }

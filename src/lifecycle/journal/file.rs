@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::cannot_write;
 use crate::advice::Advice;
 use crate::destinations::secure_file::{create_private, failed, sync_folder_of};
 use crate::error::{Error, Result};
@@ -198,4 +197,9 @@ fn beside(path: &Path, extension: &str) -> io::Result<PathBuf> {
 /// Returns the error for a new run on an existing journal.
 pub(super) fn exists(path: &Path) -> Error {
     failed(format!("the journal {} exists already", path.display())).suggest(Advice::ResumeExisting)
+}
+
+/// Returns the error of a failed write.
+pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Error {
+    failed(format!("cannot write the journal {}: {error}", path.display()))
 }

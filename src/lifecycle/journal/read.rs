@@ -6,7 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::entry::{AdminName, Journaled, Line, RowKey};
-use super::{Header, VERSION, run_of, seal};
+use super::header::{Header, VERSION, run_of};
+use super::seal;
+use crate::advice::Advice;
 use crate::destinations::secure_file::failed;
 use crate::error::{Error, Result};
 use crate::model::Token;
@@ -118,10 +120,9 @@ impl Unreadable {
         let path = path.display();
         match self {
             Self::NotAJournal(problem) => failed(format!("{path} is not a journal: {problem}")),
-            Self::Damaged(problem) => failed(format!("the journal {path} is damaged: {problem}")).suggest(
-                "read its intact lines with read_journal(path, skip_damaged=True) or lmtokens bulk --journal PATH --export \
-                 --skip-damaged, and create the missing rows in a new run; or restore the journal",
-            ),
+            Self::Damaged(problem) => {
+                failed(format!("the journal {path} is damaged: {problem}")).suggest(Advice::ReadIntactLines)
+            }
         }
     }
 }
@@ -221,11 +222,34 @@ fn header(line: &[u8]) -> std::result::Result<Header, Unreadable> {
     intact.ok_or_else(|| Unreadable::Damaged("line 1 is damaged".to_owned()))
 }
 
+/// The state of a token or a row of a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EntryState {
+    Created,
+    /// Disabled, or not confirmed to be enabled.
+    Pending,
+    Failed,
+    Unknown,
+    /// A part of the journal cannot be read.
+    Damaged,
+}
+
+impl EntryState {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Pending => "pending",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
 /// A token or a row of a journal.
 #[derive(Debug, Clone)]
 pub(crate) struct JournalEntry {
-    /// `created`, `pending` (disabled, or not confirmed to be enabled), `failed`, `unknown` or `damaged`.
-    pub state: &'static str,
+    pub state: EntryState,
     /// The user as the input named it.
     pub admin: String,
     /// The token with its key, if one was created; status and note are those of the row.
@@ -237,7 +261,7 @@ pub(crate) struct JournalEntry {
 }
 
 /// Reads the tokens of a journal, row by row in the order of their first lines, and the rows without one. A torn last
-/// line is ignored: its token was never enabled.
+/// line is ignored: a token whose line with the key is torn was never enabled.
 pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<Vec<JournalEntry>> {
     let text = std::fs::read(path)
         .map_err(|error| failed(format!("cannot read the journal {}: {error}", path.display())))?;
@@ -260,19 +284,19 @@ pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<Vec<Journa
         };
         let (without_token, error) = match &state.last {
             Last::Nothing => (None, None),
-            Last::Failed(error) => (Some("failed"), Some(error.clone())),
-            Last::Unknown(error) => (Some("unknown"), Some(error.clone())),
+            Last::Failed(error) => (Some(EntryState::Failed), Some(error.clone())),
+            Last::Unknown(error) => (Some(EntryState::Unknown), Some(error.clone())),
         };
         for token in &state.tokens {
-            let state = if token.is_finished { "created" } else { "pending" };
+            let state = if token.is_finished { EntryState::Created } else { EntryState::Pending };
             entries.push(entry(state, Some(&token.journaled), error.clone()));
         }
-        if let Some(word) = without_token.filter(|_| state.tokens.is_empty()) {
-            entries.push(entry(word, None, error));
+        if let Some(without_token) = without_token.filter(|_| state.tokens.is_empty()) {
+            entries.push(entry(without_token, None, error));
         }
     }
     entries.extend(contents.damage.into_iter().map(|problem| JournalEntry {
-        state: "damaged",
+        state: EntryState::Damaged,
         admin: String::new(),
         token: None,
         error: Some(problem),

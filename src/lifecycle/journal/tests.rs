@@ -3,8 +3,9 @@
 use zeroize::Zeroizing;
 
 use super::entry::Line;
+use super::header::{Header, VERSION, run_of};
 use super::read::{Contents, Unreadable, parse};
-use super::{Header, VERSION, run_of, seal};
+use super::seal;
 
 fn header(proof: &str) -> (String, Zeroizing<String>) {
     let run = run_of(proof);

@@ -18,7 +18,7 @@ impl JournalEntry {
     /// ``"unknown"``; ``"damaged"``: a part of the journal cannot be read, which ``error`` describes.
     #[getter]
     fn state(&self) -> &'static str {
-        self.0.state
+        self.0.state.as_str()
     }
 
     /// str: the user as the input named it, an id or a name; empty if the entry is damaged.
@@ -46,15 +46,15 @@ impl JournalEntry {
     }
 
     fn __repr__(&self) -> String {
-        format!("<lmtokens.JournalEntry {} of user {}>", self.0.state, printable::line(&self.0.admin))
+        format!("<lmtokens.JournalEntry {} of user {}>", self.state(), printable::line(&self.0.admin))
     }
 }
 
 /// Read the rows and keys of a journal that ``add_tokens`` or ``lmtokens bulk`` wrote.
 ///
 /// Args:
-///     path (str | os.PathLike): the journal. It may be in use. A torn last line is ignored: its token was never
-///         enabled.
+///     path (str | os.PathLike): the journal. It may be in use. A torn last line is ignored: a token whose line with
+///         the key is torn was never enabled.
 ///     skip_damaged (bool): read the intact lines of a damaged journal; each problem is an entry with the state
 ///         ``"damaged"``. Default ``False``: raise an error that names the first damaged line.
 ///
