@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
@@ -14,7 +14,7 @@ import lmtokens
 import lmtokens.sandbox
 import pytest
 from api_variants import VARIANTS, api_for
-from delivery_helpers import created_tokens, is_pending, request_methods
+from delivery_helpers import created_tokens, is_pending, request_methods, requests_with_method
 from lmtokens.deliver import to_file
 from support import HANG_TIMEOUT, TOKEN_TYPES, run_shell, start_shell, wait_until
 
@@ -126,8 +126,7 @@ def test_create_killed_before_the_token_was_enabled_is_cleared(lmtokens_portal: 
     path = tmp_path / "token"
     lmtokens_portal.fail("delay", method="PATCH", seconds=FOREVER)
     with start_shell("add", "32", "--note", "ci", "--to", f"file:{path}") as process:
-        wait_until(lambda: pending_files(path) and pending_files(path)[0].stat().st_size)
-        wait_until(lambda: "PATCH" in request_methods(lmtokens_portal) or created_tokens(lmtokens_portal))
+        wait_until(lambda: "PATCH" in request_methods(lmtokens_portal))
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=HANG_TIMEOUT)
     lmtokens_portal.clear_faults()
@@ -350,30 +349,23 @@ def test_race_on_one_path_creates_one_token(lmtokens_portal: Portal, tmp_path: P
 
 def test_cancelled_create_is_finished_by_the_same_process(lmtokens_portal: Portal, tmp_path: Path) -> None:
     path = tmp_path / "token"
-    code = """
-import asyncio, sys
-import lmtokens
-from lmtokens.deliver import to_file
 
-destination = to_file(sys.argv[1])
+    async def cancel_then_repeat() -> lmtokens.Token:
+        destination = to_file(path)
+        async with lmtokens.AsyncClient() as client:
+            create = asyncio.ensure_future(client.add_token(32, "ci", deliver=destination))
+            while not any(seen.applied for seen in requests_with_method(lmtokens_portal, "PATCH")):
+                await asyncio.sleep(0.005)
+            create.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await create
+            return await client.add_token(32, "ci", deliver=destination)
 
-async def main():
-    client = lmtokens.AsyncClient()
-    try:
-        await asyncio.wait_for(client.add_token(32, "ci", deliver=destination), 1.5)
-    except asyncio.TimeoutError:
-        print("cancelled")
-    token = await client.add_token(32, "ci", deliver=destination)
-    print(token.status.value)
-
-asyncio.run(main())
-"""
     lmtokens_portal.fail("act-then-delay", method="PATCH", seconds=FOREVER)
-    completed = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False
-    )
-    assert (completed.returncode, completed.stdout.split()) == (0, ["cancelled", "2"]), completed.stderr
-    assert_in_place(lmtokens_portal, path)
+    token = asyncio.run(asyncio.wait_for(cancel_then_repeat(), HANG_TIMEOUT))
+    stored = assert_in_place(lmtokens_portal, path)
+    assert (token.id, token.status) == (stored.id, lmtokens.TokenStatus.ENABLED)
+    assert request_methods(lmtokens_portal).count("POST") == 1
 
 
 def test_unknown_outcome_of_the_last_request_is_settled_by_the_next_call(

@@ -321,7 +321,7 @@ class TestReportedWindows:
         settings = {"company": "acme", "access_id": "x" * 20, "access_key": "key", **settings}
         return lmtokens.Client(base_url=server.base_url, **settings)
 
-    def test_window_of_a_day_silences_an_operation_for_a_minute_at_most(self) -> None:
+    def test_window_of_a_day_delays_an_operation_by_a_minute_at_most(self) -> None:
         class Handler(LimitingHandler):
             pass
 

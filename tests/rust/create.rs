@@ -1,6 +1,6 @@
 //! A create with a destination: the order of its requests, and the effect of a slow delivery.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use lmtokens::testing::client::{Client, Policy};
 use lmtokens::testing::clock::{Clock, SystemClock};
 use lmtokens::testing::destinations::{BoxFuture, Destination};
 use lmtokens::testing::error::{Error, ErrorKind, Result};
+use lmtokens::testing::event::{Event, Observer};
 use lmtokens::testing::ids::{AdminId, Note, Status, Type};
 use lmtokens::testing::lifecycle::AddToken;
 use lmtokens::testing::model::{Token, TokenStatus};
@@ -19,6 +20,8 @@ use lmtokens::testing::tokens::{NewToken, User};
 use crate::add::lmv1_of;
 use crate::support::{HANG_TIMEOUT, identity};
 
+const ELEVEN_MINUTES: u64 = 11 * 60 * 1000;
+
 /// A clock that a test can advance.
 #[derive(Debug, Default)]
 struct AdjustableClock(AtomicU64);
@@ -26,6 +29,31 @@ struct AdjustableClock(AtomicU64);
 impl Clock for AdjustableClock {
     fn now_ms(&self) -> u64 {
         SystemClock.now_ms() + self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// An observer that advances the clock by more than the lease at the first event for which `is_due` returns true.
+struct ClockAdvancer {
+    clock: Arc<AdjustableClock>,
+    is_due: fn(&Event) -> bool,
+    has_advanced: AtomicBool,
+}
+
+impl ClockAdvancer {
+    fn new(clock: &Arc<AdjustableClock>, is_due: fn(&Event) -> bool) -> Arc<Self> {
+        Arc::new(Self { clock: Arc::clone(clock), is_due, has_advanced: AtomicBool::new(false) })
+    }
+
+    fn has_advanced(&self) -> bool {
+        self.has_advanced.load(Ordering::Relaxed)
+    }
+}
+
+impl Observer for ClockAdvancer {
+    fn observe(&self, event: Event) {
+        if (self.is_due)(&event) && !self.has_advanced.swap(true, Ordering::Relaxed) {
+            self.clock.0.fetch_add(ELEVEN_MINUTES, Ordering::Relaxed);
+        }
     }
 }
 
@@ -118,7 +146,6 @@ async fn the_secret_is_delivered_before_the_token_is_enabled() {
 #[tokio::test]
 async fn a_delivery_slower_than_the_lease_starts_again() {
     // A sweep may have deleted the token by now, so it must not be enabled.
-    const ELEVEN_MINUTES: u64 = 11 * 60 * 1000;
     let destination = Arc::new(RecordingDestination {
         delays_ms: Mutex::new(vec![ELEVEN_MINUTES]),
         ..RecordingDestination::default()
@@ -156,33 +183,34 @@ async fn a_dropped_create_leaves_a_disabled_token() {
     let (portal, client) = start(&destination);
     let slow = Fault { method: Some("PATCH".to_owned()), seconds: Some(30.0), ..FaultKind::Delay.into() };
     portal.add_fault(slow).unwrap();
-    let work = create(&destination);
-    let dropped = tokio::time::timeout(std::time::Duration::from_millis(500), work.run(&client)).await;
-    assert!(dropped.is_err());
+    let patch_arrived = async {
+        while !methods(&portal).contains(&"PATCH".to_owned()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        outcome = create(&destination).run(&client) => panic!("{outcome:?}"),
+        arrived = tokio::time::timeout(HANG_TIMEOUT, patch_arrived) => arrived.unwrap(),
+    }
     let left = statuses(&portal);
     assert!(matches!(left.as_slice(), [(1, note)] if Tag::parse(note).is_some()), "{left:?}");
 }
 
-/// A portal whose PATCH requests have used up their rate limit, for two seconds.
-async fn start_without_patches(destination: &RecordingDestination) -> (Portal, Client) {
+/// A portal that has received as many requests of this method as its rate limit permits.
+async fn start_at_limit(destination: &RecordingDestination, method: &str, seconds: f64) -> (Portal, Client) {
     let (portal, client) = start(destination);
-    portal.set_rate_limit(Some("PATCH"), 1, 2.0).unwrap();
+    portal.set_rate_limit(Some(method), 1, seconds).unwrap();
     create(&Arc::new(RecordingDestination::default())).run(&client).await.unwrap();
     (portal, client)
 }
 
 #[tokio::test]
 async fn a_patch_that_waits_longer_than_the_lease_is_not_sent() {
-    const ELEVEN_MINUTES: u64 = 11 * 60 * 1000;
     let destination = Arc::new(RecordingDestination::default());
-    let (portal, client) = start_without_patches(&destination).await;
-    let clock = Arc::clone(&destination.clock);
-    let advance = tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        clock.0.fetch_add(ELEVEN_MINUTES, Ordering::Relaxed);
-    });
-    create(&destination).run(&client).await.unwrap();
-    advance.await.unwrap();
+    let (portal, client) = start_at_limit(&destination, "PATCH", 6.0).await;
+    let advancer = ClockAdvancer::new(&destination.clock, |event| matches!(event, Event::LongWait { .. }));
+    create(&destination).run(&client.observed_by(advancer.clone())).await.unwrap();
+    assert!(advancer.has_advanced());
     assert_eq!(methods(&portal), ["POST", "PATCH", "POST", "DELETE", "POST", "PATCH"]);
     assert_eq!(destination.call_names(), ["deliver", "discard", "deliver", "commit"]);
     assert_eq!(statuses(&portal), [(2, "ci".to_owned()), (2, "ci".to_owned())]);
@@ -191,47 +219,36 @@ async fn a_patch_that_waits_longer_than_the_lease_is_not_sent() {
 #[tokio::test]
 async fn the_lease_begins_when_the_create_is_sent() {
     // A create that waits for its rate limit longer than the lease is sent once, and its token is enabled.
-    const ELEVEN_MINUTES: u64 = 11 * 60 * 1000;
     let destination = Arc::new(RecordingDestination::default());
-    let (portal, client) = start(&destination);
-    portal.set_rate_limit(Some("POST"), 1, 2.0).unwrap();
-    create(&Arc::new(RecordingDestination::default())).run(&client).await.unwrap();
-    let clock = Arc::clone(&destination.clock);
-    let advance = tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        clock.0.fetch_add(ELEVEN_MINUTES, Ordering::Relaxed);
-    });
-    create(&destination).run(&client).await.unwrap();
-    advance.await.unwrap();
+    let (portal, client) = start_at_limit(&destination, "POST", 6.0).await;
+    let advancer = ClockAdvancer::new(&destination.clock, |event| matches!(event, Event::LongWait { .. }));
+    create(&destination).run(&client.observed_by(advancer.clone())).await.unwrap();
+    assert!(advancer.has_advanced());
     assert_eq!(methods(&portal), ["POST", "PATCH", "POST", "PATCH"]);
 }
 
 #[tokio::test]
 async fn a_retried_patch_is_not_sent_after_the_lease() {
-    const ELEVEN_MINUTES: u64 = 11 * 60 * 1000;
     let destination = Arc::new(RecordingDestination::default());
     let (portal, client) = start(&destination);
     let fault = Fault { method: Some("PATCH".to_owned()), times: None, ..FaultKind::Html.into() };
     portal.add_fault(fault).unwrap();
-    let clock = Arc::clone(&destination.clock);
-    let advance = tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        clock.0.fetch_add(ELEVEN_MINUTES, Ordering::Relaxed);
+    let advancer = ClockAdvancer::new(&destination.clock, |event| {
+        matches!(event, Event::Attempt { pause: Some(_), .. })
     });
-    let error = create(&destination).run(&client).await.unwrap_err();
-    advance.await.unwrap();
+    let error = create(&destination).run(&client.observed_by(advancer.clone())).await.unwrap_err();
+    assert!(advancer.has_advanced());
     // The first PATCH may have enabled the token, so that it is kept, and nothing else is sent.
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error:?}");
     assert_eq!(destination.call_names(), ["deliver"]);
-    let sent = methods(&portal);
-    assert!(sent.len() < 5 && !sent.contains(&"DELETE".to_owned()), "{sent:?}");
+    assert_eq!(methods(&portal), ["POST", "PATCH"]);
 }
 
 #[tokio::test]
 async fn a_deadline_bounds_a_delivered_create() {
     let destination = Arc::new(RecordingDestination::default());
-    let (portal, client) = start_without_patches(&destination).await;
-    let policy = Policy { deadline: Some(Duration::from_millis(300)), ..Policy::default() };
+    let (portal, client) = start_at_limit(&destination, "PATCH", 60.0).await;
+    let policy = Policy { deadline: Some(Duration::from_secs(3)), ..Policy::default() };
     let started = Instant::now();
     let error = call(create(&destination), &client.with_policy(policy)).await.unwrap_err();
     assert!(started.elapsed() < HANG_TIMEOUT);

@@ -62,7 +62,7 @@ fn is_near(seconds: i64, expected_ms: i64) -> bool {
 }
 
 #[tokio::test]
-async fn it_is_the_portals_once_known_and_the_local_one_after_a_sleep() {
+async fn tag_uses_portal_time_when_known() {
     let portal = Portal::start(Settings::default()).unwrap();
     portal.set_clock_offset(EIGHT_HOURS_MS / 1000);
     let clock = Arc::new(OffsetClock::default());
