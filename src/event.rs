@@ -44,6 +44,8 @@ pub enum Event {
         tag: String,
         /// Whether its secret is delivered, so that enabling the token finishes the create.
         delivered: bool,
+        /// Whether the next create of the same token finishes this one.
+        finishes_on_repeat: bool,
     },
     /// The portal created a token with another status than requested. It is changed now.
     StatusCorrected {
@@ -114,6 +116,11 @@ pub enum Event {
         /// The note of the token.
         note: Option<String>,
     },
+    /// A create with a destination succeeded, and its result could not be handed to the caller.
+    DeliveredUnseen {
+        /// The token's id.
+        token_id: i64,
+    },
     /// A create ended with an unknown outcome, and the error could not be handed to the caller.
     OutcomeLost {
         /// The error's message.
@@ -181,7 +188,7 @@ impl Event {
             Self::LongWait { method, endpoint, wait } => {
                 format!("rate limit of {method} {endpoint} reached; waiting {:.1} s", wait.as_secs_f64())
             }
-            Self::LeftPending { admin_id, id, tag, delivered } => {
+            Self::LeftPending { admin_id, id, tag, delivered, .. } => {
                 let token = id.map_or_else(|| "a token".to_owned(), |id| format!("token {id}"));
                 let state =
                     if *delivered { "its key was delivered and it may be enabled" } else { "it is disabled" };
@@ -242,6 +249,9 @@ impl Event {
                     shown(note.as_deref())
                 )
             }
+            Self::DeliveredUnseen { token_id } => {
+                format!("interrupted after token {token_id} was created and its key was delivered")
+            }
             Self::OutcomeLost { message, .. } => {
                 format!("create interrupted while its outcome was unknown: {message}")
             }
@@ -262,7 +272,11 @@ impl Event {
             Self::PendingFilesRemain { .. } => {
                 vec!["repeat the call that was interrupted, which finishes it, or delete both the token and the file".into()]
             }
+            Self::LeftPending { delivered: true, finishes_on_repeat: true, .. } => vec![Advice::Repeat],
             Self::LeftPending { .. } => vec![Advice::Sweep],
+            Self::DeliveredUnseen { .. } => {
+                vec!["do not repeat the call: it would create another token".into()]
+            }
             Self::OrphansRemain { .. } => vec![Advice::ResumeOrSweep],
             Self::CreateInterrupted { .. } => vec!["list the user's tokens and delete it".into()],
             Self::ResultLost { token_id, .. } => vec![Advice::Delete { id: *token_id }],

@@ -56,7 +56,7 @@ pub(super) fn secrets_of(identity: &Identity) -> SecretMatcher {
     secrets
 }
 
-/// Returns the secrets that an error must not repeat; `None` if the response has suspiciously many.
+/// Returns the secrets that an error must not repeat; `None` if the response has suspiciously many or long ones.
 fn secrets(
     identity: &Identity,
     new_secret: Option<&Secret>,
@@ -64,6 +64,7 @@ fn secrets(
     body: &[u8],
 ) -> Option<SecretMatcher> {
     const MAX_KEYS: usize = 16;
+    const MAX_KEY_LENGTH: usize = 4096;
     let mut secrets = secrets_of(identity);
     if let Some(secret) = new_secret {
         secrets.add(secret.reveal());
@@ -76,7 +77,7 @@ fn secrets(
         secrets.add_base64_of(&bytes(&digest));
     }
     for (number, key) in access_keys(&String::from_utf8_lossy(body)).enumerate() {
-        if number == MAX_KEYS {
+        if number == MAX_KEYS || key.len() > MAX_KEY_LENGTH {
             return None;
         }
         secrets.add(&key);

@@ -47,6 +47,6 @@ impl Operation for AddToken {
     }
 
     fn lost_result(token: &Token) -> Option<Event> {
-        Event::lost_token(token)
+        Some(Event::lost_token(token).unwrap_or(Event::DeliveredUnseen { token_id: token.id }))
     }
 }

@@ -6,10 +6,10 @@ use crate::client::{Client, Moment};
 use crate::destinations::Remaining;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::ids::{AdminId, TokenId};
+use crate::ids::{AdminId, Status, TokenId};
 use crate::model::{Token, TokenStatus};
 use crate::tag::Tag;
-use crate::tokens::{FindToken, change, is_same_token};
+use crate::tokens::{FindToken, change, is_same_token, refuse_self};
 
 /// What the portal has of a delivered token.
 enum State {
@@ -60,6 +60,7 @@ fn report(client: &Client, mut others: Vec<String>) {
 
 async fn finish(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) -> Result<Option<Token>> {
     let (destination, token_id) = (create.destination, remaining.token.id);
+    let client = &client.withholding_secret_of(&remaining.token);
     let deleted = match state(client, create, remaining).await? {
         State::Ready(found) => {
             let done = Token { access_key: remaining.token.access_key.clone(), ..found };
@@ -106,8 +107,11 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
         }
         Some(_) if found.status == Some(TokenStatus::Enabled) => {
             // It was enabled by hand, so that a sweep does not delete it.
+            if status == Status::Disabled {
+                refuse_self(client, &found, "disabling")?;
+            }
             let note = create.token.note().unwrap_or_default();
-            let changed = change(client, admin_id, id, Some(note), Some(status), &found.r#type).await?;
+            let changed = change(client, admin_id, &found, Some(note), Some(status)).await?;
             Ok(State::Ready(Token { note: changed.note, status: changed.status.or(found.status), ..found }))
         }
         Some(_) => Err(unclear(remaining, "it is disabled, and was used")),

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::reconcile::{Found, clear, delete};
+use super::reconcile::{Found, clear, delete, prove_visibility};
 use super::rounds::Rounds;
 use crate::advice::Advice;
 use crate::client::Client;
@@ -88,7 +88,15 @@ impl TwoPhase<'_> {
         let request = self.token.request_with(admin_id, Some(&note), Status::Disabled)?;
         let portal = client.identity().portal.base_url();
         self.destination.prepare(&Attempt { portal, admin_id, token: self.token, tag }).await?;
-        let mut guard = PendingGuard { client, admin_id, id: None, tag, is_delivered: false, is_armed: true };
+        let mut guard = PendingGuard {
+            client,
+            admin_id,
+            id: None,
+            tag,
+            is_delivered: false,
+            finishes_on_repeat: self.destination.finishes_on_repeat(),
+            is_armed: true,
+        };
         let created = match client.send(&request).await {
             Ok(response) => {
                 let token = self.token.created(client, admin_id, ExpectedNote::Tagged(tag), &response);
@@ -175,14 +183,14 @@ impl TwoPhase<'_> {
         let mut rounds = Rounds::at_most(MAX_ROUNDS);
         let mut may_be_enabled = false;
         let error = loop {
-            let error = match change(leased, admin_id, id, Some(note), Some(status), &token.r#type).await {
+            let error = match change(leased, admin_id, token, Some(note), Some(status)).await {
                 Ok(changed) => return self.commit(token, changed, tag).await.map(Round::Finished),
                 Err(error) => error,
             };
             if error.kind() == ErrorKind::NotFound {
                 // A proxy can answer 404 too, or the response can be another request's: the list decides.
                 match FindToken::Id(id).optional(leased).await {
-                    Ok(None) if !may_be_enabled || client.visibility().sees_own() => {
+                    Ok(None) if matches!(prove_visibility(leased, admin_id, tag.run).await, Ok(true)) => {
                         return Ok(Round::Finished(self.gone(token, tag, error).await));
                     }
                     Ok(Some(found)) if is_same_token(&found, token) => {
@@ -281,7 +289,7 @@ fn not_committed(token: &Token, location: &str, cause: Error) -> Error {
 }
 
 async fn set_disabled(client: &Client, admin_id: AdminId, token: &Token) -> Result<Token> {
-    change(client, admin_id, TokenId::new(token.id)?, None, Some(Status::Disabled), &token.r#type).await
+    change(client, admin_id, token, None, Some(Status::Disabled)).await
 }
 
 /// Deletes a token that will not be finished. Returns the error, and whether the token is deleted.
@@ -347,6 +355,7 @@ struct PendingGuard<'a> {
     id: Option<i64>,
     tag: &'a Tag,
     is_delivered: bool,
+    finishes_on_repeat: bool,
     is_armed: bool,
 }
 
@@ -364,6 +373,7 @@ impl Drop for PendingGuard<'_> {
                 id: self.id,
                 tag: self.tag.to_string(),
                 delivered: self.is_delivered,
+                finishes_on_repeat: self.finishes_on_repeat,
             });
         }
     }

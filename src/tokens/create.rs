@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
-use super::expected::{Differences, ExpectedNote, ExpectedToken, is_same_token};
+use super::expected::{Differences, ExpectedNote, ExpectedToken, is_same_token, reported};
 use super::find::FindToken;
 use super::list::newest_of_owner;
 use super::target::is_self;
@@ -17,7 +17,6 @@ use crate::client::{self, Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Note, Status, TokenId, Type};
-use crate::json::{Member, members};
 use crate::model::{Origin, Token, TokenStatus, TokenType};
 
 /// The token to create.
@@ -91,20 +90,28 @@ impl NewToken {
             let message = "the response to the create does not contain a token".to_owned();
             return Err(unusable(message, ReportedToken::None));
         };
-        let [reported_note, reported_owner] = reported(&response.body, ["note", "adminId"]);
+        let [reported_note, reported_status] = reported(&response.body, ["note", "status"]);
         if reported_note.is_given() && matches!(note, ExpectedNote::Tagged(_)) {
             // A missing note proves nothing, but null is an empty note, without the tag.
             token.note.get_or_insert_default();
         }
-        let expected = ExpectedToken { id: None, admin_id, r#type: &r#type, note: Some(note), status: None };
-        let mut differences = expected.differences(&token);
+        let expected = ExpectedToken {
+            id: None,
+            admin_id,
+            r#type: &r#type,
+            access_id: None,
+            note: Some(note),
+            status: None,
+        };
+        let mut differences = expected.differences(&token, &response.body);
         if is_self(client, &token) == Some(true) {
             differences.identity.push("access id");
         }
-        if token.admin_id.is_none() && !reported_owner.is_null() {
-            differences.identity.push("owner");
-        }
         token.admin_id = token.admin_id.or(Some(admin_id.get()));
+        if token.status.is_none() && !reported_status.is_null() {
+            // It cannot be read, and is set right as any other status.
+            token.status = Some(TokenStatus::Other(0));
+        }
         if differences != Differences::default() {
             let message = format!("the response to the create {differences}");
             let is_plain = matches!(note, ExpectedNote::Plain(_));
@@ -115,7 +122,9 @@ impl NewToken {
             };
             return Err(unusable(message, reported));
         }
-        client.visibility().record_created(token.id);
+        if token.note.is_some() {
+            client.visibility().record_created(token.id);
+        }
         let missing = if token.access_key.is_none() {
             "an access key"
         } else if token.r#type == TokenType::Lmv1 && token.access_id.is_none() {
@@ -125,18 +134,17 @@ impl NewToken {
         };
         token.access_key = None;
         let message = format!("the response to the create does not contain {missing}");
-        Err(unusable(message, ReportedToken::WithoutSecret(Box::new(token))))
+        // Without the note, the id alone proves nothing.
+        let reported = match token.note {
+            Some(_) => ReportedToken::WithoutSecret(Box::new(token)),
+            None => ReportedToken::None,
+        };
+        Err(unusable(message, reported))
     }
 }
 
-/// Returns members of a response as they are written.
-fn reported<'a, const N: usize>(body: &'a [u8], names: [&'static str; N]) -> [Member<'a>; N] {
-    let text = std::str::from_utf8(body).unwrap_or_default();
-    members(text, names).ok().flatten().unwrap_or_else(|| [Member::default(); N])
-}
-
 /// Reads a created token again, before it is changed, unless the response showed its unique tag. Fails if the portal shows
-/// another token with this id. If it shows none, the response is all there is.
+/// another token with this id, or does not show a token whose response had no tag.
 pub(crate) async fn confirm_created(client: &Client, token: &Token, note: ExpectedNote<'_>) -> Result<()> {
     if matches!(note, ExpectedNote::Tagged(_)) && token.note.is_some() {
         return Ok(());
@@ -145,15 +153,17 @@ pub(crate) async fn confirm_created(client: &Client, token: &Token, note: Expect
         let has_note = found.note.as_deref().is_none_or(|found| note.agrees(found));
         !is_same_token(found, token) || !has_note || is_self(client, found) == Some(true)
     };
+    let is_tagged = matches!(note, ExpectedNote::Tagged(_));
     match FindToken::Id(TokenId::new(token.id)?).optional(client).await {
-        Ok(Some(found)) if is_other(&found) => {
-            let message =
-                "the response to the create shows another token: the portal lists it with other members";
+        Ok(Some(found)) if !is_other(&found) => Ok(()),
+        // Without a tag, owner and note in the response are all there is.
+        Ok(None) | Err(_) if !is_tagged => Ok(()),
+        _ => {
+            let message = "the response to the create does not show that its token is the created one";
             let mut error = Error::new(ErrorKind::Response, message);
             error.details_mut().maybe_applied = true;
             Err(error)
         }
-        _ => Ok(()),
     }
 }
 
@@ -228,9 +238,7 @@ impl CreateToken {
         }
         client.report(Event::StatusCorrected { token_id: token.id, reported, requested });
         let id = TokenId::new(token.id)?;
-        match change(&client.withholding_secret_of(&token), admin_id, id, None, Some(status), &token.r#type)
-            .await
-        {
+        match change(&client.withholding_secret_of(&token), admin_id, &token, None, Some(status)).await {
             Ok(changed) => {
                 token.status = changed.status.or(Some(requested));
                 Ok(token)
@@ -265,10 +273,12 @@ impl CreateToken {
             ReportedToken::WithoutSecret(token) => (Some(vec![*token]), None),
             ReportedToken::WithOtherNote(token) => (Some(vec![token.without_secret()]), Some(*token)),
         };
-        // Access ids are shown with the error, and a hostile proxy may have put the credentials there.
+        // Candidates are shown with the error, and a hostile proxy may have put the credentials there.
         for candidate in candidates.iter_mut().flatten() {
-            candidate.access_id =
-                candidate.access_id.take().filter(|access_id| !client.is_repeated_in(access_id));
+            let Token { access_id, note, admin_name, created_by, last_auth_ip, .. } = candidate;
+            for member in [access_id, note, admin_name, created_by, last_auth_ip] {
+                *member = member.take().filter(|text| !client.is_repeated_in(text));
+            }
         }
         let mut error = Error::new(
             ErrorKind::OutcomeUnknown,

@@ -1,11 +1,15 @@
 //! Deleting a token.
 
-use super::target::Target;
+use super::expected::is_same_token;
+use super::find::FindToken;
+use super::target::{Located, Target};
 use crate::client::{Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TokenId;
 use crate::json::members;
 use crate::operation::Operation;
+
+const NOT_FOUND: u16 = 404;
 
 /// Deletes one token permanently.
 #[derive(Debug, Clone)]
@@ -24,6 +28,7 @@ impl Operation for DeleteToken {
     type Output = Deleted;
 
     async fn run(self, client: &Client) -> Result<Deleted> {
+        let client = &self.target.withholding(client);
         let located = if self.force {
             self.target.locate(client).await?
         } else {
@@ -37,20 +42,38 @@ impl Operation for DeleteToken {
             body: None,
         };
         let response = client.send(&request).await?;
-        if is_of_another_request(&response.body, located.id) {
-            let message = "the response to the deletion belongs to another request";
-            let mut error = Error::new(ErrorKind::Response, message);
-            let details = error.details_mut();
-            (details.status, details.attempts, details.maybe_applied) = (Some(response.status), 1, true);
-            return Err(error);
-        }
-        Ok(Deleted)
+        let message = if is_of_another_request(&response.body, located.id) {
+            "the response to the deletion belongs to another request"
+        } else if response.status == NOT_FOUND && is_listed(client, &located).await? {
+            "the deletion was answered 404, but the portal lists the token"
+        } else {
+            return Ok(Deleted);
+        };
+        let mut error = Error::new(ErrorKind::Response, message);
+        let details = error.details_mut();
+        (details.status, details.attempts, details.maybe_applied) = (Some(response.status), 1, true);
+        Err(error)
     }
 }
 
 /// Returns whether a response shows a list or another token. Usually it shows nothing.
 fn is_of_another_request(body: &[u8], id: TokenId) -> bool {
     let text = std::str::from_utf8(body).unwrap_or_default();
-    let Ok(Some([items, shown])) = members(text, ["items", "id"]) else { return false };
-    items.is_given() || shown.integer().is_some_and(|shown| shown != id.get())
+    match members(text, ["items", "total", "id"]) {
+        Ok(Some([items, total, shown])) => {
+            items.is_given()
+                || total.is_given()
+                || (!shown.is_null() && shown.whole_number() != Some(id.get()))
+        }
+        _ => text.starts_with('['),
+    }
+}
+
+/// Returns whether the portal still lists a token after a 404 that followed a lost response.
+async fn is_listed(client: &Client, located: &Located) -> Result<bool> {
+    let found = FindToken::Id(located.id).optional(client).await.map_err(|mut error| {
+        error.details_mut().maybe_applied = true;
+        error
+    })?;
+    Ok(found.is_some_and(|found| is_same_token(&found, &located.token)))
 }

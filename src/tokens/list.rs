@@ -14,7 +14,7 @@ use super::user::User;
 use crate::client::{Client, Method, Request, Response, off_thread};
 use crate::error::{Error, ErrorKind, INTERNAL_ERROR, Result};
 use crate::filter::Filter;
-use crate::ids::{AdminId, PageSize, Type};
+use crate::ids::{AdminId, PageSize, TokenId, Type};
 use crate::json::{items, members};
 use crate::model::{Origin, Token};
 
@@ -145,7 +145,8 @@ impl Page {
             if tokens.len() == MAX_TOKENS {
                 is_too_many = true;
             } else {
-                tokens.extend(Token::from_json_text(item, Origin::Other, &requested));
+                let token = Token::from_json_text(item, Origin::Other, &requested);
+                tokens.extend(token.filter(|token| TokenId::new(token.id).is_ok()));
             }
         };
         let received = list.raw().and_then(|list| items(list, read)).ok_or_else(no_list)?;
@@ -182,8 +183,14 @@ impl Listing {
                 self.remaining_types.pop_front();
                 self.cursor = TypeCursor::default();
             }
-            let tokens: Vec<Token> =
-                tokens.into_iter().filter(|token| self.list.selection.matches(token)).collect();
+            let tokens: Vec<Token> = tokens
+                .into_iter()
+                // A portal that ignores the type shows every token in both lists.
+                .filter(|token| {
+                    Type::ALL.iter().all(|other| *other == r#type || token.r#type != (*other).into())
+                })
+                .filter(|token| self.list.selection.matches(token))
+                .collect();
             if !tokens.is_empty() {
                 return Ok(Some(tokens));
             }

@@ -23,12 +23,19 @@ pub(crate) enum Target {
 pub(super) struct Located {
     pub(super) admin_id: AdminId,
     pub(super) id: TokenId,
-    /// The note as the portal last reported it.
-    pub(super) note: Option<String>,
-    pub(super) r#type: TokenType,
+    /// The token as the portal last reported it.
+    pub(super) token: Token,
 }
 
 impl Target {
+    /// Returns the client whose messages do not repeat the key of the token, if the caller passed it.
+    pub(super) fn withholding(&self, client: &Client) -> Client {
+        match self {
+            Self::Token(token) => client.withholding_secret_of(token),
+            Self::Find(_) => client.clone(),
+        }
+    }
+
     /// Returns the operation that reads the token from the portal.
     pub(crate) fn find(self) -> Result<FindToken> {
         match self {
@@ -79,8 +86,7 @@ fn located(token: Token) -> Result<Located> {
     Ok(Located {
         admin_id: AdminId::new(admin_id).map_err(Error::of_portal)?,
         id: TokenId::new(token.id).map_err(Error::of_portal)?,
-        note: token.note,
-        r#type: token.r#type,
+        token,
     })
 }
 
@@ -119,7 +125,8 @@ fn locked_out(token: &Token, change: &str) -> Error {
 pub(crate) fn is_self(client: &Client, token: &Token) -> Option<bool> {
     match (&client.identity().credentials, &token.r#type) {
         (Credentials::Lmv1 { access_id, .. }, r#type) => match &token.access_id {
-            // The portal may accept another case than it shows.
+            // The portal may accept another case than it shows. A text with other characters is a mask.
+            Some(shown) if !shown.bytes().all(|b| b.is_ascii_alphanumeric()) => None,
             Some(shown) => Some(shown.eq_ignore_ascii_case(access_id)),
             None => (*r#type == TokenType::Bearer).then_some(false),
         },
@@ -135,9 +142,16 @@ pub(crate) fn is_self(client: &Client, token: &Token) -> Option<bool> {
 /// its first 20 characters, then asterisks.
 pub(crate) fn is_mask_of(masked: &str, bearer: &str) -> Option<bool> {
     const CLEAR_CHARACTERS: usize = 20;
-    let same = masked.bytes().zip(bearer.bytes()).take_while(|(shown, own)| shown == own).count();
+    let masked = masked.trim();
+    let same =
+        masked.bytes().zip(bearer.bytes()).take_while(|(shown, own)| shown.eq_ignore_ascii_case(own)).count();
     if same >= CLEAR_CHARACTERS.min(bearer.len()) {
         return Some(true);
+    }
+    // A mask in the middle leaves less than the usual beginning clear.
+    let is_mask = |part: &[u8]| matches!(part, [a, b, c] if a == b && b == c);
+    if masked.as_bytes().windows(3).position(is_mask).is_some_and(|at| at < CLEAR_CHARACTERS) {
+        return None;
     }
     // The mask is whatever character is repeated at the end.
     let clear = masked.trim_end_matches(|c| masked.ends_with(c));

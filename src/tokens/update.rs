@@ -7,7 +7,7 @@ use super::target::Target;
 use crate::client::{Client, Method, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AdminId, Note, Status, TokenId};
-use crate::model::{Origin, Token, TokenType};
+use crate::model::{Origin, Token};
 use crate::operation::Operation;
 use crate::tag::Tag;
 
@@ -59,31 +59,32 @@ impl Operation for UpdateToken {
     /// Sends the change. Enabling a pending token also removes its tag: otherwise sweep would delete the token if it is
     /// disabled again before it is used.
     async fn run(self, client: &Client) -> Result<Token> {
+        let client = &self.target.withholding(client);
         let Change { note, status } = self.change;
         let located = if status == Some(Status::Disabled) && !self.force {
             self.target.locate_unless_self(client, "disabling").await?
         } else {
             self.target.locate(client).await?
         };
-        let untagged = match (&note, status, located.note.as_deref().and_then(Tag::parse)) {
+        let untagged = match (&note, status, located.token.note.as_deref().and_then(Tag::parse)) {
             (None, Some(Status::Enabled), Some((_, rest))) => Some(rest.unwrap_or_default()),
             _ => None,
         };
         let note = note.as_ref().map(Note::as_str).or(untagged);
-        change(client, located.admin_id, located.id, note, status, &located.r#type).await
+        change(client, located.admin_id, &located.token, note, status).await
     }
 }
 
-/// Sends the change as a PATCH and returns the changed token, once the response confirms the change. The response may
-/// omit the type, so the caller gives it.
+/// Sends the change of a token as a PATCH and returns the changed token, once the response confirms the change.
 pub(crate) async fn change(
     client: &Client,
     admin_id: AdminId,
-    id: TokenId,
+    token: &Token,
     note: Option<&str>,
     status: Option<Status>,
-    r#type: &TokenType,
 ) -> Result<Token> {
+    let id = TokenId::new(token.id).map_err(Error::of_portal)?;
+    let (r#type, access_id) = (&token.r#type, token.access_id.as_deref());
     let body = Body { note, status: status.map(Status::number) };
     let body = serde_json::to_vec(&body)
         .map_err(|error| Error::argument(format!("cannot write the change as JSON: {error}")))?;
@@ -101,15 +102,15 @@ pub(crate) async fn change(
         (details.status, details.attempts, details.maybe_applied) = (Some(response.status), 1, true);
         error
     };
-    let Some(mut token) = Token::from_json(&response.body, Origin::Other, r#type) else {
+    let Some(mut changed) = Token::from_json(&response.body, Origin::Other, r#type) else {
         return Err(unconfirmed("the response to the change does not contain a token".to_owned()));
     };
     let note = note.map(ExpectedNote::Plain);
-    let expected = ExpectedToken { id: Some(id), admin_id, r#type, note, status };
-    let differences = expected.differences(&token);
+    let expected = ExpectedToken { id: Some(id), admin_id, r#type, access_id, note, status };
+    let differences = expected.differences(&changed, &response.body);
     if differences != Differences::default() {
         return Err(unconfirmed(format!("the response to the change {differences}")));
     }
-    token.admin_id = token.admin_id.or(Some(admin_id.get()));
-    Ok(token)
+    changed.admin_id = changed.admin_id.or(Some(admin_id.get()));
+    Ok(changed)
 }

@@ -172,9 +172,7 @@ def test_odd_item_does_not_hide_others(odd: str) -> None:
     assert [token.id for token in listed('{"id":1}', odd, '{"id":2}')] == [1, 2]
 
 
-@pytest.mark.parametrize(
-    ("raw", "id"), [("7", 7), ('"7"', 7), ("7.0", 7), ("7e0", 7), ("0", 0), ("-7", -7), ("-7.0", -7)]
-)
+@pytest.mark.parametrize(("raw", "id"), [("7", 7), ('"7"', 7), ("7.0", 7), ("7e0", 7)])
 def test_id_in_any_notation(raw: str, id: int) -> None:
     assert [token.id for token in listed(f'{{"id":{raw}}}')] == [id]
 
@@ -185,14 +183,10 @@ def test_unreadable_id_is_not_a_token(raw: str) -> None:
 
 
 @pytest.mark.parametrize("id", ["0", "-5", "-5.0", "99999999999"])
-def test_token_with_an_impossible_id_is_never_changed(id: str) -> None:
-    with StubServer(f'{{"total":1,"items":[{{"id":{id},"adminId":32,"status":2}}]}}'.encode()) as server:
+def test_token_with_an_impossible_id_is_not_listed(id: str) -> None:
+    with StubServer(f'{{"total":2,"items":[{{"id":{id},"adminId":32}},{{"id":5,"adminId":32}}]}}'.encode()) as server:
         client = lmtokens.Client(base_url=server.base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY)
-        (token,) = client.list_tokens(type="lmv1")
-        for change in (client.delete_token, client.disable_token, client.enable_token):
-            with pytest.raises(lmtokens.ResponseError, match="the portal returned an invalid token"):
-                change(token, **({} if change == client.enable_token else {"force": True}))
-        assert {request.method for request in server.requests} == {"GET"}
+        assert [token.id for token in client.list_tokens(type="lmv1")] == [5]
 
 
 def test_half_a_character_is_replaced() -> None:

@@ -96,17 +96,17 @@ connection refused     | -                             | PATCH 3: ConnectError
 """,
     "DELETE": """
 close before acting    | DELETE 2: ok                   | DELETE 3: TransportError, maybe
-act, then close        | DELETE 2: ok                   | DELETE 3: TransportError, maybe
+act, then close        | DELETE 2 GET 2: ok             | DELETE 3: TransportError, maybe
 act, then 500          | DELETE 1: ServerError, maybe   | =
-act, then 502          | DELETE 2: ok                   | DELETE 3: ServerError, maybe
-act, then HTML 503     | DELETE 2: ok                   | DELETE 3: ServerError, maybe
+act, then 502          | DELETE 2 GET 2: ok             | DELETE 3: ServerError, maybe
+act, then HTML 503     | DELETE 2 GET 2: ok             | DELETE 3: ServerError, maybe
 429                    | DELETE 2: ok                   | DELETE 2: RateLimitError
 429 without headers    | DELETE 2: ok                   | DELETE 2: RateLimitError
 429, unknown window    | DELETE 1: RateLimitError       | =
 delay past the timeout | DELETE 2: ok                   | DELETE 3: RequestTimeoutError, maybe
-act, then delay        | DELETE 2: ok                   | DELETE 3: RequestTimeoutError, maybe
+act, then delay        | DELETE 2 GET 2: ok             | DELETE 3: RequestTimeoutError, maybe
 garbage                | DELETE 1: ResponseError, maybe | =
-truncated              | DELETE 2: ok                   | DELETE 3: TransportError, maybe
+truncated              | DELETE 2 GET 2: ok             | DELETE 3: TransportError, maybe
 200 with an error      | DELETE 1: ServerError, maybe   | =
 connection refused     | -                              | DELETE 3: ConnectError
 """,

@@ -1,5 +1,7 @@
 //! Text as it reads once its encodings are undone. An intermediary may encode what it repeats, and a reader decodes it.
 
+use icu_normalizer::ComposingNormalizerBorrowed;
+
 use crate::printable::is_hidden;
 
 /// The characters with which escapes begin: percent, HTML entities, those of JSON and of programming languages, and
@@ -18,6 +20,13 @@ pub(super) fn respelled(text: &str) -> Vec<String> {
     if text.contains('<') {
         spellings.push(without_tags(text));
     }
+    if text.contains('\u{1b}') {
+        spellings.push(without_escape_sequences(text));
+    }
+    if !text.is_ascii() {
+        // Full-width, mathematical and circled letters and digits.
+        spellings.push(ComposingNormalizerBorrowed::new_nfkc().normalize(text).into_owned());
+    }
     spellings
 }
 
@@ -25,7 +34,7 @@ pub(super) fn respelled(text: &str) -> Vec<String> {
 /// Other characters are skipped, and the encoded text may begin anywhere, so that it is decoded from each position
 /// within a group of bytes.
 pub(super) fn decoded(text: &str) -> Vec<String> {
-    let without_prefixes = text.replace("0x", "");
+    let without_prefixes = text.replace("0x", "").replace("0X", "");
     let hexadecimal = digits(&without_prefixes, |c| c.to_digit(16));
     let base32 = digits(text, |c| match c.to_ascii_uppercase() {
         c @ 'A'..='Z' => Some(u32::from(c) - u32::from('A')),
@@ -43,6 +52,19 @@ pub(super) fn decoded(text: &str) -> Vec<String> {
         texts.extend((0..4).map(|start| unpacked(&base64_for_urls, 6, start)));
     }
     texts
+}
+
+/// Returns the text without sequences such as `ESC[1m`.
+fn without_escape_sequences(text: &str) -> String {
+    let mut pieces = text.split('\u{1b}');
+    let mut rest: String = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let parameters = piece.strip_prefix('[').unwrap_or(piece);
+        rest.push_str(
+            parameters.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).get(1..).unwrap_or_default(),
+        );
+    }
+    rest
 }
 
 fn digits(text: &str, value: impl Fn(char) -> Option<u32>) -> Vec<u32> {

@@ -19,7 +19,7 @@ const SHORTEST: usize = 6;
 const NESTING: usize = 2;
 
 /// The total length of the forms of one text, in bytes. No message comes near it.
-const MAX_FORMS: usize = 8 << 20;
+const MAX_FORMS: usize = 256 << 10;
 
 /// Recognizes parts of secrets by their letters and digits alone, in any case.
 #[derive(Default)]

@@ -90,10 +90,11 @@ impl EarlierRow<'_> {
 
     /// Finishes or deletes a pending token. Returns it if it is finished.
     async fn reconcile_pending(&self, journaled: &Journaled) -> Result<Option<Token>> {
-        let read = Moment::at(self.client.now_ms());
-        let Some(found) = FindToken::Id(TokenId::new(journaled.id)?).optional(self.client).await? else {
+        let client = &self.client.withholding_secret_of(&journaled.token(self.key));
+        let read = Moment::at(client.now_ms());
+        let Some(found) = FindToken::Id(TokenId::new(journaled.id)?).optional(client).await? else {
             let admin_id = AdminId::new(journaled.admin_id)?;
-            if !self.snapshot.sees_own(self.client, admin_id).await? {
+            if !self.snapshot.sees_own(client, admin_id).await? {
                 return Err(not_visible(journaled.id));
             }
             self.discard(journaled).await?;
@@ -114,7 +115,7 @@ impl EarlierRow<'_> {
             // Its key is on disk, but a PATCH of the interrupted run may still arrive. Delete it and create another, so
             // that two tokens can never be enabled.
             Some(TokenStatus::Disabled) if !found.was_used => {
-                delete_read(self.client, read, found).await?;
+                delete_read(client, read, found).await?;
                 self.discard(journaled).await?;
                 Ok(None)
             }
@@ -123,7 +124,7 @@ impl EarlierRow<'_> {
                 let note = Note::new(self.key.note().unwrap_or_default())?;
                 let change = Change::new(Some(note), Some(Status::from_number(self.key.status())?))?;
                 let target = Target::Token(Box::new(found));
-                let changed = UpdateToken { target, change, force: false }.run(self.client).await?;
+                let changed = UpdateToken { target, change, force: false }.run(client).await?;
                 self.commit(journaled, changed).await.map(Some)
             }
             _ => Err(changed(journaled.id, "it is disabled, and was used")),

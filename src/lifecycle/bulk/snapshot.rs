@@ -11,9 +11,9 @@ use crate::ids::AdminId;
 use crate::lifecycle::journal::{Journal, Journaled, RowKey, States};
 use crate::lifecycle::reconcile::prove_visibility;
 use crate::lifecycle::rounds::Rounds;
-use crate::model::{Token, TokenStatus, TokenType};
+use crate::model::{Token, TokenType};
 use crate::tag::{RunId, Tag};
-use crate::tokens::ListTokens;
+use crate::tokens::{ExpectedNote, ListTokens};
 
 /// The largest difference between the local clock, which dates the journal and its tags, and the portal's.
 const MAX_SKEW_SECONDS: i64 = 3600;
@@ -150,17 +150,19 @@ impl Snapshot {
     /// Fails if a token that is not in the journal looks like one of this row. The end of the journal may be lost, or
     /// another run may be creating the same tokens.
     pub(super) fn check_unclaimed(&self, row: &RowKey, admin_id: AdminId) -> Result<()> {
-        let note = row.note().unwrap_or_default();
+        let note = ExpectedNote::Plain(row.note().unwrap_or_default());
         let looks_alike = |token: &&Token| {
-            let is_recent = token.created_on.is_some_and(|created_on| created_on >= self.lost_since);
+            let is_recent = token.created_on.is_none_or(|created_on| created_on >= self.lost_since);
             let shown = token.note.as_deref().unwrap_or_default();
             let has_note = match Tag::parse(shown) {
-                Some((tag, last)) => tag.run != self.run && last.unwrap_or_default() == note,
-                None => shown == note && token.status == Some(TokenStatus::from_number(row.status())),
+                Some((tag, last)) => tag.run != self.run && note.agrees(last.unwrap_or_default()),
+                None => {
+                    note.agrees(shown) && token.status.is_none_or(|status| status.number() == row.status())
+                }
             };
             is_recent
                 && has_note
-                && token.admin_id == Some(admin_id.get())
+                && token.admin_id.is_none_or(|owner| owner == admin_id.get())
                 && token.r#type == TokenType::from_word(row.type_word())
                 && !self.journaled.contains_key(&token.id)
         };
