@@ -12,8 +12,7 @@ use crate::json::{Member, members, without_lone_surrogates};
 use crate::model::RateHeaders;
 
 /// Returns the body, which is valid JSON or empty, if the portal did what the request asked for, else the error. The
-/// error's `maybe_applied` says
-/// whether the portal may have acted.
+/// error's `maybe_applied` says whether the portal may have acted.
 pub fn outcome(method: Method, exchange: Result<RawResponse, TransportFailure>) -> Result<Bytes> {
     let (mut error, is_unknown) = match exchange {
         Ok(response) => match read(&response) {

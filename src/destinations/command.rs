@@ -17,8 +17,7 @@ use crate::tag::Tag;
 use crate::token_output::Form;
 
 /// A command that reads the token as JSON from its standard input and exits with status 0 once it has stored the
-/// secret. Its
-/// output is discarded: it may contain the secret.
+/// secret. Its output is discarded: it may contain the secret.
 #[derive(Debug, Clone)]
 pub(crate) struct ToCommand {
     program: OsString,

@@ -127,8 +127,7 @@ impl CallbackQueue {
     }
 
     /// Runs a Python callback on the caller's thread; if it returns an awaitable, that is awaited in the caller's loop.
-    /// An error
-    /// names only the class of the exception: its text may hold a secret.
+    /// An error names only the class of the exception: its text may hold a secret.
     pub(crate) async fn call(
         &self,
         code: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
