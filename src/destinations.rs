@@ -10,10 +10,9 @@ use std::pin::Pin;
 
 use crate::error::Result;
 use crate::event::Event;
-use crate::ids::AdminId;
+use crate::ids::{AdminId, Status, Type};
 use crate::model::Token;
 use crate::tag::Tag;
-use crate::tokens::NewToken;
 
 pub(crate) use command::ToCommand;
 pub use file::ToFile;
@@ -21,15 +20,26 @@ pub use file::ToFile;
 /// A boxed future, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A token as it is requested. A create that was interrupted is finished by the next one that requests the same token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestedToken {
+    /// The base URL of the portal.
+    pub portal: String,
+    /// The owner's user id.
+    pub admin_id: AdminId,
+    /// LMv1 or bearer.
+    pub r#type: Type,
+    /// The status.
+    pub status: Status,
+    /// The note, or an empty text.
+    pub note: String,
+}
+
 /// The create that a delivery is for.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
-    /// The base URL of the portal.
-    pub portal: &'a str,
-    /// The owner's user id.
-    pub admin_id: AdminId,
     /// The token as it was requested.
-    pub token: &'a NewToken,
+    pub token: &'a RequestedToken,
     /// The tag of this attempt.
     pub tag: &'a Tag,
 }
@@ -68,14 +78,9 @@ pub trait Destination: Send + Sync {
         None
     }
 
-    /// Finds what interrupted creates left, and fails if a create to the same destination is in progress. `portal` is
-    /// the base URL, `token` the token that will be created.
-    fn remains<'a>(
-        &'a self,
-        _portal: &'a str,
-        _admin_id: AdminId,
-        _token: &'a NewToken,
-    ) -> BoxFuture<'a, Result<Remains>> {
+    /// Finds what interrupted creates left, and fails if a create to the same destination is in progress. `token` is
+    /// the token that will be created.
+    fn remains<'a>(&'a self, _token: &'a RequestedToken) -> BoxFuture<'a, Result<Remains>> {
         Box::pin(async { Ok(Remains::default()) })
     }
 

@@ -24,7 +24,7 @@ pub mod credentials {
 }
 
 pub mod destinations {
-    pub use crate::destinations::{Attempt, BoxFuture, Destination, ToFile};
+    pub use crate::destinations::{Attempt, BoxFuture, Destination, RequestedToken, ToFile};
 }
 
 pub mod error {

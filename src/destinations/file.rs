@@ -5,20 +5,18 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use super::pending_file::{Earlier, Pending, Wanted};
+use super::pending_file::{Earlier, Pending};
 use super::secure_file::{check_file, check_folder, failed, folder_of};
 use super::secure_folder::{Entry, SecureFolder};
-use super::{Attempt, BoxFuture, Destination, Remaining, Remains};
+use super::{Attempt, BoxFuture, Destination, Remaining, Remains, RequestedToken};
 use crate::advice::Advice;
 use crate::error::Result;
 use crate::event::Event;
-use crate::ids::AdminId;
 use crate::lock::locked;
 use crate::model::{Token, TokenType};
 use crate::process;
 use crate::tag::Tag;
 use crate::token_output::Form;
-use crate::tokens::NewToken;
 
 /// A file, readable by its owner only. Until the token is enabled, the secret is in a pending file beside it.
 #[derive(Debug, Clone)]
@@ -107,8 +105,8 @@ impl Shared {
         }
     }
 
-    fn remains(&self, wanted: &Wanted) -> Result<Remains> {
-        let earlier = Earlier::find(&self.file.folder()?, self.file.name(), wanted)?;
+    fn remains(&self, token: &RequestedToken) -> Result<Remains> {
+        let earlier = Earlier::find(&self.file.folder()?, self.file.name(), token)?;
         let mut remains = Remains { deliveries: Vec::new(), others: earlier.others };
         for (tag, pending) in earlier.matching {
             if let Some(token) = pending.token() {
@@ -173,19 +171,13 @@ impl Destination for FileDestination {
         check_folder(&folder_of(&file.path), file.trust_folder).ok().flatten()
     }
 
-    fn remains<'a>(
-        &'a self,
-        portal: &'a str,
-        admin_id: AdminId,
-        token: &'a NewToken,
-    ) -> BoxFuture<'a, Result<Remains>> {
-        let wanted = Wanted { portal: portal.to_owned(), admin_id, token: token.clone() };
-        let shared = Arc::clone(&self.0);
-        Box::pin(blocking(move || shared.remains(&wanted)))
+    fn remains<'a>(&'a self, token: &'a RequestedToken) -> BoxFuture<'a, Result<Remains>> {
+        let (shared, token) = (Arc::clone(&self.0), token.clone());
+        Box::pin(blocking(move || shared.remains(&token)))
     }
 
     fn prepare<'a>(&'a self, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<()>> {
-        let (shared, portal, tag) = (Arc::clone(&self.0), attempt.portal.to_owned(), *attempt.tag);
+        let (shared, portal, tag) = (Arc::clone(&self.0), attempt.token.portal.clone(), *attempt.tag);
         Box::pin(blocking(move || shared.prepare(portal, tag)))
     }
 

@@ -85,7 +85,7 @@ impl SecureFolder {
     }
 
     /// Returns whether a name denotes an open file.
-    pub(super) fn holds(&self, name: &OsStr, file: &File) -> io::Result<bool> {
+    pub(super) fn names_file(&self, name: &OsStr, file: &File) -> io::Result<bool> {
         match fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) => Ok(is_same(&there, &fs::fstat(file)?)),
             Err(Errno::NOENT) => Ok(false),
@@ -180,7 +180,7 @@ impl SecureFolder {
         }
     }
 
-    pub(super) fn holds(&self, name: &OsStr, _file: &File) -> io::Result<bool> {
+    pub(super) fn names_file(&self, name: &OsStr, _file: &File) -> io::Result<bool> {
         Ok(self.entry(name)? == Entry::Own)
     }
 

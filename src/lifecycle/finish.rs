@@ -27,9 +27,9 @@ pub(super) async fn finish_earlier(
     create: &TwoPhase<'_>,
     admin_id: AdminId,
 ) -> Result<Option<Token>> {
-    let portal = client.identity().portal.base_url();
+    let requested = create.token.requested(client, admin_id);
     loop {
-        let remains = create.destination.remains(portal, admin_id, create.token).await?;
+        let remains = create.destination.remains(&requested).await?;
         // There may be very many, of which each pass clears a part.
         let is_last = remains.deliveries.is_empty();
         let mut others = remains.others;

@@ -86,8 +86,8 @@ impl TwoPhase<'_> {
     async fn round(&self, client: &Client, admin_id: AdminId, tag: &Tag) -> Result<Round> {
         let note = tag.note(self.token.note());
         let request = self.token.request_with(admin_id, Some(&note), Status::Disabled)?;
-        let portal = client.identity().portal.base_url();
-        self.destination.prepare(&Attempt { portal, admin_id, token: self.token, tag }).await?;
+        let requested = self.token.requested(client, admin_id);
+        self.destination.prepare(&Attempt { token: &requested, tag }).await?;
         let mut guard = PendingGuard {
             client,
             admin_id,

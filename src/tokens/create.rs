@@ -14,6 +14,7 @@ use super::update::change;
 use super::user::User;
 use crate::advice::Advice;
 use crate::client::{self, Client, Method, Request};
+use crate::destinations::RequestedToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Note, Status, TokenId, Type};
@@ -45,6 +46,17 @@ impl NewToken {
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.note.as_ref().map(Note::as_str)
+    }
+
+    /// Returns the token as a destination recognizes it.
+    pub(crate) fn requested(&self, client: &Client, admin_id: AdminId) -> RequestedToken {
+        RequestedToken {
+            portal: client.identity().portal.base_url().to_owned(),
+            admin_id,
+            r#type: self.r#type,
+            status: self.status,
+            note: self.note().unwrap_or_default().to_owned(),
+        }
     }
 
     /// Returns the request that creates the token as it is.

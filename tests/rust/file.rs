@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lmtokens::testing::destinations::{Attempt, Destination, ToFile};
+use lmtokens::testing::destinations::{Attempt, Destination, RequestedToken, ToFile};
 use lmtokens::testing::error::ErrorKind;
 use lmtokens::testing::ids::{AdminId, Status, Type};
 use lmtokens::testing::model::{Token, TokenStatus, TokenType};
 use lmtokens::testing::tag::{RunId, Tag};
 use lmtokens::testing::token_output::Form;
-use lmtokens::testing::tokens::{NewToken, User};
 
 use crate::support::secret;
 
@@ -54,9 +53,14 @@ fn tag() -> Tag {
     Tag::fresh(RunId::fresh().unwrap(), 1_700_000_000_000).unwrap()
 }
 
-fn wanted() -> NewToken {
-    let admin = User::Id(AdminId::new(32).unwrap());
-    NewToken { admin, note: None, status: Status::Enabled, r#type: Type::Lmv1 }
+fn requested() -> RequestedToken {
+    RequestedToken {
+        portal: PORTAL.to_owned(),
+        admin_id: AdminId::new(32).unwrap(),
+        r#type: Type::Lmv1,
+        status: Status::Enabled,
+        note: String::new(),
+    }
 }
 
 fn token() -> Token {
@@ -81,9 +85,7 @@ fn token() -> Token {
 }
 
 async fn prepare(destination: &dyn Destination, tag: &Tag) -> Result<(), String> {
-    let token = wanted();
-    let attempt = Attempt { portal: PORTAL, admin_id: AdminId::new(32).unwrap(), token: &token, tag };
-    destination.prepare(&attempt).await.map_err(|error| error.to_string())
+    destination.prepare(&Attempt { token: &requested(), tag }).await.map_err(|error| error.to_string())
 }
 
 /// Delivers a token with a destination that is dropped, as when its process ends.

@@ -3,21 +3,13 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::destinations::RequestedToken;
 use crate::ids::{AdminId, Status, TokenId, Type};
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::secret::Secret;
 use crate::tag::Tag;
-use crate::tokens::NewToken;
 
 const VERSION: u32 = 1;
-
-/// The token that a create is to make.
-pub(in crate::destinations) struct Wanted {
-    /// The base URL of the portal.
-    pub(in crate::destinations) portal: String,
-    pub(in crate::destinations) admin_id: AdminId,
-    pub(in crate::destinations) token: NewToken,
-}
 
 /// A token as it was delivered, and where it belongs.
 #[derive(Serialize, Deserialize)]
@@ -94,11 +86,11 @@ impl Record {
         }
     }
 
-    pub(super) fn is(&self, wanted: &Wanted) -> bool {
-        self.portal == wanted.portal
-            && self.admin_id == wanted.admin_id.get()
-            && self.r#type == wanted.token.r#type.as_str()
-            && self.status == wanted.token.status.number()
-            && self.note.as_deref().unwrap_or_default() == wanted.token.note().unwrap_or_default()
+    pub(super) fn is(&self, requested: &RequestedToken) -> bool {
+        self.portal == requested.portal
+            && self.admin_id == requested.admin_id.get()
+            && self.r#type == requested.r#type.as_str()
+            && self.status == requested.status.number()
+            && self.note.as_deref().unwrap_or_default() == requested.note
     }
 }

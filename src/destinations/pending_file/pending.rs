@@ -1,0 +1,255 @@
+//! A pending file that this process writes, or has taken over.
+
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::examine::{Examined, examine, in_use, read};
+use super::names::{Names, tags};
+use super::record::Record;
+use crate::advice::Advice;
+use crate::destinations::secure_file::failed;
+use crate::destinations::secure_folder::{Entry, SecureFolder};
+use crate::error::{Error, Result};
+use crate::model::Token;
+use crate::tag::Tag;
+use crate::token_output::Form;
+
+/// Another process holds a lock for a moment when it looks at a file, which is not a create in progress.
+const PAUSE: Duration = Duration::from_millis(25);
+const TRIES: u32 = 40;
+
+/// A pending file that this process has locked. Dropped without a record, it is removed.
+pub(in crate::destinations) struct Pending {
+    folder: Arc<SecureFolder>,
+    names: Names,
+    file: File,
+    portal: String,
+    record: Option<Record>,
+    /// A forked child has a copy of this value, but the file belongs to its parent.
+    process_id: u32,
+}
+
+impl Pending {
+    /// Creates the pending file of an attempt, or fails if another create to the same final file is in progress.
+    pub(in crate::destinations) fn create(
+        folder: Arc<SecureFolder>,
+        target: &OsStr,
+        portal: String,
+        tag: &Tag,
+    ) -> Result<Self> {
+        let names = Names::of(target, tag);
+        let path = folder.path_of(&names.pending);
+        let failure =
+            |error: &dyn std::fmt::Display| failed(format!("cannot write {}: {error}", path.display()));
+        let mut tries = 0..TRIES;
+        let file = loop {
+            let error = match folder.create(&names.pending) {
+                Ok(file) => match file.try_lock() {
+                    // A process that looks for pending files may have removed the empty one.
+                    Ok(())
+                        if !folder.names_file(&names.pending, &file).map_err(|error| failure(&error))? =>
+                    {
+                        io::Error::from(io::ErrorKind::NotFound)
+                    }
+                    // Without locks in the file system, a later call cannot tell that this process has ended.
+                    Ok(()) | Err(TryLockError::Error(_)) => break file,
+                    Err(TryLockError::WouldBlock) => io::Error::from(io::ErrorKind::WouldBlock),
+                },
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => error,
+                Err(error) => return Err(failure(&error)),
+            };
+            if tries.next().is_none() {
+                return Err(failure(&error));
+            }
+            sleep(PAUSE);
+        };
+        let pending = Self { folder, names, file, portal, record: None, process_id: std::process::id() };
+        pending.keep_out_others(tag)?;
+        Ok(pending)
+    }
+
+    /// Fails if another create is in progress. Of two that begin at the same time, the one with the smaller tag waits
+    /// until the other has given up.
+    fn keep_out_others(&self, own: &Tag) -> Result<()> {
+        let mut tries = 0..TRIES;
+        loop {
+            let mut in_progress = Vec::new();
+            for tag in tags(&self.folder, &self.names.target)?.into_iter().filter(|tag| tag != own) {
+                if matches!(examine(&self.folder, &self.names.target, &tag)?, Examined::InProgress) {
+                    in_progress.push(tag.to_string());
+                }
+            }
+            if in_progress.is_empty() {
+                return Ok(());
+            }
+            if in_progress.iter().any(|tag| *tag < own.to_string()) || tries.next().is_none() {
+                return Err(in_use(&self.folder, &self.names.target));
+            }
+            sleep(PAUSE);
+        }
+    }
+
+    /// Takes over the pending file of a process that has ended; `None` if there is none.
+    pub(in crate::destinations) fn adopt(
+        folder: Arc<SecureFolder>,
+        target: &OsStr,
+        tag: &Tag,
+    ) -> Result<Option<Self>> {
+        let names = Names::of(target, tag);
+        let path = folder.path_of(&names.pending);
+        let cannot =
+            |error: &dyn std::fmt::Display| failed(format!("cannot take over {}: {error}", path.display()));
+        let Some(mut file) = folder.open_own(&names.pending).map_err(|error| cannot(&error))? else {
+            return match folder.entry(&names.pending).map_err(|error| cannot(&error))? {
+                Entry::Missing => Ok(None),
+                _ => Err(cannot(&"it is not a regular file of this user")),
+            };
+        };
+        let mut tries = 0..TRIES;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tries.next().is_some() => sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(in_use(&folder, target)),
+                Err(TryLockError::Error(error)) => return Err(cannot(&error)),
+            }
+        }
+        if !folder.names_file(&names.pending, &file).map_err(|error| cannot(&error))? {
+            return Ok(None);
+        }
+        let text = read(&mut file).map_err(|error| cannot(&error))?;
+        let record = Record::parse(&text, tag);
+        if record.is_none() && !text.is_empty() {
+            return Err(cannot(&"it is damaged").suggest("delete the token with this tag, then the file"));
+        }
+        let portal = record.as_ref().map(|record| record.portal.clone()).unwrap_or_default();
+        Ok(Some(Self { folder, names, file, portal, record, process_id: std::process::id() }))
+    }
+
+    /// Writes the record of the token, durably.
+    pub(in crate::destinations) fn deliver(&mut self, token: &Token, tag: &Tag) -> Result<()> {
+        let record = Record::of(&self.portal, tag, token);
+        let text = serde_json::to_string(&record).map(|text| Zeroizing::new(text + "\n"));
+        let text = text.map_err(|error| self.cannot_write(&error))?;
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| {
+            self.file.sync_all()?;
+            self.folder.sync()
+        });
+        written.map_err(|error| self.cannot_write(&error))?;
+        if !self.is_intact().map_err(|error| self.cannot_write(&error))? {
+            return Err(self.cannot_write(&"it was replaced by another process"));
+        }
+        self.record = Some(record);
+        Ok(())
+    }
+
+    fn cannot_write(&self, error: &dyn std::fmt::Display) -> Error {
+        failed(format!("cannot write {}: {error}", self.path().display()))
+    }
+
+    /// Returns the path, for messages.
+    pub(in crate::destinations) fn path(&self) -> PathBuf {
+        self.folder.path_of(&self.names.pending)
+    }
+
+    /// Returns the delivered token with its secret.
+    pub(in crate::destinations) fn token(&self) -> Option<Token> {
+        self.record.as_ref().map(Record::token)
+    }
+
+    /// Returns whether the name still denotes this file, in the same folder.
+    fn is_intact(&self) -> io::Result<bool> {
+        Ok(self.folder.is_in_place()? && self.folder.names_file(&self.names.pending, &self.file)?)
+    }
+
+    /// Puts the final file in place, with the note and status of the token as it is now, then removes the pending file.
+    /// If that fails, the pending file is kept for the next call.
+    pub(in crate::destinations) fn put_in_place(
+        self,
+        now: &Token,
+        form: Form,
+        overwrite: bool,
+    ) -> Result<()> {
+        let (pending, target) = (self.path(), self.folder.path_of(&self.names.target));
+        let (pending, target) = (pending.display(), target.display());
+        let Some(token) = self.token() else { return Err(failed(format!("{pending} has no key"))) };
+        let token = Token { note: now.note.clone(), status: now.status, ..token };
+        let text = form.write(&token)?;
+        let is_kept = self.is_intact().unwrap_or(false);
+        if let Err(error) = self.place(text.as_bytes(), overwrite) {
+            let failure = failed(format!("cannot move the secret from {pending} to {target}: {error}"));
+            return Err(match (is_kept, error.kind()) {
+                (false, _) => failure.suggest(Advice::Delete { id: token.id }),
+                (true, io::ErrorKind::AlreadyExists) => failure.suggest(Advice::Overwrite).suggest(REPEAT),
+                (true, _) => failure.suggest(REPEAT),
+            });
+        }
+        if !is_kept {
+            return Err(failed(format!("{pending} was replaced by another process; the key is in {target}"))
+                .suggest("find out which process changes files in this folder, and use another folder"));
+        }
+        self.remove().map_err(|error| {
+            failed(format!("the key is in {target}, but {pending} cannot be removed: {error}"))
+        })
+    }
+
+    /// Writes the final file beside its place, moves it there, and checks that it is there.
+    fn place(&self, text: &[u8], overwrite: bool) -> io::Result<()> {
+        let Names { target, new, .. } = &self.names;
+        if !self.folder.is_in_place()? {
+            return Err(io::Error::other("the folder was replaced by another process"));
+        }
+        // The process that is finished here may have been killed after this step.
+        if let Some(mut file) = self.folder.open_own(target)?
+            && *read(&mut file)? == text
+        {
+            return Ok(());
+        }
+        self.folder.remove(new)?;
+        let mut file = self.folder.create(new)?;
+        let placed = file.write_all(text).and_then(|()| {
+            file.sync_all()?;
+            if !self.folder.names_file(new, &file)? {
+                return Err(io::Error::other("it was replaced by another process"));
+            }
+            if overwrite { self.folder.rename(new, target) } else { self.folder.rename_to_new(new, target) }
+        });
+        if let Err(error) = placed {
+            let _ = self.folder.remove(new);
+            return Err(error);
+        }
+        if !self.folder.names_file(target, &file)? || !self.folder.is_in_place()? {
+            return Err(io::Error::other("it was replaced by another process"));
+        }
+        self.folder.sync()
+    }
+
+    /// Removes the pending file, and the final file in case it was being written.
+    pub(in crate::destinations) fn remove(mut self) -> io::Result<()> {
+        self.folder.remove(&self.names.new)?;
+        if self.folder.names_file(&self.names.pending, &self.file)? {
+            self.folder.remove(&self.names.pending)?;
+        }
+        self.record = None;
+        self.folder.sync()
+    }
+}
+
+const REPEAT: &str =
+    "the key is safe: repeat the call with the same user, type, note and status, which puts it in place";
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        let is_ours = self.record.is_none() && self.process_id == std::process::id();
+        if is_ours && self.folder.names_file(&self.names.pending, &self.file).unwrap_or(false) {
+            let _ = self.folder.remove(&self.names.pending);
+        }
+    }
+}
