@@ -100,13 +100,22 @@ impl SecureFolder {
         Ok(file.into())
     }
 
-    /// Opens a regular file of this user; `None` if the name is anything else.
+    /// Opens a regular file of this user for reading; `None` if the name is anything else.
     pub(super) fn open_own(&self, name: &OsStr) -> io::Result<Option<File>> {
+        self.open_own_with(name, OFlags::RDONLY)
+    }
+
+    /// As `open_own`, for an exclusive lock: network file systems require that the file is open for writing.
+    pub(super) fn open_own_to_lock(&self, name: &OsStr) -> io::Result<Option<File>> {
+        self.open_own_with(name, OFlags::RDWR)
+    }
+
+    fn open_own_with(&self, name: &OsStr, access: OFlags) -> io::Result<Option<File>> {
         if self.entry(name)? != Entry::Own {
             return Ok(None);
         }
         // A pipe that takes its name in this moment must not block.
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match fs::openat(&self.descriptor, name, flags, Mode::empty()) {
             Ok(file) if entry_of(&fs::fstat(&file)?) == Entry::Own => Ok(Some(file.into())),
             Ok(_) | Err(Errno::NOENT | Errno::LOOP) => Ok(None),
@@ -189,6 +198,13 @@ impl SecureFolder {
     }
 
     pub(super) fn open_own(&self, name: &OsStr) -> io::Result<Option<File>> {
+        match self.entry(name)? {
+            Entry::Own => File::open(self.path_of(name)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn open_own_to_lock(&self, name: &OsStr) -> io::Result<Option<File>> {
         match self.entry(name)? {
             Entry::Own => File::options().read(true).write(true).open(self.path_of(name)).map(Some),
             _ => Ok(None),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="needs Unix")
 
 
 def modes(folder: Path) -> dict[str, int]:
@@ -224,6 +225,72 @@ except lmtokens.DeliveryError as error:
     (stored,) = created_tokens(lmtokens_portal)
     assert stored.status == 2
     assert json.loads(pending_file.read_text())["access_key"] == stored.access_key.reveal()
+
+
+@needs_unix
+@pytest.mark.parametrize("mode", ["400", "000"])
+@pytest.mark.parametrize("format", ["json", "key"])
+def test_old_key_that_its_owner_may_not_write_is_replaced(lmtokens_portal: Portal, mode: str, format: str) -> None:
+    """The permissions of a file do not apply to root."""
+    code = """
+import os, pathlib, shutil, sys, tempfile
+import lmtokens
+from lmtokens.deliver import to_file
+if os.geteuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+folder = pathlib.Path(tempfile.mkdtemp())
+path = folder / "key"
+path.write_text("the old key")
+path.chmod(int(sys.argv[1], 8))
+token = lmtokens.add_token(32, "ci", deliver=to_file(path, sys.argv[2], overwrite=True))
+assert [path.name for path in folder.iterdir()] == ["key"]
+print(token.id, path.read_text())
+shutil.rmtree(folder)
+"""
+    completed = run_python(code, mode, format)
+    assert completed.returncode == 0, completed.stderr
+    (stored,) = created_tokens(lmtokens_portal)
+    assert stored.access_key.reveal() in completed.stdout
+    assert (stored.status, stored.note) == (2, "ci")
+
+
+@needs_unix
+def test_forked_child_does_not_keep_a_delivery_whose_commit_failed(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    lmtokens_portal.fail("act-then-delay", method="PATCH", seconds=0.5)
+    code = """
+import os, pathlib, signal, sys, threading, time
+import lmtokens
+from lmtokens.deliver import to_file
+folder = pathlib.Path(sys.argv[1])
+path = folder / "token.json"
+children = []
+def fork():
+    while not any(path.stat().st_size for path in folder.glob("*.pending")):
+        pass
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    children.append(child)
+    path.write_text("another file")
+thread = threading.Thread(target=fork)
+thread.start()
+try:
+    lmtokens.add_token(32, deliver=to_file(path))
+except lmtokens.DeliveryError as error:
+    print("failed:", error)
+thread.join()
+try:
+    print(lmtokens.add_token(32, deliver=to_file(path, overwrite=True)).id)
+finally:
+    os.kill(children[0], signal.SIGKILL)
+"""
+    completed = run_python(code, str(tmp_path))
+    assert completed.returncode == 0, completed.stderr
+    assert "failed: token" in completed.stdout
+    (stored,) = created_tokens(lmtokens_portal)
+    assert json.loads((tmp_path / "token.json").read_text())["access_key"] == stored.access_key.reveal()
+    assert list(tmp_path.iterdir()) == [tmp_path / "token.json"]
 
 
 @needs_linux

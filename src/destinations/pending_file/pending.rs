@@ -106,7 +106,7 @@ impl Pending {
         let path = folder.path_of(&names.pending);
         let cannot =
             |error: &dyn std::fmt::Display| failed(format!("cannot take over {}: {error}", path.display()));
-        let Some(mut file) = folder.open_own(&names.pending).map_err(|error| cannot(&error))? else {
+        let Some(mut file) = folder.open_own_to_lock(&names.pending).map_err(|error| cannot(&error))? else {
             return match folder.entry(&names.pending).map_err(|error| cannot(&error))? {
                 Entry::Missing => Ok(None),
                 _ => Err(cannot(&"it is not a regular file of this user")),
@@ -207,7 +207,12 @@ impl Pending {
             return Err(io::Error::other("the folder was replaced by another process"));
         }
         // The process that is finished here may have been killed after this step.
-        if let Some(mut file) = self.folder.open_own(target)?
+        let existing = match self.folder.open_own(target) {
+            // An old key that its owner may not read is another file, which is replaced or reported below.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+            existing => existing?,
+        };
+        if let Some(mut file) = existing
             && *read(&mut file)? == text
         {
             return Ok(());
@@ -247,9 +252,13 @@ const REPEAT: &str =
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        let is_ours = self.record.is_none() && self.process_id == std::process::id();
-        if is_ours && self.folder.names_file(&self.names.pending, &self.file).unwrap_or(false) {
+        if self.process_id != std::process::id() {
+            return;
+        }
+        if self.record.is_none() && self.folder.names_file(&self.names.pending, &self.file).unwrap_or(false) {
             let _ = self.folder.remove(&self.names.pending);
         }
+        // A forked child may hold a copy of the descriptor, and with it the lock.
+        let _ = self.file.unlock();
     }
 }
