@@ -24,7 +24,7 @@ use bytes::Bytes;
 use crate::advice::Advice;
 use crate::clock::{Clock, SystemClock};
 use crate::credentials::Identity;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Details, Error, ErrorKind, Result};
 use crate::event::{Event, NoObserver, Observer};
 use crate::lmv1;
 use crate::model::Token;
@@ -301,14 +301,16 @@ impl Client {
         let identity = &self.shared.identity;
         let authorization = self.authorization(request);
         let exchange = self.shared.transport.exchange(identity, request, &authorization).await;
-        let body = exchange.as_ref().map(|response| response.body.clone()).unwrap_or_default();
-        let mut attempt = Attempt::read(request.method, exchange, started.elapsed()).await;
+        let (shared, new_secret) = (Arc::clone(&self.shared), self.new_secret.clone());
+        let withhold = move |details: &mut Details, body: &[u8]| {
+            redact(details, &shared.identity, new_secret.as_ref(), &authorization, body);
+        };
+        let mut attempt = Attempt::read(request.method, exchange, started.elapsed(), withhold).await;
         if let Some(date) = attempt.date {
             self.portal_clock().set(date, self.now_ms());
         }
         if let Err(error) = &mut attempt.outcome {
             let details = error.details_mut();
-            redact(details, identity, self.new_secret.as_ref(), &authorization, &body);
             if details.kind == ErrorKind::Authentication {
                 let findings = diagnosis::of_rejected_credentials(identity, attempt.date, self.now_ms());
                 details.advice = vec![findings.into()];

@@ -9,7 +9,7 @@ use super::off_thread::off_thread;
 use super::outcome::outcome;
 use super::request::Method;
 use super::transport::{RawResponse, TransportFailure};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Details, ErrorKind, Result};
 
 /// One attempt and its outcome.
 pub(super) struct Attempt {
@@ -26,14 +26,24 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Reads a response, a large one off the caller's thread.
+    /// Reads a response, a large one off the caller's thread. `withhold` makes an error fit to be shown; it gets the
+    /// body too.
     pub(super) async fn read(
         method: Method,
         exchange: Result<RawResponse, TransportFailure>,
         elapsed: Duration,
+        withhold: impl FnOnce(&mut Details, &[u8]) + Send + 'static,
     ) -> Self {
-        let size = exchange.as_ref().map_or(0, |response| response.body.len());
-        let attempt = off_thread(size, move || Self::new(method, exchange, elapsed)).await;
+        let body = exchange.as_ref().map(|response| response.body.clone()).unwrap_or_default();
+        let size = body.len();
+        let work = move || {
+            let mut attempt = Self::new(method, exchange, elapsed);
+            if let Err(error) = &mut attempt.outcome {
+                withhold(error.details_mut(), &body);
+            }
+            attempt
+        };
+        let attempt = off_thread(size, work).await;
         attempt.unwrap_or_else(|| Self::new(method, Err(TransportFailure::unread()), elapsed))
     }
 
