@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::destinations::secure_file::failed;
 use crate::destinations::{Attempt, BoxFuture, Destination};
 use crate::error::Result;
 use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey};
@@ -15,6 +16,28 @@ pub(super) struct JournalDestination {
 }
 
 impl JournalDestination {
+    /// Prepares a delivery to the caller's destination, unless an interrupted create of the same token left its key
+    /// there: that token may be enabled, and this run cannot finish it. This run has reconciled its own tokens before.
+    async fn prepare_inner(&self, inner: &dyn Destination, attempt: &Attempt<'_>) -> Result<()> {
+        let mut foreign = None;
+        for remaining in inner.remains(attempt.token).await?.deliveries {
+            inner.abandon(&remaining.tag).await?;
+            if remaining.tag.run != self.journal.run {
+                foreign.get_or_insert(remaining);
+            }
+        }
+        match foreign {
+            None => inner.prepare(attempt).await,
+            Some(remaining) => Err(failed(format!(
+                "an interrupted create left the key of token {} in {}, and the token may be enabled",
+                remaining.token.id, remaining.path
+            ))
+            .suggest(
+                "repeat the interrupted call or resume the interrupted run, which finishes that create",
+            )),
+        }
+    }
+
     async fn write_pending(&self, token: &Token, tag: &Tag) -> Result<()> {
         if let Some(inner) = &self.inner {
             inner.deliver(token, tag).await?;
@@ -52,7 +75,7 @@ impl JournalDestination {
 impl Destination for JournalDestination {
     fn prepare<'a>(&'a self, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<()>> {
         match &self.inner {
-            Some(inner) => inner.prepare(attempt),
+            Some(inner) => Box::pin(self.prepare_inner(inner.as_ref(), attempt)),
             None => Box::pin(async { Ok(()) }),
         }
     }
@@ -74,6 +97,10 @@ impl Destination for JournalDestination {
 
     fn discard<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.write_discarded(token, tag))
+    }
+
+    fn location(&self, tag: &Tag) -> String {
+        self.inner.as_ref().map_or_else(|| self.describe(), |inner| inner.location(tag))
     }
 
     fn describe(&self) -> String {
