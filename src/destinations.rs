@@ -68,12 +68,12 @@ pub struct Remaining {
 ///
 /// Each method receives the token as it will be, its secret included, and the tag of the attempt that created it.
 pub trait Destination: Send + Sync {
-    /// Fails if a delivery cannot succeed, before anything is sent to the portal.
+    /// Fails if a delivery cannot succeed, before anything is sent to the portal. It may block.
     fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Returns what the user should know about the destination.
+    /// Returns what the user should know about the destination. It may block.
     fn warning(&self) -> Option<Event> {
         None
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::pending_file::{Earlier, Pending};
 use super::secure_file::{check_file, check_folder, failed, folder_of};
@@ -35,7 +35,11 @@ impl ToFile {
     /// Returns the destination for one call. The pending files of the call stay locked until it is dropped.
     #[must_use]
     pub fn destination(self) -> Arc<dyn Destination> {
-        Arc::new(FileDestination(Arc::new(Shared { file: self, pending: Mutex::default() })))
+        Arc::new(FileDestination(Arc::new(Shared {
+            file: self,
+            shown_path: OnceLock::new(),
+            pending: Mutex::default(),
+        })))
     }
 
     fn name(&self) -> &OsStr {
@@ -84,11 +88,24 @@ struct FileDestination(Arc<Shared>);
 
 struct Shared {
     file: ToFile,
+    /// The path for messages, once it is known.
+    shown_path: OnceLock<String>,
     /// The pending files of this call, by the tag of their attempt.
     pending: Mutex<HashMap<Tag, Pending>>,
 }
 
 impl Shared {
+    /// Returns the path for messages. The first call reads it from the file system.
+    fn shown_path(&self) -> &str {
+        self.shown_path.get_or_init(|| {
+            let path = &self.file.path;
+            match (folder_of(path).canonicalize(), path.file_name()) {
+                (Ok(folder), Some(name)) => folder.join(name).display().to_string(),
+                _ => path.display().to_string(),
+            }
+        })
+    }
+
     fn take(&self, tag: &Tag) -> Option<Pending> {
         locked(&self.pending).remove(tag)
     }
@@ -163,6 +180,8 @@ impl Destination for FileDestination {
         let file = &self.0.file;
         // The existing file may be that of a create that only has to be finished.
         let folder = file.folder()?;
+        // Here, where reading the file system may block.
+        self.0.shown_path();
         if Earlier::exists(&folder, file.name()) { Ok(()) } else { file.folder_for_new().map(drop) }
     }
 
@@ -183,8 +202,11 @@ impl Destination for FileDestination {
 
     fn abandon<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         // A pending file without a record is removed when it is dropped.
-        drop(self.0.take(tag));
-        Box::pin(async { Ok(()) })
+        let (shared, tag) = (Arc::clone(&self.0), *tag);
+        Box::pin(blocking(move || {
+            drop(shared.take(&tag));
+            Ok(())
+        }))
     }
 
     fn deliver<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
@@ -216,10 +238,6 @@ impl Destination for FileDestination {
     }
 
     fn describe(&self) -> String {
-        let path = &self.0.file.path;
-        match (folder_of(path).canonicalize(), path.file_name()) {
-            (Ok(folder), Some(name)) => folder.join(name).display().to_string(),
-            _ => path.display().to_string(),
-        }
+        self.0.shown_path().to_owned()
     }
 }

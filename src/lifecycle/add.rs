@@ -6,10 +6,12 @@ use super::finish::finish_earlier;
 use super::two_phase::{Finished, TwoPhase};
 use crate::client::Client;
 use crate::destinations::Destination;
+use crate::destinations::secure_file::failed;
 use crate::error::Result;
 use crate::event::Event;
 use crate::model::Token;
 use crate::operation::Operation;
+use crate::process;
 use crate::tag::RunId;
 use crate::tokens::{CreateToken, NewToken};
 
@@ -31,8 +33,7 @@ impl Operation for AddToken {
 
     async fn run(self, client: &Client) -> Result<Token> {
         let Some(destination) = self.destination else { return CreateToken(self.token).run(client).await };
-        destination.check()?;
-        if let Some(warning) = destination.warning() {
+        if let Some(warning) = checked(&destination).await? {
             client.report(warning);
         }
         let create = TwoPhase { token: &self.token, destination: destination.as_ref(), run: RunId::fresh()? };
@@ -49,4 +50,13 @@ impl Operation for AddToken {
     fn lost_result(token: &Token) -> Option<Event> {
         Some(Event::lost_token(token).unwrap_or(Event::DeliveredUnseen { token_id: token.id }))
     }
+}
+
+/// Checks a destination and returns its warning, on a thread where reading the file system may block.
+async fn checked(destination: &Arc<dyn Destination>) -> Result<Option<Event>> {
+    let destination = Arc::clone(destination);
+    let check = move || destination.check().map(|()| destination.warning());
+    process::offloaded(check)
+        .await
+        .unwrap_or_else(|| Err(failed("checking the destination ended unexpectedly")))
 }

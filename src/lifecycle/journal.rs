@@ -127,9 +127,9 @@ impl Journal {
         self.writer.failure()
     }
 
-    /// Waits until all lines are on disk.
+    /// Waits until all lines are on disk and the journal is unlocked. No line can follow.
     pub(super) async fn flush(&self) -> Result<()> {
-        self.writer.flush().await
+        self.writer.close().await
     }
 }
 

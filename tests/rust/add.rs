@@ -1,6 +1,7 @@
 //! Creates at the sandbox over a real socket: one POST, and the outcome of each way to lose its response.
 
 mod candidates;
+mod destination;
 mod faults;
 mod interrupted;
 mod masking;

@@ -197,6 +197,24 @@ async fn only_a_delivered_secret_outlives_its_destination() {
     assert!(has_key(&folder.0.join(format!("token.json.{tag}.pending"))));
 }
 
+#[cfg(unix)]
+#[test]
+fn the_path_in_messages_is_read_once() {
+    let folder = Folder::new();
+    let link = folder.0.join("link");
+    for name in ["first", "second"] {
+        std::fs::create_dir(folder.0.join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("first", &link).unwrap();
+    let file =
+        ToFile { path: link.join("token.json"), form: Form::Json, overwrite: false, trust_folder: true };
+    let destination = file.destination();
+    destination.check().unwrap();
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("second", &link).unwrap();
+    assert!(destination.describe().ends_with("/first/token.json"), "{}", destination.describe());
+}
+
 #[tokio::test]
 async fn a_file_that_cannot_be_created_fails_before_the_token_is() {
     let folder = Folder::new();

@@ -18,7 +18,8 @@ use crate::process::{refused, start_thread};
 /// The largest number of lines per fsync.
 const GROUP: usize = 256;
 
-/// The handle of the thread. When it is dropped, the queued lines are written and the journal is unlocked.
+/// The handle of the thread. After `close`, or after it is dropped, the queued lines are written and the journal is
+/// unlocked.
 pub(in crate::lifecycle) struct Writer {
     /// `None` only while it is dropped.
     jobs: Option<mpsc::UnboundedSender<Job>>,
@@ -29,7 +30,7 @@ pub(in crate::lifecycle) struct Writer {
 }
 
 struct Job {
-    /// `None` to wait for the lines before.
+    /// `None` for the last job, which closes the journal.
     object: Option<Zeroizing<String>>,
     durably: bool,
     written: oneshot::Sender<()>,
@@ -42,11 +43,9 @@ impl Writer {
         let (running, ended) = blocking::channel();
         let failure = Arc::new(OnceLock::new());
         let shared = Arc::clone(&failure);
-        let mut lines = Lines { file, run, next };
+        let lines = Lines { file, run, next };
         let work = move || {
             lines.work(inbox, &shared);
-            // Unlock the journal before the end is reported.
-            drop(lines);
             drop(running);
         };
         start_thread("lmtokens-journal", work)
@@ -63,7 +62,8 @@ impl Writer {
         self.hand_over(Some(line.object()?), durably).await
     }
 
-    pub(super) async fn flush(&self) -> Result<()> {
+    /// Waits until all lines are on disk and the journal is unlocked. No line can follow.
+    pub(super) async fn close(&self) -> Result<()> {
         self.hand_over(None, true).await
     }
 
@@ -87,7 +87,10 @@ impl Drop for Writer {
     /// Waits for the thread, so that the journal can be resumed at once. A forked child has no such thread.
     fn drop(&mut self) {
         self.jobs = None;
-        if self.process_id == std::process::id() {
+        // A runtime's thread must not wait for the disk. It drops a journal that is not closed only if its run was
+        // aborted, as if the process had been killed.
+        let may_wait = tokio::runtime::Handle::try_current().is_err();
+        if may_wait && self.process_id == std::process::id() {
             let _ = locked(&self.ended).recv();
         }
     }
@@ -102,8 +105,8 @@ struct Lines {
 
 impl Lines {
     /// Writes groups of lines until the first failure: an fsync after a failed one proves nothing. The journal stays
-    /// locked after it, until the rows in progress have ended.
-    fn work(&mut self, mut inbox: mpsc::UnboundedReceiver<Job>, failure: &OnceLock<String>) {
+    /// locked after it, until it is closed.
+    fn work(mut self, mut inbox: mpsc::UnboundedReceiver<Job>, failure: &OnceLock<String>) {
         let mut group = Vec::with_capacity(GROUP);
         while inbox.blocking_recv_many(&mut group, GROUP) > 0 {
             if failure.get().is_none()
@@ -111,9 +114,12 @@ impl Lines {
             {
                 let _ = failure.set(format!("{}: {error}", self.file.path().display()));
             }
-            for job in group.drain(..).take_while(|_| failure.get().is_none()) {
-                let _ = job.written.send(());
+            if group.iter().any(|job| job.object.is_none()) {
+                // Unlock the journal before its end is reported.
+                drop(self);
+                return answer(group, failure);
             }
+            answer(group.drain(..), failure);
         }
     }
 
@@ -129,5 +135,68 @@ impl Lines {
             text.extend_from_slice(line.as_bytes());
         }
         self.file.append(&text, group.iter().any(|job| job.durably))
+    }
+}
+
+/// Tells the callers that their lines are written. After a failure, the jobs are dropped, which is an error for them.
+fn answer(group: impl IntoIterator<Item = Job>, failure: &OnceLock<String>) {
+    for job in group {
+        if failure.get().is_none() {
+            let _ = job.written.send(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::{Arc, JournalFile, Mutex, Writer};
+
+    /// Returns a writer whose thread does not end before the sender is dropped.
+    fn writer_of_a_slow_disk() -> (mpsc::Sender<()>, Writer) {
+        let (running, ended) = mpsc::channel();
+        let process_id = std::process::id();
+        (running, Writer { jobs: None, failure: Arc::default(), ended: Mutex::new(ended), process_id })
+    }
+
+    #[test]
+    fn only_a_thread_without_a_runtime_waits_for_the_disk() {
+        let (running, writer) = writer_of_a_slow_disk();
+        let (dropped, is_dropped) = mpsc::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let thread = std::thread::spawn(move || {
+            runtime.block_on(async move { drop(writer) });
+            dropped.send(()).unwrap();
+        });
+        assert!(is_dropped.recv_timeout(Duration::from_secs(30)).is_ok());
+        drop(running);
+        thread.join().unwrap();
+
+        let (running, writer) = writer_of_a_slow_disk();
+        let (dropped, is_dropped) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            drop(writer);
+            dropped.send(()).unwrap();
+        });
+        assert!(is_dropped.recv_timeout(Duration::from_millis(100)).is_err());
+        drop(running);
+        thread.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_closed_journal_is_unlocked() {
+        let folder = std::env::temp_dir().join(format!("lmtokens-writer-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("run.journal");
+        let file = JournalFile::create(&path, "header\n", true).unwrap();
+        let writer = Writer::start(file, "run".to_owned(), 2).unwrap();
+        assert!(JournalFile::open(&path, true, true).is_err());
+        writer.close().await.unwrap();
+        assert!(JournalFile::open(&path, true, true).is_ok());
+        // The end of a run is reported only then, and no line can follow.
+        assert!(writer.close().await.is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
