@@ -366,8 +366,7 @@ bulk_operation! {
     ///         ``admin_id`` and optionally ``note``, ``status`` and ``type``, or tuples in this order. A user is given
     ///         by id or by name; each name is looked up once.
     ///     journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It
-    ///         contains the
-    ///         keys: protect it like the keys. If it exists, ``resume=True`` is required.
+    ///         contains the keys: protect it like the keys. If it exists, ``resume=True`` is required.
     ///     resume (bool): resume an existing journal: its tokens are compared with the portal, rows that are done are
     ///         kept, the others are tried again, and no row ends with two enabled tokens. A row is ``"unknown"`` if the
     ///         journal contradicts the portal, or if a token looks like one of the row and is not in the journal. If
