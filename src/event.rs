@@ -198,7 +198,7 @@ impl Event {
             }
             Self::StatusCorrected { token_id, reported, requested } => {
                 format!(
-                    "the portal created token {token_id} {reported}; changing it to {requested} as requested"
+                    "the portal created token {token_id} with status {reported}; changing it to {requested}"
                 )
             }
             Self::OrphansRemoved { ids, run } => {

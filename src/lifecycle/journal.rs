@@ -128,7 +128,7 @@ impl Journal {
     }
 
     /// Waits until all lines are on disk and the journal is unlocked. No line can follow.
-    pub(super) async fn flush(&self) -> Result<()> {
+    pub(super) async fn close(&self) -> Result<()> {
         self.writer.close().await
     }
 }

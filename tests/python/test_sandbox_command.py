@@ -127,6 +127,20 @@ def test_interrupt_reaches_the_command_once_at_a_terminal(number: int, key: str,
     assert result.status == 9
 
 
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/status"), reason="the system does not tell which signals are ignored"
+)
+def test_hang_up_is_ignored_under_nohup() -> None:
+    code = "import time; print('ready', flush=True); time.sleep(1); print('alive', flush=True)"
+    ignoring = ["/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *SHELL, "sandbox", "--", sys.executable, "-c", code]
+    with subprocess.Popen(ignoring, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate(timeout=HANG_TIMEOUT)
+    assert (out, process.returncode) == ("alive\n", 0)
+
+
 def test_command_may_handle_a_signal_and_continue() -> None:
     code = HANDLER.replace("NUMBER", str(int(signal.SIGUSR1))).replace("sys.exit(7)", "pass")
     with start_shell("sandbox", "--", sys.executable, "-c", code) as process:

@@ -176,7 +176,7 @@ METACHARACTERS = "a'b\"c$(exit 9)`exit 9`\\d!e;f&g|h>i<j*k?l~m#n%o'"
 
 
 def test_env_output_quotes_shell_metacharacters() -> None:
-    body = {"id": 1, "accessId": ACCESS_ID, "accessKey": METACHARACTERS, "status": 1}
+    body = {"id": 1, "accessId": "exampleAccessId00002", "accessKey": METACHARACTERS, "status": 1}
     with StubServer(json.dumps(body).encode()) as server:
         environment = {"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": ACCESS_KEY, "LM_BASE_URL": server.base_url}
         completed = run_shell("add", "32", "--disabled", "-o", "env", environment=environment)

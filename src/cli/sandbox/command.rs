@@ -10,12 +10,14 @@ use crate::error::{Error, ErrorKind, Result};
 /// could not be started.
 #[cfg(unix)]
 pub(super) fn run(mut command: Command) -> Result<io::Result<u8>> {
-    use signal_hook::consts::SIGCHLD;
+    use signal_hook::consts::{SIGCHLD, SIGHUP};
     use signal_hook::iterator::SignalsInfo;
     use signal_hook::iterator::exfiltrator::WithOrigin;
 
     // Signals are handled from now on, so that none is lost that arrives while the command starts.
-    let mut signals = SignalsInfo::<WithOrigin>::new(FORWARDED.iter().chain([&SIGCHLD]))
+    let ignores_hang_up = is_hang_up_ignored();
+    let forwarded = FORWARDED.iter().filter(|signal| !(ignores_hang_up && **signal == SIGHUP));
+    let mut signals = SignalsInfo::<WithOrigin>::new(forwarded.chain([&SIGCHLD]))
         .map_err(|error| Error::new(ErrorKind::Configuration, format!("cannot handle signals: {error}")))?;
     let mut watchdog = Watchdog::start();
     let mut child = match command.spawn() {
@@ -42,6 +44,17 @@ const FORWARDED: [i32; 7] = {
     use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM]
 };
+
+/// Returns whether `nohup` started this process: the command, which inherits that, must survive a hang-up too. Systems
+/// without `/proc` do not tell.
+#[cfg(unix)]
+fn is_hang_up_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask =
+        status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    // SIGHUP is the lowest bit.
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
 
 /// Forwards a signal to the command. The terminal sends Ctrl-C and Ctrl-\ to the whole foreground process group, so
 /// that the command has them already; a second signal could interrupt its clean-up.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::examine::{Examined, examine, in_use};
 use super::names::{Names, tags};
-use super::pending::Pending;
+use super::pending::{PAUSE, Pending, TRIES};
 use crate::destinations::RequestedToken;
 use crate::destinations::secure_folder::SecureFolder;
 use crate::error::Result;
@@ -20,6 +20,17 @@ pub(in crate::destinations) struct Earlier {
     pub(in crate::destinations) others: Vec<String>,
 }
 
+/// Examines a pending file. A create that was cancelled a moment ago may still hold the lock.
+fn settled(folder: &SecureFolder, target: &OsStr, tag: &Tag) -> Result<Examined> {
+    for _ in 1..TRIES {
+        match examine(folder, target, tag)? {
+            Examined::InProgress => std::thread::sleep(PAUSE),
+            examined => return Ok(examined),
+        }
+    }
+    examine(folder, target, tag)
+}
+
 impl Earlier {
     /// Finds the pending files of a final file. Fails if a create to it is in progress.
     pub(in crate::destinations) fn find(
@@ -32,7 +43,7 @@ impl Earlier {
         let mut earlier = Self::default();
         for tag in tags(folder, target)? {
             let path = folder.path_of(&Names::of(target, &tag).pending);
-            match examine(folder, target, &tag)? {
+            match settled(folder, target, &tag)? {
                 Examined::Gone => {}
                 Examined::InProgress => return Err(in_use(folder, target)),
                 Examined::Record(record) if record.is(requested) && earlier.matching.len() < MAX_LOCKED => {

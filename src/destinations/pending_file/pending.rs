@@ -22,8 +22,8 @@ use crate::tag::Tag;
 use crate::token_output::Form;
 
 /// Another process holds a lock for a moment when it looks at a file, which is not a create in progress.
-const PAUSE: Duration = Duration::from_millis(25);
-const TRIES: u32 = 40;
+pub(super) const PAUSE: Duration = Duration::from_millis(25);
+pub(super) const TRIES: u32 = 40;
 
 /// A pending file that this process has locked. Dropped without a record, it is removed.
 pub(in crate::destinations) struct Pending {

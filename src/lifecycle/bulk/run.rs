@@ -14,7 +14,7 @@ use super::snapshot::Snapshot;
 use super::{OnError, Outcome, Row, RowResult, RunSettings, Summary};
 use crate::advice::Advice;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, INTERNAL_ERROR, Result};
 use crate::ids::AdminId;
 use crate::lifecycle::journal::{Journal, RowKey, States};
 use crate::process;
@@ -165,11 +165,11 @@ impl Driver {
         if (self.is_resumed || any_failed) && !is_rejected {
             remove_orphans(&self.worker.client, self.worker.journal.run).await;
         }
-        let flushed = self.worker.journal.flush().await;
+        let closed = self.worker.journal.close().await;
         let Self { worker, messages, .. } = self;
         // Release the journal before the end is reported: the caller may resume it at once.
         drop(worker);
-        if let (Some(Stopped::Failed(error)), _) | (_, Err(error)) = (stopped, flushed) {
+        if let (Some(Stopped::Failed(error)), _) | (_, Err(error)) = (stopped, closed) {
             let _ = messages.send(Message::Failed(error)).await;
         }
     }
@@ -264,7 +264,7 @@ impl Driver {
     /// Returns the result of a row that panicked. The panic must not abort the others.
     async fn panicked(&self, progress: &mut Progress, error: &JoinError) -> Option<RowResult> {
         let (key, row) = progress.started.remove(&error.id())?;
-        let mut error = Error::new(ErrorKind::OutcomeUnknown, "internal error in lmtokens; please report it");
+        let mut error = Error::new(ErrorKind::OutcomeUnknown, INTERNAL_ERROR);
         error.details_mut().maybe_applied = true;
         let outcome = Outcome::Unknown(error.suggest(Advice::ResumeOrSweep));
         self.worker.journal_failure(key, &outcome).await;
