@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::deadline::Moment;
+use crate::error::{Error, ErrorKind};
 
 /// An HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +65,16 @@ pub struct Response {
     pub date: Option<SystemTime>,
     /// When the last attempt began, after its permit was granted.
     pub sent: Moment,
+}
+
+impl Response {
+    /// Returns the error for a success to a write that does not show what was asked for.
+    pub(crate) fn unexpected(&self, message: impl Into<String>) -> Error {
+        let mut error = Error::new(ErrorKind::Response, message);
+        let details = error.details_mut();
+        (details.status, details.attempts, details.maybe_applied) = (Some(self.status), 1, true);
+        error
+    }
 }
 
 impl fmt::Debug for Response {

@@ -1,7 +1,7 @@
 //! Finishing or clearing a create whose process ended before it committed the delivery.
 
 use super::reconcile::{delete_read, prove_visibility};
-use super::two_phase::TwoPhase;
+use super::two_phase::{TwoPhase, not_committed};
 use crate::client::{Client, Moment};
 use crate::destinations::Remaining;
 use crate::error::{Error, ErrorKind, Result};
@@ -64,7 +64,12 @@ async fn finish(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) -
     let deleted = match state(client, create, remaining).await? {
         State::Ready(found) => {
             let done = Token { access_key: remaining.token.access_key.clone(), ..found };
-            destination.commit(&done, &remaining.tag).await.map_err(|cause| not_committed(&done, cause))?;
+            if let Err(cause) = destination.commit(&done, &remaining.tag).await {
+                let message = format!(
+                    "an interrupted call created token {token_id}, and its key is not in place: {cause}"
+                );
+                return Err(not_committed(message, &done, cause));
+            }
             let destination = destination.describe();
             client.report(Event::FinishedEarlier { token_id, destination });
             return Ok(Some(done.without_secret()));
@@ -125,14 +130,4 @@ fn unclear(remaining: &Remaining, why: &str) -> Error {
         format!("an interrupted call created token {id} and left its key in {path}, but {why}"),
     )
     .suggest(format!("if the token is needed, enable it and take the key from the file (access_key); if not, delete the token; then remove {path}"))
-}
-
-fn not_committed(token: &Token, cause: Error) -> Error {
-    let message =
-        format!("an interrupted call created token {}, and its key is not in place: {cause}", token.id);
-    let mut error = Error::new(ErrorKind::Delivery, message);
-    let details = error.details_mut();
-    details.advice.clone_from(&cause.details().advice);
-    details.candidates = Some(vec![token.without_secret()]);
-    error.caused_by(cause)
 }

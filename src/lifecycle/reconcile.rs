@@ -11,7 +11,7 @@ use crate::operation::Operation as _;
 use crate::tag::{RunId, Tag};
 use crate::tokens::{
     DeleteToken, ExpectedNote, FindToken, ListTokens, NewToken, ReportedToken, Target, Unusable, User,
-    is_same_token, is_self, refuse_self,
+    is_listed, is_same_token, is_self, refuse_self,
 };
 
 /// What the portal shows of an attempt.
@@ -99,6 +99,20 @@ pub(super) async fn prove_visibility(client: &Client, admin_id: AdminId, run: Ru
 /// The most time from the reading of a token to the end of a deletion that relies on it.
 const MAX_READ_AGE: Duration = Duration::from_secs(60);
 
+/// Reads a listed orphan again, and deletes it if it is unchanged and still an orphan. Returns whether it is deleted.
+pub(super) async fn delete_orphan(
+    client: &Client,
+    listed: &Token,
+    is_orphan: impl FnOnce(&Token) -> Result<bool>,
+) -> Result<bool> {
+    let read = Moment::at(client.now_ms());
+    let Some(now) = FindToken::Id(TokenId::new(listed.id)?).optional(client).await? else { return Ok(false) };
+    if !is_same_token(&now, listed) || now.note != listed.note || !is_orphan(&now)? {
+        return Ok(false);
+    }
+    delete_read(client, read, now).await.map(|()| true)
+}
+
 /// Deletes a token of another process as it was read at a moment, unless it may sign these calls.
 pub(super) async fn delete_read(client: &Client, read: Moment, token: Token) -> Result<()> {
     refuse_self(client, &token, "deleting")?;
@@ -133,12 +147,9 @@ pub(super) async fn delete(client: &Client, token: Token) -> Result<()> {
 
 /// Fails if the portal still lists a token whose deletion was answered 404. A proxy can answer so too.
 async fn confirm_deleted(client: &Client, token: &Token, cause: Error) -> Result<()> {
-    match FindToken::Id(TokenId::new(token.id)?).optional(client).await? {
-        Some(found) if is_same_token(&found, token) => {
-            let message =
-                format!("the deletion of token {} was answered 404, but the portal lists it", token.id);
-            Err(Error::new(ErrorKind::Response, message).caused_by_response(cause))
-        }
-        _ => Ok(()),
+    if !is_listed(client, token).await? {
+        return Ok(());
     }
+    let message = format!("the deletion of token {} was answered 404, but the portal lists it", token.id);
+    Err(Error::new(ErrorKind::Response, message).caused_by_response(cause))
 }

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::reconcile::delete_read;
-use crate::client::{Client, Moment};
+use super::reconcile::delete_orphan;
+use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::TokenId;
 use crate::model::{Token, TokenStatus, iso_8601};
 use crate::operation::Operation;
 use crate::tag::Tag;
-use crate::tokens::{FindToken, ListTokens, is_same_token};
+use crate::tokens::ListTokens;
 
 /// The minimum age of an orphan.
 const AGE: Duration = Duration::from_secs(3600);
@@ -53,7 +52,7 @@ impl Operation for SweepTokens {
                 swept.push(Swept { token, deleted: false, error: None });
                 continue;
             }
-            match sweep(client, &token, &mut clock).await {
+            match delete_orphan(client, &token, |now| Ok(is_orphan(now, clock.now(client)?))).await {
                 Ok(true) => swept.push(Swept { token, deleted: true, error: None }),
                 // It was deleted or changed since the list was read.
                 Ok(false) => {}
@@ -64,15 +63,6 @@ impl Operation for SweepTokens {
         }
         Ok(swept)
     }
-}
-
-async fn sweep(client: &Client, token: &Token, clock: &mut SweepClock) -> Result<bool> {
-    let read = Moment::at(client.now_ms());
-    let Some(now) = FindToken::Id(TokenId::new(token.id)?).optional(client).await? else { return Ok(false) };
-    if !is_same_token(&now, token) || now.note != token.note || !is_orphan(&now, clock.now(client)?) {
-        return Ok(false);
-    }
-    delete_read(client, read, now).await.map(|()| true)
 }
 
 /// The time during one sweep, by the earliest of all readings: a token of a create that is in progress must not look

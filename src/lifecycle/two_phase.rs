@@ -108,19 +108,21 @@ impl TwoPhase<'_> {
                 return Err(error);
             }
         };
-        let (mut token, sent) = match created {
-            Ok(created) => created,
+        let confirmed = match created {
+            Ok((token, sent)) => match confirm_created(client, &token, ExpectedNote::Tagged(tag)).await {
+                Ok(()) => Ok((token, sent)),
+                Err(error) => Err(error.into()),
+            },
+            Err(unusable) => Err(unusable),
+        };
+        let (mut token, sent) = match confirmed {
+            Ok(confirmed) => confirmed,
             Err(unusable) => {
                 let round = self.clear(client, admin_id, tag, unusable).await;
                 guard.disarm();
                 return round;
             }
         };
-        if let Err(error) = confirm_created(client, &token, ExpectedNote::Tagged(tag)).await {
-            let round = self.clear(client, admin_id, tag, error.into()).await;
-            guard.disarm();
-            return round;
-        }
         guard.id = Some(token.id);
         let client = &client.withholding_secret_of(&token);
         let leased = client.for_lease(sent, LEASE, "the token's create");
@@ -128,7 +130,7 @@ impl TwoPhase<'_> {
             let requested = TokenStatus::Disabled;
             client.report(Event::StatusCorrected { token_id: token.id, reported, requested });
             // No secret is delivered before its token is disabled.
-            if let Err(error) = set_disabled(&leased, admin_id, &token).await {
+            if let Err(error) = change(&leased, admin_id, &token, None, Some(Status::Disabled)).await {
                 guard.disarm();
                 return Err(give_up(client, token, error, false).await.0);
             }
@@ -235,7 +237,11 @@ impl TwoPhase<'_> {
         let done = with_changes(token, changed);
         let location = self.destination.location(tag);
         if let Err(error) = self.destination.commit(&done, tag).await {
-            return Err(not_committed(&done, &location, error));
+            let message =
+                format!("token {} is enabled and its key was delivered to {location}, but: {error}", done.id);
+            let mut error = not_committed(message, &done, error);
+            error.details_mut().maybe_applied = true;
+            return Err(error);
         }
         let result = if self.destination.returns_secret() { done } else { done.without_secret() };
         Ok(Finished::Token(Box::new(result)))
@@ -275,21 +281,13 @@ impl TwoPhase<'_> {
     }
 }
 
-/// Returns the error for a token that is enabled and delivered, but whose destination failed to commit.
-fn not_committed(token: &Token, location: &str, cause: Error) -> Error {
-    let mut error = Error::new(
-        ErrorKind::Delivery,
-        format!("token {} is enabled and its key was delivered to {location}, but: {cause}", token.id),
-    );
+/// Returns the error for a token that is delivered, but whose destination failed to commit.
+pub(super) fn not_committed(message: String, token: &Token, cause: Error) -> Error {
+    let mut error = Error::new(ErrorKind::Delivery, message);
     let details = error.details_mut();
-    details.maybe_applied = true;
     details.advice.clone_from(&cause.details().advice);
     details.candidates = Some(vec![token.without_secret()]);
     error.caused_by(cause)
-}
-
-async fn set_disabled(client: &Client, admin_id: AdminId, token: &Token) -> Result<Token> {
-    change(client, admin_id, token, None, Some(Status::Disabled)).await
 }
 
 /// Deletes a token that will not be finished. Returns the error, and whether the token is deleted.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
-use super::expected::{Differences, ExpectedNote, ExpectedToken, is_same_token, reported};
+use super::expected::{Differences, ExpectedNote, ExpectedToken, Written, is_same_token};
 use super::find::FindToken;
 use super::list::newest_of_owner;
 use super::target::is_self;
@@ -91,19 +91,14 @@ impl NewToken {
         note: ExpectedNote<'_>,
         response: &client::Response,
     ) -> Result<Token, Unusable> {
-        let unusable = |message: String, token| {
-            let mut error = Error::new(ErrorKind::Response, message);
-            let details = error.details_mut();
-            (details.status, details.attempts, details.maybe_applied) = (Some(response.status), 1, true);
-            Unusable { error, token }
-        };
+        let unusable = |message: String, token| Unusable { error: response.unexpected(message), token };
         let r#type = self.r#type.into();
         let Some(mut token) = Token::from_json(&response.body, Origin::Create, &r#type) else {
             let message = "the response to the create does not contain a token".to_owned();
             return Err(unusable(message, ReportedToken::None));
         };
-        let [reported_note, reported_status] = reported(&response.body, ["note", "status"]);
-        if reported_note.is_given() && matches!(note, ExpectedNote::Tagged(_)) {
+        let written = Written::of(&response.body);
+        if written.note.is_given() && matches!(note, ExpectedNote::Tagged(_)) {
             // A missing note proves nothing, but null is an empty note, without the tag.
             token.note.get_or_insert_default();
         }
@@ -115,9 +110,9 @@ impl NewToken {
             note: Some(note),
             status: None,
         };
-        let differences = expected.differences(&token, &response.body);
+        let differences = expected.differences(&token, &written);
         token.admin_id = token.admin_id.or(Some(admin_id.get()));
-        if token.status.is_none() && !reported_status.is_null() {
+        if token.status.is_none() && !written.status.is_null() {
             // It cannot be read, and is set right as any other status.
             token.status = Some(TokenStatus::Other(0));
         }

@@ -1,12 +1,12 @@
 //! Deleting a token.
 
-use super::expected::is_same_token;
-use super::find::FindToken;
-use super::target::{Located, Target};
+use super::find::is_listed;
+use super::target::Target;
 use crate::client::{Client, Method, Request};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::ids::TokenId;
 use crate::json::members;
+use crate::model::Token;
 use crate::operation::Operation;
 
 const NOT_FOUND: u16 = 404;
@@ -44,15 +44,12 @@ impl Operation for DeleteToken {
         let response = client.send(&request).await?;
         let message = if is_of_another_request(&response.body, located.id) {
             "the response to the deletion belongs to another request"
-        } else if response.status == NOT_FOUND && is_listed(client, &located).await? {
+        } else if response.status == NOT_FOUND && is_still_listed(client, &located.token).await? {
             "the deletion was answered 404, but the portal lists the token"
         } else {
             return Ok(Deleted);
         };
-        let mut error = Error::new(ErrorKind::Response, message);
-        let details = error.details_mut();
-        (details.status, details.attempts, details.maybe_applied) = (Some(response.status), 1, true);
-        Err(error)
+        Err(response.unexpected(message))
     }
 }
 
@@ -69,11 +66,10 @@ fn is_of_another_request(body: &[u8], id: TokenId) -> bool {
     }
 }
 
-/// Returns whether the portal still lists a token after a 404 that followed a lost response.
-async fn is_listed(client: &Client, located: &Located) -> Result<bool> {
-    let found = FindToken::Id(located.id).optional(client).await.map_err(|mut error| {
+/// As [`is_listed`], after a 404 that followed a lost response: an error leaves open whether the token is deleted.
+async fn is_still_listed(client: &Client, token: &Token) -> Result<bool> {
+    is_listed(client, token).await.map_err(|mut error| {
         error.details_mut().maybe_applied = true;
         error
-    })?;
-    Ok(found.is_some_and(|found| is_same_token(&found, &located.token)))
+    })
 }

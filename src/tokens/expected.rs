@@ -63,8 +63,8 @@ impl fmt::Display for Differences {
 
 impl ExpectedToken<'_> {
     /// Compares the token of a response. A member that is given and cannot be read differs.
-    pub(crate) fn differences(&self, token: &Token, body: &[u8]) -> Differences {
-        let [owner, r#type, status] = reported(body, ["adminId", "type", "status"]);
+    pub(crate) fn differences(&self, token: &Token, written: &Written<'_>) -> Differences {
+        let Written { owner, r#type, status, .. } = written;
         let id_differs = match self.id {
             Some(id) => token.id != id.get(),
             None => TokenId::new(token.id).is_err(),
@@ -112,10 +112,23 @@ fn agree(one: Option<&str>, other: Option<&str>) -> bool {
     }
 }
 
-/// Returns members of a response as they are written.
-pub(super) fn reported<'a, const N: usize>(body: &'a [u8], names: [&'static str; N]) -> [Member<'a>; N] {
-    let text = std::str::from_utf8(body).unwrap_or_default();
-    members(text, names).ok().flatten().unwrap_or_else(|| [Member::default(); N])
+/// The members of a response that may be given and yet be unreadable, as they are written.
+#[derive(Default)]
+pub(super) struct Written<'a> {
+    pub(super) owner: Member<'a>,
+    pub(super) r#type: Member<'a>,
+    pub(super) status: Member<'a>,
+    pub(super) note: Member<'a>,
+}
+
+impl<'a> Written<'a> {
+    pub(super) fn of(body: &'a [u8]) -> Self {
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        match members(text, ["adminId", "type", "status", "note"]) {
+            Ok(Some([owner, r#type, status, note])) => Self { owner, r#type, status, note },
+            _ => Self::default(),
+        }
+    }
 }
 
 impl ExpectedNote<'_> {

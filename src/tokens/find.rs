@@ -1,5 +1,6 @@
 //! Finding one token. The portal has no request for a single token, so its lists are filtered.
 
+use super::expected::is_same_token;
 use super::list::filtered;
 use crate::client::Client;
 use crate::credentials::{Credentials, check_access_id};
@@ -57,6 +58,12 @@ impl FindToken {
         }
         Ok(None)
     }
+}
+
+/// Returns whether the portal lists a token, as far as its members tell that it is the same.
+pub(crate) async fn is_listed(client: &Client, token: &Token) -> Result<bool> {
+    let found = FindToken::Id(TokenId::new(token.id)?).optional(client).await?;
+    Ok(found.is_some_and(|found| is_same_token(&found, token)))
 }
 
 impl Operation for FindToken {

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, INTERNAL_ERROR, Result};
 use crate::filter::Filter;
 use crate::ids::{AdminId, PageSize, TokenId, Type};
 use crate::json::{items, members};
-use crate::model::{Origin, Token};
+use crate::model::{Origin, Token, TokenType};
 
 /// The tokens to select.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -186,9 +186,7 @@ impl Listing {
             let tokens: Vec<Token> = tokens
                 .into_iter()
                 // A portal that ignores the type shows every token in both lists.
-                .filter(|token| {
-                    Type::ALL.iter().all(|other| *other == r#type || token.r#type != (*other).into())
-                })
+                .filter(|token| token.r#type == r#type.into() || matches!(token.r#type, TokenType::Other(_)))
                 .filter(|token| self.list.selection.matches(token))
                 .collect();
             if !tokens.is_empty() {

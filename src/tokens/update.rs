@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::expected::{Differences, ExpectedNote, ExpectedToken};
+use super::expected::{Differences, ExpectedNote, ExpectedToken, Written};
 use super::target::Target;
 use crate::client::{Client, Method, Request};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::ids::{AdminId, Note, Status, TokenId};
 use crate::model::{Origin, Token};
 use crate::operation::Operation;
@@ -96,20 +96,14 @@ pub(crate) async fn change(
         body: Some(body),
     };
     let response = client.send(&request).await?;
-    let unconfirmed = |message: String| {
-        let mut error = Error::new(ErrorKind::Response, message);
-        let details = error.details_mut();
-        (details.status, details.attempts, details.maybe_applied) = (Some(response.status), 1, true);
-        error
-    };
     let Some(mut changed) = Token::from_json(&response.body, Origin::Other, r#type) else {
-        return Err(unconfirmed("the response to the change does not contain a token".to_owned()));
+        return Err(response.unexpected("the response to the change does not contain a token"));
     };
     let note = note.map(ExpectedNote::Plain);
     let expected = ExpectedToken { id: Some(id), admin_id, r#type, access_id, note, status };
-    let differences = expected.differences(&changed, &response.body);
+    let differences = expected.differences(&changed, &Written::of(&response.body));
     if differences != Differences::default() {
-        return Err(unconfirmed(format!("the response to the change {differences}")));
+        return Err(response.unexpected(format!("the response to the change {differences}")));
     }
     changed.admin_id = changed.admin_id.or(Some(admin_id.get()));
     Ok(changed)

@@ -11,12 +11,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Note, Status, TokenId};
 use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey, RowState};
-use crate::lifecycle::reconcile::delete_read;
+use crate::lifecycle::reconcile::{delete_orphan, delete_read};
 use crate::lifecycle::rounds::Rounds;
 use crate::model::{Token, TokenStatus};
 use crate::operation::Operation as _;
 use crate::tag::{RunId, Tag};
-use crate::tokens::{Change, FindToken, ListTokens, Target, UpdateToken, is_same_token};
+use crate::tokens::{Change, FindToken, ListTokens, Target, UpdateToken};
 
 /// What remains to be done for a row.
 pub(super) enum Todo {
@@ -200,7 +200,7 @@ async fn remove_once(client: &Client, run: RunId, removed: &mut Vec<i64>) -> Res
     let mut left = 0;
     while let Some(page) = listing.next_page(&client).await? {
         for token in page.iter().filter(|token| is_orphan(token, run)) {
-            match remove(&client, token, run).await {
+            match delete_orphan(&client, token, |now| Ok(is_orphan(now, run))).await {
                 Ok(true) => removed.push(token.id),
                 Ok(false) => {}
                 // Repeated authentication failures lock a token.
@@ -210,16 +210,6 @@ async fn remove_once(client: &Client, run: RunId, removed: &mut Vec<i64>) -> Res
         }
     }
     Ok(left)
-}
-
-/// Reads an orphan again and deletes it. Returns `false` if it was changed or deleted since it was listed.
-async fn remove(client: &Client, token: &Token, run: RunId) -> Result<bool> {
-    let read = Moment::at(client.now_ms());
-    let now = FindToken::Id(TokenId::new(token.id)?).optional(client).await?;
-    match now.filter(|now| is_same_token(now, token) && now.note == token.note && is_orphan(now, run)) {
-        Some(now) => delete_read(client, read, now).await.map(|()| true),
-        None => Ok(false),
-    }
 }
 
 fn is_orphan(token: &Token, run: RunId) -> bool {

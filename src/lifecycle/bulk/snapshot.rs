@@ -1,7 +1,7 @@
 //! The portal's tokens at the start of a resumed run. The journal says what the run did; the portal decides.
 
 use std::collections::HashMap;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
@@ -72,10 +72,7 @@ impl Snapshot {
         let tokens = list(&client.for_call(Duration::ZERO)).await?;
         let seconds = |ms: u64| i64::try_from(ms / 1000).unwrap_or_default();
         let local_now = seconds(client.now_ms());
-        let portal_now = client
-            .portal_time()
-            .and_then(|now| now.duration_since(UNIX_EPOCH).ok())
-            .map_or(local_now, |now| i64::try_from(now.as_secs()).unwrap_or(local_now));
+        let portal_now = seconds(client.portal_now_ms());
         let mut journaled = HashMap::new();
         for token in states.tokens() {
             *journaled.entry(token.id).or_default() += 1;
