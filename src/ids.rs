@@ -231,6 +231,8 @@ pub enum Type {
 }
 
 impl Type {
+    /// The accepted words, for messages.
+    pub(crate) const EXPECTED: &'static str = "\"lmv1\" or \"bearer\"";
     /// Both types, in the order in which they are listed.
     pub const ALL: [Self; 2] = [Self::Lmv1, Self::Bearer];
 
@@ -260,7 +262,7 @@ impl FromStr for Type {
         match word.to_ascii_lowercase().as_str() {
             "lmv1" => Ok(Self::Lmv1),
             "bearer" => Ok(Self::Bearer),
-            _ => Err(Error::invalid("type", format_args!("{word:?}"), "\"lmv1\" or \"bearer\"")),
+            _ => Err(Error::invalid("type", format_args!("{word:?}"), Self::EXPECTED)),
         }
     }
 }

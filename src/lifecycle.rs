@@ -10,8 +10,8 @@ mod sweep;
 mod two_phase;
 
 pub use add::AddToken;
-#[cfg(any(feature = "cli", feature = "python"))]
-pub(crate) use bulk::all_problems;
 pub use bulk::{AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Summary};
+#[cfg(any(feature = "cli", feature = "python"))]
+pub(crate) use bulk::{Cell, Cells, Column, all_problems};
 pub(crate) use journal::{EntryState, JournalEntry, read_journal};
 pub(crate) use sweep::{SweepTokens, Swept};

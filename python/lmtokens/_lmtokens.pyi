@@ -166,9 +166,15 @@ class Client:
         applies to single calls only), unless the client's ``on_limit`` is ``"raise"``.
 
         Args:
-            tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken`` objects, ``dict`` objects with
-                ``admin_id`` and optionally ``note``, ``status`` and ``type``, or tuples in this order. A user is given
-                by id or by name; each name is looked up once.
+            tokens (Iterable[NewToken | Mapping | tuple]): the rows: ``NewToken`` objects; mappings, named tuples or
+                dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; or plain tuples
+                and lists in this order. Names are compared without case; other names are refused, except ``Index`` in
+                a named tuple, as of pandas' ``itertuples()``, which is ignored. A user is given by id or by name; each
+                name is looked up once. The values of a row, but not of a ``NewToken``, may come from ``csv.DictReader``
+                or ``csv.reader`` (pass ``strict=True`` to it): a text of the digits 0-9 is the user's id, and any other
+                number is refused, so that a user whose name is a number is given by id. A status may be ``"1"`` or
+                ``"2"``. White space around a text does not matter, except in a note. ``None``, NaN, ``pandas.NA`` and
+                an empty text are values that are not given.
             journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It
                 contains the keys: protect it like the keys. If it exists, ``resume=True`` is required.
             resume (bool): resume an existing journal: its tokens are compared with the portal, rows that are done are
@@ -477,7 +483,7 @@ class NewToken:
     A token to create, as a row of ``add_tokens``.
 
     Args:
-        admin_id (int | str): the id of the token's user, or the user's name.
+        admin_id (int | str): the id of the token's user, or the user's name. A text of digits is refused.
         note (str | None): the note; default none.
         status (int | str | TokenStatus): as for ``add_token``; default 2, enabled.
         type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
@@ -951,9 +957,15 @@ class _AsyncCore:
         applies to single calls only), unless the client's ``on_limit`` is ``"raise"``.
 
         Args:
-            tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken`` objects, ``dict`` objects with
-                ``admin_id`` and optionally ``note``, ``status`` and ``type``, or tuples in this order. A user is given
-                by id or by name; each name is looked up once.
+            tokens (Iterable[NewToken | Mapping | tuple]): the rows: ``NewToken`` objects; mappings, named tuples or
+                dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; or plain tuples
+                and lists in this order. Names are compared without case; other names are refused, except ``Index`` in
+                a named tuple, as of pandas' ``itertuples()``, which is ignored. A user is given by id or by name; each
+                name is looked up once. The values of a row, but not of a ``NewToken``, may come from ``csv.DictReader``
+                or ``csv.reader`` (pass ``strict=True`` to it): a text of the digits 0-9 is the user's id, and any other
+                number is refused, so that a user whose name is a number is given by id. A status may be ``"1"`` or
+                ``"2"``. White space around a text does not matter, except in a note. ``None``, NaN, ``pandas.NA`` and
+                an empty text are values that are not given.
             journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It
                 contains the keys: protect it like the keys. If it exists, ``resume=True`` is required.
             resume (bool): resume an existing journal: its tokens are compared with the portal, rows that are done are
@@ -1359,9 +1371,15 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
     applies to single calls only), unless the client's ``on_limit`` is ``"raise"``.
 
     Args:
-        tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken`` objects, ``dict`` objects with
-            ``admin_id`` and optionally ``note``, ``status`` and ``type``, or tuples in this order. A user is given
-            by id or by name; each name is looked up once.
+        tokens (Iterable[NewToken | Mapping | tuple]): the rows: ``NewToken`` objects; mappings, named tuples or
+            dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; or plain tuples
+            and lists in this order. Names are compared without case; other names are refused, except ``Index`` in
+            a named tuple, as of pandas' ``itertuples()``, which is ignored. A user is given by id or by name; each
+            name is looked up once. The values of a row, but not of a ``NewToken``, may come from ``csv.DictReader``
+            or ``csv.reader`` (pass ``strict=True`` to it): a text of the digits 0-9 is the user's id, and any other
+            number is refused, so that a user whose name is a number is given by id. A status may be ``"1"`` or
+            ``"2"``. White space around a text does not matter, except in a note. ``None``, NaN, ``pandas.NA`` and
+            an empty text are values that are not given.
         journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It
             contains the keys: protect it like the keys. If it exists, ``resume=True`` is required.
         resume (bool): resume an existing journal: its tokens are compared with the portal, rows that are done are

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
-from typing import Any, Protocol, Union
+from typing import Any, ClassVar, Protocol, Union
 
 from lmtokens._lmtokens import NewToken, ToCommand, ToFile, Token
 
@@ -15,8 +15,22 @@ class _Delivers(Protocol):
     def deliver(self, token: Token, /) -> object: ...
 
 
+class _Named(Protocol):
+    def keys(self) -> Iterable[str]: ...
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+class _NamedTuple(Protocol):
+    @property
+    def _fields(self) -> Iterable[str]: ...
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
 Destination = Union[ToFile, ToCommand, Callable[[Token], object], _Delivers]
 OnWait = Callable[[float], object]
 Progress = Union[bool, Callable[[int, int], object]]
-Rows = Iterable[Union[NewToken, "dict[str, Any]", "tuple[Any, ...]", "list[Any]"]]
+Rows = Iterable[Union[NewToken, _Named, _NamedTuple, _Dataclass, "tuple[Any, ...]", "list[Any]"]]
 Words = Sequence[Union[str, "PathLike[str]"]]

@@ -1,5 +1,7 @@
 //! Bulk runs: many creates with a journal from which a run can be resumed after any interruption.
 
+#[cfg(any(feature = "cli", feature = "python"))]
+mod cells;
 mod destination;
 mod resume;
 mod row;
@@ -21,6 +23,8 @@ use crate::model::Token;
 use crate::process;
 use crate::tokens::NewToken;
 
+#[cfg(any(feature = "cli", feature = "python"))]
+pub(crate) use cells::{Cell, Cells, Column};
 pub use run::Run;
 
 /// One row of the input.

@@ -3,5 +3,6 @@
 pub(crate) mod domain;
 pub(crate) mod environment;
 pub(crate) mod plain;
+pub(crate) mod rows;
 pub(crate) mod settings;
 pub(crate) mod stub_types;

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, Field, Filter, Operator, Value};
 use crate::ids::{AdminId, MAX_ID, PageSize};
 use crate::json::{items, members};
+use crate::printable::is_hidden;
 
 /// A user, by id or by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,9 +35,13 @@ impl UserName {
         } else {
             return Ok(Self(name));
         };
-        Err(Error::argument(format!(
+        Err(Self::invalid(problem))
+    }
+
+    fn invalid(problem: &str) -> Error {
+        Error::argument(format!(
             "invalid admin_id: {problem}; expected the user's id, an integer from 1 to {MAX_ID}, or the user's name"
-        )))
+        ))
     }
 
     /// Returns the name.
@@ -59,11 +64,17 @@ impl User {
 impl FromStr for User {
     type Err = Error;
 
-    /// Reads a user from a text: digits are an id.
+    /// Reads a user from a text of a row or of the command line: digits are an id, and a number in another notation is
+    /// refused. White space around the text does not matter.
     fn from_str(text: &str) -> Result<Self> {
-        match text.parse() {
-            Ok(id) => AdminId::new(id).map(Self::Id),
-            Err(_) => UserName::new(text).map(Self::Name),
+        let text = text.trim();
+        match text.parse::<i64>() {
+            // Not `032` or `+32`.
+            Ok(id) if id.to_string() == text => AdminId::new(id).map(Self::Id),
+            _ if is_number(text) => {
+                Err(UserName::invalid("a number, but not an id in plain digits without leading zeros"))
+            }
+            _ => UserName::new(text).map(Self::Name),
         }
     }
 }
@@ -75,6 +86,16 @@ impl fmt::Display for User {
             Self::Name(name) => f.write_str(&name.0),
         }
     }
+}
+
+/// Returns whether a text is a number as programs and people write it: with a fraction, an exponent, separators of groups
+/// or the digits of another script.
+fn is_number(text: &str) -> bool {
+    let is_separator =
+        |c: char| c.is_whitespace() || is_hidden(c) || matches!(c, ',' | '_' | '\'' | '\u{2019}');
+    let digits = |c: char| if c.is_numeric() { '0' } else { c };
+    let plain: String = text.chars().filter(|c| !is_separator(*c)).map(digits).collect();
+    plain.contains('0') && plain.parse::<f64>().is_ok()
 }
 
 async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> {

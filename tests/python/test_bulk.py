@@ -133,7 +133,7 @@ def test_every_invalid_row_is_reported_before_the_first_request(
     rows: list[Any] = [
         (32, "good"),
         (0, "no id"),
-        ("32", "digits"),
+        ("+32", "another number"),
         {"note": "no user"},
         {"admin_id": 32, "nte": "misspelt"},
         (32, "x", 3),

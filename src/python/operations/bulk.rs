@@ -16,14 +16,13 @@ use crate::lock::locked;
 use crate::operation::Operation;
 use crate::python::args::plain::wrong_type;
 use crate::python::args::stub_types::{self, JournalPath, Rows};
-use crate::python::args::{domain, plain};
+use crate::python::args::{domain, plain, rows};
 use crate::python::operations::client::{AsyncCore, Client, PyClient};
 use crate::python::operations::deliver::Deliver;
 use crate::python::operations::functions::default_client;
 use crate::python::runtime::awaitable::{Awaitable, awaitable};
 use crate::python::runtime::callback_queue::CallbackQueue;
 use crate::python::runtime::wait::wait;
-use crate::python::types::new_token;
 use crate::python::types::row_result::{RowResult, Summary};
 use crate::token_output::quoted;
 
@@ -95,7 +94,7 @@ impl RunHandle {
             destination: arguments.deliver.map(|deliver| deliver.destination(&queue)),
         };
         let journal = std::path::absolute(&arguments.journal.0).unwrap_or(arguments.journal.0);
-        let rows = new_token::rows(arguments.tokens.0.bind(py))?;
+        let rows = rows::rows(arguments.tokens.0.bind(py))?;
         let add = AddTokens { rows, journal: journal.clone(), settings };
         let client = client.core().observed_by(queue.clone());
         let run = py.detach(|| caught(|| add.start(&client)))?;
@@ -362,9 +361,15 @@ bulk_operation! {
     /// applies to single calls only), unless the client's ``on_limit`` is ``"raise"``.
     ///
     /// Args:
-    ///     tokens (Iterable[NewToken | dict | tuple]): the rows: ``NewToken`` objects, ``dict`` objects with
-    ///         ``admin_id`` and optionally ``note``, ``status`` and ``type``, or tuples in this order. A user is given
-    ///         by id or by name; each name is looked up once.
+    ///     tokens (Iterable[NewToken | Mapping | tuple]): the rows: ``NewToken`` objects; mappings, named tuples or
+    ///         dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; or plain tuples
+    ///         and lists in this order. Names are compared without case; other names are refused, except ``Index`` in
+    ///         a named tuple, as of pandas' ``itertuples()``, which is ignored. A user is given by id or by name; each
+    ///         name is looked up once. The values of a row, but not of a ``NewToken``, may come from ``csv.DictReader``
+    ///         or ``csv.reader`` (pass ``strict=True`` to it): a text of the digits 0-9 is the user's id, and any other
+    ///         number is refused, so that a user whose name is a number is given by id. A status may be ``"1"`` or
+    ///         ``"2"``. White space around a text does not matter, except in a note. ``None``, NaN, ``pandas.NA`` and
+    ///         an empty text are values that are not given.
     ///     journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It
     ///         contains the keys: protect it like the keys. If it exists, ``resume=True`` is required.
     ///     resume (bool): resume an existing journal: its tokens are compared with the portal, rows that are done are
