@@ -24,8 +24,9 @@ use crate::printable;
 /// Create the tokens that a file lists and store their keys in a journal
 ///
 /// FILE is CSV with a header line, or JSON lines. Each row has an admin_id (the user's id or name) and optionally a
-/// note, a status (1 or disabled, 2 or enabled; default 2) and a type (lmv1 or bearer; default lmv1). The journal is
-/// readable by its owner only; --export prints its keys.
+/// note, a status (1 or disabled, 2 or enabled; default 2) and a type (lmv1 or bearer; default lmv1). Digits are an id:
+/// give a user whose name is a number by id. Other columns are ignored and named. Nothing is sent if any row is invalid.
+/// The journal is readable by its owner only; --export prints its keys.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
@@ -85,7 +86,10 @@ impl Bulk {
         if self.export {
             return export::export(&self.journal, self.output, self.skip_damaged);
         }
-        let rows = input::read(self.file.as_deref())?;
+        let input::Input { rows, ignored } = input::read(self.file.as_deref())?;
+        if !ignored.is_empty() {
+            say(&format!("ignored columns: {}", input::listed(&ignored)));
+        }
         if self.dry_run {
             Output::open()?.write(&format!("{} tokens would be created\n", rows.len()))?;
             return Ok(exit::DONE);

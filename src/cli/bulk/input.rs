@@ -1,17 +1,24 @@
 //! The input of a bulk run: CSV with a header line, or JSON lines.
 
+mod csv;
+mod json;
+
 use std::io::Read as _;
 use std::path::Path;
 
-use serde::Deserialize;
-
 use crate::error::{Error, Result};
-use crate::ids::{AdminId, Note, Status, Type};
-use crate::lifecycle::{Row, all_problems};
-use crate::tokens::{NewToken, User};
+use crate::lifecycle::{Cell, Cells, Column, Row, all_problems};
+
+/// The rows of an input.
+#[derive(Default)]
+pub(super) struct Input {
+    pub(super) rows: Vec<Row>,
+    /// The names of other columns, each once.
+    pub(super) ignored: Vec<String>,
+}
 
 /// Reads all rows. The error lists every invalid one, with its line number.
-pub(super) fn read(file: Option<&Path>) -> Result<Vec<Row>> {
+pub(super) fn read(file: Option<&Path>) -> Result<Input> {
     let path = file.filter(|path| *path != Path::new("-"));
     let name = path.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
     let text = text(path, &name)?;
@@ -20,22 +27,22 @@ pub(super) fn read(file: Option<&Path>) -> Result<Vec<Row>> {
 
     let extension = path.and_then(Path::extension).and_then(|extension| extension.to_str());
     let is_json = match extension.map(str::to_ascii_lowercase).as_deref() {
-        Some("jsonl" | "ndjson") => true,
+        Some("jsonl" | "ndjson" | "json") => true,
         Some("csv") => false,
-        _ => text.trim_start().starts_with('{'),
+        _ => text.trim_start().starts_with(['{', '[']),
     };
-    let records = if is_json { json_lines(text) } else { csv_records(text)? };
-    let (mut rows, mut problems) = (Vec::new(), Vec::new());
-    for (line, record) in records {
-        match record.and_then(Record::token) {
-            Ok(token) => rows.push(Row { token, line }),
-            Err(error) => problems.push(format!("line {line}: {error}")),
-        }
+    let mut reader = Reader::default();
+    if let Some((line, _)) = lines(text).find(|(_, line)| line.contains('\0')) {
+        reader.problem(line, "a NUL character; expected text in UTF-8 (is this UTF-16?)");
+    } else if is_json {
+        reader.json_lines(text);
+    } else {
+        reader.csv(text);
     }
-    match all_problems(&problems) {
+    match all_problems(&reader.problems) {
         Some(message) => Err(Error::argument(format!("invalid rows in {name}:\n{message}"))),
-        None if rows.is_empty() => Err(Error::argument(format!("{name} contains no rows"))),
-        None => Ok(rows),
+        None if reader.input.rows.is_empty() => Err(Error::argument(format!("{name} contains no rows"))),
+        None => Ok(reader.input),
     }
 }
 
@@ -49,136 +56,122 @@ fn text(path: Option<&Path>, name: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| Error::argument(format!("{name} is not valid UTF-8")))
 }
 
-/// A row before its values are checked.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Record {
-    #[serde(alias = "admin")]
-    admin_id: Value,
-    note: Option<String>,
-    status: Option<Value>,
-    r#type: Option<String>,
+/// Returns the lines with their numbers. They end with LF, CR LF or CR.
+fn lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
+    (1..).zip(text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r')))
 }
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a whole number or a string")]
-enum Value {
-    Number(i64),
-    Text(String),
+#[derive(Default)]
+struct Reader {
+    input: Input,
+    problems: Vec<String>,
 }
 
-impl Record {
-    fn token(self) -> Result<NewToken> {
-        let admin = match self.admin_id {
-            Value::Number(id) => User::Id(AdminId::new(id)?),
-            Value::Text(name) => name.parse()?,
-        };
-        let status = match self.status {
-            None => Status::Enabled,
-            Some(Value::Number(number)) => Status::from_number(number)?,
-            Some(Value::Text(word)) => match word.parse() {
-                Ok(number) => Status::from_number(number)?,
-                Err(_) => word.parse()?,
-            },
-        };
-        let note = self.note.filter(|note| !note.is_empty()).map(Note::new).transpose()?;
-        let r#type = self.r#type.map_or(Ok(Type::Lmv1), |word| word.parse())?;
-        Ok(NewToken { admin, note, status, r#type })
+impl Reader {
+    fn problem(&mut self, line: u64, problem: impl std::fmt::Display) {
+        self.problems.push(format!("line {line}: {problem}"));
     }
-}
 
-/// The records with their line numbers.
-type Records = Vec<(u64, Result<Record>)>;
-
-fn json_lines(text: &str) -> Records {
-    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(number, line)| (number, json_record(line))).collect()
-}
-
-fn json_record(line: &str) -> Result<Record> {
-    if !line.trim_start().starts_with('{') {
-        return Err(Error::argument(
-            "not a JSON object; expected one with admin_id and optionally note, status and type",
-        ));
-    }
-    serde_json::from_str(line).map_err(|error| {
-        if error.is_eof() {
-            return Error::argument("the JSON object is incomplete");
+    fn row(&mut self, line: u64, cells: Cells) {
+        match cells.token() {
+            Ok(token) => self.input.rows.push(Row { token, line }),
+            Err(error) => self.problem(line, error),
         }
-        let column = error.column();
-        // The line number in the library's message is always 1.
-        let text = error.to_string();
-        let problem = text.rfind(" at line ").and_then(|end| text.get(..end)).unwrap_or(&text);
-        Error::argument(format!("{problem} (column {column})"))
-    })
-}
-
-fn csv_records(text: &str) -> Result<Records> {
-    let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|error| Error::argument(csv_problem(&error)))?;
-    let columns = Columns::of(header)?;
-    let mut records = Vec::new();
-    for (number, record) in (2..).zip(reader.records()) {
-        let (position, record) = match record {
-            Ok(record) => (record.position().cloned(), Ok(columns.record(&record))),
-            Err(error) => (error.position().cloned(), Err(Error::argument(csv_problem(&error)))),
-        };
-        records.push((position.map_or(number, |position| position.line()), record));
     }
-    Ok(records)
-}
 
-/// Returns what is wrong, without the record and byte numbers of the library's message.
-fn csv_problem(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} fields; expected {expected_len}, as in the header line")
-        }
-        _ => error.to_string(),
-    }
-}
-
-/// The positions of the columns.
-struct Columns {
-    admin: usize,
-    note: Option<usize>,
-    status: Option<usize>,
-    r#type: Option<usize>,
-}
-
-impl Columns {
-    fn of(header: &csv::StringRecord) -> Result<Self> {
-        let (mut admin, mut note, mut status, mut r#type) = (None, None, None, None);
-        for (at, name) in header.iter().enumerate() {
-            let column = match name.trim().to_ascii_lowercase().as_str() {
-                "admin_id" | "admin" => &mut admin,
-                "note" => &mut note,
-                "status" => &mut status,
-                "type" => &mut r#type,
-                _ => return Err(Self::invalid(&format!("unknown column {name:?}"))),
-            };
-            if column.replace(at).is_some() {
-                return Err(Self::invalid(&format!("duplicate column {name:?}")));
+    fn json_lines(&mut self, text: &str) {
+        for (line, text) in lines(text).filter(|(_, text)| !text.trim().is_empty()) {
+            let object = json::object(text).and_then(|object| {
+                check_names(|column| object.cells.has(column), &object.others, Column::EXPECTED)?;
+                Ok(object)
+            });
+            match object {
+                Ok(object) => {
+                    self.ignore(object.others);
+                    self.row(line, object.cells);
+                }
+                Err(error) => self.problem(line, error),
             }
         }
-        let admin = admin.ok_or_else(|| Self::invalid("no column admin_id"))?;
-        Ok(Self { admin, note, status, r#type })
     }
 
-    fn invalid(problem: &str) -> Error {
-        Error::argument(format!(
-            "{problem}; expected a header line with admin_id and optionally note, status and type"
-        ))
-    }
-
-    fn record(&self, fields: &csv::StringRecord) -> Record {
-        let field = |column: usize| fields.get(column).unwrap_or_default();
-        let word = |column: usize| Some(field(column).trim().to_owned()).filter(|word| !word.is_empty());
-        Record {
-            admin_id: Value::Text(word(self.admin).unwrap_or_default()),
-            note: self.note.map(|column| field(column).to_owned()),
-            status: self.status.and_then(word).map(Value::Text),
-            r#type: self.r#type.and_then(word),
+    fn csv(&mut self, text: &str) {
+        let mut records = csv::Records::of(text);
+        let (line, header) = records.next().unwrap_or((1, Ok(Vec::new())));
+        let columns = header.map_err(Error::argument).and_then(|header| self.columns(header));
+        let columns = match columns {
+            Ok(columns) => columns,
+            Err(error) => return self.problem(line, error),
+        };
+        for (line, fields) in records {
+            match fields {
+                Ok(fields) if fields.len() == columns.len() => {
+                    let mut cells = Cells::default();
+                    for (column, field) in columns.iter().zip(fields) {
+                        // The header has each column once.
+                        let _ = column.map(|column| cells.add(column, Some(Cell::Text(field))));
+                    }
+                    self.row(line, cells);
+                }
+                Ok(fields) => {
+                    let (fields, expected) = (fields.len(), columns.len());
+                    let plural = if fields == 1 { "" } else { "s" };
+                    self.problem(
+                        line,
+                        format_args!("{fields} field{plural}; expected {expected}, as in the header line"),
+                    );
+                }
+                Err(problem) => self.problem(line, problem),
+            }
         }
     }
+
+    /// Returns the column at each position of a header line.
+    fn columns(&mut self, header: Vec<String>) -> Result<Vec<Option<Column>>> {
+        let expected = format!("a header line with {}, separated by commas", Column::EXPECTED);
+        let columns: Vec<_> = header.iter().map(|name| Column::of(name)).collect();
+        for column in Column::ORDER {
+            if columns.iter().filter(|known| **known == Some(column)).count() > 1 {
+                let name = column.as_str();
+                return Err(Error::argument(format!("duplicate column {name}; expected {expected}")));
+            }
+        }
+        let others = header.into_iter().filter(|name| Column::of(name).is_none()).collect::<Vec<_>>();
+        check_names(|column| columns.contains(&Some(column)), &others, &expected)?;
+        self.ignore(others);
+        Ok(columns)
+    }
+
+    fn ignore(&mut self, names: Vec<String>) {
+        for name in names {
+            if !self.input.ignored.contains(&name) {
+                self.input.ignored.push(name);
+            }
+        }
+    }
+}
+
+/// Fails if a column is missing and another may be meant, or if the users are missing.
+fn check_names(has: impl Fn(Column) -> bool, others: &[String], expected: &str) -> Result<()> {
+    for name in others {
+        if Column::resembling(name).is_some_and(|column| !has(column)) {
+            return Err(Error::argument(format!("{}; expected {expected}", Column::unknown(name))));
+        }
+    }
+    if has(Column::AdminId) {
+        return Ok(());
+    }
+    let unknown =
+        if others.is_empty() { String::new() } else { format!("; unknown columns: {}", listed(others)) };
+    Err(Error::argument(format!("no column admin_id{unknown}; expected {expected}")))
+}
+
+/// Returns names for a message.
+pub(super) fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    if names.len() > SHOWN {
+        shown.push(format!("and {} more", names.len() - SHOWN));
+    }
+    shown.join(", ")
 }
