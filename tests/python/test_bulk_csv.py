@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from delivery_helpers import created_tokens
@@ -142,9 +144,32 @@ def test_valid_csv_is_accepted(
     assert [row[:2] for row in stored_rows(lmtokens_portal)] == expected
 
 
+# With QUOTE_MINIMAL, older versions of Python quote only the line break that they write.
+@pytest.mark.parametrize(
+    ("quoting", "line_break"),
+    [(csv.QUOTE_MINIMAL, "\r\n"), (csv.QUOTE_ALL, "\n"), (csv.QUOTE_ALL, "\r"), (csv.QUOTE_NONNUMERIC, "\n")],
+    ids=ascii,
+)
+def test_csv_of_python_is_read_as_it_was_written(
+    lmtokens_portal: Portal, tmp_path: Path, quoting: Any, line_break: str
+) -> None:
+    parts = ['"', '""', ",", "\n", "\r\n", "\r", "a", " ", "\u2028", "\ufeff", "\\", "'"]
+    notes = ["x".join(pair) for pair in itertools.product(parts, repeat=2)]
+    rows = [{"note": note, "admin_id": 32} for note in notes]
+    path = tmp_path / "in.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["note", "admin_id"], quoting=quoting, lineterminator=line_break)
+        writer.writeheader()
+        writer.writerows(rows)
+    completed = run_shell("bulk", str(path), "--journal", str(tmp_path / "journal"))
+    assert completed.returncode == 0, completed.stderr
+    assert sorted(token.note for token in created_tokens(lmtokens_portal)) == sorted(notes)
+
+
 NOT_CSV = {
     "semicolons": ("admin_id;note\n32;a\n", "separated by commas"),
     "tabs": ("admin_id\tnote\n32\ta\n", "separated by commas"),
+    "Latin-1": ("admin_id,note\r\n32,a\r\n33,caf\xe9\r\n".encode("latin-1"), "line 3"),
     "UTF-16": ("admin_id,note\n32,a\n".encode("utf-16"), "UTF-8"),
     "UTF-16 without a byte order mark": ("admin_id,note\n32,a\n".encode("utf-16-le"), "UTF-16"),
     "blank lines only": ("\n\n\r\n", "admin_id"),

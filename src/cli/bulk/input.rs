@@ -53,7 +53,11 @@ fn text(path: Option<&Path>, name: &str) -> Result<String> {
         None => std::io::stdin().read_to_end(&mut bytes),
     };
     read.map_err(|error| Error::argument(format!("cannot read {name}: {error}")))?;
-    String::from_utf8(bytes).map_err(|_| Error::argument(format!("{name} is not valid UTF-8")))
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = lines(&String::from_utf8_lossy(valid)).count();
+        Error::argument(format!("{name} is not valid UTF-8: line {line}; expected text in UTF-8"))
+    })
 }
 
 /// Returns the lines with their numbers. They end with LF, CR LF or CR.
