@@ -63,6 +63,13 @@ pub enum Event {
         /// The run id in their tags.
         run: String,
     },
+    /// Pending tokens of a run were kept, because their notes were changed.
+    OrphansKept {
+        /// Their ids.
+        ids: Vec<i64>,
+        /// The run id in their tags.
+        run: String,
+    },
     /// Pending tokens of a run could not be removed at its end.
     OrphansRemain {
         /// How many; `None` if they could not be listed.
@@ -205,6 +212,13 @@ impl Event {
                 let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
                 format!("deleted pending tokens that run {run} had left, disabled: {}", ids.join(", "))
             }
+            Self::OrphansKept { ids, run } => {
+                let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+                format!(
+                    "kept pending tokens of run {run}, disabled, because their notes were changed after their create: {}",
+                    ids.join(", ")
+                )
+            }
             Self::OrphansRemain { count, run } => {
                 let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
                 format!("{count} pending tokens of run {run} may remain, disabled")
@@ -277,6 +291,7 @@ impl Event {
             Self::DeliveredUnseen { .. } => {
                 vec!["do not repeat the call: it would create another token".into()]
             }
+            Self::OrphansKept { .. } => vec!["delete those that are not needed: their keys are void".into()],
             Self::OrphansRemain { .. } => vec![Advice::ResumeOrSweep],
             Self::CreateInterrupted { .. } => vec!["list the user's tokens and delete it".into()],
             Self::ResultLost { token_id, .. } => vec![Advice::Delete { id: *token_id }],

@@ -40,6 +40,7 @@ pub(crate) mod lmv1;
 mod lock;
 pub(crate) mod model;
 pub(crate) mod network;
+mod note;
 pub(crate) mod operation;
 pub(crate) mod portal;
 pub(crate) mod printable;

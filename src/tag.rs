@@ -1,15 +1,23 @@
 //! The tag at the start of a pending token's note.
 //!
-//! `lmtokens-1-RUN-SECONDS-RANDOM`, alone or followed by a space and the final note. RUN is the run id (16 hexadecimal
-//! digits), SECONDS the time of the tag (since 1970-01-01 UTC), RANDOM 32 hexadecimal digits from the operating system,
-//! so that forked processes never share a tag. None of its characters is special in the portal's filters.
+//! `lmtokens-2-RUN-SECONDS-RANDOM-CHECK`, alone or followed by a space and the final note. RUN is the run id (16
+//! hexadecimal digits), SECONDS the time of the tag (since 1970-01-01 UTC), RANDOM 32 hexadecimal digits from the
+//! operating system, so that forked processes never share a tag. CHECK (16 hexadecimal digits) is the start of the
+//! SHA-256 of the text before it and the final note, so that any process can tell whether somebody has changed the note
+//! since. None of the tag's characters is special in the portal's filters.
+//!
+//! Version 1 was `lmtokens-1-RUN-SECONDS-RANDOM`, without a check.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, ErrorKind, Result};
+use sha2::{Digest as _, Sha256};
 
-const PREFIX: &str = "lmtokens-1-";
+use crate::error::{Error, ErrorKind, Result};
+use crate::note;
+
+const PREFIX: &str = "lmtokens-2-";
+const PREFIX_1: &str = "lmtokens-1-";
 
 /// The id of a run, shared by the tags of its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,8 +40,7 @@ impl FromStr for RunId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        hexadecimal(text, 16)
-            .and_then(|number| u64::try_from(number).ok())
+        hexadecimal_u64(text)
             .map(Self)
             .ok_or_else(|| Error::argument("invalid run id; expected 16 hexadecimal digits"))
     }
@@ -48,15 +55,18 @@ pub struct Tag {
     /// first response.
     pub seconds: u64,
     random: u128,
+    /// The check of the final note; `None` in version 1.
+    check: Option<u64>,
 }
 
 impl Tag {
-    /// Returns a fresh, unique tag. `now_ms` is by the portal's clock if it is known: sweep compares it with the time at
-    /// which the portal created the token.
-    pub fn fresh(run: RunId, now_ms: u64) -> Result<Self> {
+    /// Returns a fresh, unique tag of a token whose final note is `last`. `now_ms` is by the portal's clock if it is
+    /// known: sweep compares it with the time at which the portal created the token.
+    pub fn fresh(run: RunId, now_ms: u64, last: Option<&str>) -> Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(no_random_numbers)?;
-        Ok(Self { run, seconds: now_ms / 1000, random: u128::from_be_bytes(random) })
+        let tag = Self { run, seconds: now_ms / 1000, random: u128::from_be_bytes(random), check: None };
+        Ok(Self { check: Some(tag.check_of(last)), ..tag })
     }
 
     /// Returns the note of a pending token whose final note is `last`.
@@ -68,7 +78,8 @@ impl Tag {
         }
     }
 
-    /// Returns the tag of a note and the final note after it; `None` if the note does not have exactly this form.
+    /// Returns the tag of a note and the text after it; `None` if the note does not have this form. Whether the text is
+    /// still the final note is a question for [`Tag::objection`].
     #[must_use]
     pub fn parse(note: &str) -> Option<(Self, Option<&str>)> {
         let (tag, last) = match note.split_once(' ') {
@@ -76,22 +87,57 @@ impl Tag {
             Some((tag, last)) => (tag, Some(last)),
             None => (note, None),
         };
-        let mut parts = tag.strip_prefix(PREFIX)?.split('-');
+        let has_check = tag.starts_with(PREFIX);
+        let mut parts = tag.strip_prefix(if has_check { PREFIX } else { PREFIX_1 })?.split('-');
         let (run, seconds, random) = (parts.next()?, parts.next()?, parts.next()?);
+        let check = if has_check { Some(hexadecimal_u64(parts.next()?)?) } else { None };
         let canonical = seconds == "0" || !seconds.starts_with('0');
         if parts.next().is_some() || !canonical || !seconds.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        let tag =
-            Self { run: run.parse().ok()?, seconds: seconds.parse().ok()?, random: hexadecimal(random, 32)? };
-        Some((tag, last))
+        let (run, seconds) = (run.parse().ok()?, seconds.parse().ok()?);
+        Some((Self { run, seconds, random: hexadecimal(random, 32)?, check }, last))
+    }
+
+    /// Returns why the text after this tag is not known to be the final note of the create; `None` if it is. What the
+    /// portal itself does to notes (white space, HTML escapes, Unicode composition) is no change.
+    #[must_use]
+    pub fn objection(&self, last: Option<&str>) -> Option<&'static str> {
+        match (self.check, last) {
+            (Some(check), last) if check == self.check_of(last) => None,
+            (Some(_), _) => Some("its note was changed after its create"),
+            (None, None) => None,
+            (None, Some(_)) => Some(
+                "an earlier version of lmtokens wrote its tag, which does not tell whether the note after it was changed",
+            ),
+        }
+    }
+
+    fn check_of(&self, last: Option<&str>) -> u64 {
+        let mut hash = Sha256::new();
+        hash.update(self.with_prefix(PREFIX));
+        hash.update(" ");
+        hash.update(note::normalized(last.unwrap_or_default()));
+        let digest: [u8; 32] = hash.finalize().into();
+        digest.first_chunk().copied().map_or(0, u64::from_be_bytes)
+    }
+
+    fn with_prefix(&self, prefix: &str) -> String {
+        format!("{prefix}{}-{}-{:032x}", self.run, self.seconds, self.random)
     }
 }
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}-{}-{:032x}", self.run, self.seconds, self.random)
+        match self.check {
+            Some(check) => write!(f, "{}-{check:016x}", self.with_prefix(PREFIX)),
+            None => f.write_str(&self.with_prefix(PREFIX_1)),
+        }
     }
+}
+
+fn hexadecimal_u64(text: &str) -> Option<u64> {
+    hexadecimal(text, 16).and_then(|number| u64::try_from(number).ok())
 }
 
 fn hexadecimal(text: &str, digits: usize) -> Option<u128> {

@@ -17,8 +17,9 @@ use crate::token_output::Members;
 /// List or delete pending tokens that interrupted creates left behind
 ///
 /// A token is listed if lmtokens created it and its secret was never confirmed as delivered: it is disabled, was never
-/// used, has a tag of lmtokens in its note, and is more than an hour old by the portal's clock and this machine's, which
-/// must agree within an hour.
+/// used, has a note that begins with a tag of lmtokens, and is more than an hour old by the portal's clock and this
+/// machine's, which must agree within an hour. A token whose note was changed after its create is listed as kept, and is
+/// never deleted.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Sweep {
@@ -49,7 +50,11 @@ impl Sweep {
             report(error);
             status = exit::PARTLY_DONE;
         }
-        let found = swept.len();
+        let kept: Vec<_> = swept.iter().filter_map(|swept| Some((swept.token.id, swept.kept?))).collect();
+        for (id, reason) in &kept {
+            say(&format!("token {id} is kept: {reason}; delete it yourself if it is not needed"));
+        }
+        let found = swept.len() - kept.len();
         if self.yes {
             let deleted = swept.iter().filter(|swept| swept.deleted).count();
             say(&format!("{deleted} of {found} deleted"));
@@ -73,5 +78,6 @@ fn members(swept: &Swept) -> Members {
         ("created_on", json!(token.created_on.map(iso_8601))),
         ("note", json!(token.note)),
         ("deleted", json!(swept.deleted)),
+        ("kept", json!(swept.kept)),
     ])
 }

@@ -101,7 +101,14 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
         return Err(unclear(remaining, "the portal has another token with this id"));
     }
     let status = create.token.status;
-    match found.note.as_deref().and_then(Tag::parse) {
+    let tagged = found.note.as_deref().and_then(Tag::parse);
+    if let Some((tag, rest)) = tagged
+        && tag == remaining.tag
+        && let Some(objection) = tag.objection(rest)
+    {
+        return Err(unclear(remaining, objection));
+    }
+    match tagged {
         None if found.status == Some(status.into()) => Ok(State::Ready(found)),
         None => Err(unclear(remaining, "its status was changed since")),
         Some((tag, _)) if tag != remaining.tag => {

@@ -30,9 +30,16 @@ pub(super) async fn tokens_of(client: &Client, admin_id: AdminId, r#type: Type) 
     list.collect(client).await
 }
 
-/// Deletes the token of one attempt, if it exists. The tag is compared here and not by the portal's filter: an escaping
-/// mistake there would read as "not found".
-pub(super) async fn clear(client: &Client, admin_id: AdminId, r#type: Type, tag: &Tag) -> Result<Found> {
+/// Deletes the token of one attempt, whose final note is `last`, if it exists. The tag is compared here and not by the
+/// portal's filter: an escaping mistake there would read as "not found". A token whose note somebody has changed is kept,
+/// and is an error.
+pub(super) async fn clear(
+    client: &Client,
+    admin_id: AdminId,
+    r#type: Type,
+    tag: &Tag,
+    last: Option<&str>,
+) -> Result<Found> {
     let is_of_attempt = |token: &Token| {
         let has_tag = token.note.as_deref().is_some_and(|note| ExpectedNote::Tagged(tag).agrees(note));
         has_tag && token.admin_id == Some(admin_id.get())
@@ -42,6 +49,14 @@ pub(super) async fn clear(client: &Client, admin_id: AdminId, r#type: Type, tag:
         // This proves that these credentials see the tokens that they create.
         client.visibility().record_created(token.id);
         client.visibility().record_listed([token.id]);
+        let shown = token.note.as_deref().and_then(Tag::parse).and_then(|(_, shown)| shown);
+        // The token is seconds old, so that a shorter note is one that the portal has cut.
+        if !ExpectedNote::Plain(last.unwrap_or_default()).agrees(shown.unwrap_or_default()) {
+            return Err(Error::new(
+                ErrorKind::OutcomeUnknown,
+                format!("token {} is kept, because its note was changed after its create", token.id),
+            ));
+        }
         delete(client, token).await?;
         found = Found::Cleared;
     }
@@ -74,7 +89,7 @@ pub(super) async fn prove_visibility(client: &Client, admin_id: AdminId, run: Ru
     if client.visibility().sees_own() {
         return Ok(true);
     }
-    let tag = Tag::fresh(run, client.portal_now_ms())?;
+    let tag = Tag::fresh(run, client.portal_now_ms(), None)?;
     let probe = NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type };
     let request = probe.request_with(admin_id, Some(&tag.note(None)), Status::Disabled)?;
     let created = match client.send(&request).await {
@@ -86,7 +101,7 @@ pub(super) async fn prove_visibility(client: &Client, admin_id: AdminId, run: Ru
         Err(Unusable { token: ReportedToken::WithoutSecret(token), .. }) => *token,
         Err(unusable) => {
             if unusable.error.details().maybe_applied {
-                clear(client, admin_id, r#type, &tag).await?;
+                clear(client, admin_id, r#type, &tag, None).await?;
             }
             return Err(unusable.error);
         }
@@ -107,7 +122,7 @@ pub(super) async fn delete_orphan(
 ) -> Result<bool> {
     let read = Moment::at(client.now_ms());
     let Some(now) = FindToken::Id(TokenId::new(listed.id)?).optional(client).await? else { return Ok(false) };
-    if !is_same_token(&now, listed) || now.note != listed.note || !is_orphan(&now)? {
+    if !is_same_token(&now, listed) || !is_orphan(&now)? || now.note != listed.note {
         return Ok(false);
     }
     delete_read(client, read, now).await.map(|()| true)
@@ -122,8 +137,8 @@ pub(super) async fn delete_read(client: &Client, read: Moment, token: Token) -> 
 
 /// Deletes a token of this package. A token that no longer exists counts as deleted.
 ///
-/// The caller has checked that it is such a token: the response that named it agreed with the request, or its note has
-/// the tag of the attempt. The calling token is refused.
+/// The caller has checked that it is such a token: the response that named it agreed with the request, or its note is the
+/// one that its create wrote. The calling token is refused.
 pub(super) async fn delete(client: &Client, token: Token) -> Result<()> {
     if is_self(client, &token) == Some(true) {
         return Err(Error::new(

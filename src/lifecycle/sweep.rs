@@ -23,15 +23,23 @@ pub(crate) struct SweepTokens {
     pub delete: bool,
 }
 
-/// An orphan.
+/// An orphan, or a token that was one before somebody changed its note.
 #[derive(Debug)]
 pub(crate) struct Swept {
     /// The token.
     pub token: Token,
     /// Whether it is deleted.
     pub deleted: bool,
+    /// Why it is not an orphan and is kept.
+    pub kept: Option<&'static str>,
     /// Why it could not be deleted.
     pub error: Option<Error>,
+}
+
+impl Swept {
+    fn found(token: Token) -> Self {
+        Self { token, deleted: false, kept: None, error: None }
+    }
 }
 
 impl Operation for SweepTokens {
@@ -40,28 +48,44 @@ impl Operation for SweepTokens {
     /// Examines every token of both types. Each orphan is read again before its DELETE.
     async fn run(self, client: &Client) -> Result<Vec<Swept>> {
         let mut listing = ListTokens::default().start();
-        let mut orphans = Vec::new();
+        let mut swept = Vec::new();
         let mut clock = SweepClock::start();
         while let Some(page) = listing.next_page(client).await? {
             let now = clock.now(client)?;
-            orphans.extend(page.into_iter().filter(|token| is_orphan(token, now)));
-        }
-        let mut swept = Vec::with_capacity(orphans.len());
-        for token in orphans {
-            if !self.delete {
-                swept.push(Swept { token, deleted: false, error: None });
-                continue;
+            for token in page {
+                match judge(&token, now) {
+                    Verdict::Orphan => swept.push(Swept::found(token)),
+                    Verdict::Kept(reason) => swept.push(Swept { kept: Some(reason), ..Swept::found(token) }),
+                    Verdict::Other => {}
+                }
             }
-            match delete_orphan(client, &token, |now| Ok(is_orphan(now, clock.now(client)?))).await {
-                Ok(true) => swept.push(Swept { token, deleted: true, error: None }),
-                // It was deleted or changed since the list was read.
-                Ok(false) => {}
-                // Repeated authentication failures lock a token.
-                Err(error) if error.kind() == ErrorKind::Authentication => return Err(error),
-                Err(error) => swept.push(Swept { token, deleted: false, error: Some(error) }),
+        }
+        if self.delete {
+            let found = std::mem::take(&mut swept);
+            for each in found {
+                swept.extend(if each.kept.is_some() { Some(each) } else { delete(client, each, &mut clock).await? });
             }
         }
         Ok(swept)
+    }
+}
+
+/// Deletes an orphan. Returns `None` if it was deleted or changed otherwise since the list was read.
+async fn delete(client: &Client, found: Swept, clock: &mut SweepClock) -> Result<Option<Swept>> {
+    let mut kept = None;
+    let is_orphan = |now: &Token| {
+        let verdict = judge(now, clock.now(client)?);
+        if let Verdict::Kept(reason) = verdict {
+            kept = Some(Swept { kept: Some(reason), ..Swept::found(now.clone()) });
+        }
+        Ok(verdict == Verdict::Orphan)
+    };
+    match delete_orphan(client, &found.token, is_orphan).await {
+        Ok(true) => Ok(Some(Swept { deleted: true, ..found })),
+        Ok(false) => Ok(kept),
+        // Repeated authentication failures lock a token.
+        Err(error) if error.kind() == ErrorKind::Authentication => Err(error),
+        Err(error) => Ok(Some(Swept { error: Some(error), ..found })),
     }
 }
 
@@ -112,14 +136,31 @@ fn clocks_differ(portal: Duration, local: Duration) -> Error {
         .suggest("set this machine's clock; if it is right, the portal or a proxy sends a wrong Date header")
 }
 
-/// Returns whether a token is an orphan: disabled, never used, tagged, created at the time in the tag, and old enough.
-fn is_orphan(token: &Token, now: Duration) -> bool {
-    let tag = token.note.as_deref().and_then(Tag::parse).map(|(tag, _)| tag);
+/// What a token is to a sweep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// A token that a create left pending.
+    Orphan,
+    /// It would be an orphan, but its note is not known to be the one that its create wrote.
+    Kept(&'static str),
+    /// Any other token.
+    Other,
+}
+
+/// Returns what a token is. An orphan is disabled, was never used, was created at the time in the tag, is old enough, and
+/// has the note that its create wrote: whoever adds to the note, or cuts it, keeps the token.
+fn judge(token: &Token, now: Duration) -> Verdict {
+    let tagged = token.note.as_deref().and_then(Tag::parse);
     let created = token.created_on.and_then(|created| u64::try_from(created).ok());
-    let (Some(tag), Some(created)) = (tag, created) else { return false };
+    let (Some((tag, rest)), Some(created)) = (tagged, created) else { return Verdict::Other };
     let (tagged, created) = (Duration::from_secs(tag.seconds), Duration::from_secs(created));
-    token.status == Some(TokenStatus::Disabled)
+    let is_pending = token.status == Some(TokenStatus::Disabled)
         && !token.was_used
         && created.abs_diff(tagged) <= MAX_SKEW
-        && now.saturating_sub(created.max(tagged)) > AGE
+        && now.saturating_sub(created.max(tagged)) > AGE;
+    match tag.objection(rest) {
+        _ if !is_pending => Verdict::Other,
+        None => Verdict::Orphan,
+        Some(reason) => Verdict::Kept(reason),
+    }
 }

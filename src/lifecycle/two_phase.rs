@@ -56,7 +56,7 @@ impl TwoPhase<'_> {
         let started = Instant::now();
         let mut rounds = Rounds::at_most(MAX_ROUNDS);
         loop {
-            let tag = Tag::fresh(self.run, client.portal_now_ms())?;
+            let tag = Tag::fresh(self.run, client.portal_now_ms(), self.token.note())?;
             let ended = self.round(client, admin_id, &tag).await;
             if !matches!(ended, Ok(Round::Finished(_))) {
                 let _ = self.destination.abandon(&tag).await;
@@ -160,7 +160,7 @@ impl TwoPhase<'_> {
             // A token without a key is useless.
             ReportedToken::WithoutSecret(token) => delete(client, *token).await.map(|()| Found::Cleared),
             ReportedToken::None | ReportedToken::WithOtherNote(_) => {
-                clear(client, admin_id, self.token.r#type, tag).await
+                clear(client, admin_id, self.token.r#type, tag, self.token.note()).await
             }
         };
         match cleared {

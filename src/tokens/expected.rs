@@ -3,14 +3,12 @@
 //! A response can belong to another request on the same connection, or come from a proxy or a portal that is wrong. The
 //! id in it is used for further requests only if nothing in the response contradicts the request.
 
-use std::borrow::Cow;
 use std::fmt;
-
-use icu_normalizer::ComposingNormalizerBorrowed;
 
 use crate::ids::{AdminId, Status, TokenId};
 use crate::json::{Member, members};
 use crate::model::{Token, TokenStatus, TokenType};
+use crate::note::normalized;
 use crate::tag::Tag;
 
 /// The token that a request is about.
@@ -137,26 +135,12 @@ impl ExpectedNote<'_> {
         match self {
             Self::Plain(sent) if sent == found => true,
             Self::Plain(sent) => {
-                let (sent, found) = (folded(sent), folded(found));
+                let (sent, found) = (normalized(sent), normalized(found));
                 if found.is_empty() { sent.is_empty() } else { sent.starts_with(&found) }
             }
             Self::Tagged(tag) => Tag::parse(found).is_some_and(|(found, _)| found == *tag),
         }
     }
-}
-
-/// Returns a note without what portals change: Unicode composition, HTML escapes and white space.
-fn folded(note: &str) -> String {
-    let mut text = Cow::Borrowed(note);
-    // A portal may escape a note that is escaped already.
-    for _ in 0..3 {
-        match html_escape::decode_html_entities(&text) {
-            Cow::Owned(decoded) => text = Cow::Owned(decoded),
-            Cow::Borrowed(_) => break,
-        }
-    }
-    let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&text);
-    composed.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     import lmtokens
     from lmtokens.sandbox import Portal, Seen, StoredToken
 
-TAG = re.compile(r"lmtokens-1-[0-9a-f]{16}-[0-9]+-[0-9a-f]{32}( .+)?")
+TAG = re.compile(r"lmtokens-2-[0-9a-f]{16}-[0-9]+-[0-9a-f]{32}-[0-9a-f]{16}( .+)?")
+
+
+def tag_for(
+    note: str = "", *, seconds: float, run: str = "0123456789abcdef", random: str = "0" * 31 + "1"
+) -> str:
+    """Return the tag of a token whose final note is ``note``."""
+    unchecked = f"lmtokens-2-{run}-{int(seconds)}-{random}"
+    check = hashlib.sha256(f"{unchecked} {' '.join(note.split())}".encode()).hexdigest()[:16]
+    return f"{unchecked}-{check}"
 
 
 class RecordingDestination:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from api_variants import credentials_of
-from delivery_helpers import created_tokens, journal_lines, requests_with_method, sealed
+from delivery_helpers import created_tokens, journal_lines, requests_with_method, sealed, tag_for
 from support import run_shell
 from tampering_proxy import Exchange, TamperingProxy
 
@@ -34,7 +34,7 @@ class KilledRun:
         self.caller = portal.create_token(32, note="the calling token")
         self.same_owner = portal.create_token(32, note="production", created_on=now - 7200)
         self.other_owner = portal.create_token(33, note="production")
-        self.other_run = portal.create_token(32, note=f"lmtokens-1-{'5' * 16}-{now}-{'6' * 32} b", status=1)
+        self.other_run = portal.create_token(32, note=tag_for("b", seconds=now, run="5" * 16) + " b", status=1)
         self.client = portal.client(**credentials_of(self.caller))
         self.client.add_tokens(ROWS, journal=journal, concurrency=1).finish()
         self.header, self.pending_a, self.created_a, self.pending_b, self.created_b = journal_lines(journal)
@@ -93,7 +93,7 @@ FORGERIES: dict[str, Callable[[KilledRun], Lines]] = {
     "done with another owner's token, owner forged": lambda run: done(run, run.other_owner, admin_id=32),
     "done with an older token of the owner": lambda run: done(run, run.same_owner),
     "done with an older token, tag dated back": lambda run: done(
-        run, run.same_owner, tag=f"lmtokens-1-{run.header['run']}-{int(time.time()) - 7200}-{'6' * 32}"
+        run, run.same_owner, tag=tag_for("b", seconds=time.time() - 7200, run=run.header["run"])
     ),
     "done with a token under another access id": lambda run: done(run, run.second, access_id="another"),
     "done with a token without an access id": lambda run: done(run, run.second, access_id=None),
@@ -116,7 +116,7 @@ FORGERIES: dict[str, Callable[[KilledRun], Lines]] = {
     "pending, another run's token and tag": lambda run: only_pending(run, run.other_run, **with_tag_of(run.other_run)),
     "pending, the first row's token": lambda run: only_pending(run, run.first),
     "pending, a tag of this run that the token does not have": lambda run: only_pending(
-        run, run.other_run, tag=f"lmtokens-1-{run.header['run']}-{int(time.time())}-{'6' * 32}"
+        run, run.other_run, tag=tag_for("b", seconds=time.time(), run=run.header["run"])
     ),
     "pending, not a tag": lambda run: only_pending(run, run.second, tag="lmtokens"),
     "pending, a whole note as the tag": lambda run: only_pending(

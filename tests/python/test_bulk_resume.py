@@ -22,6 +22,7 @@ from delivery_helpers import (
     keys_in_journal,
     requests_with_method,
     sealed,
+    tag_for,
 )
 from support import HANG_TIMEOUT, wait_until
 
@@ -315,11 +316,11 @@ def test_pending_tokens_of_other_runs_are_kept(lmtokens_portal: Portal, journal:
     now = int(time.time())
 
     def create_pending(run: str) -> StoredToken:
-        return lmtokens_portal.create_token(32, note=f"lmtokens-1-{run}-{now}-{'a' * 32} x", status=1)
+        return lmtokens_portal.create_token(32, note=tag_for("x", seconds=now, run=run) + " x", status=1)
 
     create_pending(this_run)
     other = create_pending("0" * 16)
-    used = lmtokens_portal.create_token(32, note=f"lmtokens-1-{this_run}-{now}-{'b' * 32}", status=1, last_used_on=now)
+    used = lmtokens_portal.create_token(32, note=tag_for(seconds=now, run=this_run), status=1, last_used_on=now)
     resume([(32, "a"), (32, "b")], journal)
     assert [stored.id for stored in created_tokens(lmtokens_portal) if stored.status == 1] == [other.id, used.id]
 

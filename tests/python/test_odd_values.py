@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable
 
 import lmtokens
 import pytest
-from delivery_helpers import created_tokens
+from delivery_helpers import created_tokens, tag_for
 from lmtokens import where
 from support import ACCESS_ID, ACCESS_KEY, StubServer
 from tampering_proxy import Exchange, TamperingProxy
@@ -53,7 +53,7 @@ NO_TIME = ["null", "0", "-1700000000", '"yesterday"', "true", "[]", "{}", "1e999
 
 
 def pending_note(run: str = "0123456789abcdef", *, created: int = NOW - 2 * HOUR) -> str:
-    return f"lmtokens-1-{run}-{created}-{'0' * 32}"
+    return tag_for(seconds=created, run=run)
 
 
 def orphan(portal: Portal) -> StoredToken:

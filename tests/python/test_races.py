@@ -85,7 +85,7 @@ def test_enable_between_the_reads_of_a_sweep(lmtokens_portal: Portal) -> None:
             assert listed.wait(HANG_TIMEOUT)
 
     def in_sweep(exchange: Exchange) -> None:
-        if exchange.method == "GET" and not listed.is_set() and b"lmtokens-1-" in exchange.response_body:
+        if exchange.method == "GET" and not listed.is_set() and b"lmtokens-2-" in exchange.response_body:
             listed.set()
             assert patched.wait(HANG_TIMEOUT)
 

@@ -16,7 +16,7 @@ import lmtokens
 import pytest
 from api_variants import VARIANTS, api_for
 from certificates import issued
-from delivery_helpers import created_tokens, request_methods, requests_with_method
+from delivery_helpers import created_tokens, request_methods, requests_with_method, tag_for
 from network import ConnectProxy, TlsServer, port_of
 from support import HANG_TIMEOUT, run_shell
 from tampering_proxy import Exchange, TamperingProxy
@@ -30,18 +30,15 @@ if TYPE_CHECKING:
 HOUR = 3600
 
 
-def tag(seconds: float, *, run: str = "0123456789abcdef", random: str = "0" * 31 + "1") -> str:
-    return f"lmtokens-1-{run}-{int(seconds)}-{random}"
-
-
 def orphan(
     portal: Portal, *, age: float = 2 * HOUR, note: str = "", tag_offset: float = 0, **members: Any
 ) -> StoredToken:
     """Store a token left by a create that crashed ``age`` seconds ago; its tag differs by ``tag_offset`` seconds."""
     created = int(time.time() - age)
+    tag = tag_for(note, seconds=created + tag_offset)
     return portal.create_token(
         members.pop("admin_id", 32),
-        **{"note": tag(created + tag_offset) + note, "status": 1, "created_on": created, **members},
+        **{"note": f"{tag} {note}" if note else tag, "status": 1, "created_on": created, **members},
     )
 
 
@@ -51,7 +48,7 @@ def ids(portal: Portal) -> list[int]:
 
 @pytest.mark.parametrize("kind", VARIANTS)
 @pytest.mark.parametrize("type", ["lmv1", "bearer"])
-@pytest.mark.parametrize("note", ["", " ci", " a note  with spaces "])
+@pytest.mark.parametrize("note", ["", "ci", "a note  with spaces ", "a & b", "caf\u00e9"])
 def test_orphan_is_deleted(lmtokens_portal: Portal, kind: str, type: str, note: str) -> None:
     stored = orphan(lmtokens_portal, note=note, type=type)
     (swept,) = api_for(kind, lmtokens_portal).sweep_tokens(dry_run=False)
@@ -71,7 +68,8 @@ def test_dry_run_is_the_default_and_deletes_nothing(lmtokens_portal: Portal, kin
 def bystanders(portal: Portal) -> list[StoredToken]:
     """Store tokens that each lack one mark of an orphan."""
     old = time.time() - 2 * HOUR
-    valid = tag(old)
+    valid = tag_for(seconds=old)
+    version_1 = f"lmtokens-1-0123456789abcdef-{int(old)}-{'0' * 32}"
     look_alikes = [
         "",
         "ci",
@@ -86,18 +84,21 @@ def bystanders(portal: Portal) -> list[StoredToken]:
         "note " + valid,
         valid.upper(),
         valid.replace("lmtokens", "LMTokens"),
-        valid.replace("lmtokens-1", "lmtokens-2"),
-        valid.replace("lmtokens-1", "lmtokens-01"),
+        valid.replace("lmtokens-2", "lmtokens-1"),
+        valid.replace("lmtokens-2", "lmtokens-3"),
+        valid.replace("lmtokens-2", "lmtokens-02"),
+        version_1.replace("lmtokens-1", "lmtokens-2"),
         valid.replace("abcdef", "ABCDEF"),
         valid.replace("abcdef", "abcdeg"),
         valid.replace("-", "_"),
         valid.replace("-0123", "--0123"),
         valid + "-",
         valid + "-1",
-        f"lmtokens-1-0123456789abcdef-0{int(old)}-{'0' * 32}",
-        f"lmtokens-1-0123456789abcdef-+{int(old)}-{'0' * 32}",
-        f"lmtokens-1-0123456789abcdef--{int(old)}-{'0' * 32}",
-        f"lmtokens-1-0123456789abcdef-{2**70}-{'0' * 32}",
+        valid.replace(f"-{int(old)}", f"-0{int(old)}"),
+        valid.replace(f"-{int(old)}", f"-+{int(old)}"),
+        valid.replace(f"-{int(old)}", f"--{int(old)}"),
+        valid.replace(f"-{int(old)}", f"-{2**70}"),
+        version_1.replace(f"-{int(old)}", f"-0{int(old)}"),
         valid.replace("0123", "０123"),
         valid + " ci",
     ]
@@ -301,8 +302,117 @@ def test_orphan_that_may_be_the_calling_token_is_kept(lmtokens_portal: Portal, s
 CHANGES: dict[str, dict[str, Any]] = {
     "enabled": {"status": 2},
     "renamed": {"note": "ci"},
-    "retagged": {"note": tag(time.time() - 2 * HOUR, random="f" * 32)},
+    "retagged": {"note": tag_for(seconds=time.time() - 2 * HOUR, random="f" * 32)},
 }
+
+
+def edited(whole: str) -> dict[str, str]:
+    """Return what a user may make of the note of a pending token."""
+    tag, _, rest = whole.partition(" ")
+    return {
+        "appended": f"{whole} keep me",
+        "appended without a space": f"{whole}, keep me",
+        "prepended": f"keep me {whole}",
+        "prepended to the rest": f"{tag} keep me {rest}",
+        "cut": f"{tag} {rest[:-1]}",
+        "cut to the tag": tag,
+        "replaced": f"{tag} keep me",
+        "upper case": f"{tag} {rest.upper()}",
+        "tag in upper case": f"{tag.upper()} {rest}",
+        "tag cut": f"{tag[:-1]} {rest}",
+        "tag of version 1": f"{tag.replace('lmtokens-2', 'lmtokens-1').rpartition('-')[0]} {rest}",
+    }
+
+
+EDITS = list(edited("x y"))
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+@pytest.mark.parametrize("edit", EDITS)
+def test_token_whose_note_was_edited_is_kept(lmtokens_portal: Portal, kind: str, edit: str) -> None:
+    created = int(time.time() - 2 * HOUR)
+    whole = f"{tag_for('ci job', seconds=created)} ci job"
+    note = edited(whole)[edit]
+    stored = lmtokens_portal.create_token(32, note=note, status=1, created_on=created)
+    for dry_run in (True, False):
+        swept = api_for(kind, lmtokens_portal).sweep_tokens(dry_run=dry_run)
+        assert [each.deleted for each in swept] == [False] * len(swept)
+        if note.startswith("lmtokens-") and edit != "tag cut":
+            (each,) = swept
+            assert (each.token.id, each.error) == (stored.id, None)
+            assert each.kept is not None
+            assert "changed" in each.kept
+            assert repr(each) == f"<lmtokens.SweptToken {stored.id}, kept>"
+    assert ids(lmtokens_portal) == [stored.id]
+    assert requests_with_method(lmtokens_portal, "DELETE") == []
+
+
+def test_appending_to_a_bare_tag_keeps_the_token(lmtokens_portal: Portal) -> None:
+    created = int(time.time() - 2 * HOUR)
+    orphan(lmtokens_portal)
+    stored = lmtokens_portal.create_token(
+        32, note=f"{tag_for(seconds=created)} keep me", status=1, created_on=created
+    )
+    swept = {each.token.id: each for each in lmtokens.sweep_tokens(dry_run=False)}
+    assert [swept[stored.id].deleted, bool(swept[stored.id].kept)] == [False, True]
+    assert ids(lmtokens_portal) == [stored.id]
+
+
+def test_tag_of_version_1_is_deleted_only_without_more_text(lmtokens_portal: Portal) -> None:
+    created = int(time.time() - 2 * HOUR)
+    tag = f"lmtokens-1-0123456789abcdef-{created}-{'0' * 32}"
+    bare, noted = (
+        lmtokens_portal.create_token(32, note=note, status=1, created_on=created) for note in (tag, f"{tag} ci")
+    )
+    swept = {each.token.id: each for each in lmtokens.sweep_tokens(dry_run=False)}
+    assert swept[bare.id].deleted
+    assert "earlier version" in (swept[noted.id].kept or "")
+    assert ids(lmtokens_portal) == [noted.id]
+
+
+@pytest.mark.parametrize(
+    ("note", "stored_note"), [(" ci  job ", "ci job"), ("a & <b>", "a &amp; &lt;b&gt;"), ("   ", "")]
+)
+def test_note_that_the_portal_normalized_is_an_orphans(lmtokens_portal: Portal, note: str, stored_note: str) -> None:
+    created = int(time.time() - 2 * HOUR)
+    shown = f"{tag_for(note, seconds=created)} {stored_note}".rstrip()
+    lmtokens_portal.create_token(32, note=shown, status=1, created_on=created)
+    assert [each.deleted for each in lmtokens.sweep_tokens(dry_run=False)] == [True]
+
+
+def test_note_edited_since_the_list_is_reported_as_kept(lmtokens_portal: Portal) -> None:
+    stored = orphan(lmtokens_portal, note="ci")
+    edits: list[str] = []
+
+    def after(exchange: Exchange) -> None:
+        if not edits or "filter=id" not in exchange.path:
+            edits.append(exchange.path)
+            return
+        page = json.loads(exchange.response_body)
+        for token in page["items"]:
+            token["note"] += " keep me"
+        exchange.response_body = json.dumps(page).encode()
+
+    with TamperingProxy(lmtokens_portal, after=after) as portal:
+        (swept,) = portal.client().sweep_tokens(dry_run=False)
+    assert (swept.token.id, swept.deleted, bool(swept.kept)) == (stored.id, False, True)
+    assert (swept.token.note or "").endswith(" keep me")
+    assert ids(lmtokens_portal) == [stored.id]
+
+
+def test_shell_reports_a_token_whose_note_was_edited(lmtokens_portal: Portal) -> None:
+    created = int(time.time() - 2 * HOUR)
+    note = f"{tag_for('ci', seconds=created)} ci, keep me"
+    stored = lmtokens_portal.create_token(32, note=note, status=1, created_on=created)
+    orphan(lmtokens_portal)
+    for options, counts in ([], "1 pending"), (["--yes"], "1 of 1 deleted"):
+        completed = run_shell("sweep", "-o", "jsonl", *options)
+        rows = {row["id"]: row for row in map(json.loads, completed.stdout.splitlines())}
+        assert completed.returncode == 0
+        assert (rows[stored.id]["deleted"], "changed" in rows[stored.id]["kept"]) == (False, True)
+        assert f"token {stored.id} is kept: its note was changed" in completed.stderr
+        assert counts in completed.stderr
+    assert ids(lmtokens_portal) == [stored.id]
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
@@ -372,7 +482,7 @@ def test_many_pages_of_both_types(lmtokens_portal: Portal) -> None:
 
 
 def test_enabling_an_orphan_removes_its_tag(lmtokens_portal: Portal) -> None:
-    for note, rest in [("", ""), (" ci", "ci"), (" two  words", "two  words")]:
+    for note, rest in [("", ""), ("ci", "ci"), ("two  words", "two  words")]:
         stored = orphan(lmtokens_portal, note=note)
         token = lmtokens.enable_token(stored.id)
         assert (created_tokens(lmtokens_portal)[-1].note, created_tokens(lmtokens_portal)[-1].status) == (rest, 2)
@@ -387,7 +497,7 @@ def test_repr_names_the_token_and_the_result(lmtokens_portal: Portal) -> None:
 
 
 def test_shell_deletes_only_with_yes(lmtokens_portal: Portal) -> None:
-    stored = orphan(lmtokens_portal, note=" ci")
+    stored = orphan(lmtokens_portal, note="ci")
     listed = run_shell("sweep", "-o", "jsonl")
     assert (listed.returncode, json.loads(listed.stdout)["deleted"]) == (0, False)
     assert "--yes" in listed.stderr

@@ -50,7 +50,7 @@ impl Drop for Folder {
 }
 
 fn tag() -> Tag {
-    Tag::fresh(RunId::fresh().unwrap(), 1_700_000_000_000).unwrap()
+    Tag::fresh(RunId::fresh().unwrap(), 1_700_000_000_000, None).unwrap()
 }
 
 fn requested() -> RequestedToken {

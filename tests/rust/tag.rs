@@ -4,38 +4,107 @@ use lmtokens::testing::ids::Note;
 use lmtokens::testing::tag::{RunId, Tag};
 use proptest::prelude::*;
 
-fn tag() -> Tag {
-    Tag::fresh(RunId::fresh().unwrap(), 1_700_000_000_123).unwrap()
+fn tag(last: Option<&str>) -> Tag {
+    Tag::fresh(RunId::fresh().unwrap(), 1_700_000_000_123, last).unwrap()
 }
 
 #[test]
 fn a_tagged_note_has_the_tag_and_the_final_note() {
-    let tag = tag();
     for last in [None, Some("ci"), Some("two words"), Some(" leading"), Some("日本")] {
+        let tag = tag(last);
         let note = tag.note(last);
         assert_eq!(Tag::parse(&note), Some((tag, last)), "{note}");
+        assert_eq!(tag.objection(last), None, "{note}");
+        assert_eq!(tag.seconds, 1_700_000_000);
     }
-    assert_eq!(tag.note(Some("")), tag.to_string());
-    assert_eq!(tag.seconds, 1_700_000_000);
+    assert_eq!(tag(Some("")).note(Some("")).matches(' ').count(), 0);
+    assert_eq!(tag(Some("")).objection(None), None);
+}
+
+/// Returns why a note is not the one that a create wrote; `None` if it is, or if the note has no tag.
+fn objection(note: &str) -> Option<&'static str> {
+    Tag::parse(note).and_then(|(tag, last)| tag.objection(last))
+}
+
+#[test]
+fn a_changed_note_is_recognized() {
+    for last in [None, Some("ci"), Some("two words"), Some("keep me")] {
+        let whole = tag(last).note(last);
+        assert_eq!(objection(&whole), None);
+        let (bare, _) = whole.split_once(' ').unwrap_or((&whole, ""));
+        for changed in [
+            format!("{whole} keep me"),
+            format!("{whole} x"),
+            format!("{bare} CI"),
+            format!("{bare} c"),
+            format!("{bare} keep  it"),
+            format!("{bare} ci ci"),
+            format!("{bare} {}", tag(None)),
+        ] {
+            assert!(objection(&changed).is_some(), "{changed}");
+        }
+        if last.is_some() {
+            assert!(objection(bare).is_some(), "{bare}");
+        }
+        // A tag that was moved to another token's note, or dated back, proves nothing.
+        for (digit, other) in [("-17", "-16"), ("-2-", "-1-")] {
+            let forged = whole.replacen(digit, other, 1);
+            assert!(objection(&forged).is_some() || Tag::parse(&forged).is_none(), "{forged}");
+        }
+    }
+}
+
+#[test]
+fn what_a_portal_does_to_notes_is_no_change() {
+    for (last, shown) in [
+        ("a & b", "a &amp; b"),
+        ("  ci\t job ", "ci job"),
+        ("ci ", "ci"),
+        ("\"<x>\"", "&quot;&lt;x&gt;&quot;"),
+        ("cafe\u{301}", "caf\u{e9}"),
+    ] {
+        let tag = tag(Some(last));
+        assert_eq!(objection(&format!("{tag} {shown}")), None, "{last:?} {shown:?}");
+    }
+    // Trimmed to the tag alone.
+    assert_eq!(objection(&tag(Some("  ")).to_string()), None);
+}
+
+#[test]
+fn a_tag_of_version_1_proves_nothing_about_the_text_after_it() {
+    let bare = format!("lmtokens-1-{}-1700000000-{}", "0".repeat(16), "0".repeat(32));
+    let (tag, last) = Tag::parse(&bare).unwrap();
+    assert_eq!((tag.to_string(), last, tag.objection(last)), (bare.clone(), None, None));
+    assert!(objection(&format!("{bare} ci")).is_some());
+    assert!(Note::new(bare).is_err());
+}
+
+/// Other processes and versions must compute the same check.
+#[test]
+fn the_check_is_the_start_of_a_sha_256() {
+    let unchecked = format!("lmtokens-2-{}-1700000000-{}", "0".repeat(16), "0".repeat(32));
+    // printf 'lmtokens-2-…-1700000000-… ci' | sha256sum
+    assert_eq!(objection(&format!("{unchecked}-35445c1f604c832b ci")), None);
+    assert!(Tag::parse(&format!("{unchecked}-35445c1f604c832b ci")).is_some());
 }
 
 #[test]
 fn a_tag_has_no_character_with_a_meaning_in_filters() {
-    let text = tag().to_string();
+    let text = tag(None).to_string();
     assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{text}");
 }
 
 #[test]
 fn tags_are_unique() {
     let run = RunId::fresh().unwrap();
-    let tags: std::collections::HashSet<_> = (0..1000).map(|_| Tag::fresh(run, 0).unwrap()).collect();
+    let tags: std::collections::HashSet<_> = (0..1000).map(|_| Tag::fresh(run, 0, None).unwrap()).collect();
     assert_eq!(tags.len(), 1000);
     assert_ne!(RunId::fresh().unwrap(), RunId::fresh().unwrap());
 }
 
 #[test]
 fn similar_text_is_not_a_tag() {
-    let text = tag().to_string();
+    let text = tag(None).to_string();
     let near = [
         format!(" {text}"),
         format!("{text} "),
@@ -44,8 +113,9 @@ fn similar_text_is_not_a_tag() {
         format!("{text}\tci"),
         format!("x{text}"),
         text.to_uppercase(),
-        text.replace("lmtokens-1-", "lmtokens-2-"),
-        text.replace("lmtokens-1-", "lmtokens-01-"),
+        text.replace("lmtokens-2-", "lmtokens-1-"),
+        text.replace("lmtokens-2-", "lmtokens-3-"),
+        text.replace("lmtokens-2-", "lmtokens-02-"),
         text.replacen("-1700000000-", "-01700000000-", 1),
         text.replacen("-1700000000-", "-+1700000000-", 1),
         text.replacen("-1700000000-", "--1700000000-", 1),
@@ -56,6 +126,7 @@ fn similar_text_is_not_a_tag() {
         text.replace('-', "_"),
         String::new(),
         "lmtokens-1-".to_owned(),
+        "lmtokens-2-".to_owned(),
     ];
     for note in near {
         assert_eq!(Tag::parse(&note), None, "{note:?}");
@@ -66,10 +137,27 @@ fn similar_text_is_not_a_tag() {
 
 proptest! {
     #[test]
-    fn a_parsed_note_round_trips(note in "(lmtokens-1-)?[0-9a-f]{14,17}-[0-9]{0,12}-[0-9a-f]{31,33}( .{0,9})?") {
+    fn a_parsed_note_round_trips(
+        note in "(lmtokens-[12]-)?[0-9a-f]{15,17}-[0-9]{0,12}-[0-9a-f]{31,33}(-[0-9a-f]{15,17})?( .{0,9})?"
+    ) {
         if let Some((tag, last)) = Tag::parse(&note) {
             prop_assert_eq!(tag.note(last), note);
         }
+    }
+
+    #[test]
+    fn every_final_note_is_proven(last in ".{0,60}") {
+        let note = tag(Some(&last)).note(Some(&last));
+        if let Some((tag, found)) = Tag::parse(&note) {
+            prop_assert_eq!(found.unwrap_or_default(), last);
+            prop_assert_eq!(tag.objection(found), None);
+        }
+    }
+
+    #[test]
+    fn another_note_is_not_proven(last in "[a-z]{0,9}", other in "[a-z]{0,9}") {
+        let tag = tag(Some(&last));
+        prop_assert_eq!(tag.objection(Some(&other)).is_none(), last == other);
     }
 
     #[test]

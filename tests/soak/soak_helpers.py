@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 ENABLED = 2
-TAG = "lmtokens-1-"
+TAG = "lmtokens-2-"
 
 KINDS = [
     "close-before-acting",

@@ -1,5 +1,6 @@
 //! What an earlier run left: rows whose token is not known to be finished, and pending tokens of no row.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,7 +102,10 @@ impl EarlierRow<'_> {
             return Ok(None);
         };
         let has_tag = match found.note.as_deref().and_then(Tag::parse) {
-            Some((tag, _)) if tag.to_string() == journaled.tag => true,
+            Some((tag, rest)) if tag.to_string() == journaled.tag => match tag.objection(rest) {
+                None => true,
+                Some(objection) => return Err(changed(journaled.id, objection)),
+            },
             None => false,
             Some(_) => return Err(changed(journaled.id, "its note has another tag")),
         };
@@ -175,12 +179,14 @@ fn changed(id: i64, how: &str) -> Error {
 }
 
 /// Deletes the orphans of a run: disabled tokens with one of its tags that belong to no row. The deleted ones are
-/// reported; those that cannot be deleted are reported too, and left to sweep.
+/// reported; those that cannot be deleted are reported too, and left to sweep. Those whose note somebody has changed are
+/// kept and reported.
 pub(super) async fn remove_orphans(client: &Client, run: RunId) {
     let mut rounds = Rounds::at_most(3);
     let mut removed = Vec::new();
+    let mut kept = BTreeSet::new();
     let left = loop {
-        let left = remove_once(client, run, &mut removed).await;
+        let left = remove_once(client, run, &mut removed, &mut kept).await;
         if matches!(left, Ok(0)) || !rounds.next() {
             break left;
         }
@@ -188,19 +194,36 @@ pub(super) async fn remove_orphans(client: &Client, run: RunId) {
     if !removed.is_empty() {
         client.report(Event::OrphansRemoved { ids: removed, run: run.to_string() });
     }
+    if !kept.is_empty() {
+        client.report(Event::OrphansKept { ids: kept.into_iter().collect(), run: run.to_string() });
+    }
     if !matches!(left, Ok(0)) {
         client.report(Event::OrphansRemain { count: left.ok(), run: run.to_string() });
     }
 }
 
 /// Returns the number of orphans that remain after one pass.
-async fn remove_once(client: &Client, run: RunId, removed: &mut Vec<i64>) -> Result<u64> {
+async fn remove_once(
+    client: &Client,
+    run: RunId,
+    removed: &mut Vec<i64>,
+    kept: &mut BTreeSet<i64>,
+) -> Result<u64> {
     let client = client.for_call(Duration::ZERO);
     let mut listing = ListTokens::default().start();
     let mut left = 0;
     while let Some(page) = listing.next_page(&client).await? {
-        for token in page.iter().filter(|token| is_orphan(token, run)) {
-            match delete_orphan(&client, token, |now| Ok(is_orphan(now, run))).await {
+        for token in &page {
+            match remains_of(token, run) {
+                Some(Remains::Whole) => {}
+                Some(Remains::Changed) => {
+                    kept.insert(token.id);
+                    continue;
+                }
+                None => continue,
+            }
+            let is_whole = |now: &Token| Ok(remains_of(now, run) == Some(Remains::Whole));
+            match delete_orphan(&client, token, is_whole).await {
                 Ok(true) => removed.push(token.id),
                 Ok(false) => {}
                 // Repeated authentication failures lock a token.
@@ -212,10 +235,22 @@ async fn remove_once(client: &Client, run: RunId, removed: &mut Vec<i64>) -> Res
     Ok(left)
 }
 
-fn is_orphan(token: &Token, run: RunId) -> bool {
-    let Some((tag, _)) = token.note.as_deref().and_then(Tag::parse) else { return false };
-    tag.run == run
+/// What a create of a run left.
+#[derive(PartialEq, Eq)]
+enum Remains {
+    /// A token as it was created.
+    Whole,
+    /// A token whose note somebody has changed.
+    Changed,
+}
+
+/// Returns what a token is to a run; `None` if it is not a disabled, unused token with a tag of the run.
+fn remains_of(token: &Token, run: RunId) -> Option<Remains> {
+    let (tag, rest) = token.note.as_deref().and_then(Tag::parse)?;
+    let is_pending = tag.run == run
         && token.status == Some(TokenStatus::Disabled)
         && !token.was_used
-        && token.created_on.is_none_or(|created_on| is_near(created_on, tag.seconds))
+        && token.created_on.is_none_or(|created_on| is_near(created_on, tag.seconds));
+    let remains = if tag.objection(rest).is_none() { Remains::Whole } else { Remains::Changed };
+    is_pending.then_some(remains)
 }

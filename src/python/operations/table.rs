@@ -243,16 +243,17 @@ operations! {
     /// with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
     /// that, the disabled token remains.
     ///
-    /// Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
-    /// note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
-    /// the portal's clock and this machine's. All other tokens are left alone. Each orphan is read again before it is
-    /// deleted.
+    /// Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has
+    /// exactly the note that its create wrote (the tag, or the tag, a space and the final note, which the tag proves),
+    /// was created within an hour of the time in the tag, and is more than an hour old by the portal's clock and this
+    /// machine's. A token that lacks only the exact note, because somebody added to it or cut it, is listed with
+    /// ``kept`` and never deleted. All other tokens are left alone. Each orphan is read again before it is deleted.
     ///
     /// Args:
     ///     dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
     ///
     /// Returns:
-    ///     list[SweptToken]: the orphans, each with ``token``, ``deleted`` and ``error``.
+    ///     list[SweptToken]: the orphans and the kept tokens, each with ``token``, ``deleted``, ``kept`` and ``error``.
     ///
     /// Raises:
     ///     APIError: the portal rejected the request to list tokens, or rejected the credentials.

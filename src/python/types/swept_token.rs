@@ -6,11 +6,12 @@ use crate::lifecycle::Swept;
 use crate::model::Token;
 use crate::python::types::errors::LazyException;
 
-/// An orphan that ``sweep_tokens`` found.
+/// An orphan that ``sweep_tokens`` found, or a token that it keeps because its note was changed.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct SweptToken {
     token: Token,
     deleted: bool,
+    kept: Option<&'static str>,
     error: LazyException,
 }
 
@@ -23,7 +24,8 @@ impl<'py> IntoPyObject<'py> for Swept {
     const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = <SweptToken as pyo3::PyTypeInfo>::TYPE_HINT;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        Bound::new(py, SweptToken { token: self.token, deleted: self.deleted, error: self.error.into() })
+        let Self { token, deleted, kept, error } = self;
+        Bound::new(py, SweptToken { token, deleted, kept, error: error.into() })
     }
 }
 
@@ -41,6 +43,12 @@ impl SweptToken {
         self.deleted
     }
 
+    /// str | None: why the token is not an orphan and is kept; ``None`` for an orphan.
+    #[getter]
+    fn kept(&self) -> Option<&'static str> {
+        self.kept
+    }
+
     /// LMTokensError | None: why it could not be deleted.
     #[getter]
     fn error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
@@ -48,7 +56,11 @@ impl SweptToken {
     }
 
     fn __repr__(&self) -> String {
-        let what = if self.deleted { "deleted" } else { "orphan" };
+        let what = match self.kept {
+            Some(_) => "kept",
+            None if self.deleted => "deleted",
+            None => "orphan",
+        };
         format!("<lmtokens.SweptToken {}, {what}>", self.token.id)
     }
 }
