@@ -22,6 +22,7 @@ use crate::lmv1;
 use crate::network::Network;
 use crate::portal::PortalAddress;
 use crate::secret::Secret;
+use validate::{check_copied, check_pair};
 
 /// What authenticates a request.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,10 +48,12 @@ impl Credentials {
             return Self::from_bearer(access_key);
         }
         let Some(access_id) = access_id else {
+            check_copied("access_key", &access_key)?;
             return Err(Error::credentials("access_id is missing: an access key needs its access id"));
         };
         check_access_id(access_id)?;
         check_access_key(&access_key)?;
+        check_pair(access_id, &access_key)?;
         Ok(Self::Lmv1 { access_id: access_id.to_owned(), access_key })
     }
 
@@ -77,6 +80,14 @@ impl Credentials {
         match self {
             Self::Lmv1 { access_key, .. } => access_key,
             Self::Bearer { token } => token,
+        }
+    }
+
+    /// Returns the access id of a pair.
+    fn access_id(&self) -> Option<&str> {
+        match self {
+            Self::Lmv1 { access_id, .. } => Some(access_id),
+            Self::Bearer { .. } => None,
         }
     }
 
@@ -125,6 +136,8 @@ pub struct Identity {
     pub portal: PortalAddress,
     /// The source of the address.
     pub portal_from: Provenance,
+    /// The arguments that name another portal than the environment's base URL, which wins: `company`, `domain`.
+    pub overridden: Vec<&'static str>,
     /// The credentials.
     pub credentials: Credentials,
     /// The source of the credentials.
@@ -152,6 +165,7 @@ impl Identity {
             Some(timeouts) => timeouts,
             None => environment::timeouts(environment)?.unwrap_or_default(),
         };
+        arguments.check_copied()?;
         let network = Network::resolve(&arguments.network, environment)?;
         // Invalid credentials are reported even if the portal is missing too; the prompt comes last.
         let credentials = match arguments.credentials()? {
@@ -160,12 +174,12 @@ impl Identity {
                 (found.credentials, Provenance::Environment(found.names), found.ignored_sources)
             }),
         };
-        let (portal, portal_from) = match portal(arguments, environment)? {
-            Some(found) => found,
+        let (portal, portal_from, overridden) = match portal(arguments, environment)? {
+            Some((portal, from, overridden)) => (portal, from, overridden),
             None if prompt.is_available() => {
                 let company = prompt.ask("LogicMonitor company (acme in acme.logicmonitor.com): ")?;
                 let domain = domain(arguments, environment)?;
-                (PortalAddress::of_company(&company, domain.as_deref())?, Provenance::Prompt)
+                (PortalAddress::of_company(&company, domain.as_deref())?, Provenance::Prompt, Vec::new())
             }
             None => {
                 return Err(Error::configuration("company is missing").suggest(Advice::NameCompany));
@@ -179,36 +193,60 @@ impl Identity {
                     .suggest(Advice::SupplyCredentials));
             }
         };
-        Ok(Self { portal, portal_from, credentials, credentials_from, ignored_sources, timeouts, network })
+        Ok(Self {
+            portal,
+            portal_from,
+            overridden,
+            credentials,
+            credentials_from,
+            ignored_sources,
+            timeouts,
+            network,
+        })
+    }
+
+    /// Returns what overrides which arguments, in the terms of an interface: "LM_BASE_URL overrides company". `None` if
+    /// nothing does.
+    pub(crate) fn override_notice(&self, name: impl Fn(&str) -> String) -> Option<String> {
+        let names: Vec<String> = self.overridden.iter().map(|argument| name(argument)).collect();
+        (!names.is_empty()).then(|| format!("{} overrides {}", environment::BASE_URL, names.join(" and ")))
+    }
+
+    /// Returns the warning that explicit arguments do not select the portal; `None` if they do, or if the portal is on
+    /// this machine: then a program with a fixed company was pointed at a sandbox.
+    pub(crate) fn override_warning(&self, name: impl Fn(&str) -> String) -> Option<String> {
+        let notice = self.override_notice(name).filter(|_| !self.portal.is_loopback())?;
+        Some(format!("{notice}: requests go to {}; unset it to use the argument", self.portal.base_url()))
     }
 }
 
-/// Returns the portal's address and its source. A base URL from any source wins over a company, so that a program
-/// with a hard-coded company can be pointed at a sandbox; the company is then only a display name.
+/// Returns the portal's address, its source, and the arguments that it overrides. A base URL from any source wins over a
+/// company, so that a program with a hard-coded company can be pointed at a sandbox; the company is then only a display
+/// name.
 fn portal(
     arguments: &Arguments,
     environment: &dyn Environment,
-) -> Result<Option<(PortalAddress, Provenance)>> {
-    let company = match &arguments.company {
-        Some(company) => Some((company.clone(), Provenance::Arguments)),
-        None => environment::company(environment)?,
-    };
+) -> Result<Option<(PortalAddress, Provenance, Vec<&'static str>)>> {
+    let domain = domain(arguments, environment)?;
     // Checked with its domain, so that a base URL changes nothing about which companies are valid.
-    let by_company = match company {
-        Some((name, from)) => {
-            let domain = domain(arguments, environment)?;
-            Some((PortalAddress::of_company(&name, domain.as_deref())?, from))
+    let by_company = match &arguments.company {
+        Some(company) => {
+            Some((PortalAddress::of_company(company, domain.as_deref())?, Provenance::Arguments))
         }
-        None => None,
+        None => environment::portal(environment, domain.as_deref())?,
     };
     let name = by_company.as_ref().and_then(|(portal, _)| portal.company());
     if let Some(base_url) = &arguments.base_url {
-        return Ok(Some((PortalAddress::at(base_url, name)?, Provenance::Arguments)));
+        return Ok(Some((PortalAddress::at(base_url, name)?, Provenance::Arguments, Vec::new())));
     }
     if let Some((base_url, from)) = environment::base_url(environment)? {
-        return Ok(Some((PortalAddress::at(&base_url, name)?, from)));
+        let portal = PortalAddress::at(&base_url, name)?;
+        let is_same = by_company.is_some_and(|(by_company, _)| by_company.base_url() == portal.base_url());
+        let given = [("company", arguments.company.is_some()), ("domain", arguments.domain.is_some())];
+        let overridden = given.into_iter().filter(|(_, is_given)| *is_given && !is_same);
+        return Ok(Some((portal, from, overridden.map(|(name, _)| name).collect())));
     }
-    Ok(by_company)
+    Ok(by_company.map(|(portal, from)| (portal, from, Vec::new())))
 }
 
 fn domain(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<String>> {

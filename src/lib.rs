@@ -28,6 +28,7 @@ pub(crate) mod advice;
 mod cli;
 pub(crate) mod client;
 pub(crate) mod clock;
+mod copied;
 pub(crate) mod credentials;
 pub(crate) mod destinations;
 pub(crate) mod error;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::{Host, Url};
 
+use crate::copied;
 use crate::error::{Error, Result};
 use crate::lmv1::REST_PREFIX;
 
@@ -45,6 +46,9 @@ impl PortalAddress {
         let invalid = |problem: &str| {
             Err(Error::configuration(format!("invalid base_url: {problem}; expected {EXPECTED}")))
         };
+        if let Some(problem) = copied::fault(base_url.trim()) {
+            return invalid(&problem);
+        }
         let Ok(mut base) = Url::parse(base_url.trim()) else {
             return invalid("not a URL");
         };
@@ -151,6 +155,9 @@ fn invalid_company() -> Error {
 /// Splits a company, as users write it, into name and domain.
 fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> {
     let given = given.trim();
+    if let Some(problem) = copied::fault(given) {
+        return Err(Error::configuration(format!("invalid company: {problem}")));
+    }
     let is_url = given.contains("://");
     let host = if is_url {
         let url = Url::parse(given).map_err(|_| invalid_company())?;
@@ -160,11 +167,11 @@ fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> 
             && !given.contains('@')
             && url.port().is_none();
         match url.host_str() {
-            Some(host) if plain => host.to_owned(),
+            Some(host) if plain => host.strip_suffix('.').unwrap_or(host).to_owned(),
             _ => return Err(invalid_company()),
         }
     } else {
-        given.to_ascii_lowercase()
+        bare_host(given).to_ascii_lowercase()
     };
     if !host.contains('.') && !is_url {
         check_label(&host)?;
@@ -193,6 +200,15 @@ fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> 
     Err(invalid_company())
 }
 
+/// Returns the host of an address without scheme, such as `acme.logicmonitor.com:443/santaba`. A name without a dot is
+/// returned as it is.
+fn bare_host(given: &str) -> &str {
+    let host = given.split_once('/').map_or(given, |(host, _)| host);
+    let host = host.strip_suffix(":443").unwrap_or(host);
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.contains('.') { host } else { given }
+}
+
 fn check_label(label: &str) -> Result<()> {
     let has_valid_characters = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     // A credential in the wrong argument must not be sent to name servers.
@@ -209,12 +225,17 @@ fn check_label(label: &str) -> Result<()> {
 }
 
 fn check_domain(domain: &str) -> Result<String> {
+    if let Some(problem) = copied::fault(domain) {
+        return Err(Error::configuration(format!("invalid domain: {problem}")));
+    }
     let domain = domain.trim().to_ascii_lowercase();
+    let domain = domain.trim_end_matches('/');
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
     if domain.contains('.')
         && domain.len() <= 190
         && domain.split('.').all(|label| check_label(label).is_ok())
     {
-        return Ok(domain);
+        return Ok(domain.to_owned());
     }
     Err(Error::configuration(
         "invalid domain; expected the part of the portal's host after the company, such as logicmonitor.com (the \

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
-use super::connection::Connection;
+use super::connection::{Connection, option_of};
 use super::destination::{To, ToStdout};
 use super::exit;
 use super::host::Host;
@@ -81,6 +81,9 @@ impl Add {
         let client = self.connection.client(host)?;
         if self.dry_run {
             destination.map_or(Ok(()), |destination| destination.check())?;
+            if let Some(notice) = client.identity().override_notice(option_of) {
+                say(&notice);
+            }
             output.write(&dry_run(&token, &client)?)?;
             return Ok(exit::DONE);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::host::Host;
-use super::report::{Failure, StderrObserver};
+use super::report::{Failure, StderrObserver, say};
 use super::signals::Signal;
 use crate::client::{Client, OnLimit, Policy};
 use crate::credentials::{self, Identity, ProcessEnvironment, Timeouts};
@@ -30,6 +30,11 @@ pub(super) struct Connection {
     max_wait: Option<f64>,
 }
 
+/// Returns the option of an argument of the core.
+pub(super) fn option_of(argument: &str) -> String {
+    format!("--{argument}")
+}
+
 impl Connection {
     /// Returns the client. It prompts for missing credentials if a prompt is available.
     pub(super) fn client(&self, host: &Host) -> Result<Client, Failure> {
@@ -45,7 +50,11 @@ impl Connection {
             return Err(Failure::Signal(Signal::INTERRUPT));
         }
         let policy = Policy::new(None, None, OnLimit::Wait, self.max_wait)?;
-        let client = Client::new(identity?, Some(&host.user_agent_suffix)).with_policy(policy);
+        let identity = identity?;
+        if let Some(warning) = identity.override_warning(option_of) {
+            say(&format!("warning: {warning}"));
+        }
+        let client = Client::new(identity, Some(&host.user_agent_suffix)).with_policy(policy);
         Ok(client.observed_by(Arc::new(StderrObserver::default())))
     }
 }

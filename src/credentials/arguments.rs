@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::Credentials;
+use super::validate::check_copied;
+use crate::copied;
 use crate::error::{Error, Result};
 use crate::network;
 use crate::secret::Secret;
@@ -29,6 +31,22 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Checks the network settings for traces of copying. The other settings are checked where they are parsed.
+    pub(super) fn check_copied(&self) -> Result<()> {
+        let network::Arguments { ca_bundle, client_cert, proxy } = &self.network;
+        let (chain, key) = client_cert.as_ref().map(|(chain, key)| (chain, key.as_ref())).unzip();
+        let paths =
+            [("ca_bundle", ca_bundle.as_ref()), ("client_cert", chain), ("client_cert", key.flatten())];
+        let paths = paths.into_iter().filter_map(|(name, path)| Some((name, path?.to_str()?)));
+        let proxy = proxy.iter().map(|proxy| ("proxy", proxy.reveal()));
+        for (name, value) in paths.chain(proxy) {
+            if let Some(problem) = copied::fault(value) {
+                return Err(Error::configuration(format!("invalid {name}: {problem}")));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn credentials(&self) -> Result<Option<Credentials>> {
         match (&self.access_id, &self.access_key, &self.bearer_token) {
             (None, None, None) => Ok(None),
@@ -36,7 +54,8 @@ impl Arguments {
             (_, _, Some(_)) => Err(Error::credentials(
                 "both bearer_token and access_id or access_key were given; expected one kind of credentials",
             )),
-            (Some(_), None, None) => {
+            (Some(id), None, None) => {
+                check_copied("access_id", id)?;
                 Err(Error::credentials("access_key is missing: access_id was given without it"))
             }
             (id, Some(key), None) => {

@@ -1,16 +1,17 @@
 //! Settings in environment variables, with the names that other tools for LogicMonitor use. An empty variable counts as
 //! unset.
 
-use super::Environment;
-use super::{Credentials, Provenance, Timeouts};
+use super::validate::{BEARER_PREFIX, check_copied};
+use super::{Credentials, Environment, Provenance, Timeouts};
 use crate::error::{Error, Result};
+use crate::portal::PortalAddress;
 use crate::secret::Secret;
 
 const COMPANY: [&str; 3] = ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL"];
 const PAIRS: [(&str, &str); 2] = [("LM_ACCESS_ID", "LM_ACCESS_KEY"), ("LM_API_ID", "LM_API_KEY")];
 const BEARER_TOKEN: &str = "LM_BEARER_TOKEN";
 const DOMAIN: &str = "LM_DOMAIN_NAME";
-const BASE_URL: &str = "LM_BASE_URL";
+pub(super) const BASE_URL: &str = "LM_BASE_URL";
 const TIMEOUT: &str = "LM_TIMEOUT";
 const PROFILES: [&str; 2] = ["LM_PROFILE", "LM_CONFIG_FILE"];
 
@@ -35,17 +36,24 @@ pub(super) fn reject_profiles(environment: &dyn Environment) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn company(environment: &dyn Environment) -> Result<Option<(String, Provenance)>> {
-    let mut found: Option<(String, &'static str)> = None;
+/// Returns the portal that the variables name, with a domain of the arguments or the environment. Variables with
+/// different spellings of one portal agree.
+pub(super) fn portal(
+    environment: &dyn Environment,
+    domain: Option<&str>,
+) -> Result<Option<(PortalAddress, Provenance)>> {
+    let mut found: Option<(PortalAddress, &'static str)> = None;
     for name in COMPANY {
         let Some(value) = environment.filled(name)? else { continue };
+        let portal = PortalAddress::of_company(&value, domain)
+            .map_err(|error| located(error, &format!("from {name}")))?;
         match &found {
-            Some((first, first_name)) if *first != value => return Err(differ(first_name, name)),
+            Some((first, first_name)) if *first != portal => return Err(differ(first_name, name)),
             Some(_) => {}
-            None => found = Some((value, name)),
+            None => found = Some((portal, name)),
         }
     }
-    Ok(found.map(|(value, name)| (value, Provenance::Environment(vec![name]))))
+    Ok(found.map(|(portal, name)| (portal, Provenance::Environment(vec![name]))))
 }
 
 pub(super) fn domain(environment: &dyn Environment) -> Result<Option<String>> {
@@ -68,33 +76,30 @@ pub(super) fn timeouts(environment: &dyn Environment) -> Result<Option<Timeouts>
 }
 
 pub(super) fn credentials(environment: &dyn Environment) -> Result<Option<Found>> {
-    let mut pair: Option<(String, Secret, Vec<&'static str>)> = None;
+    let mut pair: Option<(Credentials, Vec<&'static str>)> = None;
     for (id_name, key_name) in PAIRS {
-        let id = environment.filled(id_name)?;
-        let key = environment.filled(key_name)?.map(Secret::new);
-        let bearer_as_key = key.as_ref().is_some_and(|key| key.reveal().starts_with("lmb_"));
+        let id = environment.unchecked(id_name)?.map(Secret::new);
+        let key = environment.unchecked(key_name)?.map(Secret::new);
         let (id, key, names) = match (id, key) {
             (None, None) => continue,
-            (Some(id), Some(key)) => (id, key, vec![id_name, key_name]),
-            (None, Some(key)) if bearer_as_key => (String::new(), key, vec![key_name]),
-            (None, Some(_)) => return Err(half(id_name, key_name)),
-            (Some(_), None) => return Err(half(key_name, id_name)),
+            (Some(id), Some(key)) => (Some(id), key, vec![id_name, key_name]),
+            (None, Some(key)) if key.reveal().starts_with(BEARER_PREFIX) => (None, key, vec![key_name]),
+            (None, Some(key)) => return Err(half(id_name, key_name, &key)),
+            (Some(id), None) => return Err(half(key_name, id_name, &id)),
         };
+        let credentials = Credentials::from_pair(id.as_ref().map(Secret::reveal), key)
+            .map_err(|error| located(error, &source(&names)))?;
         match &pair {
-            Some((first_id, _, names)) if *first_id != id => return Err(differ(first_of(names), id_name)),
-            Some((_, first_key, names)) if *first_key != key => {
-                return Err(differ(names.last().copied().unwrap_or_default(), key_name));
+            None => pair = Some((credentials, names)),
+            Some((first, _)) if *first == credentials => {}
+            Some((first, names)) if first.access_id() != credentials.access_id() => {
+                return Err(differ(names.first().copied().unwrap_or_default(), id_name));
             }
-            Some(_) => {}
-            None => pair = Some((id, key, names)),
+            Some((_, names)) => return Err(differ(names.last().copied().unwrap_or_default(), key_name)),
         }
     }
-    let bearer = environment.filled(BEARER_TOKEN);
-    let name_source = |names: &[&'static str]| format!("from {}", names.join(" and "));
-    if let Some((id, key, names)) = pair {
-        let id = Some(id).filter(|id| !id.is_empty());
-        let credentials = Credentials::from_pair(id.as_deref(), key)
-            .map_err(|error| located(error, &name_source(&names)))?;
+    let bearer = environment.unchecked(BEARER_TOKEN);
+    if let Some((credentials, names)) = pair {
         // It is ignored, so it may even be invalid UTF-8.
         let is_set = !matches!(bearer, Ok(None));
         return Ok(Some(Found {
@@ -105,13 +110,12 @@ pub(super) fn credentials(environment: &dyn Environment) -> Result<Option<Found>
     }
     let Some(token) = bearer?.map(Secret::new) else { return Ok(None) };
     let names = vec![BEARER_TOKEN];
-    let credentials =
-        Credentials::from_bearer(token).map_err(|error| located(error, &name_source(&names)))?;
+    let credentials = Credentials::from_bearer(token).map_err(|error| located(error, &source(&names)))?;
     Ok(Some(Found { credentials, names, ignored_sources: Vec::new() }))
 }
 
-fn first_of(names: &[&'static str]) -> &'static str {
-    names.first().copied().unwrap_or_default()
+fn source(names: &[&'static str]) -> String {
+    format!("from {}", names.join(" and "))
 }
 
 fn located(mut error: Error, source: &str) -> Error {
@@ -120,7 +124,10 @@ fn located(mut error: Error, source: &str) -> Error {
     error
 }
 
-fn half(missing: &str, present: &str) -> Error {
+fn half(missing: &str, present: &str, value: &Secret) -> Error {
+    if let Err(error) = check_copied(present, value) {
+        return error;
+    }
     Error::credentials(format!("{missing} is missing: {present} is set without it"))
         .suggest(format!("set {missing} as well, or unset {present}"))
 }

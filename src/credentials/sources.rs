@@ -2,6 +2,7 @@
 
 use std::env::VarError;
 
+use crate::copied;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -11,8 +12,17 @@ pub trait Environment {
     /// unset, the call would use other credentials or another portal.
     fn variable(&self, name: &str) -> Result<Option<String>>;
 
-    /// Returns the value of a variable; an empty one counts as not set.
+    /// Returns the value of a variable; an empty one counts as not set. A value with traces of copying is an error.
     fn filled(&self, name: &str) -> Result<Option<String>> {
+        let Some(value) = self.unchecked(name)? else { return Ok(None) };
+        match copied::fault(&value) {
+            None => Ok(Some(value)),
+            Some(problem) => Err(Error::configuration(format!("invalid {name}: {problem}"))),
+        }
+    }
+
+    /// As [`Environment::filled`], for credentials, which are checked as such.
+    fn unchecked(&self, name: &str) -> Result<Option<String>> {
         Ok(self.variable(name)?.filter(|value| !value.is_empty()))
     }
 }

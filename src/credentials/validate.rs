@@ -1,6 +1,9 @@
 //! Checks of credentials without contacting the portal. No message repeats any part of a credential, not even of an
 //! access id: users swap id and key.
 
+use std::borrow::Cow;
+
+use crate::copied;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -10,39 +13,52 @@ pub(crate) const BEARER_PREFIX: &str = "lmb_";
 /// The prefix of newer access keys.
 const ACCESS_KEY_PREFIX: &str = "lma_";
 
-const SURROUNDED_BY_SPACE: &str = "begins or ends with white space (a line break?)";
+/// Returns what is wrong with a credential that was copied with something around it.
+fn copied(text: &str) -> Option<Cow<'static, str>> {
+    if text.is_empty() {
+        Some("is empty".into())
+    } else if text.trim_end_matches('\r') != text {
+        Some("ends with a carriage return (a line break of Windows)".into())
+    } else if text.trim() != text {
+        Some("begins or ends with white space (a line break?)".into())
+    } else {
+        copied::fault(text)
+    }
+}
+
+/// Checks a credential of any kind for traces of copying.
+pub(super) fn check_copied(name: &str, text: &Secret) -> Result<()> {
+    copied(text.reveal())
+        .map_or(Ok(()), |problem| Err(invalid(name, &problem, "the value as the portal shows it")))
+}
 
 /// Checks an access id: letters and digits only.
 pub(crate) fn check_access_id(access_id: &str) -> Result<()> {
-    let problem = if access_id.is_empty() {
-        "is empty"
-    } else if access_id.trim() != access_id {
-        SURROUNDED_BY_SPACE
+    let problem = if let Some(problem) = copied(access_id) {
+        problem
     } else if access_id.starts_with(BEARER_PREFIX) {
-        "is a bearer token (pass it as bearer_token)"
+        "is a bearer token (pass it as bearer_token)".into()
     } else if access_id.starts_with(ACCESS_KEY_PREFIX) {
-        "is an access key (are access_id and access_key swapped?)"
+        "is an access key (are access_id and access_key swapped?)".into()
     } else if !access_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        "contains other characters than letters and digits (are access_id and access_key swapped?)"
+        "contains other characters than letters and digits (are access_id and access_key swapped?)".into()
     } else {
         return Ok(());
     };
-    Err(invalid("access_id", problem, "the access id as the portal shows it, letters and digits only"))
+    Err(invalid("access_id", &problem, "the access id as the portal shows it, letters and digits only"))
 }
 
 /// Checks an access key: text without white space and control characters.
 pub(crate) fn check_access_key(access_key: &Secret) -> Result<()> {
     let key = access_key.reveal();
-    let problem = if key.is_empty() {
-        "is empty"
-    } else if key.trim() != key {
-        SURROUNDED_BY_SPACE
+    let problem = if let Some(problem) = copied(key) {
+        problem
     } else if key.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        "contains white space or control characters"
+        "contains white space or control characters".into()
     } else {
         return Ok(());
     };
-    Err(invalid("access_key", problem, "the access key as the portal showed it once, without white space"))
+    Err(invalid("access_key", &problem, "the access key as the portal showed it once, without white space"))
 }
 
 /// Checks a key for signing: an access key, not a bearer token.
@@ -59,20 +75,34 @@ pub(crate) fn check_signing_key(access_key: &Secret) -> Result<()> {
 /// Checks a bearer token: visible ASCII, since it is sent in a header.
 pub(crate) fn check_bearer_token(token: &Secret) -> Result<()> {
     let token = token.reveal();
-    let problem = if token.is_empty() {
-        "is empty"
-    } else if token.trim() != token {
-        SURROUNDED_BY_SPACE
+    let problem = if let Some(problem) = copied(token) {
+        problem
     } else if token.starts_with(ACCESS_KEY_PREFIX) {
-        "is an LMv1 access key (it begins with lma_; pass it as access_key with its access_id)"
-    } else if token.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("bearer ")) {
-        "begins with the word Bearer"
+        "is an LMv1 access key (it begins with lma_; pass it as access_key with its access_id)".into()
     } else if !token.bytes().all(|b| b.is_ascii_graphic()) {
-        "contains white space, control or non-ASCII characters"
+        "contains white space, control or non-ASCII characters".into()
     } else {
         return Ok(());
     };
-    Err(invalid("bearer_token", problem, "the token as the portal showed it once (it begins with lmb_)"))
+    Err(invalid("bearer_token", &problem, "the token as the portal showed it once (it begins with lmb_)"))
+}
+
+/// Checks a pair of which each half is valid by itself.
+pub(super) fn check_pair(access_id: &str, access_key: &Secret) -> Result<()> {
+    /// Of every access id that LogicMonitor has shown. Access keys are at least twice as long.
+    const ID_LENGTH: usize = 20;
+    let key = access_key.reveal();
+    let problem = if key == access_id {
+        "is the same text as access_id"
+    } else if key.len() == ID_LENGTH
+        && access_id.len() >= 2 * ID_LENGTH
+        && key.bytes().all(|b| b.is_ascii_alphanumeric())
+    {
+        "looks like an access id (are access_id and access_key swapped?)"
+    } else {
+        return Ok(());
+    };
+    Err(invalid("access_key", problem, "the access key as the portal showed it once"))
 }
 
 fn invalid(name: &str, problem: &str, expected: &str) -> Error {

@@ -63,7 +63,11 @@ impl Operation for SweepTokens {
         if self.delete {
             let found = std::mem::take(&mut swept);
             for each in found {
-                swept.extend(if each.kept.is_some() { Some(each) } else { delete(client, each, &mut clock).await? });
+                swept.extend(if each.kept.is_some() {
+                    Some(each)
+                } else {
+                    delete(client, each, &mut clock).await?
+                });
             }
         }
         Ok(swept)

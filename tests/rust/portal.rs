@@ -30,6 +30,12 @@ fn companies_are_accepted_in_every_common_form() {
         ("HTTPS://ACME.LOGICMONITOR.COM/", "acme.logicmonitor.com"),
         ("https://acme.logicmonitor.com/santaba/uiv4/settings?tab=1#api-tokens", "acme.logicmonitor.com"),
         ("https://acme.logicmonitor.com/santaba/rest", "acme.logicmonitor.com"),
+        ("acme.logicmonitor.com:443", "acme.logicmonitor.com"),
+        ("acme.logicmonitor.com/", "acme.logicmonitor.com"),
+        ("acme.logicmonitor.com/santaba/rest", "acme.logicmonitor.com"),
+        ("ACME.logicmonitor.com.", "acme.logicmonitor.com"),
+        ("acme.logicmonitor.com.:443/santaba/uiv4", "acme.logicmonitor.com"),
+        ("https://acme.logicmonitor.com./", "acme.logicmonitor.com"),
         ("acme.lmgov.us", "acme.lmgov.us"),
         ("https://acme.lmgov.us/santaba/uiv4", "acme.lmgov.us"),
         ("acme.qa-lmgov.us", "acme.qa-lmgov.us"),
@@ -62,7 +68,9 @@ fn a_domain_may_be_set_or_pasted_or_both_if_they_agree() {
         ("acme", "", None),
         ("acme", "com", None),
         ("acme", ".lmgov.us", None),
-        ("acme", "lmgov.us.", None),
+        ("acme", "lmgov.us.", Some("acme.lmgov.us")),
+        ("acme", "lmgov.us/", Some("acme.lmgov.us")),
+        ("acme", "lmgov.us..", None),
         ("acme", "lmgov..us", None),
         ("acme", "lmgov.us/x", None),
         ("acme", "lmgov.us:443", None),
@@ -91,9 +99,13 @@ fn invalid_companies_are_rejected_and_the_message_says_what_is_expected() {
         "acme@evil",
         "user@acme.logicmonitor.com",
         "acme:443",
-        "acme.logicmonitor.com:443",
         "acme.logicmonitor.com:8443",
-        "acme.logicmonitor.com/santaba/rest",
+        "acme.logicmonitor.com:443:443",
+        "acme.logicmonitor.com..",
+        "acme/x.logicmonitor.com",
+        "example.com/acme.logicmonitor.com",
+        "user@acme.logicmonitor.com/santaba",
+        "acme.logicmonitor.com@example.com/acme.logicmonitor.com",
         "acme?x",
         "acme#x",
         "ac me",
@@ -105,7 +117,6 @@ fn invalid_companies_are_rejected_and_the_message_says_what_is_expected() {
         ".acme",
         "acme.",
         "acme..logicmonitor.com",
-        "acme.logicmonitor.com.",
         ".logicmonitor.com",
         "logicmonitor.com",
         "a.b.logicmonitor.com",
@@ -165,6 +176,29 @@ fn a_credential_is_not_a_company() {
     ] {
         assert_eq!(of_company(&refused, None), None);
         assert_eq!(of_company("acme", Some(&refused)), None);
+    }
+}
+
+#[test]
+fn traces_of_copying_are_named() {
+    for (value, word) in [
+        ("\"acme\"", "quotation marks"),
+        ("'acme'", "quotation marks"),
+        ("ac\u{200b}me", "U+200B"),
+        ("\u{feff}acme", "U+FEFF"),
+        ("$LM_COMPANY", "placeholder"),
+        ("<company>", "placeholder"),
+        ("LM_COMPANY=acme", "assignment"),
+    ] {
+        for error in [
+            PortalAddress::of_company(value, None).unwrap_err(),
+            PortalAddress::of_company("acme", Some(value)).unwrap_err(),
+            PortalAddress::at(value, None).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.to_string().contains(word), "{value:?}: {error}");
+            assert!(!error.to_string().contains(value), "{value:?}: {error}");
+        }
     }
 }
 

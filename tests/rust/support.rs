@@ -36,6 +36,7 @@ pub(crate) fn identity(base_url: &str, credentials: Credentials) -> Identity {
     Identity {
         portal: PortalAddress::at(base_url, None).unwrap(),
         portal_from: Provenance::Arguments,
+        overridden: Vec::new(),
         credentials,
         credentials_from: Provenance::Arguments,
         ignored_sources: Vec::new(),

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::client;
+use crate::credentials::Identity;
 use crate::error::Result;
 use crate::operation::Operation;
 use crate::python::args::settings::{Asking, Settings, constructor, with_client_settings};
@@ -13,7 +14,7 @@ use crate::python::args::stub_types::SelfObject;
 use crate::python::runtime::awaitable::{Awaitable, awaitable, running_loop};
 use crate::python::runtime::callback_queue::CallbackQueue;
 use crate::python::runtime::gate::GateGuard;
-use crate::python::runtime::log::report_lost_result;
+use crate::python::runtime::log::{report_lost_result, warn};
 use crate::python::runtime::wait::wait;
 
 /// A client of one portal with one set of credentials. Threads may share it; idle connections are kept for 20 s.
@@ -33,7 +34,8 @@ use crate::python::runtime::wait::wait;
 ///     domain (str | None): the part of the portal's host after the company; default ``"logicmonitor.com"``.
 ///         Environment: ``LM_DOMAIN_NAME``.
 ///     base_url (str | None): the portal's address, if it does not follow from company and domain; https, or http to
-///         loopback, ending with ``/santaba/rest``. Environment: ``LM_BASE_URL``.
+///         loopback, ending with ``/santaba/rest``. Environment: ``LM_BASE_URL``, which overrides ``company`` and
+///         ``domain`` as well: ``repr`` and ``whoami`` say so, and unless it is on loopback, a warning is logged.
 ///     timeout (float | tuple[float, float] | None): seconds for one attempt, or (seconds to connect, seconds in
 ///         total); default 30, of which 10 to connect. Environment: ``LM_TIMEOUT``.
 ///     ca_bundle (str | os.PathLike | None): a PEM file of certificates, or a folder of such files, to trust instead of
@@ -104,6 +106,7 @@ impl PyClient {
         let policy = settings.policy(py)?;
         let on_wait = settings.on_wait.as_ref().map(|on_wait| on_wait.0.clone_ref(py));
         let identity = settings.identity(py, asking)?;
+        warn_of_override(py, &identity)?;
         let core = client::Client::new(identity, Some(&user_agent_suffix(py))).with_policy(policy);
         Ok(Arc::new(Self { core, on_wait }))
     }
@@ -208,7 +211,25 @@ impl AsyncCore {
 fn shown(class: &str, client: &client::Client) -> String {
     let identity = client.identity();
     let (kind, from) = (identity.credentials.kind(), &identity.credentials_from);
-    format!("<lmtokens.{class} {}, {kind} from {from}>", identity.portal)
+    format!("<lmtokens.{class} {}, {kind} from {from}>", shown_portal(identity))
+}
+
+/// Returns the portal's address, and what overrides arguments that name another.
+pub(crate) fn shown_portal(identity: &Identity) -> String {
+    let overrides = identity.override_notice(str::to_owned).map(|notice| format!(" ({notice})"));
+    format!("{}{}", identity.portal, overrides.unwrap_or_default())
+}
+
+/// Logs a warning if the environment overrides an explicit portal. Logging must not change the result.
+pub(crate) fn warn_of_override(py: Python<'_>, identity: &Identity) -> PyResult<()> {
+    let Some(warning) = identity.override_warning(str::to_owned) else { return Ok(()) };
+    match warn(py, warning) {
+        Err(error) if error.is_instance_of::<PyException>(py) => {
+            error.write_unraisable(py, None);
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }
 
 fn not_picklable() -> PyErr {

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use crate::clock::SystemClock;
 use crate::python::args::domain::Body;
 use crate::python::args::settings::{Asking, constructor, with_settings};
+use crate::python::operations::client::{shown_portal, warn_of_override};
 use crate::signer;
 
 /// Signs requests to one portal; the base of `LMv1Auth`.
@@ -15,6 +16,7 @@ pub(crate) struct Signer(signer::Signer);
 with_settings! {
     constructor, Signer, |py, settings| {
         let identity = settings.identity(py, Asking::Allowed)?;
+        warn_of_override(py, &identity)?;
         Ok(Self(signer::Signer::new(identity, Box::new(SystemClock))))
     }
 }
@@ -36,7 +38,7 @@ impl Signer {
         let identity = self.0.identity();
         format!(
             "<lmtokens.LMv1Auth {}, {} from {}>",
-            identity.portal,
+            shown_portal(identity),
             identity.credentials.kind(),
             identity.credentials_from
         )

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 use crate::model::{Token, TokenStatus};
 use crate::printable;
+use crate::python::operations::client::shown_portal;
 use crate::tokens::WhoamiReport;
 
 /// The calling credentials and their source. What they cannot view is ``None``; ``limitation`` says why.
@@ -41,6 +42,12 @@ impl Whoami {
     #[getter]
     fn portal_from(&self) -> String {
         self.0.identity.portal_from.to_string()
+    }
+
+    /// list[str]: the arguments ``"company"`` and ``"domain"``, as far as ``LM_BASE_URL`` overrides them.
+    #[getter]
+    fn overridden_arguments(&self) -> Vec<&'static str> {
+        self.0.identity.overridden.clone()
     }
 
     /// str: the kind of credentials, ``"LMv1"`` or ``"bearer"``.
@@ -118,7 +125,7 @@ impl Whoami {
         };
         format!(
             "<lmtokens.Whoami {user} at {}, {} from {}>",
-            identity.portal,
+            shown_portal(identity),
             identity.credentials.kind(),
             identity.credentials_from
         )

@@ -90,6 +90,94 @@ fn aliases_may_have_the_same_value() {
 }
 
 #[test]
+fn aliases_may_spell_one_portal_differently() {
+    let spellings = [
+        "acme",
+        "ACME",
+        " acme ",
+        "acme.logicmonitor.com",
+        "Acme.LogicMonitor.Com",
+        "acme.logicmonitor.com.",
+        "acme.logicmonitor.com/",
+        "acme.logicmonitor.com:443",
+        "https://acme.logicmonitor.com",
+        "https://acme.logicmonitor.com:443/santaba/uiv4/settings?tab=1",
+        "https://acme.logicmonitor.com/santaba/rest/",
+    ];
+    for first in spellings {
+        for second in spellings {
+            let variables = [("LM_COMPANY", first), ("LM_PORTAL", second), OTHER[1], OTHER[2]];
+            let identity = resolve(&Arguments::default(), &variables)
+                .unwrap_or_else(|error| panic!("{first:?} and {second:?}: {error}"));
+            assert_eq!(identity.portal.host(), "acme.logicmonitor.com");
+            assert_eq!(identity.portal_from, Provenance::Environment(vec!["LM_COMPANY"]));
+        }
+    }
+    for domain in ["lmgov.us", "LMGOV.US", "lmgov.us.", "lmgov.us/"] {
+        for company in ["acme", "acme.lmgov.us", "https://acme.lmgov.us/santaba/rest"] {
+            let variables = [
+                ("LM_ACCOUNT", company),
+                ("LM_PORTAL", "acme"),
+                ("LM_DOMAIN_NAME", domain),
+                OTHER[1],
+                OTHER[2],
+            ];
+            assert_eq!(resolve(&Arguments::default(), &variables).unwrap().portal.host(), "acme.lmgov.us");
+        }
+        let arguments = Arguments { domain: Some(domain.to_owned()), ..Arguments::default() };
+        let variables = [("LM_COMPANY", "acme"), ("LM_PORTAL", "acme.lmgov.us"), OTHER[1], OTHER[2]];
+        assert_eq!(resolve(&arguments, &variables).unwrap().portal.host(), "acme.lmgov.us");
+    }
+}
+
+#[test]
+fn aliases_of_different_portals_are_refused() {
+    for (first, second) in [
+        ("acme", "other"),
+        ("acme", "acme.lmgov.us"),
+        ("acme.lmgov.us", "acme.qa-lmgov.us"),
+        ("https://acme.logicmonitor.com", "https://acme-2.logicmonitor.com"),
+    ] {
+        let variables = [("LM_COMPANY", first), ("LM_PORTAL", second), OTHER[1], OTHER[2]];
+        let error = resolve(&Arguments::default(), &variables).unwrap_err();
+        assert!(error.to_string().contains("LM_COMPANY and LM_PORTAL have different values"), "{error}");
+    }
+    let variables = [("LM_COMPANY", "acme"), ("LM_PORTAL", "acme/x"), OTHER[1], OTHER[2]];
+    let error = resolve(&Arguments::default(), &variables).unwrap_err();
+    assert!(error.to_string().contains("from LM_PORTAL"), "{error}");
+}
+
+#[test]
+fn arguments_that_the_base_url_overrides_are_reported() {
+    const ELSEWHERE: (&str, &str) = ("LM_BASE_URL", "https://lm.example.com/santaba/rest");
+    const SANDBOX: (&str, &str) = ("LM_BASE_URL", "http://127.0.0.1:8080/santaba/rest");
+    const ACME: (&str, &str) = ("LM_BASE_URL", "https://acme.logicmonitor.com:443/santaba/rest/");
+    let given = |company: Option<&str>, domain: Option<&str>| Arguments {
+        company: company.map(str::to_owned),
+        domain: domain.map(str::to_owned),
+        ..pair_arguments()
+    };
+    for (arguments, variable, overridden) in [
+        (given(Some("acme"), None), ELSEWHERE, vec!["company"]),
+        (given(Some("acme"), Some("lmgov.us")), ELSEWHERE, vec!["company", "domain"]),
+        (given(None, Some("lmgov.us")), ELSEWHERE, vec!["domain"]),
+        (given(Some("acme"), None), SANDBOX, vec!["company"]),
+        (given(Some("other"), None), ACME, vec!["company"]),
+        (given(Some("acme"), Some("lmgov.us")), ACME, vec!["company", "domain"]),
+        // They name the same portal.
+        (given(Some("acme"), None), ACME, vec![]),
+        (given(Some("https://ACME.logicmonitor.com/x"), Some("logicmonitor.com")), ACME, vec![]),
+        // Nothing explicit loses.
+        (given(None, None), ELSEWHERE, vec![]),
+        (Arguments { base_url: Some(ELSEWHERE.1.to_owned()), ..given(Some("acme"), None) }, SANDBOX, vec![]),
+    ] {
+        assert_eq!(resolve(&arguments, &[variable]).unwrap().overridden, overridden, "{arguments:?}");
+    }
+    let by_environment = resolve(&given(None, None), &[ELSEWHERE, OTHER[0]]).unwrap();
+    assert_eq!(by_environment.overridden, Vec::<&str>::new());
+}
+
+#[test]
 fn an_empty_variable_is_not_set() {
     let empty = [
         ("LM_COMPANY", ""),

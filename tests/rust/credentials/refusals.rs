@@ -181,3 +181,133 @@ fn profiles_do_not_matter_if_arguments_are_complete() {
         assert!(resolve(&pair_arguments(), &[(name, "work")]).is_ok());
     }
 }
+
+/// What copying leaves around a value, with a word of the error.
+fn copied(value: &str) -> Vec<(String, &'static str)> {
+    vec![
+        (format!("\"{value}\""), "quotation marks"),
+        (format!("'{value}'"), "quotation marks"),
+        (format!("\u{201c}{value}\u{201d}"), "quotation marks"),
+        (format!("\u{feff}{value}"), "U+FEFF"),
+        (format!("{}\u{200b}{}", &value[..8], &value[8..]), "U+200B"),
+        (format!("{value}\u{2060}"), "U+2060"),
+        (format!("{}\u{ad}{}", &value[..8], &value[8..]), "U+00AD"),
+        (format!("{}\u{a0}{}", &value[..8], &value[8..]), "U+00A0"),
+        (format!("{value}\r"), "carriage return"),
+        (format!("Bearer {value}"), "Bearer"),
+        (format!("export LM_ACCESS_KEY={value}"), "assignment"),
+        ("$LM_ACCESS_KEY".to_owned(), "placeholder"),
+        ("${LM_ACCESS_KEY}".to_owned(), "placeholder"),
+        ("%LM_ACCESS_KEY%".to_owned(), "placeholder"),
+        ("<access key>".to_owned(), "placeholder"),
+    ]
+}
+
+#[test]
+fn copied_credentials_are_refused_with_the_reason() {
+    let mut cases = Vec::new();
+    for (id, word) in copied(ACCESS_ID) {
+        cases.push((given(Some(&id), Some(ACCESS_KEY), None), vec![], "access_id", id.clone(), word));
+        cases.push((given(Some(&id), None, None), vec![], "access_id", id.clone(), word));
+        let variables = [("LM_ACCESS_ID", id.clone()), ("LM_ACCESS_KEY", ACCESS_KEY.to_owned())];
+        cases.push((given(None, None, None), variables.to_vec(), "LM_ACCESS_ID", id.clone(), word));
+        cases.push((given(None, None, None), vec![("LM_API_ID", id.clone())], "LM_API_ID", id, word));
+    }
+    for (key, word) in copied(ACCESS_KEY).into_iter().chain(copied(BEARER)) {
+        cases.push((given(Some(ACCESS_ID), Some(&key), None), vec![], "invalid ", key.clone(), word));
+        cases.push((given(None, Some(&key), None), vec![], "invalid ", key.clone(), word));
+        let variables = [("LM_API_ID", ACCESS_ID.to_owned()), ("LM_API_KEY", key.clone())];
+        cases.push((given(None, None, None), variables.to_vec(), "LM_API_KEY", key.clone(), word));
+        cases.push((
+            given(None, None, None),
+            vec![("LM_ACCESS_KEY", key.clone())],
+            "LM_ACCESS_KEY",
+            key,
+            word,
+        ));
+    }
+    for (token, word) in copied(BEARER) {
+        cases.push((given(None, None, Some(&token)), vec![], "bearer_token", token.clone(), word));
+        let variables = vec![("LM_BEARER_TOKEN", token.clone())];
+        cases.push((given(None, None, None), variables, "LM_BEARER_TOKEN", token, word));
+    }
+    for (arguments, variables, name, value, word) in cases {
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        // The bearer token as a key does not end in what a half pair lacks.
+        let result = resolve(&arguments, &variables);
+        let shown = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        assert_says(result, ErrorKind::Credentials, &[name, word]);
+        for secret in [ACCESS_ID, ACCESS_KEY, BEARER, &value] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn copied_settings_are_refused_with_the_reason() {
+    for name in ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL", "LM_DOMAIN_NAME", "LM_BASE_URL", "LM_TIMEOUT"] {
+        for (value, word) in [
+            ("\"30\"", "quotation marks"),
+            ("'lmgov.us'", "quotation marks"),
+            ("\u{feff}lmgov.us", "U+FEFF"),
+            ("lmgov\u{200b}.us", "U+200B"),
+            ("${LM_SETTING}", "placeholder"),
+        ] {
+            let pair = [("LM_ACCESS_ID", ACCESS_ID), ("LM_ACCESS_KEY", ACCESS_KEY)];
+            let variables = [pair[0], pair[1], (name, value)];
+            assert_says(
+                resolve(&Arguments { company: None, ..given(None, None, None) }, &variables),
+                ErrorKind::Configuration,
+                &[name, word],
+            );
+        }
+    }
+}
+
+#[test]
+fn swapped_and_repeated_credentials_are_noticed() {
+    let long_key = "unitTest0".repeat(5);
+    for (id, key, word) in [
+        (ACCESS_KEY, ACCESS_ID, "swapped"),
+        (long_key.as_str(), ACCESS_ID, "swapped"),
+        (ACCESS_ID, ACCESS_ID, "same"),
+    ] {
+        assert_says(resolve(&given(Some(id), Some(key), None), &[]), ErrorKind::Credentials, &[word]);
+    }
+    // A short key or a long id alone proves nothing.
+    for (id, key) in [(ACCESS_ID, "unitTestKeyOf20Chars"), (long_key.as_str(), ACCESS_KEY)] {
+        assert!(resolve(&given(Some(id), Some(key), None), &[]).is_ok());
+    }
+}
+
+#[test]
+fn quotation_marks_and_placeholders_inside_a_key_are_accepted() {
+    for key in [
+        "unit\"test",
+        "\"unit-test",
+        "unit-test'",
+        "$unit{test}",
+        "<unit-test",
+        "%unit%",
+        "{a}",
+        "$$",
+        "un=it:test",
+    ] {
+        let credentials =
+            resolve(&given(Some(ACCESS_ID), Some(key), None), &[]).map(|identity| identity.credentials);
+        assert_eq!(credentials.unwrap(), super::lmv1(ACCESS_ID, key), "{key}");
+    }
+}
+
+#[test]
+fn answers_to_the_prompt_are_checked_as_well() {
+    for answers in [
+        ["\"acme\"", ACCESS_ID, ACCESS_KEY],
+        ["acme", "\"exampleAccessId00001\"", ACCESS_KEY],
+        ["acme", ACCESS_ID, "\"unit+test(key)\""],
+    ] {
+        let prompt = FakePrompt::answering(&answers);
+        let error = Identity::resolve(&Arguments::default(), &environment(&[]), &prompt).unwrap_err();
+        assert!(error.to_string().contains("quotation marks"), "{answers:?}: {error}");
+    }
+}
