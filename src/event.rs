@@ -291,7 +291,7 @@ impl Event {
             Self::DeliveredUnseen { .. } => {
                 vec!["do not repeat the call: it would create another token".into()]
             }
-            Self::OrphansKept { .. } => vec!["delete those that are not needed: their keys are void".into()],
+            Self::OrphansKept { .. } => vec!["delete those that are not needed".into()],
             Self::OrphansRemain { .. } => vec![Advice::ResumeOrSweep],
             Self::CreateInterrupted { .. } => vec!["list the user's tokens and delete it".into()],
             Self::ResultLost { token_id, .. } => vec![Advice::Delete { id: *token_id }],

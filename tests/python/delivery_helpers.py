@@ -6,6 +6,9 @@ import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
+
+from support import HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,13 +19,21 @@ if TYPE_CHECKING:
 TAG = re.compile(r"lmtokens-2-[0-9a-f]{16}-[0-9]+-[0-9a-f]{32}-[0-9a-f]{16}( .+)?")
 
 
-def tag_for(
-    note: str = "", *, seconds: float, run: str = "0123456789abcdef", random: str = "0" * 31 + "1"
-) -> str:
+def tag_for(note: str = "", *, seconds: float, run: str = "0123456789abcdef", random: str = "0" * 31 + "1") -> str:
     """Return the tag of a token whose final note is ``note``."""
     unchecked = f"lmtokens-2-{run}-{int(seconds)}-{random}"
     check = hashlib.sha256(f"{unchecked} {' '.join(note.split())}".encode()).hexdigest()[:16]
     return f"{unchecked}-{check}"
+
+
+def edit_token(portal: Portal, token: StoredToken, **changes: Any) -> None:
+    """Change a token as an administrator does in the portal. The public API does not accept a tag in a note."""
+    url = f"{portal.base_url}/setting/admins/{token.admin_id}/apitokens/{token.id}"
+    headers = {"Authorization": f"Bearer {portal.bearer_token.reveal()}", "X-Version": "3"}
+    body = json.dumps(changes).encode()
+    request = Request(url, body, {**headers, "Content-Type": "application/json"}, method="PATCH")
+    with urlopen(request, timeout=HANG_TIMEOUT) as response:
+        assert response.status == 200
 
 
 class RecordingDestination:

@@ -18,6 +18,7 @@ from delivery_helpers import (
     RecordingDestination,
     assert_no_key_is_lost,
     created_tokens,
+    edit_token,
     is_pending,
     keys_in_journal,
     requests_with_method,
@@ -323,6 +324,24 @@ def test_pending_tokens_of_other_runs_are_kept(lmtokens_portal: Portal, journal:
     used = lmtokens_portal.create_token(32, note=tag_for(seconds=now, run=this_run), status=1, last_used_on=now)
     resume([(32, "a"), (32, "b")], journal)
     assert [stored.id for stored in created_tokens(lmtokens_portal) if stored.status == 1] == [other.id, used.id]
+
+
+def test_pending_token_whose_note_was_edited_is_kept(
+    lmtokens_portal: Portal, journal: Path, unfinished: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    header, *_ = unfinished
+    second = next(stored for stored in created_tokens(lmtokens_portal) if stored.status == 1)
+    edit_token(lmtokens_portal, second, note=f"{second.note} keep me")
+    now = int(time.time())
+    note = tag_for("x", seconds=now, run=json.loads(header)["run"]) + " keep me"
+    orphan = lmtokens_portal.create_token(32, note=note, status=1)
+    lmtokens_portal.clear_record()
+    summary = resume([(32, "a"), (32, "b")], journal)
+    assert (summary.already_done, summary.unknown) == (1, 1)
+    left = {stored.id: stored.note for stored in created_tokens(lmtokens_portal) if stored.status == 1}
+    assert left == {second.id: f"{second.note} keep me", orphan.id: note}
+    assert "kept pending tokens" in caplog.text
+    assert requests_with_method(lmtokens_portal, "DELETE") == []
 
 
 @pytest.mark.parametrize("first", [None, RecordingDestination()], ids=["journal", "destination"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 import threading
 import types
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from lmtokens import ConfigurationError, CredentialsError
-from support import ACCESS_ID, ACCESS_KEY, SHELL, run_at_terminal, run_python
+from support import ACCESS_ID, ACCESS_KEY, SHELL, run_at_terminal, run_python, run_shell
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
@@ -226,6 +228,141 @@ def test_existing_client_ignores_changes_of_the_environment(setenv: Any, lmtoken
     client = lmtokens.Client()
     setenv(LM_ACCESS_ID=OTHER_ID, LM_ACCESS_KEY=ACCESS_KEY, LM_BASE_URL="http://127.0.0.1:9/santaba/rest")
     assert client.add_token(32).id
+
+
+ELSEWHERE = "https://lm.example.com/santaba/rest"
+OVERRIDDEN = f"acme at {ELSEWHERE} (LM_BASE_URL overrides company)"
+
+
+@pytest.mark.parametrize("construct", [lmtokens.Client, lmtokens.AsyncClient, lmtokens.configure, lmtokens.LMv1Auth])
+def test_base_url_that_overrides_an_explicit_company_is_reported_once(
+    setenv: Any, construct: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    setenv(LM_BASE_URL=ELSEWHERE, **PAIR)
+    client = construct("acme")
+    assert OVERRIDDEN in repr(client)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("lmtokens", "WARNING")
+    assert f"LM_BASE_URL overrides company: requests go to {ELSEWHERE}" in record.getMessage()
+    caplog.clear()
+    both = construct("acme", domain="lmgov.us")
+    assert "(LM_BASE_URL overrides company and domain)" in repr(both)
+    assert "company and domain" in caplog.text
+    caplog.clear()
+    # Nothing explicit loses.
+    setenv(LM_COMPANY="other")
+    assert "overrides" not in repr(construct())
+    assert "overrides" not in repr(construct("acme", base_url=ELSEWHERE))
+    setenv(LM_BASE_URL="https://acme.logicmonitor.com/santaba/rest")
+    assert "overrides" not in repr(construct("acme.logicmonitor.com"))
+    assert caplog.records == []
+
+
+def test_company_that_a_sandbox_overrides_is_shown_without_a_warning(
+    lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = lmtokens.Client("acme", domain="lmgov.us")
+    shown = f"acme at {lmtokens_portal.base_url} (LM_BASE_URL overrides company and domain)"
+    assert shown in repr(client)
+    who = client.whoami()
+    assert (who.overridden_arguments, who.portal_from) == (["company", "domain"], "environment (LM_BASE_URL)")
+    assert shown in repr(who)
+    assert lmtokens.whoami().overridden_arguments == []
+    assert caplog.records == []
+
+
+def test_log_handler_that_fails_does_not_stop_a_client(setenv: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **named: object) -> None:
+        raise RuntimeError("a log handler failed")
+
+    unraisable: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", unraisable.append)
+    monkeypatch.setattr(logging.getLogger("lmtokens"), "log", fail)
+    setenv(LM_BASE_URL=ELSEWHERE, **PAIR)
+    assert OVERRIDDEN in repr(lmtokens.Client("acme"))
+    assert len(unraisable) == 1
+
+
+def test_shell_reports_a_company_that_the_base_url_overrides(lmtokens_portal: Portal) -> None:
+    command = ["add", "32", "--dry-run", "--company", "acme"]
+    at_sandbox = run_shell(*command)
+    assert at_sandbox.returncode == 0
+    assert at_sandbox.stderr == "LM_BASE_URL overrides --company\n"
+    elsewhere = run_shell(*command, "--domain", "lmgov.us", environment={"LM_BASE_URL": ELSEWHERE})
+    assert elsewhere.returncode == 0
+    assert elsewhere.stdout.startswith(f"POST {ELSEWHERE}/")
+    warning = f"warning: LM_BASE_URL overrides --company and --domain: requests go to {ELSEWHERE}"
+    assert elsewhere.stderr.count("LM_BASE_URL") == 1
+    assert warning in elsewhere.stderr
+    assert run_shell("add", "32", "--dry-run").stderr == ""
+    refused = run_shell("sweep", "--company", "acme", environment={"LM_BASE_URL": "https://127.0.0.2:1/santaba/rest"})
+    assert "warning" not in refused.stderr
+
+
+@pytest.mark.parametrize("first", ["acme", "ACME", "https://acme.logicmonitor.com/santaba/uiv4/settings"])
+@pytest.mark.parametrize("second", ["acme.logicmonitor.com", "acme.logicmonitor.com.", "acme.logicmonitor.com:443/"])
+def test_aliases_may_spell_one_portal_differently(setenv: Any, first: str, second: str) -> None:
+    setenv(LM_COMPANY=first, LM_PORTAL=second, **PAIR)
+    assert repr(lmtokens.Client()).startswith(ACME)
+    completed = run_shell("add", "32", "--dry-run")
+    assert completed.stdout.startswith("POST https://acme.logicmonitor.com/santaba/rest/")
+
+
+COPIED = {
+    "double quotation marks": ('"{}"', "quotation marks"),
+    "single quotation marks": ("'{}'", "quotation marks"),
+    "typographic quotation marks": ("\u201c{}\u201d", "quotation marks"),
+    "byte order mark": ("\ufeff{}", r"U\+FEFF"),
+    "zero-width space": ("{}\u200b", r"U\+200B"),
+    "no-break space": ("\u00a0{}", "white space"),
+    "carriage return": ("{}\r", "carriage return"),
+    "scheme": ("Bearer {}", "word Bearer"),
+    "line of a file": ("export LM_ACCESS_KEY={}", "assignment"),
+}
+
+
+@pytest.mark.parametrize(("form", "reason"), COPIED.values(), ids=COPIED.keys())
+def test_copied_credentials_are_refused_before_sending(
+    setenv: Any, lmtokens_portal: Portal, form: str, reason: str
+) -> None:
+    def refuses(call: Any) -> None:
+        with pytest.raises(CredentialsError, match=reason) as caught:
+            call()
+        assert not any(value in str(caught.value) for value in (ACCESS_ID, ACCESS_KEY, BEARER))
+
+    pair = {"access_id": ACCESS_ID, "access_key": ACCESS_KEY}
+    for name, value in pair.items():
+        given = {**pair, name: form.format(value)}
+        refuses(lambda given=given: lmtokens.Client("acme", **given))
+        refuses(lambda given=given: lmtokens.AsyncClient("acme", **given))
+        refuses(lambda given=given: lmtokens.LMv1Auth("acme", **given))
+        refuses(lambda given=given: lmtokens.sign("GET", "/setting/admins", **given))
+        given = {f"LM_{name.upper()}": value for name, value in given.items()}
+        refused = run_shell("add", "32", environment=given)
+        assert refused.returncode == 4, refused.stderr
+        assert re.search(reason, refused.stderr)
+    refuses(lambda: lmtokens.Client("acme", bearer_token=form.format(BEARER)))
+    setenv(LM_ACCESS_ID="", LM_ACCESS_KEY="", LM_BEARER_TOKEN=form.format(BEARER))
+    refuses(lmtokens.Client)
+    assert lmtokens_portal.record == []
+
+
+@pytest.mark.parametrize(
+    "name", ["LM_BASE_URL", "LM_TIMEOUT", "SSL_CERT_FILE", "LM_PROFILE", "LM_COMPANY", "LM_DOMAIN_NAME"]
+)
+@pytest.mark.parametrize("value", ['"https://example.com/santaba/rest"', "'30'", "\u201c30\u201d"])
+def test_quoted_setting_is_named(setenv: Any, name: str, value: str) -> None:
+    setenv(**{"LM_COMPANY": "acme", **PAIR, name: value})
+    with pytest.raises(ConfigurationError, match=f"invalid {name}: is wrapped in quotation marks"):
+        lmtokens.Client()
+
+
+@pytest.mark.parametrize("name", ["ca_bundle", "client_cert", "proxy", "company", "domain", "base_url"])
+def test_quoted_argument_is_named(name: str) -> None:
+    arguments: dict[str, Any] = {"company": "acme", "access_id": ACCESS_ID, "access_key": ACCESS_KEY}
+    with pytest.raises(ConfigurationError, match=f"invalid {name}: .*quotation marks") as caught:
+        lmtokens.Client(**{**arguments, name: '"markerPart"'})
+    assert "markerPart" not in str(caught.value)
 
 
 class FakeUser:

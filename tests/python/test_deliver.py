@@ -13,6 +13,7 @@ from delivery_helpers import (
     RecordingDestination,
     assert_no_key_is_lost,
     created_tokens,
+    edit_token,
     is_pending,
     json_body,
     request_methods,
@@ -21,7 +22,7 @@ from delivery_helpers import (
 from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
-    from lmtokens.sandbox import Portal
+    from lmtokens.sandbox import Portal, StoredToken
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -147,6 +148,23 @@ def test_failed_create_is_repeated_if_the_client_has_seen_a_token(lmtokens_porta
     assert created_tokens(lmtokens_portal)[-1].id == token.id
     assert requests_with_method(lmtokens_portal, "DELETE") == []
     assert_no_key_is_lost(lmtokens_portal, destination.keys)
+
+
+@pytest.mark.parametrize("note", ["ci", None])
+def test_token_of_a_lost_create_whose_note_was_edited_is_kept(lmtokens_portal: Portal, note: str | None) -> None:
+    edited: list[StoredToken] = []
+
+    def before(exchange: Exchange) -> None:
+        if exchange.method == "GET" and not edited:
+            edited.extend(created_tokens(lmtokens_portal))
+            edit_token(lmtokens_portal, edited[0], note=f"{edited[0].note} keep me")
+
+    lmtokens_portal.fail("act-then-close", method="POST")
+    unknown = pytest.raises(lmtokens.OutcomeUnknownError, match="is kept, because its note was changed")
+    with TamperingProxy(lmtokens_portal, before=before) as portal, unknown:
+        portal.client().add_token(32, note, deliver=RecordingDestination())
+    (stored,) = created_tokens(lmtokens_portal)
+    assert (stored.id, stored.status, stored.note.endswith(" keep me")) == (edited[0].id, 1, True)
 
 
 def test_rate_limited_create_is_repeated(lmtokens_portal: Portal) -> None:

@@ -8,13 +8,12 @@ import os
 import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
-from urllib.request import Request, urlopen
 
 import lmtokens
 import lmtokens.sandbox
 import pytest
 from api_variants import VARIANTS, api_for
-from delivery_helpers import created_tokens, is_pending, request_methods, requests_with_method
+from delivery_helpers import created_tokens, edit_token, is_pending, request_methods, requests_with_method
 from lmtokens.deliver import to_file
 from support import HANG_TIMEOUT, TOKEN_TYPES, run_shell, start_shell, wait_until
 
@@ -189,16 +188,30 @@ def test_token_that_was_enabled_by_hand_before_its_last_request_is_finished(
     kill_create(lmtokens_portal, path, "--type", type)
     old = only_token(lmtokens_portal)
     tag = pending_files(path)[0].name[len("token.") : -len(".pending")]
-    # The public API does not accept a tag.
-    body = json.dumps({"note": f"{tag} ci", "status": 2})
-    url = f"{lmtokens_portal.base_url}/setting/admins/32/apitokens/{old.id}"
-    headers = {"Authorization": f"Bearer {lmtokens_portal.bearer_token.reveal()}", "X-Version": "3"}
-    request = Request(url, body.encode(), {**headers, "Content-Type": "application/json"}, method="PATCH")
-    with urlopen(request, timeout=HANG_TIMEOUT) as response:
-        assert response.status == 200
+    edit_token(lmtokens_portal, old, note=f"{tag} ci", status=2)
     completed = create(path, "--type", type)
     assert completed.returncode == 0, completed.stderr
     assert assert_in_place(lmtokens_portal, path).id == old.id
+
+
+@pytest.mark.parametrize("status", [1, 2])
+@pytest.mark.parametrize("rest", [" ci keep me", " CI", " c", ""])
+def test_pending_token_whose_note_was_edited_is_kept(
+    lmtokens_portal: Portal, tmp_path: Path, rest: str, status: int
+) -> None:
+    path = tmp_path / "token"
+    kill_create(lmtokens_portal, path)
+    (left,) = pending_files(path)
+    old = only_token(lmtokens_portal)
+    tag = left.name[len("token.") : -len(".pending")]
+    edit_token(lmtokens_portal, old, note=f"{tag}{rest}", status=status)
+    completed = create(path)
+    assert completed.returncode == 1
+    assert f"token {old.id}" in completed.stderr
+    assert "its note was changed" in completed.stderr
+    stored = only_token(lmtokens_portal)
+    assert (stored.id, stored.note, stored.status) == (old.id, f"{tag}{rest}", status)
+    assert left.exists()
 
 
 @pytest.mark.parametrize("options", [["--type", "bearer"], ["--disabled"], ["--note", "other"], []], ids=repr)

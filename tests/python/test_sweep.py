@@ -350,9 +350,7 @@ def test_token_whose_note_was_edited_is_kept(lmtokens_portal: Portal, kind: str,
 def test_appending_to_a_bare_tag_keeps_the_token(lmtokens_portal: Portal) -> None:
     created = int(time.time() - 2 * HOUR)
     orphan(lmtokens_portal)
-    stored = lmtokens_portal.create_token(
-        32, note=f"{tag_for(seconds=created)} keep me", status=1, created_on=created
-    )
+    stored = lmtokens_portal.create_token(32, note=f"{tag_for(seconds=created)} keep me", status=1, created_on=created)
     swept = {each.token.id: each for each in lmtokens.sweep_tokens(dry_run=False)}
     assert [swept[stored.id].deleted, bool(swept[stored.id].kept)] == [False, True]
     assert ids(lmtokens_portal) == [stored.id]
