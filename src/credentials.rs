@@ -205,7 +205,7 @@ impl Identity {
         })
     }
 
-    /// Returns what overrides which arguments, in the terms of an interface: "LM_BASE_URL overrides company". `None` if
+    /// Returns what overrides which arguments, in the terms of an interface (`LM_BASE_URL overrides company`). `None` if
     /// nothing does.
     pub(crate) fn override_notice(&self, name: impl Fn(&str) -> String) -> Option<String> {
         let names: Vec<String> = self.overridden.iter().map(|argument| name(argument)).collect();

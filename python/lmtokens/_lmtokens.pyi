@@ -66,7 +66,8 @@ class Client:
         domain (str | None): the part of the portal's host after the company; default ``"logicmonitor.com"``.
             Environment: ``LM_DOMAIN_NAME``.
         base_url (str | None): the portal's address, if it does not follow from company and domain; https, or http to
-            loopback, ending with ``/santaba/rest``. Environment: ``LM_BASE_URL``.
+            loopback, ending with ``/santaba/rest``. Environment: ``LM_BASE_URL``, which overrides ``company`` and
+            ``domain`` as well: ``repr`` and ``whoami`` say so, and unless it is on loopback, a warning is logged.
         timeout (float | tuple[float, float] | None): seconds for one attempt, or (seconds to connect, seconds in
             total); default 30, of which 10 to connect. Environment: ``LM_TIMEOUT``.
         ca_bundle (str | os.PathLike | None): a PEM file of certificates, or a folder of such files, to trust instead of
@@ -333,16 +334,17 @@ class Client:
         with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
         that, the disabled token remains.
 
-        Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
-        note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
-        the portal's clock and this machine's. All other tokens are left alone. Each orphan is read again before it is
-        deleted.
+        Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has
+        exactly the note that its create wrote (the tag, or the tag, a space and the final note, which the tag proves),
+        was created within an hour of the time in the tag, and is more than an hour old by the portal's clock and this
+        machine's. A token that lacks only the exact note, because somebody added to it or cut it, is listed with
+        ``kept`` and never deleted. All other tokens are left alone. Each orphan is read again before it is deleted.
 
         Args:
             dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
 
         Returns:
-            list[SweptToken]: the orphans, each with ``token``, ``deleted`` and ``error``.
+            list[SweptToken]: the orphans and the kept tokens, each with ``token``, ``deleted``, ``kept`` and ``error``.
 
         Raises:
             APIError: the portal rejected the request to list tokens, or rejected the credentials.
@@ -634,7 +636,7 @@ class Summary:
 @final
 class SweptToken:
     """
-    An orphan that ``sweep_tokens`` found.
+    An orphan that ``sweep_tokens`` found, or a token that it keeps because its note was changed.
     """
     def __repr__(self, /) -> str: ...
     @property
@@ -646,6 +648,11 @@ class SweptToken:
     def error(self, /) -> Any | None:
         """
         LMTokensError | None: why it could not be deleted.
+        """
+    @property
+    def kept(self, /) -> str | None:
+        """
+        str | None: why the token is not an orphan and is kept; ``None`` for an orphan.
         """
     @property
     def token(self, /) -> Token:
@@ -884,6 +891,11 @@ class Whoami:
     def limitation(self, /) -> str | None:
         """
         str | None: why the token is not visible.
+        """
+    @property
+    def overridden_arguments(self, /) -> list[str]:
+        """
+        list[str]: the arguments ``"company"`` and ``"domain"``, as far as ``LM_BASE_URL`` overrides them.
         """
     @property
     def portal_from(self, /) -> str:
@@ -1177,16 +1189,17 @@ class _AsyncCore:
         with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
         that, the disabled token remains.
 
-        Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
-        note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
-        the portal's clock and this machine's. All other tokens are left alone. Each orphan is read again before it is
-        deleted.
+        Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has
+        exactly the note that its create wrote (the tag, or the tag, a space and the final note, which the tag proves),
+        was created within an hour of the time in the tag, and is more than an hour old by the portal's clock and this
+        machine's. A token that lacks only the exact note, because somebody added to it or cut it, is listed with
+        ``kept`` and never deleted. All other tokens are left alone. Each orphan is read again before it is deleted.
 
         Args:
             dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
 
         Returns:
-            list[SweptToken]: the orphans, each with ``token``, ``deleted`` and ``error``.
+            list[SweptToken]: the orphans and the kept tokens, each with ``token``, ``deleted``, ``kept`` and ``error``.
 
         Raises:
             APIError: the portal rejected the request to list tokens, or rejected the credentials.
@@ -1625,16 +1638,17 @@ def sweep_tokens(*, dry_run: "bool" = True) -> list[SweptToken]:
     with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
     that, the disabled token remains.
 
-    Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has a
-    note that begins with a tag, was created within an hour of the time in the tag, and is more than an hour old by
-    the portal's clock and this machine's. All other tokens are left alone. Each orphan is read again before it is
-    deleted.
+    Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has
+    exactly the note that its create wrote (the tag, or the tag, a space and the final note, which the tag proves),
+    was created within an hour of the time in the tag, and is more than an hour old by the portal's clock and this
+    machine's. A token that lacks only the exact note, because somebody added to it or cut it, is listed with
+    ``kept`` and never deleted. All other tokens are left alone. Each orphan is read again before it is deleted.
 
     Args:
         dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
 
     Returns:
-        list[SweptToken]: the orphans, each with ``token``, ``deleted`` and ``error``.
+        list[SweptToken]: the orphans and the kept tokens, each with ``token``, ``deleted``, ``kept`` and ``error``.
 
     Raises:
         APIError: the portal rejected the request to list tokens, or rejected the credentials.

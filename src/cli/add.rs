@@ -81,7 +81,11 @@ impl Add {
         let client = self.connection.client(host)?;
         if self.dry_run {
             destination.map_or(Ok(()), |destination| destination.check())?;
-            if let Some(notice) = client.identity().override_notice(option_of) {
+            let identity = client.identity();
+            // With a warning, it is said already.
+            if identity.override_warning(option_of).is_none()
+                && let Some(notice) = identity.override_notice(option_of)
+            {
                 say(&notice);
             }
             output.write(&dry_run(&token, &client)?)?;
