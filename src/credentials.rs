@@ -227,13 +227,13 @@ fn portal(
     arguments: &Arguments,
     environment: &dyn Environment,
 ) -> Result<Option<(PortalAddress, Provenance, Vec<&'static str>)>> {
-    let domain = domain(arguments, environment)?;
     // Checked with its domain, so that a base URL changes nothing about which companies are valid.
     let by_company = match &arguments.company {
         Some(company) => {
+            let domain = domain(arguments, environment)?;
             Some((PortalAddress::of_company(company, domain.as_deref())?, Provenance::Arguments))
         }
-        None => environment::portal(environment, domain.as_deref())?,
+        None => environment::portal(environment, || domain(arguments, environment))?,
     };
     let name = by_company.as_ref().and_then(|(portal, _)| portal.company());
     if let Some(base_url) = &arguments.base_url {

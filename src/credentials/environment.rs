@@ -40,12 +40,12 @@ pub(super) fn reject_profiles(environment: &dyn Environment) -> Result<()> {
 /// different spellings of one portal agree.
 pub(super) fn portal(
     environment: &dyn Environment,
-    domain: Option<&str>,
+    domain: impl Fn() -> Result<Option<String>>,
 ) -> Result<Option<(PortalAddress, Provenance)>> {
     let mut found: Option<(PortalAddress, &'static str)> = None;
     for name in COMPANY {
         let Some(value) = environment.filled(name)? else { continue };
-        let portal = PortalAddress::of_company(&value, domain)
+        let portal = PortalAddress::of_company(&value, domain()?.as_deref())
             .map_err(|error| located(error, &format!("from {name}")))?;
         match &found {
             Some((first, first_name)) if *first != portal => return Err(differ(first_name, name)),

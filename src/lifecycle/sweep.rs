@@ -152,7 +152,7 @@ enum Verdict {
 }
 
 /// Returns what a token is. An orphan is disabled, was never used, was created at the time in the tag, is old enough, and
-/// has the note that its create wrote: whoever adds to the note, or cuts it, keeps the token.
+/// has the note that its create wrote: an administrator keeps a token by adding to its note.
 fn judge(token: &Token, now: Duration) -> Verdict {
     let tagged = token.note.as_deref().and_then(Tag::parse);
     let created = token.created_on.and_then(|created| u64::try_from(created).ok());
