@@ -254,7 +254,7 @@ fn copied_settings_are_refused_with_the_reason() {
             ("${LM_SETTING}", "placeholder"),
         ] {
             let pair = [("LM_ACCESS_ID", ACCESS_ID), ("LM_ACCESS_KEY", ACCESS_KEY)];
-            let variables = [pair[0], pair[1], (name, value)];
+            let variables = [pair[0], pair[1], ("LM_COMPANY", "acme"), (name, value)];
             assert_says(
                 resolve(&Arguments { company: None, ..given(None, None, None) }, &variables),
                 ErrorKind::Configuration,
