@@ -58,6 +58,12 @@ impl Field {
         matches!(self, Self::Id | Self::AdminId | Self::Status | Self::CreatedOn | Self::LastUsedOn)
     }
 
+    /// Returns whether its values are times, in seconds.
+    #[must_use]
+    pub(crate) fn is_time(self) -> bool {
+        matches!(self, Self::CreatedOn | Self::LastUsedOn)
+    }
+
     /// Returns the value of the field; `None` for a number that the portal did not report.
     fn of(self, token: &Token) -> Option<Value> {
         let text = |text: &Option<String>| Some(Value::Text(text.clone().unwrap_or_default()));
@@ -112,6 +118,43 @@ impl Operator {
     }
 }
 
+/// A point in time since 1970-01-01 UTC, down to the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Whole seconds, rounded down.
+    pub(crate) seconds: i64,
+    /// Whether a fraction of a second follows.
+    pub(crate) has_fraction: bool,
+}
+
+impl Moment {
+    /// The accepted values of an argument, for messages.
+    pub(crate) const EXPECTED: &str = "an aware datetime, or seconds (not milliseconds) since 1970-01-01 UTC";
+
+    /// Checks a number of seconds. Milliseconds are refused: as seconds, they are a time after the year 9999, before
+    /// which every token was created.
+    pub(crate) fn from_seconds(field: Field, seconds: f64) -> Result<Self> {
+        const YEAR_10000: f64 = 253_402_300_800.0;
+        if !(0.0..YEAR_10000).contains(&seconds) {
+            let expected = format_args!("{}, up to the end of the year 9999", Self::EXPECTED);
+            return Err(Error::invalid(field.name(), seconds, expected));
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "checked above")]
+        Ok(Self { seconds: seconds.floor() as i64, has_fraction: seconds.fract() != 0.0 })
+    }
+
+    /// Returns the whole seconds that select the same tokens: the portal stores whole seconds.
+    pub(crate) fn for_comparison(self, operator: Operator) -> Value {
+        /// A time at which no token was created.
+        const NEVER: i64 = -1;
+        Value::Number(match operator {
+            Operator::Less | Operator::GreaterOrEqual => self.seconds + i64::from(self.has_fraction),
+            Operator::Equal | Operator::NotEqual if self.has_fraction => NEVER,
+            _ => self.seconds,
+        })
+    }
+}
+
 /// The value of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
@@ -143,6 +186,11 @@ impl Condition {
                 Err(Error::argument(format!("{} is a text; it cannot be ordered", field.name())))
             }
             (Value::Number(_), true) | (Value::Text(_), false) => Ok(Self { field, operator, value }),
+            (Value::Text(_), true) if field.is_time() => Err(Error::argument(format!(
+                "{} is compared with {}, not a string",
+                field.name(),
+                Moment::EXPECTED
+            ))),
             (Value::Text(_), true) => {
                 Err(Error::argument(format!("{} is compared with a number, not a string", field.name())))
             }

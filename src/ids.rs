@@ -41,16 +41,16 @@ impl fmt::Display for AdminId {
 pub struct TokenId(i64);
 
 impl TokenId {
+    /// The accepted values of an argument that names a token, for messages.
+    pub(crate) const EXPECTED: &'static str =
+        "a Token, its id (an integer from 1 to 2147483647) or its access id";
+
     /// Checks an id.
     pub fn new(id: i64) -> Result<Self> {
         if (1..=MAX_ID).contains(&id) {
             return Ok(Self(id));
         }
-        Err(Error::invalid(
-            "token",
-            id,
-            format_args!("a Token, its id (an integer from 1 to {MAX_ID}) or its access id"),
-        ))
+        Err(Error::invalid("token", id, Self::EXPECTED))
     }
 
     /// Returns the number.

@@ -18,7 +18,11 @@ import json
 import math
 import operator
 import reprlib
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 from lmtokens._lmtokens import Client, Secret, _SandboxPortal
@@ -292,9 +296,9 @@ class Portal:
         """
         faults: dict[str, Any] = {"rate": rate, "seed": seed, "seconds": seconds}
         if kinds is not None:
-            faults["kinds"] = list(kinds)
+            faults["kinds"] = _list("kinds", kinds)
         if methods is not None:
-            faults["methods"] = list(methods)
+            faults["methods"] = _list("methods", methods)
         self._control("set-random-faults", faults)
 
     def clear_faults(self) -> None:
@@ -332,7 +336,7 @@ class Portal:
             "id": id,
             "username": username,
             "apionly": apionly,
-            "roles": list(roles),
+            "roles": _list("roles", roles),
             "may_view": may_view,
             "may_create": may_create,
             "may_manage": may_manage,
@@ -352,10 +356,12 @@ class Portal:
         last_used_on: int = 0,
     ) -> StoredToken:
         """Create a token without a request; times are seconds since 1970-01-01 UTC."""
+        from lmtokens._enums import TokenStatus
+
         token = {
             "admin_id": admin_id,
             "note": note,
-            "status": status,
+            "status": int(status) if isinstance(status, TokenStatus) else status,
             "type": type,
             "created_on": created_on,
             "last_used_on": last_used_on,
@@ -383,13 +389,22 @@ def _json_value(value: Any) -> Any:
     """Convert numbers of any class to JSON; wrap other values, which the native half then rejects."""
     if value is None or isinstance(value, (str, bool, list)):
         return value
-    if hasattr(value, "__index__"):
-        integer = operator.index(value)
-        if -(2**63) <= integer < 2**64:
-            return integer
-    elif hasattr(value, "__float__") and math.isfinite(number := float(value)):
-        return number
+    # A member of an IntEnum is a number to Python, but not here. An array has the methods of a number, but they fail.
+    is_member = isinstance(value, Enum)
+    with suppress(TypeError):
+        if hasattr(value, "__index__") and not is_member:
+            integer = operator.index(value)
+            if -(2**63) <= integer < 2**64:
+                return integer
+        elif isinstance(value, Number) and not is_member and math.isfinite(number := float(value)):  # type: ignore[arg-type]
+            return number
     try:
         return {"repr": reprlib.repr(value)}
     except ValueError:  # An integer with more digits than Python prints.
         return {"repr": f"<{type(value).__name__}>"}
+
+
+def _list(name: str, values: Iterable[str]) -> list[str]:
+    if isinstance(values, (str, bytes, bytearray, memoryview, Mapping)):
+        raise TypeError(f"{name} must be an iterable of str, such as a list, not {type(values).__name__}")
+    return list(values)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use super::arguments::expecting;
@@ -28,4 +29,22 @@ pub(super) fn check_seconds(seconds: Option<f64>) -> Result<(), Error> {
 /// Reads the argument `seconds`; [`check_seconds`] checks its range.
 pub(super) fn read_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     expecting(Option::deserialize(deserializer), SECONDS)
+}
+
+/// Reads a point in time. Milliseconds are refused: as seconds, they are a time after the year 9999.
+pub(super) fn read_moment<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Into<Option<i64>> + Copy,
+{
+    const END_OF_9999: i64 = 253_402_300_799;
+    const MOMENT: &str =
+        "a whole number from 0 to 253402300799: seconds (not milliseconds) since 1970-01-01 UTC";
+    let moment: T = expecting(T::deserialize(deserializer), MOMENT)?;
+    match moment.into() {
+        Some(seconds) if !(0..=END_OF_9999).contains(&seconds) => {
+            Err(D::Error::invalid_value(Unexpected::Signed(seconds), &MOMENT))
+        }
+        _ => Ok(moment),
+    }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::filter::{Field, FieldKind, Filterable};
+use super::seconds::read_moment;
 use super::user::User;
 use crate::secret::Secret;
 
@@ -38,8 +39,10 @@ pub struct NewToken {
     /// The type.
     pub r#type: TokenType,
     /// Seconds since 1970-01-01 UTC; `None` is the portal's current time.
+    #[serde(deserialize_with = "read_moment")]
     pub created_on: Option<i64>,
     /// Seconds since 1970-01-01 UTC; 0 if the token was never used.
+    #[serde(deserialize_with = "read_moment")]
     pub last_used_on: i64,
 }
 

@@ -14,9 +14,15 @@ use crate::operation::Operation;
 pub struct AccessId(String);
 
 impl AccessId {
-    /// Checks an access id of a token to find.
+    /// Checks an access id of a token to find. Digits alone are refused: the caller most likely means the id.
     pub fn new(access_id: impl Into<String>) -> Result<Self> {
         let access_id = access_id.into();
+        if !access_id.is_empty() && access_id.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Error::argument(format!(
+                "invalid token: a string of digits; expected {}",
+                TokenId::EXPECTED
+            )));
+        }
         match check_access_id(&access_id) {
             Ok(()) => Ok(Self(access_id)),
             Err(error) => Err(Error::argument(format!("invalid token: {}", error.details().message))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from datetime import datetime, timezone
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import lmtokens
@@ -49,7 +50,8 @@ GETTERS: dict[str, Callable[[lmtokens.Token], Any]] = {
     "last_used_on": lambda token: seconds(token.last_used_on),
 }
 TEXT_FIELDS = ["note", "access_id", "admin_name", "created_by", "last_auth_ip"]
-NUMBER_FIELDS = ["id", "admin_id", "status", "created_on", "last_used_on"]
+NUMBER_FIELDS = ["id", "admin_id", "status"]
+TIME_FIELDS = ["created_on", "last_used_on"]
 COMPARISONS = [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge]
 
 texts = (
@@ -58,6 +60,7 @@ texts = (
     | st.sampled_from(["admin", "api-user", "pi-us"])
 )
 numbers = st.sampled_from([-1, 0, 1, 2, 3, 32, 33, 105, 120, *EPOCHS, 2**40])
+times = st.sampled_from([0, 1, 0.5, *EPOCHS, EPOCHS[2] + 0.5, 253_402_300_799])
 
 
 def compare_with(name: str, compare: Callable[[Any, Any], Any], value: Any, plain: Any) -> FilterCase:
@@ -88,10 +91,11 @@ def compare_time(name: str, compare: Callable[[Any, Any], Any], epoch: int) -> F
 single_conditions = st.one_of(
     st.builds(compare_same, st.sampled_from(TEXT_FIELDS), st.sampled_from(COMPARISONS[:2]), texts),
     st.builds(compare_same, st.sampled_from(NUMBER_FIELDS), st.sampled_from(COMPARISONS), numbers),
+    st.builds(compare_same, st.sampled_from(TIME_FIELDS), st.sampled_from(COMPARISONS), times),
     st.builds(contains, st.sampled_from(TEXT_FIELDS), texts, st.booleans()),
     st.builds(
         compare_time,
-        st.sampled_from(["created_on", "last_used_on"]),
+        st.sampled_from(TIME_FIELDS),
         st.sampled_from(COMPARISONS),
         st.sampled_from(EPOCHS),
     ),
@@ -197,11 +201,30 @@ class TestInvalidFilter:
             lambda: where.id == 1.5,
             lambda: where.note == b"ci",
             lambda: where.note.contains(None),  # type: ignore[arg-type]
-            lambda: where.id.one_of(7),
+            lambda: where.id.one_of(7),  # type: ignore[arg-type]
+            lambda: where.note.one_of("abc"),
+            lambda: where.id.one_of(b"abc"),
+            lambda: where.id.one_of(bytearray(b"abc")),
+            lambda: where.id.one_of(memoryview(b"abc")),
+            lambda: where.id.one_of({1: "a"}),
+            lambda: where.note.one_of(value for value in ("a", 1.5)),
+            lambda: where.status == True,  # noqa: E712
+            lambda: where.status == lmtokens.TokenType.LMV1,
+            lambda: where.note == lmtokens.TokenType.LMV1,
+            lambda: where.note == lmtokens.TokenStatus.ENABLED,
+            lambda: where.id == lmtokens.TokenStatus.ENABLED,
+            lambda: where.admin_id.one_of([lmtokens.TokenStatus.ENABLED]),
+            lambda: where.id > datetime(2025, 1, 1, tzinfo=timezone.utc),
+            lambda: where.status == HTTPStatus.OK,
             lambda: (where.id == 1) & True,
             lambda: (where.id == 1) | "id:2",
             lambda: (where.id == 1) and (where.id == 2),
             lambda: bool(where.id == 1),
+            lambda: not (where.id == 1),  # noqa: SIM201
+            lambda: where.id in [1, 2],
+            lambda: "ci" in where.note,  # type: ignore[operator]
+            lambda: where.status and (where.id == 1),
+            lambda: not where.status,
             lambda: 1 < where.id < 3,
         ],
     )
@@ -232,6 +255,12 @@ def test_repr_shows_the_filter_that_is_sent(lmtokens_portal: Portal) -> None:
 def test_status_can_be_compared_with_token_status() -> None:
     for status in lmtokens.TokenStatus.DISABLED, lmtokens.TokenStatus.ENABLED:
         assert repr(where.status == status) == repr(where.status == int(status))
+
+
+def test_values_of_one_of_may_come_from_any_other_iterable() -> None:
+    expected = repr(where.id.one_of([1, 2]))
+    for values in (1, 2), iter([1, 2]), (id for id in (1, 2)), range(1, 3), {1: "a", 2: "b"}.keys():
+        assert repr(where.id.one_of(values)) == expected
 
 
 def test_filter_can_be_reused(client: lmtokens.Client) -> None:

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
 
-use super::plain::{arguments, encodable, extract, integer, optional, seconds, text, wrong_type};
+use super::plain::{arguments, encodable, extract, integer, optional, seconds, string, text, wrong_type};
 use crate::credentials::Timeouts;
 use crate::error::Error;
 use crate::ids::{AdminId, MAX_ID, Note, Status, TokenId, Type};
@@ -40,9 +40,9 @@ pub(crate) fn read_secret(name: &str, object: &Bound<'_, PyAny>) -> PyResult<sec
     if let Ok(secret) = object.cast::<Secret>() {
         return Ok(secret.get().0.clone());
     }
-    match object.cast::<PyString>() {
-        Ok(text) => encodable(name, text).map(secret::Secret::new),
-        Err(_) => Err(wrong_type(name, "a str or a Secret", object)),
+    match string(object)? {
+        Some(text) => encodable(name, text).map(secret::Secret::new),
+        None => Err(wrong_type(name, "a str or a Secret", object)),
     }
 }
 
@@ -59,7 +59,7 @@ fn type_word(name: &str, object: &Bound<'_, PyAny>) -> PyResult<&'static str> {
 fn read_status(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Status> {
     let status = if is_status(object)? {
         Status::from_number(object.extract()?)
-    } else if let Ok(word) = object.cast::<PyString>() {
+    } else if let Some(word) = string(object)? {
         encodable(name, word)?.parse()
     } else {
         let Some(number) = integer(name, Status::EXPECTED, object)? else {
@@ -133,8 +133,8 @@ mod hints {
 }
 
 from_python!(User, hints::USER, |object| {
-    if let Ok(name) = object.cast::<PyString>() {
-        return Ok(UserName::new(encodable("admin_id", &name)?).map(Self::Name)?);
+    if let Some(name) = string(&object)? {
+        return Ok(UserName::new(encodable("admin_id", name)?).map(Self::Name)?);
     }
     let expected = format!("the user's id (an integer from 1 to {MAX_ID}) or name");
     match integer("admin_id", &expected, &object)? {
@@ -147,14 +147,13 @@ from_python!(Target, hints::TOKEN, |object| {
     if let Ok(token) = object.cast::<Token>() {
         return Ok(Self::Token(Box::new(token.get().core().clone())));
     }
-    if let Ok(access_id) = object.cast::<PyString>() {
-        let access_id = AccessId::new(encodable("token", &access_id)?)?;
+    if let Some(access_id) = string(&object)? {
+        let access_id = AccessId::new(encodable("token", access_id)?)?;
         return Ok(Self::Find(FindToken::AccessId(access_id)));
     }
-    let expected = format!("a Token, its id (an integer from 1 to {MAX_ID}) or its access id");
-    match integer("token", &expected, &object)? {
+    match integer("token", TokenId::EXPECTED, &object)? {
         Some(number) => Ok(Self::Find(FindToken::Id(TokenId::new(number)?))),
-        None => Err(wrong_type("token", &expected, &object)),
+        None => Err(wrong_type("token", TokenId::EXPECTED, &object)),
     }
 });
 
@@ -164,9 +163,9 @@ from_python!(Selection, hints::SELECTION, |object| {
     if let Ok(filter) = object.cast::<Filter>() {
         return Ok(Self::Filter(filter.get().core().clone()));
     }
-    match object.cast::<PyString>() {
-        Ok(raw) => encodable("filter", &raw).map(Self::Raw),
-        Err(_) => Err(wrong_type("filter", "a Filter, or a str in the portal's own grammar", &object)),
+    match string(&object)? {
+        Some(raw) => encodable("filter", raw).map(Self::Raw),
+        None => Err(wrong_type("filter", "a Filter, or a str in the portal's own grammar", &object)),
     }
 });
 

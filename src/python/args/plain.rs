@@ -5,17 +5,20 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyString};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyIterator, PyMapping, PyMemoryView, PyString, PyType,
+};
 
 use crate::ids::{Concurrency, PageSize};
-use crate::python::types::enums::is_status;
+use crate::python::types::enums::is_type;
 
 /// Defines a function for each argument, for PyO3's `from_py_with`.
 macro_rules! arguments {
     ($($name:ident: $type:ty = $read:expr;)*) => {
         $(
             pub(crate) fn $name(object: &Bound<'_, PyAny>) -> PyResult<$type> {
-                $read(stringify!($name), object)
+                $read(stringify!($name).trim_start_matches("r#"), object)
             }
         )*
     };
@@ -56,10 +59,15 @@ pub(crate) fn wrong_type(name: &str, expected: &str, object: &Bound<'_, PyAny>) 
     }
 }
 
+/// Returns a `str`; `None` for any other object. A `TokenType` is a `str` to Python, but not here.
+pub(crate) fn string<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<Option<&'a Bound<'py, PyString>>> {
+    Ok(if is_type(object)? { None } else { object.cast().ok() })
+}
+
 pub(crate) fn text(name: &str, object: &Bound<'_, PyAny>) -> PyResult<String> {
-    match object.cast::<PyString>() {
-        Ok(text) => encodable(name, text),
-        Err(_) => Err(wrong_type(name, "a str", object)),
+    match string(object)? {
+        Some(text) => encodable(name, text),
+        None => Err(wrong_type(name, "a str", object)),
     }
 }
 
@@ -90,9 +98,23 @@ pub(crate) fn flag(name: &str, object: &Bound<'_, PyAny>) -> PyResult<bool> {
     object.extract().map_err(|_| wrong_type(name, "True or False", object))
 }
 
-/// Returns an integer; `None` for any other object. A `bool` and a `TokenStatus` are integers to Python, but not here.
+/// Returns whether an object is an instance of a class of the standard library.
+fn is_of(object: &Bound<'_, PyAny>, class: &PyOnceLock<Py<PyType>>, path: (&str, &str)) -> PyResult<bool> {
+    object.is_instance(class.import(object.py(), path.0, path.1)?)
+}
+
+/// Returns whether an object is a number to Python only: a `bool`, or a member of an enumeration, whose number means
+/// something in its enumeration alone.
+fn is_bool_or_member(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static ENUM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    Ok(object.is_instance_of::<PyBool>() || is_of(object, &ENUM, ("enum", "Enum"))?)
+}
+
+/// Returns an integer of any class with `__index__`; `None` for any other object. A `bool` and the members of an
+/// `IntEnum`, such as a `TokenStatus`, are integers to Python, but not here.
 pub(crate) fn integer(name: &str, expected: &str, object: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
-    if object.is_instance_of::<PyBool>() || is_status(object)? || !object.hasattr("__index__")? {
+    let is_exact = object.is_exact_instance_of::<PyInt>();
+    if !is_exact && (is_bool_or_member(object)? || !object.hasattr("__index__")?) {
         return Ok(None);
     }
     match object.extract() {
@@ -100,7 +122,45 @@ pub(crate) fn integer(name: &str, expected: &str, object: &Bound<'_, PyAny>) -> 
         Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
             Err(PyValueError::new_err(format!("{name} is out of range; expected {expected}")))
         }
+        // An array of several numbers has the method as well.
+        Err(error) if error.is_instance_of::<PyTypeError>(object.py()) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Returns a number of any class; `None` for any other object. One that is too large for a float is infinite.
+pub(crate) fn float(object: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    // An array of one number, a tensor and NumPy's bool can be converted to a float, but are not registered as numbers.
+    static NUMBER: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let is_exact = object.is_exact_instance_of::<PyFloat>() || object.is_exact_instance_of::<PyInt>();
+    if !is_exact && (is_bool_or_member(object)? || !is_of(object, &NUMBER, ("numbers", "Number"))?) {
+        return Ok(None);
+    }
+    match object.extract() {
+        Ok(number) => Ok(Some(number)),
+        Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => Ok(Some(f64::INFINITY)),
+        // A complex number, and a signaling NaN.
+        Err(error) if error.is_instance_of::<pyo3::exceptions::PyException>(object.py()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the items of an iterable. A text, bytes and a mapping are iterable as well, but their letters, numbers and
+/// keys are not what the caller means.
+pub(crate) fn items<'py>(
+    name: &str,
+    expected: &str,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyIterator>> {
+    let is_one_value = object.is_instance_of::<PyString>()
+        || object.is_instance_of::<PyBytes>()
+        || object.is_instance_of::<PyByteArray>()
+        || object.is_instance_of::<PyMemoryView>()
+        || object.is_instance_of::<PyMapping>();
+    match object.try_iter() {
+        Ok(items) if !is_one_value => Ok(items),
+        Err(error) if !error.is_instance_of::<PyTypeError>(object.py()) => Err(error),
+        Ok(_) | Err(_) => Err(wrong_type(name, expected, object)),
     }
 }
 
@@ -112,11 +172,7 @@ pub(crate) fn number<'a, 'py: 'a>(
 }
 
 pub(crate) fn seconds(name: &str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
-    let is_number = !object.is_instance_of::<PyBool>() && !object.is_instance_of::<PyString>();
-    match object.extract::<f64>() {
-        Ok(seconds) if is_number && !is_status(object)? => Ok(seconds),
-        _ => Err(wrong_type(name, "a number of seconds", object)),
-    }
+    float(object)?.ok_or_else(|| wrong_type(name, "a number of seconds", object))
 }
 
 pub(crate) fn path(name: &str, object: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
@@ -126,12 +182,18 @@ pub(crate) fn path(name: &str, object: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
 fn milliseconds(name: &str, object: &Bound<'_, PyAny>) -> PyResult<u64> {
     const END_OF_9999: u64 = 253_402_300_799_999;
     const EXPECTED: &str = "milliseconds since 1970-01-01 UTC, up to the end of the year 9999";
+    // In milliseconds, these are the years 1970 to 1973, before there was a portal; in seconds, 1973 to 5138.
+    const SECONDS: std::ops::Range<u64> = 100_000_000..100_000_000_000;
     let out_of_range =
         || PyValueError::new_err(format!("{name} is out of range; expected {EXPECTED} ({END_OF_9999})"));
     match integer(name, EXPECTED, object) {
-        Ok(Some(number)) => {
-            u64::try_from(number).ok().filter(|number| *number <= END_OF_9999).ok_or_else(out_of_range)
-        }
+        Ok(Some(number)) => match u64::try_from(number) {
+            Ok(seconds) if SECONDS.contains(&seconds) => Err(PyValueError::new_err(format!(
+                "invalid {name} {seconds}, which is a number of seconds; expected {EXPECTED}: multiply it by 1000"
+            ))),
+            Ok(number) if number <= END_OF_9999 => Ok(number),
+            _ => Err(out_of_range()),
+        },
         Ok(None) => Err(wrong_type(name, &format!("an int of {EXPECTED}"), object)),
         Err(error) if error.is_instance_of::<PyValueError>(object.py()) => Err(out_of_range()),
         Err(error) => Err(error),

@@ -1,13 +1,10 @@
 //! Destinations: `to_file`, `to_command` and those of the caller.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyFrozenSet, PySet};
 
 use crate::destinations::{self, BoxFuture, Destination};
 use crate::error::{Error, ErrorKind, Result};
@@ -106,7 +103,7 @@ pub(crate) fn to_file(
 ///     ToCommand: for ``deliver=``.
 ///
 /// Raises:
-///     TypeError: a string instead of a list.
+///     TypeError: a string or another object instead of a list.
 ///     ValueError: an empty list, or a timeout of 0 or less.
 ///
 /// Example:
@@ -128,16 +125,15 @@ pub(crate) fn to_command(
     command: Words,
     #[pyo3(from_py_with = plain::timeout)] timeout: f64,
 ) -> PyResult<ToCommand> {
+    let expected = "a list of the program and its arguments (shlex.split makes one of a string)";
     let command = command.0.bind(py);
-    if command.is_instance_of::<PyString>() {
-        return Err(PyTypeError::new_err(
-            "command must be a list of the program and its arguments, not str (shlex.split makes one of a string)",
-        ));
+    if command.is_instance_of::<PySet>() || command.is_instance_of::<PyFrozenSet>() {
+        return Err(wrong_type("command", expected, command));
     }
-    let words: Vec<OsString> = command
-        .try_iter()?
-        .map(|word| word?.extract::<PathBuf>().map(PathBuf::into_os_string))
-        .collect::<PyResult<_>>()?;
+    let mut words = Vec::new();
+    for word in plain::items("command", expected, command)? {
+        words.push(plain::path("each word of command", &word?)?.into_os_string());
+    }
     let timeout = Duration::try_from_secs_f64(timeout)
         .map_err(|_| Error::invalid("timeout", timeout, "a number of seconds above 0"))?;
     Ok(destinations::ToCommand::new(words, timeout).map(ToCommand)?)

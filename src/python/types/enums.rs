@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyInt, PyType};
+use pyo3::types::{PyInt, PyString, PyType};
 
 use crate::model;
 
@@ -30,6 +30,14 @@ pub(crate) fn is_status(object: &Bound<'_, PyAny>) -> PyResult<bool> {
         return Ok(false);
     }
     object.is_instance(classes(object.py())?.status.bind(object.py()))
+}
+
+/// Returns whether an object is a `TokenType`, which is a `str` to Python.
+pub(crate) fn is_type(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    if object.is_exact_instance_of::<PyString>() || !object.is_instance_of::<PyString>() {
+        return Ok(false);
+    }
+    object.is_instance(classes(object.py())?.r#type.bind(object.py()))
 }
 
 macro_rules! members {

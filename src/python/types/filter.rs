@@ -3,12 +3,12 @@
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::sync::PyOnceLock;
 
-use crate::filter::{self, Condition, Field as CoreField, Operator, Value};
+use crate::filter::{self, Condition, Field as CoreField, Moment, Operator, Value};
 use crate::ids::Status;
 use crate::printable;
-use crate::python::args::plain::{encodable, integer, wrong_type};
+use crate::python::args::plain::{encodable, float, integer, items, string, wrong_type};
 use crate::python::types::enums::is_status;
 
 /// The fields of a token by which a list can be filtered, as attributes of ``lmtokens.where``.
@@ -76,48 +76,70 @@ fields! {
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct Field(CoreField);
 
-/// A time at which no token was created.
-const NEVER: f64 = -1.0;
-
 impl Field {
     fn value(&self, operator: Operator, object: &Bound<'_, PyAny>) -> PyResult<Value> {
         let name = self.0.name();
-        if is_status(object)? {
-            return Ok(Value::Number(object.extract()?));
-        }
-        if let Ok(text) = object.cast::<PyString>() {
+        if let Some(text) = string(object)? {
             let text = encodable(name, text)?;
             return match self.0 {
                 CoreField::Status => Ok(Value::Number(text.parse::<Status>()?.number())),
                 _ => Ok(Value::Text(text)),
             };
         }
+        if self.0.is_time() {
+            return Ok(self.moment(object)?.for_comparison(operator));
+        }
+        if self.0 == CoreField::Status && is_status(object)? {
+            return Ok(Value::Number(object.extract()?));
+        }
         if let Some(number) = integer(name, "an integer of 64 bits", object)? {
             return Ok(Value::Number(number));
         }
-        if object.hasattr("timestamp")? {
-            if object.getattr("tzinfo")?.is_none() {
-                return Err(PyValueError::new_err(format!(
-                    "{name} cannot be compared with a naive datetime; expected an aware one"
-                )));
-            }
-            let seconds: f64 = object.call_method0("timestamp")?.extract()?;
-            // The portal stores whole seconds: round the fraction so that the comparison selects the same tokens.
-            let whole = match operator {
-                Operator::Less | Operator::GreaterOrEqual => seconds.ceil(),
-                Operator::Equal | Operator::NotEqual if seconds.fract() != 0.0 => NEVER,
-                _ => seconds.floor(),
-            };
-            #[allow(clippy::cast_possible_truncation)]
-            return Ok(Value::Number(whole as i64));
+        let expected = match self.0 {
+            CoreField::Status => "compared with an int, a TokenStatus, \"disabled\" or \"enabled\"",
+            field if field.is_number() => "compared with an int",
+            _ => "compared with a str",
+        };
+        Err(wrong_type(name, expected, object))
+    }
+
+    fn moment(&self, object: &Bound<'_, PyAny>) -> PyResult<Moment> {
+        let name = self.0.name();
+        if let Some(seconds) = float(object)? {
+            return Ok(Moment::from_seconds(self.0, seconds)?);
         }
-        Err(wrong_type(name, "compared with a str, an int, a TokenStatus or an aware datetime", object))
+        // A class that imitates datetime is accepted as well.
+        if !object.hasattr("timestamp")? || !object.hasattr("utcoffset")? {
+            return Err(wrong_type(name, &format!("compared with {}", Moment::EXPECTED), object));
+        }
+        // A datetime with a tzinfo that does not know its offset is naive as well.
+        if object.getattr("tzinfo")?.is_none() || object.call_method0("utcoffset")?.is_none() {
+            return Err(PyValueError::new_err(format!(
+                "{name} cannot be compared with a naive datetime; expected an aware one, such as \
+                 datetime.now(timezone.utc) or datetime(2025, 1, 1, tzinfo=timezone.utc)"
+            )));
+        }
+        // Not timestamp(): a float of a year far away has no microseconds.
+        let (epoch, second) = epoch_and_second(object.py())?;
+        let (seconds, fraction): (i64, Bound<'_, PyAny>) = object.sub(epoch)?.divmod(second)?.extract()?;
+        Ok(Moment { seconds, has_fraction: fraction.is_truthy()? })
     }
 
     fn compare(&self, operator: Operator, object: &Bound<'_, PyAny>) -> PyResult<filter::Filter> {
         let condition = Condition::new(self.0, operator, self.value(operator, object)?);
         Ok(filter::Filter::from(condition?))
     }
+}
+
+/// Returns 1970-01-01 UTC as a `datetime`, and one second as a `timedelta`.
+fn epoch_and_second(py: Python<'_>) -> PyResult<&(Py<PyAny>, Py<PyAny>)> {
+    static UNITS: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
+    UNITS.get_or_try_init(py, || {
+        let datetime = py.import("datetime")?;
+        let utc = datetime.getattr("timezone")?.getattr("utc")?;
+        let epoch = datetime.getattr("datetime")?.call_method1("fromtimestamp", (0, utc))?;
+        Ok((epoch.unbind(), datetime.getattr("timedelta")?.call1((0, 1))?.unbind()))
+    })
 }
 
 #[pymethods]
@@ -155,10 +177,11 @@ impl Field {
     /// Return a filter for tokens whose field equals one of several values.
     ///
     /// Args:
-    ///     values (Iterable[str | int]): at least one.
+    ///     values (Iterable): at least one value that the field can be compared with.
+    #[pyo3(signature = (values: "Iterable[str | float | TokenStatus | datetime]") -> "Filter")]
     fn one_of(&self, values: &Bound<'_, PyAny>) -> PyResult<Filter> {
         let mut result: Option<filter::Filter> = None;
-        for value in values.try_iter()? {
+        for value in items("values", "an iterable of values, such as a list", values)? {
             let one = self.compare(Operator::Equal, &value?)?;
             result = Some(match result {
                 Some(others) => others.or(&one)?,
@@ -166,6 +189,11 @@ impl Field {
             });
         }
         result.map(Filter).ok_or_else(|| PyValueError::new_err("one_of needs at least one value"))
+    }
+
+    #[allow(clippy::unused_self)]
+    fn __bool__(&self) -> PyResult<bool> {
+        Err(PyTypeError::new_err("a Field has no truth value; compare it with a value"))
     }
 
     fn __repr__(&self) -> String {
@@ -199,7 +227,8 @@ impl Filter {
     #[allow(clippy::unused_self)]
     fn __bool__(&self) -> PyResult<bool> {
         Err(PyTypeError::new_err(
-            "a Filter has no truth value; combine filters with & and |, not with and, or, not",
+            "a Filter has no truth value; combine filters with & and |, not with and, or, not; use one_of() instead of in, \
+             and two comparisons instead of a < b < c",
         ))
     }
 
