@@ -53,19 +53,24 @@ smoke: $(BIN)/.installed ## Test the built wheel in every installed CPython from
 
 .PHONY: types
 types: $(BIN)/.installed ## Check types, and compare the stub with the module
-	$(BIN)/mypy python tests benches examples
-	$(BIN)/pyright --pythonpath $(BIN)/python tests benches examples
+	$(BIN)/mypy python tests benches examples scripts
+	$(BIN)/pyright --pythonpath $(BIN)/python tests benches examples scripts
 	$(BIN)/python -m mypy.stubtest lmtokens --ignore-missing-stub --allowlist tests/stubtest-allowlist.txt \
 		--mypy-config-file pyproject.toml
 
+define generate-stub
+$(BIN)/maturin generate-stubs --locked --features stubs --out target/stubs
+$(BIN)/python scripts/add_overloads.py target/stubs/lmtokens/_lmtokens.pyi
+endef
+
 .PHONY: stubs
 stubs: $(BIN)/.tools ## Generate the stub from the code
-	$(BIN)/maturin generate-stubs --locked --features stubs --out target/stubs
+	$(generate-stub)
 	cp target/stubs/lmtokens/_lmtokens.pyi $(STUB)
 
 .PHONY: stubs-check
 stubs-check: $(BIN)/.tools ## Compare the committed stub with the code
-	$(BIN)/maturin generate-stubs --locked --features stubs --out target/stubs
+	$(generate-stub)
 	diff -u $(STUB) target/stubs/lmtokens/_lmtokens.pyi
 
 .PHONY: wheel

@@ -8,18 +8,18 @@ The sandbox sets the environment variables that the client reads; with your own,
 from __future__ import annotations
 
 import asyncio
+from typing import Literal
 
 import lmtokens
 
 USER = 32
 
 
-async def run_lifecycle(client: lmtokens.AsyncClient, type: str) -> list[str]:
+async def run_lifecycle(client: lmtokens.AsyncClient, type: Literal["lmv1", "bearer"]) -> list[str]:
     """Run every operation on a new token and return a line for each."""
     lines = []
     token = await client.add_token(USER, note="example", type=type)
     # The key is available only now. `print(token.access_key)` prints a mask; a real script would store it in a vault.
-    assert token.access_key is not None
     vault = token.access_key.reveal()
     lines.append(f"created, {token.status}, with a key of {'some' if vault else 'no'} characters")
 

@@ -7,16 +7,17 @@ The sandbox sets the environment variables that the client reads; with your own,
 
 from __future__ import annotations
 
+from typing import Literal
+
 import lmtokens
 
 USER = 32
 
 
-def run_lifecycle(client: lmtokens.Client, type: str) -> None:
+def run_lifecycle(client: lmtokens.Client, type: Literal["lmv1", "bearer"]) -> None:
     """Run every operation on a new token and print the results."""
     token = client.add_token(USER, note="example", type=type)
     # The key is available only now. `print(token.access_key)` prints a mask; a real script would store it in a vault.
-    assert token.access_key is not None
     vault = token.access_key.reveal()
     print(f"{type}: created, {token.status}, with a key of {'some' if vault else 'no'} characters")
 

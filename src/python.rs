@@ -54,7 +54,7 @@ mod _lmtokens {
     #[pymodule_export]
     use crate::python::types::swept_token::SweptToken;
     #[pymodule_export]
-    use crate::python::types::token::Token;
+    use crate::python::types::token::{CreatedToken, Token};
     #[pymodule_export]
     use crate::python::types::whoami::Whoami;
 

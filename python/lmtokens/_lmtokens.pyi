@@ -5,12 +5,12 @@ The native part of the package `lmtokens`.
 from collections.abc import Coroutine
 from datetime import datetime
 from lmtokens._enums import TokenStatus, TokenType
-from lmtokens._types import Destination, OnWait, Progress, Rows, Words
+from lmtokens._types import Destination, OnWait, Progress, Rows, Values, Words
 from os import PathLike
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final, overload
 from typing_extensions import Self, disjoint_base
 
-__all__ = ["__version__", "BulkRun", "Client", "Field", "Filter", "JournalEntry", "NewToken", "RowResult", "Secret", "Summary", "SweptToken", "ToCommand", "ToFile", "Token", "TokenIterator", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "read_journal", "sign", "sweep_tokens", "to_command", "to_file", "update_token", "whoami"]
+__all__ = ["__version__", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "JournalEntry", "NewToken", "RowResult", "Secret", "Summary", "SweptToken", "ToCommand", "ToFile", "Token", "TokenIterator", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "read_journal", "sign", "sweep_tokens", "to_command", "to_file", "update_token", "whoami"]
 
 __version__: Final[str]
 
@@ -99,13 +99,14 @@ class Client:
     """
     def __enter__(self, /) -> Self: ...
     def __exit__(self, /, *exception: "object") -> "None": ...
-    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "str" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str:
         """
         Return the portal and the source of the credentials, never the credentials.
         """
-    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1", deliver: Destination | None = None) -> Token:
+    @overload
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None) -> CreatedToken:
         """
         Create an API token for a user.
 
@@ -121,14 +122,14 @@ class Client:
             status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
                 ``"enabled"`` or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-            deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): the destination that receives the
+            deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that receives the
                 key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that
                 takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
                 ``discard(token)``. Default ``None``: the key is only in the result.
 
         Returns:
-            Token: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a bearer
-                token it is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
+            CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
+                bearer token it is the bearer token itself. With ``deliver=``, a ``Token`` whose ``access_key`` is ``None``.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -157,7 +158,9 @@ class Client:
             >>> print(token.access_key)
             ********
         """
-    def add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "BulkRun":
+    @overload
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None) -> Token: ...
+    def add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "Literal['continue', 'stop']" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "BulkRun":
         """
         Create many tokens, with a journal from which an interrupted run can be resumed.
 
@@ -293,7 +296,7 @@ class Client:
         Source: the vendor's page "Getting API Token Details". The portal has no request for a single token, so this
         searches its lists.
         """
-    def list_tokens(self, /, admin_id: int | str | None = None, *, type: "str | TokenType | None" = None, filter: Filter | str | None = None, page_size: "int" = 1000) -> "TokenIterator":
+    def list_tokens(self, /, admin_id: int | str | None = None, *, type: "Literal['lmv1', 'bearer'] | TokenType | None" = None, filter: Filter | str | None = None, page_size: "int" = 1000) -> "TokenIterator":
         """
         List tokens, requesting pages as they are iterated over.
 
@@ -304,7 +307,7 @@ class Client:
             type (str | TokenType | None): list only ``"lmv1"`` or ``"bearer"`` tokens; default: both, LMv1 first (the
                 portal lists one type at a time).
             filter (Filter | str | None): a condition made with ``lmtokens.where``, or a string in the portal's filter
-                syntax, which is sent unchanged. Default: all tokens.
+                syntax, which is sent unchanged (times in it are seconds since 1970-01-01 UTC). Default: all tokens.
             page_size (int): tokens per request, 1 to 1000 (the default).
 
         Returns:
@@ -358,7 +361,7 @@ class Client:
             ...     portal.client().sweep_tokens()
             []
         """
-    def update_token(self, /, token: int | str | Token, note: str | None = None, status: "int | str | TokenStatus | None" = None, *, force: "bool" = False) -> Token:
+    def update_token(self, /, token: int | str | Token, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus | None" = None, *, force: "bool" = False) -> Token:
         """
         Change a token's note, its status, or both.
 
@@ -397,10 +400,27 @@ class Client:
         """
 
 @final
+class CreatedToken(Token):
+    """
+    A token with its access key: the result of a create, and what a destination receives.
+    """
+    @property
+    def access_id(self, /) -> str | Any:
+        """
+        str: the public half of an LMv1 pair; ``None`` for a bearer token.
+        """
+    @property
+    def access_key(self, /) -> Secret:
+        """
+        Secret: the secret half of an LMv1 pair, or the bearer token itself. The portal never returns it again.
+        """
+
+@final
 class Field:
     """
     A field of a token, to compare with a value.
     """
+    def __bool__(self, /) -> bool: ...
     def __eq__(self, other: object, /) -> Filter: ...
     def __ge__(self, other: object, /) -> Filter: ...
     def __gt__(self, other: object, /) -> Filter: ...
@@ -422,12 +442,12 @@ class Field:
         Args:
             text (str): the text, case-sensitive.
         """
-    def one_of(self, /, values: Any) -> Filter:
+    def one_of(self, /, values: Values) -> Filter:
         """
         Return a filter for tokens whose field equals one of several values.
 
         Args:
-            values (Iterable[str | int]): at least one.
+            values (Iterable): at least one value that the field can be compared with.
         """
 
 @final
@@ -468,7 +488,7 @@ class JournalEntry:
         str | None: the note of the row.
         """
     @property
-    def state(self, /) -> str:
+    def state(self, /) -> Literal["created", "pending", "failed", "unknown", "damaged"]:
         """
         str: ``"created"``; ``"pending"``: the token is disabled, or not confirmed to be enabled; ``"failed"``;
         ``"unknown"``; ``"damaged"``: a part of the journal cannot be read, which ``error`` describes.
@@ -498,7 +518,7 @@ class NewToken:
         >>> lmtokens.NewToken(32, "ci")
         NewToken(32, note='ci', status=2, type='lmv1')
     """
-    def __new__(cls, /, admin_id: "int | str", note: "str | None" = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1") -> NewToken: ...
+    def __new__(cls, /, admin_id: "int | str", note: "str | None" = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> NewToken: ...
     def __repr__(self, /) -> str: ...
     @property
     def admin_id(self, /) -> Any:
@@ -511,12 +531,12 @@ class NewToken:
         str | None: the note.
         """
     @property
-    def status(self, /) -> int:
+    def status(self, /) -> Literal[1, 2]:
         """
         int: 1 for disabled, 2 for enabled.
         """
     @property
-    def type(self, /) -> str:
+    def type(self, /) -> Literal["lmv1", "bearer"]:
         """
         str: ``"lmv1"`` or ``"bearer"``.
         """
@@ -548,7 +568,7 @@ class RowResult:
         NewToken: the row.
         """
     @property
-    def state(self, /) -> str:
+    def state(self, /) -> Literal["created", "failed", "unknown", "skipped"]:
         """
         str: ``"created"``; ``"failed"``: nothing was created, or nothing that is enabled; ``"unknown"``: ``error`` says
         what is known; ``"skipped"``: created by an earlier run (then ``token`` is set), or not attempted.
@@ -674,7 +694,7 @@ class ToFile:
     """
     def __repr__(self, /) -> str: ...
 
-@final
+@disjoint_base
 class Token:
     """
     One API token, as the portal last reported it. Immutable; two tokens are equal if all members are.
@@ -700,8 +720,8 @@ class Token:
     @property
     def access_key(self, /) -> Secret | None:
         """
-        Secret | None: the secret half of an LMv1 pair, or the bearer token itself. Only the result of a create holds
-        it: the portal never returns it again.
+        Secret | None: the secret half of an LMv1 pair, or the bearer token itself. Only a ``CreatedToken`` holds it: the
+        portal never returns it again.
         """
     @property
     def admin_id(self, /) -> int | None:
@@ -873,7 +893,7 @@ class Whoami:
         str | None: the company, if one was given.
         """
     @property
-    def credentials(self, /) -> str:
+    def credentials(self, /) -> Literal["LMv1", "bearer"]:
         """
         str: the kind of credentials, ``"LMv1"`` or ``"bearer"``.
         """
@@ -953,13 +973,13 @@ class _AsyncCore:
     """
     The native base of `AsyncClient`: its methods return futures, of which `AsyncClient` makes coroutines.
     """
-    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "str" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str:
         """
         Return the portal and the source of the credentials, never the credentials.
         """
-    def _add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "_AsyncBulkRun":
+    def _add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "Literal['continue', 'stop']" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "_AsyncBulkRun":
         """
         Create many tokens, with a journal from which an interrupted run can be resumed.
 
@@ -1022,7 +1042,7 @@ class _AsyncCore:
             Summary(total=2, created=2, already_done=0, failed=0, unknown=0, skipped=0)
         """
     def _close(self, /) -> None: ...
-    def _list_tokens(self, /, admin_id: int | str | None = None, *, type: "str | TokenType | None" = None, filter: Filter | str | None = None, page_size: "int" = 1000) -> "_TokenPages":
+    def _list_tokens(self, /, admin_id: int | str | None = None, *, type: "Literal['lmv1', 'bearer'] | TokenType | None" = None, filter: Filter | str | None = None, page_size: "int" = 1000) -> "_TokenPages":
         """
         List tokens, requesting pages as they are iterated over.
 
@@ -1033,7 +1053,7 @@ class _AsyncCore:
             type (str | TokenType | None): list only ``"lmv1"`` or ``"bearer"`` tokens; default: both, LMv1 first (the
                 portal lists one type at a time).
             filter (Filter | str | None): a condition made with ``lmtokens.where``, or a string in the portal's filter
-                syntax, which is sent unchanged. Default: all tokens.
+                syntax, which is sent unchanged (times in it are seconds since 1970-01-01 UTC). Default: all tokens.
             page_size (int): tokens per request, 1 to 1000 (the default).
 
         Returns:
@@ -1059,7 +1079,8 @@ class _AsyncCore:
         """
         Log the result of an awaited create that its caller will not receive.
         """
-    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1", deliver: Destination | None = None) -> Coroutine[Any, Any, Token]:
+    @overload
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None) -> Coroutine[Any, Any, CreatedToken]:
         """
         Create an API token for a user.
 
@@ -1075,14 +1096,14 @@ class _AsyncCore:
             status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
                 ``"enabled"`` or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-            deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): the destination that receives the
+            deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that receives the
                 key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that
                 takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
                 ``discard(token)``. Default ``None``: the key is only in the result.
 
         Returns:
-            Token: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a bearer
-                token it is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
+            CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
+                bearer token it is the bearer token itself. With ``deliver=``, a ``Token`` whose ``access_key`` is ``None``.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -1111,6 +1132,8 @@ class _AsyncCore:
             >>> print(token.access_key)
             ********
         """
+    @overload
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None) -> Coroutine[Any, Any, Token]: ...
     def delete_token(self, /, token: int | str | Token, *, force: "bool" = False) -> Coroutine[Any, Any, None]:
         """
         Delete a token permanently.
@@ -1213,7 +1236,7 @@ class _AsyncCore:
             ...     portal.client().sweep_tokens()
             []
         """
-    def update_token(self, /, token: int | str | Token, note: str | None = None, status: "int | str | TokenStatus | None" = None, *, force: "bool" = False) -> Coroutine[Any, Any, Token]:
+    def update_token(self, /, token: int | str | Token, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus | None" = None, *, force: "bool" = False) -> Coroutine[Any, Any, Token]:
         """
         Change a token's note, its status, or both.
 
@@ -1321,7 +1344,8 @@ def _signing_stages(method: "str", timestamp_ms: "int", body: "bytes", resource_
     Return the stages of a signature, for tests against vectors: (string to sign, hex digest, base64 signature).
     """
 
-def add_token(admin_id: int | str, note: str | None = None, status: "int | str | TokenStatus" = 2, *, type: "str | TokenType" = "lmv1", deliver: Destination | None = None) -> Token:
+@overload
+def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None) -> CreatedToken:
     """
     Create an API token for a user.
 
@@ -1337,14 +1361,14 @@ def add_token(admin_id: int | str, note: str | None = None, status: "int | str |
         status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
             ``"enabled"`` or ``TokenStatus.ENABLED``.
         type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-        deliver (ToFile | ToCommand | Callable[[Token], object] | object | None): the destination that receives the
+        deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that receives the
             key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that
             takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
             ``discard(token)``. Default ``None``: the key is only in the result.
 
     Returns:
-        Token: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a bearer
-            token it is the bearer token itself. With ``deliver=``, ``access_key`` is ``None``.
+        CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
+            bearer token it is the bearer token itself. With ``deliver=``, a ``Token`` whose ``access_key`` is ``None``.
 
     Raises:
         TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -1373,8 +1397,10 @@ def add_token(admin_id: int | str, note: str | None = None, status: "int | str |
         >>> print(token.access_key)
         ********
     """
+@overload
+def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None) -> Token: ...
 
-def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "str" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "BulkRun":
+def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "Literal['continue', 'stop']" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "BulkRun":
     """
     Create many tokens, with a journal from which an interrupted run can be resumed.
 
@@ -1437,7 +1463,7 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
         Summary(total=2, created=2, already_done=0, failed=0, unknown=0, skipped=0)
     """
 
-def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "str" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Client":
+def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Client":
     """
     Set the default client of the module functions.
 
@@ -1539,7 +1565,7 @@ def find_token(token: int | str | Token) -> Token:
     searches its lists.
     """
 
-def list_tokens(admin_id: int | str | None = None, *, type: "str | TokenType | None" = None, filter: Filter | str | None = None, page_size: "int" = 1000) -> "TokenIterator":
+def list_tokens(admin_id: int | str | None = None, *, type: "Literal['lmv1', 'bearer'] | TokenType | None" = None, filter: Filter | str | None = None, page_size: "int" = 1000) -> "TokenIterator":
     """
     List tokens, requesting pages as they are iterated over.
 
@@ -1550,7 +1576,7 @@ def list_tokens(admin_id: int | str | None = None, *, type: "str | TokenType | N
         type (str | TokenType | None): list only ``"lmv1"`` or ``"bearer"`` tokens; default: both, LMv1 first (the
             portal lists one type at a time).
         filter (Filter | str | None): a condition made with ``lmtokens.where``, or a string in the portal's filter
-            syntax, which is sent unchanged. Default: all tokens.
+            syntax, which is sent unchanged (times in it are seconds since 1970-01-01 UTC). Default: all tokens.
         page_size (int): tokens per request, 1 to 1000 (the default).
 
     Returns:
@@ -1611,7 +1637,8 @@ def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryv
         access_id (str | Secret): letters and digits.
         access_key (str | Secret): any text without white space.
         timestamp_ms (int | None): milliseconds since 1970-01-01 UTC, up to the end of the year 9999; default now. The
-            portal accepts times within 30 minutes of its own clock.
+            portal accepts times within 30 minutes of its own clock. A number of seconds (from 10**8 to 10**11) is
+            rejected.
 
     Returns:
         str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. Treat it as a credential:
@@ -1678,7 +1705,7 @@ def to_command(command: Words, *, timeout: "float" = 30.0) -> "ToCommand":
         ToCommand: for ``deliver=``.
 
     Raises:
-        TypeError: a string instead of a list.
+        TypeError: a string or another object instead of a list.
         ValueError: an empty list, or a timeout of 0 or less.
 
     Example:
@@ -1691,7 +1718,7 @@ def to_command(command: Words, *, timeout: "float" = 30.0) -> "ToCommand":
         TokenStatus.ENABLED
     """
 
-def to_file(path: str | PathLike[str], format: "str" = "json", *, overwrite: "bool" = False, trust_folder: "bool" = False) -> "ToFile":
+def to_file(path: str | PathLike[str], format: "Literal['json', 'env', 'key']" = "json", *, overwrite: "bool" = False, trust_folder: "bool" = False) -> "ToFile":
     """
     Deliver the secret of a new token to a file.
 
@@ -1727,7 +1754,7 @@ def to_file(path: str | PathLike[str], format: "str" = "json", *, overwrite: "bo
         ('0o600', None)
     """
 
-def update_token(token: int | str | Token, note: str | None = None, status: "int | str | TokenStatus | None" = None, *, force: "bool" = False) -> Token:
+def update_token(token: int | str | Token, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus | None" = None, *, force: "bool" = False) -> Token:
     """
     Change a token's note, its status, or both.
 

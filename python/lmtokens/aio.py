@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator, Callable
     from types import TracebackType
+    from typing import Literal
 
     from lmtokens._enums import TokenType
     from lmtokens._lmtokens import Filter, RowResult, Summary, Token, _TokenPages
@@ -54,7 +55,7 @@ class AsyncClient(_AsyncCore):
         journal: str | os.PathLike[str],
         resume: bool = False,
         concurrency: int = 8,
-        on_error: str = "continue",
+        on_error: Literal["continue", "stop"] = "continue",
         progress: Progress | None = None,
         lock: bool = True,
         trust_folder: bool = False,
@@ -77,7 +78,7 @@ class AsyncClient(_AsyncCore):
         self,
         admin_id: int | str | None = None,
         *,
-        type: str | TokenType | None = None,
+        type: Literal["lmv1", "bearer"] | TokenType | None = None,
         filter: Filter | str | None = None,
         page_size: int = 1000,
     ) -> AsyncIterator[Token]:

@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from numbers import Number
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lmtokens._lmtokens import Client, Secret, _SandboxPortal
 
@@ -31,10 +31,44 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
+    from lmtokens._enums import TokenStatus, TokenType
     from lmtokens.aio import AsyncClient
     from lmtokens.auth import LMv1Auth
 
 __all__ = ["Portal", "Seen", "StoredToken"]
+
+FaultKind = Literal[
+    "close-before-acting",
+    "act-then-close",
+    "status-before-acting",
+    "act-then-status",
+    "html",
+    "act-then-html",
+    "rate-limited",
+    "delay",
+    "act-then-delay",
+    "error-in-200",
+    "v1-envelope",
+    "v1-error",
+    "truncated",
+    "garbage",
+    "empty",
+    "wrong-shape",
+    "trickle",
+    "redirect",
+    "no-key",
+    "late",
+]
+Signature = Literal[
+    "valid",
+    "invalid",
+    "stale",
+    "absent",
+    "malformed",
+    "unknown-id",
+    "bearer-valid",
+    "bearer-invalid",
+]
 
 
 @dataclass(frozen=True)
@@ -65,7 +99,7 @@ class Seen:
     body: str
     headers: list[str]
     user_agent: str | None
-    signature: str
+    signature: Signature
     access_id: str | None
     token_id: int | None
     status: int | None
@@ -96,7 +130,7 @@ class StoredToken:
     """
 
     id: int
-    type: str
+    type: Literal["lmv1", "bearer"]
     access_id: str
     access_key: Secret
     admin_id: int
@@ -245,7 +279,7 @@ class Portal:
 
     def fail(
         self,
-        kind: str,
+        kind: FaultKind,
         *,
         method: str | None = None,
         path: str | None = None,
@@ -278,7 +312,7 @@ class Portal:
         rate: float,
         *,
         seed: int,
-        kinds: Iterable[str] | None = None,
+        kinds: Iterable[FaultKind] | None = None,
         methods: Iterable[str] | None = None,
         seconds: float | None = None,
     ) -> None:
@@ -350,8 +384,8 @@ class Portal:
         admin_id: int = 32,
         *,
         note: str = "",
-        status: int = 2,
-        type: str = "lmv1",
+        status: int | TokenStatus = 2,
+        type: Literal["lmv1", "bearer"] | TokenType = "lmv1",
         created_on: int | None = None,
         last_used_on: int = 0,
     ) -> StoredToken:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ALTERNATIVES = 'note~"even"||note~"odd"'
 
 
-def create_tokens(portal: Portal, count: int, *, type: str = "lmv1", admin_id: int = 32) -> list[int]:
+def create_tokens(portal: Portal, count: int, *, type: Any = "lmv1", admin_id: int = 32) -> list[int]:
     """Create tokens directly in the portal and return their ids."""
     notes = ("even", "odd")
     return [portal.create_token(admin_id, note=notes[n % 2], type=type).id for n in range(count)]

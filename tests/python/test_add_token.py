@@ -68,7 +68,8 @@ def token_from_response(members: dict[str, Any], **arguments: Any) -> lmtokens.T
         arguments["note"] = "ci"
     with StubServer(json.dumps(members).encode()) as server:
         client = lmtokens.Client(access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=server.base_url)
-        return client.add_token(32, **arguments)
+        token: lmtokens.Token = client.add_token(32, **arguments)
+        return token
 
 
 def test_add_token_sends_exactly_one_post(lmtokens_portal: Portal) -> None:
@@ -96,7 +97,7 @@ def test_accepts_named_arguments(lmtokens_portal: Portal) -> None:
 
 def test_type_is_keyword_only(lmtokens_portal: Portal) -> None:
     with pytest.raises(TypeError):
-        lmtokens.add_token(32, "ci", 2, "bearer")  # type: ignore[call-arg]
+        lmtokens.add_token(32, "ci", 2, "bearer")  # type: ignore[call-overload]
     assert lmtokens_portal.record == []
 
 
@@ -254,7 +255,7 @@ def test_user_id_may_be_any_object_with_index(lmtokens_portal: Portal) -> None:
         def __index__(self) -> int:
             return 32
 
-    assert lmtokens.add_token(Index()).admin_id == 32  # type: ignore[arg-type]
+    assert lmtokens.add_token(Index()).admin_id == 32  # type: ignore[call-overload]
 
 
 def test_every_member_of_the_response_is_parsed() -> None:

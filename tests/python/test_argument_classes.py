@@ -138,7 +138,7 @@ def test_token_type_is_not_a_text(name: str, call: Callable[[Any], object]) -> N
 
 def test_numbers_and_texts_of_other_classes_are_accepted(lmtokens_portal: Portal) -> None:
     with lmtokens_portal.client(max_attempts=Index(2), timeout=Decimal(5)) as client:
-        token = client.add_token(Index(32), Word.CI, Index(1), type=Word.BEARER)  # type: ignore[arg-type]
+        token = client.add_token(Index(32), Word.CI, Index(1), type=Word.BEARER)  # type: ignore[call-overload]
         assert client.find_token(Index(token.id)) == client.find_token(token.id)  # type: ignore[arg-type]
         assert [one.id for one in client.list_tokens(32, page_size=Index(1))] == [token.id]  # type: ignore[arg-type]
     assert (token.note, token.status, token.type) == ("ci", TokenStatus.DISABLED, TokenType.BEARER)
@@ -175,11 +175,12 @@ def test_value_that_is_not_a_list_is_rejected(value: Any) -> None:
 @pytest.mark.parametrize("value", ONE_VALUE[:6], ids=lambda value: type(value).__name__)
 def test_value_that_is_not_a_list_is_rejected_by_the_sandbox(value: Any) -> None:
     with Portal() as portal:
-        for name, call in {
+        calls: dict[str, Callable[[], object]] = {
             "roles": lambda: portal.add_user("x", roles=value),
             "kinds": lambda: portal.fail_at_random(1, seed=1, kinds=value),
             "methods": lambda: portal.fail_at_random(1, seed=1, methods=value),
-        }.items():
+        }
+        for name, call in calls.items():
             with pytest.raises(TypeError, match=rf"^{name} must be an iterable of str.*, not {type(value).__name__}\b"):
                 call()
 
@@ -196,7 +197,8 @@ def test_error_of_an_iterator_is_raised() -> None:
         yield "a"
         raise ZeroDivisionError
 
-    for call in to_command, lmtokens.where.note.one_of:
+    calls: list[Callable[[Any], object]] = [to_command, lmtokens.where.note.one_of]
+    for call in calls:
         with pytest.raises(ZeroDivisionError):
             call(broken())
 

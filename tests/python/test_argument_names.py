@@ -163,5 +163,5 @@ def test_object_with_index_is_accepted_as_an_id(lmtokens_portal: Portal) -> None
         def __index__(self) -> int:
             return 32
 
-    assert lmtokens.add_token(Index()).admin_id == 32  # type: ignore[arg-type]
+    assert lmtokens.add_token(Index()).admin_id == 32  # type: ignore[call-overload]
     assert lmtokens.TokenStatus(lmtokens.TokenStatus.ENABLED) == lmtokens.TokenStatus.ENABLED

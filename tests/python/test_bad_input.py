@@ -104,7 +104,7 @@ def test_unknown_argument_is_rejected(lmtokens_portal: Portal, arguments: dict[s
 
 def test_admin_id_is_required(lmtokens_portal: Portal) -> None:
     with pytest.raises(TypeError, match="admin_id"):
-        lmtokens.add_token()  # type: ignore[call-arg]
+        lmtokens.add_token()  # type: ignore[call-overload]
     assert lmtokens_portal.record == []
 
 

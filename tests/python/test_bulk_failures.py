@@ -44,7 +44,7 @@ def collect(run: lmtokens.BulkRun) -> tuple[list[lmtokens.RowResult], lmtokens.L
     return results, None
 
 
-def count_state(results: list[lmtokens.RowResult], state: str) -> int:
+def count_state(results: list[lmtokens.RowResult], state: Any) -> int:
     return [result.state for result in results].count(state)
 
 

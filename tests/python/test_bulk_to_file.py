@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
@@ -33,7 +33,7 @@ def pending_file(target: Path) -> Path:
     return found
 
 
-def kill_at_patch(portal: Portal, kind: str, command: list[str]) -> None:
+def kill_at_patch(portal: Portal, kind: Any, command: list[str]) -> None:
     """Kill a command while it waits for the response to the PATCH."""
     portal.fail(kind, method="PATCH", seconds=FOREVER)
     with subprocess.Popen(command) as process:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("type", ["lmv1", "bearer"])
-def test_secret_is_delivered_before_the_token_is_enabled(lmtokens_portal: Portal, variant: str, type: str) -> None:
+def test_secret_is_delivered_before_the_token_is_enabled(lmtokens_portal: Portal, variant: Any, type: Any) -> None:
     seen: list[tuple[list[str], int, str]] = []
 
     def deliver(token: lmtokens.Token) -> None:
@@ -113,7 +113,7 @@ LOST_RESPONSES = [
 
 
 @pytest.mark.parametrize("fault", LOST_RESPONSES)
-def test_create_with_a_lost_response_is_deleted_and_repeated(lmtokens_portal: Portal, fault: str) -> None:
+def test_create_with_a_lost_response_is_deleted_and_repeated(lmtokens_portal: Portal, fault: Any) -> None:
     destination = RecordingDestination()
     lmtokens_portal.fail(fault, method="POST")
     token = lmtokens.add_token(32, "ci", deliver=destination)
@@ -128,7 +128,7 @@ NOT_APPLIED = ["close-before-acting", "status-before-acting", "html", "error-in-
 
 
 @pytest.mark.parametrize("fault", NOT_APPLIED)
-def test_failed_create_is_unknown_if_the_client_has_seen_no_token_yet(lmtokens_portal: Portal, fault: str) -> None:
+def test_failed_create_is_unknown_if_the_client_has_seen_no_token_yet(lmtokens_portal: Portal, fault: Any) -> None:
     lmtokens_portal.fail(fault, method="POST")
     with pytest.raises(lmtokens.OutcomeUnknownError, match="empty list proves nothing") as caught:
         lmtokens.add_token(32, "ci", deliver=RecordingDestination())
@@ -139,7 +139,7 @@ def test_failed_create_is_unknown_if_the_client_has_seen_no_token_yet(lmtokens_p
 
 
 @pytest.mark.parametrize("fault", NOT_APPLIED)
-def test_failed_create_is_repeated_if_the_client_has_seen_a_token(lmtokens_portal: Portal, fault: str) -> None:
+def test_failed_create_is_repeated_if_the_client_has_seen_a_token(lmtokens_portal: Portal, fault: Any) -> None:
     destination = RecordingDestination()
     lmtokens.add_token(32, "first", deliver=destination)
     lmtokens_portal.fail(fault, method="POST")
@@ -196,7 +196,7 @@ def test_rejected_create_is_sent_once(lmtokens_portal: Portal, status: int, erro
 
 
 @pytest.mark.parametrize("fault", ["close-before-acting", "status-before-acting", "garbage"])
-def test_lost_response_and_failed_lookup_raise_outcome_unknown(lmtokens_portal: Portal, fault: str) -> None:
+def test_lost_response_and_failed_lookup_raise_outcome_unknown(lmtokens_portal: Portal, fault: Any) -> None:
     lmtokens_portal.fail("act-then-close", method="POST")
     lmtokens_portal.fail(fault, method="GET", times=None)
     with pytest.raises(lmtokens.OutcomeUnknownError, match="looking for it failed") as caught:
@@ -230,7 +230,7 @@ def test_credentials_that_cannot_view_neither_delete_nor_repeat(lmtokens_portal:
 @pytest.mark.parametrize(
     "fault", ["close-before-acting", "act-then-close", "act-then-status", "act-then-html", "html", "garbage", "empty"]
 )
-def test_enabling_with_a_lost_response_is_repeated(lmtokens_portal: Portal, fault: str) -> None:
+def test_enabling_with_a_lost_response_is_repeated(lmtokens_portal: Portal, fault: Any) -> None:
     destination = RecordingDestination()
     lmtokens_portal.fail(fault, method="PATCH")
     token = lmtokens.add_token(32, "ci", deliver=destination)
@@ -331,7 +331,7 @@ def test_failed_delivery_deletes_the_token(lmtokens_portal: Portal) -> None:
 
 
 @pytest.mark.parametrize("fault", ["act-then-close", "close-before-acting", "act-then-status", "html", "garbage"])
-def test_failed_delivery_and_failed_deletion_report_the_token(lmtokens_portal: Portal, fault: str) -> None:
+def test_failed_delivery_and_failed_deletion_report_the_token(lmtokens_portal: Portal, fault: Any) -> None:
     def deliver(token: lmtokens.Token) -> None:
         raise OSError
 

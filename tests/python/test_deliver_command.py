@@ -31,7 +31,7 @@ WRITE_STDIN = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.std
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("type", ["lmv1", "bearer"])
-def test_command_receives_the_token_as_json(lmtokens_portal: Portal, tmp_path: Path, variant: str, type: str) -> None:
+def test_command_receives_the_token_as_json(lmtokens_portal: Portal, tmp_path: Path, variant: Any, type: Any) -> None:
     command = python_command(WRITE_STDIN, str(tmp_path / "got"))
     token = api_for(variant, lmtokens_portal).add_token(32, "ci", type=type, deliver=to_command(command))
     (stored,) = created_tokens(lmtokens_portal)

@@ -59,7 +59,7 @@ def test_file_is_private_with_any_umask(lmtokens_portal: Portal, tmp_path: Path)
 
 
 @pytest.mark.parametrize("type", ["lmv1", "bearer"])
-def test_env_format_is_read_by_a_shell(lmtokens_portal: Portal, tmp_path: Path, type: str) -> None:
+def test_env_format_is_read_by_a_shell(lmtokens_portal: Portal, tmp_path: Path, type: Any) -> None:
     path = tmp_path / "token.env"
     lmtokens.add_token(32, type=type, deliver=to_file(path, "env"))
     (stored,) = created_tokens(lmtokens_portal)
@@ -351,7 +351,7 @@ def test_file_is_rejected_for_several_rows(lmtokens_portal: Portal, tmp_path: Pa
 
 
 @pytest.mark.parametrize("format", ["JSON", "", "csv"])
-def test_unknown_format_is_rejected(format: str) -> None:
+def test_unknown_format_is_rejected(format: Any) -> None:
     with pytest.raises(ValueError, match=r'"json".*"env".*"key"'):
         to_file("token.json", format)
 

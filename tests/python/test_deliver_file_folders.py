@@ -257,7 +257,7 @@ def test_pending_file_of_another_user_is_not_believed(lmtokens_portal: Portal, f
         "admin_name": None,
         "status": 2,
         "note": "ci",
-        "roles": [],
+        "roles": list[str](),
         "created_by": None,
         "created_on": None,
     }

@@ -36,7 +36,7 @@ def create(path: Path, *options: str, user: str = "32", note: str = "ci") -> sub
     return run_shell("add", user, "--note", note, "--to", f"file:{path}", *options)
 
 
-def kill_create(portal: Portal, path: Path, *options: str, at: str = "PATCH", kind: str = "act-then-delay") -> None:
+def kill_create(portal: Portal, path: Path, *options: str, at: Any = "PATCH", kind: Any = "act-then-delay") -> None:
     """Kill a create while it waits for the response to one of its requests."""
     before = len([seen for seen in portal.record if seen.method == at])
     portal.fail(kind, method=at, seconds=FOREVER)

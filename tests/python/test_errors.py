@@ -174,7 +174,7 @@ def fault_id(fault: tuple[Any, ...]) -> str:
 
 @pytest.mark.parametrize(("kind", "options", "name", "status", "code"), REJECTIONS, ids=map(fault_id, REJECTIONS))
 def test_rejection_raises_its_class(
-    lmtokens_portal: Portal, kind: str, options: dict[str, Any], name: str, status: int | None, code: int | None
+    lmtokens_portal: Portal, kind: Any, options: dict[str, Any], name: str, status: int | None, code: int | None
 ) -> None:
     lmtokens_portal.fail(kind, method="POST", **options)
     lmtokens.configure(on_limit="raise")
@@ -215,7 +215,7 @@ LOST_RESPONSES: list[Fault] = [
     ("kind", "options", "cause", "status", "code"), LOST_RESPONSES, ids=map(fault_id, LOST_RESPONSES)
 )
 def test_lost_response_raises_outcome_unknown(
-    lmtokens_portal: Portal, kind: str, options: dict[str, Any], cause: str, status: int | None, code: int | None
+    lmtokens_portal: Portal, kind: Any, options: dict[str, Any], cause: str, status: int | None, code: int | None
 ) -> None:
     lmtokens_portal.fail(kind, method="POST", **options)
     with pytest.raises(errors.OutcomeUnknownError) as caught:
@@ -237,7 +237,7 @@ def test_lost_response_raises_outcome_unknown(
 
 
 @pytest.mark.parametrize("kind", ["v1-envelope", "trickle", "delay", "act-then-delay"])
-def test_unusual_response_with_the_token_succeeds(lmtokens_portal: Portal, kind: str) -> None:
+def test_unusual_response_with_the_token_succeeds(lmtokens_portal: Portal, kind: Any) -> None:
     options: dict[str, Any] = {} if kind == "v1-envelope" else {"seconds": 0.001}
     lmtokens_portal.fail(kind, method="POST", **options)
     token = lmtokens.add_token(32, "ci")
@@ -295,7 +295,7 @@ def test_candidates_of_a_lost_bearer_token(lmtokens_portal: Portal) -> None:
 
 
 @pytest.mark.parametrize("lookup_fault", ["close-before-acting", "garbage", "html", "rate-limited", "wrong-shape"])
-def test_candidates_are_none_if_the_lookup_failed(lmtokens_portal: Portal, lookup_fault: str) -> None:
+def test_candidates_are_none_if_the_lookup_failed(lmtokens_portal: Portal, lookup_fault: Any) -> None:
     lmtokens_portal.fail("act-then-close", method="POST")
     lmtokens_portal.fail(lookup_fault, method="GET", times=None)
     with pytest.raises(errors.OutcomeUnknownError, match="looking for the token failed too") as caught:

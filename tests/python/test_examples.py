@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
@@ -114,7 +114,7 @@ def test_stale_tokens_are_enabled_and_unused(lmtokens_portal: Portal) -> None:
 
 
 @pytest.mark.parametrize(("type", "named_by"), [("lmv1", "id"), ("lmv1", "access id"), ("bearer", "id")])
-def test_rotation_by_id_or_access_id(lmtokens_portal: Portal, type: str, named_by: str) -> None:
+def test_rotation_by_id_or_access_id(lmtokens_portal: Portal, type: Any, named_by: str) -> None:
     old = lmtokens_portal.create_token(33, note="nightly job", type=type)
     completed = run_example(
         sys.executable,

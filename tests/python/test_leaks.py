@@ -387,10 +387,10 @@ WRONG_USE: dict[str, Callable[[], object]] = {
     "sign a query": lambda: lmtokens.sign("GET", "/x?y", **PAIR, access_key=KEY()),
     "sign a str": lambda: lmtokens.sign("POST", "/x", KEY(), **PAIR, access_key=KEY()),  # type: ignore[arg-type]
     "key as admin_id": lambda: signing_client().add_token(KEY()),
-    "Secret as admin_id": lambda: signing_client().add_token(lmtokens.Secret(KEY())),  # type: ignore[arg-type]
-    "Secret as note": lambda: signing_client().add_token(32, lmtokens.Secret(KEY())),  # type: ignore[arg-type]
-    "Secret as status": lambda: signing_client().add_token(32, status=lmtokens.Secret(KEY())),  # type: ignore[arg-type]
-    "Secret as type": lambda: signing_client().add_token(32, type=lmtokens.Secret(KEY())),  # type: ignore[arg-type]
+    "Secret as admin_id": lambda: signing_client().add_token(lmtokens.Secret(KEY())),  # type: ignore[call-overload]
+    "Secret as note": lambda: signing_client().add_token(32, lmtokens.Secret(KEY())),  # type: ignore[call-overload]
+    "Secret as status": lambda: signing_client().add_token(32, status=lmtokens.Secret(KEY())),  # type: ignore[call-overload]
+    "Secret as type": lambda: signing_client().add_token(32, type=lmtokens.Secret(KEY())),  # type: ignore[call-overload]
     "Secret as company": lambda: lmtokens.Client(lmtokens.Secret(KEY())),  # type: ignore[arg-type]
     "key as company": lambda: lmtokens.Client(KEY(), **PAIR, access_key=KEY()),
     "key in a URL's password": lambda: lmtokens.Client(

@@ -226,7 +226,7 @@ def test_documentation_names_every_kind_of_fault() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fault_applies_once_and_is_recorded(portal: Portal, kind: str) -> None:
+def test_fault_applies_once_and_is_recorded(portal: Portal, kind: Any) -> None:
     how: dict[str, Any] = {"seconds": 0.001} if kind in WAITING else {}
     portal.fail(kind, method="POST", **how)
     tokens_before = len(portal.tokens)
@@ -302,7 +302,7 @@ def test_fault_applies_to_matching_requests(portal: Portal, matching: dict[str, 
     ],
     ids=str,
 )
-def test_fault_that_could_never_apply_is_rejected(portal: Portal, kind: str, parameters: dict[str, Any]) -> None:
+def test_fault_that_could_never_apply_is_rejected(portal: Portal, kind: Any, parameters: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         portal.fail(kind, **parameters)
     assert faulty_creates(portal, 1) == [False]
@@ -445,7 +445,7 @@ def test_initial_users(portal: Portal) -> None:
 
 
 @pytest.mark.parametrize("kind", ["lmv1", "bearer"])
-def test_create_token(portal: Portal, kind: str) -> None:
+def test_create_token(portal: Portal, kind: Any) -> None:
     token = portal.create_token(33, note="old", status=1, type=kind, created_on=1700000000, last_used_on=1700000060)
     assert isinstance(token, StoredToken)
     assert (token.admin_id, token.note, token.status, token.type) == (33, "old", 1, kind)

@@ -113,7 +113,7 @@ TYPES = {"lmv1": {}, "bearer": {"type": "bearer"}}
 
 @pytest.mark.parametrize("type", TYPES)
 class TestOperation:
-    def test_1_list(self, pair: SandboxPair, type: str) -> None:
+    def test_1_list(self, pair: SandboxPair, type: Any) -> None:
         pair.fill()
         theirs = pair.sdk.get_api_token_list(size=1000, **TYPES[type])
         ours = list(pair.client.list_tokens(type=type))
@@ -121,7 +121,7 @@ class TestOperation:
         for their, our in zip(theirs.items, ours):
             assert_same(their, our)
 
-    def test_1_list_with_a_filter(self, pair: SandboxPair, type: str) -> None:
+    def test_1_list_with_a_filter(self, pair: SandboxPair, type: Any) -> None:
         pair.fill()
         for raw in ("status:2", 'note:"ci"', 'adminId:32,status:1||note~"Zoë"', "createdOn>1700000003"):
             theirs = pair.sdk.get_api_token_list(filter=raw, size=1000, **TYPES[type]).items
@@ -130,7 +130,7 @@ class TestOperation:
             for their, our in zip(theirs, ours):
                 assert_same(their, our)
 
-    def test_2_list_of_a_user(self, pair: SandboxPair, type: str) -> None:
+    def test_2_list_of_a_user(self, pair: SandboxPair, type: Any) -> None:
         pair.fill()
         theirs = pair.sdk.get_api_token_list_by_admin_id(33, size=1000, **TYPES[type]).items
         ours = list(pair.client.list_tokens(33, type=type))
@@ -139,7 +139,7 @@ class TestOperation:
             assert_same(their, our)
 
     @pytest.mark.parametrize("body", [{}, {"note": "ci"}, {"status": 1}, {"note": "Zoë’s 🔑", "status": 2}])
-    def test_3_add(self, pair: SandboxPair, type: str, body: dict[str, Any]) -> None:
+    def test_3_add(self, pair: SandboxPair, type: Any, body: dict[str, Any]) -> None:
         theirs = pair.sdk.add_api_token_by_admin_id(32, body, **TYPES[type])
         ours = pair.client.add_token(32, type=type, **body)
         assert fields_of(ours)["access_key"]
@@ -169,7 +169,7 @@ class TestOperation:
         pair.client.delete_token(id)
         pair.assert_same_tokens()
 
-    def test_sdk_and_client_find_each_others_tokens(self, pair: SandboxPair, type: str) -> None:
+    def test_sdk_and_client_find_each_others_tokens(self, pair: SandboxPair, type: Any) -> None:
         created = pair.client.add_token(32, "ours", type=type)
         theirs = pair.sdk.add_api_token_by_admin_id(32, {"note": "ours"}, **TYPES[type])
         (listed,) = pair.sdk.get_api_token_list_by_admin_id(32, **TYPES[type]).items

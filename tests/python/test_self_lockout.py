@@ -42,7 +42,7 @@ def changes(portal: OddPortal) -> list[str]:
 
 @pytest.mark.parametrize("change", OWN_CHANGES)
 class TestSelfLockout:
-    def own(self, portal: Portal, variant: str, type: str) -> tuple[lmtokens.Client, StoredToken]:
+    def own(self, portal: Portal, variant: str, type: Any) -> tuple[lmtokens.Client, StoredToken]:
         token = portal.create_token(1, note="own", type=type)
         return api_for(variant, portal, **credentials_of(token)), token
 
@@ -72,7 +72,7 @@ class TestSelfLockout:
 
     @pytest.mark.parametrize("type", TOKEN_TYPES)
     def test_own_token_returned_by_its_create_is_refused(
-        self, lmtokens_portal: Portal, variant: str, change: str, type: str
+        self, lmtokens_portal: Portal, variant: str, change: str, type: Any
     ) -> None:
         token = lmtokens_portal.client().add_token(1, type=type)
         own: dict[str, Any] = {"bearer_token": token.access_key}
@@ -84,7 +84,7 @@ class TestSelfLockout:
 
     @pytest.mark.parametrize("type", TOKEN_TYPES)
     def test_own_token_returned_by_an_update_or_a_list_is_refused(
-        self, lmtokens_portal: Portal, variant: str, change: str, type: str
+        self, lmtokens_portal: Portal, variant: str, change: str, type: Any
     ) -> None:
         api, token = self.own(lmtokens_portal, variant, type)
         changed = api.update_token(token.id, "renamed")
@@ -96,7 +96,7 @@ class TestSelfLockout:
     @pytest.mark.parametrize("type", TOKEN_TYPES)
     @pytest.mark.parametrize("other_type", TOKEN_TYPES)
     def test_other_tokens_of_the_same_user_may_be_changed(
-        self, lmtokens_portal: Portal, variant: str, change: str, type: str, other_type: str
+        self, lmtokens_portal: Portal, variant: str, change: Any, type: str, other_type: Any
     ) -> None:
         api, _ = self.own(lmtokens_portal, variant, type)
         other = lmtokens_portal.create_token(1, type=other_type)

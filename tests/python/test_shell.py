@@ -244,7 +244,7 @@ def test_user_agent_names_the_version(lmtokens_portal: Portal) -> None:
     ],
     ids=lambda value: str(value) if isinstance(value, tuple) else "",
 )
-def test_exit_codes(lmtokens_portal: Portal, fault: tuple[str, dict[str, Any]], status: int, words: str) -> None:
+def test_exit_codes(lmtokens_portal: Portal, fault: tuple[Any, dict[str, Any]], status: int, words: str) -> None:
     lmtokens_portal.fail(fault[0], method="POST", **fault[1])
     completed = run_shell("add", "32", "--note", "ci", "--max-wait", "1")
     assert (completed.returncode, completed.stdout) == (status, "")
@@ -267,7 +267,7 @@ def test_unknown_outcome_names_its_cause(lmtokens_portal: Portal) -> None:
 
 
 @pytest.mark.parametrize("kind", ["act-then-close", "garbage", "act-then-status", "no-key"])
-def test_create_is_retried_after_a_lost_response(lmtokens_portal: Portal, kind: str) -> None:
+def test_create_is_retried_after_a_lost_response(lmtokens_portal: Portal, kind: Any) -> None:
     lmtokens_portal.fail(kind, method="POST")
     completed = run_shell("add", "32", "--note", "ci", "-o", "json")
     (token,) = created_tokens(lmtokens_portal)

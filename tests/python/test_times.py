@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from lmtokens import where
+from lmtokens.deliver import to_command
 from lmtokens.sandbox import Portal
 from support import ACCESS_ID, ACCESS_KEY
 
@@ -105,11 +106,12 @@ class Moment:
     ids=repr,
 )
 def test_number_that_is_not_a_time_in_seconds_is_rejected(field: str, value: Any) -> None:
-    for build in (
+    builds: list[Callable[[], object]] = [
         lambda: getattr(where, field) < value,
         lambda: getattr(where, field) != value,
         lambda: getattr(where, field).one_of([NOW, value]),
-    ):
+    ]
+    for build in builds:
         with pytest.raises(ValueError, match=r"seconds \(not milliseconds\)"):
             build()
 
@@ -227,7 +229,7 @@ DURATIONS: list[tuple[str, Callable[[Any], object]]] = [
         "timeout",
         lambda value: lmtokens.configure("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY, timeout=(1, value)),
     ),
-    ("timeout", lambda value: lmtokens.deliver.to_command(["true"], timeout=value)),
+    ("timeout", lambda value: to_command(["true"], timeout=value)),
 ]
 CALLS = [pytest.param(name, call, id=f"{number}-{name}") for number, (name, call) in enumerate(DURATIONS)]
 

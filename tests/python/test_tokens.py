@@ -25,7 +25,7 @@ def assert_one_change(portal: Portal, method: str, path: str) -> Seen:
 
 class TestFind:
     @pytest.mark.parametrize("type", TOKEN_TYPES)
-    def test_by_id(self, lmtokens_portal: Portal, api: lmtokens.Client, type: str) -> None:
+    def test_by_id(self, lmtokens_portal: Portal, api: lmtokens.Client, type: Any) -> None:
         lmtokens_portal.create_token(33, note="other", type=type)
         stored = lmtokens_portal.create_token(32, note="ci", type=type)
         found = api.find_token(stored.id)
@@ -104,7 +104,7 @@ class TestUpdate:
 
     @pytest.mark.parametrize("type", TOKEN_TYPES)
     def test_new_note_leaves_a_disabled_token_disabled(
-        self, lmtokens_portal: Portal, api: lmtokens.Client, type: str
+        self, lmtokens_portal: Portal, api: lmtokens.Client, type: Any
     ) -> None:
         token = lmtokens_portal.create_token(32, status=1, type=type)
         changed = api.update_token(token.id, "still off")
@@ -123,7 +123,7 @@ class TestUpdate:
 
     @pytest.mark.parametrize("status", [0, 3, "on", ""])
     def test_invalid_status_is_rejected_before_any_request(
-        self, lmtokens_portal: Portal, api: lmtokens.Client, status: int | str
+        self, lmtokens_portal: Portal, api: lmtokens.Client, status: Any
     ) -> None:
         with pytest.raises(ValueError, match="status"):
             api.update_token(101, "n", status)
@@ -176,7 +176,7 @@ class TestEnableAndDisable:
 
     @pytest.mark.parametrize("type", TOKEN_TYPES)
     def test_disabled_token_is_rejected_until_it_is_enabled(
-        self, variant: str, lmtokens_portal: Portal, type: str
+        self, variant: str, lmtokens_portal: Portal, type: Any
     ) -> None:
         token = lmtokens_portal.create_token(32, type=type)
         own = lmtokens_portal.client(**credentials_of(token))

@@ -232,7 +232,7 @@ class StatusIgnored:
 
 @pytest.mark.parametrize(("asked", "ignored"), [(1, 2), (2, 1)])
 def test_other_status_is_set_right_and_logged(
-    lmtokens_portal: Portal, asked: int, ignored: int, caplog: pytest.LogCaptureFixture
+    lmtokens_portal: Portal, asked: Any, ignored: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
         TamperingProxy(lmtokens_portal, before=StatusIgnored(ignored)) as proxy,
@@ -376,7 +376,7 @@ def test_invalid_owner_of_a_token_is_an_error_of_the_portal(owner: int) -> None:
 @pytest.mark.parametrize("deliver", [False, True])
 @pytest.mark.parametrize("status", [1, 2])
 def test_calling_token_is_not_changed_by_a_forged_create(
-    lmtokens_portal: Portal, is_shown: bool, deliver: bool, status: int
+    lmtokens_portal: Portal, is_shown: bool, deliver: bool, status: Any
 ) -> None:
     own = lmtokens_portal.tokens[0]
     assert own.access_id == lmtokens_portal.access_id

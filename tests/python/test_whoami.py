@@ -19,7 +19,7 @@ class TestWhoami:
         chosen: str = request.param
         return chosen
 
-    def test_token_and_owner_are_known(self, variant: str, lmtokens_portal: Portal, type: str) -> None:
+    def test_token_and_owner_are_known(self, variant: str, lmtokens_portal: Portal, type: Any) -> None:
         lmtokens_portal.add_user("robot", id=40, roles=["one", "two"])
         lmtokens_portal.create_token(40, type=type)
         own = lmtokens_portal.create_token(40, note="own", type=type)
@@ -44,7 +44,7 @@ class TestWhoami:
         identity = lmtokens.whoami()
         assert (identity.credentials, identity.ignored_sources) == ("LMv1", ["LM_BEARER_TOKEN"])
 
-    def test_viewer_sees_the_token_but_cannot_change_it(self, variant: str, lmtokens_portal: Portal, type: str) -> None:
+    def test_viewer_sees_the_token_but_cannot_change_it(self, variant: str, lmtokens_portal: Portal, type: Any) -> None:
         own = lmtokens_portal.create_token(33, type=type)
         api = api_for(variant, lmtokens_portal, **credentials_of(own))
         identity = api.whoami()
@@ -55,7 +55,7 @@ class TestWhoami:
         with pytest.raises(lmtokens.PermissionDeniedError):
             api.update_token(own.id, "mine")
 
-    def test_limitation_if_tokens_may_not_be_viewed(self, variant: str, lmtokens_portal: Portal, type: str) -> None:
+    def test_limitation_if_tokens_may_not_be_viewed(self, variant: str, lmtokens_portal: Portal, type: Any) -> None:
         lmtokens_portal.add_user("blind", id=40, may_view=False)
         own = lmtokens_portal.create_token(40, type=type)
         identity = api_for(variant, lmtokens_portal, **credentials_of(own)).whoami()
@@ -70,7 +70,7 @@ class TestWhoami:
         assert identity.limitation is not None
         assert "permission to view" in identity.limitation
 
-    def test_limitation_if_the_list_is_rejected(self, variant: str, lmtokens_portal: Portal, type: str) -> None:
+    def test_limitation_if_the_list_is_rejected(self, variant: str, lmtokens_portal: Portal, type: Any) -> None:
         own = lmtokens_portal.create_token(32, type=type)
         lmtokens_portal.fail("status-before-acting", status=403, code=1403, message="keep out")
         identity = api_for(variant, lmtokens_portal, **credentials_of(own)).whoami()
@@ -105,7 +105,7 @@ class TestWhoami:
         identity = lmtokens_portal.client(**credentials_of(own)).whoami()
         assert identity.token_id == own.id
 
-    def test_repr_shows_no_credential(self, lmtokens_portal: Portal, type: str) -> None:
+    def test_repr_shows_no_credential(self, lmtokens_portal: Portal, type: Any) -> None:
         own = lmtokens_portal.create_token(type=type)
         identity = lmtokens_portal.client(**credentials_of(own)).whoami()
         shown = repr(identity) + str(identity) + repr(identity.token)

@@ -59,8 +59,8 @@ class Soak:
 
     def inject_faults(self) -> None:
         self.portal.clear_record()
-        kinds = [*KINDS, "rate-limited"]
-        self.portal.fail_at_random(RATE, seed=self.rng.getrandbits(64), kinds=kinds, seconds=SECONDS)
+        seed = self.rng.getrandbits(64)
+        self.portal.fail_at_random(RATE, seed=seed, kinds=[*KINDS, "rate-limited"], seconds=SECONDS)
 
     def run_until_killed(self) -> None:
         """Resume the run and kill it after a random time or number of requests."""

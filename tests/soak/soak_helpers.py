@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections import Counter
 
-    from lmtokens.sandbox import Portal
+    from lmtokens.sandbox import FaultKind, Portal
 
 ENABLED = 2
 TAG = "lmtokens-2-"
 
-KINDS = [
+KINDS: list[FaultKind] = [
     "close-before-acting",
     "act-then-close",
     "status-before-acting",

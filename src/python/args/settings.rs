@@ -170,7 +170,7 @@ macro_rules! with_client_settings {
             [
                 max_attempts: "int" = 3,
                 deadline: "float | None" = None,
-                on_limit: "str" = "wait",
+                on_limit: "Literal['wait', 'raise']" = "wait",
                 max_wait: "float" = 120.0,
                 on_wait = None,
             ]

@@ -418,7 +418,7 @@ bulk_operation! {
         journal,
         resume: "bool" = false,
         concurrency: "int" = 8,
-        on_error: "str" = "continue",
+        on_error: "Literal['continue', 'stop']" = "continue",
         progress = None,
         lock: "bool" = true,
         trust_folder: "bool" = false,

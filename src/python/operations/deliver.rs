@@ -73,7 +73,7 @@ impl ToCommand {
 #[pyfunction]
 #[pyo3(signature = (
     path,
-    format: "str" = "json",
+    format: "Literal['json', 'env', 'key']" = "json",
     *,
     overwrite: "bool" = false,
     trust_folder: "bool" = false,

@@ -171,7 +171,7 @@ list_operation! {
     [
         admin_id = None,
         *,
-        r#type: "str | TokenType | None" = None,
+        r#type: "Literal['lmv1', 'bearer'] | TokenType | None" = None,
         filter = None,
         page_size: "int" = 1000,
     ]

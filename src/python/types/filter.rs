@@ -9,6 +9,7 @@ use crate::filter::{self, Condition, Field as CoreField, Moment, Operator, Value
 use crate::ids::Status;
 use crate::printable;
 use crate::python::args::plain::{encodable, float, integer, items, string, wrong_type};
+use crate::python::args::stub_types::Values;
 use crate::python::types::enums::is_status;
 
 /// The fields of a token by which a list can be filtered, as attributes of ``lmtokens.where``.
@@ -178,10 +179,9 @@ impl Field {
     ///
     /// Args:
     ///     values (Iterable): at least one value that the field can be compared with.
-    #[pyo3(signature = (values: "Iterable[str | float | TokenStatus | datetime]") -> "Filter")]
-    fn one_of(&self, values: &Bound<'_, PyAny>) -> PyResult<Filter> {
+    fn one_of(&self, py: Python<'_>, values: Values) -> PyResult<Filter> {
         let mut result: Option<filter::Filter> = None;
-        for value in items("values", "an iterable of values, such as a list", values)? {
+        for value in items("values", "an iterable of values, such as a list", values.0.bind(py))? {
             let one = self.compare(Operator::Equal, &value?)?;
             result = Some(match result {
                 Some(others) => others.or(&one)?,

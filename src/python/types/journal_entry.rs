@@ -6,7 +6,7 @@ use crate::lifecycle;
 use crate::model::Token;
 use crate::printable;
 use crate::python::args::plain;
-use crate::python::args::stub_types::FilePath;
+use crate::python::args::stub_types::{EntryState, FilePath};
 
 /// A token or a row of a journal.
 #[pyclass(frozen, module = "lmtokens")]
@@ -17,8 +17,8 @@ impl JournalEntry {
     /// str: ``"created"``; ``"pending"``: the token is disabled, or not confirmed to be enabled; ``"failed"``;
     /// ``"unknown"``; ``"damaged"``: a part of the journal cannot be read, which ``error`` describes.
     #[getter]
-    fn state(&self) -> &'static str {
-        self.0.state.as_str()
+    fn state(&self) -> EntryState {
+        EntryState(self.0.state.as_str())
     }
 
     /// str: the user as the input named it, an id or a name; empty if the entry is damaged.
@@ -46,7 +46,11 @@ impl JournalEntry {
     }
 
     fn __repr__(&self) -> String {
-        format!("<lmtokens.JournalEntry {} of user {}>", self.state(), printable::line(&self.0.admin))
+        format!(
+            "<lmtokens.JournalEntry {} of user {}>",
+            self.0.state.as_str(),
+            printable::line(&self.0.admin)
+        )
     }
 }
 

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 use crate::ids::Note;
 use crate::python::args::domain;
+use crate::python::args::stub_types::{StatusNumber, TypeWord};
 use crate::tokens::{self, User};
 
 /// A token to create, as a row of ``add_tokens``.
@@ -31,9 +32,9 @@ impl NewToken {
     #[pyo3(signature = (
         admin_id: "int | str",
         note: "str | None" = None,
-        status: "int | str | TokenStatus" = 2,
+        status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2,
         *,
-        r#type: "str | TokenType" = "lmv1",
+        r#type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1",
     ))]
     fn new(
         admin_id: User,
@@ -61,19 +62,19 @@ impl NewToken {
 
     /// int: 1 for disabled, 2 for enabled.
     #[getter]
-    fn status(&self) -> i64 {
-        self.0.status.number()
+    fn status(&self) -> StatusNumber {
+        StatusNumber(self.0.status.number())
     }
 
     /// str: ``"lmv1"`` or ``"bearer"``.
     #[getter]
-    fn r#type(&self) -> &str {
-        self.0.r#type.as_str()
+    fn r#type(&self) -> TypeWord {
+        TypeWord(self.0.r#type.as_str())
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let admin = self.admin_id(py)?.repr()?;
         let note = self.0.note().into_pyobject(py)?.repr()?;
-        Ok(format!("NewToken({admin}, note={note}, status={}, type='{}')", self.status(), self.r#type()))
+        Ok(format!("NewToken({admin}, note={note}, status={}, type='{}')", self.status().0, self.r#type().0))
     }
 }

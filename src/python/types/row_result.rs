@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 use crate::lifecycle::{self, Outcome, Row};
 use crate::model::Token;
+use crate::python::args::stub_types::RowState;
 use crate::python::types::errors::LazyException;
 use crate::python::types::new_token::NewToken;
 
@@ -46,8 +47,8 @@ impl RowResult {
     /// str: ``"created"``; ``"failed"``: nothing was created, or nothing that is enabled; ``"unknown"``: ``error`` says
     /// what is known; ``"skipped"``: created by an earlier run (then ``token`` is set), or not attempted.
     #[getter]
-    fn state(&self) -> &'static str {
-        self.state
+    fn state(&self) -> RowState {
+        RowState(self.state)
     }
 
     /// Token | None: the token, with its key unless the key was delivered to ``deliver=``.

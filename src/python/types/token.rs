@@ -2,18 +2,25 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+#[cfg(feature = "stubs")]
+use pyo3::type_hint_union;
 use pyo3::types::{PyDateTime, PyDict, PyString};
 
-use crate::model;
 use crate::python::types::secret::Secret;
+use crate::{model, secret};
 
 /// One API token, as the portal last reported it. Immutable; two tokens are equal if all members are.
 ///
 /// Members that the portal did not send are ``None``; members that this version does not know are ignored.
-#[pyclass(frozen, module = "lmtokens")]
+#[pyclass(frozen, module = "lmtokens", subclass)]
 pub struct Token(model::Token);
+
+/// A token with its access key: the result of a create, and what a destination receives.
+#[pyclass(frozen, module = "lmtokens", extends = Token)]
+pub(crate) struct CreatedToken(secret::Secret);
 
 impl<'py> IntoPyObject<'py> for model::Token {
     type Target = Token;
@@ -24,7 +31,48 @@ impl<'py> IntoPyObject<'py> for model::Token {
     const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = <Token as pyo3::PyTypeInfo>::TYPE_HINT;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        Bound::new(py, Token(self))
+        match self.access_key.clone() {
+            Some(key) => {
+                let token = PyClassInitializer::from(Token(self)).add_subclass(CreatedToken(key));
+                Ok(Bound::new(py, token)?.into_super())
+            }
+            None => Bound::new(py, Token(self)),
+        }
+    }
+}
+
+/// The access id of a `CreatedToken`. Type checkers let it pass as a `str`: only a bearer token has none, and a caller
+/// knows which type it created.
+struct CreatedAccessId(Option<String>);
+
+impl<'py> IntoPyObject<'py> for CreatedAccessId {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = type_hint_union!(
+        pyo3::type_hint_identifier!("builtins", "str"),
+        pyo3::type_hint_identifier!("typing", "Any")
+    );
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        self.0.into_bound_py_any(py)
+    }
+}
+
+#[pymethods]
+impl CreatedToken {
+    /// Secret: the secret half of an LMv1 pair, or the bearer token itself. The portal never returns it again.
+    #[getter]
+    fn access_key(&self) -> Secret {
+        Secret(self.0.clone())
+    }
+
+    /// str: the public half of an LMv1 pair; ``None`` for a bearer token.
+    #[getter]
+    fn access_id(slf: &Bound<'_, Self>) -> CreatedAccessId {
+        CreatedAccessId(slf.as_super().get().0.access_id.clone())
     }
 }
 
@@ -48,8 +96,8 @@ impl Token {
         self.0.access_id.as_deref()
     }
 
-    /// Secret | None: the secret half of an LMv1 pair, or the bearer token itself. Only the result of a create holds
-    /// it: the portal never returns it again.
+    /// Secret | None: the secret half of an LMv1 pair, or the bearer token itself. Only a ``CreatedToken`` holds it: the
+    /// portal never returns it again.
     #[getter]
     fn access_key(&self) -> Option<Secret> {
         self.0.access_key.clone().map(Secret)

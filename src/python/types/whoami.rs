@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 use crate::model::{Token, TokenStatus};
 use crate::printable;
+use crate::python::args::stub_types::CredentialsKind;
 use crate::python::operations::client::shown_portal;
 use crate::tokens::WhoamiReport;
 
@@ -52,8 +53,8 @@ impl Whoami {
 
     /// str: the kind of credentials, ``"LMv1"`` or ``"bearer"``.
     #[getter]
-    fn credentials(&self) -> &'static str {
-        self.0.identity.credentials.kind()
+    fn credentials(&self) -> CredentialsKind {
+        CredentialsKind(self.0.identity.credentials.kind())
     }
 
     /// str: their source: ``"arguments"``, ``"environment (LM_ACCESS_ID, LM_ACCESS_KEY)"``, ``"prompt"``, …

@@ -1,0 +1,47 @@
+"""Add overloads to a generated stub, which PyO3 cannot express: ``python scripts/add_overloads.py _lmtokens.pyi``.
+
+The type of the token that ``add_token`` returns depends on ``deliver=``: without it, the token has its access key.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+# A function, as the generator writes it: one line, followed by an indented docstring.
+ADD_TOKEN = re.compile(
+    r"""
+    ^(?P<indent>\ *)(?P<start>def\ add_token\(.*,\ deliver:\ )Destination\ \|\ None\ =\ None\)
+    \ ->\ (?P<result>.*\bToken\b.*):\n
+    (?P<docstring>(?:(?P=indent)\ {4}.*\n|\n)+)
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+OVERLOADS = r"""
+{indent}@overload
+{indent}{start}None = None) -> {created}:
+{docstring}
+{indent}@overload
+{indent}{start}Destination | None) -> {result}: ...
+"""
+
+
+def overloads(function: re.Match[str]) -> str:
+    parts = {name: part.rstrip("\n") for name, part in function.groupdict().items()}
+    created = re.sub(r"\bToken\b", "CreatedToken", parts["result"])
+    after = re.search(r"\n*$", function["docstring"])
+    return OVERLOADS.lstrip("\n").format(**parts, created=created) + (after[0] if after else "")[1:]
+
+
+def add_overloads(stub: str) -> str:
+    stub, functions = ADD_TOKEN.subn(overloads, stub)
+    stub, imports = re.subn(r"^from typing import (.*)$", r"from typing import \1, overload", stub, flags=re.MULTILINE)
+    if (functions, imports) != (3, 1):
+        raise SystemExit(f"expected 3 functions add_token and 1 import, found {functions} and {imports}")
+    return stub
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(add_overloads(path.read_text(encoding="utf-8")), encoding="utf-8")
