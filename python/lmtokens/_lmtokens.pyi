@@ -122,14 +122,15 @@ class Client:
             status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
                 ``"enabled"`` or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-            deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that receives the
-                key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that
-                takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
+            deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that
+                receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
+                callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
                 ``discard(token)``. Default ``None``: the key is only in the result.
 
         Returns:
             CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
-                bearer token it is the bearer token itself. With ``deliver=``, a ``Token`` whose ``access_key`` is ``None``.
+                bearer token it is the bearer token itself. With ``deliver=``, a ``Token`` whose ``access_key`` is
+                ``None``.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -838,7 +839,7 @@ class Where:
     @property
     def created_on(self, /) -> Field:
         """
-        Field: when it was created, as an aware ``datetime`` or seconds since 1970-01-01 UTC.
+        Field: when it was created, as an aware ``datetime`` or seconds (not milliseconds) since 1970-01-01 UTC.
         """
     @property
     def id(self, /) -> Field:
@@ -1096,14 +1097,15 @@ class _AsyncCore:
             status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
                 ``"enabled"`` or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-            deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that receives the
-                key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that
-                takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
+            deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that
+                receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
+                callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
                 ``discard(token)``. Default ``None``: the key is only in the result.
 
         Returns:
             CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
-                bearer token it is the bearer token itself. With ``deliver=``, a ``Token`` whose ``access_key`` is ``None``.
+                bearer token it is the bearer token itself. With ``deliver=``, a ``Token`` whose ``access_key`` is
+                ``None``.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -1361,14 +1363,15 @@ def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 
         status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
             ``"enabled"`` or ``TokenStatus.ENABLED``.
         type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-        deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that receives the
-            key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that
-            takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
+        deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that
+            receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
+            callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
             ``discard(token)``. Default ``None``: the key is only in the result.
 
     Returns:
         CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
-            bearer token it is the bearer token itself. With ``deliver=``, a ``Token`` whose ``access_key`` is ``None``.
+            bearer token it is the bearer token itself. With ``deliver=``, a ``Token`` whose ``access_key`` is
+            ``None``.
 
     Raises:
         TypeError, ValueError: an argument is invalid; nothing was sent.

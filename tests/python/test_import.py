@@ -25,6 +25,7 @@ PUBLIC = {
     "BadRequestError",
     "BulkRun",
     "Client",
+    "CreatedToken",
     "ConfigurationError",
     "ConflictError",
     "ConnectError",

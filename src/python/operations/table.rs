@@ -72,14 +72,15 @@ operations! {
     ///     status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
     ///         ``"enabled"`` or ``TokenStatus.ENABLED``.
     ///     type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-    ///     deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that receives the
-    ///         key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a callable that
-    ///         takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
+    ///     deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that
+    ///         receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
+    ///         callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
     ///         ``discard(token)``. Default ``None``: the key is only in the result.
     ///
     /// Returns:
     ///     CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
-    ///         bearer token it is the bearer token itself. With ``deliver=``, a ``Token`` whose ``access_key`` is ``None``.
+    ///         bearer token it is the bearer token itself. With ``deliver=``, a ``Token`` whose ``access_key`` is
+    ///         ``None``.
     ///
     /// Raises:
     ///     TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -171,7 +172,13 @@ operations! {
     ///
     /// Source: the vendor's API contract, PATCH on a token: members that are not sent stay unchanged. (A PUT without a
     /// status would enable a disabled token.)
-    #[signature(token, note = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus | None" = None, *, force: "bool" = false)]
+    #[signature(
+        token,
+        note = None,
+        status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus | None" = None,
+        *,
+        force: "bool" = false,
+    )]
     fn update_token(
         token: Target,
         note: Option<Note>,

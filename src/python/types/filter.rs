@@ -65,7 +65,7 @@ fields! {
     note = Note,
     /// Field: the user name of its creator.
     created_by = CreatedBy,
-    /// Field: when it was created, as an aware ``datetime`` or seconds since 1970-01-01 UTC.
+    /// Field: when it was created, as an aware ``datetime`` or seconds (not milliseconds) since 1970-01-01 UTC.
     created_on = CreatedOn,
     /// Field: when it was last used; never counts as 0. A time that cannot be read matches only ``!=``.
     last_used_on = LastUsedOn,
@@ -227,8 +227,8 @@ impl Filter {
     #[allow(clippy::unused_self)]
     fn __bool__(&self) -> PyResult<bool> {
         Err(PyTypeError::new_err(
-            "a Filter has no truth value; combine filters with & and |, not with and, or, not; use one_of() instead of in, \
-             and two comparisons instead of a < b < c",
+            "a Filter has no truth value; combine filters with & and |, not with and, or, not; use one_of() instead of \
+             in, and two comparisons instead of a < b < c",
         ))
     }
 
