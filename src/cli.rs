@@ -1,7 +1,7 @@
 //! The command `lmtokens`: data to standard output, everything else to standard error, exit codes for scripts.
 //!
 //! Dependencies point downwards: this file → one file per command → `connection`, `destination` → `output` → `report` →
-//! `advice`, `exit`, `host`, `signals`.
+//! `progress` → `advice`, `exit`, `host`, `signals`.
 
 #![allow(clippy::doc_markdown, reason = "doc comments are help texts here, and backticks would be printed")]
 
@@ -13,15 +13,18 @@ mod destination;
 mod exit;
 mod host;
 mod output;
+mod progress;
 mod report;
 mod sandbox;
 mod signals;
 mod sweep;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::error::Error;
 pub(crate) use host::Host;
@@ -96,7 +99,9 @@ impl Ended {
 /// Runs the command in the host's arguments.
 pub(crate) fn run(host: &Host) -> Ended {
     let program = std::iter::once(OsString::from("lmtokens"));
-    let command = match Arguments::try_parse_from(program.chain(host.arguments.iter().cloned())) {
+    let words = program.chain(host.arguments.iter().cloned());
+    let parsed = check_values(&host.arguments).and_then(|()| Arguments::try_parse_from(words));
+    let command = match parsed {
         Ok(arguments) => arguments.command,
         Err(message) => {
             let status = if message.use_stderr() {
@@ -117,4 +122,36 @@ pub(crate) fn run(host: &Host) -> Ended {
     let outcome = outcome.unwrap_or_else(|_| Err(Error::internal().into()));
     let status = outcome.unwrap_or_else(|failure| failure.report());
     Ended { status, expects_interrupt }
+}
+
+/// Fails if an option that takes any text is followed by an option instead of its value. A text may begin with a hyphen,
+/// but with `add 32 --note --dry-run`, the user wants a dry run and not this note.
+fn check_values(words: &[OsString]) -> Result<(), clap::Error> {
+    let mut arguments = Arguments::command();
+    arguments.build();
+    let words: Vec<Cow<'_, str>> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let Some(command) = words.first().and_then(|name| arguments.find_subcommand_mut(name.as_ref())) else {
+        return Ok(());
+    };
+    let option = |word: &str| {
+        let short = word.strip_prefix('-').and_then(|rest| rest.parse::<char>().ok());
+        let long = word.strip_prefix("--").filter(|name| !name.is_empty());
+        let is_named = |argument: &&clap::Arg| {
+            (short.is_some() && argument.get_short() == short)
+                || (long.is_some() && argument.get_long() == long)
+        };
+        command.get_arguments().find(is_named)
+    };
+    let options_end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let pairs = words.iter().take(options_end).zip(words.iter().take(options_end).skip(1));
+    let missing = pairs.into_iter().find(|(word, next)| {
+        let takes_text = option(word).is_some_and(clap::Arg::is_allow_hyphen_values_set);
+        takes_text && option(next.split('=').next().unwrap_or_default()).is_some()
+    });
+    match missing.map(|(word, next)| {
+        format!("{word} has no value: the option {next} follows; if that is the value, write {word}={next}")
+    }) {
+        Some(message) => Err(command.error(ErrorKind::InvalidValue, message)),
+        None => Ok(()),
+    }
 }

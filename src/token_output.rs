@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Token, TokenStatus, TokenType, iso_8601};
+use crate::portal::{DEFAULT_DOMAIN, PortalAddress};
 use crate::secret::Secret;
 
 /// A format for a token with its secret.
@@ -16,8 +17,10 @@ pub enum Form {
     /// One JSON object with the token's members.
     #[default]
     Json,
-    /// Environment variables, quoted for a shell.
+    /// Commands for a POSIX shell that export environment variables.
     Env,
+    /// Environment variables, one `NAME=value` per line without quotes, for docker, kubectl and systemd.
+    EnvFile,
     /// The secret alone.
     Key,
 }
@@ -29,18 +32,25 @@ impl FromStr for Form {
         match word {
             "json" => Ok(Self::Json),
             "env" => Ok(Self::Env),
+            "env-file" => Ok(Self::EnvFile),
             "key" => Ok(Self::Key),
-            _ => Err(Error::invalid("format", format_args!("{word:?}"), "\"json\", \"env\" or \"key\"")),
+            _ => Err(Error::invalid(
+                "format",
+                format_args!("{word:?}"),
+                "\"json\", \"env\", \"env-file\" or \"key\"",
+            )),
         }
     }
 }
 
 impl Form {
-    /// Returns the token in this format, with a line break at the end.
-    pub fn write(self, token: &Token) -> Result<Zeroizing<String>> {
+    /// Returns the token in this format, with a line break at the end. `portal` is the portal's base URL. Fails if the
+    /// format's readers would not read the secret back unchanged.
+    pub fn write(self, token: &Token, portal: &str) -> Result<Zeroizing<String>> {
         Ok(Zeroizing::new(match self {
             Self::Json => json_line(token)?,
-            Self::Env => env(token),
+            Self::Env => exports(&variables(token, portal))?,
+            Self::EnvFile => env_file(&variables(token, portal))?,
             Self::Key => format!("{}\n", revealed(token)),
         }))
     }
@@ -81,24 +91,129 @@ pub(crate) fn json_line(token: &Token) -> Result<String> {
         .map_err(|error| Error::new(ErrorKind::Response, format!("cannot write the token as JSON: {error}")))
 }
 
-/// Returns the environment variables that this package reads.
-#[must_use]
-pub(crate) fn env(token: &Token) -> String {
-    let secret = revealed(token);
+/// A variable of the environment.
+type Variable = (&'static str, Zeroizing<String>);
+
+/// The variables that name a portal or credentials.
+const VARIABLES: [&str; 10] = [
+    "LM_COMPANY",
+    "LM_ACCOUNT",
+    "LM_PORTAL",
+    "LM_DOMAIN_NAME",
+    "LM_BASE_URL",
+    "LM_ACCESS_ID",
+    "LM_ACCESS_KEY",
+    "LM_API_ID",
+    "LM_API_KEY",
+    "LM_BEARER_TOKEN",
+];
+
+/// Returns the variables with which this package uses the token at its portal.
+fn variables(token: &Token, portal: &str) -> Vec<Variable> {
+    let mut variables = portal_variables(portal);
+    let mut add = |name, value: &str| variables.push((name, Zeroizing::new(value.to_owned())));
     if token.r#type == TokenType::Bearer {
-        return format!("LM_BEARER_TOKEN={}\n", quoted(secret));
+        add("LM_BEARER_TOKEN", revealed(token));
+    } else {
+        add("LM_ACCESS_ID", token.access_id.as_deref().unwrap_or_default());
+        add("LM_ACCESS_KEY", revealed(token));
     }
-    let access_id = token.access_id.as_deref().unwrap_or_default();
-    format!("LM_ACCESS_ID={}\nLM_ACCESS_KEY={}\n", quoted(access_id), quoted(secret))
+    variables
+}
+
+/// Returns the company, and its domain unless it is the default, or else the base URL.
+fn portal_variables(base_url: &str) -> Vec<Variable> {
+    let at = PortalAddress::at(base_url, None);
+    let of_company = at.and_then(|portal| PortalAddress::of_company(portal.host(), None));
+    let values = match &of_company {
+        Ok(portal) if portal.base_url() == base_url => {
+            let company = portal.company().unwrap_or_default();
+            let domain = portal.host().strip_prefix(company).and_then(|rest| rest.strip_prefix('.'));
+            vec![
+                ("LM_COMPANY", Some(company)),
+                ("LM_DOMAIN_NAME", domain.filter(|name| *name != DEFAULT_DOMAIN)),
+            ]
+        }
+        _ => vec![("LM_BASE_URL", Some(base_url))],
+    };
+    let given = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    given.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).collect()
+}
+
+/// Returns the commands that export the variables to a POSIX shell. The last one unsets the other variables with a
+/// portal or credentials, which could contradict these or be used instead.
+fn exports(variables: &[Variable]) -> Result<String> {
+    let others = VARIABLES.into_iter().filter(|other| variables.iter().all(|(name, _)| name != other));
+    let unset = format!("unset {}\n", others.collect::<Vec<_>>().join(" "));
+    let commands = variables.iter().map(|(name, value)| {
+        if value.contains('\0') {
+            return Err(cannot_write(name, "it contains a NUL character"));
+        }
+        Ok(export(name, value))
+    });
+    commands.chain([Ok(unset)]).collect()
+}
+
+/// Returns the command that exports a variable to a POSIX shell.
+pub(crate) fn export(name: &str, value: &str) -> String {
+    format!("export {name}={}\n", quoted(value))
+}
+
+/// Returns the variables as they are, one per line. docker and kubectl take everything after the equals sign, but
+/// systemd reads backslashes, quotes and outer blanks, and newer versions of docker remove a pair of quotes.
+fn env_file(variables: &[Variable]) -> Result<String> {
+    // docker and kubectl read lines of less than 64 KiB.
+    const MAX_LINE: usize = 60_000;
+    let lines = variables.iter().map(|(name, value)| {
+        let is_read_unchanged = value.len() <= MAX_LINE
+            && !value.starts_with(['\'', '"', ' '])
+            && !value.ends_with(' ')
+            && !value.contains(|c: char| c == '\\' || c.is_ascii_control());
+        if !is_read_unchanged {
+            let problem = "docker, kubectl and systemd would not all read it back unchanged, because of a backslash, a \
+                           control character, an outer quotation mark or blank, or its length";
+            return Err(cannot_write(name, problem));
+        }
+        Ok(format!("{name}={}\n", value.as_str()))
+    });
+    lines.collect()
+}
+
+/// The message does not repeat the value: it may be the secret.
+fn cannot_write(name: &str, problem: &str) -> Error {
+    Error::new(ErrorKind::Delivery, format!("cannot write the value of {name}: {problem}"))
+        .suggest("use another format, such as json")
 }
 
 fn revealed(token: &Token) -> &str {
     token.access_key.as_ref().map(Secret::reveal).unwrap_or_default()
 }
 
-/// Returns a text in single quotes, for a shell. `shlex` may join several kinds of quotes, which readers of `.env`
-/// files do not understand.
-#[must_use]
+/// Returns a text in single quotes, for a shell.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::portal_variables;
+
+    #[test]
+    fn a_portal_is_named_by_its_company_or_else_by_its_base_url() {
+        let shown = |base_url: &str| {
+            let variables = portal_variables(base_url);
+            let shown = variables.iter().map(|(name, value)| format!("{name}={}", value.as_str()));
+            shown.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(shown("https://acme.logicmonitor.com/santaba/rest"), "LM_COMPANY=acme");
+        assert_eq!(shown("https://acme.lmgov.us/santaba/rest"), "LM_COMPANY=acme LM_DOMAIN_NAME=lmgov.us");
+        for other in [
+            "https://acme.example.com/santaba/rest",
+            "https://acme.logicmonitor.com:8443/santaba/rest",
+            "https://acme.logicmonitor.com/gateway/santaba/rest",
+            "http://127.0.0.1:8080/santaba/rest",
+        ] {
+            assert_eq!(shown(other), format!("LM_BASE_URL={other}"));
+        }
+    }
 }

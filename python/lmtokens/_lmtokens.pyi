@@ -474,9 +474,10 @@ class JournalEntry:
     """
     def __repr__(self, /) -> str: ...
     @property
-    def admin(self, /) -> str:
+    def admin_id(self, /) -> int | str | None:
         """
-        str: the user as the input named it, an id or a name; empty if the entry is damaged.
+        int | str | None: the id of the token's user, or the user's name, as the input named it; ``None`` if the entry
+        is damaged.
         """
     @property
     def error(self, /) -> str | None:
@@ -1614,7 +1615,8 @@ def read_journal(path: str | PathLike[str], *, skip_damaged: "bool" = False) -> 
 
     Returns:
         list[JournalEntry]: the rows that were started, in that order: one entry for each token of a row that was not
-        deleted, or one entry if there is none. A row can have several tokens.
+        deleted, or one entry if there is none. A row can have several tokens. A row without a token is left out once
+        the input of a resumed run no longer has it, for example because it was corrected.
 
     Raises:
         DeliveryError: the file cannot be read, is not a journal, or is damaged.
@@ -1734,8 +1736,12 @@ def to_file(path: str | PathLike[str], format: "Literal['json', 'env', 'key']" =
     Args:
         path (str | os.PathLike): the path of the file. Symbolic links are refused, and so are folders that other users
             can write to, unless they are sticky like ``/tmp``. A folder of another user causes a warning.
-        format (str): ``"json"`` (the default: one object with the token's members), ``"env"`` (the environment
-            variables that this package reads) or ``"key"`` (the secret alone); each ends with a line break.
+        format (str): ``"json"`` (the default: one object with the token's members), ``"env"`` (shell commands that
+            export the environment variables of the token and its portal, for ``eval`` and ``.`` of POSIX shells),
+            ``"env-file"`` (the same variables as ``NAME=value`` without quotes, for ``docker --env-file``, ``kubectl
+            create secret --from-env-file`` and systemd's ``EnvironmentFile``) or ``"key"`` (the secret alone); each
+            ends with a line break. If the secret cannot be written so that the readers of ``"env"`` or ``"env-file"``
+            get it unchanged, the token is deleted and the error says so.
         overwrite (bool): replace an existing file; default ``False``: an existing file is an error before anything is
             sent.
         trust_folder (bool): accept a folder that other users can write to, and do not warn if it belongs to another

@@ -14,6 +14,7 @@ use super::output::{Format, Output};
 use super::report::{Failure, say};
 use super::signals::run_until_signal;
 use crate::client::{Client, Request};
+use crate::error::Error;
 use crate::ids::{Note, Status, Type};
 use crate::lifecycle::AddToken;
 use crate::operation::call;
@@ -32,7 +33,7 @@ pub(super) struct Add {
     #[arg(value_name = "USER", allow_hyphen_values = true)]
     user: User,
     /// Set the note
-    #[arg(long, value_parser = |note: &str| Note::new(note))]
+    #[arg(long, allow_hyphen_values = true, value_parser = |note: &str| Note::new(note))]
     note: Option<Note>,
     /// Leave the token disabled
     #[arg(long)]
@@ -43,7 +44,7 @@ pub(super) struct Add {
     r#type: Type,
     /// Deliver the secret to standard output (-), to a file (file:PATH), or as JSON to the standard input of a command
     /// (command:COMMAND)
-    #[arg(long, value_name = "DESTINATION", default_value = "-")]
+    #[arg(long, value_name = "DESTINATION", default_value = "-", allow_hyphen_values = true)]
     to: To,
     /// Replace an existing file of --to after the new token is enabled
     #[arg(long)]
@@ -61,12 +62,12 @@ pub(super) struct Add {
     connection: Connection,
 }
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = r#"Examples:
   lmtokens add 32 --note ci
-  lmtokens add api-user --type bearer -o env
+  eval "$(lmtokens add api-user --type bearer -o env)"
+  lmtokens add 32 -o env-file > ci.env && docker run --env-file ci.env IMAGE
   lmtokens add 32 --to file:ci.json
-  lmtokens add 32 --to 'command:vault kv put secret/ci -'";
+  lmtokens add 32 --to 'command:vault kv put secret/ci -'"#;
 
 impl Add {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
@@ -76,6 +77,12 @@ impl Add {
             status: if self.disabled { Status::Disabled } else { Status::Enabled },
             r#type: self.r#type,
         };
+        if self.dry_run && self.output.is_some() && matches!(self.to, To::Stdout) {
+            return Err(Error::argument(
+                "--output is the format of the token, which --dry-run does not create",
+            )
+            .into());
+        }
         let destination = self.to.destination(self.output, self.overwrite, self.trust_folder)?;
         let mut output = Output::open()?;
         let client = self.connection.client(host)?;
@@ -92,7 +99,8 @@ impl Add {
             return Ok(exit::DONE);
         }
         let Some(destination) = destination else {
-            let destination = Arc::new(ToStdout::new(output, self.output.unwrap_or(Format::Table)));
+            let portal = client.identity().portal.base_url();
+            let destination = Arc::new(ToStdout::new(output, self.output.unwrap_or(Format::Table), portal));
             run_until_signal(call(AddToken { token, destination: Some(destination) }, &client))?;
             return Ok(exit::DONE);
         };

@@ -2,31 +2,34 @@
 
 mod export;
 mod input;
+mod results;
 mod resume_command;
 
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use clap::{Args, value_parser};
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::{Args, ValueEnum, value_parser};
 
 use super::connection::Connection;
 use super::exit;
 use super::host::Host;
 use super::output::Output;
+use super::progress::Progress;
 use super::report::{Failure, report, say};
 use super::signals::{Unfinished, run_until_signal};
 use crate::error::Error;
 use crate::ids::Concurrency;
 use crate::lifecycle::{AddTokens, OnError, Outcome, RowResult, Run, RunSettings, Summary};
 use crate::printable;
+use results::Results;
 
 /// Create the tokens that a file lists and store their keys in a journal
 ///
 /// FILE is CSV with a header line, or JSON lines. Each row has an admin_id (the user's id or name) and optionally a
 /// note, a status (1 or disabled, 2 or enabled; default 2) and a type (lmv1 or bearer; default lmv1). Digits are an id:
 /// give a user whose name is a number by id. Other columns are ignored and named. Nothing is sent if any row is invalid.
-/// The journal is readable by its owner only; --export prints its keys.
+/// The journal is readable by its owner only; --export prints its keys. To correct a row that failed, change it in FILE
+/// and use --resume.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
@@ -35,13 +38,13 @@ pub(super) struct Bulk {
     #[arg(value_name = "FILE", required_unless_present = "export")]
     file: Option<PathBuf>,
     /// Store the keys and the progress of the run in this file
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
     journal: PathBuf,
     /// Resume the run of an existing journal; start one if there is none
     #[arg(long)]
     resume: bool,
     /// Limit the number of tokens in progress at once, 1 to 64
-    #[arg(long, value_name = "NUMBER", default_value = "8")]
+    #[arg(long, value_name = "NUMBER", default_value = "8", allow_negative_numbers = true)]
     #[arg(value_parser = value_parser!(i64).try_map(Concurrency::new))]
     concurrency: Concurrency,
     /// Continue with the other rows when a row fails, or stop
@@ -54,20 +57,40 @@ pub(super) struct Bulk {
     /// Trust the owner of the journal, and all users who can write to its folder
     #[arg(long)]
     trust_folder: bool,
-    /// Check the input without creating tokens
-    #[arg(long, conflicts_with = "export")]
+    /// Check the input, and the journal if it is resumed, without creating tokens
+    #[arg(long, conflicts_with = "output")]
     dry_run: bool,
     /// Print the keys in the journal without contacting the portal
-    #[arg(long, conflicts_with_all = ["file", "resume"])]
+    #[arg(long, conflicts_with_all = RUN_OPTIONS)]
     export: bool,
     /// Print the keys in the intact lines of a damaged journal
-    #[arg(long, requires = "export")]
+    // Not `requires = "export"`, which clap drops because a FILE conflicts with --export.
+    #[arg(long, conflicts_with = "file")]
     skip_damaged: bool,
-    /// Select the output format of --export
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "csv", requires = "export")]
-    output: export::Format,
+    /// Print the results of the rows as they end, without keys; with --export, select the format of the keys [default:
+    /// none; csv with --export]
+    #[arg(short, long, value_name = "FORMAT", value_enum)]
+    output: Option<Format>,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// What has no effect on --export.
+const RUN_OPTIONS: [&str; 8] =
+    ["file", "resume", "concurrency", "on_error", "no_lock", "trust_folder", "dry_run", "Connection"];
+
+/// A format for results or keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// CSV with a header line
+    Csv,
+    /// One JSON object per line
+    Jsonl,
+    /// With --export of one token: shell commands that export the environment variables, for eval and . of POSIX shells
+    Env,
+    /// With --export of one token: NAME=value lines without quotes, for docker --env-file, kubectl --from-env-file and
+    /// systemd EnvironmentFile
+    EnvFile,
 }
 
 const EXAMPLES: &str = "\
@@ -84,16 +107,14 @@ Example of FILE:
 impl Bulk {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         if self.export {
-            return export::export(&self.journal, self.output, self.skip_damaged);
+            return export::export(&self.journal, self.output.unwrap_or(Format::Csv), self.skip_damaged);
         }
+        let results = self.output.map(results::format).transpose()?;
         let input::Input { rows, ignored } = input::read(self.file.as_deref())?;
         if !ignored.is_empty() {
             say(&format!("ignored columns: {}", input::listed(&ignored)));
         }
-        if self.dry_run {
-            Output::open()?.write(&format!("{} tokens would be created\n", rows.len()))?;
-            return Ok(exit::DONE);
-        }
+        let total = rows.len();
         let settings = RunSettings {
             resume: self.resume,
             no_lock: self.no_lock,
@@ -102,15 +123,24 @@ impl Bulk {
             on_error: self.on_error,
             destination: None,
         };
+        let tokens = AddTokens { rows, journal: self.journal, settings };
+        if self.dry_run {
+            self.connection.check()?;
+            let done = tokens.count_done()?;
+            let already = if done > 0 { format!(", {done} already created") } else { String::new() };
+            Output::open()?.write(&format!("{} tokens would be created{already}\n", total - done))?;
+            return Ok(exit::DONE);
+        }
+        let results = results.map(Results::open).transpose()?;
         let client = self.connection.client(host)?;
-        let mut run = AddTokens { rows, journal: self.journal, settings }.start(&client)?;
-        let bar = progress_bar(run.total());
-        let ended = run_until_signal(follow(&mut run, &bar));
-        bar.finish_and_clear();
+        let mut run = tokens.start(&client)?;
+        let progress = Progress::start(total);
+        let ended = run_until_signal(follow(&mut run, &progress, results));
+        drop(progress);
         if let Err(Unfinished::Stopped(_)) = ended {
             run.abort();
         }
-        let (summary, total) = (run.summary(), run.total() as u64);
+        let (summary, total) = (run.summary(), total as u64);
         say_summary(&summary, total);
         let with_token = summary.created + summary.already_done;
         let outcome = match ended {
@@ -128,21 +158,21 @@ impl Bulk {
     }
 }
 
-async fn follow(run: &mut Run, bar: &ProgressBar) -> Result<(), Error> {
+/// Reports the rows as they end. If standard output cannot be written, no further row starts; those in progress end,
+/// and their keys are in the journal.
+async fn follow(run: &mut Run, progress: &Progress, mut results: Option<Results>) -> Result<(), Error> {
+    let mut failure = None;
     while let Some(result) = run.next().await? {
-        bar.inc(1);
-        bar.suspend(|| say_failure(&result));
+        progress.advance();
+        say_failure(&result);
+        if let Some(output) = &results
+            && let Err(error) = output.write(&result).await
+        {
+            run.stop();
+            (results, failure) = (None, Some(error));
+        }
     }
-    Ok(())
-}
-
-fn progress_bar(total: usize) -> ProgressBar {
-    // It is hidden unless standard error is a terminal.
-    let bar = ProgressBar::new(total as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed} ({eta} left)") {
-        bar.set_style(style);
-    }
-    bar
+    failure.map_or(Ok(()), Err)
 }
 
 fn say_failure(result: &RowResult) {

@@ -54,6 +54,9 @@ impl To {
         trust_folder: bool,
     ) -> Result<Option<Arc<dyn Destination>>> {
         match self {
+            Self::Stdout if overwrite || trust_folder => {
+                Err(Error::argument("--overwrite and --trust-folder need --to file:PATH"))
+            }
             Self::Stdout => Ok(None),
             Self::File(path) => {
                 let form = file_form(format)?;
@@ -71,10 +74,11 @@ fn file_form(format: Option<Format>) -> Result<Form> {
     match format {
         None | Some(Format::Json | Format::Jsonl) => Ok(Form::Json),
         Some(Format::Env) => Ok(Form::Env),
+        Some(Format::EnvFile) => Ok(Form::EnvFile),
         Some(Format::Key) => Ok(Form::Key),
         Some(format @ (Format::Table | Format::Csv)) => {
             let given = format!("{format:?}").to_ascii_lowercase();
-            Err(Error::invalid("--output for a file:", given, "json, env or key"))
+            Err(Error::invalid("--output for a file:", given, "json, env, env-file or key"))
         }
     }
 }
@@ -83,18 +87,20 @@ fn file_form(format: Option<Format>) -> Result<Form> {
 pub(super) struct ToStdout {
     output: Arc<Mutex<Output>>,
     format: Format,
+    /// The base URL of the portal.
+    portal: String,
 }
 
 impl ToStdout {
-    pub(super) fn new(output: Output, format: Format) -> Self {
-        Self { output: Arc::new(Mutex::new(output)), format }
+    pub(super) fn new(output: Output, format: Format, portal: &str) -> Self {
+        Self { output: Arc::new(Mutex::new(output)), format, portal: portal.to_owned() }
     }
 }
 
 impl Destination for ToStdout {
     fn deliver<'a>(&'a self, token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let text = output::new_token(token, self.format)?;
+            let text = output::new_token(token, self.format, &self.portal)?;
             let output = Arc::clone(&self.output);
             // A pipe that its reader does not read blocks the write, which must not delay the handling of signals.
             let written = process::blocking(move || locked(&output).write_durably(&text));

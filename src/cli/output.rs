@@ -8,6 +8,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::progress;
 use super::report::Failure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Token, TokenStatus};
@@ -25,8 +26,10 @@ pub(super) enum Format {
     Jsonl,
     /// CSV with a header line
     Csv,
-    /// Environment variables, quoted for a shell
+    /// Shell commands that export the environment variables, for eval and . of POSIX shells
     Env,
+    /// NAME=value lines without quotes, for docker --env-file, kubectl --from-env-file and systemd EnvironmentFile
+    EnvFile,
     /// The secret alone
     Key,
 }
@@ -52,13 +55,18 @@ impl Output {
         self.write_durably(text).map_err(Failure::Output)
     }
 
+    /// Writes `text`.
+    pub(super) fn write_all(&mut self, text: &str) -> io::Result<()> {
+        if self.is_terminal {
+            progress::aside(|| self.file.write_all(printable::lines(text).as_bytes()))
+        } else {
+            self.file.write_all(text.as_bytes())
+        }
+    }
+
     /// Writes `text`. If standard output is a file, the text is on disk when this returns.
     pub(super) fn write_durably(&mut self, text: &str) -> io::Result<()> {
-        if self.is_terminal {
-            self.file.write_all(printable::lines(text).as_bytes())?;
-        } else {
-            self.file.write_all(text.as_bytes())?;
-        }
+        self.write_all(text)?;
         match self.file.sync_data() {
             // Pipes and terminals cannot be synchronised.
             Err(error) if is_disk_error(&error) => Err(error),
@@ -89,15 +97,16 @@ fn own_stdout() -> io::Result<File> {
     io::stdout().as_handle().try_clone_to_owned().map(File::from)
 }
 
-/// Returns a new token in a format, its secret in plain text.
-pub(super) fn new_token(token: &Token, format: Format) -> Result<String> {
+/// Returns a new token of the portal with this base URL in a format, its secret in plain text.
+pub(super) fn new_token(token: &Token, format: Format, portal: &str) -> Result<String> {
     Ok(match format {
         Format::Table => table(&token_output::members(token)),
         Format::Json => json(&token_output::members(token))?,
         Format::Jsonl => printable::json(&token_output::json_line(token)?),
         Format::Csv => csv(&[token_output::members(token)])?,
-        Format::Env => token_output::env(token),
-        Format::Key => Form::Key.write(token)?.to_string(),
+        Format::Env => Form::Env.write(token, portal)?.to_string(),
+        Format::EnvFile => Form::EnvFile.write(token, portal)?.to_string(),
+        Format::Key => Form::Key.write(token, portal)?.to_string(),
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::advice::words;
 use super::exit;
+use super::progress;
 use super::signals::{Signal, Unfinished};
 use crate::advice::{Advice, joined};
 use crate::error::Error;
@@ -60,7 +61,8 @@ impl From<Unfinished> for Failure {
 /// Writes lines to standard error, their control characters escaped: they may contain text from a portal, from a file or
 /// from an argument. A closed standard error must not stop a command.
 pub(super) fn say(lines: &str) {
-    let _ = writeln!(io::stderr(), "{}", printable::lines(lines));
+    let text = printable::lines(lines) + "\n";
+    let _ = progress::aside(|| io::stderr().write_all(text.as_bytes()));
 }
 
 /// Writes an error with its causes, its candidates and its advice.

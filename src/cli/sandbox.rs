@@ -17,34 +17,34 @@ use super::signals::Signals;
 use crate::error::{Error, Result};
 use crate::process;
 use crate::sandbox::{Portal, Settings};
-use crate::token_output::quoted;
+use crate::token_output::export;
 
 /// Run the sandbox, a fake portal for tests, alone or around a command
 ///
 /// Without COMMAND, prints the environment variables of the sandbox and runs until it is interrupted. With COMMAND,
-/// runs it with those variables, forwards signals to it and exits with its status: 128 plus the number of the signal
+/// runs it with those variables, without other LM_* variables and with NO_PROXY for 127.0.0.1, forwards signals to it and exits with its status: 128 plus the number of the signal
 /// that ended it, 127 if it is not found, 126 if it cannot be run. COMMAND does not outlive lmtokens. The sandbox listens
 /// on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user) and 33 (viewer).
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Sandbox {
     /// Set the port on 127.0.0.1; 0 selects a free one
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    #[arg(long, value_name = "PORT", default_value_t = 0, allow_negative_numbers = true)]
     port: u16,
     /// Set the rate limit: requests per window for each method and endpoint [default: as the portal]
-    #[arg(long, value_name = "REQUESTS")]
+    #[arg(long, value_name = "REQUESTS", allow_negative_numbers = true)]
     rate_limit: Option<u32>,
     /// Set the window of the rate limit [default: 60]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     window: Option<f64>,
     /// Set the sandbox's clock ahead, or behind if negative
     #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
     clock_offset: i64,
     /// Derive all generated credentials from a number [default: random]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Write the received requests to a file at the end, as JSON lines
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
     record: Option<PathBuf>,
     /// Command to run and its arguments
     #[arg(last = true, value_name = "COMMAND")]
@@ -92,8 +92,7 @@ fn serve(portal: &Portal) -> Result<u8, Failure> {
     let runtime = process::runtime()?;
     // The reader of the variables may send a signal as soon as it has them.
     let mut signals = runtime.block_on(async { Signals::listen() })?;
-    let lines: Vec<String> =
-        variables(portal).iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
+    let lines: Vec<String> = variables(portal).iter().map(|(name, value)| export(name, value)).collect();
     Output::open()?.write(&lines.concat())?;
     say(&format!("sandbox running at {}; press Ctrl-C to stop", portal.base_url()));
     runtime.block_on(signals.next());
@@ -110,6 +109,7 @@ fn run_command(portal: &Portal, program: &OsString, arguments: &[OsString]) -> R
         }
     }
     command.envs(variables(portal));
+    command.envs(no_proxy(|name| std::env::var_os(name)));
     match command::run(command)? {
         Ok(status) => Ok(status),
         Err(error) => {
@@ -117,6 +117,31 @@ fn run_command(portal: &Portal, program: &OsString, arguments: &[OsString]) -> R
             Ok(if error.kind() == io::ErrorKind::NotFound { exit::NO_COMMAND } else { exit::CANNOT_RUN })
         }
     }
+}
+
+/// Returns `NO_PROXY` and `no_proxy` with the loopback names added to the user's entries. Programs differ in the spelling
+/// that they read first, so that each one gets the other's entries if it is not set.
+fn no_proxy(variable: impl Fn(&str) -> Option<OsString>) -> [(&'static str, OsString); 2] {
+    let filled = |name| variable(name).filter(|value| !value.is_empty());
+    let entries = |name, other| {
+        let mut entries = filled(name).or_else(|| filled(other)).unwrap_or_default();
+        let given = entries.to_string_lossy().into_owned();
+        // A wildcard counts only if it is alone.
+        if given.trim() == "*" {
+            return entries;
+        }
+        for host in ["127.0.0.1", "localhost"] {
+            if given.split([',', ' ']).any(|entry| entry == host) {
+                continue;
+            }
+            if !entries.is_empty() {
+                entries.push(",");
+            }
+            entries.push(host);
+        }
+        entries
+    };
+    [("NO_PROXY", entries("NO_PROXY", "no_proxy")), ("no_proxy", entries("no_proxy", "NO_PROXY"))]
 }
 
 /// The file of `--record`, created before anything runs.

@@ -43,7 +43,7 @@ impl ToCommand {
     }
 
     async fn run(&self, token: &Token) -> Result<()> {
-        let text = Form::Json.write(token)?;
+        let text = Form::Json.write(token, "")?;
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .stdin(Stdio::piped())

@@ -8,12 +8,12 @@ mod row;
 mod run;
 mod snapshot;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::journal::{Journal, Opening, RowKey};
+use super::journal::{Journal, Opening, RowKey, RowState, States, exists_already, read_states};
 use crate::client::Client;
 use crate::destinations::Destination;
 use crate::destinations::secure_file::{check_folder, failed, folder_of};
@@ -168,8 +168,30 @@ impl AddTokens {
             now_ms: client.now_ms(),
         };
         let (journal, states) = Journal::open(&opening)?;
-        let rows = keyed(&self.rows);
-        if !states.is_empty() && !rows.is_empty() && !rows.iter().any(|(key, _)| states.has(key)) {
+        let rows = self.keyed(&states)?;
+        // Rows wait longer for the rate limit than a single call would.
+        Ok(Run::new(client.without_wait_limit(), journal, states, rows, self.settings))
+    }
+
+    /// Returns how many rows have their token already, by the journal that this run would resume. Nothing is changed
+    /// or sent. Fails if the journal could not be used.
+    #[cfg(feature = "cli")]
+    pub(crate) fn count_done(&self) -> Result<usize> {
+        let states = match (self.journal.symlink_metadata().is_ok(), self.settings.resume) {
+            (true, false) => return Err(exists_already(&self.journal)),
+            (true, true) => read_states(&self.journal)?,
+            (false, _) => States::default(),
+        };
+        let rows = self.keyed(&states)?;
+        let is_done = |(key, _): &&(RowKey, Row)| states.get(key).is_some_and(RowState::is_finished);
+        Ok(rows.iter().filter(is_done).count())
+    }
+
+    /// Returns the rows with their keys, or fails if the journal has tokens of another input only.
+    fn keyed(&self, states: &States) -> Result<Vec<(RowKey, Row)>> {
+        let rows = keyed(&self.rows, states);
+        let has_tokens = states.tokens().next().is_some();
+        if has_tokens && !rows.is_empty() && !rows.iter().any(|(key, _)| states.get(key).is_some()) {
             return Err(failed(format!(
                 "the journal {} belongs to another input: it has none of the {} rows given",
                 self.journal.display(),
@@ -177,8 +199,7 @@ impl AddTokens {
             ))
             .suggest("use the journal that was started with this input, or a new one"));
         }
-        // Rows wait longer for the rate limit than a single call would.
-        Ok(Run::new(client.without_wait_limit(), journal, states, rows, self.settings))
+        Ok(rows)
     }
 
     /// Fails if a delivery cannot succeed, before anything is opened or sent.
@@ -211,14 +232,25 @@ pub(crate) fn all_problems(problems: &[String]) -> Option<String> {
     Some(lines.join("\n"))
 }
 
-/// Returns the rows with their keys. Equal rows are told apart by their order.
-fn keyed(rows: &[Row]) -> Vec<(RowKey, Row)> {
-    let mut counts: HashMap<RowKey, u32> = HashMap::new();
+/// Returns the rows with their keys. Equal rows are told apart by number. If the input has fewer of them than the
+/// journal, those with a token are taken first: a row that is done is not created again.
+fn keyed(rows: &[Row], states: &States) -> Vec<(RowKey, Row)> {
+    let mut known: HashMap<RowKey, Vec<(bool, bool, u32)>> = HashMap::new();
+    for (key, state) in states.rows() {
+        let place = (!state.is_finished(), state.tokens.is_empty(), key.nth);
+        known.entry(key.with_number(0)).or_default().push(place);
+    }
+    let mut numbers = HashMap::new();
     let numbered = rows.iter().map(|row| {
         let mut key = RowKey::of(&row.token);
-        let count = counts.entry(key.clone()).or_default();
-        key.nth = *count;
-        *count += 1;
+        let numbers = numbers.entry(key.clone()).or_insert_with(|| {
+            let mut places = known.remove(&key).unwrap_or_default();
+            places.sort_unstable();
+            let known: Vec<u32> = places.into_iter().map(|(_, _, nth)| nth).collect();
+            let taken: HashSet<u32> = known.iter().copied().collect();
+            known.into_iter().chain((0..).filter(move |nth| !taken.contains(nth)))
+        });
+        key.nth = numbers.next().unwrap_or_default();
         (key, row.clone())
     });
     numbered.collect()

@@ -20,11 +20,13 @@ use crate::error::Result;
 use crate::model::iso_8601;
 use crate::tag::RunId;
 
+pub(crate) use entry::AdminName;
 pub(super) use entry::{Journaled, Line, RowKey};
+pub(super) use file::exists_already;
 use file::{JournalFile, cannot_write};
 use header::{Header, VERSION, run_of};
-pub(crate) use read::{EntryState, JournalEntry, read_journal};
-pub(super) use read::{RowState, States};
+pub(crate) use read::{EntryState, JournalEntry, ReadJournal, read_journal};
+pub(super) use read::{RowState, States, read_states};
 pub(super) use writer::Writer;
 
 /// A journal that this process writes, exclusively.
@@ -57,7 +59,7 @@ impl Journal {
         check_file(path)?;
         let exists = path.symlink_metadata().is_ok();
         match (exists, opening.resume) {
-            (true, false) => Err(file::exists(path)),
+            (true, false) => Err(exists_already(path)),
             (true, true) => Self::resume(opening),
             (false, _) => Self::create(opening).map(|journal| (journal, States::default())),
         }

@@ -218,8 +218,8 @@ def test_unknown_user_fails_only_its_own_rows(lmtokens_portal: Portal, journal: 
 
 def test_rows_of_an_unknown_user_are_in_the_journal(lmtokens_portal: Portal, journal: Path) -> None:
     lmtokens.add_tokens([("no-such-user", "a"), (32, "b")], journal=journal).finish()
-    states = {(entry.admin, entry.note, entry.state) for entry in lmtokens.read_journal(journal)}
-    assert states == {("no-such-user", "a", "failed"), ("32", "b", "created")}
+    states = {(entry.admin_id, entry.note, entry.state) for entry in lmtokens.read_journal(journal)}
+    assert states == {("no-such-user", "a", "failed"), (32, "b", "created")}
 
 
 class ConcurrencyCounter:

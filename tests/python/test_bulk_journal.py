@@ -111,9 +111,9 @@ def test_read_journal_returns_rows_with_their_keys(lmtokens_portal: Portal, jour
     lmtokens_portal.fail("status-before-acting", method="POST", status=400, skip=1)
     lmtokens.add_tokens(ROWS, journal=journal, concurrency=1).finish()
     first, second, third = lmtokens.read_journal(journal)
-    assert [(entry.state, entry.admin, entry.note) for entry in (first, second, third)] == [
-        ("created", "32", "a"),
-        ("failed", "33", "b"),
+    assert [(entry.state, entry.admin_id, entry.note) for entry in (first, second, third)] == [
+        ("created", 32, "a"),
+        ("failed", 33, "b"),
         ("created", "viewer", None),
     ]
     assert first.token is not None

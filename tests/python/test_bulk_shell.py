@@ -14,9 +14,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import lmtokens
 import pytest
 from delivery_helpers import assert_no_key_is_lost, created_tokens, keys_in_journal, requests_with_method
-from support import HANG_TIMEOUT, SHELL, run_at_terminal, run_shell, wait_until
+from support import HANG_TIMEOUT, SHELL, run_at_terminal, run_shell, start_shell, wait_until
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
@@ -205,17 +206,6 @@ def test_export_as_csv_or_json_lines(lmtokens_portal: Portal, finished_journal: 
     assert lmtokens_portal.record == []
 
 
-def test_export_as_environment_variables(lmtokens_portal: Portal, finished_journal: Path) -> None:
-    completed = export(finished_journal, "-o", "env")
-    script = 'eval "$1"; printf "%s\\n" "$LM_ACCESS_ID" "$LM_ACCESS_KEY" "$LM_BEARER_TOKEN"'
-    shown = subprocess.run(
-        ["sh", "-c", script, "sh", completed.stdout], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=True
-    )
-    lmv1, bearer = sorted(created_tokens(lmtokens_portal), key=lambda stored: stored.type, reverse=True)
-    assert shown.stdout.splitlines() == [lmv1.access_id, lmv1.access_key.reveal(), bearer.access_key.reveal()]
-    assert "it's" in completed.stdout
-
-
 def test_export_needs_no_credentials(finished_journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("LM_")]:
         monkeypatch.delenv(name)
@@ -229,6 +219,203 @@ def test_export_reports_unfinished_rows(lmtokens_portal: Portal, rows: Path, jou
     assert completed.returncode == 3
     assert len(list(csv.DictReader(io.StringIO(completed.stdout)))) == 18
     assert "2 rows are not finished (2 failed)" in completed.stderr
+
+
+INTERRUPTED_INPUT = "admin_id,note\n32,a\nno-such-user,b\n32,c\n"
+
+
+@pytest.fixture
+def failed_row(lmtokens_portal: Portal, rows: Path, journal: Path) -> Path:
+    """The journal of a run with one row that failed."""
+    rows.write_text(INTERRUPTED_INPUT)
+    assert bulk(rows, journal).returncode == 3
+    assert export(journal).returncode == 3
+    return journal
+
+
+@pytest.mark.parametrize(
+    "corrected",
+    [
+        "admin_id,note\n32,a\n33,b\n32,c\n",
+        "admin_id,note\n33,b\n32,c\n32,a\n",
+        "admin_id,note\n32,c\n32,a\n",
+        "admin_id,note\n32,c\n33,b\n33,d\n",
+    ],
+    ids=["corrected", "reordered", "removed", "replaced"],
+)
+def test_export_after_a_corrected_run_is_complete(rows: Path, failed_row: Path, corrected: str) -> None:
+    rows.write_text(corrected)
+    assert bulk(rows, failed_row, "--resume").returncode == 0
+    completed = export(failed_row)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    exported = {row["note"] for row in csv.DictReader(io.StringIO(completed.stdout))}
+    # A finished row stays in the journal, which is the only place with its key.
+    assert exported == {"a", "c", *(line.split(",")[1] for line in corrected.splitlines()[1:])}
+    assert {entry.state for entry in lmtokens.read_journal(failed_row)} == {"created"}
+
+
+def test_row_that_fails_again_or_returns_is_reported(rows: Path, failed_row: Path) -> None:
+    rows.write_text("admin_id,note\n32,a\nno-such-user-either,b\n32,c\n")
+    assert bulk(rows, failed_row, "--resume").returncode == 3
+    completed = export(failed_row)
+    assert completed.returncode == 3
+    assert "1 rows are not finished (1 failed)" in completed.stderr
+    rows.write_text(INTERRUPTED_INPUT)
+    assert bulk(rows, failed_row, "--resume").returncode == 3
+    (failed,) = [entry for entry in lmtokens.read_journal(failed_row) if entry.state != "created"]
+    assert (failed.admin_id, failed.state) == ("no-such-user", "failed")
+
+
+def test_input_of_which_every_row_failed_can_be_corrected(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+    rows.write_text("admin_id,note\nno-such-user,a\n")
+    assert bulk(rows, journal).returncode == 1
+    rows.write_text("admin_id,note\n32,a\n")
+    resumed = bulk(rows, journal, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert export(journal).returncode == 0
+
+
+@pytest.mark.parametrize("skip", [0, 1, 2])
+def test_removing_one_of_several_equal_rows_creates_no_other_token(
+    lmtokens_portal: Portal, rows: Path, journal: Path, skip: int
+) -> None:
+    rows.write_text("admin_id,note\n32,a\n32,a\n32,a\n")
+    lmtokens_portal.fail("status-before-acting", method="POST", status=403, skip=skip)
+    assert bulk(rows, journal, "--concurrency", "1").returncode == 3
+    rows.write_text("admin_id,note\n32,a\n32,a\n")
+    resumed = bulk(rows, journal, "--resume")
+    assert "2 rows: 0 created, 2 already created" in resumed.stderr
+    assert len(created_tokens(lmtokens_portal)) == 2
+    assert export(journal).returncode == 0
+
+
+def test_pending_token_of_a_removed_row_is_reported(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+    rows.write_text("admin_id,note\n32,a\n32,b\n")
+    # The token of the second row is created and its key is in the journal, but whether it is enabled is unknown.
+    lmtokens_portal.fail("act-then-close", method="PATCH", skip=1, times=None)
+    assert bulk(rows, journal, "--concurrency", "1").returncode == 3
+    lmtokens_portal.clear_faults()
+    rows.write_text("admin_id,note\n32,a\n")
+    assert bulk(rows, journal, "--resume").returncode == 0
+    completed = export(journal)
+    assert completed.returncode == 3
+    assert "not known to be enabled, and not printed: tokens" in completed.stderr
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_results_are_printed_without_keys(lmtokens_portal: Portal, rows: Path, journal: Path, format: str) -> None:
+    rows.write_text("admin_id,note,type\n32,a,lmv1\nno-such-user,b,lmv1\nviewer,c,bearer\n")
+    completed = bulk(rows, journal, "-o", format)
+    assert completed.returncode == 3
+    if format == "csv":
+        results = list(csv.DictReader(io.StringIO(completed.stdout)))
+    else:
+        results = [json.loads(line) for line in completed.stdout.splitlines()]
+    by_line = {int(result["line"]): result for result in results}
+    stored = {token.note: token for token in created_tokens(lmtokens_portal)}
+    assert {line: result["state"] for line, result in by_line.items()} == {2: "created", 3: "failed", 4: "created"}
+    assert [str(by_line[line]["admin_id"]) for line in (2, 3, 4)] == ["32", "no-such-user", "viewer"]
+    assert (int(by_line[2]["id"]), by_line[2]["access_id"]) == (stored["a"].id, stored["a"].access_id)
+    assert "no-such-user" in by_line[3]["reason"]
+    assert int(by_line[4]["id"]) == stored["c"].id
+    assert not any(token.access_key.reveal() in completed.stdout for token in stored.values())
+
+
+def test_results_of_a_resumed_run_name_the_earlier_tokens(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+    assert bulk(rows, journal).returncode == 0
+    results = [json.loads(line) for line in bulk(rows, journal, "--resume", "-o", "jsonl").stdout.splitlines()]
+    assert {result["state"] for result in results} == {"skipped"}
+    assert {result["id"] for result in results} == {token.id for token in created_tokens(lmtokens_portal)}
+
+
+def test_result_is_printed_when_its_row_ends(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+    lmtokens_portal.set_rate_limit(3, 90, method="POST")
+    with start_shell("bulk", str(rows), "--journal", str(journal), "-o", "jsonl") as process:
+        assert process.stdout is not None
+        assert [json.loads(process.stdout.readline())["state"] for _ in range(3)] == ["created"] * 3
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=HANG_TIMEOUT)
+    assert process.returncode == 130
+
+
+def test_run_whose_results_cannot_be_printed_stops(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        completed = subprocess.run(
+            [*SHELL, "bulk", str(rows), "--journal", str(journal), "-o", "jsonl", "--concurrency", "2"],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=HANG_TIMEOUT,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert completed.returncode == 1
+    assert "cannot write to standard output" in completed.stderr
+    stored = created_tokens(lmtokens_portal)
+    assert 0 < len(stored) < 20
+    assert [token.status for token in stored] == [2] * len(stored)
+    resumed = run_pasted(resume_command(completed.stderr).replace(" -o jsonl", ""))
+    assert resumed.returncode == 0, resumed.stderr
+    assert len(created_tokens(lmtokens_portal)) == 20
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--export", "in.csv"],
+        ["--export", "--resume"],
+        ["--export", "--concurrency", "8"],
+        ["--export", "--on-error", "continue"],
+        ["--export", "--no-lock"],
+        ["--export", "--trust-folder"],
+        ["--export", "--dry-run"],
+        ["--export", "--company", "acme"],
+        ["--export", "--domain", "lmgov.us"],
+        ["--export", "--base-url", "http://127.0.0.1:1/santaba/rest"],
+        ["--export", "--timeout", "5"],
+        ["--export", "--max-wait", "5"],
+        ["in.csv", "--skip-damaged"],
+        ["in.csv", "-o", "env"],
+        ["in.csv", "-o", "env-file"],
+        ["in.csv", "--dry-run", "-o", "jsonl"],
+        ["in.csv", "--dry-run", "--timeout", "0"],
+        ["in.csv", "--dry-run", "--max-wait", "-1"],
+        ["in.csv", "--dry-run", "--company", "not a company"],
+        ["in.csv", "--dry-run", "--base-url", "http://example.com/santaba/rest"],
+    ],
+    ids=" ".join,
+)
+def test_option_without_effect_is_refused(
+    lmtokens_portal: Portal, rows: Path, journal: Path, arguments: list[str]
+) -> None:
+    finished = journal.with_name("finished.journal")
+    assert bulk(rows, finished).returncode == 0
+    lmtokens_portal.clear_record()
+    used = finished if "--export" in arguments else journal
+    words = [str(rows) if word == "in.csv" else word for word in arguments]
+    completed = run_shell("bulk", "--journal", str(used), *words)
+    assert (completed.returncode, completed.stdout) == (2, ""), completed.stderr
+    assert lmtokens_portal.record == []
+    assert not journal.exists()
+
+
+def test_dry_run_considers_the_journal(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+    lmtokens_portal.fail("status-before-acting", method="POST", status=403, times=2)
+    bulk(rows, journal)
+    before = journal.read_bytes()
+    lmtokens_portal.clear_record()
+    resumed = bulk(rows, journal, "--resume", "--dry-run")
+    assert (resumed.returncode, resumed.stdout) == (0, "2 tokens would be created, 18 already created\n")
+    again = bulk(rows, journal, "--dry-run")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "exists already" in again.stderr
+    other = rows.with_name("other.csv")
+    other.write_text("admin_id,note\n33,of another input\n")
+    assert "belongs to another input" in bulk(other, journal, "--resume", "--dry-run").stderr
+    assert (journal.read_bytes(), lmtokens_portal.record) == (before, [])
 
 
 def test_export_of_a_missing_or_invalid_journal_is_an_error(tmp_path: Path) -> None:

@@ -352,7 +352,7 @@ def test_file_is_rejected_for_several_rows(lmtokens_portal: Portal, tmp_path: Pa
 
 @pytest.mark.parametrize("format", ["JSON", "", "csv"])
 def test_unknown_format_is_rejected(format: Any) -> None:
-    with pytest.raises(ValueError, match=r'"json".*"env".*"key"'):
+    with pytest.raises(ValueError, match=r'"json".*"env".*"env-file".*"key"'):
         to_file("token.json", format)
 
 

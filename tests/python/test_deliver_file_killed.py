@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal, StoredToken
 
 FOREVER = 3600
-FORMATS = ["json", "env", "key"]
+FORMATS = ["json", "env", "env-file", "key"]
 
 
 def pending_files(path: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import HANG_TIMEOUT, SHELL, run_at_terminal, run_shell, start_shell, wait_until
+from support import HANG_TIMEOUT, SHELL, Listener, run_at_terminal, run_shell, start_shell, wait_until
 
 # Every signal that ends a process unless it is handled.
 FATAL = [
@@ -190,6 +191,51 @@ def test_command_that_is_not_found(command: str, tmp_path: Path) -> None:
     assert (completed.returncode, completed.stdout) == (127, "")
     assert completed.stderr.startswith(f"error: cannot run {command}: ")
     assert record.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "upper", "lower"),
+    [
+        ({}, "127.0.0.1,localhost", "127.0.0.1,localhost"),
+        ({"NO_PROXY": ""}, "127.0.0.1,localhost", "127.0.0.1,localhost"),
+        ({"NO_PROXY": "corp"}, "corp,127.0.0.1,localhost", "corp,127.0.0.1,localhost"),
+        ({"no_proxy": "a, b"}, "a, b,127.0.0.1,localhost", "a, b,127.0.0.1,localhost"),
+        ({"NO_PROXY": "a", "no_proxy": "b"}, "a,127.0.0.1,localhost", "b,127.0.0.1,localhost"),
+        ({"NO_PROXY": "localhost,127.0.0.1"}, "localhost,127.0.0.1", "localhost,127.0.0.1"),
+        ({"NO_PROXY": "xlocalhost"}, "xlocalhost,127.0.0.1,localhost", "xlocalhost,127.0.0.1,localhost"),
+        ({"no_proxy": "*"}, "*", "*"),
+    ],
+    ids=str,
+)
+def test_command_reaches_the_sandbox_without_a_proxy(given: dict[str, str], upper: str, lower: str) -> None:
+    code = "import os; print(repr([os.environ[name] for name in ('NO_PROXY', 'no_proxy')]))"
+    completed = run_shell("sandbox", "--", sys.executable, "-c", code, environment=given)
+    assert ast.literal_eval(completed.stdout) == [upper, lower]
+
+
+@pytest.mark.parametrize("given", [{}, {"NO_PROXY": "corp.example"}, {"no_proxy": "corp.example"}], ids=str)
+def test_other_http_libraries_reach_the_sandbox_behind_a_proxy(listener: Listener, given: dict[str, str]) -> None:
+    code = """
+import json, os, urllib.request
+with urllib.request.urlopen(os.environ["LM_BASE_URL"] + "/setting/admins") as response:
+    print(json.load(response)["status"])
+"""
+    completed = run_shell("sandbox", "--", sys.executable, "-c", code, environment={**listener.proxies(), **given})
+    # It is not signed, which the sandbox notices.
+    assert completed.stdout == "403\n", completed.stderr
+    assert listener.received == []
+
+
+def test_command_cannot_use_other_credentials() -> None:
+    names = ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL", "LM_DOMAIN_NAME", "LM_BASE_URL", "LM_PROFILE", "LM_CONFIG_FILE"]
+    names += ["LM_ACCESS_ID", "LM_ACCESS_KEY", "LM_API_ID", "LM_API_KEY", "LM_BEARER_TOKEN"]
+    names += ["LM_ACCESS_KEY_FILE", "LM_BEARER_TOKEN_FILE"]
+    code = "import os; print(*(value for name, value in os.environ.items() if name.startswith('LM_')))"
+    completed = run_shell(
+        "sandbox", "--", sys.executable, "-c", code, environment=dict.fromkeys(names, "of-the-real-portal")
+    )
+    assert completed.returncode == 0
+    assert "of-the-real-portal" not in completed.stdout
 
 
 def test_command_that_cannot_be_run(tmp_path: Path) -> None:

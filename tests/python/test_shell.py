@@ -96,6 +96,33 @@ def test_help_offers_no_argument_for_a_secret() -> None:
         ["sandbox", "--window", "0"],
         ["sandbox", "--invented"],
         ["sandbox", "--record", "/nonexistent/folder/file"],
+        ["sandbox", "--port", "-1"],
+        ["sandbox", "--window", "-1"],
+        ["sandbox", "--rate-limit", "-1"],
+        ["sandbox", "--seed", "-1"],
+        ["add", "32", "--timeout", "-1"],
+        ["add", "32", "--max-wait", "-1"],
+        # Options without effect.
+        ["add", "32", "--overwrite"],
+        ["add", "32", "--trust-folder"],
+        ["add", "32", "--to", "-", "--overwrite"],
+        ["add", "32", "--dry-run", "-o", "json"],
+        ["add", "32", "--base-url", "http://127.0.0.1:1/santaba/rest", "--domain", "lmgov.us"],
+        ["sweep", "--base-url", "http://127.0.0.1:1/santaba/rest", "--domain", "lmgov.us"],
+        # Options whose values are missing.
+        ["add", "32", "--note"],
+        ["add", "32", "--note", "--dry-run"],
+        ["add", "32", "--note", "--disabled"],
+        ["add", "32", "--note", "--output=json"],
+        ["add", "32", "--note", "-o", "json"],
+        ["add", "32", "--note", "--help"],
+        ["add", "32", "--to", "--dry-run"],
+        ["add", "32", "--company", "--dry-run"],
+        ["add", "32", "--base-url", "--dry-run"],
+        ["add", "32", "--domain", "--dry-run"],
+        ["sweep", "--company", "--yes"],
+        ["bulk", "in.csv", "--journal", "--dry-run"],
+        ["sandbox", "--record", "--seed", "1"],
     ],
     ids=lambda arguments: " ".join(arguments) or "no arguments",
 )
@@ -183,12 +210,15 @@ def test_env_output_quotes_shell_metacharacters() -> None:
     script = f'{completed.stdout}printf %s "$LM_ACCESS_KEY"'
     shown = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=True)
     assert shown.stdout == METACHARACTERS
-    assert shlex.split(completed.stdout)[1] == f"LM_ACCESS_KEY={METACHARACTERS}"
+    assert f"LM_ACCESS_KEY={METACHARACTERS}" in shlex.split(completed.stdout)
 
 
 def test_env_output_of_a_bearer_token(lmtokens_portal: Portal) -> None:
     completed = run_shell("add", "32", "--type", "bearer", "-o", "env")
-    assert completed.stdout == f"LM_BEARER_TOKEN='{created_tokens(lmtokens_portal)[0].access_key.reveal()}'\n"
+    url, bearer, unset = completed.stdout.splitlines()
+    assert url == f"export LM_BASE_URL='{lmtokens_portal.base_url}'"
+    assert bearer == f"export LM_BEARER_TOKEN='{created_tokens(lmtokens_portal)[0].access_key.reveal()}'"
+    assert {"unset", "LM_ACCESS_ID", "LM_ACCESS_KEY", "LM_API_ID", "LM_COMPANY"} < set(unset.split())
 
 
 def test_control_characters_from_the_portal_are_not_printed(lmtokens_portal: Portal) -> None:
@@ -311,7 +341,7 @@ def assert_token_was_deleted(portal: Portal, completed: subprocess.CompletedProc
 
 
 @needs_full_disk
-@pytest.mark.parametrize("kind", ["table", "json", "jsonl", "csv", "env"])
+@pytest.mark.parametrize("kind", ["table", "json", "jsonl", "csv", "env", "env-file"])
 def test_full_disk_deletes_the_token(lmtokens_portal: Portal, kind: str) -> None:
     with open("/dev/full", "w") as full:
         completed = subprocess.run(
@@ -428,6 +458,39 @@ def test_sandbox_sets_the_environment_of_the_command() -> None:
     assert set(variables) == {"LM_COMPANY", "LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY"}
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/santaba/rest", variables["LM_BASE_URL"])
     assert variables["LM_ACCESS_KEY"].startswith("sandbox-key-")
+
+
+HYPHENATED = ["-x", "-", "---", "-1", "--invented", "--dry-runs", "-ojson", "- x"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--note", note] for note in HYPHENATED] + [[f"--note={note}"] for note in [*HYPHENATED, "--", "--note"]],
+    ids=" ".join,
+)
+def test_note_may_begin_with_a_hyphen(lmtokens_portal: Portal, words: list[str]) -> None:
+    note = words[1] if len(words) == 2 else words[0].removeprefix("--note=")
+    completed = run_shell("add", "32", *words, "-o", "json")
+    assert completed.returncode == 0, completed.stderr
+    assert created_tokens(lmtokens_portal)[0].note == note
+
+
+def test_option_in_the_place_of_a_value_is_named(lmtokens_portal: Portal) -> None:
+    completed = run_shell("add", "32", "--note", "--dry-run")
+    assert "--note has no value: the option --dry-run follows" in completed.stderr
+    assert "write --note=--dry-run" in completed.stderr
+    completed = run_shell("add", "32", "--note=--dry-run", "-o", "json")
+    assert json.loads(completed.stdout)["note"] == "--dry-run"
+
+
+def test_paths_may_begin_with_a_hyphen(
+    lmtokens_portal: Portal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.csv").write_text("admin_id\n32\n")
+    assert run_shell("bulk", "in.csv", "--journal", "-run.journal").returncode == 0
+    assert run_shell("sandbox", "--record", "-record", "--", "true").returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["-record", "-run.journal", "in.csv"]
 
 
 def test_sandbox_keeps_the_rest_of_the_environment() -> None:

@@ -28,7 +28,7 @@ def secret(portal: Portal) -> str:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--to", "-"]], ids=["default", "-"])
-@pytest.mark.parametrize("format", ["table", "json", "jsonl", "csv", "env", "key"])
+@pytest.mark.parametrize("format", ["table", "json", "jsonl", "csv", "env", "env-file", "key"])
 def test_key_is_printed_to_standard_output_once(lmtokens_portal: Portal, arguments: list[str], format: str) -> None:
     completed = run_shell("add", "32", "--note", "ci", *arguments, "-o", format)
     assert completed.returncode == 0, completed.stderr
@@ -49,7 +49,9 @@ def test_delivery_to_a_file(lmtokens_portal: Portal, tmp_path: Path) -> None:
     assert str(tmp_path / "token.json") in completed.stderr
 
 
-@pytest.mark.parametrize(("format", "prefix"), [("json", "{"), ("env", "LM_ACCESS_ID="), ("key", "")])
+@pytest.mark.parametrize(
+    ("format", "prefix"), [("json", "{"), ("env", "export LM_"), ("env-file", "LM_BASE_URL="), ("key", "")]
+)
 def test_delivery_to_a_file_in_other_formats(lmtokens_portal: Portal, tmp_path: Path, format: str, prefix: str) -> None:
     completed = run_shell("add", "32", "--to", f"file:{tmp_path / 'token'}", "-o", format)
     assert completed.returncode == 0, completed.stderr

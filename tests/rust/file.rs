@@ -102,7 +102,7 @@ fn has_key(path: &Path) -> bool {
 
 #[tokio::test]
 async fn a_delivery_is_committed_by_another_destination_in_its_own_format() {
-    for form in [Form::Json, Form::Env, Form::Key] {
+    for form in [Form::Json, Form::Env, Form::EnvFile, Form::Key] {
         let folder = Folder::new();
         let tag = deliver(&folder).await;
         assert_eq!(folder.names(), [format!("token.json.{tag}.pending")]);
@@ -110,7 +110,10 @@ async fn a_delivery_is_committed_by_another_destination_in_its_own_format() {
         let known = token().without_secret();
         folder.destination(form).commit(&known, &tag).await.unwrap();
         assert_eq!(folder.names(), ["token.json"]);
-        assert_eq!(std::fs::read_to_string(folder.path()).unwrap(), *form.write(&token()).unwrap());
+        assert_eq!(
+            std::fs::read_to_string(folder.path()).unwrap(),
+            *form.write(&token(), &requested().portal).unwrap()
+        );
     }
 }
 

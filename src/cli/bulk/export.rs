@@ -2,33 +2,21 @@
 
 use std::path::Path;
 
-use clap::ValueEnum;
-
+use super::Format;
 use crate::cli::exit;
 use crate::cli::output::{self, ListFormat, Output};
 use crate::cli::report::{Failure, say};
-use crate::lifecycle::{EntryState, JournalEntry, read_journal};
+use crate::error::{Error, Result};
+use crate::lifecycle::{EntryState, JournalEntry, ReadJournal, read_journal};
 use crate::model::Token;
-use crate::printable;
-use crate::token_output::{Members, env, members};
+use crate::token_output::{Form, Members, members};
 
 /// The states of rows that a resumed run continues.
 const UNFINISHED: [EntryState; 3] = [EntryState::Pending, EntryState::Failed, EntryState::Unknown];
 
-/// A format for keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// CSV with a header line
-    Csv,
-    /// One JSON object per line
-    Jsonl,
-    /// Environment variables, quoted for a shell, in one block per token
-    Env,
-}
-
 /// Prints the finished tokens, their keys in plain text.
 pub(super) fn export(journal: &Path, format: Format, skip_damaged: bool) -> Result<u8, Failure> {
-    let entries = read_journal(journal, skip_damaged)?;
+    let ReadJournal { portal, entries } = read_journal(journal, skip_damaged)?;
     let mut output = Output::open()?;
     let finished: Vec<&Token> = entries
         .iter()
@@ -39,7 +27,8 @@ pub(super) fn export(journal: &Path, format: Format, skip_damaged: bool) -> Resu
     let text = match format {
         Format::Csv => output::list(&rows(), ListFormat::Csv)?,
         Format::Jsonl => output::list(&rows(), ListFormat::Jsonl)?,
-        Format::Env => finished.iter().map(|token| block(token)).collect::<Vec<_>>().join("\n"),
+        Format::Env => variables(&finished, Form::Env, &portal)?,
+        Format::EnvFile => variables(&finished, Form::EnvFile, &portal)?,
     };
     output.write(&text)?;
     let without_key = finished.iter().filter(|token| token.access_key.is_none()).count();
@@ -78,10 +67,17 @@ fn say_unfinished(entries: &[JournalEntry]) -> bool {
     unfinished > 0
 }
 
-fn block(token: &Token) -> String {
-    let owner = token.admin_name.clone().or(token.admin_id.map(|id| id.to_string())).unwrap_or_default();
-    let label = token.note.as_deref().map(|note| format!(", {note}")).unwrap_or_default();
-    format!("# {}\n{}", printable::line(&format!("token {} of {owner}{label}", token.id)), env(token))
+/// Returns the environment variables of the only token that has a key: those of a second one would replace them.
+fn variables(tokens: &[&Token], form: Form, portal: &str) -> Result<String> {
+    let with_key: Vec<&&Token> = tokens.iter().filter(|token| token.access_key.is_some()).collect();
+    match with_key.as_slice() {
+        [] => Ok(String::new()),
+        [token] => Ok(form.write(token, portal)?.to_string()),
+        several => Err(Error::argument(format!(
+            "invalid --output for {} tokens: environment variables hold one; expected csv or jsonl",
+            several.len()
+        ))),
+    }
 }
 
 fn counts(entries: &[JournalEntry]) -> String {

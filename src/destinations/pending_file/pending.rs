@@ -154,6 +154,11 @@ impl Pending {
         failed(format!("cannot write {}: {error}", self.path().display()))
     }
 
+    /// Returns the base URL of the token's portal.
+    pub(in crate::destinations) fn portal(&self) -> &str {
+        &self.portal
+    }
+
     /// Returns the path, for messages.
     pub(in crate::destinations) fn path(&self) -> PathBuf {
         self.folder.path_of(&self.names.pending)
@@ -181,7 +186,7 @@ impl Pending {
         let (pending, target) = (pending.display(), target.display());
         let Some(token) = self.token() else { return Err(failed(format!("{pending} has no key"))) };
         let token = Token { note: now.note.clone(), status: now.status, ..token };
-        let text = form.write(&token)?;
+        let text = form.write(&token, &self.portal)?;
         let is_kept = self.is_intact().unwrap_or(false);
         if let Err(error) = self.place(text.as_bytes(), overwrite) {
             let failure = failed(format!("cannot move the secret from {pending} to {target}: {error}"));

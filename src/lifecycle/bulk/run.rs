@@ -1,6 +1,6 @@
 //! A bulk run in progress.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::advice::Advice;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, INTERNAL_ERROR, Result};
 use crate::ids::AdminId;
-use crate::lifecycle::journal::{Journal, RowKey, States};
+use crate::lifecycle::journal::{Journal, Line, RowKey, States};
 use crate::process;
 use crate::tokens::{User, UserName};
 
@@ -97,6 +97,11 @@ impl Run {
         self.total
     }
 
+    /// Starts no further row. `next` returns those in progress as they end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Cancels the rows in progress, as if the process had been killed: the journal can be resumed.
     pub fn abort(&self) {
         if let Some(task) = &self.task {
@@ -107,7 +112,7 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop();
     }
 }
 
@@ -184,6 +189,10 @@ impl Driver {
         if self.is_resumed {
             let snapshot = Snapshot::take(&self.worker.client, &self.worker.journal, &self.states).await?;
             self.worker.snapshot = Some(Arc::new(snapshot));
+            let given: HashSet<&RowKey> = rows.iter().map(|(key, _)| key).collect();
+            for row in self.states.failed().filter(|row| !given.contains(row)) {
+                self.worker.journal.write(&Line::Removed { row: row.clone() }).await?;
+            }
         }
         Ok(ids)
     }

@@ -24,7 +24,7 @@ pub(in crate::lifecycle) struct RowKey {
 /// A user as the input names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(super) enum AdminName {
+pub(crate) enum AdminName {
     Id(i64),
     Name(String),
 }
@@ -41,6 +41,10 @@ impl RowKey {
             r#type: token.r#type.as_str().to_owned(),
             nth: 0,
         }
+    }
+
+    pub(in crate::lifecycle) fn with_number(&self, nth: u32) -> Self {
+        Self { nth, ..self.clone() }
     }
 
     pub(in crate::lifecycle) fn note(&self) -> Option<&str> {
@@ -70,6 +74,8 @@ pub(in crate::lifecycle) enum Line {
     Failed { row: RowKey, error: String },
     /// The outcome is unknown.
     Unknown { row: RowKey, error: String },
+    /// The row has no token, and the input of a later run no longer has the row.
+    Removed { row: RowKey },
 }
 
 /// A token as it was created.

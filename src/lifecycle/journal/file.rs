@@ -168,7 +168,7 @@ fn keep_private(_file: &File) -> io::Result<()> {
 fn publish(new: &Path, path: &Path) -> Result<()> {
     let published = match std::fs::hard_link(new, path) {
         Ok(()) => std::fs::remove_file(new),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists(path)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists_already(path)),
         // The file system has no hard links.
         Err(_) if path.symlink_metadata().is_err() => std::fs::rename(new, path),
         Err(error) => Err(error),
@@ -195,7 +195,7 @@ fn beside(path: &Path, extension: &str) -> io::Result<PathBuf> {
 }
 
 /// Returns the error for a new run on an existing journal.
-pub(super) fn exists(path: &Path) -> Error {
+pub(in crate::lifecycle) fn exists_already(path: &Path) -> Error {
     failed(format!("the journal {} exists already", path.display())).suggest(Advice::ResumeExisting)
 }
 

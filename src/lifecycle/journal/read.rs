@@ -43,15 +43,35 @@ enum Last {
     Nothing,
     Failed(String),
     Unknown(String),
+    Removed,
+}
+
+impl RowState {
+    /// Returns whether one of its tokens had its final status and note.
+    pub(in crate::lifecycle) fn is_finished(&self) -> bool {
+        self.tokens.iter().any(|token| token.is_finished)
+    }
 }
 
 impl States {
-    pub(in crate::lifecycle) fn is_empty(&self) -> bool {
-        self.order.is_empty()
+    /// Returns the rows with their states.
+    pub(in crate::lifecycle) fn rows(&self) -> impl Iterator<Item = (&RowKey, &RowState)> {
+        self.by_row.iter()
     }
 
-    pub(in crate::lifecycle) fn has(&self, row: &RowKey) -> bool {
-        self.by_row.contains_key(row)
+    /// Returns the rows that ended without a token, in the order of their first lines.
+    pub(in crate::lifecycle) fn failed(&self) -> impl Iterator<Item = &RowKey> {
+        let has_failed = |row: &&RowKey| {
+            let state = self.by_row.get(*row);
+            state.is_some_and(|state| {
+                state.tokens.is_empty() && matches!(state.last, Last::Failed(_) | Last::Unknown(_))
+            })
+        };
+        self.order.iter().filter(has_failed)
+    }
+
+    pub(in crate::lifecycle) fn get(&self, row: &RowKey) -> Option<&RowState> {
+        self.by_row.get(row)
     }
 
     pub(in crate::lifecycle) fn take(&mut self, row: &RowKey) -> Option<RowState> {
@@ -69,7 +89,8 @@ impl States {
             | Line::Created { row, .. }
             | Line::Discarded { row, .. }
             | Line::Failed { row, .. }
-            | Line::Unknown { row, .. } => row.clone(),
+            | Line::Unknown { row, .. }
+            | Line::Removed { row } => row.clone(),
         };
         if !self.by_row.contains_key(&row) {
             self.order.push(row.clone());
@@ -89,6 +110,7 @@ impl States {
             Line::Discarded { id, .. } => state.tokens.retain(|token| token.journaled.id != id),
             Line::Failed { error, .. } => state.last = Last::Failed(error),
             Line::Unknown { error, .. } => state.last = Last::Unknown(error),
+            Line::Removed { .. } => state.last = Last::Removed,
         }
     }
 }
@@ -250,8 +272,8 @@ impl EntryState {
 #[derive(Debug, Clone)]
 pub(crate) struct JournalEntry {
     pub state: EntryState,
-    /// The user as the input named it.
-    pub admin: String,
+    /// The user as the input named it; `None` if the entry is damaged.
+    pub admin_id: Option<AdminName>,
     /// The token with its key, if one was created; status and note are those of the row.
     pub token: Option<Token>,
     /// Why there is none, or why the outcome is unknown.
@@ -260,30 +282,44 @@ pub(crate) struct JournalEntry {
     pub note: Option<String>,
 }
 
-/// Reads the tokens of a journal, row by row in the order of their first lines, and the rows without one. A torn last
-/// line is ignored: a token whose line with the key is torn was never enabled.
-pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<Vec<JournalEntry>> {
+/// A journal as it is read for its keys.
+pub(crate) struct ReadJournal {
+    /// The base URL of the portal.
+    pub portal: String,
+    /// The tokens, row by row in the order of their first lines, and the rows without one. A row without a token that
+    /// was removed from the input is left out.
+    pub entries: Vec<JournalEntry>,
+}
+
+fn contents_of(path: &Path, skip_damaged: bool) -> Result<Contents> {
     let text = std::fs::read(path)
         .map_err(|error| failed(format!("cannot read the journal {}: {error}", path.display())))?;
     let text = zeroize::Zeroizing::new(text);
-    let contents = parse(&text, skip_damaged).map_err(|problem| problem.error(path))?;
+    parse(&text, skip_damaged).map_err(|problem| problem.error(path))
+}
+
+/// Reads the states of the rows of an intact journal.
+pub(in crate::lifecycle) fn read_states(path: &Path) -> Result<States> {
+    contents_of(path, false).map(|contents| contents.states)
+}
+
+/// Reads the tokens of a journal. A torn last line is ignored: a token whose line with the key is torn was never
+/// enabled.
+pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<ReadJournal> {
+    let contents = contents_of(path, skip_damaged)?;
     let States { by_row, order } = contents.states;
     let mut entries = Vec::with_capacity(order.len());
     for row in order {
         let Some(state) = by_row.get(&row) else { continue };
-        let admin = match &row.admin {
-            AdminName::Id(id) => id.to_string(),
-            AdminName::Name(name) => name.clone(),
-        };
         let entry = |state, token: Option<&Journaled>, error| JournalEntry {
             state,
-            admin: admin.clone(),
+            admin_id: Some(row.admin.clone()),
             token: token.map(|token| token.token(&row)),
             error,
             note: row.note.clone(),
         };
         let (without_token, error) = match &state.last {
-            Last::Nothing => (None, None),
+            Last::Nothing | Last::Removed => (None, None),
             Last::Failed(error) => (Some(EntryState::Failed), Some(error.clone())),
             Last::Unknown(error) => (Some(EntryState::Unknown), Some(error.clone())),
         };
@@ -297,10 +333,10 @@ pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<Vec<Journa
     }
     entries.extend(contents.damage.into_iter().map(|problem| JournalEntry {
         state: EntryState::Damaged,
-        admin: String::new(),
+        admin_id: None,
         token: None,
         error: Some(problem),
         note: None,
     }));
-    Ok(entries)
+    Ok(ReadJournal { portal: contents.header.portal, entries })
 }

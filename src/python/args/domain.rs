@@ -24,7 +24,7 @@ arguments! {
     access_key: secret::Secret = read_secret;
     status: i64 = status_number;
     r#type: &'static str = type_word;
-    format: &'static str = one_of::<Form>(&["json", "env", "key"]);
+    format: &'static str = one_of::<Form>(&["json", "env", "env-file", "key"]);
     on_error: &'static str = one_of::<OnError>(&["continue", "stop"]);
 }
 

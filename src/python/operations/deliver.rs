@@ -49,8 +49,12 @@ impl ToCommand {
 /// Args:
 ///     path (str | os.PathLike): the path of the file. Symbolic links are refused, and so are folders that other users
 ///         can write to, unless they are sticky like ``/tmp``. A folder of another user causes a warning.
-///     format (str): ``"json"`` (the default: one object with the token's members), ``"env"`` (the environment
-///         variables that this package reads) or ``"key"`` (the secret alone); each ends with a line break.
+///     format (str): ``"json"`` (the default: one object with the token's members), ``"env"`` (shell commands that
+///         export the environment variables of the token and its portal, for ``eval`` and ``.`` of POSIX shells),
+///         ``"env-file"`` (the same variables as ``NAME=value`` without quotes, for ``docker --env-file``, ``kubectl
+///         create secret --from-env-file`` and systemd's ``EnvironmentFile``) or ``"key"`` (the secret alone); each
+///         ends with a line break. If the secret cannot be written so that the readers of ``"env"`` or ``"env-file"``
+///         get it unchanged, the token is deleted and the error says so.
 ///     overwrite (bool): replace an existing file; default ``False``: an existing file is an error before anything is
 ///         sent.
 ///     trust_folder (bool): accept a folder that other users can write to, and do not warn if it belongs to another

@@ -2,11 +2,18 @@
 
 use pyo3::prelude::*;
 
-use crate::lifecycle;
+use crate::lifecycle::{self, AdminName};
 use crate::model::Token;
 use crate::printable;
 use crate::python::args::plain;
 use crate::python::args::stub_types::{EntryState, FilePath};
+
+/// A user as the input named it.
+#[derive(IntoPyObject)]
+enum IdOrName<'a> {
+    Id(i64),
+    Name(&'a str),
+}
 
 /// A token or a row of a journal.
 #[pyclass(frozen, module = "lmtokens")]
@@ -21,10 +28,14 @@ impl JournalEntry {
         EntryState(self.0.state.as_str())
     }
 
-    /// str: the user as the input named it, an id or a name; empty if the entry is damaged.
+    /// int | str | None: the id of the token's user, or the user's name, as the input named it; ``None`` if the entry
+    /// is damaged.
     #[getter]
-    fn admin(&self) -> &str {
-        &self.0.admin
+    fn admin_id(&self) -> Option<IdOrName<'_>> {
+        self.0.admin_id.as_ref().map(|user| match user {
+            AdminName::Id(id) => IdOrName::Id(*id),
+            AdminName::Name(name) => IdOrName::Name(name),
+        })
     }
 
     /// str | None: the note of the row.
@@ -46,11 +57,12 @@ impl JournalEntry {
     }
 
     fn __repr__(&self) -> String {
-        format!(
-            "<lmtokens.JournalEntry {} of user {}>",
-            self.0.state.as_str(),
-            printable::line(&self.0.admin)
-        )
+        let user = match &self.0.admin_id {
+            Some(AdminName::Id(id)) => format!(" of user {id}"),
+            Some(AdminName::Name(name)) => format!(" of user {}", printable::line(name)),
+            None => String::new(),
+        };
+        format!("<lmtokens.JournalEntry {}{user}>", self.0.state.as_str())
     }
 }
 
@@ -64,7 +76,8 @@ impl JournalEntry {
 ///
 /// Returns:
 ///     list[JournalEntry]: the rows that were started, in that order: one entry for each token of a row that was not
-///     deleted, or one entry if there is none. A row can have several tokens.
+///     deleted, or one entry if there is none. A row can have several tokens. A row without a token is left out once
+///     the input of a resumed run no longer has it, for example because it was corrected.
 ///
 /// Raises:
 ///     DeliveryError: the file cannot be read, is not a journal, or is damaged.
@@ -83,6 +96,6 @@ pub(crate) fn read_journal(
     path: FilePath,
     #[pyo3(from_py_with = plain::skip_damaged)] skip_damaged: bool,
 ) -> PyResult<Vec<JournalEntry>> {
-    let entries = py.detach(|| lifecycle::read_journal(&path.0, skip_damaged))?;
-    Ok(entries.into_iter().map(JournalEntry).collect())
+    let journal = py.detach(|| lifecycle::read_journal(&path.0, skip_damaged))?;
+    Ok(journal.entries.into_iter().map(JournalEntry).collect())
 }

@@ -1,0 +1,323 @@
+"""The tools that the help names read ``-o env`` and ``-o env-file`` back unchanged, and reach the same portal."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import lmtokens
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from lmtokens.deliver import to_file
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, TOKEN_TYPES, ReceivedRequest, StubServer, run_shell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lmtokens.sandbox import Portal
+
+# All ASCII symbols, in an order that every tool reads as it is.
+PLAIN = "a'b\"c$(exit 9)`exit 9`$HOME${HOME}!e;f&g|h>i<j*k?l~m#n%o[p]{q}^r=s,t:u@v+w-x_y/z Zoë'"
+# What one of docker, kubectl and systemd changes or cannot hold.
+UNFIT = {
+    "backslash": r"a\b",
+    "last backslash": "a\\",
+    "single quotes": "'ab'",
+    "double quotes": '"ab"',
+    "first quote": "'ab",
+    "first double quote": '"ab',
+    "first blank": " ab",
+    "last blank": "ab ",
+    "tab": "a\tb",
+    "line break": "a\nb",
+    "carriage return": "a\rb",
+    "last carriage return": "ab\r",
+    "NUL": "a\0b",
+    "escape": "a\x1bb",
+    "long": "x" * 70_000,
+}
+
+
+class OneKeyPortal(StubServer):
+    """A portal whose new tokens have a given key."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(self._respond)
+
+    def _respond(self, request: ReceivedRequest) -> bytes:
+        if request.method == "DELETE":
+            return b"{}"
+        token = {"id": 5, "adminId": 32, "accessId": "newAccessId0000005", **json.loads(request.body)}
+        if request.method == "POST":
+            token["accessKey"] = self.key
+        return json.dumps(token).encode()
+
+    def environment(self) -> dict[str, str]:
+        return {"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": ACCESS_KEY, "LM_BASE_URL": self.base_url}
+
+    def client(self) -> lmtokens.Client:
+        return lmtokens.Client(base_url=self.base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY)
+
+    def methods(self) -> list[str]:
+        return [request.method for request in self.requests]
+
+
+def scanned_lines(text: str) -> list[str]:
+    """Return the lines as Go's ``bufio.Scanner`` returns them, which fails for long ones."""
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    assert all(len(line.encode()) < 65_536 for line in lines)
+    return [line.lstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def docker(text: str, *, removes_quotes: bool) -> dict[str, str]:
+    """Read a file as ``docker run --env-file`` does; some versions remove a pair of quotes."""
+    values = {}
+    for line in scanned_lines(text):
+        name, _, value = line.partition("=")
+        assert name
+        assert not set(" \t") & set(name)
+        if removes_quotes and len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        assert "\0" not in value
+        values[name] = value
+    return values
+
+
+def kubectl(text: str) -> dict[str, str]:
+    """Read a file as ``kubectl create secret generic --from-env-file`` does."""
+    pairs = (line.split("=", 1) for line in scanned_lines(text))
+    return {name: value for name, value in pairs if name.replace("_", "a").isalnum()}
+
+
+def systemd(text: str) -> dict[str, str]:
+    """Read a file as ``EnvironmentFile=`` does."""
+    values: dict[str, str] = {}
+    rest = list(text)
+    while rest:
+        line_start = "".join(rest).lstrip(" \t\n\r")
+        rest = list(line_start)
+        if not rest:
+            break
+        if rest[0] in "#;":
+            while rest and rest.pop(0) not in "\n\r":
+                pass
+            continue
+        name = ""
+        while rest[0] != "=":
+            name += rest.pop(0)
+        rest.pop(0)
+        value, kept, begun = "", 0, False
+        while rest and rest[0] not in "\n\r":
+            character = rest.pop(0)
+            if character == "\\":
+                escaped = rest.pop(0) if rest else ""
+                value += "" if escaped in "\n\r" else escaped
+                kept, begun = len(value), True
+            elif not begun and character in "'\"":
+                while rest and rest[0] != character:
+                    value += rest.pop(0)
+                kept = len(value)
+                rest[:1] = []
+            elif begun or character not in " \t":
+                value, begun = value + character, True
+                kept = kept if character in " \t" else len(value)
+        values[name.strip()] = value[:kept]
+        # The first systemd versions with this format ignored values with control characters.
+        assert not any(ord(character) < 32 or ord(character) == 127 for character in value)
+    return values
+
+
+def assert_readers_agree(text: str, expected: dict[str, str]) -> None:
+    readings = [docker(text, removes_quotes=False), docker(text, removes_quotes=True), kubectl(text), systemd(text)]
+    assert readings == [expected] * 4
+
+
+@pytest.mark.parametrize("unfit", list(UNFIT.values()), ids=list(UNFIT))
+def test_reader_rules_are_strict_enough(unfit: str) -> None:
+    with pytest.raises((AssertionError, IndexError, ValueError)):
+        assert_readers_agree(f"X={unfit}\n", {"X": unfit})
+
+
+@pytest.fixture
+def plain_portal() -> Iterator[OneKeyPortal]:
+    with OneKeyPortal(PLAIN) as portal:
+        yield portal
+
+
+def test_shell_reads_env(plain_portal: OneKeyPortal) -> None:
+    completed = run_shell("add", "32", "-o", "env", environment=plain_portal.environment())
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.startswith("export ")
+    # A child sees exported variables only.
+    show = 'import os; print(*(os.environ.get(name, "") for name in ("LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY")))'
+    shown = subprocess.run(
+        ["sh", "-euc", 'eval "$1"; exec "$2" -c "$3"', "sh", completed.stdout, sys.executable, show],
+        env={**os.environ, "LM_BEARER_TOKEN": "lmb_other", "PYTHONUTF8": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=HANG_TIMEOUT,
+        check=True,
+    )
+    assert shown.stdout == f"{plain_portal.base_url} newAccessId0000005 {PLAIN}\n"
+
+
+@pytest.mark.parametrize("to", ["-", "file"])
+def test_env_file_is_raw(plain_portal: OneKeyPortal, tmp_path: Path, to: str) -> None:
+    path = tmp_path / "token.env"
+    arguments = ["--to", "-" if to == "-" else f"file:{path}", "-o", "env-file"]
+    completed = run_shell("add", "32", *arguments, environment=plain_portal.environment())
+    assert completed.returncode == 0, completed.stderr
+    text = completed.stdout if to == "-" else path.read_text(encoding="utf-8")
+    expected = {
+        "LM_BASE_URL": plain_portal.base_url,
+        "LM_ACCESS_ID": "newAccessId0000005",
+        "LM_ACCESS_KEY": PLAIN,
+    }
+    assert text == "".join(f"{name}={value}\n" for name, value in expected.items())
+    assert_readers_agree(text, expected)
+
+
+@pytest.mark.parametrize("key", list(UNFIT.values()), ids=list(UNFIT))
+@pytest.mark.parametrize("to", ["-", "file"])
+def test_token_is_deleted_if_its_key_does_not_fit_an_env_file(tmp_path: Path, key: str, to: str) -> None:
+    path = tmp_path / "token.env"
+    with OneKeyPortal(key) as portal:
+        arguments = ["--to", "-" if to == "-" else f"file:{path}", "-o", "env-file"]
+        completed = run_shell("add", "32", *arguments, environment=portal.environment())
+        assert portal.methods() == ["POST", "DELETE"]
+    assert (completed.returncode, completed.stdout) == (1, "")
+    assert "cannot write the value of LM_ACCESS_KEY" in completed.stderr
+    assert "docker, kubectl and systemd" in completed.stderr
+    assert "has been deleted" in completed.stderr
+    assert key not in completed.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_python_deletes_a_token_whose_key_does_not_fit_an_env_file(tmp_path: Path) -> None:
+    with OneKeyPortal(r"a\b") as portal:
+        with pytest.raises(lmtokens.DeliveryError, match="LM_ACCESS_KEY") as caught:
+            portal.client().add_token(32, deliver=to_file(tmp_path / "token.env", "env-file"))
+        assert portal.methods() == ["POST", "DELETE"]
+    assert "has been deleted" in str(caught.value.suggestion)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_token_is_deleted_if_no_shell_variable_can_hold_its_key() -> None:
+    with OneKeyPortal("a\0b") as portal:
+        completed = run_shell("add", "32", "-o", "env", environment=portal.environment())
+        assert portal.methods() == ["POST", "DELETE"]
+    assert (completed.returncode, completed.stdout) == (1, "")
+    assert "NUL" in completed.stderr
+
+
+@settings(max_examples=150)
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12))
+@example("#a")
+@example("a #b")
+@example("a' ")
+@example("é'")
+def test_env_file_is_read_unchanged_or_refused(key: str) -> None:
+    with OneKeyPortal(key) as portal, tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/token.env"
+        try:
+            portal.client().add_token(32, deliver=to_file(path, "env-file"))
+        except lmtokens.DeliveryError:
+            with pytest.raises((AssertionError, IndexError, ValueError)):
+                assert_readers_agree(f"X={key}\n", {"X": key})
+            return
+        with open(path, encoding="utf-8", newline="") as file:
+            text = file.read()
+    assert_readers_agree(
+        text, {"LM_BASE_URL": portal.base_url, "LM_ACCESS_ID": "newAccessId0000005", "LM_ACCESS_KEY": key}
+    )
+
+
+def other_settings() -> dict[str, str]:
+    """Return the variables of another portal and other credentials, under the other names."""
+    names = ("LM_ACCOUNT", "LM_PORTAL", "LM_API_ID", "LM_API_KEY", "LM_DOMAIN_NAME")
+    return dict.fromkeys(names, "other.example") | {"LM_COMPANY": "other", "LM_BEARER_TOKEN": "lmb_other"}
+
+
+@pytest.mark.parametrize("type", TOKEN_TYPES)
+@pytest.mark.parametrize("to", ["eval", "dot"])
+def test_env_reaches_the_same_portal_as_the_new_token(
+    lmtokens_portal: Portal, tmp_path: Path, type: str, to: str
+) -> None:
+    path = tmp_path / "token.env"
+    if to == "dot":
+        lmtokens.add_token(32, type=type, deliver=to_file(path, "env"))
+        text = f". '{path}'"
+    else:
+        text = run_shell("add", "32", "--type", type, "-o", "env").stdout
+    # LM_ACCESS_ID and LM_ACCESS_KEY of the administrator are still set.
+    added = subprocess.run(
+        ["sh", "-c", 'eval "$1"; exec "$2" add 32 -o json', "sh", text, SHELL[0]],
+        env={**os.environ, **other_settings()},
+        capture_output=True,
+        text=True,
+        timeout=HANG_TIMEOUT,
+        check=False,
+    )
+    assert added.returncode == 0, added.stderr
+    assert json.loads(added.stdout)["created_by"] == "api-user"
+
+
+@pytest.mark.parametrize("type", TOKEN_TYPES)
+def test_env_file_reaches_the_same_portal_as_the_new_token(lmtokens_portal: Portal, type: str) -> None:
+    text = run_shell("add", "32", "--type", type, "-o", "env-file").stdout
+    # A container has no other variables of this package.
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("LM_")}
+    added = subprocess.run(
+        [*SHELL, "add", "32", "-o", "json"],
+        env={**bare, **docker(text, removes_quotes=False)},
+        capture_output=True,
+        text=True,
+        timeout=HANG_TIMEOUT,
+        check=False,
+    )
+    assert added.returncode == 0, added.stderr
+    assert json.loads(added.stdout)["created_by"] == "api-user"
+
+
+@pytest.mark.parametrize("command", ["add", "bulk"])
+def test_help_names_the_readers(command: str) -> None:
+    text = " ".join(run_shell(command, "--help").stdout.split())
+    for words in ("env: ", "env-file: ", "eval", "docker --env-file", "kubectl", "systemd EnvironmentFile"):
+        assert words in text
+
+
+@pytest.mark.parametrize("form", ["env", "env-file"])
+def test_export_of_one_token(lmtokens_portal: Portal, tmp_path: Path, journal: Path, form: str) -> None:
+    rows = tmp_path / "in.csv"
+    rows.write_text("admin_id,note\n32,ci\n")
+    assert run_shell("bulk", str(rows), "--journal", str(journal)).returncode == 0
+    completed = run_shell("bulk", "--journal", str(journal), "--export", "-o", form)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    token = lmtokens_portal.tokens[-1]
+    expected = {
+        "LM_BASE_URL": lmtokens_portal.base_url,
+        "LM_ACCESS_ID": token.access_id,
+        "LM_ACCESS_KEY": token.access_key.reveal(),
+    }
+    if form == "env-file":
+        assert completed.stdout == "".join(f"{name}={value}\n" for name, value in expected.items())
+    else:
+        assert completed.stdout.startswith("".join(f"export {name}='{value}'\n" for name, value in expected.items()))
+
+
+@pytest.mark.parametrize("form", ["env", "env-file"])
+def test_export_of_several_tokens_is_refused(lmtokens_portal: Portal, tmp_path: Path, journal: Path, form: str) -> None:
+    rows = tmp_path / "in.csv"
+    rows.write_text("admin_id,note\n32,a\n32,b\n")
+    assert run_shell("bulk", str(rows), "--journal", str(journal)).returncode == 0
+    completed = run_shell("bulk", "--journal", str(journal), "--export", "-o", form)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert "2 tokens" in completed.stderr
+    assert "csv or jsonl" in completed.stderr
