@@ -6,14 +6,17 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3
 BIN := .venv/bin
 WHEELS := target/wheels
 STUB := python/lmtokens/_lmtokens.pyi
-SOURCES := $(shell find src python -type f ! -name '*.pyc' ! -name '*.so') Cargo.toml Cargo.lock pyproject.toml \
+# All files below folders, without find: it is missing in some containers.
+files_below = $(foreach path,$(wildcard $(addsuffix /*,$1)),$(call files_below,$(path)) $(path))
+SOURCES := $(filter %.rs %.py %.pyi %/py.typed,$(call files_below,src python)) Cargo.toml Cargo.lock pyproject.toml \
 	.cargo/config.toml README.md
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@while IFS= read -r line; do case "$$line" in [a-z]*:*'## '*) \
+		printf '  make %-14s %s\n' "$${line%%:*}" "$${line#*## }" ;; esac; done < $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: $(BIN)/.installed ## Build the module, start the sandbox, add a token for user 32 and show it
@@ -71,7 +74,10 @@ stubs: $(BIN)/.tools ## Generate the stub from the code
 .PHONY: stubs-check
 stubs-check: $(BIN)/.tools ## Compare the committed stub with the code
 	$(generate-stub)
-	diff -u $(STUB) target/stubs/lmtokens/_lmtokens.pyi
+	@$(BIN)/python -c 'import difflib, pathlib, sys; \
+		old, new = (pathlib.Path(name).read_text().splitlines(True) for name in sys.argv[1:]); \
+		difference = "".join(difflib.unified_diff(old, new, *sys.argv[1:])); \
+		sys.exit(difference or 0)' $(STUB) target/stubs/lmtokens/_lmtokens.pyi
 
 .PHONY: wheel
 wheel: $(WHEELS)/.built ## Build the wheel

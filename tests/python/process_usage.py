@@ -1,4 +1,4 @@
-"""Resources that this process uses: threads, file descriptors, memory. Linux only."""
+"""Resources that this process uses (threads, file descriptors, memory; Linux only), and whether others run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,23 @@ from pathlib import Path
 import pytest
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+
+
+def is_running(id: int) -> bool:
+    """Return whether a process exists and, where ``/proc`` tells, is not a zombie.
+
+    A container may have no process that reaps zombies.
+    """
+    try:
+        os.kill(id, 0)
+    except ProcessLookupError:
+        return False
+    if not Path("/proc/self/stat").exists():
+        return True
+    try:
+        return Path(f"/proc/{id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def process_usage() -> dict[str, int]:

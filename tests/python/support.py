@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -226,8 +229,14 @@ def run_at_terminal(
     redirect_stdout: bool = False,
     timeout: float = HANG_TIMEOUT,
 ) -> TerminalResult:
-    """Run a program at a terminal and type each reply once its prompt is shown."""
-    master, slave = pty.openpty()
+    """Run a program at a terminal and type each reply once its prompt is shown.
+
+    The test is skipped if the machine has no pseudo-terminals, as a container without ``/dev/pts``.
+    """
+    try:
+        master, slave = pty.openpty()
+    except OSError as error:
+        pytest.skip(f"this machine has no pseudo-terminals: {error}")
     try:
         process = subprocess.Popen(
             [sys.executable, "-c", _TAKE_TERMINAL, *command],
@@ -275,3 +284,25 @@ def run_at_terminal(
             process.stdout.close()
         os.close(master)
     return TerminalResult(shown.decode(errors="replace"), stdout, status)
+
+
+def screen(shown: str) -> list[str]:
+    """Return the lines of an endless terminal after a program has written to it."""
+    lines, row, column = [""], 0, 0
+    for match in re.finditer(r"\x1b\[(\d*)([A-Za-z])|\r|\n|.", shown):
+        text, count, action = match[0], int(match[1] or 1), match[2]
+        if action == "A":
+            row = max(row - count, 0)
+        elif action == "B":
+            row += count
+        elif action == "K":
+            lines[row] = "" if match[1] == "2" else lines[row][:column]
+        elif text == "\r":
+            column = 0
+        elif text == "\n":
+            row += 1
+        elif not action:
+            lines[row] = lines[row].ljust(column)[:column] + text + lines[row][column + 1 :]
+            column += 1
+        lines.extend([""] * (row + 1 - len(lines)))
+    return [line.rstrip() for line in lines]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import lmtokens
 import pytest
 from delivery_helpers import assert_no_key_is_lost, created_tokens, keys_in_journal, requests_with_method
-from support import HANG_TIMEOUT, SHELL, run_at_terminal, run_shell, start_shell, wait_until
+from support import HANG_TIMEOUT, SHELL, run_at_terminal, run_shell, screen, start_shell, wait_until
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
@@ -175,6 +175,37 @@ def test_progress_is_shown_at_a_terminal(lmtokens_portal: Portal, rows: Path, jo
     assert typed.status == 0
     assert "/20" in typed.shown
     assert "20 rows: 20 created" in typed.shown
+
+
+def test_messages_are_not_written_onto_the_progress_bar(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+    # A wait, two failed rows, and results on the same terminal.
+    lmtokens_portal.set_rate_limit(6, 4, method="POST")
+    lmtokens_portal.fail("status-before-acting", method="POST", status=403, skip=1, times=2)
+    arguments = ["bulk", str(rows), "--journal", str(journal), "--concurrency", "2", "-o", "jsonl"]
+    typed = run_at_terminal([*SHELL, *arguments], [])
+    lines = [line for line in screen(typed.shown) if line]
+    beginnings = (
+        r'rate limit of POST|line \d+: failed: |hint: |\{"line":|20 rows: |resume the run with:|  lmtokens bulk '
+    )
+    # The bar is gone at the end, and every line has one message.
+    assert [line for line in lines if not re.match(beginnings, line)] == []
+    results = [json.loads(line) for line in lines if line.startswith("{")]
+    assert sorted(result["line"] for result in results) == list(range(2, 22))
+    assert any(line.startswith("rate limit of POST") for line in lines)
+    assert len([line for line in lines if line.startswith("line ")]) == 2
+    assert "/20" in typed.shown
+
+
+def test_interrupt_leaves_no_rest_of_the_progress_bar(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+    lmtokens_portal.set_rate_limit(3, 90, method="POST")
+    arguments = ["bulk", str(rows), "--journal", str(journal)]
+    typed = run_at_terminal([*SHELL, *arguments], [("rate limit of POST", "\x03")])
+    assert typed.status == 130
+    lines = [line for line in screen(typed.shown) if line]
+    assert "20 rows: 3 created, 17 not done" in lines
+    assert "interrupted by SIGINT" in lines
+    assert [line for line in lines if "/20" in line] == []
+    assert any(line.startswith("rate limit of POST") for line in lines)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from api_variants import VARIANTS, api_for
 from delivery_helpers import created_tokens, is_pending
 from lmtokens.deliver import to_command
+from process_usage import is_running
 from support import HANG_TIMEOUT, run_python, wait_until
 
 if TYPE_CHECKING:
@@ -100,12 +101,6 @@ def test_command_is_killed_after_its_timeout(lmtokens_portal: Portal, tmp_path: 
     assert created_tokens(lmtokens_portal) == []
     pid = int((tmp_path / "pid").read_text())
     wait_until(lambda: not is_running(pid))
-
-
-def is_running(pid: int) -> bool:
-    """Return whether a process exists and is not a zombie."""
-    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return listed.strip() != "" and not listed.strip().startswith("Z")
 
 
 def test_command_that_does_not_read_its_whole_input_fails(lmtokens_portal: Portal) -> None:

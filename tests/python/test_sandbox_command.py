@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from process_usage import is_running
 from support import HANG_TIMEOUT, SHELL, Listener, run_at_terminal, run_shell, start_shell, wait_until
 
 # Every signal that ends a process unless it is handled.
@@ -35,19 +36,6 @@ if IGNORES:
 print(os.getpid(), os.environ["LM_BASE_URL"].split(":")[2].split("/")[0], flush=True)
 time.sleep(300)
 """
-
-
-def is_running(id: int) -> bool:
-    """Return whether a process exists and is not a zombie: a container may have no process that reaps them."""
-    try:
-        os.kill(id, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{id}/stat")
-    try:
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def is_open(port: int) -> bool:

@@ -74,7 +74,7 @@ pub(in crate::lifecycle) enum Line {
     Failed { row: RowKey, error: String },
     /// The outcome is unknown.
     Unknown { row: RowKey, error: String },
-    /// The row has no token, and the input of a later run no longer has the row.
+    /// The row ended without a token and is missing in the input of a later run.
     Removed { row: RowKey },
 }
 
