@@ -128,6 +128,32 @@ def test_read_journal_returns_rows_with_their_keys(lmtokens_portal: Portal, jour
     assert not any(key in repr([first, second, third]) for key in keys.values())
 
 
+def test_entries_name_users_as_the_rows_do(lmtokens_portal: Portal, journal: Path) -> None:
+    rows = [(32, "a"), ("viewer", "b"), ("no-such-user", "c")]
+    results = sorted(lmtokens.add_tokens(rows, journal=journal), key=lambda result: result.number)
+    entries = {entry.note: entry.admin_id for entry in lmtokens.read_journal(journal)}
+    assert entries == {result.row.note: result.row.admin_id for result in results}
+    assert entries == {"a": 32, "b": "viewer", "c": "no-such-user"}
+
+
+def test_damaged_entry_names_no_user(lmtokens_portal: Portal, journal: Path) -> None:
+    lmtokens.add_tokens([(32, "a"), (32, "b")], journal=journal, concurrency=1).finish()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:2], b"{}\n", *lines[3:]]))
+    damaged = [entry for entry in lmtokens.read_journal(journal, skip_damaged=True) if entry.state == "damaged"]
+    assert [(entry.admin_id, repr(entry)) for entry in damaged] == [(None, "<lmtokens.JournalEntry damaged>")]
+
+
+def test_corrected_row_is_left_out(lmtokens_portal: Portal, journal: Path) -> None:
+    lmtokens.add_tokens([(32, "a"), ("no-such-user", "b")], journal=journal).finish()
+    summary = lmtokens.add_tokens([("viewer", "b"), (32, "a")], journal=journal, resume=True).finish()
+    assert (summary.total, summary.created, summary.already_done) == (2, 1, 1)
+    assert [(entry.state, entry.note) for entry in lmtokens.read_journal(journal)] == [
+        ("created", "a"),
+        ("created", "b"),
+    ]
+
+
 def test_journal_can_be_read_during_the_run(lmtokens_portal: Portal, journal: Path) -> None:
     run = lmtokens.add_tokens([(32,)] * 3, journal=journal, concurrency=1)
     next(run)
