@@ -1723,7 +1723,7 @@ def to_command(command: Words, *, timeout: "float" = 30.0) -> "ToCommand":
         TokenStatus.ENABLED
     """
 
-def to_file(path: str | PathLike[str], format: "Literal['json', 'env', 'key']" = "json", *, overwrite: "bool" = False, trust_folder: "bool" = False) -> "ToFile":
+def to_file(path: str | PathLike[str], format: "Literal['json', 'env', 'env-file', 'key']" = "json", *, overwrite: "bool" = False, trust_folder: "bool" = False) -> "ToFile":
     """
     Deliver the secret of a new token to a file.
 

@@ -77,7 +77,7 @@ impl ToCommand {
 #[pyfunction]
 #[pyo3(signature = (
     path,
-    format: "Literal['json', 'env', 'key']" = "json",
+    format: "Literal['json', 'env', 'env-file', 'key']" = "json",
     *,
     overwrite: "bool" = false,
     trust_folder: "bool" = false,
