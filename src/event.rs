@@ -56,6 +56,15 @@ pub enum Event {
         /// The status that the caller asked for.
         requested: TokenStatus,
     },
+    /// A list of the portal has items that cannot be read.
+    ItemsSkipped {
+        /// What the list is of.
+        noun: &'static str,
+        /// The number of such items in one page. Further pages of the list are not reported.
+        count: u64,
+        /// What the first of them is.
+        first: &'static str,
+    },
     /// Pending tokens that an interrupted or failed part of a run left were removed.
     OrphansRemoved {
         /// Their ids.
@@ -208,6 +217,12 @@ impl Event {
                     "the portal created token {token_id} with status {reported}; changing it to {requested}"
                 )
             }
+            Self::ItemsSkipped { noun, count, first } => {
+                format!(
+                    "skipped items of the portal's list of {noun} that cannot be read: the first is {first} ({count} in \
+                     this page)"
+                )
+            }
             Self::OrphansRemoved { ids, run } => {
                 let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
                 format!("deleted pending tokens that run {run} had left, disabled: {}", ids.join(", "))
@@ -279,6 +294,7 @@ impl Event {
             Self::Attempt { .. }
             | Self::LongWait { .. }
             | Self::StatusCorrected { .. }
+            | Self::ItemsSkipped { .. }
             | Self::FinishedEarlier { .. }
             | Self::ClearedEarlier { .. }
             | Self::OrphansRemoved { .. } => Vec::new(),

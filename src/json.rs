@@ -201,25 +201,37 @@ impl<'de, F: FnMut(&'de str)> Visitor<'de> for Items<F> {
     other_values_are_none! { visit_bool(bool) visit_i64(i64) visit_u64(u64) visit_f64(f64) visit_str(&str) }
 }
 
-/// Returns the JSON with U+FFFD for each half of a surrogate pair without its other half, which a Rust string cannot
-/// hold. Software that cuts a text in the middle of a character writes them.
-pub(crate) fn without_lone_surrogates(json: &str) -> Cow<'_, str> {
+/// Returns the JSON with what is invalid inside of its values mended, so that one odd value does not hide the others. In
+/// strings, U+FFFD replaces half of a surrogate pair, which software writes that cuts a text in a character, and the
+/// backslash of an unknown escape; control characters are escaped. Numbers that JSON does not have (`NaN`) become strings,
+/// which no number is read from, except if they are the whole JSON.
+pub(crate) fn mended(json: &str) -> Cow<'_, str> {
     let mut mended = String::new();
-    let mut copied = 0;
-    let mut from = 0;
-    while let Some(at) = json.get(from..).and_then(|rest| rest.find('\\')).map(|at| from + at) {
-        let (first, second) = (surrogate(json, at), surrogate(json, at + ESCAPE));
-        from = match (first, second) {
-            // A pair, or an escape of another kind.
-            (Some(Half::High), Some(Half::Low)) => at + 2 * ESCAPE,
-            (None, _) => at + 2,
-            (Some(_), _) => {
-                mended.push_str(json.get(copied..at).unwrap_or_default());
-                mended.push_str(r"\ufffd");
-                copied = at + ESCAPE;
-                copied
+    let (mut copied, mut at) = (0, 0);
+    let mut is_in_string = false;
+    while let Some(byte) = json.as_bytes().get(at) {
+        let (length, replacement) = match byte {
+            b'"' => {
+                is_in_string = !is_in_string;
+                (1, None)
             }
+            b'\\' if is_in_string => match escape(json, at) {
+                (length, true) => (length, None),
+                (length, false) => (length, Some(r"\ufffd".to_owned())),
+            },
+            0..=0x1f if is_in_string => (1, Some(format!("\\u{byte:04x}"))),
+            b'N' | b'I' | b'-' if !is_in_string && at > 0 => match not_a_number(json, at) {
+                Some(word) => (word.len(), Some(format!("\"{word}\""))),
+                None => (1, None),
+            },
+            _ => (1, None),
         };
+        if let Some(replacement) = replacement {
+            mended.push_str(json.get(copied..at).unwrap_or_default());
+            mended.push_str(&replacement);
+            copied = at + length;
+        }
+        at += length;
     }
     if copied == 0 {
         return Cow::Borrowed(json);
@@ -228,20 +240,33 @@ pub(crate) fn without_lone_surrogates(json: &str) -> Cow<'_, str> {
     Cow::Owned(mended)
 }
 
-/// The length of an escape such as `\ud83d`.
-const ESCAPE: usize = 6;
-
-enum Half {
-    High,
-    Low,
+fn not_a_number(json: &str, at: usize) -> Option<&'static str> {
+    ["NaN", "Infinity", "-Infinity"]
+        .into_iter()
+        .find(|word| json.get(at..).is_some_and(|rest| rest.starts_with(word)))
 }
 
-/// Returns which half of a surrogate pair the escape at a position is.
-fn surrogate(json: &str, at: usize) -> Option<Half> {
-    let digits = json.get(at..at + ESCAPE)?.strip_prefix("\\u")?;
-    match u16::from_str_radix(digits, 16).ok()? {
-        0xd800..=0xdbff => Some(Half::High),
-        0xdc00..=0xdfff => Some(Half::Low),
-        _ => None,
+/// Returns the length of the escape at a position, and whether it stands for a character.
+fn escape(json: &str, at: usize) -> (usize, bool) {
+    /// The length of an escape such as `\ud83d`.
+    const UNICODE: usize = 6;
+    match json.as_bytes().get(at + 1) {
+        // The JSON ends here, and stays invalid.
+        None => (1, true),
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => (2, true),
+        Some(b'u') => match (code_unit(json, at), code_unit(json, at + UNICODE)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (2 * UNICODE, true),
+            (Some(0xd800..=0xdfff), _) => (UNICODE, false),
+            (Some(_), _) => (UNICODE, true),
+            (None, _) => (1, false),
+        },
+        Some(_) => (1, false),
     }
+}
+
+/// Returns the UTF-16 code unit of an escape such as `\ud83d` at a position.
+fn code_unit(json: &str, at: usize) -> Option<u16> {
+    let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+    let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    u16::from_str_radix(digits, 16).ok().filter(|_| is_hex)
 }

@@ -184,7 +184,7 @@ impl Token {
             last_auth_ip,
             user_permission,
         ] = members(json, names).ok()??;
-        let shown = text(access_key).map(Secret::new);
+        let shown = text(access_key).filter(|text| is_whole(text)).map(Secret::new);
         let (access_key, masked_bearer) = match (origin, requested) {
             (Origin::Create, _) => (shown, None),
             (Origin::Other, TokenType::Bearer) => (None, shown),
@@ -240,6 +240,11 @@ pub fn iso_8601(seconds: i64) -> String {
 
 fn text(member: Member<'_>) -> Option<String> {
     member.text().filter(|text| !text.is_empty())
+}
+
+/// Returns whether no character of a text was replaced because it could not be read.
+pub(crate) fn is_whole(text: &str) -> bool {
+    !text.contains(char::REPLACEMENT_CHARACTER)
 }
 
 fn epoch_seconds(member: Member<'_>) -> Option<i64> {

@@ -6,6 +6,7 @@ mod expected;
 mod find;
 mod list;
 mod target;
+mod unreadable;
 mod update;
 mod user;
 mod whoami;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::request::Method;
 use super::transport::{RawResponse, TransportFailure};
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::{Member, members, without_lone_surrogates};
+use crate::json::{Member, members, mended};
 use crate::model::RateHeaders;
 
 /// Returns the body, which is valid JSON or empty, if the portal did what the request asked for, else the error. The
@@ -65,7 +65,7 @@ fn read(response: &RawResponse) -> Result<Bytes> {
         (_, success) => {
             let kind = if success { ErrorKind::Response } else { kind_of_status(response.status) };
             let message =
-                format!("the portal returned status {} with {}", response.status, describe_body(&body));
+                format!("the portal returned status {} with {}", response.status, describe(response, &body));
             Error::new(kind, message)
         }
     };
@@ -74,12 +74,15 @@ fn read(response: &RawResponse) -> Result<Bytes> {
     Err(error)
 }
 
-/// Returns the body without surrounding white space, byte order mark and lone surrogates. Only valid UTF-8 is changed.
+/// Returns the body without surrounding white space and byte order marks, as valid UTF-8 and with its values mended.
 fn normalized(body: &Bytes) -> Bytes {
-    let Ok(text) = std::str::from_utf8(body) else { return body.clone() };
-    match without_lone_surrogates(text.trim_start_matches('\u{feff}').trim_ascii()) {
-        Cow::Borrowed(text) => body.slice_ref(text.as_bytes()),
-        Cow::Owned(text) => Bytes::from(text),
+    let trim = |text| str::trim_matches(text, |c: char| c.is_ascii_whitespace() || c == '\u{feff}');
+    match String::from_utf8_lossy(body) {
+        Cow::Borrowed(text) => match mended(trim(text)) {
+            Cow::Borrowed(text) => body.slice_ref(text.as_bytes()),
+            Cow::Owned(text) => Bytes::from(text),
+        },
+        Cow::Owned(text) => Bytes::from(mended(trim(&text)).into_owned()),
     }
 }
 
@@ -197,15 +200,22 @@ fn kind_of_v1_status(status: i64) -> ErrorKind {
 }
 
 /// Describes a body that cannot be used, without repeating its text, which may contain anything.
-fn describe_body(text: &[u8]) -> &'static str {
+fn describe(response: &RawResponse, text: &[u8]) -> Cow<'static, str> {
+    /// The first bytes of a compressed body. A server that ignores what the client accepts may not name it either.
+    const SIGNATURES: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
+    let found = || SIGNATURES.iter().find(|(start, _)| response.body.starts_with(start));
+    let compression = response.compression.as_deref().or_else(|| found().map(|(_, name)| *name));
     if text.is_empty() {
-        "an empty body"
+        "an empty body".into()
+    } else if let Some(compression) = compression {
+        format!("a body that is compressed ({compression}), although the request said not to (Accept-Encoding: identity)")
+            .into()
     } else if text.starts_with(b"<") {
-        "an HTML page (a proxy, a login page, or maintenance)"
+        "an HTML page (a proxy, a login page, or maintenance)".into()
     } else if text.starts_with(b"{") || text.starts_with(b"[") {
-        "truncated or unexpected JSON"
+        "truncated or unexpected JSON".into()
     } else {
-        "a body that is not a JSON object"
+        "a body that is not a JSON object".into()
     }
 }
 

@@ -1,12 +1,15 @@
 //! One HTTP exchange: no retries, no redirects, and no decision about the outcome.
 
+mod compression;
 mod resolver;
 
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
+};
 
 use super::Request;
 use crate::advice::Advice;
@@ -14,6 +17,7 @@ use crate::credentials::Identity;
 use crate::error::{Error, ErrorKind, INTERNAL_ERROR, Result};
 use crate::model::RateHeaders;
 use crate::process::{self, PerProcess};
+use compression::compression;
 use resolver::{NoThread, Resolver};
 
 /// Load balancers close idle connections after 60 s. A create must not be written to a connection that is being closed:
@@ -39,6 +43,8 @@ pub struct RawResponse {
     pub rate: Option<RateHeaders>,
     /// The host that a redirect points to.
     pub redirect_host: Option<String>,
+    /// How the body is compressed, although no request accepts that.
+    pub compression: Option<String>,
     /// The body.
     pub body: Bytes,
 }
@@ -167,6 +173,7 @@ impl Transport {
             date: header(headers, &DATE).and_then(|date| httpdate::parse_http_date(date).ok()),
             rate: rate_headers(headers),
             redirect_host: redirect_host(&response),
+            compression: compression(headers),
             body: Bytes::from(body),
         })
     }
@@ -176,6 +183,8 @@ impl Transport {
         let mut headers = HeaderMap::new();
         headers.insert(X_VERSION, HeaderValue::from_static("3"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        // Without this header, a server may choose any compression.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let mut builder = reqwest::Client::builder()
             .user_agent(&self.user_agent)
             .default_headers(headers)

@@ -18,7 +18,7 @@ use crate::destinations::RequestedToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Note, Status, TokenId, Type};
-use crate::model::{Origin, Token, TokenStatus, TokenType};
+use crate::model::{Origin, Token, TokenStatus, TokenType, is_whole};
 
 /// The token to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl NewToken {
         }
         let missing = if token.access_key.is_none() {
             "an access key"
-        } else if token.r#type == TokenType::Lmv1 && token.access_id.is_none() {
+        } else if token.r#type == TokenType::Lmv1 && !token.access_id.as_deref().is_some_and(is_whole) {
             "an access id"
         } else {
             return Ok(token);

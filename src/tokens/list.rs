@@ -10,6 +10,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::SystemTime;
 
+use super::unreadable::Unreadable;
 use super::user::User;
 use crate::client::{Client, Method, Request, Response, off_thread};
 use crate::error::{Error, ErrorKind, INTERNAL_ERROR, Result};
@@ -79,6 +80,7 @@ impl ListTokens {
             admin_id: None,
             remaining_types: types.into(),
             cursor: TypeCursor::default(),
+            has_reported: false,
         };
         if !listing.list.selection.takes_a_condition() {
             listing.overlap_from_here();
@@ -105,6 +107,8 @@ pub(crate) struct Listing {
     by_key: bool,
     remaining_types: VecDeque<Type>,
     cursor: TypeCursor,
+    /// Whether unreadable items were reported: once per list, whose pages may show an item again.
+    has_reported: bool,
 }
 
 /// A total that no list reaches.
@@ -117,6 +121,10 @@ struct TypeCursor {
     /// The total at the first page; `UNKNOWN_TOTAL` if the portal did not report one.
     first_total: Option<u64>,
     last_id: i64,
+    /// By key: the number of unreadable items after the last token. They have no id to continue from.
+    skipped: u64,
+    /// By key: the number of all unreadable items.
+    unreadable: u64,
     offset: u64,
 }
 
@@ -125,6 +133,11 @@ struct Page {
     tokens: Vec<Token>,
     /// The number of items, including those that are not tokens.
     received: usize,
+    unreadable: Unreadable,
+    /// Whether the first item is not a token.
+    starts_unreadable: bool,
+    /// The number of items after the last token.
+    trailing: usize,
     total: Option<i64>,
 }
 
@@ -133,37 +146,63 @@ impl Page {
     fn read(body: &[u8], r#type: Type) -> Result<Self> {
         /// More than fit into the longest response if each has the members that every token has.
         const MAX_TOKENS: usize = 100_000;
-        let unreadable = |problem: String| Error::new(ErrorKind::Response, problem);
-        let no_list = || unreadable("the response does not contain a list of tokens".to_owned());
+        let invalid = |problem: String| Error::new(ErrorKind::Response, problem);
+        let no_list = || invalid("the response does not contain a list of tokens".to_owned());
         let members =
             std::str::from_utf8(body).ok().and_then(|text| members(text, ["items", "total"]).ok()?);
         let [list, total] = members.ok_or_else(no_list)?;
         let requested = r#type.into();
+        let total = total.whole_number();
         let mut tokens = Vec::new();
         let mut is_too_many = false;
+        let mut unreadable = Unreadable::default();
+        let mut starts_unreadable = false;
+        let mut trailing = 0;
         let read = |item| {
-            if tokens.len() == MAX_TOKENS {
-                is_too_many = true;
-            } else {
-                let token = Token::from_json_text(item, Origin::Other, &requested);
-                tokens.extend(token.filter(|token| TokenId::new(token.id).is_ok()));
+            let token = Token::from_json_text(item, Origin::Other, &requested);
+            match token.filter(|token| TokenId::new(token.id).is_ok()) {
+                Some(_) if tokens.len() == MAX_TOKENS => is_too_many = true,
+                Some(token) => {
+                    tokens.push(token);
+                    trailing = 0;
+                }
+                None => {
+                    starts_unreadable |= tokens.is_empty();
+                    trailing += 1;
+                    unreadable.add(item);
+                }
             }
         };
-        let received = list.raw().and_then(|list| items(list, read)).ok_or_else(no_list)?;
+        let received = match list.raw() {
+            // Some software omits what is empty.
+            None if total == Some(0) => Some(0),
+            list => list.and_then(|list| items(list, read)),
+        };
+        let received = received.ok_or_else(no_list)?;
         if is_too_many {
-            return Err(unreadable(format!("the response contains more than {MAX_TOKENS} tokens")));
+            return Err(invalid(format!("the response contains more than {MAX_TOKENS} tokens")));
         }
-        Ok(Self { tokens, received, total: total.whole_number() })
+        Ok(Self { tokens, received, unreadable, starts_unreadable, trailing, total })
     }
 
-    /// Returns whether it ends the list. A negative total means that the portal does not know the total.
+    /// Returns whether it ends the list. A negative total means that the portal does not know the total; one below the
+    /// number of received items is wrong, unless the portal ignores the size of pages.
     fn is_last(&self, offset: u64, page_size: u32) -> bool {
-        let received = self.received as u64;
-        match self.total {
-            Some(total) if total >= 0 => offset + received >= total.unsigned_abs(),
-            _ => received < u64::from(page_size),
+        let (received, page_size) = (self.received as u64, u64::from(page_size));
+        match self.total.and_then(|total| u64::try_from(total).ok()) {
+            Some(total) if total >= offset + received => total == offset + received,
+            Some(_) if received > page_size => true,
+            _ => received < page_size,
         }
     }
+}
+
+/// The most pages in a row that add nothing: enough for any list that is not rewritten continuously.
+const MAX_STEPS: u32 = 64;
+
+fn endless() -> Error {
+    Error::new(ErrorKind::Response, "the list of tokens changes faster than it can be read, or does not end")
+        .suggest("use a larger page size, or a raw filter without alternatives")
 }
 
 impl Listing {
@@ -205,7 +244,11 @@ impl Listing {
         let last_id = self.cursor.last_id;
         let after = (last_id > 0).then(|| format!("id>{last_id}"));
         let filter = self.list.selection.for_portal(after.as_deref());
-        let page = self.request(client, r#type, &filter, 0).await?;
+        let skipped = self.cursor.skipped;
+        if skipped > u64::from(MAX_STEPS) * u64::from(self.list.page_size.get()) {
+            return Err(endless());
+        }
+        let page = self.request(client, r#type, &filter, skipped).await?;
         let mut highest = last_id;
         for token in &page.tokens {
             if token.id <= highest {
@@ -215,13 +258,15 @@ impl Listing {
             }
             highest = token.id;
         }
-        let at_end = page.received == 0 || page.is_last(0, self.list.page_size.get());
+        let at_end = page.received == 0 || page.is_last(skipped, self.list.page_size.get());
         let one_page = last_id == 0 && at_end;
         let first_total =
             *self.cursor.first_total.get_or_insert(page.total.map_or(UNKNOWN_TOTAL, i64::unsigned_abs));
         self.cursor.last_id = highest;
+        self.cursor.skipped = if page.tokens.is_empty() { skipped } else { 0 } + page.trailing as u64;
+        self.cursor.unreadable += page.unreadable.count;
         let tokens = self.new_ones(page.tokens);
-        if at_end && !one_page && (self.cursor.seen.len() as u64) < first_total {
+        if at_end && !one_page && (self.cursor.seen.len() as u64) + self.cursor.unreadable < first_total {
             // Tokens were deleted meanwhile, or the order was accidental and lower ids follow.
             self.overlap_from_here();
             return Ok((tokens, false));
@@ -230,8 +275,6 @@ impl Listing {
     }
 
     async fn overlapping_page(&mut self, client: &Client, r#type: Type) -> Result<(Vec<Token>, bool)> {
-        /// Enough for any list that is not rewritten continuously.
-        const MAX_STEPS: u32 = 64;
         let filter = self.list.selection.for_portal(None);
         let mut overlap = u64::from(self.list.page_size.get()).div_ceil(10);
         let mut steps_back = 0;
@@ -240,7 +283,9 @@ impl Listing {
             let page = self.request(client, r#type, &filter, offset).await?;
             // The request may have made the pages smaller.
             let page_size = u64::from(self.list.page_size.get());
-            let reaches_back = page.tokens.iter().any(|token| self.cursor.seen.contains(&token.id));
+            // An unreadable item can be the one that was there before.
+            let reaches_back = page.starts_unreadable
+                || page.tokens.iter().any(|token| self.cursor.seen.contains(&token.id));
             if offset > 0 && !reaches_back {
                 overlap = overlap.saturating_mul(2).max(page_size);
                 steps_back += 1;
@@ -252,7 +297,9 @@ impl Listing {
             // The total may include tokens that the list does not show.
             let at_end = at_end || (tokens.is_empty() && received < page_size);
             let before = std::mem::replace(&mut self.cursor.offset, offset + received);
-            if self.cursor.offset <= before {
+            // Before this offset there are only known and unreadable items.
+            let is_beyond = offset > self.cursor.seen.len() as u64;
+            if self.cursor.offset <= before || (tokens.is_empty() && is_beyond) {
                 steps_back += 1;
             }
             if !tokens.is_empty() || at_end {
@@ -260,8 +307,7 @@ impl Listing {
             }
             overlap = page_size.div_ceil(10).min(received.saturating_sub(1));
         }
-        Err(Error::new(ErrorKind::Response, "the list of tokens changes faster than it can be read")
-            .suggest("use a larger page size, or a raw filter without alternatives"))
+        Err(endless())
     }
 
     fn new_ones(&mut self, tokens: Vec<Token>) -> Vec<Token> {
@@ -274,6 +320,10 @@ impl Listing {
             query.push(("filter", filter.to_owned()));
         }
         let (page, _) = page(client, self.admin_id, r#type, &mut self.list.page_size, query).await?;
+        if !self.has_reported {
+            page.unreadable.report(client, "tokens");
+            self.has_reported = page.unreadable.count > 0;
+        }
         Ok(page)
     }
 }
@@ -286,6 +336,7 @@ pub(super) async fn newest_of_owner(
 ) -> Result<(Vec<Token>, Option<SystemTime>)> {
     let query = vec![("sort", "-id".to_owned())];
     let (page, date) = page(client, Some(admin_id), r#type, &mut PageSize::default(), query).await?;
+    page.unreadable.report(client, "tokens");
     Ok((page.tokens, date))
 }
 
@@ -293,6 +344,7 @@ pub(super) async fn newest_of_owner(
 pub(super) async fn filtered(client: &Client, r#type: Type, filter: String) -> Result<Vec<Token>> {
     let query = vec![("filter", filter)];
     let (page, _) = page(client, None, r#type, &mut PageSize::default(), query).await?;
+    page.unreadable.report(client, "tokens");
     Ok(page.tokens)
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::list::sized;
+use super::unreadable::Unreadable;
 use crate::client::{Client, Method, Request, off_thread};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, Field, Filter, Operator, Value};
@@ -104,6 +105,7 @@ async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> 
     let filter = Filter::from(condition).for_portal(None).replacen(Field::AdminName.name(), "username", 1);
     let mut size = PageSize::default();
     let mut offset = 0;
+    let mut has_reported = false;
     let id = loop {
         let mut query = vec![
             ("offset", offset.to_string()),
@@ -123,9 +125,13 @@ async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> 
         let body = sized(client, &request, &mut size).await?.body;
         let name = name.clone();
         let page = off_thread(body.len(), move || users(&body, &name)).await.flatten();
-        let Some((found, received)) = page else {
+        let Some(UserPage { found, received, unreadable }) = page else {
             return Err(Error::new(ErrorKind::Response, "the response does not contain a list of users"));
         };
+        if !has_reported {
+            unreadable.report(client, "users");
+            has_reported = unreadable.count > 0;
+        }
         if found.is_some() || received < size.get() as usize {
             break found;
         }
@@ -139,17 +145,26 @@ async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> 
     }
 }
 
-/// Returns the id of the first user with a name, and the number of users in a page.
-fn users(body: &[u8], name: &str) -> Option<(Option<i64>, usize)> {
+/// A page of a list of users.
+struct UserPage {
+    /// The id of the first user with the name.
+    found: Option<i64>,
+    received: usize,
+    unreadable: Unreadable,
+}
+
+/// Reads a page and looks for a name.
+fn users(body: &[u8], name: &str) -> Option<UserPage> {
     let [list] = members(std::str::from_utf8(body).ok()?, ["items"]).ok()??;
     let mut found = None;
-    let look = |item| {
-        if let (None, Ok(Some([id, username]))) = (found, members(item, ["id", "username"]))
-            && username.text().as_deref() == Some(name)
-        {
-            found = id.whole_number();
+    let mut unreadable = Unreadable::default();
+    let look = |item| match members(item, ["id", "username"]) {
+        Ok(Some([id, username])) => {
+            let is_named = username.text().as_deref() == Some(name);
+            found = found.or_else(|| id.whole_number().filter(|_| is_named));
         }
+        _ => unreadable.add(item),
     };
     let received = items(list.raw()?, look)?;
-    Some((found, received))
+    Some(UserPage { found, received, unreadable })
 }

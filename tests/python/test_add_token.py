@@ -145,6 +145,7 @@ def test_request_headers() -> None:
     assert headers == {
         "x-version": "3",
         "accept": "application/json",
+        "accept-encoding": "identity",
         "content-type": "application/json",
         "content-length": str(len(request.body)),
         "host": server.base_url.split("/")[2],

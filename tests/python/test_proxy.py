@@ -124,6 +124,7 @@ def test_portal_receives_no_proxy_headers(proxy: ConnectProxy, lmtokens_portal: 
     remote_client(lmtokens_portal, ca_bundle, proxy=with_credentials).add_token(32)
     assert lmtokens_portal.record[0].headers == [
         "accept",
+        "accept-encoding",
         "authorization",
         "content-length",
         "content-type",

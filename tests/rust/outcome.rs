@@ -13,7 +13,7 @@ use serde_json::Value;
 const METHODS: [Method; 4] = [Method::Get, Method::Post, Method::Patch, Method::Delete];
 
 fn received(status: u16, body: impl Into<Bytes>) -> RawResponse {
-    RawResponse { status, date: None, rate: None, redirect_host: None, body: body.into() }
+    RawResponse { status, date: None, rate: None, redirect_host: None, compression: None, body: body.into() }
 }
 
 fn failed(method: Method, exchange: Result<RawResponse, TransportFailure>) -> Error {

@@ -126,7 +126,8 @@ async fn the_response_to_a_create_does_not_show_the_secret() {
     let body = Bytes::from(created().to_string());
     assert_hidden("Response", &Response { status: 200, body, date: None, sent: Moment::at(0) });
     let body = Bytes::from(created().to_string());
-    let received = RawResponse { status: 200, date: None, rate: None, redirect_host: None, body };
+    let received =
+        RawResponse { status: 200, date: None, rate: None, redirect_host: None, compression: None, body };
     assert_hidden("RawResponse", &received);
 }
 

@@ -77,8 +77,16 @@ async fn only_these_headers_are_sent() {
     let fixture = Fixture { client: Client::new(identity, Some("Embedder/1.2")), ..fixture };
     fixture.add().await.unwrap();
     let seen = fixture.posts().remove(0);
-    let expected =
-        ["accept", "authorization", "content-length", "content-type", "host", "user-agent", "x-version"];
+    let expected = [
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+        "x-version",
+    ];
     assert_eq!(seen.headers, expected);
     let user_agent = format!("lmtokens/{} Embedder/1.2", lmtokens::VERSION);
     assert_eq!(seen.user_agent, Some(user_agent));

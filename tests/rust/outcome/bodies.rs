@@ -148,7 +148,7 @@ fn members_of_a_token_are_never_read_as_an_error() {
 #[test]
 fn an_unreadable_success_is_an_error() {
     let deep = "[".repeat(10_000);
-    let bodies: [&[u8]; 11] = [
+    let bodies: [&[u8]; 10] = [
         b"<html><body>login: sentinel</body></html>",
         b"sentinel",
         b"{\"id\":248,\"accessKey\":\"sentinel",
@@ -156,7 +156,6 @@ fn an_unreadable_success_is_an_error() {
         b"{\"id\":248}{\"id\":249}",
         b"{'id':248}",
         b"\xff\xfe{\"id\":\x00",
-        b"{\"note\":\"\xff\"}",
         b"\x00",
         b"NaN",
         deep.as_bytes(),
