@@ -300,7 +300,8 @@ impl Client {
         let started = Instant::now();
         let identity = &self.shared.identity;
         let authorization = self.authorization(request);
-        let exchange = self.shared.transport.exchange(identity, request, &authorization).await;
+        let exchange = self.shared.transport.exchange(identity, request, &authorization, &*self.shared.clock);
+        let exchange = exchange.await;
         let (shared, new_secret) = (Arc::clone(&self.shared), self.new_secret.clone());
         let withhold = move |details: &mut Details, body: &[u8]| {
             redact(details, &shared.identity, new_secret.as_ref(), &authorization, body);

@@ -1,6 +1,7 @@
 //! One HTTP exchange: no retries, no redirects, and no decision about the outcome.
 
 mod compression;
+mod idle;
 mod resolver;
 
 use std::error::Error as _;
@@ -13,16 +14,14 @@ use reqwest::header::{
 
 use super::Request;
 use crate::advice::Advice;
+use crate::clock::Clock;
 use crate::credentials::Identity;
 use crate::error::{Error, ErrorKind, INTERNAL_ERROR, Result};
 use crate::model::RateHeaders;
 use crate::process::{self, PerProcess};
 use compression::compression;
+use idle::IdleConnections;
 use resolver::{NoThread, Resolver};
-
-/// Load balancers close idle connections after 60 s. A create must not be written to a connection that is being closed:
-/// its outcome would be unknown.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A page of 1,000 tokens has well under 1 MB. A longer body costs memory and time, and a smaller page may avoid it.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -104,24 +103,29 @@ impl TransportFailure {
 pub(super) struct Transport {
     user_agent: String,
     http: PerProcess<reqwest::Client>,
+    /// Read once: a new pool needs the same certificates, which may not be readable any more.
+    tls: PerProcess<rustls::ClientConfig>,
+    idle: IdleConnections,
 }
 
 impl Transport {
     pub(super) fn new(user_agent: String) -> Self {
-        Self { user_agent, http: PerProcess::new() }
+        Self { user_agent, http: PerProcess::new(), tls: PerProcess::new(), idle: IdleConnections::default() }
     }
 
     /// Closes the idle connections. The next request opens new ones.
     pub(super) fn close(&self) {
         self.http.clear();
+        self.tls.clear();
     }
 
-    /// Sends a request once and reads the whole response.
+    /// Sends a request once and reads the whole response. `clock` tells how long connections have been idle.
     pub(super) async fn exchange(
         &self,
         identity: &Identity,
         request: &Request,
         authorization: &str,
+        clock: &dyn Clock,
     ) -> Result<RawResponse, TransportFailure> {
         let not_sent = |error: Error| TransportFailure {
             kind: error.kind(),
@@ -131,6 +135,9 @@ impl Transport {
             status: None,
             is_too_long: false,
         };
+        if self.idle.are_stale(clock.now_ms()) {
+            self.http.clear();
+        }
         let http = self.http.get_or_try_init(|| self.build(identity)).map_err(not_sent)?;
         let mut authorization = HeaderValue::try_from(authorization).map_err(|_| {
             not_sent(Error::credentials(
@@ -155,6 +162,10 @@ impl Transport {
         let failed = |error: reqwest::Error, status| failure(error, status, identity);
         let mut response = builder.send().await.map_err(|error| failed(error, None))?;
         let status = response.status().as_u16();
+        if self.idle.learn(response.headers()) {
+            // The pool's limit cannot be changed, so that a new pool replaces it.
+            self.http.clear();
+        }
         // Most responses announce their length.
         let announced = usize::try_from(response.content_length().unwrap_or_default()).unwrap_or(usize::MAX);
         if announced > MAX_BODY_BYTES {
@@ -167,6 +178,7 @@ impl Transport {
             }
             body.extend_from_slice(&chunk);
         }
+        self.idle.begin(clock.now_ms());
         let headers = response.headers();
         Ok(RawResponse {
             status,
@@ -180,6 +192,7 @@ impl Transport {
 
     fn build(&self, identity: &Identity) -> Result<reqwest::Client> {
         let portal = &identity.portal;
+        let idle_limit = self.idle.limit();
         let mut headers = HeaderMap::new();
         headers.insert(X_VERSION, HeaderValue::from_static("3"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -192,7 +205,8 @@ impl Transport {
             .retry(reqwest::retry::never())
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_idle_timeout(idle_limit)
+            .pool_max_idle_per_host(if idle_limit.is_zero() { 0 } else { usize::MAX })
             .connect_timeout(identity.timeouts.connect)
             .dns_resolver(Resolver::new())
             .timeout(identity.timeouts.total);
@@ -208,7 +222,8 @@ impl Transport {
             None => {}
         }
         builder = if portal.base_url().starts_with("https:") {
-            builder.tls_backend_preconfigured(super::tls::configuration(&identity.network)?)
+            let tls = self.tls.get_or_try_init(|| super::tls::configuration(&identity.network))?;
+            builder.tls_backend_preconfigured((*tls).clone())
         } else {
             // Plain HTTP to loopback: loading the system's certificates would waste milliseconds.
             builder.tls_certs_only([])

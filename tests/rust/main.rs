@@ -13,6 +13,7 @@ mod bulk;
 mod create;
 mod credentials;
 mod file;
+mod idle;
 mod lmv1;
 mod model;
 mod off_thread;
