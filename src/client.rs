@@ -1,6 +1,7 @@
 //! Sends one request: permit → sign → attempt → outcome → retry or response.
 
 mod attempt;
+mod call;
 mod deadline;
 mod diagnosis;
 mod limiter;
@@ -14,7 +15,6 @@ mod tls;
 mod transport;
 mod visibility;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -31,6 +31,7 @@ use crate::model::Token;
 use crate::process::{OfProcess, PerProcess};
 use crate::secret::Secret;
 use attempt::Attempt;
+use call::Traffic;
 use deadline::Deadline;
 use limiter::{Permit, RateLimit, RateLimited, Usage};
 use portal_clock::PortalClock;
@@ -38,6 +39,7 @@ use retry::RetryDecision;
 use transport::Transport;
 use visibility::Visibility;
 
+pub(crate) use call::Call;
 pub use deadline::Moment;
 pub use limiter::OnLimit;
 pub use off_thread::off_thread;
@@ -57,6 +59,8 @@ pub struct Client {
     deadline: Option<Deadline>,
     /// The secret of a new token, which no message may repeat.
     new_secret: Option<Secret>,
+    /// The requests of the current call.
+    traffic: Arc<Traffic>,
 }
 
 struct Shared {
@@ -108,6 +112,7 @@ impl Client {
             observer: Arc::new(NoObserver),
             deadline: None,
             new_secret: None,
+            traffic: Arc::default(),
         }
     }
 
@@ -123,15 +128,18 @@ impl Client {
         self.with_policy(Policy { max_wait: Duration::MAX, ..self.policy })
     }
 
-    /// Returns this client for one call that begins now, of which earlier parts took `spent`.
-    pub(crate) fn for_call(&self, spent: Duration) -> Cow<'_, Self> {
-        match self.policy.deadline {
-            None => Cow::Borrowed(self),
-            Some(length) => {
-                let deadline = Deadline::of_call(self.now_ms(), length).shortened(spent);
-                Cow::Owned(Self { deadline: Some(deadline), ..self.clone() })
-            }
-        }
+    /// Starts a call, or the next part of one of which earlier parts took `spent`. The deadline counts from now.
+    pub(crate) fn start_call(&self, spent: Duration) -> Call {
+        let deadline = self.policy.deadline.map(|length| {
+            let deadline = Deadline::of_call(self.now_ms(), length);
+            deadline.shortened(spent)
+        });
+        Call::start(Self { deadline: deadline.or(self.deadline), ..self.clone() }, spent)
+    }
+
+    /// Starts a part of the current call whose error is a result of its own.
+    pub(crate) fn start_part(&self) -> Call {
+        Call::start(self.clone(), Duration::ZERO)
     }
 
     /// Returns this client for requests that an event allows for a limited time: each ends within `length` of it.
@@ -238,9 +246,11 @@ impl Client {
                 return Err(exceeded(deadline));
             }
             progress.attempts += 1;
+            self.traffic.begin();
             progress.is_write_in_flight = request.method.is_write();
             let attempt = self.attempt(request).await;
             progress.is_write_in_flight = false;
+            self.traffic.end(attempt.status);
             permit.settle(attempt.usage);
 
             let decision = match &attempt.outcome {

@@ -106,7 +106,7 @@ pub struct Details {
     pub maybe_applied: bool,
     /// For [`ErrorKind::Response`]: whether the body exceeds the limit. A smaller page may not.
     pub is_too_long: bool,
-    /// The number of attempts of the request that failed; other requests of the same call do not count.
+    /// The number of attempts of the request that failed; if none failed, the number of requests of the call.
     pub attempts: u32,
     /// The time from the start of the call to the error.
     pub elapsed: Duration,
@@ -205,6 +205,27 @@ impl Error {
         self.0.code = cause.0.code;
         self.0.attempts = cause.0.attempts;
         self.caused_by(cause)
+    }
+
+    /// Returns the error for another result that failed for the same reason. Tokens and causes are not repeated.
+    #[must_use]
+    pub(crate) fn repeated(&self) -> Self {
+        let Details {
+            kind,
+            ref message,
+            ref advice,
+            status,
+            code,
+            maybe_applied,
+            attempts,
+            elapsed,
+            rate,
+            ..
+        } = *self.0;
+        let mut error = Self::new(kind, message.clone());
+        let advice = advice.clone();
+        *error.0 = Details { advice, status, code, maybe_applied, attempts, elapsed, rate, ..*error.0 };
+        error
     }
 
     /// Returns the facts.

@@ -1,6 +1,5 @@
 //! The shape that every public operation has.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::client::Client;
@@ -24,13 +23,11 @@ pub trait Operation: Send + Sized + 'static {
     }
 }
 
-/// Runs an operation as one call: the client's deadline counts from now.
+/// Runs an operation as one call: the client's deadline counts from now, and an error has the facts of the whole call.
 pub async fn call<O: Operation>(operation: O, client: &Client) -> Result<O::Output> {
-    match client.for_call(Duration::ZERO) {
-        Cow::Borrowed(client) => operation.run(client).await,
-        // Boxed: its state would otherwise be stored beside that of the first arm.
-        Cow::Owned(client) => Box::pin(operation.run(&client)).await,
-    }
+    let call = client.start_call(Duration::ZERO);
+    let result = operation.run(&call.client).await;
+    call.complete(result)
 }
 
 /// Returns the event to report if the caller can no longer receive a result or an error of `O`; `None` if that does no

@@ -49,7 +49,8 @@ class BulkRun:
 @disjoint_base
 class Client:
     """
-    A client of one portal with one set of credentials. Threads may share it; idle connections are kept for 20 s.
+    A client of one portal with one set of credentials. Threads may share it. Idle connections are kept for at most 20 s,
+    and no longer than the portal's ``Keep-Alive`` header allows.
 
     Missing settings are read from the environment; a missing company or credentials are then asked for if there is an
     interactive prompt (and ``CI`` is not set). Credentials are taken as a whole from the first source that has any.
@@ -69,7 +70,8 @@ class Client:
             loopback, ending with ``/santaba/rest``. Environment: ``LM_BASE_URL``, which overrides ``company`` and
             ``domain`` as well: ``repr`` and ``whoami`` say so, and unless it is on loopback, a warning is logged.
         timeout (float | tuple[float, float] | None): seconds for one attempt, or (seconds to connect, seconds in
-            total); default 30, of which 10 to connect. Environment: ``LM_TIMEOUT``.
+            total); default 30, of which 10 to connect. The look at the portal after a lost create takes at most this
+            long too, and at most 10 s. Environment: ``LM_TIMEOUT``.
         ca_bundle (str | os.PathLike | None): a PEM file of certificates, or a folder of such files, to trust instead of
             the system's. Environment: ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``, else ``REQUESTS_CA_BUNDLE``, else
             ``CURL_CA_BUNDLE``. Certificate checks cannot be disabled.

@@ -60,13 +60,15 @@ class LMTokensError(Exception):
     """Base class of all errors that this package raises, except those for invalid arguments.
 
     Attributes:
-        status (int | None): HTTP status of the response; ``None`` if there was no response.
+        status (int | None): HTTP status of the response; ``None`` if there was no response. An error that was concluded
+            from a success, such as an empty list, has its status, 200.
         code (int | None): the portal's own error code, such as 1401.
         suggestion (str | None): what the user can do next.
         maybe_applied (bool): whether the portal may have acted on the request. ``False`` means that it did not.
-        attempts (int): how many times the failed request was sent, including the first; 0 if it was not sent. Other
-            requests of the same call, such as the lookup of a user's id, are not counted.
-        elapsed (float): seconds from the start of the call to the error.
+        attempts (int): how many times the failed request was sent, including the first. Other requests of the same
+            call, such as the lookup of a user's id, are not counted. If no request failed, for example because a lookup
+            found nothing: how many requests were sent. 0 if none was.
+        elapsed (float): seconds from the start of the call to the error. For a list, the time that its pages took.
     """
 
     def __init__(
@@ -91,7 +93,7 @@ class LMTokensError(Exception):
     def __str__(self) -> str:
         text = str(self.args[0]) if self.args else ""
         facts = []
-        if self.status is not None:
+        if self.status is not None and (self.status >= 300 or self.code is not None):
             facts.append(f"HTTP {self.status}")
         if self.code is not None and self.code != self.status:
             facts.append(f"code {self.code}")

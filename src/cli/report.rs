@@ -89,9 +89,10 @@ fn say_advice(advice: &[Advice]) {
 fn facts(error: &Error) -> String {
     match (error.details().status, error.details().code) {
         (Some(status), Some(code)) if i64::from(status) != code => format!(" (HTTP {status}, code {code})"),
-        (Some(status), _) => format!(" (HTTP {status})"),
         (None, Some(code)) => format!(" (code {code})"),
-        (None, None) => String::new(),
+        // A success alone explains nothing.
+        (Some(200..=299) | None, None) => String::new(),
+        (Some(status), _) => format!(" (HTTP {status})"),
     }
 }
 

@@ -84,7 +84,9 @@ async fn delete(client: &Client, found: Swept, clock: &mut SweepClock) -> Result
         }
         Ok(verdict == Verdict::Orphan)
     };
-    match delete_orphan(client, &found.token, is_orphan).await {
+    let part = client.start_part();
+    let deleted = delete_orphan(&part.client, &found.token, is_orphan).await;
+    match part.complete(deleted) {
         Ok(true) => Ok(Some(Swept { deleted: true, ..found })),
         Ok(false) => Ok(kept),
         // Repeated authentication failures lock a token.

@@ -306,10 +306,12 @@ impl CreateToken {
     /// Returns the owner's tokens that may be the lost one: same note, never used, and created since the call began by
     /// the portal's clock.
     async fn candidates(&self, client: &Client, admin_id: AdminId, started: Instant) -> Option<Vec<Token>> {
-        const TIMEOUT: Duration = Duration::from_secs(10);
+        const MAX_TIME: Duration = Duration::from_secs(10);
         const SLACK: Duration = Duration::from_secs(120);
         let list = newest_of_owner(client, admin_id, self.0.r#type);
-        let (tokens, date) = tokio::time::timeout(TIMEOUT, list).await.ok()?.ok()?;
+        // The caller's timeout bounds this look with its retries: the create has taken as long already.
+        let limit = client.identity().timeouts.total.min(MAX_TIME);
+        let (tokens, date) = tokio::time::timeout(limit, list).await.ok()?.ok()?;
         let since = date
             .and_then(|date| date.checked_sub(started.elapsed() + SLACK))
             .and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok())

@@ -209,7 +209,7 @@ async fn remove_once(
     removed: &mut Vec<i64>,
     kept: &mut BTreeSet<i64>,
 ) -> Result<u64> {
-    let client = client.for_call(Duration::ZERO);
+    let client = client.start_call(Duration::ZERO).client;
     let mut listing = ListTokens::default().start();
     let mut left = 0;
     while let Some(page) = listing.next_page(&client).await? {

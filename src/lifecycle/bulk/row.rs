@@ -35,8 +35,13 @@ impl RowWorker {
         earlier: Option<RowState>,
     ) -> RowResult {
         // Each row is one call, with its own deadline.
-        self.client = self.client.for_call(Duration::ZERO).into_owned();
-        let outcome = self.outcome(&key, &row, admin_id, earlier).await;
+        let call = self.client.start_call(Duration::ZERO);
+        self.client = call.client.clone();
+        let outcome = match self.outcome(&key, &row, admin_id, earlier).await {
+            Outcome::Failed(error) => Outcome::Failed(call.completed(error)),
+            Outcome::Unknown(error) => Outcome::Unknown(call.completed(error)),
+            outcome @ (Outcome::Created(_) | Outcome::Skipped { .. }) => outcome,
+        };
         self.journal_failure(key, &outcome).await;
         RowResult { row, outcome }
     }

@@ -154,7 +154,7 @@ struct Progress {
     any_failed: bool,
 }
 
-type UserIds = HashMap<UserName, Result<AdminId, (ErrorKind, String)>>;
+type UserIds = HashMap<UserName, Result<AdminId>>;
 
 impl Driver {
     async fn drive(mut self, mut rows: KeyedRows) {
@@ -205,11 +205,10 @@ impl Driver {
             if ids.contains_key(name) {
                 continue;
             }
-            let client = self.worker.client.for_call(Duration::ZERO);
-            let id = match row.token.admin.id(&client).await {
-                Ok(id) => Ok(id),
-                Err(error) if error.kind() == ErrorKind::NotFound => Err((error.kind(), error.to_string())),
-                Err(error) => return Err(error),
+            let call = self.worker.client.start_call(Duration::ZERO);
+            let id = match call.complete(row.token.admin.id(&call.client).await) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                id => id,
             };
             ids.insert(name.clone(), id);
         }
@@ -251,7 +250,12 @@ impl Driver {
     async fn start_row(&mut self, key: RowKey, row: Row, ids: &UserIds, progress: &mut Progress) {
         let id = match &row.token.admin {
             User::Id(id) => Ok(*id),
-            User::Name(name) => ids.get(name).cloned().unwrap_or(Err((ErrorKind::NotFound, String::new()))),
+            User::Name(name) => match ids.get(name) {
+                Some(Ok(id)) => Ok(*id),
+                // Each row of the user gets the error.
+                Some(Err(error)) => Err(error.repeated()),
+                None => Err(Error::internal()),
+            },
         };
         match id {
             Ok(admin_id) => {
@@ -259,8 +263,8 @@ impl Driver {
                 let work = self.worker.clone().run(key.clone(), row.clone(), admin_id, earlier);
                 progress.started.insert(progress.running.spawn(work).id(), (key, row));
             }
-            Err((kind, message)) => {
-                let outcome = Outcome::Failed(Error::new(kind, message));
+            Err(error) => {
+                let outcome = Outcome::Failed(error);
                 self.worker.journal_failure(key, &outcome).await;
                 self.send(row, outcome).await;
                 if self.on_error == OnError::Stop {
@@ -284,8 +288,8 @@ impl Driver {
         if let Outcome::Failed(error) | Outcome::Unknown(error) = &result.outcome {
             progress.any_failed = true;
             if is_authentication(error) {
-                let mut rejection = Error::new(ErrorKind::Authentication, error.to_string());
-                rejection.details_mut().advice.clone_from(&error.details().advice);
+                let mut rejection = error.repeated();
+                rejection.details_mut().kind = ErrorKind::Authentication;
                 progress.stopped.get_or_insert(Stopped::Failed(rejection));
             } else if self.on_error == OnError::Stop {
                 progress.stopped.get_or_insert(Stopped::Requested(ROW_FAILED));

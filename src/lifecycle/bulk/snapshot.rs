@@ -69,7 +69,8 @@ async fn list(client: &Client) -> Result<Vec<Token>> {
 impl Snapshot {
     /// Lists the portal's tokens of both types.
     pub(super) async fn take(client: &Client, journal: &Journal, states: &States) -> Result<Self> {
-        let tokens = list(&client.for_call(Duration::ZERO)).await?;
+        let call = client.start_call(Duration::ZERO);
+        let tokens = call.complete(list(&call.client).await)?;
         let seconds = |ms: u64| i64::try_from(ms / 1000).unwrap_or_default();
         let local_now = seconds(client.now_ms());
         let portal_now = seconds(client.portal_now_ms());

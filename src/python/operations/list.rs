@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 
@@ -50,11 +50,10 @@ impl Operation for NextPage {
         }
         // The deadline limits the time that all pages take, without the caller's time between them.
         let (listing, spent) = &mut *listing;
-        let client = client.for_call(*spent);
-        let started = Instant::now();
-        let page = listing.next_page(&client).await;
-        *spent += started.elapsed();
-        let Some(page) = page? else { return Ok(false) };
+        let call = client.start_call(*spent);
+        let page = listing.next_page(&call.client).await;
+        *spent = call.spent();
+        let Some(page) = call.complete(page)? else { return Ok(false) };
         locked(&ready).extend(page);
         Ok(true)
     }
