@@ -150,9 +150,34 @@ pub struct Identity {
     pub network: Network,
 }
 
+/// What an identity is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Requests,
+    Signatures,
+}
+
 impl Identity {
     /// Reads the sources in their order.
     pub fn resolve(
+        arguments: &Arguments,
+        environment: &dyn Environment,
+        prompt: &dyn Prompt,
+    ) -> Result<Self> {
+        Self::resolve_for(Purpose::Requests, arguments, environment, prompt)
+    }
+
+    /// As [`Identity::resolve`], without the variables that only requests need.
+    pub fn resolve_for_signing(
+        arguments: &Arguments,
+        environment: &dyn Environment,
+        prompt: &dyn Prompt,
+    ) -> Result<Self> {
+        Self::resolve_for(Purpose::Signatures, arguments, environment, prompt)
+    }
+
+    fn resolve_for(
+        purpose: Purpose,
         arguments: &Arguments,
         environment: &dyn Environment,
         prompt: &dyn Prompt,
@@ -161,12 +186,12 @@ impl Identity {
         {
             environment::reject_profiles(environment)?;
         }
-        let timeouts = match arguments.timeouts {
-            Some(timeouts) => timeouts,
-            None => environment::timeouts(environment)?.unwrap_or_default(),
-        };
         arguments.check_copied()?;
-        let network = Network::resolve(&arguments.network, environment)?;
+        let timeouts = match arguments.timeouts {
+            None if purpose == Purpose::Requests => environment::timeouts(environment)?.unwrap_or_default(),
+            given => given.unwrap_or_default(),
+        };
+        let network = Network::of_arguments(&arguments.network)?;
         // Invalid credentials are reported even if the portal is missing too; the prompt comes last.
         let credentials = match arguments.credentials()? {
             Some(credentials) => Some((credentials, Provenance::Arguments, Vec::new())),
@@ -184,6 +209,10 @@ impl Identity {
             None => {
                 return Err(Error::configuration("company is missing").suggest(Advice::NameCompany));
             }
+        };
+        let network = match purpose {
+            Purpose::Requests => network.completed(&portal, environment)?,
+            Purpose::Signatures => network,
         };
         let (credentials, credentials_from, ignored_sources) = match credentials {
             Some(found) => found,

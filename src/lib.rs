@@ -52,6 +52,7 @@ mod python;
 pub(crate) mod sandbox;
 pub(crate) mod secret;
 pub(crate) mod signer;
+mod strict_url;
 pub(crate) mod tag;
 #[doc(hidden)]
 pub mod testing;

@@ -1,20 +1,23 @@
 //! Network settings: trusted CA certificates, client certificate, proxy.
 //!
-//! All settings are read and checked when a client is created, so an invalid one fails before anything is sent.
+//! Arguments are checked when a client is created, variables only if requests to its portal need them: a proxy or a CA
+//! bundle that the environment names must not stop a call to loopback, or a signature.
+
+mod certificates;
+mod proxy;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-use url::Url;
 
 use crate::credentials::Environment;
 use crate::error::{Error, Result};
+use crate::portal::PortalAddress;
 use crate::secret::Secret;
+
+pub(crate) use proxy::Proxy;
 
 /// Network settings of a caller. A setting that is `None` is read from the environment.
 #[derive(Debug, Clone, Default)]
@@ -34,8 +37,8 @@ pub struct Network {
     pub trust: Trust,
     /// The client certificate, for portals that require one.
     pub client_certificate: Option<ClientCertificate>,
-    /// The proxy.
-    pub proxy: Option<Proxy>,
+    /// The way to the portal.
+    pub route: Route,
 }
 
 /// The trusted CA certificates.
@@ -46,6 +49,18 @@ pub enum Trust {
     System,
     /// These and no others.
     Only(Arc<Vec<CertificateDer<'static>>>),
+}
+
+/// The way to the portal.
+#[derive(Debug, Clone, Default)]
+pub enum Route {
+    /// As the operating system's proxy settings say.
+    #[default]
+    System,
+    /// Without a proxy.
+    Direct,
+    /// Through this proxy.
+    Proxy(Proxy),
 }
 
 /// A client certificate.
@@ -63,155 +78,119 @@ impl fmt::Debug for ClientCertificate {
     }
 }
 
-/// A proxy.
-#[derive(Debug, Clone)]
-pub struct Proxy {
-    /// Its URL, including its credentials.
-    pub url: Secret,
-    /// Host and port, for messages.
-    pub host: String,
-    /// The hosts that bypass it, in the format of `NO_PROXY`. Empty for a proxy that the caller set.
-    pub exceptions: String,
-}
-
 impl Network {
-    /// Reads and checks all settings.
-    pub fn resolve(arguments: &Arguments, environment: &dyn Environment) -> Result<Self> {
-        Ok(Self {
-            trust: trust(arguments, environment)?,
-            client_certificate: arguments.client_cert.as_ref().map(client_certificate).transpose()?,
-            proxy: proxy(arguments, environment)?,
-        })
+    /// Checks the arguments.
+    pub fn of_arguments(arguments: &Arguments) -> Result<Self> {
+        let trust = match &arguments.ca_bundle {
+            Some(path) => trust_only(&[vec![("ca_bundle", path.clone())]])?,
+            None => Trust::System,
+        };
+        let client_certificate = match &arguments.client_cert {
+            Some((chain, key)) => Some(certificates::client_certificate(chain, key.as_deref())?),
+            None => None,
+        };
+        let route = match &arguments.proxy {
+            Some(url) => Route::Proxy(Proxy::parse("proxy", url.reveal())?),
+            None => Route::System,
+        };
+        Ok(Self { trust, client_certificate, route })
+    }
+
+    /// Completes the settings for requests to a portal. Reads the variables that those need and no argument replaces.
+    pub fn completed(self, portal: &PortalAddress, environment: &dyn Environment) -> Result<Self> {
+        let trust = match self.trust {
+            Trust::System if portal.is_https() => trust(environment)?,
+            trust => trust,
+        };
+        let route = match self.route {
+            _ if portal.is_loopback() => Route::Direct,
+            Route::Proxy(proxy) => Route::Proxy(proxy.supported("proxy")?),
+            _ => route(portal, environment)?,
+        };
+        Ok(Self { trust, route, ..self })
+    }
+
+    /// Returns the proxy through which requests to the portal go, if it is known.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&Proxy> {
+        match &self.route {
+            Route::Proxy(proxy) => Some(proxy),
+            Route::System | Route::Direct => None,
+        }
     }
 }
 
-/// Returns the certificates of the argument, else of the first environment variables that are set.
-fn trust(arguments: &Arguments, environment: &dyn Environment) -> Result<Trust> {
-    let paths =
-        |name: &str| Ok(environment.filled(name)?.map(|value| paths(name, &value)).unwrap_or_default());
-    let mut sources: Vec<(&str, PathBuf)> = Vec::new();
-    if let Some(bundle) = &arguments.ca_bundle {
-        sources.push(("ca_bundle", bundle.clone()));
-    } else {
-        for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
-            sources.extend(paths(name)?.into_iter().map(|path| (name, path)));
-        }
-        for name in ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
-            if sources.is_empty() {
-                sources.extend(paths(name)?.into_iter().map(|path| (name, path)));
+/// Returns the certificates that the environment names.
+fn trust(environment: &dyn Environment) -> Result<Trust> {
+    // OpenSSL reads the first two together. A later group counts only if those before have no certificate.
+    let groups = [&["SSL_CERT_FILE", "SSL_CERT_DIR"][..], &["REQUESTS_CA_BUNDLE"], &["CURL_CA_BUNDLE"]];
+    let mut sources = Vec::new();
+    for names in groups {
+        let mut group = Vec::new();
+        for name in names {
+            if let Some(value) = environment.filled(name)? {
+                group.extend(paths(name, &value).into_iter().map(|path| (*name, path)));
             }
         }
+        sources.push(group);
     }
-    if sources.is_empty() {
+    if sources.iter().all(Vec::is_empty) {
         return Ok(Trust::System);
     }
-    let mut certificates = Vec::new();
-    for (name, path) in &sources {
-        certificates.extend(ca_certificates(name, path)?);
-    }
-    Ok(Trust::Only(Arc::new(certificates)))
+    trust_only(&sources)
 }
 
-/// Returns the paths in a variable. `SSL_CERT_DIR` is a list, as in OpenSSL: missing folders are skipped unless all are
-/// missing.
+/// Returns the paths in a variable. `SSL_CERT_DIR` is a list, as in OpenSSL.
 fn paths(name: &str, value: &str) -> Vec<PathBuf> {
     if name != "SSL_CERT_DIR" || Path::new(value).exists() {
         return vec![PathBuf::from(value)];
     }
-    let existing: Vec<PathBuf> = std::env::split_paths(value).filter(|path| path.exists()).collect();
-    if existing.is_empty() { vec![PathBuf::from(value)] } else { existing }
+    std::env::split_paths(value).filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
-fn ca_certificates(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let invalid = |problem: String| {
-        Err(Error::configuration(format!("invalid {name} ({}): {problem}", path.display())).suggest(
-            "use a PEM file of CA certificates or a folder of such files, or leave the setting out to trust the \
-             system's certificates",
-        ))
-    };
-    let certificates: Vec<CertificateDer<'static>> = if path.is_dir() {
-        let entries = match std::fs::read_dir(path) {
-            Ok(entries) => entries,
-            Err(error) => return invalid(format!("cannot be read ({error})")),
-        };
-        // The folder may contain other files too.
-        let readable = entries.flatten().filter_map(|entry| CertificateDer::pem_file_iter(entry.path()).ok());
-        readable.flat_map(|certificates| certificates.filter_map(std::result::Result::ok)).collect()
-    } else {
-        let read =
-            CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
-        match read {
-            Ok(certificates) => certificates,
-            Err(error) => return invalid(format!("cannot be read ({error})")),
+/// Returns the certificates of the first group of sources that has any.
+fn trust_only(groups: &[Vec<(&str, PathBuf)>]) -> Result<Trust> {
+    let mut problems = Vec::new();
+    for group in groups {
+        let mut certificates = Vec::new();
+        for (name, path) in group {
+            match certificates::ca_certificates(path) {
+                Ok(found) => certificates.extend(found),
+                Err(problem) => problems.push(format!("invalid {name} ({}): {problem}", path.display())),
+            }
         }
-    };
-    // Unusable certificates are ignored unless there are no others: the client would then trust no host.
-    if !certificates.iter().any(|certificate| webpki::anchor_from_trusted_cert(certificate).is_ok()) {
-        return invalid("contains no usable PEM certificate".to_owned());
+        if !certificates.is_empty() {
+            return Ok(Trust::Only(Arc::new(certificates)));
+        }
     }
-    Ok(certificates)
+    Err(Error::configuration(problems.join("; ")).suggest(
+        "use a PEM file of CA certificates or a folder of such files, or leave the setting out to trust the system's \
+         certificates",
+    ))
 }
 
-fn client_certificate((chain_path, key_path): &(PathBuf, Option<PathBuf>)) -> Result<ClientCertificate> {
-    let invalid = |path: &Path, problem: String| {
-        Error::configuration(format!("invalid client_cert ({}): {problem}", path.display())).suggest(
-            "use one PEM file with the certificate chain and its private key without pass phrase, or two files: \
-             (certificate chain, private key)",
-        )
-    };
-    let chain = CertificateDer::pem_file_iter(chain_path)
-        .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-        .map_err(|error| invalid(chain_path, format!("cannot be read ({error})")))?;
-    if chain.is_empty() {
-        return Err(invalid(chain_path, "contains no PEM certificate".to_owned()));
-    }
-    let key_path = key_path.as_ref().unwrap_or(chain_path);
-    let key = PrivateKeyDer::from_pem_file(key_path).map_err(|_| {
-        invalid(key_path, "contains no PEM private key that is readable without pass phrase".to_owned())
-    })?;
-    CertifiedKey::from_der(chain.clone(), key.clone_key(), &aws_lc_rs::default_provider()).map_err(
-        |error| {
-            let problem = match error {
-                rustls::Error::InconsistentKeys(_) => {
-                    "the certificate belongs to another private key".to_owned()
-                }
-                other => other.to_string(),
-            };
-            invalid(chain_path, problem)
-        },
-    )?;
-    Ok(ClientCertificate { chain, key: Arc::new(key) })
-}
-
-fn proxy(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<Proxy>> {
-    if let Some(url) = &arguments.proxy {
-        return checked_proxy("proxy", url.clone(), String::new()).map(Some);
-    }
+/// Returns the way to a portal that the environment describes.
+fn route(portal: &PortalAddress, environment: &dyn Environment) -> Result<Route> {
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        if let Some(url) = environment.filled(name)? {
-            let exceptions = match environment.filled("NO_PROXY")? {
-                Some(exceptions) => Some(exceptions),
-                None => environment.filled("no_proxy")?,
-            };
-            // As in other tools, the variable may contain host and port only.
-            let url = if url.contains("://") { url } else { format!("http://{url}") };
-            return checked_proxy(name, Secret::new(url), exceptions.unwrap_or_default()).map(Some);
+        if environment.unchecked(name)?.is_none_or(|url| url.trim_ascii().is_empty()) {
+            continue;
         }
+        let exceptions = match environment.filled("NO_PROXY")? {
+            Some(exceptions) => Some(exceptions),
+            None => environment.filled("no_proxy")?,
+        };
+        if proxy::is_excepted(portal, &exceptions.unwrap_or_default()) {
+            return Ok(Route::Direct);
+        }
+        let url = environment.filled(name)?.unwrap_or_default();
+        // As in other tools, the variable may contain host and port only.
+        let url = url.trim_ascii();
+        let url = if url.contains("://") {
+            Secret::new(url.to_owned())
+        } else {
+            Secret::new(format!("http://{url}"))
+        };
+        return Ok(Route::Proxy(Proxy::parse(name, url.reveal())?.supported(name)?));
     }
-    Ok(None)
-}
-
-/// Checks a proxy's URL. The error does not repeat it: it may contain a password.
-fn checked_proxy(name: &str, url: Secret, exceptions: String) -> Result<Proxy> {
-    let parsed = Url::parse(url.reveal()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let host = parsed.as_ref().and_then(|url| {
-        let host = url.host_str().filter(|host| !host.is_empty())?;
-        Some(format!("{host}:{}", url.port_or_known_default()?))
-    });
-    match host {
-        Some(host) => Ok(Proxy { url, host, exceptions }),
-        None => Err(Error::configuration(format!("invalid {name}: not the URL of a proxy")).suggest(
-            "use http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before HOST if required",
-        )),
-    }
+    Ok(Route::System)
 }

@@ -8,6 +8,7 @@ use url::{Host, Url};
 use crate::copied;
 use crate::error::{Error, Result};
 use crate::lmv1::REST_PREFIX;
+use crate::strict_url;
 
 /// The domain of commercial portals.
 pub(crate) const DEFAULT_DOMAIN: &str = "logicmonitor.com";
@@ -49,12 +50,12 @@ impl PortalAddress {
         if let Some(problem) = copied::fault(base_url.trim()) {
             return invalid(&problem);
         }
-        let Ok(mut base) = Url::parse(base_url.trim()) else {
-            return invalid("not a URL");
-        };
-        if !base.username().is_empty() || base.password().is_some() || base_url.contains('@') {
+        if base_url.contains('@') {
             return invalid("it contains a user name or password");
         }
+        let Some(mut base) = strict_url::parse(base_url.trim()) else {
+            return invalid("not a URL");
+        };
         let Some(host) = base.host() else {
             return invalid("it has no host");
         };
@@ -97,6 +98,18 @@ impl PortalAddress {
         self.base.host_str().unwrap_or_default()
     }
 
+    /// Returns the port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.base.port_or_known_default().unwrap_or_default()
+    }
+
+    /// Returns whether requests to the portal use TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
     /// Returns whether the portal is on this machine. It is then reached without a proxy.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
@@ -106,7 +119,7 @@ impl PortalAddress {
     /// Returns the loopback addresses if the host is `localhost`, so that no resolver can redirect it; else `None`.
     #[must_use]
     pub fn pinned_addresses(&self) -> Option<[SocketAddr; 2]> {
-        let port = self.base.port_or_known_default()?;
+        let port = self.port();
         (self.base.host_str()? == "localhost").then(|| {
             [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
                 .map(|address| SocketAddr::new(address, port))
@@ -160,12 +173,8 @@ fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> 
     }
     let is_url = given.contains("://");
     let host = if is_url {
-        let url = Url::parse(given).map_err(|_| invalid_company())?;
-        let plain = url.scheme() == "https"
-            && url.username().is_empty()
-            && url.password().is_none()
-            && !given.contains('@')
-            && url.port().is_none();
+        let url = strict_url::parse(given).ok_or_else(invalid_company)?;
+        let plain = url.scheme() == "https" && !given.contains('@') && url.port().is_none();
         match url.host_str() {
             Some(host) if plain => host.strip_suffix('.').unwrap_or(host).to_owned(),
             _ => return Err(invalid_company()),

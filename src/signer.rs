@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::credentials::Identity;
 use crate::error::{Error, Result};
 use crate::lmv1::{self, Request};
+use crate::strict_url;
 
 /// Signs requests to one portal, and to no other address.
 #[derive(Debug)]
@@ -31,19 +32,23 @@ impl Signer {
     /// Returns whether a URL belongs to the portal: same scheme, host and port, and a path below its `/santaba/rest`.
     #[must_use]
     pub fn is_bound_to(&self, url: &str) -> bool {
-        Url::parse(url).is_ok_and(|url| self.resource_path(&url).is_some())
+        strict_url::parse(url).is_some_and(|url| self.resource_path(&url).is_some())
     }
 
     /// Returns the value of the `Authorization` header for a request whose body is exactly `body`.
     pub fn authorization(&self, method: &str, url: &str, body: &[u8]) -> Result<String> {
         let method = lmv1::check_method(method)?;
-        let parsed = Url::parse(url).map_err(|_| Error::argument("invalid request URL"))?;
+        let parsed = strict_url::parse(url).ok_or_else(|| Error::argument("invalid request URL"))?;
         let Some(resource_path) = self.resource_path(&parsed) else {
             let portal = self.identity.portal.base_url();
-            let origin = parsed.origin().ascii_serialization();
+            // What precedes an @ may be a password, even if it looks like a host.
+            let target = if url.contains('@') {
+                "another address".to_owned()
+            } else {
+                format!("{}{}", parsed.origin().ascii_serialization(), parsed.path())
+            };
             return Err(Error::configuration(format!(
-                "these credentials are bound to {portal} and are not sent to {origin}{}",
-                parsed.path()
+                "these credentials are bound to {portal} and are not sent to {target}"
             ))
             .suggest(
                 "use another auth object for other addresses, or set base_url to bind this one to them",

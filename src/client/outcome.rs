@@ -211,7 +211,7 @@ fn describe(response: &RawResponse, text: &[u8]) -> Cow<'static, str> {
         format!("a body that is compressed ({compression}), although the request said not to (Accept-Encoding: identity)")
             .into()
     } else if text.starts_with(b"<") {
-        "an HTML page (a proxy, a login page, or maintenance)".into()
+        "an HTML page (a gateway, a login page, or maintenance)".into()
     } else if text.starts_with(b"{") || text.starts_with(b"[") {
         "truncated or unexpected JSON".into()
     } else {

@@ -6,11 +6,11 @@ mod matcher;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use url::Url;
 
 use crate::credentials::Identity;
 use crate::error::Details;
 use crate::lmv1::Authorization;
+use crate::network::Proxy;
 use crate::printable;
 use crate::secret::Secret;
 use matcher::SecretMatcher;
@@ -45,13 +45,11 @@ pub fn redact(
 pub(super) fn secrets_of(identity: &Identity) -> SecretMatcher {
     let mut secrets = SecretMatcher::default();
     secrets.add(identity.credentials.secret().reveal());
-    if let Some(url) = identity.network.proxy.as_ref().and_then(|proxy| Url::parse(proxy.url.reveal()).ok())
-        && let Some(password) = url.password()
+    if let Some((user, password)) = identity.network.proxy().and_then(Proxy::credentials)
+        && !password.reveal().is_empty()
     {
-        let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
-        let (user, password) = (decoded(url.username()), decoded(password));
-        secrets.add(&password);
-        secrets.add(&BASE64.encode(format!("{user}:{password}")));
+        secrets.add(password.reveal());
+        secrets.add(&BASE64.encode(format!("{user}:{}", password.reveal())));
     }
     secrets
 }

@@ -150,8 +150,8 @@ pub(super) fn is_client_certificate_rejected(error: &rustls::Error) -> bool {
     )
 }
 
-/// Describes a TLS error and returns advice.
-pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, Advice) {
+/// Describes a TLS error of a connection to a host, and returns advice.
+pub(super) fn explain(error: &rustls::Error, host: &str, is_through_proxy: bool) -> (String, Advice) {
     if matches!(error, rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) {
         return ("it requires a client certificate".to_owned(), Advice::SupplyClientCertificate);
     }
@@ -162,8 +162,14 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, Advice) {
         );
     }
     let rustls::Error::InvalidCertificate(problem) = error else {
-        return (error.to_string(), "check the portal's address and any proxy in between".into());
+        let advice = if is_through_proxy {
+            "check the portal's address and the proxy"
+        } else {
+            "check the portal's address; its server may not use TLS"
+        };
+        return (error.to_string(), advice.into());
     };
+    let operator: Advice = "the host's operator must replace the certificate".into();
     match problem {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
             "its certificate has expired".to_owned(),
@@ -183,6 +189,20 @@ pub(super) fn explain(error: &rustls::Error, host: &str) -> (String, Advice) {
         CertificateError::UnknownIssuer => {
             ("its certificate was issued by an unknown CA".to_owned(), Advice::TrustAuthority)
         }
-        other => (format!("its certificate was rejected: {other}"), Advice::TrustAuthority),
+        // Other errors are shown with their numbers and bytes by rustls.
+        CertificateError::BadEncoding => ("its certificate is malformed".to_owned(), operator),
+        CertificateError::BadSignature => ("its certificate has a wrong signature".to_owned(), operator),
+        CertificateError::Revoked => ("its certificate was revoked".to_owned(), operator),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            ("its certificate is not one of a server".to_owned(), operator)
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            ("its certificate is signed with an unsupported algorithm".to_owned(), operator)
+        }
+        CertificateError::Other(other) => {
+            (format!("its certificate was rejected: {other}"), Advice::TrustAuthority)
+        }
+        _ => ("its certificate was rejected".to_owned(), Advice::TrustAuthority),
     }
 }

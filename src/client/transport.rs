@@ -1,16 +1,18 @@
 //! One HTTP exchange: no retries, no redirects, and no decision about the outcome.
 
 mod compression;
+mod failure;
 mod idle;
+mod proxy;
 mod resolver;
 
-use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
+use url::Url;
 
 use super::Request;
 use crate::advice::Advice;
@@ -18,16 +20,16 @@ use crate::clock::Clock;
 use crate::credentials::Identity;
 use crate::error::{Error, ErrorKind, INTERNAL_ERROR, Result};
 use crate::model::RateHeaders;
-use crate::process::{self, PerProcess};
+use crate::process::{OfProcess, PerProcess};
+use crate::strict_url;
 use compression::compression;
+use failure::{chain, failure};
 use idle::IdleConnections;
-use resolver::{NoThread, Resolver};
+use proxy::ProxyServer;
+use resolver::Resolver;
 
 /// A page of 1,000 tokens has well under 1 MB. A longer body costs memory and time, and a smaller page may avoid it.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
-
-/// hyper-util's message for a 407; the type of its error is not public.
-const PROXY_AUTHENTICATION_REQUIRED: &str = "proxy authorization required";
 
 const X_VERSION: HeaderName = HeaderName::from_static("x-version");
 
@@ -102,10 +104,16 @@ impl TransportFailure {
 #[derive(Debug)]
 pub(super) struct Transport {
     user_agent: String,
-    http: PerProcess<reqwest::Client>,
+    http: PerProcess<Http>,
     /// Read once: a new pool needs the same certificates, which may not be readable any more.
     tls: PerProcess<rustls::ClientConfig>,
     idle: IdleConnections,
+}
+
+#[derive(Debug)]
+struct Http {
+    pool: reqwest::Client,
+    proxy: Option<ProxyServer>,
 }
 
 impl Transport {
@@ -155,12 +163,23 @@ impl Transport {
             super::Method::Patch => reqwest::Method::PATCH,
             super::Method::Delete => reqwest::Method::DELETE,
         };
-        let mut builder = http.request(method, url).header(AUTHORIZATION, authorization);
+        let mut builder = http.pool.request(method, url.clone()).header(AUTHORIZATION, authorization);
         if let Some(body) = &request.body {
             builder = builder.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        let failed = |error: reqwest::Error, status| failure(error, status, identity);
-        let mut response = builder.send().await.map_err(|error| failed(error, None))?;
+        let failed = |error: &reqwest::Error, status, answer| {
+            failure(error, status, identity, http.proxy.as_ref(), answer)
+        };
+        let mut response = match builder.send().await {
+            Ok(response) => response,
+            Err(error) => {
+                let answer = match (&http.proxy, self.tls(identity)) {
+                    (Some(proxy), Ok(tls)) => proxy.refusal(&error, identity, &tls).await,
+                    _ => None,
+                };
+                return Err(failed(&error, None, answer.as_ref()));
+            }
+        };
         let status = response.status().as_u16();
         if self.idle.learn(response.headers()) {
             // The pool's limit cannot be changed, so that a new pool replaces it.
@@ -172,7 +191,7 @@ impl Transport {
             return Err(TransportFailure::too_long(status));
         }
         let mut body = Vec::with_capacity(announced);
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(error, Some(status)))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error, Some(status), None))? {
             if chunk.len() > MAX_BODY_BYTES - body.len() {
                 return Err(TransportFailure::too_long(status));
             }
@@ -184,13 +203,17 @@ impl Transport {
             status,
             date: header(headers, &DATE).and_then(|date| httpdate::parse_http_date(date).ok()),
             rate: rate_headers(headers),
-            redirect_host: redirect_host(&response),
+            redirect_host: redirect_host(&url, headers),
             compression: compression(headers),
             body: Bytes::from(body),
         })
     }
 
-    fn build(&self, identity: &Identity) -> Result<reqwest::Client> {
+    fn tls(&self, identity: &Identity) -> Result<OfProcess<rustls::ClientConfig>> {
+        self.tls.get_or_try_init(|| super::tls::configuration(&identity.network))
+    }
+
+    fn build(&self, identity: &Identity) -> Result<Http> {
         let portal = &identity.portal;
         let idle_limit = self.idle.limit();
         let mut headers = HeaderMap::new();
@@ -210,20 +233,13 @@ impl Transport {
             .connect_timeout(identity.timeouts.connect)
             .dns_resolver(Resolver::new())
             .timeout(identity.timeouts.total);
-        match &identity.network.proxy {
-            _ if portal.is_loopback() => builder = builder.no_proxy(),
-            Some(proxy) => {
-                let exceptions = reqwest::NoProxy::from_string(&proxy.exceptions);
-                let proxy = reqwest::Proxy::all(proxy.url.reveal())
-                    .map_err(|_| Error::configuration("invalid proxy URL"))?;
-                builder = builder.proxy(proxy.no_proxy(exceptions));
-            }
-            // reqwest then follows the proxy settings of the operating system.
-            None => {}
-        }
-        builder = if portal.base_url().starts_with("https:") {
-            let tls = self.tls.get_or_try_init(|| super::tls::configuration(&identity.network))?;
-            builder.tls_backend_preconfigured((*tls).clone())
+        let proxy = ProxyServer::of(identity)?;
+        builder = match &proxy {
+            Some(proxy) => builder.proxy(proxy.setting()?),
+            None => builder.no_proxy(),
+        };
+        builder = if portal.is_https() {
+            builder.tls_backend_preconfigured((*self.tls(identity)?).clone())
         } else {
             // Plain HTTP to loopback: loading the system's certificates would waste milliseconds.
             builder.tls_certs_only([])
@@ -231,9 +247,11 @@ impl Transport {
         if let Some(addresses) = portal.pinned_addresses() {
             builder = builder.resolve_to_addrs(portal.host(), &addresses);
         }
-        builder
-            .build()
-            .map_err(|error| Error::configuration(format!("cannot set up HTTPS: {}", innermost(&error))))
+        let pool = builder.build().map_err(|error| {
+            let reason = chain(&error).last().map_or_else(|| error.to_string(), ToString::to_string);
+            Error::configuration(format!("cannot set up HTTPS: {reason}"))
+        })?;
+        Ok(Http { pool, proxy })
     }
 }
 
@@ -255,91 +273,16 @@ fn rate_headers(headers: &HeaderMap) -> Option<RateHeaders> {
     })
 }
 
-fn redirect_host(response: &reqwest::Response) -> Option<String> {
-    let location = header(response.headers(), &reqwest::header::LOCATION)?;
-    response.url().join(location).ok()?.host_str().map(str::to_owned)
-}
-
-/// Describes a failure without the URL, whose query may hold private data, and says whether the request may have been
-/// sent.
-fn failure(error: reqwest::Error, status: Option<u16>, identity: &Identity) -> TransportFailure {
-    let host = identity.portal.host();
-    let error = error.without_url();
-    let problem = tls_problem(&error);
-    let is_rejected_in_handshake = problem.is_some_and(super::tls::is_client_certificate_rejected);
-    let maybe_sent = !(error.is_connect() || error.is_builder() || is_rejected_in_handshake);
-    let timeouts = identity.timeouts;
-    let reason = innermost(&error);
-    let through = identity.network.proxy.as_ref().filter(|_| !identity.portal.is_loopback());
-    let via = through.map(|proxy| format!(" (through the proxy {})", proxy.host)).unwrap_or_default();
-    let (kind, message, advice): (_, _, Option<Advice>) = if let Some(advice) = resource_advice(&error) {
-        (ErrorKind::Connect, format!("cannot connect to {host}{via}: {reason}"), Some(advice.into()))
-    } else if error.is_dns() {
-        let advice = if through.is_some() {
-            "check the company, the domain (unless it is logicmonitor.com) and the proxy's host"
-        } else {
-            "check the company and the domain (unless it is logicmonitor.com)"
-        };
-        (ErrorKind::Connect, format!("cannot find the host {host}{via}: {reason}"), Some(advice.into()))
-    } else if !maybe_sent && through.is_some() && reason.ends_with(PROXY_AUTHENTICATION_REQUIRED) {
-        let problem = "the proxy requires a user name and a password, or rejected the given ones";
-        let message = format!("cannot connect to {host}{via}: {problem}");
-        return TransportFailure {
-            kind: ErrorKind::Connect,
-            message,
-            advice: vec![Advice::ProxyCredentials],
-            maybe_sent,
-            status: Some(407),
-            is_too_long: false,
-        };
-    } else if error.is_timeout() && !maybe_sent {
-        let limit = timeouts.connect.as_secs_f64();
-        let advice = "check the network and the proxy settings, or allow a longer timeout";
-        (
-            ErrorKind::RequestTimeout,
-            format!("no connection to {host}{via} within {limit} s"),
-            Some(advice.into()),
-        )
-    } else if error.is_timeout() {
-        let limit = timeouts.total.as_secs_f64();
-        (ErrorKind::RequestTimeout, format!("no complete response from {host} within {limit} s"), None)
-    } else if let Some(problem) = problem {
-        let (problem, advice) = super::tls::explain(problem, host);
-        (ErrorKind::Tls, format!("no secure connection to {host}{via}: {problem}"), Some(advice))
-    } else if !maybe_sent {
-        (ErrorKind::Connect, format!("cannot connect to {host}{via}: {reason}"), None)
-    } else {
-        (ErrorKind::Transport, format!("lost the connection to {host}: {reason}"), None)
+fn redirect_host(url: &Url, headers: &HeaderMap) -> Option<String> {
+    let location = header(headers, &LOCATION)?;
+    // What precedes an @ may be a password, even if it looks like a host.
+    if location.contains('@') {
+        return None;
+    }
+    let target = match (location.contains("://"), location.starts_with("//")) {
+        (true, _) => strict_url::parse(location)?,
+        (_, true) => strict_url::parse(&format!("{}:{location}", url.scheme()))?,
+        (false, false) => url.clone(),
     };
-    let advice = advice.into_iter().collect();
-    TransportFailure { kind, message, advice, maybe_sent, status, is_too_long: false }
-}
-
-/// Returns advice if the operating system refused the thread or the descriptor that a new connection needs.
-fn resource_advice(error: &reqwest::Error) -> Option<&'static str> {
-    chain(error).filter(|_| error.is_connect()).find_map(|cause| {
-        let thread =
-            cause.downcast_ref::<NoThread>().and_then(|NoThread(cause)| process::thread_advice(cause));
-        thread.or_else(|| cause.downcast_ref::<std::io::Error>().and_then(process::descriptor_advice))
-    })
-}
-
-fn tls_problem(error: &reqwest::Error) -> Option<&rustls::Error> {
-    chain(error).find_map(rustls_error)
-}
-
-/// Finds a TLS error, also inside I/O errors: those hide their inner error from `source`, and may be nested.
-fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    error.downcast_ref::<rustls::Error>().or_else(|| {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)?;
-        rustls_error(inner)
-    })
-}
-
-fn innermost(error: &reqwest::Error) -> String {
-    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
-}
-
-fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |error: &&(dyn std::error::Error + 'static)| (*error).source())
+    target.host_str().map(str::to_owned)
 }

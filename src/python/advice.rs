@@ -55,7 +55,8 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
             "put them into the proxy's URL, percent-encoded (http://USER:PASSWORD@HOST:PORT), as proxy= or in HTTPS_PROXY"
         }
         Advice::TrustAuthority => {
-            "if a proxy inspects TLS, add its CA certificate to the CA bundle (ca_bundle or SSL_CERT_FILE)"
+            "if you trust its issuer, such as a gateway that inspects TLS, add its CA certificate to the CA bundle (ca_bundle or \
+             SSL_CERT_FILE)"
         }
         Advice::SupplyClientCertificate => "pass a certificate as client_cert=",
     })

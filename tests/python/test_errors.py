@@ -463,8 +463,8 @@ def test_rejected_credentials_are_diagnosed(
 
 @pytest.mark.parametrize("length", [5, 41, 90])
 def test_diagnosis_does_not_show_the_length_of_a_swapped_key(lmtokens_portal: Portal, length: int) -> None:
-    # A key of letters and digits only cannot be distinguished from an id.
-    client = lmtokens_portal.client(access_id="k" * length, access_key="exampleAccessId00001")
+    # A key of letters and digits only cannot be distinguished from an id, unless the other is as long as one.
+    client = lmtokens_portal.client(access_id="k" * length, access_key="invented-key")
     suggestion = authentication_error(lmtokens_portal, client).suggestion or ""
     assert "does not have the 20 characters" in suggestion
     assert str(length) not in suggestion.replace(lmtokens_portal.base_url, "")

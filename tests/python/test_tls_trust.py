@@ -224,7 +224,9 @@ def test_unusable_source(
     settings: dict[str, Any] = {"ca_bundle": path} if source == "ca_bundle" else {}
     if source != "ca_bundle":
         monkeypatch.setenv(source, str(path))
-    for construct in (lmtokens.Client, lmtokens.AsyncClient, lmtokens.LMv1Auth):
+    # A signature uses no variable, but a wrong argument is always reported.
+    signer = lmtokens.LMv1Auth if source == "ca_bundle" else lmtokens.Client
+    for construct in (lmtokens.Client, lmtokens.AsyncClient, signer):
         with pytest.raises(lmtokens.ConfigurationError) as caught:
             construct(**settings)
         assert str(path) in str(caught.value)

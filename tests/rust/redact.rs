@@ -262,14 +262,12 @@ fn a_new_key_in_the_body_is_withheld() {
 #[test]
 fn the_credentials_of_a_proxy_are_withheld() {
     let mut identity = with_bearer(KEY);
-    identity.network = lmtokens::testing::network::Network::resolve(
-        &lmtokens::testing::network::Arguments {
+    identity.network =
+        lmtokens::testing::network::Network::of_arguments(&lmtokens::testing::network::Arguments {
             proxy: Some(secret("http://me:pass%2Bword1@proxy.example:3128")),
             ..Default::default()
-        },
-        &crate::credentials::environment(&[]),
-    )
-    .unwrap();
+        })
+        .unwrap();
     let basic = encoders::base64(b"me:pass+word1");
     for text in [
         "pass+word1",

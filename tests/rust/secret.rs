@@ -7,7 +7,6 @@ use std::ops::Deref;
 use bytes::Bytes;
 use lmtokens::testing::client::{Client, Method, Moment, RawResponse, Request, Response};
 use lmtokens::testing::clock::SystemClock;
-use lmtokens::testing::credentials::Environment;
 use lmtokens::testing::credentials::{Arguments, Credentials};
 use lmtokens::testing::error::{Error, ErrorKind};
 use lmtokens::testing::model::{self, Token, TokenType};
@@ -23,14 +22,6 @@ use crate::support::{ACCESS_ID, identity, secret};
 const BASE_URL: &str = "https://acme.logicmonitor.com/santaba/rest";
 
 const MARKER: &str = "markerSecretThatOpensNothing";
-
-struct NoEnvironment;
-
-impl Environment for NoEnvironment {
-    fn variable(&self, _name: &str) -> lmtokens::testing::error::Result<Option<String>> {
-        Ok(None)
-    }
-}
 
 fn assert_hidden(what: &str, value: &dyn Debug) {
     for shown in [format!("{value:?}"), format!("{value:#?}")] {
@@ -79,8 +70,8 @@ fn values_with_a_secret_do_not_show_it() {
         ..network::Arguments::default()
     };
     assert_hidden("network::Arguments", &proxied);
-    let network = Network::resolve(&proxied, &NoEnvironment).unwrap();
-    assert!(network.proxy.is_some());
+    let network = Network::of_arguments(&proxied).unwrap();
+    assert!(network.proxy().is_some());
     assert_hidden("Network", &network);
     assert_hidden("Signer", &Signer::new(identity(BASE_URL, bearer), Box::new(SystemClock)));
 }

@@ -1,5 +1,6 @@
 //! Resolution of host names by the operating system. reqwest's own resolver panics if it cannot start a thread.
 
+use std::io;
 use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
 
@@ -29,13 +30,17 @@ impl Resolve for Resolver {
                 drop(permit);
                 found
             });
-            let found = found.await.map_err(NoThread)??;
+            let found = found.await.map_err(LookupFailed::NoThread)?.map_err(LookupFailed::NotFound)?;
             Ok(Box::new(found) as Addrs)
         })
     }
 }
 
-/// The look-up could not start its thread. The cause is in the message, so it is not the error's source.
+/// A look-up that found no address. The cause is in the message, so it is not the error's source.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start a thread: {0}")]
-pub(super) struct NoThread(pub(super) std::io::Error);
+pub(super) enum LookupFailed {
+    #[error("cannot start a thread: {0}")]
+    NoThread(io::Error),
+    #[error("{0}")]
+    NotFound(io::Error),
+}

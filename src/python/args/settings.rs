@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 
 use crate::client::Policy;
-use crate::credentials::{Arguments, Identity, NoPrompt, Prompt, Timeouts};
+use crate::credentials::{Arguments, Environment, Identity, NoPrompt, Prompt, Timeouts};
 use crate::network;
 use crate::python::args::domain::Certificate;
 use crate::python::args::environment::{OsEnviron, PythonPrompt};
@@ -68,8 +68,22 @@ impl Settings {
         Ok(Policy::new(Some(self.max_attempts), self.deadline, on_limit, Some(self.max_wait))?)
     }
 
-    /// Resolves the credential sources.
+    /// Resolves the credential sources and the settings of requests.
     pub(crate) fn identity(self, py: Python<'_>, asking: Asking) -> PyResult<Identity> {
+        self.resolved(py, asking, Identity::resolve)
+    }
+
+    /// Resolves the credential sources. Settings of requests are ignored, unless they are arguments.
+    pub(crate) fn identity_for_signing(self, py: Python<'_>) -> PyResult<Identity> {
+        self.resolved(py, Asking::Allowed, Identity::resolve_for_signing)
+    }
+
+    fn resolved(
+        self,
+        py: Python<'_>,
+        asking: Asking,
+        resolve: fn(&Arguments, &dyn Environment, &dyn Prompt) -> crate::error::Result<Identity>,
+    ) -> PyResult<Identity> {
         let arguments = Arguments {
             company: self.company,
             domain: self.domain,
@@ -87,7 +101,7 @@ impl Settings {
         let environment = OsEnviron::new(py)?;
         let prompt = PythonPrompt::new(py);
         let asked: &dyn Prompt = if asking == Asking::Allowed { &prompt } else { &NoPrompt };
-        Identity::resolve(&arguments, &environment, asked).map_err(|error| {
+        resolve(&arguments, &environment, asked).map_err(|error| {
             let interrupt = environment.interrupt().or_else(|| prompt.interrupt());
             interrupt.unwrap_or_else(|| error.into())
         })

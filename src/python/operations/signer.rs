@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 
 use crate::clock::SystemClock;
 use crate::python::args::domain::Body;
-use crate::python::args::settings::{Asking, constructor, with_settings};
+use crate::python::args::settings::{constructor, with_settings};
 use crate::python::operations::client::{shown_portal, warn_of_override};
 use crate::signer;
 
@@ -15,7 +15,7 @@ pub(crate) struct Signer(signer::Signer);
 
 with_settings! {
     constructor, Signer, |py, settings| {
-        let identity = settings.identity(py, Asking::Allowed)?;
+        let identity = settings.identity_for_signing(py)?;
         warn_of_override(py, &identity)?;
         Ok(Self(signer::Signer::new(identity, Box::new(SystemClock))))
     }

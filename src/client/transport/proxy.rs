@@ -1,0 +1,218 @@
+//! The proxy of a client's connections, and why it refused one.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::header::HeaderValue;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::failure::chain;
+use crate::credentials::Identity;
+use crate::error::{Error, Result};
+use crate::network::{Proxy, Route};
+use crate::process;
+use crate::secret::Secret;
+
+/// A proxy as a client uses it.
+#[derive(Debug)]
+pub(super) struct ProxyServer {
+    uri: Uri,
+    /// Host and port.
+    pub(super) address: String,
+    /// The value of `Proxy-Authorization`.
+    authorization: Option<Secret>,
+}
+
+/// A proxy's response to CONNECT, other than success. The text of the proxy is left out, since it may repeat a password.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProxyAnswer {
+    #[error("the proxy closed the connection without a response")]
+    Nothing,
+    #[error("the proxy's response is not HTTP")]
+    NotHttp,
+    #[error("the proxy refused the connection")]
+    Refusal,
+    #[error("the proxy returned status {status}")]
+    Status {
+        status: u16,
+        /// The authentication schemes that it offers.
+        schemes: Vec<&'static str>,
+    },
+}
+
+impl ProxyServer {
+    /// Returns the proxy through which requests to the portal go; `None` if they go directly.
+    pub(super) fn of(identity: &Identity) -> Result<Option<Self>> {
+        match &identity.network.route {
+            _ if identity.portal.is_loopback() => Ok(None),
+            Route::Direct => Ok(None),
+            Route::Proxy(proxy) => Self::given(proxy).map(Some),
+            Route::System => Self::of_system(identity.portal.base_url()),
+        }
+    }
+
+    fn given(proxy: &Proxy) -> Result<Self> {
+        let scheme = if proxy.is_https() { "https" } else { "http" };
+        let authorization = proxy.credentials().map(|(user, password)| {
+            let pair = format!("{user}:{}", password.reveal());
+            Secret::new(format!("Basic {}", BASE64.encode(pair)))
+        });
+        let uri = format!("{scheme}://{}/", proxy.address()).parse().map_err(|_| invalid())?;
+        Ok(Self { uri, address: proxy.address().to_owned(), authorization })
+    }
+
+    /// Returns the proxy that the operating system's settings name.
+    fn of_system(base_url: &str) -> Result<Option<Self>> {
+        let found = base_url.parse().ok().and_then(|uri| Matcher::from_system().intercept(&uri));
+        let Some(found) = found else { return Ok(None) };
+        let uri = found.uri().clone();
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(Error::configuration("the system's proxy is not supported: it is a SOCKS proxy"));
+        }
+        let authorization = found.basic_auth().and_then(|value| value.to_str().ok());
+        let authorization = authorization.map(|value| Secret::new(value.to_owned()));
+        let address = format!("{}:{}", uri.host().unwrap_or_default(), port_of(&uri));
+        Ok(Some(Self { uri, address, authorization }))
+    }
+
+    /// Returns the setting of a client that uses this proxy for all requests.
+    pub(super) fn setting(&self) -> Result<reqwest::Proxy> {
+        let proxy = reqwest::Proxy::all(self.uri.to_string()).map_err(|_| invalid())?;
+        let Some(authorization) = &self.authorization else { return Ok(proxy) };
+        let mut value = HeaderValue::try_from(authorization.reveal()).map_err(|_| invalid())?;
+        value.set_sensitive(true);
+        Ok(proxy.custom_http_auth(value))
+    }
+
+    /// Returns the proxy's answer if it refused a connection. reqwest does not tell it, so the proxy is asked once more.
+    pub(super) async fn refusal(
+        &self,
+        error: &reqwest::Error,
+        identity: &Identity,
+        tls: &ClientConfig,
+    ) -> Option<ProxyAnswer> {
+        const REFUSALS: [&str; 3] =
+            ["unsuccessful", "unexpected end of file", "proxy response headers too long"];
+        let problem = tunnel_problem(error)?;
+        if problem == "proxy authorization required" {
+            // Without credentials, since repeated wrong passwords may lock the account.
+            return Some(match self.ask(identity, tls, None).await {
+                Some(answer @ ProxyAnswer::Status { status: 407, .. }) => answer,
+                _ => ProxyAnswer::Status { status: 407, schemes: Vec::new() },
+            });
+        }
+        if !REFUSALS.contains(&problem.as_str()) {
+            return None;
+        }
+        Some(match self.ask(identity, tls, self.authorization.as_ref()).await {
+            Some(ProxyAnswer::Status { status: 200, .. }) | None => ProxyAnswer::Refusal,
+            Some(answer) => answer,
+        })
+    }
+
+    /// Asks for a connection to the portal.
+    async fn ask(
+        &self,
+        identity: &Identity,
+        tls: &ClientConfig,
+        authorization: Option<&Secret>,
+    ) -> Option<ProxyAnswer> {
+        let asking = async {
+            let mut stream = self.connect(tls).await?;
+            let target = format!("{}:{}", identity.portal.host(), identity.portal.port());
+            let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+            if let Some(authorization) = authorization {
+                request.push_str("Proxy-Authorization: ");
+                request.push_str(authorization.reveal());
+                request.push_str("\r\n");
+            }
+            request.push_str("\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            stream.flush().await?;
+            ProxyAnswer::read(&mut *stream).await
+        };
+        tokio::time::timeout(identity.timeouts.connect, asking).await.ok()?.ok()
+    }
+
+    async fn connect(&self, tls: &ClientConfig) -> std::io::Result<Box<dyn Stream>> {
+        let host = self.uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let (name, port) = (host.clone(), port_of(&self.uri));
+        let addresses = process::blocking(move || (name, port).to_socket_addrs()).await??;
+        let addresses: Vec<SocketAddr> = addresses.collect();
+        let stream = TcpStream::connect(addresses.as_slice()).await?;
+        if self.uri.scheme_str() != Some("https") {
+            return Ok(Box::new(stream));
+        }
+        let mut tls = tls.clone();
+        tls.alpn_protocols.clear();
+        let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
+        Ok(Box::new(TlsConnector::from(Arc::new(tls)).connect(name, stream).await?))
+    }
+}
+
+/// Returns what failed on the way through a proxy. The type of hyper-util's error is not public, only its message.
+fn tunnel_problem(error: &reqwest::Error) -> Option<String> {
+    chain(error).find_map(|cause| cause.to_string().strip_prefix("tunnel error: ").map(str::to_owned))
+}
+
+/// Returns whether the connection to the proxy itself failed.
+pub(super) fn is_to_proxy(error: &reqwest::Error) -> bool {
+    let problems = ["failed to create underlying connection", "io error establishing tunnel"];
+    tunnel_problem(error).is_some_and(|problem| problems.contains(&problem.as_str()))
+}
+
+fn port_of(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 })
+}
+
+fn invalid() -> Error {
+    Error::configuration("invalid proxy: not the URL of a proxy")
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl ProxyAnswer {
+    /// Reads the head of the response to CONNECT.
+    async fn read(stream: &mut dyn Stream) -> std::io::Result<Self> {
+        const MAX_BYTES: usize = 64 * 1024;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
+            match stream.read_u8().await {
+                Ok(byte) if head.len() < MAX_BYTES => head.push(byte),
+                Ok(_) => return Ok(Self::NotHttp),
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if head.is_empty() {
+            return Ok(Self::Nothing);
+        }
+        Ok(Self::of_head(&String::from_utf8_lossy(&head)).unwrap_or(Self::NotHttp))
+    }
+
+    fn of_head(head: &str) -> Option<Self> {
+        const SCHEMES: [&str; 6] = ["Basic", "Digest", "NTLM", "Negotiate", "Kerberos", "Bearer"];
+        let mut lines = head.lines();
+        let mut parts = lines.next()?.split_ascii_whitespace();
+        parts.next().filter(|version| version.starts_with("HTTP/1."))?;
+        let status = parts.next().filter(|status| status.len() == 3)?.parse().ok()?;
+        let challenges = lines
+            .filter_map(|line| line.split_once(':'))
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("proxy-authenticate"))
+            // One line may have several, among their parameters.
+            .flat_map(|(_, value)| value.split([',', ' ']));
+        let words: Vec<&str> = challenges.map(str::trim).collect();
+        let is_offered = |scheme: &&str| words.iter().any(|word| word.eq_ignore_ascii_case(scheme));
+        Some(Self::Status { status, schemes: SCHEMES.into_iter().filter(is_offered).collect() })
+    }
+}

@@ -1,0 +1,151 @@
+//! Certificates and private keys in PEM files, read as OpenSSL reads them.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::{Error as PemError, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::ClientCertificate;
+use crate::error::{Error, Result};
+
+/// The CA bundles of operating systems have less than 1 MiB.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The start of a text file that Windows programs write.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Returns the usable CA certificates of a file, or of the files in a folder; else what is wrong with it.
+pub(super) fn ca_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let (found, problem) = if path.is_dir() {
+        let entries = std::fs::read_dir(path).map_err(|error| unreadable(&error))?;
+        // The folder may contain other files too.
+        let found = entries.flatten().filter_map(|entry| read(&entry.path()).ok());
+        (found.flat_map(|pem| certificates(&pem).0).collect(), None)
+    } else {
+        certificates(&read(path)?)
+    };
+    // Unusable certificates are ignored unless there are no others: the client would then trust no host.
+    let is_usable = |certificate: &CertificateDer<'_>| webpki::anchor_from_trusted_cert(certificate).is_ok();
+    let usable: Vec<_> = found.into_iter().filter(is_usable).collect();
+    if usable.is_empty() {
+        return Err(problem.unwrap_or("contains no usable PEM certificate").to_owned());
+    }
+    Ok(usable)
+}
+
+/// Returns the client certificate in one file with its private key, or in one file for each.
+pub(super) fn client_certificate(chain_path: &Path, key_path: Option<&Path>) -> Result<ClientCertificate> {
+    let invalid = |path: &Path, problem: &str| {
+        Error::configuration(format!("invalid client_cert ({}): {problem}", path.display())).suggest(
+            "use one PEM file with the certificate chain and its private key without pass phrase, or two files: \
+             (certificate chain, private key)",
+        )
+    };
+    let chain_file = read(chain_path).map_err(|problem| invalid(chain_path, &problem))?;
+    let (chain, problem) = certificates(&chain_file);
+    // A chain without one of its certificates would be rejected by the portal.
+    if let Some(problem) = problem {
+        return Err(invalid(chain_path, problem));
+    }
+    if chain.is_empty() {
+        return Err(invalid(chain_path, "contains no PEM certificate"));
+    }
+    let key_path = key_path.unwrap_or(chain_path);
+    let key_file = read(key_path).map_err(|problem| invalid(key_path, &problem))?;
+    let key = blocks(&key_file).iter().find_map(|block| PrivateKeyDer::from_pem_slice(block).ok());
+    let key = key.ok_or_else(|| {
+        invalid(key_path, "contains no PEM private key that is readable without pass phrase")
+    })?;
+    CertifiedKey::from_der(chain.clone(), key.clone_key(), &aws_lc_rs::default_provider()).map_err(
+        |error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                invalid(chain_path, "the certificate belongs to another private key")
+            }
+            rustls::Error::InvalidCertificate(_) => invalid(chain_path, "the certificate is malformed"),
+            _ => invalid(key_path, "the private key is malformed or of an unsupported kind"),
+        },
+    )?;
+    Ok(ClientCertificate { chain, key: Arc::new(key) })
+}
+
+/// Returns the bytes of a PEM file.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let describe = |error: std::io::Error| unreadable(&error);
+    // Opening a pipe would wait for its writer, and a device may have no end.
+    if !std::fs::metadata(path).map_err(describe)?.is_file() {
+        return Err("is not a regular file".to_owned());
+    }
+    let mut pem = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut pem)).map_err(describe)?;
+    if pem.len() as u64 > MAX_BYTES {
+        return Err(format!("is larger than {} MiB", MAX_BYTES / 1024 / 1024));
+    }
+    Ok(pem)
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    format!("cannot be read ({error})")
+}
+
+/// Returns the certificates in a PEM file, and the first problem with it. The text of a problem never repeats the file,
+/// which may contain a private key.
+fn certificates(pem: &[u8]) -> (Vec<CertificateDer<'static>>, Option<&'static str>) {
+    let mut problem = None;
+    let mut found = Vec::new();
+    for block in blocks(pem) {
+        for section in CertificateDer::pem_slice_iter(&block) {
+            match section {
+                Ok(certificate) => found.push(without_trailer(certificate)),
+                Err(error) => problem = problem.or(Some(describe(&error))),
+            }
+        }
+    }
+    (found, problem)
+}
+
+/// Splits a PEM file before each BEGIN line, so that a truncated block does not spoil the next. Text before the first
+/// is left out, and the headers that OpenSSL reads as CERTIFICATE become that one.
+fn blocks(pem: &[u8]) -> Vec<Vec<u8>> {
+    let mut blocks: Vec<Vec<u8>> = Vec::new();
+    for line in pem.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+        // Each file begins with a mark if several were joined.
+        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+        let keyword =
+            [&b"-----BEGIN "[..], b"-----END "].into_iter().find(|keyword| line.starts_with(keyword));
+        if keyword.is_some_and(|keyword| keyword.ends_with(b"BEGIN ")) {
+            blocks.push(Vec::with_capacity(2048));
+        }
+        let Some(block) = blocks.last_mut() else { continue };
+        let keyword = keyword.unwrap_or_default();
+        let rest = line.strip_prefix(keyword).unwrap_or(line);
+        let label = rest.strip_prefix(b"TRUSTED ").or_else(|| rest.strip_prefix(b"X509 "));
+        block.extend_from_slice(keyword);
+        block.extend_from_slice(label.filter(|label| label.starts_with(b"CERTIFICATE-----")).unwrap_or(rest));
+    }
+    blocks
+}
+
+fn describe(error: &PemError) -> &'static str {
+    match error {
+        PemError::MissingSectionEnd { .. } => "is truncated: a PEM block has no END line",
+        PemError::IllegalSectionStart { .. } => "is not valid PEM: a BEGIN line is malformed",
+        PemError::Base64Decode(_) => "is not valid PEM: a block is not base64",
+        _ => "is not valid PEM",
+    }
+}
+
+/// Returns the certificate without bytes that follow its outermost ASN.1 sequence.
+fn without_trailer(der: CertificateDer<'static>) -> CertificateDer<'static> {
+    let length = match *der.as_ref() {
+        [0x30, length @ 0..=0x7f, ..] => 2 + usize::from(length),
+        [0x30, 0x81, length, ..] => 3 + usize::from(length),
+        [0x30, 0x82, high, low, ..] => 4 + usize::from(u16::from_be_bytes([high, low])),
+        _ => return der,
+    };
+    der.get(..length).map(|own| CertificateDer::from(own.to_vec())).unwrap_or(der.clone())
+}

@@ -1,0 +1,315 @@
+"""Errors follow what was done: a proxy is named only if it was used, and its own refusal is told with its status."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from typing import TYPE_CHECKING, Any
+
+import lmtokens
+import pytest
+from certificates import issued, self_signed
+from network import ConnectProxy, Server, TlsServer
+from support import ACCESS_ID, ACCESS_KEY, run_shell
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmtokens.sandbox import Portal
+
+pytestmark = pytest.mark.usefixtures("_no_ca_variables")
+
+REMOTE_URL = "https://portal.example/santaba/rest"
+CREDENTIALS: dict[str, Any] = {"access_id": ACCESS_ID, "access_key": ACCESS_KEY}
+# Invented: what a proxy may repeat of a request.
+MARKER = "Hunter2Zebra"
+
+
+def everything_about(error: lmtokens.LMTokensError) -> str:
+    return f"{error} {error!r} {vars(error)} {error.suggestion}".lower()
+
+
+def refused_by(response: bytes, url: str = "http://{address}", **settings: Any) -> tuple[lmtokens.ConnectError, int]:
+    with ConnectProxy({}, response=response) as proxy:
+        client = lmtokens.Client(
+            base_url=REMOTE_URL,
+            proxy=url.format(address=f"127.0.0.1:{proxy.port}"),
+            max_attempts=2,
+            **CREDENTIALS,
+            **settings,
+        )
+        with pytest.raises(lmtokens.ConnectError) as caught:
+            client.add_token(32)
+    error = caught.value
+    assert f"cannot connect to portal.example (through the proxy 127.0.0.1:{proxy.port}): " in str(error)
+    assert error.maybe_applied is False
+    assert MARKER.lower() not in everything_about(error)
+    # Each refused connection is followed by another one, which asks for the reason.
+    assert len(proxy.seen) == 2 * error.attempts
+    return error, sum("proxy-authorization:" in connect.head.lower() for connect in proxy.seen)
+
+
+def response(status: str, *headers: str, body: str = MARKER) -> bytes:
+    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", body]
+    return "\r\n".join(lines).encode()
+
+
+@pytest.mark.parametrize("status", [301, 302, 400, 401, 403, 404, 405, 407, 429, 500, 502, 503, 504, 511])
+@pytest.mark.parametrize("url", ["http://{address}", "http://user:" + MARKER + "@{address}"])
+def test_status_is_told_with_advice(status: int, url: str) -> None:
+    error, passwords = refused_by(response(f"{status} {MARKER}", f"X-Seen: {MARKER}", f"Location: {MARKER}"), url)
+    assert f"status {status}" in str(error)
+    assert error.status == status
+    assert error.suggestion
+    # The proxy refuses a CONNECT for good; only if it failed, another attempt may help.
+    assert error.attempts == (2 if status >= 500 else 1)
+    if MARKER in url:
+        # A proxy that refuses the password is sent it once: repeated wrong passwords may lock the account.
+        assert passwords == (1 if status == 407 else 2 * error.attempts)
+
+
+def test_advice_of_a_forbidden_connection_names_the_portal() -> None:
+    error, _ = refused_by(response("403 Forbidden"))
+    assert "portal.example:443" in str(error.suggestion)
+
+
+@pytest.mark.parametrize(
+    ("challenges", "expected"),
+    [
+        (["NTLM"], "NTLM"),
+        (["Negotiate"], "Negotiate"),
+        (["Negotiate", "NTLM"], "NTLM or Negotiate"),
+        (["Negotiate, NTLM"], "NTLM or Negotiate"),
+        (["ntlm TlRMTVNTUAACAAAA"], "NTLM"),
+        (['Digest realm="' + MARKER + '", nonce="x"'], "Digest"),
+    ],
+)
+def test_unsupported_authentication_is_named(challenges: list[str], expected: str) -> None:
+    headers = [f"Proxy-Authenticate: {challenge}" for challenge in challenges]
+    for url in ("http://{address}", "http://user:" + MARKER + "@{address}"):
+        error, passwords = refused_by(response("407 Authenticate", *headers), url)
+        assert "status 407" in str(error)
+        assert f"requires {expected}, and only Basic is supported" in str(error)
+        assert (error.status, error.attempts, passwords) == (407, 1, MARKER in url)
+
+
+@pytest.mark.parametrize("challenges", [["Basic realm=x"], ["NTLM", "Basic realm=x"], ["basic"], [], ["Unknown"]])
+def test_missing_or_wrong_password(challenges: list[str]) -> None:
+    headers = [f"proxy-authenticate: {challenge}" for challenge in challenges]
+    error, _ = refused_by(response("407 Authenticate", *headers))
+    assert "requires a user name and a password, or rejected the given ones (status 407)" in str(error)
+    assert (error.status, error.attempts) == (407, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"", "closed the connection without a response"),
+        (b"SSH-2.0-" + MARKER.encode() + b"\r\n\r\n", "is not HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "is not HTTP"),
+        (b"HTTP/1.1 2000 OK\r\n\r\n", "is not HTTP"),
+        (b"HTTP/1.1\r\n\r\n", "is not HTTP"),
+        (b"HTTP/1.1 403 Forbidden", "status 403"),
+        (b"HTTP/1.0 503 x\n\n", "status 503"),
+        (b"x" * 100_000, "is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, "is not HTTP"),
+    ],
+    ids=range(9),
+)
+def test_odd_answers(answer: bytes, expected: str) -> None:
+    error, _ = refused_by(answer)
+    assert expected in str(error)
+    assert (
+        "check the proxy" in str(error.suggestion) or "proxy cannot reach" in str(error.suggestion) or "403" in expected
+    )
+
+
+def test_status_in_the_shell() -> None:
+    with ConnectProxy({}, response=response("403 Forbidden")) as proxy:
+        environment = {
+            "LM_BASE_URL": REMOTE_URL,
+            "LM_ACCESS_ID": ACCESS_ID,
+            "LM_ACCESS_KEY": ACCESS_KEY,
+            "HTTPS_PROXY": f"http://user:{MARKER}@127.0.0.1:{proxy.port}",
+        }
+        completed = run_shell("add", "32", environment=environment)
+    assert completed.returncode == 1
+    assert "the proxy returned status 403" in completed.stderr
+    assert MARKER not in completed.stderr
+
+
+def test_unknown_proxy_host_is_not_the_portals() -> None:
+    client = lmtokens.Client("acme", proxy="http://proxy.invalid:3128", max_attempts=1, **CREDENTIALS)
+    with pytest.raises(lmtokens.ConnectError, match="cannot find the proxy's host") as caught:
+        client.add_token(32)
+    assert "proxy.invalid:3128" in str(caught.value)
+    assert "company" not in str(caught.value.suggestion)
+
+
+def test_untrusted_proxy_is_named(ca_bundle: Path) -> None:
+    with TlsServer(self_signed("localhost"), 9) as proxy:
+        url = f"https://localhost:{proxy.port}"
+        client = lmtokens.Client(base_url=REMOTE_URL, proxy=url, ca_bundle=ca_bundle, max_attempts=1, **CREDENTIALS)
+        with pytest.raises(lmtokens.TLSError, match="no secure connection to the proxy") as caught:
+            client.add_token(32)
+    assert caught.value.maybe_applied is False
+    assert proxy.received == []
+
+
+EXCEPTED = [
+    "*",
+    "acme.invalid",
+    ".acme.invalid",
+    "invalid",
+    ".invalid",
+    "*.invalid",
+    "ACME.Invalid",
+    "acme.invalid.",
+    "acme.invalid:8443",
+    ".invalid:8443",
+    "*.invalid:8443",
+    "*:8443",
+    " other.example ,\tacme.invalid ",
+    "other.example acme.invalid",
+    ",,acme.invalid,",
+    "acme.invalid:443,invalid:8443",
+]
+NOT_EXCEPTED = [
+    "",
+    ",",
+    "cme.invalid",
+    "*.acme.invalid",
+    "www.acme.invalid",
+    "acme.invalid.example",
+    "acme.invalid:443",
+    "invalid:443",
+    "acme",
+    "acme.*",
+    "a*.invalid",
+    ".",
+    "*.",
+    "acme.invalid:",
+    "acme.invalid:x",
+    "10.0.0.0/8",
+    "0.0.0.0/0",
+]
+
+
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+@pytest.mark.parametrize(
+    ("exceptions", "direct"), [*((entry, True) for entry in EXCEPTED), *((entry, False) for entry in NOT_EXCEPTED)]
+)
+def test_no_proxy_names(monkeypatch: pytest.MonkeyPatch, name: str, exceptions: str, direct: bool) -> None:
+    assert is_direct(monkeypatch, name, exceptions, "acme.invalid:8443") == direct
+
+
+@pytest.mark.parametrize(
+    ("host", "exceptions", "direct"),
+    [
+        ("192.0.2.7:8443", "192.0.2.7", True),
+        ("192.0.2.7:8443", "192.0.2.7:8443", True),
+        ("192.0.2.7:8443", "192.0.2.7:443", False),
+        ("192.0.2.7:8443", "192.0.2.0/24", True),
+        ("192.0.2.7:8443", "192.0.2.9/24", True),
+        ("192.0.2.7:8443", "192.0.2.7/32", True),
+        ("192.0.2.7:8443", "0.0.0.0/0", True),
+        ("192.0.2.7:8443", "192.0.2.8/29", False),
+        ("192.0.2.7:8443", "192.0.2.0/33", False),
+        ("192.0.2.7:8443", "192.0.2.0/", False),
+        ("192.0.2.7:8443", "192.0.2.0/-1", False),
+        ("192.0.2.7:8443", "2.7", False),
+        ("192.0.2.7:8443", ".2.7", False),
+        ("192.0.2.7:8443", "*", True),
+        ("192.0.2.7:8443", "::ffff:192.0.2.7", True),
+        ("[2001:db8::7]:8443", "2001:db8::7", True),
+        ("[2001:db8::7]:8443", "2001:DB8:0:0::7", True),
+        ("[2001:db8::7]:8443", "[2001:db8::7]", True),
+        ("[2001:db8::7]:8443", "[2001:db8::7]:8443", True),
+        ("[2001:db8::7]:8443", "[2001:db8::7]:443", False),
+        ("[2001:db8::7]:8443", "2001:db8::/32", True),
+        ("[2001:db8::7]:8443", "[2001:db8::]/32", True),
+        ("[2001:db8::7]:8443", "::/0", True),
+        ("[2001:db8::7]:8443", "2001:db9::/32", False),
+        ("[2001:db8::7]:8443", "192.0.2.0/24", False),
+        ("[2001:db8::7]:8443", "0.0.0.0/0", False),
+    ],
+)
+def test_no_proxy_addresses(monkeypatch: pytest.MonkeyPatch, host: str, exceptions: str, direct: bool) -> None:
+    assert is_direct(monkeypatch, "NO_PROXY", exceptions, host) == direct
+
+
+def is_direct(monkeypatch: pytest.MonkeyPatch, name: str, exceptions: str, host: str) -> bool:
+    """Return whether a request bypasses the proxy, which must then not be mentioned."""
+    with ConnectProxy({}) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv(name, exceptions)
+        client = lmtokens.Client(
+            base_url=f"https://{host}/santaba/rest", max_attempts=1, timeout=(0.2, 60), **CREDENTIALS
+        )
+        with pytest.raises((lmtokens.ConnectError, lmtokens.RequestTimeoutError)) as caught:
+            client.add_token(32)
+    is_named = "proxy" in everything_about(caught.value)
+    assert is_named == bool(proxy.seen)
+    return not proxy.seen
+
+
+def _closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
+
+
+def _silent(connection: socket.socket) -> None:
+    while connection.recv(65536):
+        pass
+
+
+def _not_tls(connection: socket.socket) -> None:
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+@pytest.mark.parametrize("route", ["excepted", "loopback"])
+@pytest.mark.parametrize(
+    "problem", ["refused", "silent", "not TLS", "untrusted", "other name", "html", "reset", "unknown"]
+)
+def test_direct_errors_do_not_mention_the_proxy(
+    lmtokens_portal: Portal,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    route: str,
+    problem: str,
+) -> None:
+    caplog.set_level(logging.DEBUG, "lmtokens")
+    settings: dict[str, Any] = {"max_attempts": 1, "timeout": (0.3, 60)}
+    if route == "excepted":
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+        monkeypatch.setenv("NO_PROXY", "*")
+    else:
+        settings["proxy"] = "http://proxy.example:3128"
+    servers: dict[str, Server] = {
+        "silent": Server(_silent),
+        "not TLS": Server(_not_tls),
+        "untrusted": TlsServer(self_signed("localhost"), 9),
+        "other name": TlsServer(issued("other.example"), 9),
+        "reset": Server(lambda connection: None),
+    }
+    server = servers.get(problem)
+    base_url = f"https://localhost:{server.port if server else _closed_port()}/santaba/rest"
+    if problem == "html":
+        lmtokens_portal.fail("html", status=503)
+        base_url = lmtokens_portal.base_url
+    if problem == "unknown":
+        if route == "loopback":
+            pytest.skip("loopback is always known")
+        base_url = "https://acme.invalid/santaba/rest"
+    client = lmtokens_portal.client(base_url=base_url, **settings)
+    with contextlib.ExitStack() as running:
+        for each in servers.values():
+            running.enter_context(each)
+        with pytest.raises(lmtokens.LMTokensError) as caught:
+            client.add_token(32)
+    assert "proxy" not in everything_about(caught.value)
+    assert "proxy" not in " ".join(caplog.messages).lower()
+    assert caplog.messages
