@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PySet};
 
@@ -203,7 +204,7 @@ impl PythonDestination {
             Ok(py.None())
         };
         let outcome = match self.queue.upgrade() {
-            Some(queue) => queue.call(code).await,
+            Some(queue) => queue.call(code, check_done).await,
             None => Err(Raised::NoCaller),
         };
         outcome.map_err(|raised| match raised {
@@ -219,6 +220,34 @@ impl PythonDestination {
             }
         })
     }
+}
+
+/// Checks that the result of a destination is not work that is still to be done: the secret would be lost.
+fn check_done(result: &Bound<'_, PyAny>) -> PyResult<()> {
+    let class = result.get_type();
+    // Python, too, looks up special methods on the class.
+    let has_any = |names: &[&str]| -> PyResult<bool> {
+        names.iter().try_fold(false, |found, name| Ok(found || class.hasattr(*name)?))
+    };
+    // An open file, an HTTP response and a database cursor are iterators as well, but their work is done.
+    let is_lazy =
+        has_any(&["__await__"])? || has_any(&["__next__", "__anext__"])? && !has_any(&["read", "fetchone"])?;
+    let runs_elsewhere = has_any(&["add_done_callback", "wait"])?;
+    let is_destination = result.is_callable()
+        || has_any(&["deliver"])?
+        || result.is_instance_of::<ToFile>()
+        || result.is_instance_of::<ToCommand>();
+    if !(is_lazy || runs_elsewhere || is_destination) {
+        return Ok(());
+    }
+    if is_lazy && has_any(&["close"])? {
+        result.call_method0("close")?;
+    }
+    Err(PyTypeError::new_err(format!(
+        "a destination must be done when it returns, but this one returned an object of type {}; store the secret before \
+         returning, wait for threads and processes, and use coroutine functions with AsyncClient only",
+        class.name()?
+    )))
 }
 
 impl Destination for PythonDestination {

@@ -126,21 +126,27 @@ impl CallbackQueue {
         drop(jobs);
     }
 
-    /// Runs a Python callback on the caller's thread; if it returns an awaitable, that is awaited in the caller's loop.
-    /// An error names only the class of the exception: its text may hold a secret.
+    /// Runs a Python callback on the caller's thread; if it returns an awaitable and the caller has a loop, that is
+    /// awaited there. Then its result is checked. An error names only the class of the exception: its text may hold a
+    /// secret.
     pub(crate) async fn call(
         &self,
         code: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
+        check: Check,
     ) -> Result<(), Raised> {
         let (ended, outcome) = oneshot::channel();
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let _awaited = Awaited { caller: self, number };
         let job: Job = Box::new(move |py, caller| {
-            let answer = code(py).and_then(|answer| caller.awaited(py, answer));
-            match answer {
+            let task = code(py).and_then(|result| match caller.awaited(py, &result)? {
+                Some(task) => Ok(Some(task)),
+                None => check(result.bind(py)).map(|()| None),
+            });
+            match task {
                 Ok(Some(task)) => {
                     locked(&caller.tasks).push((number, task.clone_ref(py)));
-                    let watch = Watch { caller: Arc::clone(caller), number, ended: Mutex::new(Some(ended)) };
+                    let watch =
+                        Watch { caller: Arc::clone(caller), number, check, ended: Mutex::new(Some(ended)) };
                     let added = Bound::new(py, watch).and_then(|watch| {
                         task.bind(py).call_method1(intern!(py, "add_done_callback"), (watch,))
                     });
@@ -166,24 +172,17 @@ impl CallbackQueue {
         Some(tasks.swap_remove(at).1)
     }
 
-    /// Returns the task of an awaitable result.
-    fn awaited(&self, py: Python<'_>, answer: Py<PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        let answer = answer.bind(py);
-        if answer.is_none() || !answer.hasattr(intern!(py, "__await__"))? {
+    /// Returns the task of an awaitable result; `None` if it is not awaitable or the caller has no loop.
+    fn awaited(&self, py: Python<'_>, result: &Py<PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        let result = result.bind(py);
+        let Waits::InLoop(event_loop) = &self.waits else { return Ok(None) };
+        if !result.get_type().hasattr(intern!(py, "__await__"))? {
             return Ok(None);
         }
-        let Waits::InLoop(event_loop) = &self.waits else {
-            if answer.hasattr(intern!(py, "close"))? {
-                answer.call_method0(intern!(py, "close"))?;
-            }
-            return Err(pyo3::exceptions::PyTypeError::new_err(
-                "the callback returned an awaitable; only AsyncClient can await it",
-            ));
-        };
         let asyncio = py.import(intern!(py, "asyncio"))?;
         let options = pyo3::types::PyDict::new(py);
         options.set_item("loop", event_loop)?;
-        let task = asyncio.call_method(intern!(py, "ensure_future"), (answer,), Some(&options))?;
+        let task = asyncio.call_method(intern!(py, "ensure_future"), (result,), Some(&options))?;
         Ok(Some(task.unbind()))
     }
 
@@ -257,6 +256,9 @@ impl RunPending {
 
 type Ended = oneshot::Sender<Result<(), Raised>>;
 
+/// A check of the result of a callback.
+pub(crate) type Check = fn(&Bound<'_, PyAny>) -> PyResult<()>;
+
 /// Why a callback failed.
 pub(crate) enum Raised {
     Exception {
@@ -282,6 +284,7 @@ impl Raised {
 struct Watch {
     caller: Arc<CallbackQueue>,
     number: u64,
+    check: Check,
     ended: Mutex<Option<Ended>>,
 }
 
@@ -291,10 +294,7 @@ impl Watch {
     fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
         let Some(ended) = locked(&self.ended).take() else { return };
         self.caller.take_task(self.number);
-        let outcome = match task.call_method0(intern!(py, "result")) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Raised::of(py, error)),
-        };
-        let _ = ended.send(outcome);
+        let outcome = task.call_method0(intern!(py, "result")).and_then(|result| (self.check)(&result));
+        let _ = ended.send(outcome.map_err(|error| Raised::of(py, error)));
     }
 }
