@@ -8,6 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::Token;
+use crate::times::Timestamp;
 
 /// A field of a token that lists can be filtered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,43 +119,6 @@ impl Operator {
     }
 }
 
-/// A point in time since 1970-01-01 UTC, down to the second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
-    /// Whole seconds, rounded down.
-    pub(crate) seconds: i64,
-    /// Whether a fraction of a second follows.
-    pub(crate) has_fraction: bool,
-}
-
-impl Moment {
-    /// The accepted values of an argument, for messages.
-    pub(crate) const EXPECTED: &str = "an aware datetime, or seconds (not milliseconds) since 1970-01-01 UTC";
-
-    /// Checks a number of seconds. Milliseconds are refused: as seconds, they are a time after the year 9999, before
-    /// which every token was created.
-    pub(crate) fn from_seconds(field: Field, seconds: f64) -> Result<Self> {
-        const YEAR_10000: f64 = 253_402_300_800.0;
-        if !(0.0..YEAR_10000).contains(&seconds) {
-            let expected = format_args!("{}, up to the end of the year 9999", Self::EXPECTED);
-            return Err(Error::invalid(field.name(), seconds, expected));
-        }
-        #[allow(clippy::cast_possible_truncation, reason = "checked above")]
-        Ok(Self { seconds: seconds.floor() as i64, has_fraction: seconds.fract() != 0.0 })
-    }
-
-    /// Returns the whole seconds that select the same tokens: the portal stores whole seconds.
-    pub(crate) fn for_comparison(self, operator: Operator) -> Value {
-        /// A time at which no token was created.
-        const NEVER: i64 = -1;
-        Value::Number(match operator {
-            Operator::Less | Operator::GreaterOrEqual => self.seconds + i64::from(self.has_fraction),
-            Operator::Equal | Operator::NotEqual if self.has_fraction => NEVER,
-            _ => self.seconds,
-        })
-    }
-}
-
 /// The value of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
@@ -162,6 +126,19 @@ pub(crate) enum Value {
     Number(i64),
     /// A text.
     Text(String),
+}
+
+impl Value {
+    /// Returns the whole seconds that select the same tokens: the portal stores whole seconds.
+    pub(crate) fn of_time(time: Timestamp, operator: Operator) -> Self {
+        /// A time at which no token was created.
+        const NEVER: i64 = -1;
+        Self::Number(match operator {
+            Operator::Less | Operator::GreaterOrEqual => time.seconds + i64::from(time.has_fraction),
+            Operator::Equal | Operator::NotEqual if time.has_fraction => NEVER,
+            _ => time.seconds,
+        })
+    }
 }
 
 /// A comparison of a field with a value.
@@ -189,7 +166,7 @@ impl Condition {
             (Value::Text(_), true) if field.is_time() => Err(Error::argument(format!(
                 "{} is compared with {}, not a string",
                 field.name(),
-                Moment::EXPECTED
+                Timestamp::EXPECTED
             ))),
             (Value::Text(_), true) => {
                 Err(Error::argument(format!("{} is compared with a number, not a string", field.name())))

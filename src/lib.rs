@@ -16,7 +16,7 @@
 //! | `network` | timeouts, trusted certificates, client certificate, proxy |
 //! | `process` | per-process state, rebuilt after `fork()` |
 //! | `sandbox` | the embedded portal; it never uses the client, so that each can reveal errors of the other |
-//! | `ids` `lmv1` `secret` `model` `filter` `tag` `portal` `event` `advice` `error` … | vocabulary: no I/O |
+//! | `ids` `lmv1` `secret` `model` `filter` `tag` `times` `portal` `event` `advice` `error` … | vocabulary: no I/O |
 
 #![cfg_attr(
     not(all(feature = "python", feature = "cli")),
@@ -56,6 +56,7 @@ mod strict_url;
 pub(crate) mod tag;
 #[doc(hidden)]
 pub mod testing;
+mod times;
 pub(crate) mod token_output;
 pub(crate) mod tokens;
 

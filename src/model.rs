@@ -11,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::json::{Member, items, members};
 use crate::secret::Secret;
+use crate::times::END_OF_9999;
 
 /// A status as the portal reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -250,10 +251,9 @@ pub(crate) fn is_whole(text: &str) -> bool {
 fn epoch_seconds(member: Member<'_>) -> Option<i64> {
     /// Seconds reach this in the year 2286; milliseconds passed it in 1970.
     const MILLISECONDS_FROM: i64 = 10_000_000_000;
-    const YEAR_10000: i64 = 253_402_300_800;
     let number = member.floor()?;
     let seconds = if number > MILLISECONDS_FROM { number / 1000 } else { number };
-    (1..YEAR_10000).contains(&seconds).then_some(seconds)
+    (1..=END_OF_9999).contains(&seconds).then_some(seconds)
 }
 
 /// Returns whether a token was used, from the time of its last use. The portal writes "never" as null or 0; a value

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The last millisecond that an HTTP date can express.
-const END_OF_9999_MS: u64 = 253_402_300_799_999;
+use crate::times::END_OF_9999_MS;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::arguments::expecting;
 use crate::error::Error;
+use crate::times::END_OF_9999;
 
 /// The longest time span that an argument may ask for.
 const DAY: f64 = 86_400.0;
@@ -37,7 +38,6 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de> + Into<Option<i64>> + Copy,
 {
-    const END_OF_9999: i64 = 253_402_300_799;
     const MOMENT: &str =
         "a whole number from 0 to 253402300799: seconds (not milliseconds) since 1970-01-01 UTC";
     let moment: T = expecting(T::deserialize(deserializer), MOMENT)?;

@@ -98,6 +98,12 @@ class Moment:
         10**400,
         -1,
         -0.5,
+        0.5,
+        90,
+        NOW // 60,
+        NOW / 60 - 1440,
+        NOW / 3600,
+        999_999_999,
         NAN,
         INFINITE,
         -INFINITE,
@@ -130,7 +136,7 @@ def test_value_that_is_not_a_time_is_rejected(field: str, value: Any) -> None:
 @pytest.mark.parametrize("value", ["2025-01-01", "2025-01-01T00:00:00Z", "1700000000", "yesterday"])
 def test_text_is_not_a_time(value: str) -> None:
     with pytest.raises(ValueError, match=r"an aware datetime, or seconds.*, not a string"):
-        _ = where.last_used_on < value
+        _ = where.last_used_on < value  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,9 @@ def test_naive_datetime_is_rejected(value: datetime) -> None:
         (float(NOW), NOW),
         (Decimal("1700000000.5"), NOW + 1),
         (Fraction(2 * NOW + 1, 2), NOW + 1),
-        (0.5, 1),
+        (0, 0),
+        (0.0, 0),
+        (1_000_000_000, 1_000_000_000),
         (END_OF_9999, END_OF_9999),
         (datetime.fromtimestamp(NOW, UTC), NOW),
         (datetime.fromtimestamp(NOW, timezone(timedelta(hours=-9, minutes=-30))), NOW),
@@ -196,7 +204,13 @@ def test_tokens_are_selected_by_time(client: lmtokens.Client, filter: lmtokens.F
     assert [token.note for token in client.list_tokens(32, filter=filter)] == notes
 
 
-@pytest.mark.parametrize("seconds", [100_000_000, NOW, 2_000_000_000, 99_999_999_999])
+@pytest.mark.parametrize("milliseconds", [1, 90 * DAY, NOW // 60, NOW // 60 * 1000, 999_999_999_999])
+def test_signature_at_a_time_in_another_unit_is_rejected(milliseconds: int) -> None:
+    with pytest.raises(ValueError, match=r"expected milliseconds since 1970-01-01 UTC: 0, or from 1000000000000"):
+        lmtokens.sign("GET", "/x", access_id=ACCESS_ID, access_key=ACCESS_KEY, timestamp_ms=milliseconds)
+
+
+@pytest.mark.parametrize("seconds", [1_000_000_000, NOW, 2_000_000_000, 99_999_999_999])
 def test_signature_at_a_time_in_seconds_is_rejected(seconds: int) -> None:
     with pytest.raises(ValueError, match=r"is a number of seconds; expected milliseconds.*multiply it by 1000"):
         lmtokens.sign("GET", "/x", access_id=ACCESS_ID, access_key=ACCESS_KEY, timestamp_ms=seconds)

@@ -12,6 +12,7 @@ use pyo3::types::{
 
 use crate::ids::{Concurrency, PageSize};
 use crate::python::types::enums::is_type;
+use crate::times::{self, EXPECTED_MILLISECONDS};
 
 /// Defines a function for each argument, for PyO3's `from_py_with`.
 macro_rules! arguments {
@@ -180,22 +181,8 @@ pub(crate) fn path(name: &str, object: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
 }
 
 fn milliseconds(name: &str, object: &Bound<'_, PyAny>) -> PyResult<u64> {
-    const END_OF_9999: u64 = 253_402_300_799_999;
-    const EXPECTED: &str = "milliseconds since 1970-01-01 UTC, up to the end of the year 9999";
-    // In milliseconds, these are the years 1970 to 1973, before there was a portal; in seconds, 1973 to 5138.
-    const SECONDS: std::ops::Range<u64> = 100_000_000..100_000_000_000;
-    let out_of_range =
-        || PyValueError::new_err(format!("{name} is out of range; expected {EXPECTED} ({END_OF_9999})"));
-    match integer(name, EXPECTED, object) {
-        Ok(Some(number)) => match u64::try_from(number) {
-            Ok(seconds) if SECONDS.contains(&seconds) => Err(PyValueError::new_err(format!(
-                "invalid {name} {seconds}, which is a number of seconds; expected {EXPECTED}: multiply it by 1000"
-            ))),
-            Ok(number) if number <= END_OF_9999 => Ok(number),
-            _ => Err(out_of_range()),
-        },
-        Ok(None) => Err(wrong_type(name, &format!("an int of {EXPECTED}"), object)),
-        Err(error) if error.is_instance_of::<PyValueError>(object.py()) => Err(out_of_range()),
-        Err(error) => Err(error),
+    match integer(name, EXPECTED_MILLISECONDS, object)? {
+        Some(number) => Ok(times::milliseconds(name, number)?),
+        None => Err(wrong_type(name, &format!("an int of {EXPECTED_MILLISECONDS}"), object)),
     }
 }

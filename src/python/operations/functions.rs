@@ -76,8 +76,8 @@ with_client_settings! {
 ///     access_id (str | Secret): letters and digits.
 ///     access_key (str | Secret): any text without white space.
 ///     timestamp_ms (int | None): milliseconds since 1970-01-01 UTC, up to the end of the year 9999; default now. The
-///         portal accepts times within 30 minutes of its own clock. A number of seconds (from 10**8 to 10**11) is
-///         rejected.
+///         portal accepts times within 30 minutes of its own clock. A number from 1 to 10**12 (in 2001) is rejected: it
+///         is a time in another unit.
 ///
 /// Returns:
 ///     str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. Treat it as a credential:

@@ -5,12 +5,13 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-use crate::filter::{self, Condition, Field as CoreField, Moment, Operator, Value};
+use crate::filter::{self, Condition, Field as CoreField, Operator, Value};
 use crate::ids::Status;
 use crate::printable;
 use crate::python::args::plain::{encodable, float, integer, items, string, wrong_type};
 use crate::python::args::stub_types::Values;
 use crate::python::types::enums::is_status;
+use crate::times::Timestamp;
 
 /// The fields of a token by which a list can be filtered, as attributes of ``lmtokens.where``.
 ///
@@ -65,9 +66,11 @@ fields! {
     note = Note,
     /// Field: the user name of its creator.
     created_by = CreatedBy,
-    /// Field: when it was created, as an aware ``datetime`` or seconds (not milliseconds) since 1970-01-01 UTC.
+    /// Field: when it was created, as an aware ``datetime`` or seconds (not milliseconds) since 1970-01-01 UTC; numbers
+    /// from 1 to 10**9 (in 2001) are refused: they are minutes, days or another unit.
     created_on = CreatedOn,
-    /// Field: when it was last used; never counts as 0. A time that cannot be read matches only ``!=``.
+    /// Field: when it was last used, as ``created_on``; never counts as 0. A time that cannot be read matches
+    /// only ``!=``.
     last_used_on = LastUsedOn,
     /// Field: the address it was last used from.
     last_auth_ip = LastAuthIp,
@@ -88,7 +91,7 @@ impl Field {
             };
         }
         if self.0.is_time() {
-            return Ok(self.moment(object)?.for_comparison(operator));
+            return Ok(Value::of_time(self.timestamp(object)?, operator));
         }
         if self.0 == CoreField::Status && is_status(object)? {
             return Ok(Value::Number(object.extract()?));
@@ -104,14 +107,14 @@ impl Field {
         Err(wrong_type(name, expected, object))
     }
 
-    fn moment(&self, object: &Bound<'_, PyAny>) -> PyResult<Moment> {
+    fn timestamp(&self, object: &Bound<'_, PyAny>) -> PyResult<Timestamp> {
         let name = self.0.name();
         if let Some(seconds) = float(object)? {
-            return Ok(Moment::from_seconds(self.0, seconds)?);
+            return Ok(Timestamp::from_seconds(name, seconds)?);
         }
         // A class that imitates datetime is accepted as well.
         if !object.hasattr("timestamp")? || !object.hasattr("utcoffset")? {
-            return Err(wrong_type(name, &format!("compared with {}", Moment::EXPECTED), object));
+            return Err(wrong_type(name, &format!("compared with {}", Timestamp::EXPECTED), object));
         }
         // A datetime with a tzinfo that does not know its offset is naive as well.
         if object.getattr("tzinfo")?.is_none() || object.call_method0("utcoffset")?.is_none() {
@@ -123,7 +126,7 @@ impl Field {
         // Not timestamp(): a float of a year far away has no microseconds.
         let (epoch, second) = epoch_and_second(object.py())?;
         let (seconds, fraction): (i64, Bound<'_, PyAny>) = object.sub(epoch)?.divmod(second)?.extract()?;
-        Ok(Moment { seconds, has_fraction: fraction.is_truthy()? })
+        Ok(Timestamp { seconds, has_fraction: fraction.is_truthy()? })
     }
 
     fn compare(&self, operator: Operator, object: &Bound<'_, PyAny>) -> PyResult<filter::Filter> {
