@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::model::{TokenStatus, TokenType};
 use crate::tag::Tag;
@@ -11,8 +13,17 @@ use crate::tag::Tag;
 pub const MAX_ID: i64 = i32::MAX as i64;
 
 /// The id of a user, 1 to [`MAX_ID`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i64")]
 pub struct AdminId(i64);
+
+impl TryFrom<i64> for AdminId {
+    type Error = Error;
+
+    fn try_from(id: i64) -> Result<Self> {
+        Self::new(id)
+    }
+}
 
 impl AdminId {
     /// Checks an id.

@@ -20,7 +20,6 @@ use crate::error::Result;
 use crate::model::iso_8601;
 use crate::tag::RunId;
 
-pub(crate) use entry::AdminName;
 pub(super) use entry::{Journaled, Line, RowKey};
 pub(super) use file::exists_already;
 use file::{JournalFile, cannot_write};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::list::sized;
 use super::unreadable::Unreadable;
 use crate::client::{Client, Method, Request, off_thread};
@@ -13,7 +15,8 @@ use crate::json::{items, members};
 use crate::printable::is_hidden;
 
 /// A user, by id or by name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum User {
     /// By id.
     Id(AdminId),
@@ -22,8 +25,17 @@ pub enum User {
 }
 
 /// The exact name of a user.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct UserName(String);
+
+impl TryFrom<String> for UserName {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        Self::new(name)
+    }
+}
 
 impl UserName {
     /// Checks a name. Digits alone are refused: the caller most likely means the id.

@@ -13,7 +13,6 @@ use crate::lock::locked;
 use crate::model::Token;
 use crate::process;
 use crate::token_output::Members;
-use crate::tokens::User;
 
 /// Standard output for one result after the other. They hold no keys, which are in the journal.
 pub(super) struct Results {
@@ -64,14 +63,10 @@ fn members(result: &RowResult) -> Members {
         Outcome::Unknown(error) => ("unknown", None, Some(error.to_string())),
         Outcome::Skipped { reason, token } => ("skipped", token.as_ref(), Some(reason.clone())),
     };
-    let admin_id = match &row.admin {
-        User::Id(id) => json!(id.get()),
-        User::Name(name) => json!(name.as_str()),
-    };
     Members(vec![
         ("line", json!(result.row.line)),
         ("state", json!(state)),
-        ("admin_id", admin_id),
+        ("admin_id", json!(row.admin)),
         ("note", json!(row.note())),
         ("status", json!(row.status.number())),
         ("type", json!(row.r#type.as_str())),

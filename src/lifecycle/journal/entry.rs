@@ -14,28 +14,17 @@ use crate::tokens::{NewToken, User, is_mask_of};
 /// The identity of a row: its members, and its number among equal rows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::lifecycle) struct RowKey {
-    pub(super) admin: AdminName,
+    pub(super) admin: User,
     pub(super) note: Option<String>,
     pub(super) status: i64,
     pub(super) r#type: String,
     pub(in crate::lifecycle) nth: u32,
 }
 
-/// A user as the input names it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum AdminName {
-    Id(i64),
-    Name(String),
-}
-
 impl RowKey {
     pub(in crate::lifecycle) fn of(token: &NewToken) -> Self {
         Self {
-            admin: match &token.admin {
-                User::Id(id) => AdminName::Id(id.get()),
-                User::Name(name) => AdminName::Name(name.as_str().to_owned()),
-            },
+            admin: token.admin.clone(),
             note: token.note().map(str::to_owned),
             status: token.status.number(),
             r#type: token.r#type.as_str().to_owned(),

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::entry::{AdminName, Journaled, Line, RowKey};
+use super::entry::{Journaled, Line, RowKey};
 use super::header::{Header, VERSION, run_of};
 use super::seal;
 use crate::advice::Advice;
 use crate::destinations::secure_file::failed;
 use crate::error::{Error, Result};
 use crate::model::Token;
+use crate::tokens::User;
 
 /// The state of every row.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -273,7 +274,7 @@ impl EntryState {
 pub(crate) struct JournalEntry {
     pub state: EntryState,
     /// The user as the input named it; `None` if the entry is damaged.
-    pub admin_id: Option<AdminName>,
+    pub admin_id: Option<User>,
     /// The token with its key, if one was created; status and note are those of the row.
     pub token: Option<Token>,
     /// Why there is none, or why the outcome is unknown.

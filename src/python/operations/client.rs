@@ -1,5 +1,6 @@
 //! `Client`, and the native part of `AsyncClient`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyException, PyTypeError};
@@ -10,7 +11,6 @@ use crate::credentials::Identity;
 use crate::error::Result;
 use crate::operation::Operation;
 use crate::python::args::settings::{Asking, Settings, constructor, with_client_settings};
-use crate::python::args::stub_types::SelfObject;
 use crate::python::runtime::awaitable::{Awaitable, awaitable, running_loop};
 use crate::python::runtime::callback_queue::CallbackQueue;
 use crate::python::runtime::gate::GateGuard;
@@ -252,4 +252,20 @@ pub(crate) fn user_agent_suffix(py: Python<'_>) -> String {
         version.patch,
         std::env::consts::ARCH
     )
+}
+
+/// The object whose method was called, of whatever subclass.
+pub(crate) struct SelfObject(pub(crate) Py<PyAny>);
+
+impl<'py> IntoPyObject<'py> for SelfObject {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = Infallible;
+
+    #[cfg(feature = "stubs")]
+    const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_identifier!("typing_extensions", "Self");
+
+    fn into_pyobject(self, py: Python<'py>) -> Result<Self::Output, Infallible> {
+        Ok(self.0.into_bound(py))
+    }
 }

@@ -2,18 +2,13 @@
 
 use pyo3::prelude::*;
 
-use crate::lifecycle::{self, AdminName};
+use crate::lifecycle;
 use crate::model::Token;
 use crate::printable;
 use crate::python::args::plain;
-use crate::python::args::stub_types::{EntryState, FilePath};
-
-/// A user as the input named it.
-#[derive(IntoPyObject)]
-enum IdOrName<'a> {
-    Id(i64),
-    Name(&'a str),
-}
+use crate::python::args::stub_types::FilePath;
+use crate::python::types::literals::EntryState;
+use crate::tokens::User;
 
 /// A token or a row of a journal.
 #[pyclass(frozen, module = "lmtokens")]
@@ -31,11 +26,8 @@ impl JournalEntry {
     /// int | str | None: the id of the token's user, or the user's name, as the input named it; ``None`` if the entry
     /// is damaged.
     #[getter]
-    fn admin_id(&self) -> Option<IdOrName<'_>> {
-        self.0.admin_id.as_ref().map(|user| match user {
-            AdminName::Id(id) => IdOrName::Id(*id),
-            AdminName::Name(name) => IdOrName::Name(name),
-        })
+    fn admin_id(&self) -> Option<&User> {
+        self.0.admin_id.as_ref()
     }
 
     /// str | None: the note of the row.
@@ -44,7 +36,7 @@ impl JournalEntry {
         self.0.note.as_deref()
     }
 
-    /// Token | None: the token, with its key if the journal holds keys.
+    /// Token | None: the token; a ``CreatedToken`` if the journal holds its key.
     #[getter]
     fn token(&self) -> Option<Token> {
         self.0.token.clone()
@@ -58,8 +50,7 @@ impl JournalEntry {
 
     fn __repr__(&self) -> String {
         let user = match &self.0.admin_id {
-            Some(AdminName::Id(id)) => format!(" of user {id}"),
-            Some(AdminName::Name(name)) => format!(" of user {}", printable::line(name)),
+            Some(user) => format!(" of user {}", printable::line(&user.to_string())),
             None => String::new(),
         };
         format!("<lmtokens.JournalEntry {}{user}>", self.0.state.as_str())

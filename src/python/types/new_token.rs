@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 
 use crate::ids::Note;
 use crate::python::args::domain;
-use crate::python::args::stub_types::{StatusNumber, TypeWord};
+use crate::python::types::literals::{StatusNumber, TypeWord};
 use crate::tokens::{self, User};
 
 /// A token to create, as a row of ``add_tokens``.
@@ -47,11 +47,8 @@ impl NewToken {
 
     /// int | str: the id of the token's user, or the user's name.
     #[getter]
-    fn admin_id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        match &self.0.admin {
-            User::Id(id) => Ok(id.get().into_pyobject(py)?.into_any()),
-            User::Name(name) => Ok(name.as_str().into_pyobject(py)?.into_any()),
-        }
+    fn admin_id(&self) -> &User {
+        &self.0.admin
     }
 
     /// str | None: the note.
@@ -73,7 +70,7 @@ impl NewToken {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let admin = self.admin_id(py)?.repr()?;
+        let admin = self.admin_id().into_pyobject(py)?.repr()?;
         let note = self.0.note().into_pyobject(py)?.repr()?;
         Ok(format!("NewToken({admin}, note={note}, status={}, type='{}')", self.status().0, self.r#type().0))
     }

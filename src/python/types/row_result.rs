@@ -4,8 +4,8 @@ use pyo3::prelude::*;
 
 use crate::lifecycle::{self, Outcome, Row};
 use crate::model::Token;
-use crate::python::args::stub_types::RowState;
 use crate::python::types::errors::LazyException;
+use crate::python::types::literals::RowState;
 use crate::python::types::new_token::NewToken;
 
 /// The result of one row.
@@ -51,7 +51,7 @@ impl RowResult {
         RowState(self.state)
     }
 
-    /// Token | None: the token, with its key unless the key was delivered to ``deliver=``.
+    /// Token | None: the token; a ``CreatedToken`` with its key unless the key was delivered to ``deliver=``.
     #[getter]
     fn token(&self) -> Option<Token> {
         self.token.clone()

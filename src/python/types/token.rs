@@ -18,7 +18,8 @@ use crate::{model, secret};
 #[pyclass(frozen, module = "lmtokens", subclass)]
 pub struct Token(model::Token);
 
-/// A token with its access key: the result of a create, and what a destination receives.
+/// A token with its access key: the result of a create, a row or an entry of a journal, and what a destination
+/// receives.
 #[pyclass(frozen, module = "lmtokens", extends = Token)]
 pub(crate) struct CreatedToken(secret::Secret);
 

@@ -4,8 +4,8 @@ use pyo3::prelude::*;
 
 use crate::model::{Token, TokenStatus};
 use crate::printable;
-use crate::python::args::stub_types::CredentialsKind;
 use crate::python::operations::client::shown_portal;
+use crate::python::types::literals::CredentialsKind;
 use crate::tokens::WhoamiReport;
 
 /// The calling credentials and their source. What they cannot view is ``None``; ``limitation`` says why.
