@@ -1,6 +1,7 @@
-"""Add overloads to a generated stub, which PyO3 cannot express: ``python scripts/add_overloads.py _lmtokens.pyi``.
+"""Add to a generated stub what PyO3 cannot express: ``python scripts/add_overloads.py _lmtokens.pyi``.
 
-The type of the token that ``add_token`` returns depends on ``deliver=``: without it, the token has its access key.
+The type of the token that ``add_token`` returns depends on ``deliver=``: without it, the token has its access key. The
+operators of ``Field`` and ``Filter`` accept less than ``object``; only ``==`` and ``!=`` must accept it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ ADD_TOKEN = re.compile(
     """,
     re.MULTILINE | re.VERBOSE,
 )
+OPERATOR = re.compile(r"\bdef __(and|or|lt|le|gt|ge)__\(self, other: object, /\)( -> Filter:)")
 OVERLOADS = r"""
 {indent}@overload
 {indent}{start}None = None) -> {created}:
@@ -34,11 +36,24 @@ def overloads(function: re.Match[str]) -> str:
     return OVERLOADS.lstrip("\n").format(**parts, created=created) + (after[0] if after else "")[1:]
 
 
+def operator(function: re.Match[str]) -> str:
+    name, result = function.groups()
+    other = "Filter" if name in ("and", "or") else "Ordered"
+    return f"def __{name}__(self, other: {other}, /){result}"
+
+
 def add_overloads(stub: str) -> str:
     stub, functions = ADD_TOKEN.subn(overloads, stub)
     stub, imports = re.subn(r"^from typing import (.*)$", r"from typing import \1, overload", stub, flags=re.MULTILINE)
-    if (functions, imports) != (3, 1):
-        raise SystemExit(f"expected 3 functions add_token and 1 import, found {functions} and {imports}")
+    stub, names = re.subn(
+        r"^from lmtokens._types import (.*?)OnWait",
+        r"from lmtokens._types import \1OnWait, Ordered",
+        stub,
+        flags=re.MULTILINE,
+    )
+    stub, operators = OPERATOR.subn(operator, stub)
+    if (functions, imports, names, operators) != (3, 1, 1, 6):
+        raise SystemExit(f"the stub has other functions, imports or operators: {functions, imports, names, operators}")
     return stub
 
 

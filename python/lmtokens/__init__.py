@@ -16,11 +16,28 @@ from lmtokens.errors import *  # noqa: F403
 
 TYPE_CHECKING = False  # as in typing, whose import takes longer than all of this package
 if TYPE_CHECKING:
+    from lmtokens import deliver as deliver
     from lmtokens._enums import TokenStatus as TokenStatus
     from lmtokens._enums import TokenType as TokenType
     from lmtokens.aio import AsyncBulkRun as AsyncBulkRun
     from lmtokens.aio import AsyncClient as AsyncClient
     from lmtokens.auth import LMv1Auth as LMv1Auth
+else:  # Type checkers would accept any name.
+
+    def __getattr__(name: str) -> object:
+        """Import rarely needed names on first use."""
+        from importlib import import_module
+
+        if name in _LAZY_MODULES:
+            return import_module(f"lmtokens.{name}")
+        module = _LAZY.get(name)
+        if module is None:
+            raise AttributeError(f"module 'lmtokens' has no attribute {name!r}")
+        value = getattr(import_module(module), name)
+        globals()[name] = value
+        return value
+
+
 del TYPE_CHECKING
 del ToCommand, ToFile, to_command, to_file  # public in lmtokens.deliver
 
@@ -41,20 +58,6 @@ __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
     *(name for name in globals() if name[0].isalpha()),
     *("__version__", *_LAZY, *_LAZY_MODULES),
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Import rarely needed names on first use."""
-    from importlib import import_module
-
-    if name in _LAZY_MODULES:
-        return import_module(f"lmtokens.{name}")
-    module = _LAZY.get(name)
-    if module is None:
-        raise AttributeError(f"module 'lmtokens' has no attribute {name!r}")
-    value = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> "list[str]":

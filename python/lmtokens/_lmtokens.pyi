@@ -5,7 +5,7 @@ The native part of the package `lmtokens`.
 from collections.abc import Coroutine
 from datetime import datetime
 from lmtokens._enums import TokenStatus, TokenType
-from lmtokens._types import Destination, OnWait, Progress, Rows, Values, Words
+from lmtokens._types import Destination, OnWait, Ordered, Progress, Rows, Values, Words
 from os import PathLike
 from typing import Any, Final, Literal, final, overload
 from typing_extensions import Self, disjoint_base
@@ -405,7 +405,8 @@ class Client:
 @final
 class CreatedToken(Token):
     """
-    A token with its access key: the result of a create, and what a destination receives.
+    A token with its access key: the result of a create, a row or an entry of a journal, and what a destination
+    receives.
     """
     @property
     def access_id(self, /) -> str | Any:
@@ -425,10 +426,10 @@ class Field:
     """
     def __bool__(self, /) -> bool: ...
     def __eq__(self, other: object, /) -> Filter: ...
-    def __ge__(self, other: object, /) -> Filter: ...
-    def __gt__(self, other: object, /) -> Filter: ...
-    def __le__(self, other: object, /) -> Filter: ...
-    def __lt__(self, other: object, /) -> Filter: ...
+    def __ge__(self, other: Ordered, /) -> Filter: ...
+    def __gt__(self, other: Ordered, /) -> Filter: ...
+    def __le__(self, other: Ordered, /) -> Filter: ...
+    def __lt__(self, other: Ordered, /) -> Filter: ...
     def __ne__(self, other: object, /) -> Filter: ...
     def __repr__(self, /) -> str: ...
     def contains(self, /, text: "str") -> "Filter":
@@ -461,9 +462,9 @@ class Filter:
     The filter in the request is never narrower than this one, and the tokens in the response are checked again, so that
     the portal's treatment of special characters cannot hide a token.
     """
-    def __and__(self, other: object, /) -> Filter: ...
+    def __and__(self, other: Filter, /) -> Filter: ...
     def __bool__(self, /) -> bool: ...
-    def __or__(self, other: object, /) -> Filter: ...
+    def __or__(self, other: Filter, /) -> Filter: ...
     def __repr__(self, /) -> str:
         """
         Return the filter as it is sent, which may be wider.
@@ -500,7 +501,7 @@ class JournalEntry:
     @property
     def token(self, /) -> Token | None:
         """
-        Token | None: the token, with its key if the journal holds keys.
+        Token | None: the token; a ``CreatedToken`` if the journal holds its key.
         """
 
 @final
@@ -525,7 +526,7 @@ class NewToken:
     def __new__(cls, /, admin_id: "int | str", note: "str | None" = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> NewToken: ...
     def __repr__(self, /) -> str: ...
     @property
-    def admin_id(self, /) -> Any:
+    def admin_id(self, /) -> int | str:
         """
         int | str: the id of the token's user, or the user's name.
         """
@@ -580,7 +581,7 @@ class RowResult:
     @property
     def token(self, /) -> Token | None:
         """
-        Token | None: the token, with its key unless the key was delivered to ``deliver=``.
+        Token | None: the token; a ``CreatedToken`` with its key unless the key was delivered to ``deliver=``.
         """
 
 @final
@@ -842,7 +843,8 @@ class Where:
     @property
     def created_on(self, /) -> Field:
         """
-        Field: when it was created, as an aware ``datetime`` or seconds (not milliseconds) since 1970-01-01 UTC.
+        Field: when it was created, as an aware ``datetime`` or seconds (not milliseconds) since 1970-01-01 UTC; numbers
+        from 1 to 10**9 (in 2001) are refused: they are minutes, days or another unit.
         """
     @property
     def id(self, /) -> Field:
@@ -857,7 +859,8 @@ class Where:
     @property
     def last_used_on(self, /) -> Field:
         """
-        Field: when it was last used; never counts as 0. A time that cannot be read matches only ``!=``.
+        Field: when it was last used, as ``created_on``; never counts as 0. A time that cannot be read matches
+        only ``!=``.
         """
     @property
     def note(self, /) -> Field:
@@ -1644,8 +1647,8 @@ def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryv
         access_id (str | Secret): letters and digits.
         access_key (str | Secret): any text without white space.
         timestamp_ms (int | None): milliseconds since 1970-01-01 UTC, up to the end of the year 9999; default now. The
-            portal accepts times within 30 minutes of its own clock. A number of seconds (from 10**8 to 10**11) is
-            rejected.
+            portal accepts times within 30 minutes of its own clock. A number from 1 to 10**12 (in 2001) is rejected: it
+            is a time in another unit.
 
     Returns:
         str: the value of the ``Authorization`` header, ``"LMv1 id:signature:milliseconds"``. Treat it as a credential:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from os import PathLike
-from typing import Any, ClassVar, Protocol, Union
+from typing import Any, ClassVar, Protocol, SupportsFloat, TypeVar, Union
 
 from lmtokens._lmtokens import CreatedToken, NewToken, ToCommand, ToFile
 
-__all__ = ["Destination", "OnWait", "Progress", "Rows", "Values", "Words"]
+__all__ = ["Destination", "OnWait", "Ordered", "Progress", "Rows", "Values", "Words"]
+
+_Item_co = TypeVar("_Item_co", covariant=True)
 
 
 class _Delivers(Protocol):
@@ -17,8 +19,8 @@ class _Delivers(Protocol):
 
 
 class _Named(Protocol):
-    def keys(self) -> Iterable[str]: ...
-    def __getitem__(self, name: str, /) -> Any: ...
+    def keys(self) -> Iterable[Any]: ...
+    def __getitem__(self, name: Any, /) -> Any: ...
 
 
 class _NamedTuple(Protocol):
@@ -30,9 +32,26 @@ class _Dataclass(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
+class _List(Protocol[_Item_co]):
+    """A sequence, but not a ``str``: that has a narrower ``__contains__``."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[_Item_co]: ...
+    def __getitem__(self, index: int, /) -> _Item_co: ...
+    def __contains__(self, value: object, /) -> bool: ...
+
+
+class _Time(Protocol):
+    """A ``datetime``, but not a ``date``."""
+
+    def timestamp(self) -> float: ...
+    def utcoffset(self) -> object: ...
+
+
 Destination = Union[ToFile, ToCommand, Callable[[CreatedToken], object], _Delivers]
 OnWait = Callable[[float], object]
+Ordered = Union[SupportsFloat, _Time]
 Progress = Union[bool, Callable[[int, int], object]]
 Rows = Iterable[Union[NewToken, _Named, _NamedTuple, _Dataclass, "tuple[Any, ...]", "list[Any]"]]
 Values = Iterable[Union[str, float, datetime]]
-Words = Sequence[Union[str, "PathLike[str]"]]
+Words = _List[Union[str, "PathLike[str]"]]

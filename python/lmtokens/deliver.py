@@ -8,10 +8,10 @@ The token is enabled only after its secret has been delivered. ``deliver=`` take
   ``discard(token)``, called if the token is deleted after its secret was delivered.
 
 The secret must be stored durably when ``deliver`` returns. If ``deliver`` raises, the delivery fails and the token,
-which was never enabled, is deleted. It also fails if ``deliver`` returns work that is still to be done: a coroutine (but
-``AsyncClient`` awaits it), a generator or another iterator, a future, a process, a callable such as a context manager's
-function, or another destination. All other results are ignored, also open files, HTTP responses and database cursors.
-The same applies to ``commit`` and ``discard``. A callable may call this package.
+which was never enabled, is deleted. It also fails if ``deliver`` returns work that is still to be done: a coroutine
+(unless ``AsyncClient`` awaits it), a generator or another iterator, a future, a process, a callable or a destination.
+All other results are ignored, as are open files, HTTP responses and database cursors. The same applies to ``commit``
+and ``discard``. A destination may call this package.
 """
 
 from lmtokens._lmtokens import ToCommand, ToFile, to_command, to_file

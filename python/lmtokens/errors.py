@@ -61,7 +61,7 @@ class LMTokensError(Exception):
 
     Attributes:
         status (int | None): HTTP status of the response; ``None`` if there was no response. An error that was concluded
-            from a success, such as an empty list, has its status, 200.
+            from a success, such as an empty list, has its status, 200. That of a ``ConnectError`` is the proxy's.
         code (int | None): the portal's own error code, such as 1401.
         suggestion (str | None): what the user can do next.
         maybe_applied (bool): whether the portal may have acted on the request. ``False`` means that it did not.

@@ -34,6 +34,9 @@ def store(token: lmtokens.CreatedToken) -> None:
     stored.append(token.access_key.reveal())
 
 
+STORE: Function = store
+
+
 def generator(token: lmtokens.CreatedToken) -> Any:
     store(token)
     yield
@@ -79,10 +82,10 @@ def started(token: lmtokens.CreatedToken) -> object:
 
 UNFINISHED: dict[str, object] = {
     "generator": generator,
-    "generator expression": lambda token: (store(token) for _ in [1]),
+    "generator expression": lambda token: (STORE(token) for _ in [1]),
     "partial": functools.partial(generator),
     "object": YieldingDestination(),
-    "map": lambda token: map(store, [token]),
+    "map": lambda token: map(STORE, [token]),
     "async generator": async_generator,
     "context manager": contextlib.contextmanager(generator),
     "future": submitted,
@@ -166,7 +169,11 @@ def test_generator_and_coroutine_are_closed(lmtokens_portal: Portal) -> None:
     results: list[Any] = []
 
     def deliver(function: Function) -> Function:
-        return lambda token: results.append(function(token)) or results[-1]
+        def call(token: lmtokens.CreatedToken) -> object:
+            results.append(function(token))
+            return results[-1]
+
+        return call
 
     for function in (generator, coroutine):
         with pytest.raises(lmtokens.DeliveryError):
@@ -189,7 +196,7 @@ def test_other_results_mean_that_the_delivery_is_done(
         "list": lambda: [store],
         "response": lambda: urllib.request.urlopen(url, timeout=HANG_TIMEOUT),
         "cursor": lambda: database.execute("CREATE TABLE keys (key)"),
-        "file": lambda: (tmp_path / "page").open(),
+        "file": (tmp_path / "page").open,
     }
     opened: list[Any] = []
 

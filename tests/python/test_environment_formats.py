@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
@@ -248,7 +248,7 @@ def other_settings() -> dict[str, str]:
 @pytest.mark.parametrize("type", TOKEN_TYPES)
 @pytest.mark.parametrize("to", ["eval", "dot"])
 def test_env_reaches_the_same_portal_as_the_new_token(
-    lmtokens_portal: Portal, tmp_path: Path, type: str, to: str
+    lmtokens_portal: Portal, tmp_path: Path, type: Any, to: str
 ) -> None:
     path = tmp_path / "token.env"
     if to == "dot":

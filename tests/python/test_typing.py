@@ -28,13 +28,18 @@ USES = """
 import os
 import lmtokens
 import lmtokens.sandbox
-from datetime import datetime, timezone
-from typing import Union
+import time
+from collections.abc import Hashable, Sequence
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any, Union
 from typing_extensions import assert_type
 from lmtokens import AsyncClient, Client, CreatedToken, NewToken, Secret, Token, TokenStatus, TokenType, where
 from lmtokens.deliver import to_command, to_file
 
 client = Client("acme")
+records: "list[dict[Hashable, Any]]" = []
+words: "Sequence[str]" = []
 destination = to_file("token.json", "key")
 
 # The key of a new token.
@@ -136,9 +141,27 @@ client.list_tokens(filter=where.created_on < datetime.now(timezone.utc))
 client.list_tokens(filter=where.id)  # error
 client.list_tokens(filter=where.id.one_of([1, 2]) | where.note.contains("ci") & (where.status != "enabled"))
 where.id.one_of(5)  # error
+client.list_tokens(filter=where.last_used_on < date.today())  # error
+client.list_tokens(filter=where.last_used_on < "2025-01-01")  # error
+client.list_tokens(filter=where.last_used_on >= time.time() - 90 * 86400)
+client.list_tokens(filter=where.id > 5)
+client.list_tokens(filter=(where.status == 1) & True)  # error
+client.list_tokens(filter=(where.status == 1) | where.note)  # error
 "ci" in where.note  # error
 to_command(["vault", "put"], timeout=5)
+to_command(("vault", Path("key")))
+to_command(words)
 to_command(5)  # error
+to_command("vault put")  # error
+
+# Rows as pandas-stubs declares those of a data frame.
+client.add_tokens(records, journal="j")
+
+# Names.
+from lmtokens import add_tokns  # error
+lmtokens.lst_tokens  # error
+lmtokens.deliver.to_file("token.json")
+assert_type(NewToken(32).admin_id, Union[int, str])
 """
 
 
@@ -179,6 +202,8 @@ def folder(tmp_path: Path) -> Path:
             code = f"async def main() -> None:\n{textwrap.indent(code, '    ')}"
         (tmp_path / f"readme_{number}.py").write_text(code, encoding="utf-8")
     (tmp_path / "uses.py").write_text(USES, encoding="utf-8")
+    names = "".join(f"print(lmtokens.{name})\n" for name in lmtokens.__all__)
+    (tmp_path / "names.py").write_text(f"import lmtokens\n{names}", encoding="utf-8")
     return tmp_path
 
 
