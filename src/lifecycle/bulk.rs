@@ -76,6 +76,19 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Returns the word for it.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        match self {
+            Self::Created(_) => "created",
+            Self::Failed(_) => "failed",
+            Self::Unknown(_) => "unknown",
+            Self::Skipped { .. } => "skipped",
+        }
+    }
+}
+
 /// A row and its result.
 #[derive(Debug)]
 pub struct RowResult {

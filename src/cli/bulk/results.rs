@@ -57,15 +57,14 @@ impl Results {
 
 fn members(result: &RowResult) -> Members {
     let row = &result.row.token;
-    let (state, token, reason) = match &result.outcome {
-        Outcome::Created(token) => ("created", Some(token), None),
-        Outcome::Failed(error) => ("failed", None, Some(error.to_string())),
-        Outcome::Unknown(error) => ("unknown", None, Some(error.to_string())),
-        Outcome::Skipped { reason, token } => ("skipped", token.as_ref(), Some(reason.clone())),
+    let (token, reason) = match &result.outcome {
+        Outcome::Created(token) => (Some(token), None),
+        Outcome::Failed(error) | Outcome::Unknown(error) => (None, Some(error.to_string())),
+        Outcome::Skipped { reason, token } => (token.as_ref(), Some(reason.clone())),
     };
     Members(vec![
         ("line", json!(result.row.line)),
-        ("state", json!(state)),
+        ("state", json!(result.outcome.state())),
         ("admin_id", json!(row.admin)),
         ("note", json!(row.note())),
         ("status", json!(row.status.number())),

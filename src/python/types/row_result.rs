@@ -20,11 +20,11 @@ pub(crate) struct RowResult {
 
 impl From<lifecycle::RowResult> for RowResult {
     fn from(result: lifecycle::RowResult) -> Self {
-        let (state, token, reason, error) = match result.outcome {
-            Outcome::Created(token) => ("created", Some(token), None, None),
-            Outcome::Failed(error) => ("failed", None, Some(error.to_string()), Some(error)),
-            Outcome::Unknown(error) => ("unknown", None, Some(error.to_string()), Some(error)),
-            Outcome::Skipped { reason, token } => ("skipped", token, Some(reason), None),
+        let state = result.outcome.state();
+        let (token, reason, error) = match result.outcome {
+            Outcome::Created(token) => (Some(token), None, None),
+            Outcome::Failed(error) | Outcome::Unknown(error) => (None, Some(error.to_string()), Some(error)),
+            Outcome::Skipped { reason, token } => (token, Some(reason), None),
         };
         Self { row: result.row, state, token, reason, error: error.into() }
     }
