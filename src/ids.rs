@@ -26,12 +26,15 @@ impl TryFrom<i64> for AdminId {
 }
 
 impl AdminId {
+    /// The accepted values of an argument that names a user, for messages.
+    pub(crate) const EXPECTED: &'static str = "the user's id (an integer from 1 to 2147483647) or name";
+
     /// Checks an id.
     pub fn new(id: i64) -> Result<Self> {
         if (1..=MAX_ID).contains(&id) {
             return Ok(Self(id));
         }
-        Err(Error::invalid("admin_id", id, format_args!("the user's id, an integer from 1 to {MAX_ID}")))
+        Err(Error::invalid("admin_id", id, Self::EXPECTED))
     }
 
     /// Returns the number.

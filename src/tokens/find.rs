@@ -18,10 +18,7 @@ impl AccessId {
     pub fn new(access_id: impl Into<String>) -> Result<Self> {
         let access_id = access_id.into();
         if !access_id.is_empty() && access_id.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(Error::argument(format!(
-                "invalid token: a string of digits; expected {}",
-                TokenId::EXPECTED
-            )));
+            return Err(Error::invalid("token", format_args!("{access_id:?}"), TokenId::EXPECTED));
         }
         match check_access_id(&access_id) {
             Ok(()) => Ok(Self(access_id)),

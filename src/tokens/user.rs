@@ -10,7 +10,7 @@ use super::unreadable::Unreadable;
 use crate::client::{Client, Method, Request, off_thread};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, Field, Filter, Operator, Value};
-use crate::ids::{AdminId, MAX_ID, PageSize};
+use crate::ids::{AdminId, PageSize};
 use crate::json::{items, members};
 use crate::printable::is_hidden;
 
@@ -38,23 +38,13 @@ impl TryFrom<String> for UserName {
 }
 
 impl UserName {
-    /// Checks a name. Digits alone are refused: the caller most likely means the id.
+    /// Checks a name. A number in any notation is refused: the caller most likely means the id.
     pub fn new(name: impl Into<String>) -> Result<Self> {
         let name = name.into();
-        let problem = if name.trim().is_empty() {
-            "an empty string"
-        } else if name.bytes().all(|b| b.is_ascii_digit()) {
-            "a string of digits"
-        } else {
-            return Ok(Self(name));
-        };
-        Err(Self::invalid(problem))
-    }
-
-    fn invalid(problem: &str) -> Error {
-        Error::argument(format!(
-            "invalid admin_id: {problem}; expected the user's id, an integer from 1 to {MAX_ID}, or the user's name"
-        ))
+        if name.trim().is_empty() || is_number(&name) {
+            return Err(Error::invalid("admin_id", format_args!("{name:?}"), AdminId::EXPECTED));
+        }
+        Ok(Self(name))
     }
 
     /// Returns the name.
@@ -84,9 +74,6 @@ impl FromStr for User {
         match text.parse::<i64>() {
             // Not `032` or `+32`.
             Ok(id) if id.to_string() == text => AdminId::new(id).map(Self::Id),
-            _ if is_number(text) => {
-                Err(UserName::invalid("a number, but not an id in plain digits without leading zeros"))
-            }
             _ => UserName::new(text).map(Self::Name),
         }
     }

@@ -55,13 +55,13 @@ class TestUsersByName:
         assert api.add_token("api-user", "named").admin_id == 32
         assert [token.note for token in api.list_tokens("api-user")] == ["named"]
 
-    @pytest.mark.parametrize("name", ["nosuch", "API-USER", "api-use", "api-user ", "api*", "*", "٣٢", "-32", "0x20"])
+    @pytest.mark.parametrize("name", ["nosuch", "API-USER", "api-use", "api-user ", "api*", "*", "0x20"])
     def test_unknown_name_is_not_found(self, lmtokens_portal: Portal, api: lmtokens.Client, name: str) -> None:
         with pytest.raises(lmtokens.NotFoundError):
             api.add_token(name)
         assert modifying_requests(lmtokens_portal) == []
 
-    @pytest.mark.parametrize("name", ["32", "0", "", " ", "\t\n"])
+    @pytest.mark.parametrize("name", ["32", "0", "-32", " 32", "32.0", "٣٢", "３２", "", " ", "\t\n"])
     def test_invalid_name_is_rejected_before_any_request(
         self, lmtokens_portal: Portal, api: lmtokens.Client, name: str
     ) -> None:

@@ -9,7 +9,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
 use super::plain::{arguments, encodable, extract, integer, optional, seconds, string, text, wrong_type};
 use crate::credentials::Timeouts;
 use crate::error::Error;
-use crate::ids::{AdminId, MAX_ID, Note, Status, TokenId, Type};
+use crate::ids::{AdminId, Note, Status, TokenId, Type};
 use crate::lifecycle::OnError;
 use crate::python::types::enums::is_status;
 use crate::python::types::filter::Filter;
@@ -74,7 +74,7 @@ fn read_type(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Type> {
     // A `TokenType` is a `str` to Python.
     match object.cast::<PyString>() {
         Ok(word) => Ok(encodable(name, word)?.parse()?),
-        Err(_) => Err(wrong_type(name, "\"lmv1\", \"bearer\" or a TokenType", object)),
+        Err(_) => Err(wrong_type(name, Type::EXPECTED, object)),
     }
 }
 
@@ -136,10 +136,9 @@ from_python!(User, hints::USER, |object| {
     if let Some(name) = string(&object)? {
         return Ok(UserName::new(encodable("admin_id", name)?).map(Self::Name)?);
     }
-    let expected = format!("the user's id (an integer from 1 to {MAX_ID}) or name");
-    match integer("admin_id", &expected, &object)? {
+    match integer("admin_id", AdminId::EXPECTED, &object)? {
         Some(number) => Ok(AdminId::new(number).map(Self::Id)?),
-        None => Err(wrong_type("admin_id", &expected, &object)),
+        None => Err(wrong_type("admin_id", AdminId::EXPECTED, &object)),
     }
 });
 
