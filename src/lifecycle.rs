@@ -12,6 +12,6 @@ mod two_phase;
 pub use add::AddToken;
 pub use bulk::{AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Summary};
 #[cfg(any(feature = "cli", feature = "python"))]
-pub(crate) use bulk::{Cell, Cells, Column, all_problems};
+pub(crate) use bulk::{Cell, Cells, Column, HEADER, all_problems};
 pub(crate) use journal::{EntryState, JournalEntry, ReadJournal, read_journal};
 pub(crate) use sweep::{SweepTokens, Swept};

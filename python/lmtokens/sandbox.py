@@ -18,7 +18,6 @@ import json
 import math
 import operator
 import reprlib
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -330,9 +329,9 @@ class Portal:
         """
         faults: dict[str, Any] = {"rate": rate, "seed": seed, "seconds": seconds}
         if kinds is not None:
-            faults["kinds"] = _list("kinds", kinds)
+            faults["kinds"] = _SandboxPortal.items("kinds", kinds)
         if methods is not None:
-            faults["methods"] = _list("methods", methods)
+            faults["methods"] = _SandboxPortal.items("methods", methods)
         self._control("set-random-faults", faults)
 
     def clear_faults(self) -> None:
@@ -370,7 +369,7 @@ class Portal:
             "id": id,
             "username": username,
             "apionly": apionly,
-            "roles": _list("roles", roles),
+            "roles": _SandboxPortal.items("roles", roles),
             "may_view": may_view,
             "may_create": may_create,
             "may_manage": may_manage,
@@ -424,7 +423,8 @@ def _json_value(value: Any) -> Any:
     if value is None or isinstance(value, (str, bool, list)):
         return value
     # A member of an IntEnum is a number to Python, but not here. An array has the methods of a number, but they fail.
-    is_member = isinstance(value, Enum)
+    # NumPy's bool is a class of its own.
+    is_member = isinstance(value, Enum) or type(value).__name__ in ("bool", "bool_")
     with suppress(TypeError):
         if hasattr(value, "__index__") and not is_member:
             integer = operator.index(value)
@@ -436,9 +436,3 @@ def _json_value(value: Any) -> Any:
         return {"repr": reprlib.repr(value)}
     except ValueError:  # An integer with more digits than Python prints.
         return {"repr": f"<{type(value).__name__}>"}
-
-
-def _list(name: str, values: Iterable[str]) -> list[str]:
-    if isinstance(values, (str, bytes, bytearray, memoryview, Mapping)):
-        raise TypeError(f"{name} must be an iterable of str, such as a list, not {type(values).__name__}")
-    return list(values)

@@ -24,7 +24,7 @@ use crate::process;
 use crate::tokens::NewToken;
 
 #[cfg(any(feature = "cli", feature = "python"))]
-pub(crate) use cells::{Cell, Cells, Column};
+pub(crate) use cells::{Cell, Cells, Column, HEADER};
 pub use run::Run;
 
 /// One row of the input.

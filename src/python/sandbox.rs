@@ -2,8 +2,10 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 use crate::error::{Result, caught};
+use crate::python::args::plain::items;
 use crate::python::types::secret::Secret;
 use crate::sandbox::Portal;
 use crate::sandbox::arguments::read;
@@ -49,6 +51,14 @@ impl SandboxPortal {
     #[getter]
     fn bearer_token(&self) -> Secret {
         Secret(self.0.bearer_token())
+    }
+
+    /// Return the items of an argument that is an iterable of texts.
+    #[staticmethod]
+    #[pyo3(signature = (name: "str", values: "object") -> "list[str]")]
+    fn items<'py>(name: &str, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        let items = items(name, "an iterable of str, such as a list", values)?;
+        PyList::new(values.py(), items.collect::<PyResult<Vec<_>>>()?)
     }
 
     /// Apply a command in JSON. Return its result in JSON, and the secrets of the tokens in it, in their order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 from decimal import Decimal
@@ -18,7 +19,7 @@ from lmtokens.sandbox import Portal
 from support import ACCESS_ID, ACCESS_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class Team(IntEnum):
@@ -45,6 +46,22 @@ class Index:
 
     def __repr__(self) -> str:
         return f"Index({self._number})"
+
+
+class NumpyBool:
+    """A truth value that is not a ``bool``, as NumPy has it."""
+
+    def __index__(self) -> int:
+        return 1
+
+    def __float__(self) -> float:
+        return 1.0
+
+    def __repr__(self) -> str:
+        return self.__class__.__name__ + "()"
+
+
+OLD_BOOL, NEW_BOOL = (type(name, (NumpyBool,), {})() for name in ("bool_", "bool"))
 
 
 class Array:
@@ -97,7 +114,18 @@ INTEGERS: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize("call", INTEGERS.values(), ids=INTEGERS)
 @pytest.mark.parametrize(
     "value",
-    [TokenStatus.ENABLED, TokenStatus(7), HTTPStatus.OK, signal.SIGINT, Team.CI, True, False, Array()],
+    [
+        TokenStatus.ENABLED,
+        TokenStatus(7),
+        HTTPStatus.OK,
+        signal.SIGINT,
+        Team.CI,
+        True,
+        False,
+        Array(),
+        OLD_BOOL,
+        NEW_BOOL,
+    ],
     ids=repr,
 )
 def test_other_classes_are_not_numbers(call: Callable[[Any], object], value: Any) -> None:
@@ -105,7 +133,9 @@ def test_other_classes_are_not_numbers(call: Callable[[Any], object], value: Any
         call(value)
 
 
-@pytest.mark.parametrize("value", [TokenType.BEARER, HTTPStatus.OK, Team.CI, True, 2.0, Decimal(2), Array()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [TokenType.BEARER, HTTPStatus.OK, Team.CI, True, 2.0, Decimal(2), Array(), OLD_BOOL], ids=repr
+)
 def test_other_classes_are_not_a_status(value: Any) -> None:
     for call in (
         lambda: lmtokens.NewToken(32, status=value),
@@ -158,7 +188,41 @@ def test_digits_are_not_an_access_id(lmtokens_portal: Portal, variant: str, oper
     assert lmtokens_portal.record == []
 
 
-ONE_VALUE = ["abc", b"abc", bytearray(b"abc"), memoryview(b"abc"), {"admin_id": 32}, os.environ, 5, None, object()]
+class Names:
+    """What is iterable, but yields names: a mapping that is not registered, or a row of a database."""
+
+    def keys(self) -> list[str]:
+        return ["note"]
+
+    def __getitem__(self, name: object) -> str:
+        return "ci"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+
+class DataFrame(Names):
+    """As that of pandas."""
+
+    def itertuples(self) -> Iterator[tuple[str]]:
+        return iter([("ci",)])
+
+
+class Series(Names):
+    """A column, as of pandas: it has keys, but yields its values."""
+
+    def tolist(self) -> list[str]:
+        return ["ci", "cd"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tolist())
+
+
+ITERABLE = [
+    *("abc", b"abc", bytearray(b"abc"), memoryview(b"abc"), {"admin_id": 32}, os.environ),
+    *(Names(), DataFrame(), io.StringIO("ci\n"), io.BytesIO(b"ci\n")),
+]
+ONE_VALUE = [*ITERABLE, 5, None, object()]
 
 
 @pytest.mark.parametrize("value", ONE_VALUE, ids=lambda value: type(value).__name__)
@@ -172,7 +236,7 @@ def test_value_that_is_not_a_list_is_rejected(value: Any) -> None:
         client().add_tokens(value, journal="/no/such/folder/run.journal")
 
 
-@pytest.mark.parametrize("value", ONE_VALUE[:6], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("value", ITERABLE, ids=lambda value: type(value).__name__)
 def test_value_that_is_not_a_list_is_rejected_by_the_sandbox(value: Any) -> None:
     with Portal() as portal:
         calls: dict[str, Callable[[], object]] = {
@@ -183,6 +247,14 @@ def test_value_that_is_not_a_list_is_rejected_by_the_sandbox(value: Any) -> None
         for name, call in calls.items():
             with pytest.raises(TypeError, match=rf"^{name} must be an iterable of str.*, not {type(value).__name__}\b"):
                 call()
+
+
+def test_column_of_a_table_is_a_list_of_its_values() -> None:
+    where = lmtokens.where.note
+    assert repr(where.one_of(Series())) == repr(where.one_of(["ci", "cd"]))
+    with Portal() as portal:
+        portal.add_user("x", roles=Series())
+        to_command(Series())  # type: ignore[arg-type]
 
 
 def test_command_in_no_order_or_with_other_words_is_rejected() -> None:
@@ -218,7 +290,9 @@ SANDBOX_NUMBERS: dict[str, Callable[[Portal, Any], object]] = {
 
 
 @pytest.mark.parametrize(("name", "call"), SANDBOX_NUMBERS.items(), ids=SANDBOX_NUMBERS)
-@pytest.mark.parametrize("value", [TokenStatus.ENABLED, HTTPStatus.OK, Team.CI, True, Array()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [TokenStatus.ENABLED, HTTPStatus.OK, Team.CI, True, Array(), OLD_BOOL, NEW_BOOL], ids=repr
+)
 def test_other_classes_are_not_numbers_of_the_sandbox(
     name: str, call: Callable[[Portal, Any], object], value: Any
 ) -> None:

@@ -43,6 +43,11 @@ DAMAGED = {
     "comma at the end": ("32,a,\n", 2, "3 fields; expected 2"),
     "commas only": ("32,a\n,\n", 3, "admin_id is missing"),
     "header again": ("32,a\nadmin_id,note\n33,b\n", 3, "header"),
+    "header again, after a byte order mark": ("32,a\n\ufeffadmin_id,note\n33,b\n", 3, "header"),
+    "header again, quoted after a byte order mark": ('32,a\n\ufeff"admin_id","note"\n33,b\n', 3, "header"),
+    "header in capitals": ("32,a\nADMIN_ID,NOTE\n33,b\n", 3, "header"),
+    "header of another order": ("32,a\nnote,admin_id\n33,b\n", 3, "header"),
+    "header with another name of the user": ("32,a\nadmin,note\n33,b\n", 3, "header"),
     "null character": ("32,a\n33,b\0\n", 3, "NUL"),
 }
 
@@ -192,14 +197,18 @@ DAMAGED_JSON = {
     "two objects in a line": ('{"admin_id":32}{"admin_id":33}\n', 1, "trailing"),
     "comma between objects": ('{"admin_id":32},\n{"admin_id":33}\n', 1, "trailing"),
     "duplicate user": ('{"admin_id":32,"admin_id":33}\n', 1, "admin_id is given twice"),
-    "two names of the user": ('{"admin":32,"admin_id":33}\n', 1, "admin_id is given twice"),
+    "another name of the user": ('{"admin":32}\n', 1, "did you mean admin_id?"),
     "two spellings of the note": ('{"admin_id":32,"note":"a","Note":"b"}\n', 1, "note is given twice"),
     "duplicate note of null": ('{"admin_id":32,"note":null,"note":"a"}\n', 1, "note is given twice"),
     "misspelt note": ('{"admin_id":32}\n{"admin_id":32,"notes":"a"}\n', 2, "did you mean note?"),
     "misspelt user": ('{"admin id":32}\n', 1, "did you mean admin_id?"),
     "array": ('[{"admin_id":32},{"admin_id":33}]\n', 1, "array"),
     "number for a note": ('{"admin_id":32,"note":7}\n', 1, "note"),
-    "float": ('{"admin_id":32.0}\n', 1, "whole number"),
+    "float": ('{"admin_id":32.0}\n', 1, "invalid admin_id 32.0; expected the user's id (an integer"),
+    "bool": ('{"admin_id":true}\n', 1, "invalid admin_id true; expected"),
+    "object for a note": ('{"admin_id":32,"note":{"a":["b"]}}\n', 1, "invalid note {…}; expected a string"),
+    "array for a status": ('{"admin_id":32,"status":[2]}\n', 1, "invalid status […]; expected 1 (disabled)"),
+    "float for a type": ('{"admin_id":32,"type":1e3}\n', 1, "invalid type 1000.0; expected"),
     "null for the user": ('{"admin_id":null}\n', 1, "admin_id is missing"),
     "text that is not an id": ('{"admin_id":"32.0"}\n', 1, "invalid admin_id"),
     "lone surrogate": ('{"admin_id":32,"note":"\\ud83d"}\n', 1, "escape"),
@@ -274,7 +283,9 @@ def test_misspelt_column_is_refused(lmtokens_portal: Portal, tmp_path: Path, col
     assert "did you mean" in message
 
 
-@pytest.mark.parametrize("column", ["admin id", "adminid", "admin-id", "adminId", "Admin ID", "user_id", "id"])
+@pytest.mark.parametrize(
+    "column", ["admin", "ADMIN", "admin id", "adminid", "admin-id", "adminId", "Admin ID", "user_id", "id"]
+)
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_user_in_another_column_is_refused(lmtokens_portal: Portal, tmp_path: Path, column: str, form: str) -> None:
     text = f"{column},note\n32,x\n" if form == "csv" else json.dumps({column: 32, "note": "x"}) + "\n"
@@ -341,3 +352,47 @@ def test_input_from_a_pipe_that_ends_early_is_refused(lmtokens_portal: Portal, t
     assert process.returncode == 2
     assert "line 3: " in stderr
     assert lmtokens_portal.record == []
+
+
+@pytest.mark.parametrize("record", ["admin,team", "user,TEAM", "team,admin_id", "Admin ID, team "])
+def test_header_of_a_joined_file_is_refused_by_its_other_columns(
+    lmtokens_portal: Portal, tmp_path: Path, record: str
+) -> None:
+    text = f"admin_id,team\n32,a\n{record}\n33,b\n"
+    (problem,) = rejected_input(lmtokens_portal, tmp_path / "in.csv", text)[1:]
+    assert problem == "line 3: a header line, not a row"
+
+
+@pytest.mark.parametrize("text", ["admin_id,,team\nviewer,,b\n32,,team\n", "admin_id,note\n32,note\nadmin,ci\n"])
+def test_record_with_a_word_of_the_header_is_accepted(lmtokens_portal: Portal, tmp_path: Path, text: str) -> None:
+    (tmp_path / "in.csv").write_text(text)
+    completed = run_shell("bulk", str(tmp_path / "in.csv"), "--journal", str(tmp_path / "journal"))
+    assert completed.returncode == 0, completed.stderr
+    assert len(stored_rows(lmtokens_portal)) == 2
+
+
+def test_byte_order_mark_before_a_quoted_value_is_not_a_part_of_it(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text('note,admin_id\n\ufeff"a, b",32\n\ufeffc,33\n', encoding="utf-8")
+    completed = run_shell("bulk", str(tmp_path / "in.csv"), "--journal", str(tmp_path / "journal"))
+    assert completed.returncode == 0, completed.stderr
+    assert sorted(row[1] for row in stored_rows(lmtokens_portal)) == ["a, b", "\ufeffc"]
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.jsonl", "/dev/zero"])
+def test_input_without_end_is_refused(lmtokens_portal: Portal, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if path.parent == tmp_path:
+        with path.open("wb") as file:
+            file.truncate(256 * 1024 * 1024 + 1)
+    completed = run_shell("bulk", str(path), "--journal", str(tmp_path / "journal"))
+    assert completed.returncode == 2
+    assert f"{path} is larger than 256 MiB" in completed.stderr
+    assert lmtokens_portal.record == []
+
+
+def test_standard_input_without_end_is_refused(tmp_path: Path) -> None:
+    command = [*SHELL, "bulk", "-", "--journal", str(tmp_path / "journal"), "--dry-run"]
+    with open("/dev/zero", "rb") as zero:
+        completed = subprocess.run(command, stdin=zero, capture_output=True, timeout=HANG_TIMEOUT, check=False)
+    assert completed.returncode == 2
+    assert b"standard input is larger than 256 MiB" in completed.stderr

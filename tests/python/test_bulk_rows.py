@@ -10,6 +10,8 @@ import io
 import re
 import sqlite3
 import types
+from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import lmtokens
@@ -180,7 +182,6 @@ NAMED = {
     "row of sqlite3": next(iter(database_rows("SELECT 'n' AS note, 32 AS admin_id"))),
     "row of csv.DictReader": next(iter(csv_rows("note,admin_id\nn,32\n"))),
     "names in other spellings": {" Admin_ID ": 32, "NOTE": "n", "\ufeffstatus": 2},
-    "alias": {"admin": 32, "note": "n"},
 }
 
 
@@ -203,7 +204,8 @@ UNKNOWN_FIELDS: dict[str, tuple[Any, str]] = {
     "named tuple": (frame_rows("admin_id notes", (32, "n"))[0], r'"notes" \(did you mean note\?\)'),
     "named tuple, renamed by pandas": (frame_rows("admin_id 2nd", (32, "n"))[0], r'"_2".*itertuples'),
     "named tuple with the user as its index": (frame_rows("note", ("n",))[0], "admin_id is missing.*Index"),
-    "named tuple with two users": (frame_rows("admin admin_id", (32, 33))[0], "admin_id is given twice"),
+    "named tuple with two users": (frame_rows("admin admin_id", (32, 33))[0], "unknown column .admin"),
+    "dict with another name of the user": ({"admin": 32}, r"did you mean admin_id\?"),
     "index in capitals": (named_tuple("INDEX admin_id", 1, 32), "INDEX"),
     "dataclass": (RowWithTicket(32, "T-1"), '"ticket"'),
     "dict": ({"admin_id": 32, "Index": 1}, '"Index"'),
@@ -361,10 +363,19 @@ def test_other_number_is_neither_an_id_nor_a_name(lmtokens_portal: Portal, journ
     assert "integer from 1 to 2147483647" in message
 
 
+@pytest.mark.parametrize("text", [*NUMBERS, "32", " 32", "32.0", "", " "], ids=ascii)
+def test_number_as_text_is_refused_outside_rows(lmtokens_portal: Portal, text: str) -> None:
+    client = lmtokens_portal.client()
+    for call in (client.add_token, client.list_tokens, lmtokens.add_token, lmtokens.NewToken):
+        with pytest.raises(ValueError, match=r"^invalid admin_id .*; expected the user's id \(an integer from 1"):
+            call(text)
+    assert lmtokens_portal.record == []
+
+
 def test_digits_are_refused_outside_rows(lmtokens_portal: Portal) -> None:
     digits: Any = "2"
     for call in (lmtokens.add_token, lmtokens.NewToken):
-        with pytest.raises(ValueError, match=r"^invalid admin_id .32.; expected"):
+        with pytest.raises(ValueError, match=r"^invalid admin_id .32.; expected the user's id .an integer"):
             call("32")
     with pytest.raises(ValueError, match=r"^invalid status "):
         lmtokens.NewToken(32, status=digits)
@@ -377,6 +388,10 @@ WRONG: dict[str, Any] = {
     "bool": (True, "n"),
     "bool of numpy": (Bool(), "n"),
     "enumeration": (Number.VIEWER, "n"),
+    "TokenType as a user": (lmtokens.TokenType.LMV1,),
+    "TokenType as a note": (32, lmtokens.TokenType.BEARER),
+    "TokenType as a status": (32, "n", lmtokens.TokenType.BEARER),
+    "bool of numpy as a status": (32, "n", Bool()),
     "TokenStatus as a user": (lmtokens.TokenStatus.ENABLED, "n"),
     "large integer": (2**70, "n"),
     "bytes": (b"32", "n"),
@@ -435,3 +450,71 @@ def test_error_of_a_row_is_raised_unchanged(lmtokens_portal: Portal, journal: Pa
     with pytest.raises(LookupError, match="of the row"):
         lmtokens.add_tokens([Broken(admin_id=32)], journal=journal)
     assert lmtokens_portal.record == []
+
+
+HEADERS = {
+    "one column": "admin_id\n32\n",
+    "another first column": "id,admin_id\n1,32\n",
+    "index": "Index,admin_id\n1,32\n",
+    "index of pandas": ",admin_id,note\n1,32,a\n",
+    "another order": "note,admin_id\nviewer,32\n",
+    "another name of the user": "admin,comment\n32,ci\n",
+    "another name of the user alone": "admin\n32\n",
+    "other spellings": "Admin ID,Note\n32,ci\n",
+    "capitals": "ADMIN,Notes\n32,ci\n",
+    "user": "user,note\n32,ci\n",
+    "id": "id,note\n32,ci\n",
+    "plural": "user,Notes\n32,ci\n",
+    "status": "user,status\n32,1\n",
+    "no user": "note,type\n32,1\n",
+    "byte order mark": "\ufeffadmin_id,note\n32,ci\n",
+}
+
+
+@pytest.mark.parametrize("text", HEADERS.values(), ids=HEADERS.keys())
+@pytest.mark.parametrize("form", [list, tuple])
+def test_header_of_rows_without_names_is_refused(
+    lmtokens_portal: Portal, journal: Path, text: str, form: type[Any]
+) -> None:
+    rows = map(form, csv.reader(io.StringIO(text), strict=True))
+    assert "row 1: " in refused(lmtokens_portal, journal, rows)
+
+
+@pytest.mark.parametrize("header", ["admin_id", "admin_id,note", "Admin_ID,Note", "team,admin_id"])
+def test_header_of_a_joined_file_is_refused(lmtokens_portal: Portal, journal: Path, header: str) -> None:
+    rows = [["32", "ci"], header.split(","), ["33", "cd"]]
+    assert refused(lmtokens_portal, journal, rows) == "row 2: a header line, not a row"
+
+
+@pytest.mark.parametrize(
+    "text", ["admin_id\n32\nadmin_id\n33\n", "admin_id,note\n32,a\nadmin,note\n33,b\n", "admin\n32\nadmin\n33\n"]
+)
+def test_header_among_named_rows_is_refused(lmtokens_portal: Portal, journal: Path, text: str) -> None:
+    refused(lmtokens_portal, journal, csv_rows(text))
+
+
+NOT_HEADERS: dict[str, list[Any]] = {
+    "note of a user's id": [(32, "note")],
+    "note of an id in digits": [["32", "note"]],
+    "note of a user's name": [("viewer", "admin")],
+    "user called admin, after another row": [(32, "admin"), ("admin", "ci")],
+    "user called admin, with names": [{"admin_id": "admin", "note": "ci"}],
+    "user called admin, in a NewToken": [lmtokens.NewToken("admin", "note")],
+}
+
+
+@pytest.mark.parametrize("rows", NOT_HEADERS.values(), ids=NOT_HEADERS.keys())
+def test_row_that_has_a_word_of_a_header_is_accepted(lmtokens_portal: Portal, journal: Path, rows: list[Any]) -> None:
+    run = lmtokens.add_tokens(rows, journal=journal)
+    run.finish()
+    assert run.summary.created == len(rows)
+
+
+@pytest.mark.parametrize(
+    "value", [32.0, Decimal(32), Fraction(32), Float32(32)], ids=lambda value: type(value).__name__
+)
+def test_number_with_a_fraction_is_refused_with_the_way_to_pass_it(
+    lmtokens_portal: Portal, journal: Path, value: Any
+) -> None:
+    message = refused(lmtokens_portal, journal, [(value,)])
+    assert f'not {type(value).__name__}; pass an int (in pandas: astype("Int64"))' in message

@@ -7,7 +7,10 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{Cell, Cells, Column, Row, all_problems};
+use crate::lifecycle::{Cell, Cells, Column, HEADER, Row, all_problems};
+
+/// Enough for a million rows with long notes. A device or a pipe may have no end.
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The rows of an input.
 #[derive(Default)]
@@ -49,10 +52,18 @@ pub(super) fn read(file: Option<&Path>) -> Result<Input> {
 fn text(path: Option<&Path>, name: &str) -> Result<String> {
     let mut bytes = Vec::new();
     let read = match path {
-        Some(path) => std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
-        None => std::io::stdin().read_to_end(&mut bytes),
+        Some(path) => {
+            std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        }
+        None => std::io::stdin().take(MAX_BYTES + 1).read_to_end(&mut bytes),
     };
     read.map_err(|error| Error::argument(format!("cannot read {name}: {error}")))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let limit = MAX_BYTES / 1024 / 1024;
+        return Err(Error::argument(format!(
+            "{name} is larger than {limit} MiB; split it into several runs"
+        )));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = lines(&String::from_utf8_lossy(valid)).count();
@@ -102,6 +113,7 @@ impl Reader {
     fn csv(&mut self, text: &str) {
         let mut records = csv::Records::of(text);
         let (line, header) = records.next().unwrap_or((1, Ok(Vec::new())));
+        let names = header.clone().unwrap_or_default();
         let columns = header.map_err(Error::argument).and_then(|header| self.columns(header));
         let columns = match columns {
             Ok(columns) => columns,
@@ -110,12 +122,19 @@ impl Reader {
         for (line, fields) in records {
             match fields {
                 Ok(fields) if fields.len() == columns.len() => {
-                    let mut cells = Cells::default();
-                    for (column, field) in columns.iter().zip(fields) {
-                        // The header has each column once.
-                        let _ = column.map(|column| cells.add(column, Some(Cell::Text(field))));
+                    let (mut cells, mut has_name) = (Cells::default(), false);
+                    for ((column, name), field) in columns.iter().zip(&names).zip(fields) {
+                        match column {
+                            // The header has each column once.
+                            Some(column) => _ = cells.add(*column, Some(Cell::Text(field))),
+                            None => has_name |= is_name(&field, name),
+                        }
                     }
-                    self.row(line, cells);
+                    if has_name && cells.has_user_name() {
+                        self.problem(line, HEADER);
+                    } else {
+                        self.row(line, cells);
+                    }
                 }
                 Ok(fields) => {
                     let (fields, expected) = (fields.len(), columns.len());
@@ -153,6 +172,12 @@ impl Reader {
             }
         }
     }
+}
+
+/// Returns whether the field of another column is a name, as in the header of a file that was joined to this one.
+fn is_name(field: &str, name: &str) -> bool {
+    let field = field.trim();
+    !field.is_empty() && field.eq_ignore_ascii_case(name.trim()) || Column::of(field) == Some(Column::AdminId)
 }
 
 /// Fails if a column is missing and another may be meant, or if the users are missing.

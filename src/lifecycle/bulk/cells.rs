@@ -1,10 +1,11 @@
-//! The values of a row as files and Python programs write them, and the names of its columns: one rule for both.
-
-use serde::Deserialize;
+//! The values of a row before they are checked, and the names of its columns: one rule for every interface.
 
 use crate::error::{Error, Result};
 use crate::ids::{AdminId, Note, Status, Type};
 use crate::tokens::{NewToken, User};
+
+/// The problem of a row that is a header.
+pub(crate) const HEADER: &str = "a header line, not a row";
 
 /// A column of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +25,7 @@ impl Column {
     /// Returns the column with a name. Case, surrounding white space and a byte order mark do not matter.
     pub(crate) fn of(name: &str) -> Option<Self> {
         let name = name.trim_start_matches('\u{feff}').trim().to_ascii_lowercase();
-        Self::ORDER
-            .into_iter()
-            .find(|column| column.as_str() == name)
-            .or((name == "admin").then_some(Self::AdminId))
+        Self::ORDER.into_iter().find(|column| column.as_str() == name)
     }
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -36,6 +34,16 @@ impl Column {
             Self::Note => "note",
             Self::Status => "status",
             Self::Type => "type",
+        }
+    }
+
+    /// Returns the accepted values, for messages.
+    pub(crate) fn expected(self) -> &'static str {
+        match self {
+            Self::AdminId => AdminId::EXPECTED,
+            Self::Note => "a string",
+            Self::Status => Status::EXPECTED,
+            Self::Type => Type::EXPECTED,
         }
     }
 
@@ -61,8 +69,7 @@ impl Column {
 }
 
 /// A value of a row before it is checked.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "expected a whole number or a string")]
+#[derive(Debug, Clone)]
 pub(crate) enum Cell {
     Number(i64),
     Text(String),
@@ -90,7 +97,7 @@ impl Cells {
     /// does not matter, except in a note. An empty value is not given.
     pub(crate) fn token(mut self) -> Result<NewToken> {
         if self.is_header() {
-            return Err(Error::argument("a header line, not a row"));
+            return Err(Error::argument(HEADER));
         }
         let admin = match self.take(Column::AdminId) {
             Some(Cell::Number(id)) => User::Id(AdminId::new(id)?),
@@ -101,7 +108,9 @@ impl Cells {
         };
         let note = match self.take(Column::Note) {
             Some(Cell::Text(text)) => Some(Note::new(text)?),
-            Some(Cell::Number(number)) => return Err(Error::invalid("note", number, "a text")),
+            Some(Cell::Number(number)) => {
+                return Err(Error::invalid("note", number, Column::Note.expected()));
+            }
             None => None,
         };
         let status = match self.take(Column::Status) {
@@ -121,16 +130,32 @@ impl Cells {
         Ok(NewToken { admin, note, status, r#type })
     }
 
-    /// Returns whether the values are names of columns: files may be joined, and `csv.reader` yields the header as a row.
-    /// A user may be called "admin".
+    /// Returns whether the values are names of columns, as in the header of a file that was joined to another. A value
+    /// that names the users' column proves it; a note may be "note" if the user is an id.
     fn is_header(&self) -> bool {
-        let is_name = |cell: &Cell| matches!(cell, Cell::Text(text) if Column::of(text).is_some());
-        let names = self.0.iter().filter(|(_, cell)| cell.as_ref().is_some_and(is_name)).count();
-        let is_admin_id = |(column, cell): &(Column, Option<Cell>)| {
-            *column == Column::AdminId
-                && matches!(cell, Some(Cell::Text(text)) if text.trim().eq_ignore_ascii_case("admin_id"))
-        };
-        (names > 1 && names == self.0.len()) || self.0.iter().any(is_admin_id)
+        self.texts().any(|(_, text)| Column::of(text) == Some(Column::AdminId))
+            || self.has_user_name() && self.texts().any(|(column, text)| Column::of(text) == Some(column))
+    }
+
+    /// Returns whether the values resemble names of columns, as in the header of a file whose rows are read without
+    /// names.
+    pub(crate) fn resembles_header(&self) -> bool {
+        let is_name = |(column, text)| Column::of(text).is_some() || Column::resembling(text) == Some(column);
+        self.is_header() || self.has_user_name() && self.texts().any(is_name)
+    }
+
+    /// Returns whether the user is given by name.
+    pub(crate) fn has_user_name(&self) -> bool {
+        self.texts().any(|(column, text)| {
+            column == Column::AdminId && matches!(text.parse::<User>(), Ok(User::Name(_)))
+        })
+    }
+
+    fn texts(&self) -> impl Iterator<Item = (Column, &str)> {
+        self.0.iter().filter_map(|(column, cell)| match cell {
+            Some(Cell::Text(text)) => Some((*column, text.as_str())),
+            _ => None,
+        })
     }
 
     fn take(&mut self, column: Column) -> Option<Cell> {

@@ -108,7 +108,10 @@ fn is_of(object: &Bound<'_, PyAny>, class: &PyOnceLock<Py<PyType>>, path: (&str,
 /// something in its enumeration alone.
 fn is_bool_or_member(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     static ENUM: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    Ok(object.is_instance_of::<PyBool>() || is_of(object, &ENUM, ("enum", "Enum"))?)
+    // NumPy's bool is a class of its own. Its name depends on the version.
+    let is_bool = object.is_instance_of::<PyBool>()
+        || matches!(object.get_type().name()?.to_cow()?.as_ref(), "bool" | "bool_");
+    Ok(is_bool || is_of(object, &ENUM, ("enum", "Enum"))?)
 }
 
 /// Returns an integer of any class with `__index__`; `None` for any other object. A `bool` and the members of an
@@ -146,14 +149,20 @@ pub(crate) fn float(object: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
     }
 }
 
-/// Returns the items of an iterable. A text, bytes and a mapping are iterable as well, but their letters, numbers and
-/// keys are not what the caller means.
+/// Returns the items of an iterable. A text, bytes, a mapping, a table and an open file are iterable as well, but their
+/// letters, numbers, keys, names of columns and lines with their ends are not what the caller means.
 pub(crate) fn items<'py>(
     name: &str,
     expected: &str,
     object: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyIterator>> {
-    let is_one_value = object.is_instance_of::<PyString>()
+    let class = object.get_type();
+    // A column of a table, such as pandas' Series, has keys as well, but yields its values.
+    let is_mapping = class.hasattr("keys")? && class.hasattr("__getitem__")? && !class.hasattr("tolist")?;
+    let is_one_value = is_mapping
+        || class.hasattr("itertuples")?
+        || class.hasattr("readline")?
+        || object.is_instance_of::<PyString>()
         || object.is_instance_of::<PyBytes>()
         || object.is_instance_of::<PyByteArray>()
         || object.is_instance_of::<PyMemoryView>()

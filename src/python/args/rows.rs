@@ -2,22 +2,25 @@
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyList, PyMemoryView, PyString, PyTuple, PyType};
+use pyo3::types::{PyList, PyString, PyTuple, PyType};
 
-use super::plain::{encodable, integer, wrong_type};
-use crate::ids::{MAX_ID, Status};
-use crate::lifecycle::{Cell, Cells, Column, Row, all_problems};
-use crate::python::types::enums::is_status;
+use super::plain::{encodable, integer, items, string, wrong_type};
+use crate::lifecycle::{Cell, Cells, Column, HEADER, Row, all_problems};
+use crate::python::types::enums::{is_status, is_type};
 use crate::python::types::new_token::NewToken;
 use crate::tokens;
 
 /// Reads all rows; the error lists every invalid one.
 pub(crate) fn rows(tokens: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
     let py = tokens.py();
-    check_iterable(tokens)?;
+    let expected =
+        "an iterable of rows, such as [(32, \"ci\")], csv.DictReader(file) or frame.to_dict(\"records\")";
+    if tokens.get_type().hasattr("_fields")? {
+        return Err(wrong_type("tokens", expected, tokens));
+    }
     let (mut good, mut problems) = (Vec::new(), Vec::new());
-    for (line, given) in (1..).zip(tokens.try_iter()?) {
-        match row(&given?) {
+    for (line, given) in (1..).zip(items("tokens", expected, tokens)?) {
+        match row(&given?, line) {
             Ok(token) => good.push(Row { token, line }),
             Err(error)
                 if error.is_instance_of::<PyTypeError>(py) || error.is_instance_of::<PyValueError>(py) =>
@@ -33,35 +36,12 @@ pub(crate) fn rows(tokens: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
     }
 }
 
-/// Fails for an object whose iteration would yield something else than rows: names of columns, values or letters.
-fn check_iterable(tokens: &Bound<'_, PyAny>) -> PyResult<()> {
-    let class = tokens.get_type();
-    let is_text = tokens.is_instance_of::<PyString>()
-        || tokens.is_instance_of::<PyBytes>()
-        || tokens.is_instance_of::<PyByteArray>()
-        || tokens.is_instance_of::<PyMemoryView>();
-    let advice = if class.hasattr("itertuples")? {
-        "pass frame.to_dict(\"records\") or frame.itertuples()"
-    } else if class.hasattr("readline")? {
-        "pass csv.DictReader(file), or use the command: lmtokens bulk FILE"
-    } else if is_text || is_mapping(&class)? || class.hasattr("_fields")? || !is_iterable(&class)? {
-        "put a single row, such as (32, \"ci\"), into a list"
-    } else {
-        return Ok(());
-    };
-    Err(PyTypeError::new_err(format!("tokens must be an iterable of rows, not {}; {advice}", class.name()?)))
-}
-
-fn is_iterable(class: &Bound<'_, PyType>) -> PyResult<bool> {
-    Ok(class.hasattr("__iter__")? || class.hasattr("__getitem__")?)
-}
-
 fn is_mapping(class: &Bound<'_, PyType>) -> PyResult<bool> {
     Ok(class.hasattr("keys")? && class.hasattr("__getitem__")?)
 }
 
 /// Reads a row. Which form it has is decided by its class: an attribute of the row itself may be computed.
-fn row(row: &Bound<'_, PyAny>) -> PyResult<tokens::NewToken> {
+fn row(row: &Bound<'_, PyAny>, line: u64) -> PyResult<tokens::NewToken> {
     if let Ok(token) = row.cast::<NewToken>() {
         return Ok(token.get().0.clone());
     }
@@ -75,7 +55,13 @@ fn row(row: &Bound<'_, PyAny>) -> PyResult<tokens::NewToken> {
     } else if is_mapping(&class)? {
         named(row.call_method0("keys")?.try_iter()?, |name| row.get_item(name))?
     } else if row.is_instance_of::<PyTuple>() || row.is_instance_of::<PyList>() {
-        positional(row)?
+        let cells = positional(row)?;
+        if line == 1 && cells.resembles_header() {
+            return Err(PyValueError::new_err(format!(
+                "{HEADER} (if it is a row, give its user by id, or pass a NewToken); read a file with csv.DictReader"
+            )));
+        }
+        cells
     } else {
         return Err(wrong_type(
             "it",
@@ -159,7 +145,8 @@ fn positional(row: &Bound<'_, PyAny>) -> PyResult<Cells> {
 fn cell(column: Column, object: &Bound<'_, PyAny>) -> PyResult<Option<Cell>> {
     let name = column.as_str();
     let class = object.get_type();
-    if let Ok(text) = object.cast::<PyString>() {
+    let text = if column == Column::Type && is_type(object)? { object.cast().ok() } else { string(object)? };
+    if let Some(text) = text {
         return encodable(name, text).map(|text| Some(Cell::Text(text)));
     }
     // Of Python, NumPy and `decimal`.
@@ -172,25 +159,17 @@ fn cell(column: Column, object: &Bound<'_, PyAny>) -> PyResult<Option<Cell>> {
     {
         return Ok(None);
     }
-    let expected = match column {
-        Column::AdminId => &format!("the user's id (an integer from 1 to {MAX_ID}) or name"),
-        Column::Note => "a str",
-        Column::Status => Status::EXPECTED,
-        Column::Type => "\"lmv1\", \"bearer\" or a TokenType",
-    };
+    let expected = column.expected();
     if column == Column::Status && is_status(object)? {
         return Ok(Some(Cell::Number(object.extract()?)));
     }
-    // The `bool` of NumPy and members of enumerations are integers to Python, but not here.
-    let is_integer = !matches!(class_name.as_str(), "bool" | "bool_") && !class.hasattr("__members__")?;
     if matches!(column, Column::AdminId | Column::Status) {
-        if is_integer && let Some(number) = integer(name, expected, object)? {
+        if let Some(number) = integer(name, expected, object)? {
             return Ok(Some(Cell::Number(number)));
         }
         if is_float {
             return Err(PyTypeError::new_err(format!(
-                "{name} must be {expected}, not {class_name}; pandas makes floats of integers if values are missing: \
-                 convert the column with astype(\"Int64\")"
+                "{name} must be {expected}, not {class_name}; pass an int (in pandas: astype(\"Int64\"))"
             )));
         }
     }

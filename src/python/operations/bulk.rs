@@ -369,7 +369,8 @@ bulk_operation! {
     ///         or ``csv.reader`` (pass ``strict=True`` to it): a text of the digits 0-9 is the user's id, and any other
     ///         number is refused, so that a user whose name is a number is given by id. A status may be ``"1"`` or
     ///         ``"2"``. White space around a text does not matter, except in a note. ``None``, NaN, ``pandas.NA`` and
-    ///         an empty text are values that are not given.
+    ///         an empty text are values that are not given. A header among the rows is refused, and so is a first plain
+    ///         tuple or list that resembles one: give a user called ``admin`` or ``note`` there by id or in a mapping.
     ///     journal (str | os.PathLike): path of the journal, a file of JSON lines that only its owner can read. It
     ///         contains the keys: protect it like the keys. If it exists, ``resume=True`` is required.
     ///     resume (bool): resume an existing journal: its tokens are compared with the portal, rows that are done are

@@ -27,16 +27,22 @@ impl<'a> Records<'a> {
 
     fn field(&mut self) -> Result<String, &'static str> {
         let mut field = String::new();
-        if self.text.next_if_eq(&'"').is_none() {
-            while let Some(c) = self.text.next_if(|c| !is_end(*c)) {
-                if c == '"' {
-                    return Err(
-                        "a quotation mark inside a field that is not quoted; quote the field from its first to its \
-                                last character, and write the quotation mark twice",
-                    );
-                }
+        let mut is_quoted = self.text.next_if_eq(&'"').is_some();
+        while !is_quoted && let Some(c) = self.text.next_if(|c| !is_end(*c)) {
+            if c != '"' {
                 field.push(c);
+            } else if field == "\u{feff}" {
+                // Each file begins with a byte order mark if several were joined.
+                field.clear();
+                is_quoted = true;
+            } else {
+                return Err(
+                    "a quotation mark inside a field that is not quoted; quote the field from its first to its \
+                     last character, and write the quotation mark twice",
+                );
             }
+        }
+        if !is_quoted {
             return Ok(field);
         }
         loop {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::lifecycle::{Cell, Cells, Column};
@@ -56,8 +57,8 @@ impl<'de> Visitor<'de> for ObjectVisitor {
         let mut object = Object { cells: Cells::default(), others: Vec::new() };
         while let Some(name) = map.next_key::<String>()? {
             if let Some(column) = Column::of(&name) {
-                let cell = map.next_value::<Option<Cell>>()?;
-                object.cells.add(column, cell).map_err(A::Error::custom)?;
+                let cell = cell(column, map.next_value()?);
+                cell.and_then(|cell| object.cells.add(column, cell)).map_err(A::Error::custom)?;
             } else {
                 map.next_value::<IgnoredAny>()?;
                 object.others.push(name);
@@ -65,4 +66,19 @@ impl<'de> Visitor<'de> for ObjectVisitor {
         }
         Ok(object)
     }
+}
+
+fn cell(column: Column, value: Value) -> Result<Option<Cell>> {
+    let given = match value {
+        Value::Null => return Ok(None),
+        Value::String(text) => return Ok(Some(Cell::Text(text))),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => return Ok(Some(Cell::Number(number))),
+            None => number.to_string(),
+        },
+        Value::Bool(flag) => flag.to_string(),
+        Value::Array(_) => "[…]".to_owned(),
+        Value::Object(_) => "{…}".to_owned(),
+    };
+    Err(Error::invalid(column.as_str(), given, column.expected()))
 }
