@@ -585,4 +585,5 @@ def test_prompts_of_the_shell_are_not_written_to_standard_output(
     assert "Access id" in typed.shown
     assert "Access id" not in typed.stdout
     created = lmtokens_portal.tokens[-1]
-    assert typed.stdout == f"LM_ACCESS_ID='{created.access_id}'\nLM_ACCESS_KEY='{created.access_key.reveal()}'\n"
+    assert f"export LM_ACCESS_ID='{created.access_id}'\n" in typed.stdout
+    assert f"export LM_ACCESS_KEY='{created.access_key.reveal()}'\n" in typed.stdout

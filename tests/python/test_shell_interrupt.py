@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 from lmtokens import __main__, _lmtokens
 from support import ACCESS_ID, HANG_TIMEOUT, SHELL, run_at_terminal, start_shell, wait_until
 
@@ -44,13 +43,13 @@ def test_interrupt_while_the_result_is_written(lmtokens_portal: Portal) -> None:
 
 
 def test_interrupt_before_any_request(lmtokens_portal: Portal, tmp_path: Path) -> None:
-    # The certificate file is a FIFO, so the command waits for it before it calls the portal.
-    certificates = tmp_path / "certificates.pem"
-    os.mkfifo(certificates)
-    with start_shell("add", "32", environment={"SSL_CERT_FILE": str(certificates)}) as process:
-        with certificates.open("wb") as pipe:
+    # The input is a FIFO, so the command waits for it before it calls the portal.
+    rows = tmp_path / "in.csv"
+    os.mkfifo(rows)
+    with start_shell("bulk", str(rows), "--journal", str(tmp_path / "run.journal")) as process:
+        with rows.open("w") as pipe:
             process.send_signal(signal.SIGINT)
-            pipe.write(trustme.CA().cert_pem.bytes())
+            pipe.write("admin_id\n32\n")
         out, err = process.communicate(timeout=HANG_TIMEOUT)
     assert (process.returncode, out, err) == (130, "", "interrupted by SIGINT\n")
     assert lmtokens_portal.record == []
