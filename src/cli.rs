@@ -100,7 +100,7 @@ impl Ended {
 pub(crate) fn run(host: &Host) -> Ended {
     let program = std::iter::once(OsString::from("lmtokens"));
     let words = program.chain(host.arguments.iter().cloned());
-    let parsed = check_values(&host.arguments).and_then(|()| Arguments::try_parse_from(words));
+    let parsed = check_note(&host.arguments).and_then(|()| Arguments::try_parse_from(words));
     let command = match parsed {
         Ok(arguments) => arguments.command,
         Err(message) => {
@@ -124,34 +124,25 @@ pub(crate) fn run(host: &Host) -> Ended {
     Ended { status, expects_interrupt }
 }
 
-/// Fails if an option that takes any text is followed by an option instead of its value. A text may begin with a hyphen,
-/// but with `add 32 --note --dry-run`, the user wants a dry run and not this note.
-fn check_values(words: &[OsString]) -> Result<(), clap::Error> {
+/// Fails if `--note` is followed by an option instead of its value. A note may begin with a hyphen, but with
+/// `add 32 --note --dry-run`, the user wants a dry run and not this note.
+fn check_note(words: &[OsString]) -> Result<(), clap::Error> {
     let mut arguments = Arguments::command();
     arguments.build();
-    let words: Vec<Cow<'_, str>> = words.iter().map(|word| word.to_string_lossy()).collect();
-    let Some(command) = words.first().and_then(|name| arguments.find_subcommand_mut(name.as_ref())) else {
+    let Some(add) =
+        arguments.find_subcommand_mut("add").filter(|_| words.first().is_some_and(|it| it == "add"))
+    else {
         return Ok(());
     };
-    let option = |word: &str| {
-        let short = word.strip_prefix('-').and_then(|rest| rest.parse::<char>().ok());
-        let long = word.strip_prefix("--").filter(|name| !name.is_empty());
-        let is_named = |argument: &&clap::Arg| {
-            (short.is_some() && argument.get_short() == short)
-                || (long.is_some() && argument.get_long() == long)
-        };
-        command.get_arguments().find(is_named)
+    let short: Vec<char> = add.get_arguments().filter_map(clap::Arg::get_short).collect();
+    let is_option = |word: &str| {
+        word.strip_prefix('-').is_some_and(|rest| rest.starts_with('-') || rest.starts_with(short.as_slice()))
     };
-    let options_end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-    let pairs = words.iter().take(options_end).zip(words.iter().take(options_end).skip(1));
-    let missing = pairs.into_iter().find(|(word, next)| {
-        let takes_text = option(word).is_some_and(clap::Arg::is_allow_hyphen_values_set);
-        takes_text && option(next.split('=').next().unwrap_or_default()).is_some()
-    });
-    match missing.map(|(word, next)| {
-        format!("{word} has no value: the option {next} follows; if that is the value, write {word}={next}")
-    }) {
-        Some(message) => Err(command.error(ErrorKind::InvalidValue, message)),
-        None => Ok(()),
-    }
+    let words: Vec<Cow<'_, str>> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let mut pairs = words.iter().zip(words.iter().skip(1)).take_while(|(word, _)| *word != "--");
+    let Some((_, next)) = pairs.find(|(word, next)| *word == "--note" && is_option(next)) else {
+        return Ok(());
+    };
+    let message = format!("--note has no value: {next} follows; if that is the note, write --note={next}");
+    Err(add.error(ErrorKind::InvalidValue, message))
 }

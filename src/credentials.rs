@@ -10,6 +10,7 @@ mod validate;
 use std::fmt;
 
 pub use arguments::{Arguments, Timeouts};
+pub(crate) use environment::selecting_variables;
 pub(crate) use sources::ProcessEnvironment;
 pub use sources::{Environment, NoPrompt, Prompt, not_utf8};
 pub(crate) use validate::{
@@ -237,22 +238,36 @@ impl Identity {
     /// Returns what overrides which arguments, in the terms of an interface (`LM_BASE_URL overrides company`). `None` if
     /// nothing does.
     pub(crate) fn override_notice(&self, name: impl Fn(&str) -> String) -> Option<String> {
-        let names: Vec<String> = self.overridden.iter().map(|argument| name(argument)).collect();
-        (!names.is_empty()).then(|| format!("{} overrides {}", environment::BASE_URL, names.join(" and ")))
+        override_notice(&self.overridden, name)
     }
 
     /// Returns the warning that explicit arguments do not select the portal; `None` if they do, or if the portal is on
     /// this machine: then a program with a fixed company was pointed at a sandbox.
     pub(crate) fn override_warning(&self, name: impl Fn(&str) -> String) -> Option<String> {
-        let notice = self.override_notice(name).filter(|_| !self.portal.is_loopback())?;
-        Some(format!("{notice}: requests go to {}; unset it to use the argument", self.portal.base_url()))
+        override_warning(&self.portal, &self.overridden, name)
     }
+}
+
+/// As [`Identity::override_notice`].
+pub(crate) fn override_notice(overridden: &[&str], name: impl Fn(&str) -> String) -> Option<String> {
+    let names: Vec<String> = overridden.iter().map(|argument| name(argument)).collect();
+    (!names.is_empty()).then(|| format!("{} overrides {}", environment::BASE_URL, names.join(" and ")))
+}
+
+/// As [`Identity::override_warning`].
+pub(crate) fn override_warning(
+    portal: &PortalAddress,
+    overridden: &[&str],
+    name: impl Fn(&str) -> String,
+) -> Option<String> {
+    let notice = override_notice(overridden, name).filter(|_| !portal.is_loopback())?;
+    Some(format!("{notice}: requests go to {}; unset it to use the argument", portal.base_url()))
 }
 
 /// Returns the portal's address, its source, and the arguments that it overrides. A base URL from any source wins over a
 /// company, so that a program with a hard-coded company can be pointed at a sandbox; the company is then only a display
 /// name.
-fn portal(
+pub(crate) fn portal(
     arguments: &Arguments,
     environment: &dyn Environment,
 ) -> Result<Option<(PortalAddress, Provenance, Vec<&'static str>)>> {

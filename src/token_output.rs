@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use crate::credentials::selecting_variables;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Token, TokenStatus, TokenType, iso_8601};
 use crate::portal::{DEFAULT_DOMAIN, PortalAddress};
@@ -44,9 +45,9 @@ impl FromStr for Form {
 }
 
 impl Form {
-    /// Returns the token in this format, with a line break at the end. `portal` is the portal's base URL. Fails if the
-    /// format's readers would not read the secret back unchanged.
-    pub fn write(self, token: &Token, portal: &str) -> Result<Zeroizing<String>> {
+    /// Returns the token in this format, with a line break at the end. Fails if the format's readers would not read the
+    /// secret back unchanged.
+    pub fn write(self, token: &Token, portal: &PortalAddress) -> Result<Zeroizing<String>> {
         Ok(Zeroizing::new(match self {
             Self::Json => json_line(token)?,
             Self::Env => exports(&variables(token, portal))?,
@@ -94,22 +95,8 @@ pub(crate) fn json_line(token: &Token) -> Result<String> {
 /// A variable of the environment.
 type Variable = (&'static str, Zeroizing<String>);
 
-/// The variables that name a portal or credentials.
-const VARIABLES: [&str; 10] = [
-    "LM_COMPANY",
-    "LM_ACCOUNT",
-    "LM_PORTAL",
-    "LM_DOMAIN_NAME",
-    "LM_BASE_URL",
-    "LM_ACCESS_ID",
-    "LM_ACCESS_KEY",
-    "LM_API_ID",
-    "LM_API_KEY",
-    "LM_BEARER_TOKEN",
-];
-
 /// Returns the variables with which this package uses the token at its portal.
-fn variables(token: &Token, portal: &str) -> Vec<Variable> {
+fn variables(token: &Token, portal: &PortalAddress) -> Vec<Variable> {
     let mut variables = portal_variables(portal);
     let mut add = |name, value: &str| variables.push((name, Zeroizing::new(value.to_owned())));
     if token.r#type == TokenType::Bearer {
@@ -122,19 +109,18 @@ fn variables(token: &Token, portal: &str) -> Vec<Variable> {
 }
 
 /// Returns the company, and its domain unless it is the default, or else the base URL.
-fn portal_variables(base_url: &str) -> Vec<Variable> {
-    let at = PortalAddress::at(base_url, None);
-    let of_company = at.and_then(|portal| PortalAddress::of_company(portal.host(), None));
+fn portal_variables(portal: &PortalAddress) -> Vec<Variable> {
+    let of_company = PortalAddress::of_company(portal.host(), None);
     let values = match &of_company {
-        Ok(portal) if portal.base_url() == base_url => {
-            let company = portal.company().unwrap_or_default();
+        Ok(of_company) if of_company.base_url() == portal.base_url() => {
+            let company = of_company.company().unwrap_or_default();
             let domain = portal.host().strip_prefix(company).and_then(|rest| rest.strip_prefix('.'));
             vec![
                 ("LM_COMPANY", Some(company)),
                 ("LM_DOMAIN_NAME", domain.filter(|name| *name != DEFAULT_DOMAIN)),
             ]
         }
-        _ => vec![("LM_BASE_URL", Some(base_url))],
+        _ => vec![("LM_BASE_URL", Some(portal.base_url()))],
     };
     let given = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
     given.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).collect()
@@ -143,7 +129,7 @@ fn portal_variables(base_url: &str) -> Vec<Variable> {
 /// Returns the commands that export the variables to a POSIX shell. The last one unsets the other variables with a
 /// portal or credentials, which could contradict these or be used instead.
 fn exports(variables: &[Variable]) -> Result<String> {
-    let others = VARIABLES.into_iter().filter(|other| variables.iter().all(|(name, _)| name != other));
+    let others = selecting_variables().filter(|other| variables.iter().all(|(name, _)| name != other));
     let unset = format!("unset {}\n", others.collect::<Vec<_>>().join(" "));
     let commands = variables.iter().map(|(name, value)| {
         if value.contains('\0') {
@@ -196,12 +182,12 @@ pub(crate) fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::portal_variables;
+    use super::{PortalAddress, portal_variables};
 
     #[test]
     fn a_portal_is_named_by_its_company_or_else_by_its_base_url() {
         let shown = |base_url: &str| {
-            let variables = portal_variables(base_url);
+            let variables = portal_variables(&PortalAddress::at(base_url, None).unwrap());
             let shown = variables.iter().map(|(name, value)| format!("{name}={}", value.as_str()));
             shown.collect::<Vec<_>>().join(" ")
         };

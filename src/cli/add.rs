@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
-use super::connection::{Connection, option_of};
+use super::connection::Connection;
 use super::destination::{To, ToStdout};
 use super::exit;
 use super::host::Host;
@@ -30,9 +30,9 @@ use crate::tokens::{NewToken, User};
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Add {
     /// Id or name of the token's owner
-    #[arg(value_name = "USER", allow_hyphen_values = true)]
+    #[arg(value_name = "USER", allow_negative_numbers = true)]
     user: User,
-    /// Set the note
+    /// Set the note; write --note=TEXT if it begins with -- or with a short option
     #[arg(long, allow_hyphen_values = true, value_parser = |note: &str| Note::new(note))]
     note: Option<Note>,
     /// Leave the token disabled
@@ -44,7 +44,7 @@ pub(super) struct Add {
     r#type: Type,
     /// Deliver the secret to standard output (-), to a file (file:PATH), or as JSON to the standard input of a command
     /// (command:COMMAND)
-    #[arg(long, value_name = "DESTINATION", default_value = "-", allow_hyphen_values = true)]
+    #[arg(long, value_name = "DESTINATION", default_value = "-")]
     to: To,
     /// Replace an existing file of --to after the new token is enabled
     #[arg(long)]
@@ -85,21 +85,14 @@ impl Add {
         }
         let destination = self.to.destination(self.output, self.overwrite, self.trust_folder)?;
         let mut output = Output::open()?;
-        let client = self.connection.client(host)?;
+        let client = self.connection.client(host, self.dry_run)?;
         if self.dry_run {
             destination.map_or(Ok(()), |destination| destination.check())?;
-            let identity = client.identity();
-            // With a warning, it is said already.
-            if identity.override_warning(option_of).is_none()
-                && let Some(notice) = identity.override_notice(option_of)
-            {
-                say(&notice);
-            }
             output.write(&dry_run(&token, &client)?)?;
             return Ok(exit::DONE);
         }
         let Some(destination) = destination else {
-            let portal = client.identity().portal.base_url();
+            let portal = client.identity().portal.clone();
             let destination = Arc::new(ToStdout::new(output, self.output.unwrap_or(Format::Table), portal));
             run_until_signal(call(AddToken { token, destination: Some(destination) }, &client))?;
             return Ok(exit::DONE);

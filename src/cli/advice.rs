@@ -60,7 +60,8 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             "put the proxy's credentials into its URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
         }
         Advice::TrustAuthority => {
-            "if you trust its issuer, such as a gateway that inspects TLS, set SSL_CERT_FILE to a CA bundle with its CA certificate"
+            "if you trust its issuer, such as a gateway that inspects TLS, set SSL_CERT_FILE to a CA bundle with its CA \
+             certificate"
         }
         Advice::SupplyClientCertificate => {
             "pass client_cert to lmtokens.Client in Python; the command line has no client certificates"

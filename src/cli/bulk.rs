@@ -38,7 +38,7 @@ pub(super) struct Bulk {
     #[arg(value_name = "FILE", required_unless_present = "export")]
     file: Option<PathBuf>,
     /// Store the keys and the progress of the run in this file
-    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
+    #[arg(long, value_name = "PATH")]
     journal: PathBuf,
     /// Resume the run of an existing journal; start one if there is none
     #[arg(long)]
@@ -125,14 +125,14 @@ impl Bulk {
         };
         let tokens = AddTokens { rows, journal: self.journal, settings };
         if self.dry_run {
-            self.connection.check()?;
+            self.connection.portal()?;
             let done = tokens.count_done()?;
             let already = if done > 0 { format!(", {done} already created") } else { String::new() };
             Output::open()?.write(&format!("{} tokens would be created{already}\n", total - done))?;
             return Ok(exit::DONE);
         }
         let results = results.map(Results::open).transpose()?;
-        let client = self.connection.client(host)?;
+        let client = self.connection.client(host, false)?;
         let mut run = tokens.start(&client)?;
         let progress = Progress::start(total);
         let ended = run_until_signal(follow(&mut run, &progress, results));
@@ -165,7 +165,7 @@ async fn follow(run: &mut Run, progress: &Progress, mut results: Option<Results>
     while let Some(result) = run.next().await? {
         progress.advance();
         say_failure(&result);
-        if let Some(output) = &results
+        if let Some(output) = &mut results
             && let Err(error) = output.write(&result).await
         {
             run.stop();

@@ -15,13 +15,13 @@ use crate::portal::PortalAddress;
 #[command(next_help_heading = "Portal options")]
 pub(super) struct Connection {
     /// Select the portal by its company: a name (acme), host or URL [env: LM_COMPANY]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long)]
     company: Option<String>,
     /// Set the portal's domain [env: LM_DOMAIN_NAME] [default: logicmonitor.com]
-    #[arg(long, allow_hyphen_values = true, conflicts_with = "base_url")]
+    #[arg(long, conflicts_with = "base_url")]
     domain: Option<String>,
     /// Set the URL of the REST API, if it is not https://COMPANY.DOMAIN/santaba/rest [env: LM_BASE_URL]
-    #[arg(long, value_name = "URL", allow_hyphen_values = true)]
+    #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// Limit the time of each request [env: LM_TIMEOUT] [default: 30]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
@@ -31,28 +31,35 @@ pub(super) struct Connection {
     max_wait: Option<f64>,
 }
 
-/// Returns the option of an argument of the core.
-pub(super) fn option_of(argument: &str) -> String {
-    format!("--{argument}")
+/// Warns of options that do not select the portal. A dry run also tells if it is a sandbox on this machine.
+fn say_override(portal: &PortalAddress, overridden: &[&str], dry_run: bool) {
+    let option = |argument: &str| format!("--{argument}");
+    if let Some(warning) = credentials::override_warning(portal, overridden, option) {
+        say(&format!("warning: {warning}"));
+    } else if let Some(notice) = credentials::override_notice(overridden, option).filter(|_| dry_run) {
+        say(&notice);
+    }
 }
 
 impl Connection {
-    /// Checks the values without reading credentials.
-    pub(super) fn check(&self) -> Result<(), Failure> {
-        self.timeouts()?;
+    /// Returns the portal for a dry run that needs no credentials; `None` if the prompt would ask for it.
+    pub(super) fn portal(&self) -> Result<Option<PortalAddress>, Failure> {
         self.policy()?;
-        let domain = self.domain.as_deref();
-        if let Some(company) = &self.company {
-            PortalAddress::of_company(company, domain)?;
-        }
-        if let Some(base_url) = &self.base_url {
-            PortalAddress::at(base_url, None)?;
-        }
-        Ok(())
+        let found = credentials::portal(&self.arguments()?, &ProcessEnvironment)?;
+        Ok(found.map(|(portal, _, overridden)| {
+            say_override(&portal, &overridden, true);
+            portal
+        }))
     }
 
-    fn timeouts(&self) -> crate::error::Result<Option<Timeouts>> {
-        self.timeout.map(|seconds| Timeouts::from_seconds(None, seconds)).transpose()
+    fn arguments(&self) -> crate::error::Result<credentials::Arguments> {
+        Ok(credentials::Arguments {
+            company: self.company.clone(),
+            domain: self.domain.clone(),
+            base_url: self.base_url.clone(),
+            timeouts: self.timeout.map(|seconds| Timeouts::from_seconds(None, seconds)).transpose()?,
+            ..credentials::Arguments::default()
+        })
     }
 
     fn policy(&self) -> crate::error::Result<Policy> {
@@ -60,22 +67,13 @@ impl Connection {
     }
 
     /// Returns the client. It prompts for missing credentials if a prompt is available.
-    pub(super) fn client(&self, host: &Host) -> Result<Client, Failure> {
-        let arguments = credentials::Arguments {
-            company: self.company.clone(),
-            domain: self.domain.clone(),
-            base_url: self.base_url.clone(),
-            timeouts: self.timeouts()?,
-            ..credentials::Arguments::default()
-        };
-        let identity = Identity::resolve(&arguments, &ProcessEnvironment, host.prompt.as_ref());
+    pub(super) fn client(&self, host: &Host, dry_run: bool) -> Result<Client, Failure> {
+        let identity = Identity::resolve(&self.arguments()?, &ProcessEnvironment, host.prompt.as_ref());
         if host.prompt.is_interrupted() {
             return Err(Failure::Signal(Signal::INTERRUPT));
         }
         let identity = identity?;
-        if let Some(warning) = identity.override_warning(option_of) {
-            say(&format!("warning: {warning}"));
-        }
+        say_override(&identity.portal, &identity.overridden, dry_run);
         let client = Client::new(identity, Some(&host.user_agent_suffix)).with_policy(self.policy()?);
         Ok(client.observed_by(Arc::new(StderrObserver::default())))
     }

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use super::output::{self, Format, Output};
 use crate::destinations::{BoxFuture, Destination, ToCommand, ToFile};
-use crate::error::{Error, ErrorKind, Result};
-use crate::lock::locked;
+use crate::error::{Error, Result};
 use crate::model::Token;
-use crate::process;
+use crate::portal::PortalAddress;
 use crate::tag::Tag;
 use crate::token_output::Form;
 
@@ -87,13 +86,12 @@ fn file_form(format: Option<Format>) -> Result<Form> {
 pub(super) struct ToStdout {
     output: Arc<Mutex<Output>>,
     format: Format,
-    /// The base URL of the portal.
-    portal: String,
+    portal: PortalAddress,
 }
 
 impl ToStdout {
-    pub(super) fn new(output: Output, format: Format, portal: &str) -> Self {
-        Self { output: Arc::new(Mutex::new(output)), format, portal: portal.to_owned() }
+    pub(super) fn new(output: Output, format: Format, portal: PortalAddress) -> Self {
+        Self { output: Arc::new(Mutex::new(output)), format, portal }
     }
 }
 
@@ -101,13 +99,7 @@ impl Destination for ToStdout {
     fn deliver<'a>(&'a self, token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let text = output::new_token(token, self.format, &self.portal)?;
-            let output = Arc::clone(&self.output);
-            // A pipe that its reader does not read blocks the write, which must not delay the handling of signals.
-            let written = process::blocking(move || locked(&output).write_durably(&text));
-            let failed = |why: &dyn std::fmt::Display| {
-                Error::new(ErrorKind::Delivery, format!("cannot write to standard output: {why}"))
-            };
-            written.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+            output::write_in_background(&self.output, text, Output::write_durably).await
         })
     }
 

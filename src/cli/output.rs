@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex};
 
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
@@ -11,8 +12,11 @@ use serde_json::Value;
 use super::progress;
 use super::report::Failure;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::locked;
 use crate::model::{Token, TokenStatus};
+use crate::portal::PortalAddress;
 use crate::printable;
+use crate::process;
 use crate::token_output::{self, Form, Members};
 
 /// A format for a new token.
@@ -75,6 +79,19 @@ impl Output {
     }
 }
 
+/// Writes `text` with one of the methods of `Output`, on another thread: a pipe that its reader does not read blocks the
+/// write, which must not delay the handling of signals.
+pub(super) async fn write_in_background(
+    output: &Arc<Mutex<Output>>,
+    text: String,
+    write: fn(&mut Output, &str) -> io::Result<()>,
+) -> Result<()> {
+    let output = Arc::clone(output);
+    let written = process::blocking(move || write(&mut locked(&output), &text)).await.flatten();
+    written
+        .map_err(|error| Error::new(ErrorKind::Delivery, format!("cannot write to standard output: {error}")))
+}
+
 fn is_disk_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -97,13 +114,13 @@ fn own_stdout() -> io::Result<File> {
     io::stdout().as_handle().try_clone_to_owned().map(File::from)
 }
 
-/// Returns a new token of the portal with this base URL in a format, its secret in plain text.
-pub(super) fn new_token(token: &Token, format: Format, portal: &str) -> Result<String> {
+/// Returns a new token of a portal in a format, its secret in plain text.
+pub(super) fn new_token(token: &Token, format: Format, portal: &PortalAddress) -> Result<String> {
     Ok(match format {
         Format::Table => table(&token_output::members(token)),
         Format::Json => json(&token_output::members(token))?,
         Format::Jsonl => printable::json(&token_output::json_line(token)?),
-        Format::Csv => csv(&[token_output::members(token)])?,
+        Format::Csv => csv(&[token_output::members(token)], true)?,
         Format::Env => Form::Env.write(token, portal)?.to_string(),
         Format::EnvFile => Form::EnvFile.write(token, portal)?.to_string(),
         Format::Key => Form::Key.write(token, portal)?.to_string(),
@@ -123,8 +140,13 @@ pub(super) enum ListFormat {
     Csv,
 }
 
-/// Returns rows with the same members in a format.
+/// Returns rows with the same members in a format, for CSV with the header line.
 pub(super) fn list(rows: &[Members], format: ListFormat) -> Result<String> {
+    list_part(rows, format, true)
+}
+
+/// As `list`. The header line of CSV belongs to the first part of a list.
+pub(super) fn list_part(rows: &[Members], format: ListFormat, is_first: bool) -> Result<String> {
     Ok(match format {
         ListFormat::Table => columns(rows),
         ListFormat::Json => json(rows)?,
@@ -133,7 +155,7 @@ pub(super) fn list(rows: &[Members], format: ListFormat) -> Result<String> {
             let lines = rows.iter().map(line);
             lines.collect::<serde_json::Result<Vec<_>>>().map_err(|error| cannot_format(&error))?.concat()
         }
-        ListFormat::Csv => csv(rows)?,
+        ListFormat::Csv => csv(rows, is_first)?,
     })
 }
 
@@ -189,9 +211,9 @@ fn trimmed(table: &Table) -> String {
     lines.concat()
 }
 
-fn csv(rows: &[Members]) -> Result<String> {
+fn csv(rows: &[Members], with_header: bool) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    if let Some(first) = rows.first() {
+    if let Some(first) = rows.first().filter(|_| with_header) {
         writer.write_record(first.0.iter().map(|(name, _)| *name)).map_err(|error| cannot_format(&error))?;
     }
     for row in rows {

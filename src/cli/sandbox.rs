@@ -22,9 +22,9 @@ use crate::token_output::export;
 /// Run the sandbox, a fake portal for tests, alone or around a command
 ///
 /// Without COMMAND, prints the environment variables of the sandbox and runs until it is interrupted. With COMMAND,
-/// runs it with those variables, without other LM_* variables and with NO_PROXY for 127.0.0.1, forwards signals to it and exits with its status: 128 plus the number of the signal
-/// that ended it, 127 if it is not found, 126 if it cannot be run. COMMAND does not outlive lmtokens. The sandbox listens
-/// on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user) and 33 (viewer).
+/// runs it with those variables, without other LM_* variables and with NO_PROXY for 127.0.0.1, forwards signals to it and
+/// exits with its status: 128 plus the number of the signal that ended it, 127 if it is not found, 126 if it cannot be
+/// run. COMMAND does not outlive lmtokens. The sandbox listens on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user) and 33 (viewer).
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Sandbox {
@@ -44,7 +44,7 @@ pub(super) struct Sandbox {
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Write the received requests to a file at the end, as JSON lines
-    #[arg(long, value_name = "PATH", allow_hyphen_values = true)]
+    #[arg(long, value_name = "PATH")]
     record: Option<PathBuf>,
     /// Command to run and its arguments
     #[arg(last = true, value_name = "COMMAND")]

@@ -15,6 +15,12 @@ pub(super) const BASE_URL: &str = "LM_BASE_URL";
 const TIMEOUT: &str = "LM_TIMEOUT";
 const PROFILES: [&str; 2] = ["LM_PROFILE", "LM_CONFIG_FILE"];
 
+/// Returns the names of the variables that select a portal or credentials.
+pub(crate) fn selecting_variables() -> impl Iterator<Item = &'static str> {
+    let pairs = PAIRS.into_iter().flat_map(|(id, key)| [id, key]);
+    COMPANY.into_iter().chain([DOMAIN, BASE_URL]).chain(pairs).chain([BEARER_TOKEN])
+}
+
 /// Credentials found in the environment.
 #[derive(Debug)]
 pub(super) struct Found {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+use zeroize::Zeroizing;
 
 use super::secure_file::failed;
 use super::{BoxFuture, Destination};
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::Token;
 use crate::process::refused;
 use crate::tag::Tag;
-use crate::token_output::Form;
+use crate::token_output::json_line;
 
 /// A command that reads the token as JSON from its standard input and exits with status 0 once it has stored the
 /// secret. Its output is discarded: it may contain the secret.
@@ -43,7 +44,7 @@ impl ToCommand {
     }
 
     async fn run(&self, token: &Token) -> Result<()> {
-        let text = Form::Json.write(token, "")?;
+        let text = Zeroizing::new(json_line(token)?);
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .stdin(Stdio::piped())

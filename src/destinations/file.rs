@@ -145,7 +145,7 @@ impl Shared {
         let mut pending = self.take(tag).ok_or_else(|| failed("the pending file was not created"))?;
         self.file.folder_for_new()?;
         // Before the token is enabled: the final file is written after that.
-        self.file.form.write(token, pending.portal())?;
+        self.file.form.write(token, &pending.portal()?)?;
         pending.deliver(token, tag)?;
         self.keep(*tag, pending);
         Ok(())

@@ -123,6 +123,9 @@ def test_help_offers_no_argument_for_a_secret() -> None:
         ["sweep", "--company", "--yes"],
         ["bulk", "in.csv", "--journal", "--dry-run"],
         ["sandbox", "--record", "--seed", "1"],
+        ["sandbox", "--record", "--", "true"],
+        ["add", "--dryrun", "32"],
+        ["add", "-5"],
     ],
     ids=lambda arguments: " ".join(arguments) or "no arguments",
 )
@@ -460,12 +463,13 @@ def test_sandbox_sets_the_environment_of_the_command() -> None:
     assert variables["LM_ACCESS_KEY"].startswith("sandbox-key-")
 
 
-HYPHENATED = ["-x", "-", "---", "-1", "--invented", "--dry-runs", "-ojson", "- x"]
+HYPHENATED = ["-x", "-", "-1", "- x"]
+LIKE_OPTIONS = ["--", "---", "--note", "--dry-run", "--dryrun", "--version", "--invented", "-o", "-ojson", "-h"]
 
 
 @pytest.mark.parametrize(
     "words",
-    [["--note", note] for note in HYPHENATED] + [[f"--note={note}"] for note in [*HYPHENATED, "--", "--note"]],
+    [["--note", note] for note in HYPHENATED] + [[f"--note={note}"] for note in [*HYPHENATED, *LIKE_OPTIONS]],
     ids=" ".join,
 )
 def test_note_may_begin_with_a_hyphen(lmtokens_portal: Portal, words: list[str]) -> None:
@@ -475,12 +479,25 @@ def test_note_may_begin_with_a_hyphen(lmtokens_portal: Portal, words: list[str])
     assert created_tokens(lmtokens_portal)[0].note == note
 
 
-def test_option_in_the_place_of_a_value_is_named(lmtokens_portal: Portal) -> None:
-    completed = run_shell("add", "32", "--note", "--dry-run")
-    assert "--note has no value: the option --dry-run follows" in completed.stderr
-    assert "write --note=--dry-run" in completed.stderr
-    completed = run_shell("add", "32", "--note=--dry-run", "-o", "json")
-    assert json.loads(completed.stdout)["note"] == "--dry-run"
+@pytest.mark.parametrize("note", LIKE_OPTIONS)
+@pytest.mark.parametrize("before", [["32"], []], ids=["user first", "note first"])
+def test_option_in_the_place_of_a_note_is_refused(lmtokens_portal: Portal, note: str, before: list[str]) -> None:
+    completed = run_shell("add", *before, "--note", note, *([] if before else ["32"]))
+    assert (completed.returncode, completed.stdout, lmtokens_portal.record) == (2, "", [])
+    assert f"--note has no value: {note} follows; if that is the note, write --note={note}" in completed.stderr
+
+
+def test_words_after_the_end_of_the_options_are_no_note(lmtokens_portal: Portal) -> None:
+    completed = run_shell("add", "--", "--note", "--dry-run")
+    assert completed.returncode == 2
+    assert "--note has no value" not in completed.stderr
+
+
+def test_misspelt_option_is_corrected(lmtokens_portal: Portal) -> None:
+    completed = run_shell("add", "--dryrun", "32")
+    assert completed.returncode == 2
+    assert "--dry-run" in completed.stderr
+    assert lmtokens_portal.record == []
 
 
 def test_paths_may_begin_with_a_hyphen(
@@ -488,8 +505,9 @@ def test_paths_may_begin_with_a_hyphen(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.csv").write_text("admin_id\n32\n")
-    assert run_shell("bulk", "in.csv", "--journal", "-run.journal").returncode == 0
-    assert run_shell("sandbox", "--record", "-record", "--", "true").returncode == 0
+    assert run_shell("bulk", "in.csv", "--journal", "./-run.journal").returncode == 0
+    assert run_shell("sandbox", "--record=-record", "--", "true").returncode == 0
+    assert run_shell("bulk", "in.csv", "--journal", "-other.journal").returncode == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["-record", "-run.journal", "in.csv"]
 
 

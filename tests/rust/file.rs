@@ -7,6 +7,7 @@ use lmtokens::testing::destinations::{Attempt, Destination, RequestedToken, ToFi
 use lmtokens::testing::error::ErrorKind;
 use lmtokens::testing::ids::{AdminId, Status, Type};
 use lmtokens::testing::model::{Token, TokenStatus, TokenType};
+use lmtokens::testing::portal::PortalAddress;
 use lmtokens::testing::tag::{RunId, Tag};
 use lmtokens::testing::token_output::Form;
 
@@ -112,7 +113,7 @@ async fn a_delivery_is_committed_by_another_destination_in_its_own_format() {
         assert_eq!(folder.names(), ["token.json"]);
         assert_eq!(
             std::fs::read_to_string(folder.path()).unwrap(),
-            *form.write(&token(), &requested().portal).unwrap()
+            *form.write(&token(), &PortalAddress::at(&requested().portal, None).unwrap()).unwrap()
         );
     }
 }

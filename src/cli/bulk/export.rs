@@ -9,6 +9,7 @@ use crate::cli::report::{Failure, say};
 use crate::error::{Error, Result};
 use crate::lifecycle::{EntryState, JournalEntry, ReadJournal, read_journal};
 use crate::model::Token;
+use crate::portal::PortalAddress;
 use crate::token_output::{Form, Members, members};
 
 /// The states of rows that a resumed run continues.
@@ -68,11 +69,11 @@ fn say_unfinished(entries: &[JournalEntry]) -> bool {
 }
 
 /// Returns the environment variables of the only token that has a key: those of a second one would replace them.
-fn variables(tokens: &[&Token], form: Form, portal: &str) -> Result<String> {
+fn variables(tokens: &[&Token], form: Form, base_url: &str) -> Result<String> {
     let with_key: Vec<&&Token> = tokens.iter().filter(|token| token.access_key.is_some()).collect();
     match with_key.as_slice() {
         [] => Ok(String::new()),
-        [token] => Ok(form.write(token, portal)?.to_string()),
+        [token] => Ok(form.write(token, &PortalAddress::at(base_url, None)?)?.to_string()),
         several => Err(Error::argument(format!(
             "invalid --output for {} tokens: environment variables hold one; expected csv or jsonl",
             several.len()

@@ -1,24 +1,21 @@
 //! `lmtokens bulk --output`: the results of the rows.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
 use crate::cli::output::{self, ListFormat, Output};
 use crate::cli::report::Failure;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::lifecycle::{Outcome, RowResult};
-use crate::lock::locked;
 use crate::model::Token;
-use crate::process;
 use crate::token_output::Members;
 
 /// Standard output for one result after the other. They hold no keys, which are in the journal.
 pub(super) struct Results {
     output: Arc<Mutex<Output>>,
     format: ListFormat,
-    has_begun: AtomicBool,
+    has_begun: bool,
 }
 
 /// Returns the format of results.
@@ -35,23 +32,14 @@ pub(super) fn format(given: super::Format) -> Result<ListFormat> {
 impl Results {
     pub(super) fn open(format: ListFormat) -> Result<Self, Failure> {
         let output = Arc::new(Mutex::new(Output::open()?));
-        Ok(Self { output, format, has_begun: AtomicBool::new(false) })
+        Ok(Self { output, format, has_begun: false })
     }
 
     /// Writes one result.
-    pub(super) async fn write(&self, result: &RowResult) -> Result<()> {
-        let text = output::list(&[members(result)], self.format)?;
-        let is_first = !self.has_begun.swap(true, Ordering::Relaxed);
-        let text = match (self.format, text.split_once('\n')) {
-            (ListFormat::Csv, Some((_, record))) if !is_first => record.to_owned(),
-            _ => text,
-        };
-        let output = Arc::clone(&self.output);
-        // A pipe that its reader does not read blocks the write, which must not delay the handling of signals.
-        let written = process::blocking(move || locked(&output).write_all(&text)).await.flatten();
-        written.map_err(|error| {
-            Error::new(ErrorKind::Delivery, format!("cannot write to standard output: {error}"))
-        })
+    pub(super) async fn write(&mut self, result: &RowResult) -> Result<()> {
+        let text = output::list_part(&[members(result)], self.format, !self.has_begun)?;
+        self.has_begun = true;
+        output::write_in_background(&self.output, text, Output::write_all).await
     }
 }
 

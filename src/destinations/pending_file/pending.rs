@@ -18,6 +18,7 @@ use crate::destinations::secure_file::failed;
 use crate::destinations::secure_folder::{Entry, SecureFolder};
 use crate::error::{Error, Result};
 use crate::model::Token;
+use crate::portal::PortalAddress;
 use crate::tag::Tag;
 use crate::token_output::Form;
 
@@ -154,9 +155,9 @@ impl Pending {
         failed(format!("cannot write {}: {error}", self.path().display()))
     }
 
-    /// Returns the base URL of the token's portal.
-    pub(in crate::destinations) fn portal(&self) -> &str {
-        &self.portal
+    /// Returns the address of the token's portal.
+    pub(in crate::destinations) fn portal(&self) -> Result<PortalAddress> {
+        PortalAddress::at(&self.portal, None)
     }
 
     /// Returns the path, for messages.
@@ -186,7 +187,7 @@ impl Pending {
         let (pending, target) = (pending.display(), target.display());
         let Some(token) = self.token() else { return Err(failed(format!("{pending} has no key"))) };
         let token = Token { note: now.note.clone(), status: now.status, ..token };
-        let text = form.write(&token, &self.portal)?;
+        let text = form.write(&token, &self.portal()?)?;
         let is_kept = self.is_intact().unwrap_or(false);
         if let Err(error) = self.place(text.as_bytes(), overwrite) {
             let failure = failed(format!("cannot move the secret from {pending} to {target}: {error}"));
