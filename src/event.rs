@@ -86,6 +86,20 @@ pub enum Event {
         /// The run id in their tags.
         run: String,
     },
+    /// Rows that are in the journal and not in the input have finished tokens.
+    RemovedRowsHaveTokens {
+        /// The first of the tokens, each with its user and note.
+        shown: Vec<String>,
+        /// The number of the others.
+        more: usize,
+    },
+    /// It is not clear what became of rows that are in the journal and not in the input.
+    RemovedRowsUnclear {
+        /// The first of the problems.
+        shown: Vec<String>,
+        /// The number of the others.
+        more: usize,
+    },
     /// A file with a secret is written to a folder of another user, who can replace it.
     FolderOfAnotherUser {
         /// The folder.
@@ -256,12 +270,16 @@ impl Event {
                     "discarded the key of token {token_id}, which an interrupted call had created and which no longer exists"
                 )
             }
+            Self::RemovedRowsHaveTokens { shown, more } => listed(
+                "rows that are no longer in the input have tokens, whose keys were delivered",
+                shown,
+                *more,
+            ),
+            Self::RemovedRowsUnclear { shown, more } => {
+                listed("it is unclear what became of rows that are no longer in the input", shown, *more)
+            }
             Self::PendingFilesRemain { shown, more } => {
-                let more = if *more == 0 { String::new() } else { format!("; and {more} more") };
-                format!(
-                    "interrupted calls left files that may hold keys of enabled tokens: {}{more}",
-                    shown.join("; ")
-                )
+                listed("interrupted calls left files that may hold keys of enabled tokens", shown, *more)
             }
             Self::CreateInterrupted { admin_id, note, sent_ms } => {
                 let time = iso_8601(i64::try_from(*sent_ms / 1000).unwrap_or_default());
@@ -307,13 +325,23 @@ impl Event {
             Self::DeliveredUnseen { .. } => {
                 vec!["do not repeat the call: it would create another token".into()]
             }
-            Self::OrphansKept { .. } => vec!["delete those that are not needed".into()],
+            Self::OrphansKept { .. } | Self::RemovedRowsHaveTokens { .. } => {
+                vec!["delete those that are not needed".into()]
+            }
+            Self::RemovedRowsUnclear { .. } => {
+                vec!["look at the tokens, delete those that are not needed, and resume the run again".into()]
+            }
             Self::OrphansRemain { .. } => vec![Advice::ResumeOrSweep],
             Self::CreateInterrupted { .. } => vec!["list the user's tokens and delete it".into()],
             Self::ResultLost { token_id, .. } => vec![Advice::Delete { id: *token_id }],
             Self::OutcomeLost { advice, .. } => advice.clone(),
         }
     }
+}
+
+fn listed(what: &str, shown: &[String], more: usize) -> String {
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    format!("{what}: {}{more}", shown.join("; "))
 }
 
 fn shown(note: Option<&str>) -> String {

@@ -125,8 +125,8 @@ impl Bulk {
         };
         let tokens = AddTokens { rows, journal: self.journal, settings };
         if self.dry_run {
-            self.connection.portal()?;
-            let done = tokens.count_done()?;
+            let portal = self.connection.portal()?;
+            let done = tokens.count_done(portal.as_ref())?;
             let already = if done > 0 { format!(", {done} already created") } else { String::new() };
             Output::open()?.write(&format!("{} tokens would be created{already}\n", total - done))?;
             return Ok(exit::DONE);

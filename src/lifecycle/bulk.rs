@@ -3,6 +3,7 @@
 #[cfg(any(feature = "cli", feature = "python"))]
 mod cells;
 mod destination;
+mod removed;
 mod resume;
 mod row;
 mod run;
@@ -13,13 +14,16 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::journal::{Journal, Opening, RowKey, RowState, States, exists_already, read_states};
+use super::journal::{Journal, Opening, RowKey, RowState, States, TokenState};
 use crate::client::Client;
 use crate::destinations::Destination;
 use crate::destinations::secure_file::{check_folder, failed, folder_of};
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::ids::Concurrency;
 use crate::model::Token;
+#[cfg(feature = "cli")]
+use crate::portal::PortalAddress;
 use crate::process;
 use crate::tokens::NewToken;
 
@@ -166,45 +170,55 @@ impl AddTokens {
         self.check()?;
         // Before the journal is created: an attempt that cannot begin leaves nothing behind.
         process::check_available()?;
-        let folder = check_folder(&folder_of(&self.journal), self.settings.trust_folder)?;
+        let folder = self.check_folder()?;
         let destination = self.settings.destination.as_ref().and_then(|destination| destination.warning());
         for warning in folder.into_iter().chain(destination) {
             client.report(warning);
         }
-        let opening = Opening {
-            path: &self.journal,
-            portal: client.identity().portal.base_url(),
-            resume: self.settings.resume,
-            lock: !self.settings.no_lock,
-            trust_folder: self.settings.trust_folder,
-            holds_keys: self.settings.destination.is_none(),
-            now_ms: client.now_ms(),
-        };
-        let (journal, states) = Journal::open(&opening)?;
+        let portal = client.identity().portal.base_url();
+        let (journal, states) = Journal::open(&self.opening(), portal, client.now_ms())?;
         let rows = self.keyed(&states)?;
         // Rows wait longer for the rate limit than a single call would.
         Ok(Run::new(client.without_wait_limit(), journal, states, rows, self.settings))
     }
 
+    fn opening(&self) -> Opening<'_> {
+        Opening {
+            path: &self.journal,
+            resume: self.settings.resume,
+            lock: !self.settings.no_lock,
+            trust_folder: self.settings.trust_folder,
+            holds_keys: self.settings.destination.is_none(),
+        }
+    }
+
+    /// Returns the warning about the journal's folder, if there is one.
+    fn check_folder(&self) -> Result<Option<Event>> {
+        check_folder(&folder_of(&self.journal), self.settings.trust_folder)
+    }
+
     /// Returns how many rows have their token already, by the journal that this run would resume. Nothing is changed
-    /// or sent. Fails if the journal could not be used.
+    /// or sent. Fails if the journal could not be used at the portal, if that is known.
     #[cfg(feature = "cli")]
-    pub(crate) fn count_done(&self) -> Result<usize> {
-        let states = match (self.journal.symlink_metadata().is_ok(), self.settings.resume) {
-            (true, false) => return Err(exists_already(&self.journal)),
-            (true, true) => read_states(&self.journal)?,
-            (false, _) => States::default(),
-        };
+    pub(crate) fn count_done(&self, portal: Option<&PortalAddress>) -> Result<usize> {
+        self.check_folder()?;
+        let states = Journal::check(&self.opening(), portal.map(PortalAddress::base_url))?;
         let rows = self.keyed(&states)?;
         let is_done = |(key, _): &&(RowKey, Row)| states.get(key).is_some_and(RowState::is_finished);
         Ok(rows.iter().filter(is_done).count())
     }
 
-    /// Returns the rows with their keys, or fails if the journal has tokens of another input only.
+    /// Returns the rows with their keys, or fails if the journal has tokens of another input only. Pending tokens are
+    /// reconciled even so: the only row of the input may have been corrected.
     fn keyed(&self, states: &States) -> Result<Vec<(RowKey, Row)>> {
         let rows = keyed(&self.rows, states);
         let has_tokens = states.tokens().next().is_some();
-        if has_tokens && !rows.is_empty() && !rows.iter().any(|(key, _)| states.get(key).is_some()) {
+        let is_settled = states.tokens().all(|token| token.state != TokenState::Pending);
+        if has_tokens
+            && is_settled
+            && !rows.is_empty()
+            && !rows.iter().any(|(key, _)| states.get(key).is_some())
+        {
             return Err(failed(format!(
                 "the journal {} belongs to another input: it has none of the {} rows given",
                 self.journal.display(),

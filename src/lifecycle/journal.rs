@@ -14,6 +14,7 @@ use std::path::Path;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use zeroize::Zeroizing;
 
 use crate::destinations::secure_file::{check_file, failed};
 use crate::error::Result;
@@ -21,11 +22,10 @@ use crate::model::iso_8601;
 use crate::tag::RunId;
 
 pub(super) use entry::{Journaled, Line, RowKey};
-pub(super) use file::exists_already;
-use file::{JournalFile, cannot_write};
+use file::{JournalFile, cannot_write, exists_already};
 use header::{Header, VERSION, run_of};
 pub(crate) use read::{EntryState, JournalEntry, ReadJournal, read_journal};
-pub(super) use read::{RowState, States, read_states};
+pub(super) use read::{RowState, RowToken, States, TokenState};
 pub(super) use writer::Writer;
 
 /// A journal that this process writes, exclusively.
@@ -41,30 +41,36 @@ pub(super) struct Journal {
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Opening<'a> {
     pub(super) path: &'a Path,
-    pub(super) portal: &'a str,
     /// Whether an existing journal is resumed.
     pub(super) resume: bool,
     pub(super) lock: bool,
     /// Whether the journal may belong to another user.
     pub(super) trust_folder: bool,
     pub(super) holds_keys: bool,
-    pub(super) now_ms: u64,
 }
 
 impl Journal {
-    /// Opens or creates a journal, and returns the state of its rows.
-    pub(super) fn open(opening: &Opening<'_>) -> Result<(Self, States)> {
-        let path = opening.path;
-        check_file(path)?;
-        let exists = path.symlink_metadata().is_ok();
-        match (exists, opening.resume) {
-            (true, false) => Err(exists_already(path)),
-            (true, true) => Self::resume(opening),
-            (false, _) => Self::create(opening).map(|journal| (journal, States::default())),
+    /// Opens or creates a journal for a portal, and returns the state of its rows.
+    pub(super) fn open(opening: &Opening<'_>, portal: &str, now_ms: u64) -> Result<(Self, States)> {
+        if exists(opening)? {
+            Self::resume(opening, portal)
+        } else {
+            Self::create(opening, portal, now_ms).map(|journal| (journal, States::default()))
         }
     }
 
-    fn create(opening: &Opening<'_>) -> Result<Self> {
+    /// Returns the state of the rows that `open` would return. Fails if it would fail, except that a new journal is not
+    /// created, and that a portal that is not known is not compared. Changes nothing.
+    #[cfg(feature = "cli")]
+    pub(super) fn check(opening: &Opening<'_>, portal: Option<&str>) -> Result<States> {
+        if !exists(opening)? {
+            return Ok(States::default());
+        }
+        let (_locked, _, contents) = read(opening, portal)?;
+        Ok(contents.states)
+    }
+
+    fn create(opening: &Opening<'_>, portal: &str, now_ms: u64) -> Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| {
             failed(format!("cannot get random numbers from the operating system: {error}"))
@@ -75,8 +81,8 @@ impl Journal {
             lmtokens_journal: VERSION,
             run: run.clone(),
             proof,
-            portal: opening.portal.to_owned(),
-            begun: iso_8601(i64::try_from(opening.now_ms / 1000).unwrap_or_default()),
+            portal: portal.to_owned(),
+            begun: iso_8601(i64::try_from(now_ms / 1000).unwrap_or_default()),
             holds_keys: opening.holds_keys,
         };
         let object = serde_json::to_string(&header).map_err(|error| failed(error.to_string()))?;
@@ -86,12 +92,11 @@ impl Journal {
     }
 
     /// Reads an existing journal and sets a torn last line aside.
-    fn resume(opening: &Opening<'_>) -> Result<(Self, States)> {
+    fn resume(opening: &Opening<'_>, portal: &str) -> Result<(Self, States)> {
         let path = opening.path;
-        let (mut file, text) = JournalFile::open(path, opening.lock, opening.trust_folder)?;
-        let contents = read::parse(&text, false).map_err(|problem| problem.error(path))?;
+        let (mut file, text, contents) = read(opening, Some(portal))?;
+        file.keep_private()?;
         let header = contents.header;
-        check_header(&header, opening)?;
         let (run, begun) =
             header
                 .run
@@ -134,13 +139,32 @@ impl Journal {
     }
 }
 
+/// Returns whether the journal exists and is to be resumed.
+fn exists(opening: &Opening<'_>) -> Result<bool> {
+    check_file(opening.path)?;
+    let exists = opening.path.symlink_metadata().is_ok();
+    if exists && !opening.resume { Err(exists_already(opening.path)) } else { Ok(exists) }
+}
+
+/// Opens and reads an existing journal.
+fn read(
+    opening: &Opening<'_>,
+    portal: Option<&str>,
+) -> Result<(JournalFile, Zeroizing<Vec<u8>>, read::Contents)> {
+    let path = opening.path;
+    let (file, text) = JournalFile::open(path, opening.lock, opening.trust_folder)?;
+    let contents = read::parse(&text, false).map_err(|problem| problem.error(path))?;
+    check_header(&contents.header, opening, portal)?;
+    Ok((file, text, contents))
+}
+
 /// Fails if the journal belongs to another portal or has another destination for its keys.
-fn check_header(header: &Header, opening: &Opening<'_>) -> Result<()> {
+fn check_header(header: &Header, opening: &Opening<'_>, portal: Option<&str>) -> Result<()> {
     let path = opening.path.display();
-    if header.portal != opening.portal {
+    if let Some(portal) = portal.filter(|portal| *portal != header.portal) {
         return Err(failed(format!(
-            "the journal {path} belongs to the portal {}, not to {}",
-            header.portal, opening.portal
+            "the journal {path} belongs to the portal {}, not to {portal}",
+            header.portal
         )));
     }
     if header.holds_keys != opening.holds_keys {

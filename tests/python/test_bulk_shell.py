@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
@@ -320,19 +321,6 @@ def test_removing_one_of_several_equal_rows_creates_no_other_token(
     assert export(journal).returncode == 0
 
 
-def test_pending_token_of_a_removed_row_is_reported(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
-    rows.write_text("admin_id,note\n32,a\n32,b\n")
-    # The token of the second row is created and its key is in the journal, but whether it is enabled is unknown.
-    lmtokens_portal.fail("act-then-close", method="PATCH", skip=1, times=None)
-    assert bulk(rows, journal, "--concurrency", "1").returncode == 3
-    lmtokens_portal.clear_faults()
-    rows.write_text("admin_id,note\n32,a\n")
-    assert bulk(rows, journal, "--resume").returncode == 0
-    completed = export(journal)
-    assert completed.returncode == 3
-    assert "not known to be enabled, and not printed: tokens" in completed.stderr
-
-
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
 def test_results_are_printed_without_keys(lmtokens_portal: Portal, rows: Path, journal: Path, format: str) -> None:
     rows.write_text("admin_id,note,type\n32,a,lmv1\nno-such-user,b,lmv1\nviewer,c,bearer\n")
@@ -447,6 +435,57 @@ def test_dry_run_considers_the_journal(lmtokens_portal: Portal, rows: Path, jour
     other.write_text("admin_id,note\n33,of another input\n")
     assert "belongs to another input" in bulk(other, journal, "--resume", "--dry-run").stderr
     assert (journal.read_bytes(), lmtokens_portal.record) == (before, [])
+
+
+def test_dry_run_checks_the_journal_as_the_run_does(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
+    assert bulk(rows, journal).returncode == 0
+    lmtokens_portal.clear_record()
+    journal.chmod(0o644)
+    before = journal.read_bytes()
+
+    def refusal(*arguments: str, path: Path = journal) -> str:
+        refused = bulk(rows, path, "--resume", "--dry-run", *arguments)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        return refused.stderr
+
+    other = "https://acme.logicmonitor.com/santaba/rest"
+    assert f"belongs to the portal {lmtokens_portal.base_url}, not to {other}" in refusal("--base-url", other)
+    assert "is not a folder" in refusal(path=journal / "run.journal") or "cannot read the folder" in refusal(
+        path=journal / "run.journal"
+    )
+    with journal.open("rb") as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        assert "another process uses the journal" in refusal()
+        assert bulk(rows, journal, "--resume", "--dry-run", "--no-lock").returncode == 0
+    link = journal.with_name("link")
+    link.symlink_to(journal)
+    assert "is a symbolic link" in refusal(path=link)
+    journal.parent.chmod(0o777)
+    assert "can write to" in refusal() or "--trust-folder" in refusal()
+    assert bulk(rows, journal, "--resume", "--dry-run", "--trust-folder").returncode == 0
+    assert (journal.read_bytes(), lmtokens_portal.record) == (before, [])
+    assert journal.stat().st_mode & 0o777 == 0o644
+
+
+def test_dry_run_needs_no_portal(rows: Path, journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("LM_")]:
+        monkeypatch.delenv(name)
+    dry = bulk(rows, journal, "--dry-run")
+    assert (dry.returncode, dry.stdout, dry.stderr) == (0, "20 tokens would be created\n", "")
+
+
+def test_dry_run_names_the_options_that_the_base_url_overrides(
+    lmtokens_portal: Portal, rows: Path, journal: Path
+) -> None:
+    words = ["--dry-run", "--company", "acme"]
+    assert bulk(rows, journal, *words).stderr == "LM_BASE_URL overrides --company\n"
+    elsewhere = {"LM_BASE_URL": "https://gateway.example.com/santaba/rest"}
+    warned = run_shell("bulk", str(rows), "--journal", str(journal), *words, environment=elsewhere)
+    assert warned.returncode == 0
+    assert warned.stderr.startswith("warning: LM_BASE_URL overrides --company: requests go to https://gateway")
+    assert warned.stderr.count("LM_BASE_URL") == 1
+    invalid = run_shell("bulk", str(rows), "--journal", str(journal), "--dry-run", environment={"LM_BASE_URL": "x"})
+    assert (invalid.returncode, invalid.stdout) == (2, "")
 
 
 def test_export_of_a_missing_or_invalid_journal_is_an_error(tmp_path: Path) -> None:

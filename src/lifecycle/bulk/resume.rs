@@ -11,7 +11,7 @@ use crate::destinations::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Note, Status, TokenId};
-use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey, RowState};
+use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey, RowState, RowToken, TokenState};
 use crate::lifecycle::reconcile::{delete_orphan, delete_read};
 use crate::lifecycle::rounds::Rounds;
 use crate::model::{Token, TokenStatus};
@@ -44,23 +44,30 @@ impl EarlierRow<'_> {
     pub(super) async fn reconcile(&self, state: RowState) -> Result<Todo> {
         let mut live = Vec::new();
         let mut pending = Vec::new();
-        let mut deleted = None;
+        let mut deleted = Vec::new();
         for token in state.tokens {
             let place = self.snapshot.find(self.key, self.admin_id, &token.journaled)?;
             match place {
-                _ if !token.is_finished => pending.push(token.journaled),
+                _ if token.state == TokenState::Pending => pending.push(token.journaled),
                 // A finished token has no tag: it is read again, and believed only with its own tag.
                 Place::Visible(found)
                     if found.note.as_deref().is_some_and(|note| Tag::parse(note).is_some()) =>
                 {
                     pending.push(token.journaled);
                 }
-                Place::Visible(found) => live.push(self.finished(&token.journaled, found)),
-                Place::NotVisible if self.client.visibility().sees_own() => {
-                    deleted = Some(token.journaled.id);
+                Place::Visible(found) => {
+                    live.push(self.finished(&token.journaled, found));
+                    if token.state == TokenState::Deleted {
+                        // A run with other credentials did not see it.
+                        self.journal.write(&self.line_created(token.journaled.id)).await?;
+                    }
                 }
+                Place::NotVisible if self.client.visibility().sees_own() => deleted.push(token),
                 Place::NotVisible => return Err(not_visible(token.journaled.id)),
             }
+        }
+        for token in deleted.iter().filter(|token| token.state == TokenState::Finished) {
+            self.journal.write(&self.line_discarded(token.journaled.id)).await?;
         }
         for journaled in pending {
             live.extend(self.reconcile_pending(&journaled).await?);
@@ -76,16 +83,18 @@ impl EarlierRow<'_> {
         if let Some(token) = live.pop() {
             return Ok(Todo::Done(Box::new(token)));
         }
-        if let Some(id) = deleted {
+        if let Some(RowToken { journaled, .. }) = deleted.pop() {
+            let id = journaled.id;
             let error = Error::new(
                 ErrorKind::NotFound,
                 format!("token {id} of this row was created by an earlier run and has been deleted since"),
             );
             return Ok(Todo::Deleted(
-                error.suggest("it is not created again; to create another, use a new journal"),
+                error.suggest(
+                    "it is not created again: remove the row from the input; to create another, use a new journal",
+                ),
             ));
         }
-        self.snapshot.check_unclaimed(self.key, self.admin_id)?;
         Ok(Todo::Create)
     }
 
@@ -113,6 +122,10 @@ impl EarlierRow<'_> {
             return Err(changed(journaled.id, &format!("its {member} is another")));
         }
         if !has_tag {
+            let status = Some(TokenStatus::from_number(self.key.status()));
+            if found.status != status {
+                return Err(changed(journaled.id, "its note and status were changed since"));
+            }
             return self.commit(journaled, found).await.map(Some);
         }
         match found.status {
@@ -121,6 +134,7 @@ impl EarlierRow<'_> {
             Some(TokenStatus::Disabled) if !found.was_used => {
                 delete_read(client, read, found).await?;
                 self.discard(journaled).await?;
+                client.report(Event::ClearedEarlier { token_id: journaled.id, deleted: true });
                 Ok(None)
             }
             // It was enabled by hand. Its key is on disk, so that only its note is missing.
@@ -141,8 +155,16 @@ impl EarlierRow<'_> {
         if let (Some(destination), Some((tag, _))) = (self.destination, Tag::parse(&journaled.tag)) {
             destination.commit(&token, &tag).await?;
         }
-        self.journal.write(&Line::Created { row: self.key.clone(), id: journaled.id }).await?;
+        self.journal.write(&self.line_created(journaled.id)).await?;
         Ok(token)
+    }
+
+    fn line_created(&self, id: i64) -> Line {
+        Line::Created { row: self.key.clone(), id }
+    }
+
+    fn line_discarded(&self, id: i64) -> Line {
+        Line::Discarded { row: self.key.clone(), id }
     }
 
     /// Removes what was delivered of a token that does not exist any more. Its key is void, so a failure is ignored.
@@ -150,7 +172,7 @@ impl EarlierRow<'_> {
         if let (Some(destination), Some((tag, _))) = (self.destination, Tag::parse(&journaled.tag)) {
             let _ = destination.discard(&journaled.token(self.key), &tag).await;
         }
-        self.journal.write(&Line::Discarded { row: self.key.clone(), id: journaled.id }).await
+        self.journal.write(&self.line_discarded(journaled.id)).await
     }
 
     /// Returns the token as it is at the portal, with the key in the journal.

@@ -9,7 +9,7 @@ use super::snapshot::Snapshot;
 use super::{Outcome, Row, RowResult};
 use crate::client::Client;
 use crate::destinations::Destination;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::AdminId;
 use crate::lifecycle::journal::{Journal, Line, RowKey, RowState};
 use crate::lifecycle::rounds::Rounds;
@@ -46,6 +46,25 @@ impl RowWorker {
         RowResult { row, outcome }
     }
 
+    /// Finds out what became of a row that an earlier run may have begun.
+    pub(super) async fn reconcile(
+        &self,
+        snapshot: &Snapshot,
+        key: &RowKey,
+        admin_id: AdminId,
+        earlier: RowState,
+    ) -> Result<Todo> {
+        let earlier_row = EarlierRow {
+            client: &self.client,
+            journal: &self.journal,
+            destination: self.destination.as_ref(),
+            snapshot,
+            key,
+            admin_id,
+        };
+        earlier_row.reconcile(earlier).await
+    }
+
     /// Writes the line of a row without a token.
     pub(super) async fn journal_failure(&self, key: RowKey, outcome: &Outcome) {
         let line = match outcome {
@@ -65,16 +84,11 @@ impl RowWorker {
         earlier: Option<RowState>,
     ) -> Outcome {
         if let Some(snapshot) = &self.snapshot {
-            let earlier_row = EarlierRow {
-                client: &self.client,
-                journal: &self.journal,
-                destination: self.destination.as_ref(),
-                snapshot,
-                key,
-                admin_id,
-            };
-            match earlier_row.reconcile(earlier.unwrap_or_default()).await {
-                Ok(Todo::Create) => {}
+            match self.reconcile(snapshot, key, admin_id, earlier.unwrap_or_default()).await {
+                Ok(Todo::Create) => match snapshot.check_unclaimed(key, admin_id) {
+                    Ok(()) => {}
+                    Err(error) => return Outcome::Unknown(error),
+                },
                 Ok(Todo::Done(token)) => {
                     let reason = "created by an earlier run".to_owned();
                     return Outcome::Skipped { reason, token: Some(*token) };

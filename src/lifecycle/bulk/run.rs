@@ -1,6 +1,6 @@
 //! A bulk run in progress.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
+use super::removed;
 use super::resume::remove_orphans;
 use super::row::{RowWorker, is_authentication};
 use super::snapshot::Snapshot;
@@ -16,7 +17,7 @@ use crate::advice::Advice;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, INTERNAL_ERROR, Result};
 use crate::ids::AdminId;
-use crate::lifecycle::journal::{Journal, Line, RowKey, States};
+use crate::lifecycle::journal::{Journal, RowKey, States};
 use crate::process;
 use crate::tokens::{User, UserName};
 
@@ -189,10 +190,8 @@ impl Driver {
         if self.is_resumed {
             let snapshot = Snapshot::take(&self.worker.client, &self.worker.journal, &self.states).await?;
             self.worker.snapshot = Some(Arc::new(snapshot));
-            let given: HashSet<&RowKey> = rows.iter().map(|(key, _)| key).collect();
-            for row in self.states.failed().filter(|row| !given.contains(row)) {
-                self.worker.journal.write(&Line::Removed { row: row.clone() }).await?;
-            }
+            let input = rows.iter().map(|(key, _)| key).collect();
+            removed::settle(&self.worker, self.states.take_others(&input)).await?;
         }
         Ok(ids)
     }

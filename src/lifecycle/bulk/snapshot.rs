@@ -76,7 +76,7 @@ impl Snapshot {
         let portal_now = seconds(client.portal_now_ms());
         let mut journaled = HashMap::new();
         for token in states.tokens() {
-            *journaled.entry(token.id).or_default() += 1;
+            *journaled.entry(token.journaled.id).or_default() += 1;
         }
         let lost_since = match journal.begun {
             // `Date` has whole seconds, and may be one behind.
@@ -84,7 +84,7 @@ impl Snapshot {
             None => portal_now - LOST_JOURNAL_SECONDS,
         };
         let tokens: HashMap<i64, Token> = tokens.into_iter().map(|token| (token.id, token)).collect();
-        for token in states.tokens() {
+        for token in states.tokens().map(|token| &token.journaled) {
             if tokens.get(&token.id).is_some_and(|found| token.difference(found).is_none()) {
                 client.visibility().record_created(token.id);
                 client.visibility().record_listed([token.id]);

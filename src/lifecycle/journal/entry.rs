@@ -36,6 +36,14 @@ impl RowKey {
         Self { nth, ..self.clone() }
     }
 
+    /// Returns the user's id, if the input names it.
+    pub(in crate::lifecycle) fn admin_id(&self) -> Option<i64> {
+        match self.admin {
+            User::Id(id) => Some(id.get()),
+            User::Name(_) => None,
+        }
+    }
+
     pub(in crate::lifecycle) fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }

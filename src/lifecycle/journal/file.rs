@@ -49,13 +49,17 @@ impl JournalFile {
         if lock {
             take_lock(&file, path)?;
         }
-        keep_private(&file).map_err(|error| cannot(&error))?;
         let mut text = Zeroizing::new(Vec::new());
         file.read_to_end(&mut text).map_err(|error| cannot(&error))?;
         let journal = Self { file, path: path.to_owned(), length: text.len() as u64 };
         // Another process may have replaced the file before it was locked.
         journal.check().map_err(|error| cannot(&error))?;
         Ok((journal, text))
+    }
+
+    /// Makes the journal readable by its owner only.
+    pub(super) fn keep_private(&self) -> Result<()> {
+        keep_private(&self.file).map_err(|error| cannot_write(&self.path, &error))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -195,7 +199,7 @@ fn beside(path: &Path, extension: &str) -> io::Result<PathBuf> {
 }
 
 /// Returns the error for a new run on an existing journal.
-pub(in crate::lifecycle) fn exists_already(path: &Path) -> Error {
+pub(super) fn exists_already(path: &Path) -> Error {
     failed(format!("the journal {} exists already", path.display())).suggest(Advice::ResumeExisting)
 }
 

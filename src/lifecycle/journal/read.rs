@@ -1,6 +1,6 @@
 //! Reading a journal, to resume a run or to export its keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -25,7 +25,7 @@ pub(in crate::lifecycle) struct States {
 /// The state of one row.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::lifecycle) struct RowState {
-    /// The tokens that were created and not discarded.
+    /// The tokens that were created, without those that were discarded before they were finished.
     pub(in crate::lifecycle) tokens: Vec<RowToken>,
     last: Last,
 }
@@ -34,8 +34,18 @@ pub(in crate::lifecycle) struct RowState {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::lifecycle) struct RowToken {
     pub(in crate::lifecycle) journaled: Journaled,
-    /// Whether it had its final status and note.
-    pub(in crate::lifecycle) is_finished: bool,
+    pub(in crate::lifecycle) state: TokenState,
+}
+
+/// What the journal says about a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::lifecycle) enum TokenState {
+    /// Not known to have its final status and note.
+    Pending,
+    /// It had its final status and note.
+    Finished,
+    /// It was finished, and a later run found it deleted.
+    Deleted,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -50,7 +60,12 @@ enum Last {
 impl RowState {
     /// Returns whether one of its tokens had its final status and note.
     pub(in crate::lifecycle) fn is_finished(&self) -> bool {
-        self.tokens.iter().any(|token| token.is_finished)
+        self.tokens.iter().any(|token| token.state != TokenState::Pending)
+    }
+
+    /// Returns whether the row ended without a token and was missing in the input of a later run.
+    pub(in crate::lifecycle) fn is_removed(&self) -> bool {
+        self.last == Last::Removed
     }
 }
 
@@ -60,15 +75,10 @@ impl States {
         self.by_row.iter()
     }
 
-    /// Returns the rows that ended without a token, in the order of their first lines.
-    pub(in crate::lifecycle) fn failed(&self) -> impl Iterator<Item = &RowKey> {
-        let has_failed = |row: &&RowKey| {
-            let state = self.by_row.get(*row);
-            state.is_some_and(|state| {
-                state.tokens.is_empty() && matches!(state.last, Last::Failed(_) | Last::Unknown(_))
-            })
-        };
-        self.order.iter().filter(has_failed)
+    /// Takes the rows that are not in the input, in the order of their first lines.
+    pub(in crate::lifecycle) fn take_others(&mut self, input: &HashSet<&RowKey>) -> Vec<(RowKey, RowState)> {
+        let others = self.order.iter().filter(|row| !input.contains(row));
+        others.filter_map(|row| self.by_row.remove_entry(row)).collect()
     }
 
     pub(in crate::lifecycle) fn get(&self, row: &RowKey) -> Option<&RowState> {
@@ -80,8 +90,8 @@ impl States {
     }
 
     /// Returns the tokens of all rows.
-    pub(in crate::lifecycle) fn tokens(&self) -> impl Iterator<Item = &Journaled> {
-        self.by_row.values().flat_map(|state| &state.tokens).map(|token| &token.journaled)
+    pub(in crate::lifecycle) fn tokens(&self) -> impl Iterator<Item = &RowToken> {
+        self.by_row.values().flat_map(|state| &state.tokens)
     }
 
     fn add(&mut self, line: Line) {
@@ -99,16 +109,22 @@ impl States {
         let state = self.by_row.entry(row).or_default();
         match line {
             Line::Pending { token, .. } => {
-                state.tokens.push(RowToken { journaled: token, is_finished: false });
+                state.tokens.push(RowToken { journaled: token, state: TokenState::Pending });
                 state.last = Last::Nothing;
             }
             Line::Created { id, .. } => {
-                for token in &mut state.tokens {
-                    token.is_finished |= token.journaled.id == id;
+                for token in state.tokens.iter_mut().filter(|token| token.journaled.id == id) {
+                    token.state = TokenState::Finished;
                 }
                 state.last = Last::Nothing;
             }
-            Line::Discarded { id, .. } => state.tokens.retain(|token| token.journaled.id != id),
+            Line::Discarded { id, .. } => state.tokens.retain_mut(|token| {
+                let was_finished = token.state != TokenState::Pending;
+                if token.journaled.id == id && was_finished {
+                    token.state = TokenState::Deleted;
+                }
+                token.journaled.id != id || was_finished
+            }),
             Line::Failed { error, .. } => state.last = Last::Failed(error),
             Line::Unknown { error, .. } => state.last = Last::Unknown(error),
             Line::Removed { .. } => state.last = Last::Removed,
@@ -292,22 +308,13 @@ pub(crate) struct ReadJournal {
     pub entries: Vec<JournalEntry>,
 }
 
-fn contents_of(path: &Path, skip_damaged: bool) -> Result<Contents> {
-    let text = std::fs::read(path)
-        .map_err(|error| failed(format!("cannot read the journal {}: {error}", path.display())))?;
-    let text = zeroize::Zeroizing::new(text);
-    parse(&text, skip_damaged).map_err(|problem| problem.error(path))
-}
-
-/// Reads the states of the rows of an intact journal.
-pub(in crate::lifecycle) fn read_states(path: &Path) -> Result<States> {
-    contents_of(path, false).map(|contents| contents.states)
-}
-
 /// Reads the tokens of a journal. A torn last line is ignored: a token whose line with the key is torn was never
 /// enabled.
 pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<ReadJournal> {
-    let contents = contents_of(path, skip_damaged)?;
+    let text = std::fs::read(path)
+        .map_err(|error| failed(format!("cannot read the journal {}: {error}", path.display())))?;
+    let text = zeroize::Zeroizing::new(text);
+    let contents = parse(&text, skip_damaged).map_err(|problem| problem.error(path))?;
     let States { by_row, order } = contents.states;
     let mut entries = Vec::with_capacity(order.len());
     for row in order {
@@ -324,11 +331,17 @@ pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<ReadJourna
             Last::Failed(error) => (Some(EntryState::Failed), Some(error.clone())),
             Last::Unknown(error) => (Some(EntryState::Unknown), Some(error.clone())),
         };
+        let mut has_token = false;
         for token in &state.tokens {
-            let state = if token.is_finished { EntryState::Created } else { EntryState::Pending };
+            let state = match token.state {
+                TokenState::Pending => EntryState::Pending,
+                TokenState::Finished => EntryState::Created,
+                TokenState::Deleted => continue,
+            };
+            has_token = true;
             entries.push(entry(state, Some(&token.journaled), error.clone()));
         }
-        if let Some(without_token) = without_token.filter(|_| state.tokens.is_empty()) {
+        if let Some(without_token) = without_token.filter(|_| !has_token) {
             entries.push(entry(without_token, None, error));
         }
     }
