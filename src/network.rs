@@ -5,13 +5,16 @@
 
 mod certificates;
 mod proxy;
+mod trust_settings;
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::copied;
 use crate::credentials::Environment;
 use crate::error::{Error, Result};
 use crate::portal::PortalAddress;
@@ -120,6 +123,9 @@ impl Network {
     }
 }
 
+/// A file or folder of certificates, and the setting that names it.
+type Source<'a> = (&'a str, PathBuf);
+
 /// Returns the certificates that the environment names.
 fn trust(environment: &dyn Environment) -> Result<Trust> {
     // OpenSSL reads the first two together. A later group counts only if those before have no certificate.
@@ -128,9 +134,8 @@ fn trust(environment: &dyn Environment) -> Result<Trust> {
     for names in groups {
         let mut group = Vec::new();
         for name in names {
-            if let Some(value) = environment.filled(name)? {
-                group.extend(paths(name, &value).into_iter().map(|path| (*name, path)));
-            }
+            let value = environment.os_variable(name)?.filter(|value| !value.is_empty());
+            group.extend(value.iter().flat_map(|value| paths(name, value)).map(|path| (*name, path)));
         }
         sources.push(group);
     }
@@ -141,7 +146,7 @@ fn trust(environment: &dyn Environment) -> Result<Trust> {
 }
 
 /// Returns the paths in a variable. `SSL_CERT_DIR` is a list, as in OpenSSL.
-fn paths(name: &str, value: &str) -> Vec<PathBuf> {
+fn paths(name: &str, value: &OsStr) -> Vec<PathBuf> {
     if name != "SSL_CERT_DIR" || Path::new(value).exists() {
         return vec![PathBuf::from(value)];
     }
@@ -149,14 +154,21 @@ fn paths(name: &str, value: &str) -> Vec<PathBuf> {
 }
 
 /// Returns the certificates of the first group of sources that has any.
-fn trust_only(groups: &[Vec<(&str, PathBuf)>]) -> Result<Trust> {
+fn trust_only(groups: &[Vec<Source<'_>>]) -> Result<Trust> {
     let mut problems = Vec::new();
     for group in groups {
         let mut certificates = Vec::new();
         for (name, path) in group {
             match certificates::ca_certificates(path) {
                 Ok(found) => certificates.extend(found),
-                Err(problem) => problems.push(format!("invalid {name} ({}): {problem}", path.display())),
+                Err(problem) => {
+                    // Any value may name a file. If it does not, it may be something else, and is not repeated.
+                    problems.push(match path.to_str().map(|text| (text, copied::fault(text))) {
+                        None => format!("{name} is not valid UTF-8 and {problem}"),
+                        Some((_, Some(fault))) => format!("invalid {name}: {fault}"),
+                        Some((text, None)) => format!("invalid {name} ({text}): {problem}"),
+                    });
+                }
             }
         }
         if !certificates.is_empty() {
@@ -172,7 +184,9 @@ fn trust_only(groups: &[Vec<(&str, PathBuf)>]) -> Result<Trust> {
 /// Returns the way to a portal that the environment describes.
 fn route(portal: &PortalAddress, environment: &dyn Environment) -> Result<Route> {
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        if environment.unchecked(name)?.is_none_or(|url| url.trim_ascii().is_empty()) {
+        // Its text is read only if it is needed.
+        let value = environment.os_variable(name)?;
+        if value.is_none_or(|url| url.to_string_lossy().trim_ascii().is_empty()) {
             continue;
         }
         let exceptions = match environment.filled("NO_PROXY")? {

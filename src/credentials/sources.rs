@@ -1,6 +1,7 @@
 //! The environment and the prompt: credential sources that the embedding interface provides.
 
 use std::env::VarError;
+use std::ffi::OsString;
 
 use crate::copied;
 use crate::error::{Error, Result};
@@ -11,6 +12,11 @@ pub trait Environment {
     /// Returns the value of a variable; `None` if it is not set. A value that is not UTF-8 is an error: treated as
     /// unset, the call would use other credentials or another portal.
     fn variable(&self, name: &str) -> Result<Option<String>>;
+
+    /// As [`Environment::variable`], also for a value that is not UTF-8, such as a path.
+    fn os_variable(&self, name: &str) -> Result<Option<OsString>> {
+        Ok(self.variable(name)?.map(OsString::from))
+    }
 
     /// Returns the value of a variable; an empty one counts as not set. A value with traces of copying is an error.
     fn filled(&self, name: &str) -> Result<Option<String>> {
@@ -44,6 +50,10 @@ impl Environment for ProcessEnvironment {
             Err(VarError::NotPresent) => Ok(None),
             Err(VarError::NotUnicode(_)) => Err(not_utf8(name)),
         }
+    }
+
+    fn os_variable(&self, name: &str) -> Result<Option<OsString>> {
+        Ok(std::env::var_os(name))
     }
 }
 

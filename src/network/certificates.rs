@@ -10,7 +10,7 @@ use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::ClientCertificate;
+use super::{ClientCertificate, trust_settings};
 use crate::error::{Error, Result};
 
 /// The CA bundles of operating systems have less than 1 MiB.
@@ -30,10 +30,20 @@ pub(super) fn ca_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>
         certificates(&read(path)?)
     };
     // Unusable certificates are ignored unless there are no others: the client would then trust no host.
-    let is_usable = |certificate: &CertificateDer<'_>| webpki::anchor_from_trusted_cert(certificate).is_ok();
-    let usable: Vec<_> = found.into_iter().filter(is_usable).collect();
+    let is_usable = |found: &Found| webpki::anchor_from_trusted_cert(&found.certificate).is_ok();
+    let (trusted, distrusted): (Vec<_>, Vec<_>) =
+        found.into_iter().filter(is_usable).partition(|found| trust_settings::allow_servers(&found.settings));
+    // A certificate that is also there without settings is not trusted either.
+    let is_distrusted = |found: &Found| distrusted.iter().any(|other| other.certificate == found.certificate);
+    let usable: Vec<_> =
+        trusted.into_iter().filter(|found| !is_distrusted(found)).map(|found| found.certificate).collect();
     if usable.is_empty() {
-        return Err(problem.unwrap_or("contains no usable PEM certificate").to_owned());
+        let problem = match problem {
+            Some(problem) => problem,
+            None if distrusted.is_empty() => "contains no usable PEM certificate",
+            None => "contains only certificates that are marked as not trusted for servers",
+        };
+        return Err(problem.to_owned());
     }
     Ok(usable)
 }
@@ -55,6 +65,7 @@ pub(super) fn client_certificate(chain_path: &Path, key_path: Option<&Path>) -> 
     if chain.is_empty() {
         return Err(invalid(chain_path, "contains no PEM certificate"));
     }
+    let chain: Vec<_> = chain.into_iter().map(|found| found.certificate).collect();
     let key_path = key_path.unwrap_or(chain_path);
     let key_file = read(key_path).map_err(|problem| invalid(key_path, &problem))?;
     let key = blocks(&key_file).iter().find_map(|block| PrivateKeyDer::from_pem_slice(block).ok());
@@ -92,15 +103,22 @@ fn unreadable(error: &std::io::Error) -> String {
     format!("cannot be read ({error})")
 }
 
+/// A certificate in a PEM file.
+struct Found {
+    certificate: CertificateDer<'static>,
+    /// What follows the certificate in a block with the label TRUSTED CERTIFICATE, and may forbid to trust it.
+    settings: Vec<u8>,
+}
+
 /// Returns the certificates in a PEM file, and the first problem with it. The text of a problem never repeats the file,
 /// which may contain a private key.
-fn certificates(pem: &[u8]) -> (Vec<CertificateDer<'static>>, Option<&'static str>) {
+fn certificates(pem: &[u8]) -> (Vec<Found>, Option<&'static str>) {
     let mut problem = None;
     let mut found = Vec::new();
     for block in blocks(pem) {
         for section in CertificateDer::pem_slice_iter(&block) {
             match section {
-                Ok(certificate) => found.push(without_trailer(certificate)),
+                Ok(certificate) => found.push(split(&certificate)),
                 Err(error) => problem = problem.or(Some(describe(&error))),
             }
         }
@@ -114,7 +132,7 @@ fn blocks(pem: &[u8]) -> Vec<Vec<u8>> {
     let mut blocks: Vec<Vec<u8>> = Vec::new();
     for line in pem.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
         // Each file begins with a mark if several were joined.
-        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii_end();
         let keyword =
             [&b"-----BEGIN "[..], b"-----END "].into_iter().find(|keyword| line.starts_with(keyword));
         if keyword.is_some_and(|keyword| keyword.ends_with(b"BEGIN ")) {
@@ -126,6 +144,7 @@ fn blocks(pem: &[u8]) -> Vec<Vec<u8>> {
         let label = rest.strip_prefix(b"TRUSTED ").or_else(|| rest.strip_prefix(b"X509 "));
         block.extend_from_slice(keyword);
         block.extend_from_slice(label.filter(|label| label.starts_with(b"CERTIFICATE-----")).unwrap_or(rest));
+        block.push(b'\n');
     }
     blocks
 }
@@ -139,13 +158,9 @@ fn describe(error: &PemError) -> &'static str {
     }
 }
 
-/// Returns the certificate without bytes that follow its outermost ASN.1 sequence.
-fn without_trailer(der: CertificateDer<'static>) -> CertificateDer<'static> {
-    let length = match *der.as_ref() {
-        [0x30, length @ 0..=0x7f, ..] => 2 + usize::from(length),
-        [0x30, 0x81, length, ..] => 3 + usize::from(length),
-        [0x30, 0x82, high, low, ..] => 4 + usize::from(u16::from_be_bytes([high, low])),
-        _ => return der,
-    };
-    der.get(..length).map(|own| CertificateDer::from(own.to_vec())).unwrap_or(der.clone())
+/// Splits the bytes of a block after the certificate, its outermost ASN.1 sequence.
+fn split(der: &[u8]) -> Found {
+    let length = trust_settings::element(der).map_or(der.len(), |element| der.len() - element.rest.len());
+    let (certificate, settings) = der.split_at(length);
+    Found { certificate: CertificateDer::from(certificate.to_vec()), settings: settings.to_vec() }
 }

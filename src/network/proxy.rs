@@ -1,5 +1,6 @@
 //! Proxies: their URLs, and the hosts that bypass them.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
@@ -28,8 +29,8 @@ enum Kind {
 impl Proxy {
     /// Reads a proxy's URL. The error does not repeat it: it may contain a password.
     pub(super) fn parse(name: &str, url: &str) -> Result<Self> {
-        Self::of_url(url.trim_ascii()).ok_or_else(|| {
-            Error::configuration(format!("invalid {name}: not the URL of a proxy")).suggest(
+        Self::of_url(url.trim_ascii()).map_err(|problem| {
+            Error::configuration(format!("invalid {name}: {problem}")).suggest(
                 "use http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before HOST if required; percent-encode \
                  every character of USER and PASSWORD that is not a letter or a digit (%40 for @, %2F for /, %23 for #, \
                  %3F for ?, %5C for \\)",
@@ -37,24 +38,33 @@ impl Proxy {
         })
     }
 
-    fn of_url(url: &str) -> Option<Self> {
-        let url = strict_url::parse(url)?;
+    fn of_url(url: &str) -> Result<Self, &'static str> {
+        const NO_URL: &str = "not the URL of a proxy";
+        let url = strict_url::parse(url).ok_or(NO_URL)?;
         let (kind, default_port) = match url.scheme() {
             "http" => (Kind::Http, 80),
             "https" => (Kind::Https, 443),
             "socks" | "socks4" | "socks4a" | "socks5" | "socks5h" => (Kind::Socks, 1080),
-            _ => return None,
+            _ => return Err(NO_URL),
         };
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-            return None;
+            return Err(NO_URL);
         }
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let decoded = |text: &str| {
+            let decoded = percent_decode_str(text).decode_utf8().map(Cow::into_owned);
+            decoded.map_err(|_| "its user name or password is not valid UTF-8 when decoded")
+        };
+        let user = decoded(url.username())?;
+        // Basic authentication separates the two with the first colon.
+        if user.contains(':') {
+            return Err("its user name contains a colon (%3A), which cannot be sent");
+        }
+        let password = Secret::new(decoded(url.password().unwrap_or_default())?);
         let has_credentials = !url.username().is_empty() || url.password().is_some();
-        Some(Self {
-            address: format!("{}:{}", url.host_str()?, url.port().unwrap_or(default_port)),
+        Ok(Self {
+            address: format!("{}:{}", url.host_str().ok_or(NO_URL)?, url.port().unwrap_or(default_port)),
             kind,
-            credentials: has_credentials
-                .then(|| (decoded(url.username()), Secret::new(decoded(url.password().unwrap_or_default())))),
+            credentials: has_credentials.then_some((user, password)),
         })
     }
 

@@ -351,6 +351,7 @@ def test_copied_credentials_are_refused_before_sending(
     "name", ["LM_BASE_URL", "LM_TIMEOUT", "SSL_CERT_FILE", "LM_PROFILE", "LM_COMPANY", "LM_DOMAIN_NAME"]
 )
 @pytest.mark.parametrize("value", ['"https://example.com/santaba/rest"', "'30'", "\u201c30\u201d"])
+@pytest.mark.usefixtures("_no_ca_variables")
 def test_quoted_setting_is_named(setenv: Any, name: str, value: str) -> None:
     setenv(**{"LM_COMPANY": "acme", **PAIR, name: value})
     with pytest.raises(ConfigurationError, match=f"invalid {name}: is wrapped in quotation marks"):

@@ -230,3 +230,20 @@ def test_shell_does_not_show_a_wrong_password(proxy: ConnectProxy, environment: 
     assert completed.returncode == 1
     assert "cannot connect to portal.example (through the proxy" in completed.stderr
     assert leaks(completed.stdout + completed.stderr, WRONG) == []
+
+
+@pytest.mark.parametrize(
+    ("credentials", "problem"),
+    [("s%3Avc:pw", "colon"), ("svc:p%E9ss", "UTF-8"), ("sv%E9:pw", "UTF-8"), ("svc:%ff", "UTF-8")],
+)
+def test_credentials_that_cannot_be_sent_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, credentials: str, problem: str
+) -> None:
+    url = f"http://{credentials}@proxy.example:8080"
+    settings: dict[str, Any] = {"base_url": REMOTE_URL, "access_id": ACCESS_ID, "access_key": ACCESS_KEY}
+    with pytest.raises(lmtokens.ConfigurationError, match=problem) as caught:
+        lmtokens.Client(proxy=url, **settings)
+    assert credentials not in str(caught.value)
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    with pytest.raises(lmtokens.ConfigurationError, match=f"HTTPS_PROXY.*{problem}"):
+        lmtokens.Client(**settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import os
 import re
 import socket
@@ -96,6 +97,34 @@ def test_next_variable_replaces_one_without_certificates(
     lmtokens.Client().add_token(32)
 
 
+@pytest.mark.parametrize("value", [b'"/etc/x.pem"', b"/x/\xe9.pem", b"${CA}", b" ", b"/x\n"])
+@pytest.mark.parametrize(("good_name", "bad_name"), list(itertools.permutations(CA_VARIABLES, 2)))
+def test_odd_value_beside_a_good_one(
+    server: TlsServer, good: Path, monkeypatch: pytest.MonkeyPatch, value: bytes, good_name: str, bad_name: str
+) -> None:
+    monkeypatch.setenv(good_name, str(good))
+    monkeypatch.setenv(bad_name, os.fsdecode(value))
+    lmtokens.Client().add_token(32)
+
+
+def test_path_that_is_not_utf8(server: TlsServer, good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = os.fsdecode(os.fsencode(good.parent) + b"/caf\xe9.pem")
+    Path(path).write_bytes(good.read_bytes())
+    for name in CA_VARIABLES:
+        with monkeypatch.context() as patched:
+            patched.setenv(name, path)
+            lmtokens.Client().add_token(32)
+            assert run_shell("add", "32").returncode == 0
+
+
+def test_quoted_path_without_another_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CA_VARIABLES:
+        with monkeypatch.context() as patched:
+            patched.setenv(name, '"/etc/x.pem"')
+            with pytest.raises(lmtokens.ConfigurationError, match=f"invalid {name}.*quotation marks"):
+                lmtokens.Client("acme", **CREDENTIALS)
+
+
 def test_list_of_folders_with_one_good_one(
     server: TlsServer, good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,12 +147,25 @@ def test_error_names_every_source_with_its_problem(tmp_path: Path, monkeypatch: 
         assert expected in str(caught.value)
 
 
-def trusted(pem: bytes) -> bytes:
+def element(tag: int, *content: bytes) -> bytes:
+    """Return an element of DER."""
+    joined = b"".join(content)
+    return bytes([tag, len(joined)]) + joined
+
+
+SERVER = element(0x06, b"\x2b\x06\x01\x05\x05\x07\x03\x01")
+EMAIL = element(0x06, b"\x2b\x06\x01\x05\x05\x07\x03\x04")
+ANY = element(0x06, b"\x55\x1d\x25\x00")
+ALIAS = element(0x0C, b"an alias")
+
+
+def trusted(pem: bytes, *settings: bytes) -> bytes:
     """Return a certificate as ``openssl x509 -trustout -setalias`` writes it: with settings after the certificate."""
-    der = ssl.PEM_cert_to_DER_cert(pem.decode())
-    alias = b"an alias"
-    settings = b"\x0c" + bytes([len(alias)]) + alias
-    body = base64.encodebytes(der + b"\x30" + bytes([len(settings)]) + settings)
+    return with_trailer(pem, element(0x30, *(settings or (ALIAS,))))
+
+
+def with_trailer(pem: bytes, trailer: bytes) -> bytes:
+    body = base64.encodebytes(ssl.PEM_cert_to_DER_cert(pem.decode()) + trailer)
     return b"-----BEGIN TRUSTED CERTIFICATE-----\n" + body + b"-----END TRUSTED CERTIFICATE-----\n"
 
 
@@ -138,6 +180,10 @@ def forms() -> dict[str, bytes]:
         "X509": x509,
         "TRUSTED": trusted(pem),
         "TRUSTED with mark and CRLF": BOM + trusted(pem).replace(b"\n", b"\r\n"),
+        "TRUSTED for servers": trusted(pem, element(0x30, EMAIL, SERVER), element(0xA0, EMAIL), ALIAS),
+        "TRUSTED but not for e-mail": trusted(pem, element(0xA0, EMAIL)),
+        "TRUSTED for any purpose": trusted(pem, element(0x30, ANY)),
+        "TRUSTED with a key id": trusted(pem, ALIAS, element(0x04, b"id")),
         "TRUSTED between others": other + trusted(pem) + other,
         "TRUSTED without settings": pem.replace(b"CERTIFICATE", b"TRUSTED CERTIFICATE"),
         "text between blocks": b"Subject: x\n# a comment \xe9\n"
@@ -145,6 +191,7 @@ def forms() -> dict[str, bytes]:
         + b"\n=====\nnext: TRUSTED CERTIFICATE\n"
         + pem,
         "no final line break": pem.rstrip(b"\n"),
+        "tabs and spaces after each line": pem.replace(b"\n", b"\t \n"),
         "trailing spaces": pem.replace(b"-----\n", b"----- \n"),
         "after a truncated one": other[:400] + b"\n" + pem,
         "before a truncated one": pem + other[:400],
@@ -166,6 +213,46 @@ def test_form_of_pem(server: TlsServer, tmp_path: Path, monkeypatch: pytest.Monk
         with monkeypatch.context() as patched:
             patched.setenv(name, str(path))
             lmtokens.Client().add_token(32)
+
+
+def distrusted() -> dict[str, bytes]:
+    pem = authority_pem()
+    rejecting = trusted(pem, element(0xA0, SERVER))
+    return {
+        "rejected for servers": rejecting,
+        "rejected for any purpose": trusted(pem, element(0xA0, ANY)),
+        "trusted for e-mail": trusted(pem, element(0x30, EMAIL)),
+        "trusted for nothing": trusted(pem, element(0x30)),
+        "trusted and rejected": trusted(pem, element(0x30, SERVER), element(0xA0, EMAIL, ANY)),
+        "rejected, and plain": rejecting + pem,
+        "plain, and rejected": pem + rejecting,
+        "not a sequence": with_trailer(pem, ALIAS),
+        "two sequences": with_trailer(pem, element(0x30, element(0x30, SERVER)) * 2),
+        "truncated": with_trailer(pem, element(0x30, element(0x30, SERVER))[:-1]),
+        "in another order": trusted(pem, ALIAS, element(0x30, SERVER)),
+        "two lists": trusted(pem, element(0x30, SERVER), element(0x30, SERVER)),
+        "unknown member": trusted(pem, element(0x30, SERVER), element(0xA2)),
+        "not a purpose": trusted(pem, element(0x30, SERVER, ALIAS)),
+        "length without end": with_trailer(pem, b"\x30\x80\x00\x00"),
+        "endless length": with_trailer(pem, b"\x30\x88" + b"\xff" * 8),
+    }
+
+
+@pytest.mark.parametrize("kind", list(distrusted()))
+def test_distrusted_certificate_is_not_trusted(
+    server: TlsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = tmp_path / "folder" / "distrusted.pem"
+    path.parent.mkdir()
+    path.write_bytes(distrusted()[kind])
+    for bundle in (path, path.parent):
+        with pytest.raises(lmtokens.ConfigurationError, match="marked as not trusted for servers"):
+            lmtokens.Client(ca_bundle=bundle)
+    path.write_bytes(path.read_bytes() + trustme.CA().cert_pem.bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with pytest.raises(lmtokens.TLSError):
+        lmtokens.Client().add_token(32)
+    assert server.received == []
 
 
 def broken() -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any, Callable
 
 import lmtokens
@@ -72,6 +73,14 @@ def test_excepted_host_needs_no_proxy(monkeypatch: pytest.MonkeyPatch, url: str)
     lmtokens.Client("acme", **CREDENTIALS)
     with pytest.raises(lmtokens.ConfigurationError, match="HTTPS_PROXY"):
         lmtokens.Client("acme", domain="lmgov.us", **CREDENTIALS)
+
+
+def test_excepted_host_needs_no_proxy_in_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", os.fsdecode(b"http://u:\xff@proxy.example"))
+    with pytest.raises(lmtokens.ConfigurationError, match="HTTPS_PROXY is not valid UTF-8"):
+        lmtokens.Client("acme", **CREDENTIALS)
+    monkeypatch.setenv("NO_PROXY", "*")
+    lmtokens.Client("acme", **CREDENTIALS)
 
 
 def test_tls_to_loopback_needs_certificates_but_no_proxy(

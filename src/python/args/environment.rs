@@ -1,6 +1,7 @@
 //! The interpreter's environment and its interactive prompt.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 
 use pyo3::exceptions::{PyEOFError, PyException};
 use pyo3::intern;
@@ -34,6 +35,15 @@ impl<'py> OsEnviron<'py> {
         Ok(Self { environ, interrupt: Interrupt::default() })
     }
 
+    fn get<T: for<'a> FromPyObject<'a, 'py, Error = PyErr>>(&self, name: &str) -> Result<Option<T>> {
+        let py = self.environ.py();
+        let value = self.environ.call_method1(intern!(py, "get"), (name,));
+        value.and_then(|value| value.extract()).map_err(|error| {
+            self.interrupt.keep(py, error);
+            not_utf8(name)
+        })
+    }
+
     /// Returns the interrupt that ended reading a variable.
     pub(crate) fn interrupt(self) -> Option<PyErr> {
         self.interrupt.0.into_inner()
@@ -42,13 +52,12 @@ impl<'py> OsEnviron<'py> {
 
 impl Environment for OsEnviron<'_> {
     fn variable(&self, name: &str) -> Result<Option<String>> {
-        let py = self.environ.py();
-        let value = self.environ.call_method1(intern!(py, "get"), (name,));
         // Bytes that are not UTF-8 are surrogates in `os.environ`, which a Rust string cannot hold.
-        value.and_then(|value| value.extract()).map_err(|error| {
-            self.interrupt.keep(py, error);
-            not_utf8(name)
-        })
+        self.get(name)
+    }
+
+    fn os_variable(&self, name: &str) -> Result<Option<OsString>> {
+        self.get(name)
     }
 }
 
