@@ -32,20 +32,19 @@ impl Signer {
     /// Returns whether a URL belongs to the portal: same scheme, host and port, and a path below its `/santaba/rest`.
     #[must_use]
     pub fn is_bound_to(&self, url: &str) -> bool {
-        strict_url::parse(url).is_some_and(|url| self.resource_path(&url).is_some())
+        parse(url).is_some_and(|url| self.resource_path(&url).is_some())
     }
 
     /// Returns the value of the `Authorization` header for a request whose body is exactly `body`.
     pub fn authorization(&self, method: &str, url: &str, body: &[u8]) -> Result<String> {
         let method = lmv1::check_method(method)?;
-        let parsed = strict_url::parse(url).ok_or_else(|| Error::argument("invalid request URL"))?;
+        let parsed = parse(url).ok_or_else(|| Error::argument("invalid request URL"))?;
         let Some(resource_path) = self.resource_path(&parsed) else {
             let portal = self.identity.portal.base_url();
-            // What precedes an @ may be a password, even if it looks like a host.
-            let target = if url.contains('@') {
-                "another address".to_owned()
+            let target = if has_plain_host(url, &parsed) {
+                parsed.origin().ascii_serialization()
             } else {
-                format!("{}{}", parsed.origin().ascii_serialization(), parsed.path())
+                "another address".to_owned()
             };
             return Err(Error::configuration(format!(
                 "these credentials are bound to {portal} and are not sent to {target}"
@@ -68,4 +67,16 @@ impl Signer {
         let decoded = percent_decode_str(path).decode_utf8().ok()?;
         same_origin.then(|| decoded.into_owned())
     }
+}
+
+/// Returns the URL without its query, which is not signed: the library may send characters in it that no URL may have.
+fn parse(url: &str) -> Option<Url> {
+    strict_url::parse_until(url, &['?', '#'])
+}
+
+/// Returns whether a host is not a part of a user name and password: in `https://user:2024/rest` and before an `@`, it
+/// may be, even if it looks like a host.
+fn has_plain_host(url: &str, parsed: &Url) -> bool {
+    let is_name = |host: &str| host.contains(['.', ':']) || host == "localhost" || parsed.port().is_none();
+    !url.contains('@') && parsed.host_str().is_some_and(is_name)
 }

@@ -1,8 +1,9 @@
 //! Parsing of URLs that may hold a secret.
 //!
-//! The `url` crate repairs what is not a URL, as browsers do: in `http://svc:2024/Hunter2@proxy`, it finds the host
-//! `svc`, and the rest of the password in a path. Such a host would be looked up by name servers and shown in messages.
-//! Here, every URL whose meaning depends on a repair is refused.
+//! The `url` crate repairs what is not a URL, as browsers do: in `http://svc:20\\24@proxy`, it finds the host `svc`, and
+//! the rest of the password in a path. Such a host would be looked up by name servers and shown in messages. Here, a URL
+//! is refused if it contains characters or escapes that RFC 3986 does not allow, or if its user name, password, host or
+//! port depends on a repair. Only its path may differ from the given one, by `.` and `..`.
 
 use url::{Host, Url};
 
@@ -25,6 +26,14 @@ pub(crate) fn parse(text: &str) -> Option<Url> {
     }
     let url = Url::parse(text).ok()?;
     (is_unchanged(host, &url)).then_some(url)
+}
+
+/// As [`parse`], for the text before the first of `ends` after `://`. What follows is not part of the host, and may be
+/// anything.
+pub(crate) fn parse_until(text: &str, ends: &[char]) -> Option<Url> {
+    let (scheme, rest) = text.split_once("://")?;
+    let length = rest.find(ends).map_or(text.len(), |end| scheme.len() + "://".len() + end);
+    parse(text.get(..length)?)
 }
 
 /// Returns whether every percent sign begins an escape.

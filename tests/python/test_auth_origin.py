@@ -115,6 +115,37 @@ def test_rejection_shows_neither_query_nor_user_info(library: str, other_server:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+def test_rejection_shows_the_origin_only(library: str, other_server: StubServer) -> None:
+    auth = lmtokens.LMv1Auth("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY)
+    origin = other_server.base_url.removesuffix("/santaba/rest")
+    error = send_rejected(library, auth, f"{origin}/services/INVENTEDPATH")
+    assert f"not sent to {origin}" in str(error)
+    assert "inventedpath" not in f"{error} {error!r} {vars(error)}".lower()
+
+
+@pytest.mark.parametrize("url", ["https://svc:2024/Hunter2.example", "https://svc:2024/Hunter2@x", "https://svc@x/y"])
+def test_rejection_of_an_ambiguous_address_shows_nothing(url: str) -> None:
+    auth = lmtokens.LMv1Auth("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY)
+    with pytest.raises(lmtokens.ConfigurationError, match="not sent to another address") as caught:
+        auth._authorization("GET", url, b"")
+    assert [part for part in ("svc", "2024", "hunter") if part in str(caught.value).lower()] == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("query", ['f=note~"a\\"b"', 'f=note~"50%"', "f=a\\b", "f=%zz", "f=^{}`|", "f=caf\xe9"])
+def test_query_of_any_characters_is_sent(library: str, lmtokens_portal: Portal, query: str) -> None:
+    send(library, lmtokens_portal.auth(), "GET", f"{lmtokens_portal.base_url}/setting/admins?{query}")
+    assert [request.status for request in lmtokens_portal.record] == [200]
+
+
+@pytest.mark.parametrize("path", ["/setting\\admins", "/setting/%zz", "/setting\t/admins"])
+def test_path_that_libraries_read_differently_is_not_signed(path: str) -> None:
+    auth = lmtokens.LMv1Auth("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY)
+    with pytest.raises(ValueError, match="invalid request URL"):
+        auth._authorization("GET", "https://acme.logicmonitor.com/santaba/rest" + path, b"")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_auth_takes_precedence_over_netrc(
     library: str, lmtokens_portal: Portal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

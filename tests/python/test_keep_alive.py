@@ -56,7 +56,7 @@ class ClosingServer(Server):
             if late:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
                 return
-            head = f"HTTP/{self._version} 200 OK\r\n{self._head}Content-Length: {len(BODY)}\r\n\r\n".encode()
+            head = f"HTTP/{self._version} 200 OK\r\n{self._head}Content-Length: {len(BODY)}\r\n\r\n".encode("latin-1")
             connection.sendall(head + BODY)
             answered = time.monotonic()
 
@@ -87,6 +87,8 @@ NO_REUSE = [
     "Keep-Alive: 1\r\n",
     "Keep-Alive: timeout=-3\r\n",
     "Keep-Alive: timeout=60, max=0\r\n",
+    "Keep-Alive: timeout=1, x=\xe9\r\n",
+    "Keep-Alive: timeout=1000ms\r\n",
     "Connection: close\r\n",
     "Connection: Close\r\n",
     "Connection: foo, close\r\n",
@@ -136,7 +138,6 @@ def test_blocking_calls_after_a_pause() -> None:
             client.add_token(32, "ci")
             time.sleep(2.8)
     assert (server.posts, server.resets) == (6, 0)
-    assert server.connections < 6
 
 
 @pytest.mark.parametrize("seconds", [1, 2])

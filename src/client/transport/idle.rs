@@ -66,8 +66,9 @@ impl KeepAlive {
     /// Reads the header, the smallest number of each parameter. A number without a name is a timeout.
     fn of(headers: &HeaderMap) -> Self {
         let mut found = Self::default();
-        let values = headers.get_all("keep-alive").iter().filter_map(|value| value.to_str().ok());
-        for parameter in values.flat_map(|value| value.split([',', ';'])) {
+        let values = headers.get_all("keep-alive").iter();
+        let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        for parameter in values.iter().flat_map(|value| value.split([',', ';'])) {
             let (name, value) = parameter.split_once('=').unwrap_or(("timeout", parameter));
             let name = name.trim();
             let known = if name.eq_ignore_ascii_case("timeout") {
@@ -85,16 +86,20 @@ impl KeepAlive {
     }
 }
 
-/// Reads a number, rounded down; `None` if the value does not begin with one.
+/// Reads a number of seconds, rounded down; `None` if the value does not begin with one. In another unit, it may be a
+/// short time, and counts as 0.
 fn whole_seconds(value: &str) -> Option<u64> {
     let value = value.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'');
     let is_negative = value.starts_with('-');
     let digits = value.trim_start_matches(['-', '+']);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    let digits = digits.get(..end).filter(|digits| !digits.is_empty())?;
+    let (digits, unit) = digits.split_at_checked(end).filter(|(digits, _)| !digits.is_empty())?;
+    let is_other_unit = unit
+        .trim_start_matches(|c: char| c.is_whitespace() || c.is_ascii_digit() || c == '.')
+        .starts_with(|c: char| c.is_alphabetic() && !c.eq_ignore_ascii_case(&'s'));
     // Too many digits for a number are a long time.
     let number = digits.parse().unwrap_or(u64::MAX);
-    Some(if is_negative { 0 } else { number })
+    Some(if is_negative || is_other_unit { 0 } else { number })
 }
 
 #[cfg(test)]
@@ -118,6 +123,11 @@ mod tests {
             (&["5"], Some(5), None),
             (&["timeout=5s"], Some(5), None),
             (&["timeout=5.9"], Some(5), None),
+            (&["timeout=5 sec"], Some(5), None),
+            (&["timeout=1000ms"], Some(0), None),
+            (&["timeout=1000 ms"], Some(0), None),
+            (&["timeout=1.5m"], Some(0), None),
+            (&["timeout=5, x=\u{e9}"], Some(5), None),
             (&["timeout=+5"], Some(5), None),
             (&["timeout=0"], Some(0), None),
             (&["timeout=-1"], Some(0), None),
