@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 use crate::advice::Advice;
 use crate::clock::{Clock, SystemClock};
-use crate::credentials::Identity;
+use crate::credentials::{Identity, Timeouts};
 use crate::error::{Details, Error, ErrorKind, Result};
 use crate::event::{Event, NoObserver, Observer};
 use crate::lmv1;
@@ -203,6 +203,11 @@ impl Client {
         self.observer.observe(event);
     }
 
+    /// Returns whether a request of the current call that changes something may have reached the portal.
+    pub(crate) fn may_have_written(&self) -> bool {
+        self.traffic.may_have_written()
+    }
+
     /// Closes the idle connections. The next request opens new ones.
     pub fn close_connections(&self) {
         self.shared.transport.close();
@@ -246,9 +251,9 @@ impl Client {
                 return Err(exceeded(deadline));
             }
             progress.attempts += 1;
-            self.traffic.begin();
             progress.is_write_in_flight = request.method.is_write();
-            let attempt = self.attempt(request).await;
+            self.traffic.begin(progress.is_write_in_flight);
+            let attempt = self.attempt(request, progress).await;
             progress.is_write_in_flight = false;
             self.traffic.end(attempt.status);
             permit.settle(attempt.usage);
@@ -306,12 +311,22 @@ impl Client {
 
     /// Signs and sends the request once. An error is ready to be returned: its message repeats no credentials, and
     /// a 401 is diagnosed.
-    async fn attempt(&self, request: &Request) -> Attempt {
+    async fn attempt(&self, request: &Request, progress: &mut Progress) -> Attempt {
         let started = Instant::now();
         let identity = &self.shared.identity;
         let authorization = self.authorization(request);
         let exchange = self.shared.transport.exchange(identity, request, &authorization, &*self.shared.clock);
-        let exchange = exchange.await;
+        let mut exchange = exchange.await;
+        if let Err(failure) = &mut exchange
+            && !failure.maybe_sent
+        {
+            // What follows can be interrupted too.
+            self.traffic.was_not_sent(progress.is_write_in_flight);
+            progress.is_write_in_flight = false;
+            let Timeouts { connect, total } = identity.timeouts;
+            let limit = connect.min(total.saturating_sub(started.elapsed()));
+            self.shared.transport.find_reason(failure, identity, limit).await;
+        }
         let (shared, new_secret) = (Arc::clone(&self.shared), self.new_secret.clone());
         let withhold = move |details: &mut Details, body: &[u8]| {
             redact(details, &shared.identity, new_secret.as_ref(), &authorization, body);

@@ -106,6 +106,8 @@ pub struct Details {
     pub maybe_applied: bool,
     /// For [`ErrorKind::Response`]: whether the body exceeds the limit. A smaller page may not.
     pub is_too_long: bool,
+    /// For [`ErrorKind::Connect`]: whether a proxy refused the connection.
+    pub is_refused_by_proxy: bool,
     /// The number of attempts of the request that failed; if none failed, the number of requests of the call.
     pub attempts: u32,
     /// The time from the start of the call to the error.
@@ -134,6 +136,7 @@ impl Error {
             code: None,
             maybe_applied: false,
             is_too_long: false,
+            is_refused_by_proxy: false,
             attempts: 0,
             elapsed: Duration::ZERO,
             rate: None,

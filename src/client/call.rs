@@ -11,15 +11,27 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     requests: AtomicU32,
+    /// The requests that change something and may have reached the portal.
+    writes: AtomicU32,
     /// The HTTP status of the last request; 0 if it got no response.
     last_status: AtomicU16,
 }
 
 impl Traffic {
     /// Counts a request that is being sent.
-    pub(super) fn begin(&self) {
+    pub(super) fn begin(&self, is_write: bool) {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.writes.fetch_add(is_write.into(), Ordering::Relaxed);
         self.last_status.store(0, Ordering::Relaxed);
+    }
+
+    /// Takes note that the last request did not reach the portal.
+    pub(super) fn was_not_sent(&self, is_write: bool) {
+        self.writes.fetch_sub(is_write.into(), Ordering::Relaxed);
+    }
+
+    pub(super) fn may_have_written(&self) -> bool {
+        self.writes.load(Ordering::Relaxed) > 0
     }
 
     /// Takes note of the response to the last request.
@@ -57,7 +69,7 @@ impl Call {
     /// Returns the error of the call with its time. An error that no request failed with, such as the conclusion from an
     /// empty list, gets the number of requests, and the status of the response that it was concluded from.
     pub(crate) fn completed(&self, mut error: Error) -> Error {
-        let Traffic { requests, last_status } = &*self.client.traffic;
+        let Traffic { requests, last_status, .. } = &*self.client.traffic;
         let details = error.details_mut();
         details.elapsed = details.elapsed.max(self.spent());
         if details.attempts == 0 {

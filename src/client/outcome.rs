@@ -30,6 +30,7 @@ pub fn outcome(method: Method, exchange: Result<RawResponse, TransportFailure>) 
             error.details_mut().status = failure.status;
             error.details_mut().advice.extend(failure.advice);
             error.details_mut().is_too_long = failure.is_too_long;
+            error.details_mut().is_refused_by_proxy = failure.refusal.is_some();
             (error, failure.maybe_sent)
         }
     };

@@ -104,9 +104,8 @@ fn may_repeat(method: Method, error: &Error) -> bool {
         // A POST is repeated only after status 429. A rate-limit error in the body of a 200 is undocumented, so the
         // portal may have created something.
         ErrorKind::RateLimit => is_idempotent || details.status == Some(429),
-        // Only a proxy's response gives a connect error a status. A refusal is not retried: repeated wrong passwords may
-        // lock the account.
-        ErrorKind::Connect => details.status.is_none_or(|status| status >= 500),
+        // A proxy's refusal is final: repeated wrong passwords may lock the account.
+        ErrorKind::Connect => !details.is_refused_by_proxy,
         ErrorKind::RequestTimeout | ErrorKind::Transport => is_idempotent || !details.maybe_applied,
         ErrorKind::Server => is_idempotent && matches!(details.status, Some(502..=504)),
         _ => false,

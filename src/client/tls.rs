@@ -68,7 +68,8 @@ fn setup_failed(error: impl std::fmt::Display) -> Error {
     Error::configuration(format!("cannot set up TLS: {error}"))
 }
 
-/// Delegates to another verifier and reports self-signed certificates as such instead of as an unknown issuer.
+/// Delegates to another verifier and reports self-signed certificates as such, instead of as an unknown issuer or a
+/// wrong signature.
 #[derive(Debug)]
 struct ExplainingVerifier(Arc<dyn ServerCertVerifier>);
 
@@ -88,13 +89,16 @@ impl ServerCertVerifier for ExplainingVerifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map_err(
             |error| {
-                let unexplained = matches!(
+                // A trusted CA with the same name does not match its signature.
+                let is_untrusted = matches!(
                     error,
                     rustls::Error::InvalidCertificate(
-                        CertificateError::UnknownIssuer | CertificateError::Other(_)
+                        CertificateError::UnknownIssuer
+                            | CertificateError::BadSignature
+                            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
                     )
                 );
-                if unexplained && is_self_signed(end_entity) {
+                if is_untrusted && is_self_signed(end_entity) {
                     return rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(
                         SelfSigned,
                     ))));
@@ -132,6 +136,10 @@ fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
         .is_ok_and(|certificate| certificate.issuer() == certificate.subject())
 }
 
+fn is_ca_certificate(error: &OtherError) -> bool {
+    matches!(error.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
 /// Returns whether a server rejected the client certificate or the lack of one. It does so before it reads a request,
 /// although with TLS 1.3 the client may learn of it only after it has written one.
 pub(super) fn is_client_certificate_rejected(error: &rustls::Error) -> bool {
@@ -150,8 +158,8 @@ pub(super) fn is_client_certificate_rejected(error: &rustls::Error) -> bool {
     )
 }
 
-/// Describes a TLS error of a connection to a host, and returns advice.
-pub(super) fn explain(error: &rustls::Error, host: &str, is_through_proxy: bool) -> (String, Advice) {
+/// Describes a TLS error of a connection to a host, and returns advice: `check`, unless a certificate is the problem.
+pub(super) fn explain(error: &rustls::Error, host: &str, check: &'static str) -> (String, Advice) {
     if matches!(error, rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) {
         return ("it requires a client certificate".to_owned(), Advice::SupplyClientCertificate);
     }
@@ -162,12 +170,7 @@ pub(super) fn explain(error: &rustls::Error, host: &str, is_through_proxy: bool)
         );
     }
     let rustls::Error::InvalidCertificate(problem) = error else {
-        let advice = if is_through_proxy {
-            "check the portal's address and the proxy"
-        } else {
-            "check the portal's address; its server may not use TLS"
-        };
-        return (error.to_string(), advice.into());
+        return (error.to_string(), check.into());
     };
     let operator: Advice = "the host's operator must replace the certificate".into();
     match problem {
@@ -185,6 +188,9 @@ pub(super) fn explain(error: &rustls::Error, host: &str, is_through_proxy: bool)
         ),
         CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
             ("its certificate is self-signed".to_owned(), Advice::TrustAuthority)
+        }
+        CertificateError::Other(other) if is_ca_certificate(other) => {
+            ("it uses a CA certificate as its own, which is not accepted".to_owned(), operator)
         }
         CertificateError::UnknownIssuer => {
             ("its certificate was issued by an unknown CA".to_owned(), Advice::TrustAuthority)

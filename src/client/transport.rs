@@ -25,7 +25,7 @@ use crate::strict_url;
 use compression::compression;
 use failure::{chain, failure};
 use idle::IdleConnections;
-use proxy::ProxyServer;
+use proxy::{ProxyServer, Refusal};
 use resolver::Resolver;
 
 /// A page of 1,000 tokens has well under 1 MB. A longer body costs memory and time, and a smaller page may avoid it.
@@ -72,31 +72,33 @@ pub struct TransportFailure {
     pub status: Option<u16>,
     /// Whether the body exceeds the limit.
     pub is_too_long: bool,
+    /// How a proxy refused the connection, if that is the reason.
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl TransportFailure {
+    /// Returns a failure of a request of which nothing or `maybe_sent` something reached the portal.
+    pub fn new(kind: ErrorKind, message: impl Into<String>, maybe_sent: bool) -> Self {
+        let (message, advice) = (message.into(), Vec::new());
+        Self { kind, message, advice, maybe_sent, status: None, is_too_long: false, refusal: None }
+    }
+
     /// The body is longer than any that this package reads.
     fn too_long(status: u16) -> Self {
-        Self {
-            kind: ErrorKind::Response,
-            message: format!("the response is too long: the limit is {MAX_BODY_BYTES} bytes (8 MiB)"),
-            advice: Vec::new(),
-            maybe_sent: true,
-            status: Some(status),
-            is_too_long: true,
-        }
+        let message = format!("the response is too long: the limit is {MAX_BODY_BYTES} bytes (8 MiB)");
+        let failure = Self::new(ErrorKind::Response, message, true);
+        Self { status: Some(status), is_too_long: true, ..failure }
     }
 
     /// Reading the body panicked.
     pub(super) fn unread() -> Self {
-        Self {
-            kind: ErrorKind::Response,
-            message: INTERNAL_ERROR.to_owned(),
-            advice: Vec::new(),
-            maybe_sent: true,
-            status: None,
-            is_too_long: false,
-        }
+        Self::new(ErrorKind::Response, INTERNAL_ERROR, true)
+    }
+
+    /// The request could not be built.
+    fn not_sent(error: Error) -> Self {
+        let failure = Self::new(error.kind(), error.to_string(), false);
+        Self { advice: error.into_details().advice, ..failure }
     }
 }
 
@@ -127,7 +129,8 @@ impl Transport {
         self.tls.clear();
     }
 
-    /// Sends a request once and reads the whole response. `clock` tells how long connections have been idle.
+    /// Sends a request once and reads the whole response. `clock` tells how long connections have been idle. If a proxy
+    /// refused the connection, [`Transport::find_reason`] completes the failure.
     pub(super) async fn exchange(
         &self,
         identity: &Identity,
@@ -135,14 +138,7 @@ impl Transport {
         authorization: &str,
         clock: &dyn Clock,
     ) -> Result<RawResponse, TransportFailure> {
-        let not_sent = |error: Error| TransportFailure {
-            kind: error.kind(),
-            message: error.to_string(),
-            advice: error.into_details().advice,
-            maybe_sent: false,
-            status: None,
-            is_too_long: false,
-        };
+        let not_sent = TransportFailure::not_sent;
         if self.idle.are_stale(clock.now_ms()) {
             self.http.clear();
         }
@@ -167,19 +163,8 @@ impl Transport {
         if let Some(body) = &request.body {
             builder = builder.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        let failed = |error: &reqwest::Error, status, answer| {
-            failure(error, status, identity, http.proxy.as_ref(), answer)
-        };
-        let mut response = match builder.send().await {
-            Ok(response) => response,
-            Err(error) => {
-                let answer = match (&http.proxy, self.tls(identity)) {
-                    (Some(proxy), Ok(tls)) => proxy.refusal(&error, identity, &tls).await,
-                    _ => None,
-                };
-                return Err(failed(&error, None, answer.as_ref()));
-            }
-        };
+        let failed = |error: &reqwest::Error, status| failure(error, status, identity, http.proxy.as_ref());
+        let mut response = builder.send().await.map_err(|error| failed(&error, None))?;
         let status = response.status().as_u16();
         if self.idle.learn(response.headers()) {
             // The pool's limit cannot be changed, so that a new pool replaces it.
@@ -191,7 +176,7 @@ impl Transport {
             return Err(TransportFailure::too_long(status));
         }
         let mut body = Vec::with_capacity(announced);
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error, Some(status), None))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error, Some(status)))? {
             if chunk.len() > MAX_BODY_BYTES - body.len() {
                 return Err(TransportFailure::too_long(status));
             }
@@ -207,6 +192,23 @@ impl Transport {
             compression: compression(headers),
             body: Bytes::from(body),
         })
+    }
+
+    /// Completes a failure with the reason for which a proxy refused the connection, which takes up to `limit`.
+    pub(super) async fn find_reason(
+        &self,
+        failure: &mut TransportFailure,
+        identity: &Identity,
+        limit: Duration,
+    ) {
+        let Some(refusal) = failure.refusal else { return };
+        let (Ok(http), Ok(tls)) = (self.http.get_or_try_init(|| self.build(identity)), self.tls(identity))
+        else {
+            return;
+        };
+        let Some(proxy) = &http.proxy else { return };
+        let response = proxy.reason(refusal, identity, &tls, limit).await;
+        failure::describe_refusal(failure, response.as_ref(), identity, proxy);
     }
 
     fn tls(&self, identity: &Identity) -> Result<OfProcess<rustls::ClientConfig>> {

@@ -365,7 +365,7 @@ impl PendingGuard<'_> {
 
 impl Drop for PendingGuard<'_> {
     fn drop(&mut self) {
-        if self.is_armed {
+        if self.is_armed && self.client.may_have_written() {
             self.client.report(Event::LeftPending {
                 admin_id: self.admin_id.get(),
                 id: self.id,

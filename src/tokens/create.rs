@@ -360,7 +360,7 @@ struct InterruptedCreate<'a> {
 
 impl Drop for InterruptedCreate<'_> {
     fn drop(&mut self) {
-        if self.armed {
+        if self.armed && self.client.may_have_written() {
             self.client.report(Event::CreateInterrupted {
                 admin_id: self.admin_id.get(),
                 note: self.token.note().map(str::to_owned),

@@ -59,10 +59,10 @@ def issued(
     return Credential(b"".join(blob.bytes() for blob in leaf.cert_chain_pems), leaf.private_key_pem.bytes())
 
 
-def self_signed(name: str) -> Credential:
+def self_signed(name: str, *, is_authority: bool | None = None, subject: x509.Name | None = None) -> Credential:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "self-signed")])
-    certificate = (
+    subject = subject or x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "self-signed")])
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -71,8 +71,10 @@ def self_signed(name: str) -> Credential:
         .not_valid_before(NOW - DAY)
         .not_valid_after(NOW + DAY)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
     )
+    if is_authority is not None:
+        builder = builder.add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+    certificate = builder.sign(key, hashes.SHA256())
     return Credential(certificate.public_bytes(serialization.Encoding.PEM), unencrypted(key))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
 from certificates import issued, self_signed
-from network import ConnectProxy, Server, TlsServer
-from support import ACCESS_ID, ACCESS_KEY, run_shell
+from network import ConnectProxy, Server, TlsServer, read_head
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, run_shell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +47,8 @@ def refused_by(response: bytes, url: str = "http://{address}", **settings: Any) 
     assert f"cannot connect to portal.example (through the proxy 127.0.0.1:{proxy.port}): " in str(error)
     assert error.maybe_applied is False
     assert MARKER.lower() not in everything_about(error)
-    # Each refused connection is followed by another one, which asks for the reason.
-    assert len(proxy.seen) == 2 * error.attempts
+    # A refusal is final. It is followed by another connection, which asks for the reason.
+    assert (error.attempts, len(proxy.seen)) == (1, 2)
     return error, sum("proxy-authorization:" in connect.head.lower() for connect in proxy.seen)
 
 
@@ -62,11 +64,9 @@ def test_status_is_told_with_advice(status: int, url: str) -> None:
     assert f"status {status}" in str(error)
     assert error.status == status
     assert error.suggestion
-    # The proxy refuses a CONNECT for good; only if it failed, another attempt may help.
-    assert error.attempts == (2 if status >= 500 else 1)
     if MARKER in url:
         # A proxy that refuses the password is sent it once: repeated wrong passwords may lock the account.
-        assert passwords == (1 if status == 407 else 2 * error.attempts)
+        assert passwords == (1 if status == 407 else 2)
 
 
 def test_advice_of_a_forbidden_connection_names_the_portal() -> None:
@@ -83,6 +83,9 @@ def test_advice_of_a_forbidden_connection_names_the_portal() -> None:
         (["Negotiate, NTLM"], "NTLM or Negotiate"),
         (["ntlm TlRMTVNTUAACAAAA"], "NTLM"),
         (['Digest realm="' + MARKER + '", nonce="x"'], "Digest"),
+        (['Digest realm="please use Basic login"'], "Digest"),
+        (['Digest realm="x, Basic, \\", Basic", nonce = "Basic", algorithm = Basic'], "Digest"),
+        (["Digest Basic=x", 'Negotiate realm="Basic"'], "Digest or Negotiate"),
     ],
 )
 def test_unsupported_authentication_is_named(challenges: list[str], expected: str) -> None:
@@ -94,7 +97,10 @@ def test_unsupported_authentication_is_named(challenges: list[str], expected: st
         assert (error.status, error.attempts, passwords) == (407, 1, MARKER in url)
 
 
-@pytest.mark.parametrize("challenges", [["Basic realm=x"], ["NTLM", "Basic realm=x"], ["basic"], [], ["Unknown"]])
+@pytest.mark.parametrize(
+    "challenges",
+    [["Basic realm=x"], ["NTLM", "Basic realm=x"], ['NTLM, Digest realm="x, y", Basic'], ["basic"], [], ["Unknown"]],
+)
 def test_missing_or_wrong_password(challenges: list[str]) -> None:
     headers = [f"proxy-authenticate: {challenge}" for challenge in challenges]
     error, _ = refused_by(response("407 Authenticate", *headers))
@@ -123,6 +129,103 @@ def test_odd_answers(answer: bytes, expected: str) -> None:
     assert (
         "check the proxy" in str(error.suggestion) or "proxy cannot reach" in str(error.suggestion) or "403" in expected
     )
+
+
+class ForgetfulProxy(Server):
+    """Sends each response to one connection, and then none: it hangs, as after the last one."""
+
+    def __init__(self, *responses: bytes) -> None:
+        self.passwords = 0
+        self.asked_again = threading.Event()
+        self._responses = list(responses)
+        super().__init__(self._respond)
+
+    def _respond(self, connection: socket.socket) -> None:
+        head = read_head(connection)
+        self.passwords += b"proxy-authorization:" in head.lower()
+        if self._responses:
+            connection.sendall(self._responses.pop(0))
+        else:
+            self.asked_again.set()
+            _silent(connection)
+
+    def client(self, **settings: Any) -> lmtokens.Client:
+        proxy = f"http://user:{MARKER}@127.0.0.1:{self.port}"
+        return lmtokens.Client(base_url=REMOTE_URL, proxy=proxy, **CREDENTIALS, **settings)
+
+    def __enter__(self) -> ForgetfulProxy:
+        return self
+
+
+@pytest.mark.parametrize(("first", "passwords", "status"), [("403 x", 2, None), ("407 x", 1, 407), ("503 x", 2, None)])
+@pytest.mark.parametrize("timeout", [(0.3, 60), 0.3])
+def test_reason_that_cannot_be_learned(first: str, passwords: int, status: int | None, timeout: Any) -> None:
+    with ForgetfulProxy(response(first)) as proxy, pytest.raises(lmtokens.ConnectError) as caught:
+        proxy.client(timeout=timeout).add_token(32)
+    error = caught.value
+    assert (error.attempts, error.maybe_applied, error.status) == (1, False, status)
+    assert (proxy.connections, proxy.passwords) == (2, passwords)
+
+
+def test_closed_and_reset_connections_are_refusals() -> None:
+    def reset(connection: socket.socket) -> None:
+        read_head(connection)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+
+    for handle in (read_head, reset):
+        with Server(handle) as proxy:
+            url = f"http://user:{MARKER}@127.0.0.1:{proxy.port}"
+            client = lmtokens.Client(base_url=REMOTE_URL, proxy=url, **CREDENTIALS)
+            with pytest.raises(lmtokens.ConnectError, match="closed the connection without a response") as caught:
+                client.add_token(32)
+        assert (caught.value.attempts, proxy.connections) == (1, 2)
+        assert "http://" in str(caught.value.suggestion)
+
+
+@pytest.mark.parametrize("destination", [{}, {"deliver": lambda token: None}])
+def test_deadline_while_the_reason_is_asked(destination: Any) -> None:
+    with ForgetfulProxy(response("403 x")) as proxy, pytest.raises(lmtokens.LMTokensError) as caught:
+        proxy.client(deadline=1).add_token(32, **destination)
+    assert caught.value.maybe_applied is False
+    assert not isinstance(caught.value, lmtokens.OutcomeUnknownError)
+    assert proxy.asked_again.is_set()
+
+
+@pytest.mark.parametrize("destination", [{}, {"deliver": lambda token: None}])
+def test_cancel_while_the_reason_is_asked(caplog: pytest.LogCaptureFixture, destination: Any) -> None:
+    async def cancel(proxy: ForgetfulProxy) -> None:
+        client = lmtokens.AsyncClient(
+            base_url=REMOTE_URL, proxy=f"http://user:{MARKER}@127.0.0.1:{proxy.port}", **CREDENTIALS
+        )
+        task = asyncio.ensure_future(client.add_token(32, **destination))
+        await asyncio.to_thread(proxy.asked_again.wait, HANG_TIMEOUT)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    caplog.set_level(logging.WARNING, "lmtokens")
+    with ForgetfulProxy(response("403 x")) as proxy:
+        asyncio.run(cancel(proxy))
+    assert proxy.asked_again.is_set()
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("after", [b"", b"<html>Hello</html>\r\n\r\n"])
+def test_tunnel_to_something_else(after: bytes) -> None:
+    with ConnectProxy({}, response=b"HTTP/1.1 200 OK\r\n\r\n" + after) as proxy:
+        client = lmtokens.Client(base_url=REMOTE_URL, proxy=proxy.url, max_attempts=1, **CREDENTIALS)
+        with pytest.raises((lmtokens.ConnectError, lmtokens.TLSError)) as caught:
+            client.add_token(32)
+    assert "the proxy's URL" in str(caught.value.suggestion)
+
+
+def test_wrong_scheme_of_the_proxys_url(ca_bundle: Path) -> None:
+    with Server(_not_tls) as plain, TlsServer(issued("localhost"), 9) as secure:
+        for url in (f"https://127.0.0.1:{plain.port}", f"http://localhost:{secure.port}"):
+            client = lmtokens.Client(base_url=REMOTE_URL, proxy=url, ca_bundle=ca_bundle, max_attempts=1, **CREDENTIALS)
+            with pytest.raises((lmtokens.ConnectError, lmtokens.TLSError)) as caught:
+                client.add_token(32)
+            assert "check the proxy's URL: its scheme (http:// or https://)" in str(caught.value.suggestion)
 
 
 def test_status_in_the_shell() -> None:

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 import trustme
-from certificates import authority, authority_pem, issued
+from certificates import DAY, NOW, authority, authority_pem, issued, self_signed
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from network import TlsServer, tls_in_front_of
 from support import ACCESS_ID, ACCESS_KEY, CA_VARIABLES, HANG_TIMEOUT
 
@@ -319,3 +322,41 @@ def test_bundle_is_checked_for_an_http_portal(lmtokens_portal: Portal) -> None:
         lmtokens.Client(
             access_id=ACCESS_ID, access_key=ACCESS_KEY, base_url=lmtokens_portal.base_url, ca_bundle="/nowhere"
         )
+
+
+@pytest.mark.parametrize("is_trusted", [False, True])
+def test_ca_certificate_of_a_server_is_named(lmtokens_portal: Portal, tmp_path: Path, is_trusted: bool) -> None:
+    credential = self_signed("localhost", is_authority=True)
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(credential.chain if is_trusted else authority_pem())
+    with tls_in_front_of(lmtokens_portal, credential) as server:
+        client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle)
+        with pytest.raises(lmtokens.TLSError, match="uses a CA certificate as its own") as caught:
+            client.add_token(32)
+    assert "operator" in str(caught.value.suggestion)
+
+
+@pytest.mark.parametrize("kind", ["same", "other"])
+def test_self_signed_certificate_with_the_name_of_a_trusted_one(
+    lmtokens_portal: Portal, tmp_path: Path, kind: str
+) -> None:
+    # The trusted one has a key of the same or of another kind.
+    key = ec.generate_private_key(ec.SECP256R1()) if kind == "same" else rsa.generate_private_key(65537, 2048)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a root")])
+    root = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+        .add_extension(x509.BasicConstraints(True, None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(root.public_bytes(serialization.Encoding.PEM))
+    with tls_in_front_of(lmtokens_portal, self_signed("localhost", subject=subject)) as server:
+        client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle)
+        with pytest.raises(lmtokens.TLSError, match="its certificate is self-signed"):
+            client.add_token(32)

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 
 use super::TransportFailure;
-use super::proxy::{ProxyAnswer, ProxyServer, is_to_proxy};
+use super::proxy::{ProxyResponse, ProxyServer, is_to_proxy, refusal};
 use super::resolver::LookupFailed;
 use crate::advice::Advice;
 use crate::client::tls;
@@ -12,38 +12,26 @@ use crate::error::ErrorKind;
 use crate::network::Route;
 use crate::process;
 
-/// Describes an error of a request, and says whether the request may have been sent. `proxy` is the one that was used,
-/// and `answer` its refusal, if that is the error.
+const CHECK_PROXY_URL: &str = "check the proxy's URL: its scheme (http:// or https://), host and port";
+
+/// Describes an error of a request, and says whether the request may have been sent. `proxy` is the one that was used.
 pub(super) fn failure(
     error: &reqwest::Error,
     status: Option<u16>,
     identity: &Identity,
     proxy: Option<&ProxyServer>,
-    answer: Option<&ProxyAnswer>,
 ) -> TransportFailure {
     let host = identity.portal.host();
     let proxy_address = proxy.map(|proxy| proxy.address.as_str());
-    let via = proxy_address.map(|proxy| format!(" (through the proxy {proxy})")).unwrap_or_default();
+    let via = via(proxy);
     let problem = chain(error).find_map(rustls_error);
     let is_rejected_in_handshake = problem.is_some_and(tls::is_client_certificate_rejected);
     let maybe_sent = !(error.is_connect() || error.is_builder() || is_rejected_in_handshake);
     let reason = chain(error).last().map(ToString::to_string).unwrap_or_default();
     let is_to_proxy = proxy.is_some() && is_to_proxy(error);
+    let refusal = refusal(error).filter(|_| problem.is_none());
     let is_lookup = chain(error).any(|cause| matches!(cause.downcast_ref(), Some(LookupFailed::NotFound(_))));
-    let (kind, message, advice): (_, _, Option<Advice>) = if let Some(answer) = answer {
-        let (problem, advice) = refusal(answer, identity);
-        let message = format!("cannot connect to {host}{via}: {problem}");
-        let status = if let ProxyAnswer::Status { status, .. } = answer { Some(*status) } else { status };
-        let advice = vec![advice];
-        return TransportFailure {
-            kind: ErrorKind::Connect,
-            message,
-            advice,
-            maybe_sent,
-            status,
-            is_too_long: false,
-        };
-    } else if let Some(advice) = resource_advice(error) {
+    let (kind, message, advice): (_, _, Option<Advice>) = if let Some(advice) = resource_advice(error) {
         (ErrorKind::Connect, format!("cannot connect to {host}{via}: {reason}"), Some(advice.into()))
     } else if is_lookup {
         let (subject, advice) = if is_to_proxy {
@@ -61,19 +49,48 @@ pub(super) fn failure(
         let limit = identity.timeouts.total.as_secs_f64();
         (ErrorKind::RequestTimeout, format!("no complete response from {host} within {limit} s"), None)
     } else if let Some(problem) = problem.filter(|_| is_to_proxy) {
-        let (problem, advice) = tls::explain(problem, proxy_address.unwrap_or_default(), true);
+        let (problem, advice) = tls::explain(problem, proxy_address.unwrap_or_default(), CHECK_PROXY_URL);
         let message = format!("no secure connection to the proxy for {host}{via}: {problem}");
         (ErrorKind::Tls, message, Some(advice))
     } else if let Some(problem) = problem {
-        let (problem, advice) = tls::explain(problem, host, proxy.is_some());
+        let check = if proxy.is_some() {
+            "check the portal's address and the proxy's URL"
+        } else {
+            "check the portal's address; its server may not use TLS"
+        };
+        let (problem, advice) = tls::explain(problem, host, check);
         (ErrorKind::Tls, format!("no secure connection to {host}{via}: {problem}"), Some(advice))
     } else if !maybe_sent {
-        (ErrorKind::Connect, format!("cannot connect to {host}{via}: {reason}"), None)
+        let advice = proxy.map(|_| CHECK_PROXY_URL.into());
+        (ErrorKind::Connect, format!("cannot connect to {host}{via}: {reason}"), advice)
     } else {
         (ErrorKind::Transport, format!("lost the connection to {host}: {reason}"), None)
     };
     let advice = advice.into_iter().collect();
-    TransportFailure { kind, message, advice, maybe_sent, status, is_too_long: false }
+    TransportFailure { advice, status, refusal, ..TransportFailure::new(kind, message, maybe_sent) }
+}
+
+/// Describes a proxy's refusal to connect to the portal. `response` is what it returned, if that is known.
+pub(super) fn describe_refusal(
+    failure: &mut TransportFailure,
+    response: Option<&ProxyResponse>,
+    identity: &Identity,
+    proxy: &ProxyServer,
+) {
+    let (problem, advice) = match response {
+        Some(response) => problem_of(response, identity),
+        None => ("the proxy refused the connection".to_owned(), CHECK_PROXY_URL.into()),
+    };
+    failure.message = format!("cannot connect to {}{}: {problem}", identity.portal.host(), via(Some(proxy)));
+    failure.advice = vec![advice];
+    if let Some(ProxyResponse::Status { status, .. }) = response {
+        failure.status = Some(*status);
+    }
+}
+
+/// Names the proxy, after the name of the portal's host.
+fn via(proxy: Option<&ProxyServer>) -> String {
+    proxy.map(|proxy| format!(" (through the proxy {})", proxy.address)).unwrap_or_default()
 }
 
 fn advice_for_timeout(identity: &Identity, proxy: Option<&ProxyServer>) -> &'static str {
@@ -86,11 +103,11 @@ fn advice_for_timeout(identity: &Identity, proxy: Option<&ProxyServer>) -> &'sta
     }
 }
 
-/// Describes a proxy's refusal to connect to the portal, and returns advice.
-fn refusal(answer: &ProxyAnswer, identity: &Identity) -> (String, Advice) {
+/// Describes a proxy's response, and returns advice.
+fn problem_of(response: &ProxyResponse, identity: &Identity) -> (String, Advice) {
     let portal = format!("{}:{}", identity.portal.host(), identity.portal.port());
-    let ProxyAnswer::Status { status, schemes } = answer else {
-        return (answer.to_string(), "check the proxy's URL: its scheme, host and port".into());
+    let ProxyResponse::Status { status, schemes } = response else {
+        return (response.to_string(), CHECK_PROXY_URL.into());
     };
     let advice: Advice = match status {
         407 if schemes.is_empty() || schemes.contains(&"Basic") => {
@@ -114,9 +131,9 @@ fn refusal(answer: &ProxyAnswer, identity: &Identity) -> (String, Advice) {
             format!("the proxy cannot reach {portal}: check the company and the domain, or try again later")
                 .into()
         }
-        _ => "check the proxy's URL: its scheme, host and port".into(),
+        _ => CHECK_PROXY_URL.into(),
     };
-    (answer.to_string(), advice)
+    (response.to_string(), advice)
 }
 
 /// Returns advice if the operating system refused the thread or the descriptor that a new connection needs.

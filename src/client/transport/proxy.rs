@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -10,7 +11,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::HeaderValue;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -31,15 +32,21 @@ pub(super) struct ProxyServer {
     authorization: Option<Secret>,
 }
 
-/// A proxy's response to CONNECT, other than success. The text of the proxy is left out, since it may repeat a password.
+/// How a proxy refused a connection, as far as reqwest tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::client) enum Refusal {
+    /// With status 407.
+    Credentials,
+    Other,
+}
+
+/// A proxy's response to CONNECT. The text of the proxy is left out, since it may repeat a password.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ProxyAnswer {
+pub(super) enum ProxyResponse {
     #[error("the proxy closed the connection without a response")]
-    Nothing,
+    Missing,
     #[error("the proxy's response is not HTTP")]
     NotHttp,
-    #[error("the proxy refused the connection")]
-    Refusal,
     #[error("the proxy returned status {status}")]
     Status {
         status: u16,
@@ -52,7 +59,6 @@ impl ProxyServer {
     /// Returns the proxy through which requests to the portal go; `None` if they go directly.
     pub(super) fn of(identity: &Identity) -> Result<Option<Self>> {
         match &identity.network.route {
-            _ if identity.portal.is_loopback() => Ok(None),
             Route::Direct => Ok(None),
             Route::Proxy(proxy) => Self::given(proxy).map(Some),
             Route::System => Self::of_system(identity.portal.base_url()),
@@ -92,54 +98,52 @@ impl ProxyServer {
         Ok(proxy.custom_http_auth(value))
     }
 
-    /// Returns the proxy's answer if it refused a connection. reqwest does not tell it, so the proxy is asked once more.
-    pub(super) async fn refusal(
+    /// Returns the proxy's response to a connection that it refused; `None` if it cannot be learned within `limit`.
+    /// reqwest does not tell it, so the proxy is asked once more.
+    pub(super) async fn reason(
         &self,
-        error: &reqwest::Error,
+        refusal: Refusal,
         identity: &Identity,
         tls: &ClientConfig,
-    ) -> Option<ProxyAnswer> {
-        const REFUSALS: [&str; 3] =
-            ["unsuccessful", "unexpected end of file", "proxy response headers too long"];
-        let problem = tunnel_problem(error)?;
-        if problem == "proxy authorization required" {
-            // Without credentials, since repeated wrong passwords may lock the account.
-            return Some(match self.ask(identity, tls, None).await {
-                Some(answer @ ProxyAnswer::Status { status: 407, .. }) => answer,
-                _ => ProxyAnswer::Status { status: 407, schemes: Vec::new() },
-            });
+        limit: Duration,
+    ) -> Option<ProxyResponse> {
+        // Repeated wrong passwords may lock the account.
+        let authorization = self.authorization.as_ref().filter(|_| refusal != Refusal::Credentials);
+        let asking = self.ask(identity, tls, authorization);
+        let response = tokio::time::timeout(limit, asking).await.ok().and_then(std::io::Result::ok);
+        let is_407 = matches!(response, Some(ProxyResponse::Status { status: 407, .. }));
+        let is_success = matches!(response, Some(ProxyResponse::Status { status: 200, .. }));
+        match refusal {
+            Refusal::Credentials if !is_407 => {
+                Some(ProxyResponse::Status { status: 407, schemes: Vec::new() })
+            }
+            Refusal::Other if is_success => None,
+            Refusal::Credentials | Refusal::Other => response,
         }
-        if !REFUSALS.contains(&problem.as_str()) {
-            return None;
-        }
-        Some(match self.ask(identity, tls, self.authorization.as_ref()).await {
-            Some(ProxyAnswer::Status { status: 200, .. }) | None => ProxyAnswer::Refusal,
-            Some(answer) => answer,
-        })
     }
 
-    /// Asks for a connection to the portal.
+    /// Asks for a connection to the portal. Fails if the proxy cannot be reached.
     async fn ask(
         &self,
         identity: &Identity,
         tls: &ClientConfig,
         authorization: Option<&Secret>,
-    ) -> Option<ProxyAnswer> {
-        let asking = async {
-            let mut stream = self.connect(tls).await?;
-            let target = format!("{}:{}", identity.portal.host(), identity.portal.port());
-            let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
-            if let Some(authorization) = authorization {
-                request.push_str("Proxy-Authorization: ");
-                request.push_str(authorization.reveal());
-                request.push_str("\r\n");
-            }
+    ) -> std::io::Result<ProxyResponse> {
+        let mut stream = BufReader::new(self.connect(tls).await?);
+        let target = format!("{}:{}", identity.portal.host(), identity.portal.port());
+        let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+        if let Some(authorization) = authorization {
+            request.push_str("Proxy-Authorization: ");
+            request.push_str(authorization.reveal());
             request.push_str("\r\n");
+        }
+        request.push_str("\r\n");
+        let exchange = async {
             stream.write_all(request.as_bytes()).await?;
             stream.flush().await?;
-            ProxyAnswer::read(&mut *stream).await
+            ProxyResponse::read(&mut stream).await
         };
-        tokio::time::timeout(identity.timeouts.connect, asking).await.ok()?.ok()
+        Ok(exchange.await.unwrap_or(ProxyResponse::Missing))
     }
 
     async fn connect(&self, tls: &ClientConfig) -> std::io::Result<Box<dyn Stream>> {
@@ -158,15 +162,28 @@ impl ProxyServer {
     }
 }
 
-/// Returns what failed on the way through a proxy. The type of hyper-util's error is not public, only its message.
-fn tunnel_problem(error: &reqwest::Error) -> Option<String> {
-    chain(error).find_map(|cause| cause.to_string().strip_prefix("tunnel error: ").map(str::to_owned))
+/// Returns how the proxy refused the connection, if that is the error. A connection that the proxy closes after it has
+/// got the password is refused too.
+pub(super) fn refusal(error: &reqwest::Error) -> Option<Refusal> {
+    match tunnel_problem(error)?.as_str() {
+        "proxy authorization required" => Some(Refusal::Credentials),
+        "unsuccessful"
+        | "unexpected end of file"
+        | "proxy response headers too long"
+        | "io error establishing tunnel" => Some(Refusal::Other),
+        _ => None,
+    }
 }
 
 /// Returns whether the connection to the proxy itself failed.
 pub(super) fn is_to_proxy(error: &reqwest::Error) -> bool {
     let problems = ["failed to create underlying connection", "io error establishing tunnel"];
     tunnel_problem(error).is_some_and(|problem| problems.contains(&problem.as_str()))
+}
+
+/// Returns what failed on the way through a proxy. The type of hyper-util's error is not public, only its message.
+fn tunnel_problem(error: &reqwest::Error) -> Option<String> {
+    chain(error).find_map(|cause| cause.to_string().strip_prefix("tunnel error: ").map(str::to_owned))
 }
 
 fn port_of(uri: &Uri) -> u16 {
@@ -181,21 +198,18 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-impl ProxyAnswer {
+impl ProxyResponse {
     /// Reads the head of the response to CONNECT.
-    async fn read(stream: &mut dyn Stream) -> std::io::Result<Self> {
+    async fn read(stream: &mut BufReader<Box<dyn Stream>>) -> std::io::Result<Self> {
         const MAX_BYTES: usize = 64 * 1024;
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
             match stream.read_u8().await {
                 Ok(byte) if head.len() < MAX_BYTES => head.push(byte),
                 Ok(_) => return Ok(Self::NotHttp),
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+                Err(_) if !head.is_empty() => break,
                 Err(error) => return Err(error),
             }
-        }
-        if head.is_empty() {
-            return Ok(Self::Nothing);
         }
         Ok(Self::of_head(&String::from_utf8_lossy(&head)).unwrap_or(Self::NotHttp))
     }
@@ -206,13 +220,25 @@ impl ProxyAnswer {
         let mut parts = lines.next()?.split_ascii_whitespace();
         parts.next().filter(|version| version.starts_with("HTTP/1."))?;
         let status = parts.next().filter(|status| status.len() == 3)?.parse().ok()?;
-        let challenges = lines
+        let offered: Vec<String> = lines
             .filter_map(|line| line.split_once(':'))
             .filter(|(name, _)| name.trim().eq_ignore_ascii_case("proxy-authenticate"))
-            // One line may have several, among their parameters.
-            .flat_map(|(_, value)| value.split([',', ' ']));
-        let words: Vec<&str> = challenges.map(str::trim).collect();
-        let is_offered = |scheme: &&str| words.iter().any(|word| word.eq_ignore_ascii_case(scheme));
+            .flat_map(|(_, value)| offered_schemes(value))
+            .collect();
+        let is_offered = |scheme: &&str| offered.iter().any(|word| word.eq_ignore_ascii_case(scheme));
         Some(Self::Status { status, schemes: SCHEMES.into_iter().filter(is_offered).collect() })
     }
+}
+
+/// Returns the first word of each challenge in `Proxy-Authenticate`. One header may have several challenges, and commas
+/// also separate their parameters.
+fn offered_schemes(value: &str) -> Vec<String> {
+    // Text in quotation marks may contain anything.
+    let unquoted: String = value.replace("\\\"", "").split('"').step_by(2).collect();
+    let word = |part: &str| {
+        let (word, rest) = part.trim().split_once([' ', '\t']).unwrap_or((part.trim(), ""));
+        let is_parameter = word.contains('=') || rest.trim_start().starts_with('=');
+        (!is_parameter).then(|| word.to_owned())
+    };
+    unquoted.split(',').filter_map(word).collect()
 }

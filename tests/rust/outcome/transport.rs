@@ -22,14 +22,9 @@ fn only_a_write_that_may_have_been_sent_may_have_been_applied() {
     for (kind, maybe_sent) in FAILURES {
         for status in [None, Some(200), Some(503)] {
             for method in METHODS {
-                let failure = TransportFailure {
-                    kind,
-                    message: "the words".to_owned(),
-                    advice: vec!["the advice".into()],
-                    maybe_sent,
-                    status,
-                    is_too_long: false,
-                };
+                let mut failure = TransportFailure::new(kind, "the words", maybe_sent);
+                failure.advice = vec!["the advice".into()];
+                failure.status = status;
                 let error = failed(method, Err(failure));
                 let details = error.details();
                 assert_eq!(
