@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::model::{TokenStatus, TokenType};
+use crate::note::normalized;
 use crate::tag::Tag;
 
 /// The largest id of a user or token: the portal's ids are 32-bit.
@@ -85,10 +86,11 @@ impl fmt::Display for TokenId {
 pub struct Note(String);
 
 impl Note {
-    /// Checks a note. A note that has the form of a tag is refused: the token could be swept.
+    /// Checks a note. A note that has the form of a tag, also after what portals change in notes, is refused: the token
+    /// could be swept.
     pub fn new(note: impl Into<String>) -> Result<Self> {
         let note = note.into();
-        if Tag::parse(&note).is_some() {
+        if Tag::parse(&normalized(&note)).is_some() {
             return Err(Error::argument(
                 "invalid note: it has the form of a tag of lmtokens, which marks pending tokens that may be swept; expected \
                  any other text",
@@ -209,11 +211,10 @@ impl Status {
 impl FromStr for Status {
     type Err = Error;
 
-    /// Reads a word; the portal's user interface calls the two "active" and "suspended".
     fn from_str(word: &str) -> Result<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            "enabled" | "active" => Ok(Self::Enabled),
-            "disabled" | "suspended" => Ok(Self::Disabled),
+        match TokenStatus::from_word(word) {
+            Some(TokenStatus::Enabled) => Ok(Self::Enabled),
+            Some(TokenStatus::Disabled) => Ok(Self::Disabled),
             _ => Err(Error::invalid("status", format_args!("{word:?}"), Self::EXPECTED)),
         }
     }

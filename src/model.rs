@@ -35,6 +35,15 @@ impl TokenStatus {
         }
     }
 
+    /// Returns the status for a word; the portal's user interface calls the two "active" and "suspended".
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "enabled" | "active" => Some(Self::Enabled),
+            "disabled" | "suspended" => Some(Self::Disabled),
+            _ => None,
+        }
+    }
+
     /// Returns the status with a number.
     #[must_use]
     pub fn from_number(number: i64) -> Self {
@@ -71,11 +80,16 @@ impl TokenType {
     /// Returns the type for a word of the portal.
     #[must_use]
     pub fn from_word(word: &str) -> Self {
-        match word.to_ascii_lowercase().as_str() {
+        match word.trim().to_ascii_lowercase().as_str() {
             "lmv1" => Self::Lmv1,
             "bearer" => Self::Bearer,
             _ => Self::Other(word.to_owned()),
         }
+    }
+
+    /// Returns whether one token can have both types: one that this version does not know proves nothing.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        self == other || matches!(self, Self::Other(_)) || matches!(other, Self::Other(_))
     }
 
     /// Returns the word for it.
@@ -199,7 +213,7 @@ impl Token {
             masked_bearer,
             admin_id: admin_id.whole_number(),
             admin_name: text(admin_name),
-            status: status.integer().map(TokenStatus::from_number),
+            status: token_status(status),
             note: note.text(),
             roles: role_names(roles),
             created_by: text(created_by),
@@ -246,6 +260,13 @@ fn text(member: Member<'_>) -> Option<String> {
 /// Returns whether no character of a text was replaced because it could not be read.
 pub(crate) fn is_whole(text: &str) -> bool {
     !text.contains(char::REPLACEMENT_CHARACTER)
+}
+
+fn token_status(member: Member<'_>) -> Option<TokenStatus> {
+    match member.whole_number() {
+        Some(number) => Some(TokenStatus::from_number(number)),
+        None => TokenStatus::from_word(member.text()?.trim()),
+    }
 }
 
 fn epoch_seconds(member: Member<'_>) -> Option<i64> {

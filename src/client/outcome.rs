@@ -15,12 +15,13 @@ use crate::model::RateHeaders;
 /// error's `maybe_applied` says whether the portal may have acted.
 pub fn outcome(method: Method, exchange: Result<RawResponse, TransportFailure>) -> Result<Bytes> {
     let (mut error, is_unknown) = match exchange {
-        Ok(response) => match read(&response) {
+        Ok(response) => match read(method, &response) {
             Ok(body) => return Ok(body),
             Err(error) => {
-                // A 5xx or an unreadable response does not say whether the portal stored the change. Any other error
-                // response means that it did not.
-                let is_unknown = matches!(error.kind(), ErrorKind::Server | ErrorKind::Response)
+                // A 5xx, an unreadable response or an unknown code in a 2xx does not say whether the portal stored the
+                // change. Any other error response means that it did not.
+                let is_unknown = error.details().maybe_applied
+                    || matches!(error.kind(), ErrorKind::Server | ErrorKind::Response)
                     || matches!(error.details().code, Some(ACCEPTED_UNFINISHED | PARTIAL_SUCCESS));
                 (error, is_unknown)
             }
@@ -46,18 +47,23 @@ const PARTIAL_SUCCESS: i64 = 1201;
 
 /// Reads the body of a success, or the error. The portal also returns errors with status 200, in the shape of either
 /// API version.
-fn read(response: &RawResponse) -> Result<Bytes> {
+fn read(method: Method, response: &RawResponse) -> Result<Bytes> {
     let body = normalized(&response.body);
     let success = (200..300).contains(&response.status);
     let mut error = match (Content::of(&body), success) {
-        (Content::Object(envelope), true) => match envelope.error() {
-            Some(error) => error,
-            None if envelope.is_v1() => {
+        (Content::Object(envelope), true) => {
+            let content = if envelope.is_v1() {
                 let data = envelope.data.raw().filter(|_| !envelope.data.is_null());
-                return Ok(data.map_or_else(Bytes::new, |data| body.slice_ref(data.as_bytes())));
+                data.map_or_else(Bytes::new, |data| body.slice_ref(data.as_bytes()))
+            } else {
+                body.clone()
+            };
+            match envelope.error() {
+                // Only a token that the portal created has a key, whatever the code says. The key is shown only here.
+                Some(error) if !(method == Method::Post && holds_key(&content)) => error,
+                _ => return Ok(content),
             }
-            None => return Ok(body),
-        },
+        }
         (Content::Nothing | Content::Other, true) => return Ok(body),
         // Outside 2xx the status decides; the body only adds the portal's message.
         (Content::Object(envelope), false) => {
@@ -87,6 +93,14 @@ fn normalized(body: &Bytes) -> Bytes {
     }
 }
 
+/// Returns whether JSON is a token with its key.
+fn holds_key(json: &[u8]) -> bool {
+    let members = std::str::from_utf8(json).ok().and_then(|text| members(text, ["id", "accessKey"]).ok()?);
+    members.is_some_and(|[id, key]| {
+        id.whole_number().is_some() && key.text().is_some_and(|key| !key.trim().is_empty())
+    })
+}
+
 /// What a body is.
 enum Content<'a> {
     Nothing,
@@ -98,11 +112,19 @@ enum Content<'a> {
 
 impl<'a> Content<'a> {
     fn of(body: &'a [u8]) -> Self {
-        let names = ["errorCode", "status", "data", "errmsg", "errorMessage", "message", "error"];
+        let names = ["errorCode", "id", "status", "data", "errmsg", "errorMessage", "message", "error"];
         match std::str::from_utf8(body).ok().map(|text| (text, members(text, names))) {
             Some(("", _)) => Self::Nothing,
-            Some((_, Ok(Some([code, status, data, errmsg, error_message, message, error])))) => {
-                Self::Object(Envelope { code, status, data, errmsg, error_message, others: [message, error] })
+            Some((_, Ok(Some([code, id, status, data, errmsg, error_message, message, error])))) => {
+                Self::Object(Envelope {
+                    code,
+                    id,
+                    status,
+                    data,
+                    errmsg,
+                    error_message,
+                    others: [message, error],
+                })
             }
             Some((_, Ok(None))) => Self::Other,
             Some((_, Err(_))) | None => Self::Unreadable,
@@ -113,6 +135,7 @@ impl<'a> Content<'a> {
 /// The members that tell an error from a success, in the shapes of both API versions.
 struct Envelope<'a> {
     code: Member<'a>,
+    id: Member<'a>,
     status: Member<'a>,
     data: Member<'a>,
     errmsg: Member<'a>,
@@ -125,20 +148,32 @@ impl Envelope<'_> {
     /// too. A code that cannot be read is an error whose outcome is unknown.
     fn error(&self) -> Option<Error> {
         if self.error_message.is_given() && !self.code.is_null() {
-            let code = self.code.whole_number();
-            return Some(self.error_of(code.map_or(ErrorKind::Response, kind_of_code), code));
+            return self.error_of_code(self.code.whole_number(), kind_of_code);
         }
         if !self.is_v1() || self.status.is_null() {
             return None;
         }
-        let status = self.status.whole_number();
-        (status != Some(200))
-            .then(|| self.error_of(status.map_or(ErrorKind::Response, kind_of_v1_status), status))
+        self.error_of_code(self.status.whole_number(), kind_of_v1_status)
     }
 
     fn is_v1(&self) -> bool {
-        self.errmsg.is_given()
-            && (self.data.is_given() || self.status.whole_number().is_some_and(|status| status > 200))
+        let status = self.status.whole_number();
+        let is_token = matches!(status, Some(1 | 2)) && self.id.whole_number().is_some();
+        let is_error = status.is_some_and(|status| status > 200);
+        self.errmsg.is_given() && !is_token && (self.data.is_given() || is_error)
+    }
+
+    /// Returns the error with a code, unless it is that of a success. An unknown code does not say whether the portal
+    /// acted.
+    fn error_of_code(&self, code: Option<i64>, kind_of: fn(i64) -> Option<ErrorKind>) -> Option<Error> {
+        let Some(number) = code else { return Some(self.error_of(ErrorKind::Response, None)) };
+        if SUCCESSES.contains(&number) {
+            return None;
+        }
+        let kind = kind_of(number);
+        let mut error = self.error_of(kind.unwrap_or(ErrorKind::Api), code);
+        error.details_mut().maybe_applied = kind.is_none();
+        Some(error)
     }
 
     fn error_of(&self, kind: ErrorKind, code: Option<i64>) -> Error {
@@ -172,9 +207,12 @@ fn kind_of_status(status: u16) -> ErrorKind {
     }
 }
 
-/// Source: the vendor's page "REST API Status Codes".
-fn kind_of_code(code: i64) -> ErrorKind {
-    match code {
+/// The codes with which a success is reported.
+const SUCCESSES: [i64; 6] = [0, 200, 201, 204, 1200, 1204];
+
+/// Returns the kind of a known code. Source: the vendor's page "REST API Status Codes".
+fn kind_of_code(code: i64) -> Option<ErrorKind> {
+    Some(match code {
         1400 | 14001 | 14003 | 14004 | 1104 | 1031 | 1077 | 1413 => ErrorKind::BadRequest,
         1401 => ErrorKind::Authentication,
         1403 => ErrorKind::PermissionDenied,
@@ -183,21 +221,21 @@ fn kind_of_code(code: i64) -> ErrorKind {
         1412 => ErrorKind::TwoFactorRequired,
         1429 | 1091 | 1100 => ErrorKind::RateLimit,
         500..=599 | 1000 | 1001 | 1301 | 1500 => ErrorKind::Server,
-        _ => ErrorKind::Api,
-    }
+        _ => return None,
+    })
 }
 
 /// Version 1 of the API uses some of the same numbers with other meanings.
-fn kind_of_v1_status(status: i64) -> ErrorKind {
-    match status {
+fn kind_of_v1_status(status: i64) -> Option<ErrorKind> {
+    Some(match status {
         401 | 403 | 1401 => ErrorKind::Authentication,
         600 => ErrorKind::Conflict,
         1041 => ErrorKind::PermissionDenied,
         1403 | 2403 | 3403 => ErrorKind::TwoFactorRequired,
         1069 | 404 => ErrorKind::NotFound,
         1001 | 1007 | 1101 | 500..=599 => ErrorKind::Server,
-        _ => kind_of_code(status),
-    }
+        _ => return kind_of_code(status),
+    })
 }
 
 /// Describes a body that cannot be used, without repeating its text, which may contain anything.

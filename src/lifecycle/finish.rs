@@ -110,7 +110,7 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
     }
     match tagged {
         None if found.status == Some(status.into()) => Ok(State::Ready(found)),
-        None => Err(unclear(remaining, "its status was changed since")),
+        None => Err(unclear(remaining, "its note or its status is not the one that the call was to set")),
         Some((tag, _)) if tag != remaining.tag => {
             Err(unclear(remaining, "its note has the tag of another create"))
         }

@@ -112,6 +112,9 @@ impl NewToken {
         };
         let differences = expected.differences(&token, &written);
         token.admin_id = token.admin_id.or(Some(admin_id.get()));
+        if matches!(token.r#type, TokenType::Other(_)) {
+            token.r#type = r#type;
+        }
         if token.status.is_none() && !written.status.is_null() {
             // It cannot be read, and is set right as any other status.
             token.status = Some(TokenStatus::Other(0));

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Callable
 
 import lmtokens
 import pytest
-from delivery_helpers import created_tokens, tag_for
+from api_variants import modifying_requests
+from delivery_helpers import RecordingDestination, created_tokens, tag_for
 from lmtokens import where
 from support import ACCESS_ID, ACCESS_KEY, StubServer
 from tampering_proxy import Exchange, TamperingProxy
@@ -48,7 +49,10 @@ USED = {
     '{"time":0}': None,
     r'"\ud83d"': None,
 }
-NOT_DISABLED = ["null", "true", "false", "1.0", "1.5", "1e0", '"disabled"', '"1.0"', "[1]", "{}", "1" * 400, "-1", "2"]
+NOT_DISABLED = ["null", "true", "false", "1.5", '"not disabled"', '"1.5"', "[1]", "{}", "1" * 400, "-1", "2", "2.0"]
+DISABLED = ["1", "1.0", "1e0", '"1"', '"1.0"', '"disabled"', '"Suspended"']
+ENABLED = ["2", "2.0", "2e0", '"2"', '"2.0"', '"enabled"', '"Active"']
+UNKNOWN_TYPES = ["0", "null", '""', '"API Token"', '"apitoken"', '"LMv1 "', "[]", "{}"]
 NO_TIME = ["null", "0", "-1700000000", '"yesterday"', "true", "[]", "{}", "1e999", "1e300"]
 
 
@@ -101,6 +105,100 @@ def test_token_that_may_be_enabled_is_not_swept(lmtokens_portal: Portal, raw: st
     stored = orphan(lmtokens_portal)
     assert swept_ids(lmtokens_portal, replaced("status", raw)) == []
     assert [token.id for token in created_tokens(lmtokens_portal)] == [stored.id]
+
+
+@pytest.mark.parametrize("raw", DISABLED)
+def test_disabled_token_is_swept(lmtokens_portal: Portal, raw: str) -> None:
+    stored = orphan(lmtokens_portal)
+    assert swept_ids(lmtokens_portal, replaced("status", raw)) == [stored.id]
+
+
+def replaced_in_changes(member: str, values: dict[str, str]) -> Callable[[Exchange], None]:
+    """Return a change of the responses to creates and updates: a member is written in another way."""
+
+    def change(exchange: Exchange) -> None:
+        if exchange.method in ("POST", "PATCH") and exchange.status == 200:
+            token = json.loads(exchange.response_body)
+            raw = values.get(str(token.get(member)), values.get("*"))
+            assert raw is not None
+            token[member] = "@odd@"
+            exchange.response_body = json.dumps(token).replace('"@odd@"', raw).encode()
+
+    return change
+
+
+@pytest.mark.parametrize("delivers", [False, True])
+@pytest.mark.parametrize(("disabled", "enabled"), list(zip(DISABLED, ENABLED)))
+def test_status_in_any_notation(lmtokens_portal: Portal, disabled: str, enabled: str, delivers: bool) -> None:
+    change = replaced_in_changes("status", {"1": disabled, "2": enabled})
+    destination = RecordingDestination() if delivers else None
+    with TamperingProxy(lmtokens_portal, after=change) as proxy:
+        token = proxy.client().add_token(32, "ci", deliver=destination)
+    (stored,) = created_tokens(lmtokens_portal)
+    assert (token.status, stored.status, stored.note) == (2, 2, "ci")
+    assert [seen.method for seen in modifying_requests(lmtokens_portal)] == ["POST", "PATCH"][: 1 + delivers]
+
+
+@pytest.mark.parametrize("raw", ENABLED)
+def test_key_is_not_delivered_while_the_token_looks_enabled(lmtokens_portal: Portal, raw: str) -> None:
+    """The portal enables the token in spite of the request, and says so in another notation."""
+
+    def enable(exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            exchange.body = exchange.body.replace(b'"status":1', b'"status":2')
+
+    events: list[str] = []
+
+    class Destination(RecordingDestination):
+        def deliver(self, token: lmtokens.Token) -> None:
+            events.append(f"delivered while {created_tokens(lmtokens_portal)[0].status}")
+            super().deliver(token)
+
+    change = replaced_in_changes("status", {"1": "1", "2": raw})
+    with TamperingProxy(lmtokens_portal, before=enable, after=change) as proxy:
+        proxy.client().add_token(32, "ci", deliver=Destination())
+    assert events == ["delivered while 1"]
+
+
+@pytest.mark.parametrize("delivers", [False, True])
+@pytest.mark.parametrize("raw", UNKNOWN_TYPES)
+def test_unknown_type_is_no_difference(lmtokens_portal: Portal, raw: str, delivers: bool) -> None:
+    destination = RecordingDestination() if delivers else None
+    with TamperingProxy(lmtokens_portal, after=replaced_in_changes("type", {"*": raw})) as proxy:
+        token = proxy.client().add_token(32, "ci", deliver=destination)
+    (stored,) = created_tokens(lmtokens_portal)
+    assert (token.id, token.type, stored.status) == (stored.id, "lmv1", 2)
+    assert delivers or token.access_key == stored.access_key
+
+
+@pytest.mark.parametrize("code", [0, 200, "200", 1200, 1204, 4711, None])
+def test_key_beside_any_code_is_not_lost(lmtokens_portal: Portal, code: object) -> None:
+    def add_code(exchange: Exchange) -> None:
+        if exchange.status == 200 and exchange.method == "POST":
+            token = json.loads(exchange.response_body)
+            token.update(errorCode=code, errorMessage="OK")
+            exchange.response_body = json.dumps(token).encode()
+
+    with TamperingProxy(lmtokens_portal, after=add_code) as proxy:
+        token = proxy.client().add_token(32, "ci")
+    (stored,) = created_tokens(lmtokens_portal)
+    assert token.access_key == stored.access_key
+
+
+def test_unknown_code_leaves_the_outcome_open(lmtokens_portal: Portal) -> None:
+    def add_code(exchange: Exchange) -> None:
+        if exchange.status == 200 and exchange.method != "GET":
+            exchange.response_body = b'{"errorCode":4711,"errorMessage":"words"}'
+
+    with TamperingProxy(lmtokens_portal, after=add_code) as proxy:
+        client = proxy.client()
+        with pytest.raises(lmtokens.OutcomeUnknownError, match="words"):
+            client.add_token(32, "ci")
+        (stored,) = created_tokens(lmtokens_portal)
+        with pytest.raises(lmtokens.APIError, match="words") as caught:
+            client.delete_token(stored.id)
+    assert caught.value.maybe_applied
+    assert created_tokens(lmtokens_portal) == []
 
 
 @pytest.mark.parametrize("raw", NO_TIME)

@@ -26,7 +26,6 @@ FOREIGN: dict[str, Callable[[dict[str, Any], int], dict[str, Any]]] = {
     "other-token": lambda token, victim: {"id": victim, "adminId": 33, "status": 2, "note": "production"},
     "other-owner": lambda token, victim: {**token, "id": victim, "adminId": 33},
     "other-type": lambda token, victim: {**token, "id": victim, "type": "bearer"},
-    "unknown-type": lambda token, victim: {**token, "id": victim, "type": "oauth"},
     "id-0": lambda token, victim: {**token, "id": 0},
     "negative-id": lambda token, victim: {**token, "id": -victim},
     "no-id": lambda token, victim: {name: value for name, value in token.items() if name != "id"},

@@ -144,6 +144,7 @@ fn the_type_is_the_portals_or_else_the_requested_one() {
         (json!("bearer"), TokenType::Lmv1, TokenType::Bearer),
         (json!("Bearer"), TokenType::Lmv1, TokenType::Bearer),
         (json!("LMv1"), TokenType::Bearer, TokenType::Lmv1),
+        (json!("LMv1 "), TokenType::Bearer, TokenType::Lmv1),
         (json!("oauth"), TokenType::Lmv1, TokenType::Other("oauth".to_owned())),
     ] {
         let token = read_as(&json!({ "id": 1, "type": given }), Origin::Other, &requested).unwrap();
@@ -162,8 +163,17 @@ fn a_status_is_known_other_or_none() {
         (json!(0), Some(TokenStatus::Other(0))),
         (json!(3), Some(TokenStatus::Other(3))),
         (json!(-1), Some(TokenStatus::Other(-1))),
-        (json!("active"), None),
+        (json!(2.0), Some(TokenStatus::Enabled)),
+        (json!("1.0"), Some(TokenStatus::Disabled)),
+        (json!("Enabled "), Some(TokenStatus::Enabled)),
+        (json!("active"), Some(TokenStatus::Enabled)),
+        (json!("disabled"), Some(TokenStatus::Disabled)),
+        (json!("suspended"), Some(TokenStatus::Disabled)),
+        (json!("not disabled"), None),
+        (json!("disabled?"), None),
+        (json!("inactive"), None),
         (json!(2.5), None),
+        (json!(1.000_1), None),
     ] {
         assert_eq!(with("status", &given).status, expected, "{given}");
         assert_eq!(

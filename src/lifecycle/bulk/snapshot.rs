@@ -161,7 +161,7 @@ impl Snapshot {
             is_recent
                 && has_note
                 && token.admin_id.is_none_or(|owner| owner == admin_id.get())
-                && token.r#type == TokenType::from_word(row.type_word())
+                && token.r#type.agrees(&TokenType::from_word(row.type_word()))
                 && !self.journaled.contains_key(&token.id)
         };
         let Some(found) = self.tokens.values().find(looks_alike) else { return Ok(()) };

@@ -116,13 +116,15 @@ impl Journaled {
     /// Returns how the portal's token differs from this one, in the words of a message; `None` if it is the same token.
     /// Its note and status may have been changed since.
     pub(in crate::lifecycle) fn difference(&self, found: &Token) -> Option<&'static str> {
-        let is_lmv1 = found.r#type == TokenType::Lmv1;
+        let r#type = TokenType::from_word(&self.r#type);
         let access_ids = (self.access_id.as_deref(), found.access_id.as_deref());
         if found.id != self.id || found.admin_id != Some(self.admin_id) {
             Some("owner")
-        } else if found.r#type != TokenType::from_word(&self.r#type) {
+        } else if !found.r#type.agrees(&r#type) {
             Some("type")
-        } else if is_lmv1 && !matches!(access_ids, (Some(ours), Some(theirs)) if ours == theirs) {
+        } else if r#type == TokenType::Lmv1
+            && !matches!(access_ids, (Some(ours), Some(theirs)) if ours == theirs)
+        {
             Some("access id")
         } else if let (Some(key), Some(shown)) = (&self.access_key, &found.masked_bearer)
             && is_mask_of(shown.reveal(), key) == Some(false)

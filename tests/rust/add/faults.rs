@@ -204,13 +204,19 @@ async fn error_in_200() {
         (1409, ErrorKind::Conflict),
         (1412, ErrorKind::TwoFactorRequired),
         (1429, ErrorKind::RateLimit),
-        (4711, ErrorKind::Api),
     ] {
         let fixture = Fixture::with_post_fault(Fault { code: Some(code), ..FaultKind::ErrorIn200.into() });
         let error = fixture.add().await.unwrap_err();
         assert_rejected(&fixture, &error, kind, 200, Some(code));
     }
     server_error(FaultKind::ErrorIn200, false, 200).await;
+}
+
+#[tokio::test]
+async fn unknown_code_in_200() {
+    let fixture = Fixture::with_post_fault(Fault { code: Some(4711), ..FaultKind::ErrorIn200.into() });
+    let error = fixture.add().await.unwrap_err();
+    assert_eq!((error.kind(), error.details().code), (ErrorKind::OutcomeUnknown, Some(4711)));
 }
 
 #[tokio::test]

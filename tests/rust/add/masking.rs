@@ -152,10 +152,7 @@ async fn a_message_with_the_key_of_a_new_token_is_withheld() {
     const KEY: &str = "lma_newKey+123(456)";
     for (status, body) in [
         (200, json!({ "errorCode": 1500, "errorMessage": format!("stored {KEY}"), "accessKey": KEY })),
-        (
-            200,
-            json!({ "status": 1500, "errmsg": "lma%5FnewKey%2B123", "data": { "id": 5, "accessKey": KEY } }),
-        ),
+        (200, json!({ "status": 1500, "errmsg": "lma%5FnewKey%2B123", "data": { "accessKey": KEY } })),
         (500, json!({ "message": Encoding::Base64.apply(KEY), "accessKey": KEY })),
     ] {
         let server = RawServer::start(move |_| response(status, &body.to_string())).await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{METHODS, assert_refused, done, failed, received};
 
 /// The vendor's page "REST API Status Codes", with the detailed codes of each.
-const CODES: [(i64, ErrorKind, bool); 31] = [
+const CODES: [(i64, ErrorKind, bool); 30] = [
     (1400, ErrorKind::BadRequest, false),
     (14001, ErrorKind::BadRequest, false),
     (14003, ErrorKind::BadRequest, false),
@@ -32,13 +32,12 @@ const CODES: [(i64, ErrorKind, bool); 31] = [
     (503, ErrorKind::Server, true),
     (599, ErrorKind::Server, true),
     (1202, ErrorKind::Api, true),
-    (0, ErrorKind::Api, false),
-    (-1, ErrorKind::Api, false),
-    (200, ErrorKind::Api, false),
-    (401, ErrorKind::Api, false),
-    (4711, ErrorKind::Api, false),
-    (i64::MAX, ErrorKind::Api, false),
-    (i64::MIN, ErrorKind::Api, false),
+    (1201, ErrorKind::Api, true),
+    (-1, ErrorKind::Api, true),
+    (401, ErrorKind::Api, true),
+    (4711, ErrorKind::Api, true),
+    (i64::MAX, ErrorKind::Api, true),
+    (i64::MIN, ErrorKind::Api, true),
 ];
 
 #[test]
@@ -50,6 +49,48 @@ fn an_error_of_version_3_in_a_success_is_an_error() {
             let error = failed(Method::Post, Ok(received(status, body.to_string())));
             assert_eq!(error.to_string(), "the words");
         }
+    }
+}
+
+/// A proxy may add the code of a success to the portal's answer.
+#[test]
+fn the_code_of_a_success_is_no_error() {
+    for code in
+        [json!(0), json!(null), json!(200), json!("200"), json!(200.0), json!(204), json!(1200), json!(1204)]
+    {
+        for method in METHODS {
+            let body = json!({ "id": 248, "status": 2, "errorCode": code, "errorMessage": "OK" });
+            assert_eq!(done(method, received(200, body.to_string())), body);
+            let v1 = json!({ "status": code, "errmsg": null, "data": { "id": 248, "status": 1 } });
+            assert_eq!(done(method, received(200, v1.to_string())), json!({ "id": 248, "status": 1 }));
+        }
+    }
+}
+
+/// The key is shown only here: read as an error, it would be lost, and the token would stay enabled.
+#[test]
+fn a_key_in_the_answer_to_a_create_is_a_success_whatever_the_code() {
+    let token = json!({ "id": 248, "status": 2, "accessKey": "key" });
+    for code in [json!(4711), json!(1409), json!(1500), json!("x"), json!(1201)] {
+        let mut body = token.clone();
+        body["errorCode"] = code.clone();
+        body["errorMessage"] = json!("the words");
+        let v1 = json!({ "status": code, "errmsg": "the words", "data": token });
+        assert_eq!(done(Method::Post, received(200, body.to_string())), body);
+        assert_eq!(done(Method::Post, received(200, v1.to_string())), token);
+        for body in [body, v1] {
+            for method in [Method::Get, Method::Patch, Method::Delete] {
+                failed(method, Ok(received(200, body.to_string())));
+            }
+        }
+    }
+    for unusable in
+        [json!({ "accessKey": "key" }), json!({ "id": 248, "accessKey": "" }), json!({ "id": 248 })]
+    {
+        let mut body = unusable;
+        body["errorCode"] = json!(4711);
+        body["errorMessage"] = json!("the words");
+        assert!(failed(Method::Post, Ok(received(200, body.to_string()))).details().maybe_applied);
     }
 }
 
@@ -133,6 +174,7 @@ fn members_of_a_token_are_never_read_as_an_error() {
         json!({ "id": 248, "status": 403 }),
         json!({ "id": 248, "status": 500, "data": {} }),
         json!({ "id": 248, "status": 2, "errmsg": null }),
+        json!({ "id": 248, "status": 1, "errmsg": null, "data": null }),
         json!({ "id": 248, "errorMessage": "a new member" }),
         json!({ "id": 248, "message": "a new member", "error": "another" }),
         json!({ "total": -1, "items": [], "searchId": null }),
