@@ -241,6 +241,12 @@ impl Identity {
         override_notice(&self.overridden, name)
     }
 
+    /// Returns the portal's address, and what overrides arguments that name another, in the terms of Python.
+    pub(crate) fn shown_portal(&self) -> String {
+        let overrides = self.override_notice(str::to_owned).map(|notice| format!(" ({notice})"));
+        format!("{}{}", self.portal, overrides.unwrap_or_default())
+    }
+
     /// Returns the warning that explicit arguments do not select the portal; `None` if they do, or if the portal is on
     /// this machine: then a program with a fixed company was pointed at a sandbox.
     pub(crate) fn override_warning(&self, name: impl Fn(&str) -> String) -> Option<String> {

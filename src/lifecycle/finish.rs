@@ -110,7 +110,12 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
     }
     match tagged {
         None if found.status == Some(status.into()) => Ok(State::Ready(found)),
-        None => Err(unclear(remaining, "its note or its status is not the one that the call was to set")),
+        None => {
+            let status =
+                found.status.map_or_else(|| "of unknown status".to_owned(), |status| status.to_string());
+            let why = "its note no longer has the tag of that create, so that somebody has changed it";
+            Err(unclear(remaining, &format!("it is {status} and {why}")))
+        }
         Some((tag, _)) if tag != remaining.tag => {
             Err(unclear(remaining, "its note has the tag of another create"))
         }

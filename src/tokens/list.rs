@@ -198,11 +198,16 @@ impl Page {
 }
 
 /// The most pages in a row that add nothing: enough for any list that is not rewritten continuously.
-const MAX_STEPS: u32 = 64;
+pub(super) const MAX_STEPS: u32 = 64;
 
-fn endless() -> Error {
-    Error::new(ErrorKind::Response, "the list of tokens changes faster than it can be read, or does not end")
-        .suggest("use a larger page size, or a raw filter without alternatives")
+/// Returns the error for a list that has no end.
+pub(super) fn endless(of: &str) -> Error {
+    let message = format!("the list of {of} changes faster than it can be read, or does not end");
+    Error::new(ErrorKind::Response, message)
+}
+
+fn endless_tokens() -> Error {
+    endless("tokens").suggest("use a larger page size, or a raw filter without alternatives")
 }
 
 impl Listing {
@@ -246,7 +251,7 @@ impl Listing {
         let filter = self.list.selection.for_portal(after.as_deref());
         let skipped = self.cursor.skipped;
         if skipped > u64::from(MAX_STEPS) * u64::from(self.list.page_size.get()) {
-            return Err(endless());
+            return Err(endless_tokens());
         }
         let page = self.request(client, r#type, &filter, skipped).await?;
         let mut highest = last_id;
@@ -307,7 +312,7 @@ impl Listing {
             }
             overlap = page_size.div_ceil(10).min(received.saturating_sub(1));
         }
-        Err(endless())
+        Err(endless_tokens())
     }
 
     fn new_ones(&mut self, tokens: Vec<Token>) -> Vec<Token> {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::list::sized;
+use super::list::{MAX_STEPS, endless, sized};
 use super::unreadable::Unreadable;
 use crate::client::{Client, Method, Request, off_thread};
 use crate::error::{Error, ErrorKind, Result};
@@ -105,7 +105,12 @@ async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> 
     let mut size = PageSize::default();
     let mut offset = 0;
     let mut has_reported = false;
-    let id = loop {
+    let mut id = None;
+    for step in 1.. {
+        if step > MAX_STEPS {
+            // The portal ignores the filter and the offset.
+            return Err(endless("users"));
+        }
         let mut query = vec![
             ("offset", offset.to_string()),
             ("sort", "+id".to_owned()),
@@ -131,11 +136,12 @@ async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> 
             unreadable.report(client, "users");
             has_reported = unreadable.count > 0;
         }
-        if found.is_some() || received < size.get() as usize {
-            break found;
+        id = found;
+        if id.is_some() || received < size.get() as usize {
+            break;
         }
         offset += received;
-    };
+    }
     match id {
         Some(id) => AdminId::new(id).map_err(Error::of_portal),
         None => Err(Error::new(ErrorKind::NotFound, format!("user {name:?} not found")).suggest(

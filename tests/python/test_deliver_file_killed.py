@@ -309,6 +309,23 @@ def test_token_that_was_disabled_by_hand_stops_the_create(lmtokens_portal: Porta
     assert [stored.status for stored in created_tokens(lmtokens_portal)] == [1]
 
 
+def test_disabled_token_whose_note_lost_the_tag_is_kept(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    kill_create(lmtokens_portal, path)
+    (left,) = pending_files(path)
+    old = only_token(lmtokens_portal)
+    edit_token(lmtokens_portal, old, note="by hand", status=1)
+    refused = create(path)
+    assert refused.returncode == 1
+    assert "it is disabled and its note no longer has the tag" in refused.stderr
+    assert "status was changed" not in refused.stderr
+    assert left.exists()
+    # The hint works.
+    lmtokens_portal.client().enable_token(old.id)
+    assert create(path).returncode == 0
+    assert old.access_key.reveal() in path.read_text()
+
+
 def test_edited_note_does_not_stop_the_create(lmtokens_portal: Portal, tmp_path: Path) -> None:
     path = tmp_path / "token"
     kill_create(lmtokens_portal, path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
 from api_variants import modifying_requests
+from support import ACCESS_ID, ACCESS_KEY, StubServer
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
@@ -83,3 +85,12 @@ class TestUsersByName:
         with pytest.raises(lmtokens.ServerError) as raised:
             lmtokens_portal.client().add_token("api-user")
         assert not raised.value.maybe_applied
+
+
+def test_list_of_users_without_an_end_is_an_error() -> None:
+    """The portal ignores filter and offset: every page is the same and full."""
+    page = {"total": -1, "items": [{"id": id, "username": f"user{id}"} for id in range(1, 1001)]}
+    with StubServer(json.dumps(page).encode()) as server:
+        client = lmtokens.Client(base_url=server.base_url, access_id=ACCESS_ID, access_key=ACCESS_KEY)
+        with pytest.raises(lmtokens.ResponseError, match="list of users has no end"):
+            client.add_token("somebody")

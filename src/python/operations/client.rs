@@ -213,13 +213,7 @@ impl AsyncCore {
 fn shown(class: &str, client: &client::Client) -> String {
     let identity = client.identity();
     let (kind, from) = (identity.credentials.kind(), &identity.credentials_from);
-    format!("<lmtokens.{class} {}, {kind} from {from}>", shown_portal(identity))
-}
-
-/// Returns the portal's address, and what overrides arguments that name another.
-pub(crate) fn shown_portal(identity: &Identity) -> String {
-    let overrides = identity.override_notice(str::to_owned).map(|notice| format!(" ({notice})"));
-    format!("{}{}", identity.portal, overrides.unwrap_or_default())
+    format!("<lmtokens.{class} {}, {kind} from {from}>", identity.shown_portal())
 }
 
 /// Logs a warning if the environment overrides an explicit portal. Logging must not change the result.

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use crate::clock::SystemClock;
 use crate::python::args::domain::Body;
 use crate::python::args::settings::{constructor, with_settings};
-use crate::python::operations::client::{shown_portal, warn_of_override};
+use crate::python::operations::client::warn_of_override;
 use crate::signer;
 
 /// Signs requests to one portal; the base of `LMv1Auth`.
@@ -38,7 +38,7 @@ impl Signer {
         let identity = self.0.identity();
         format!(
             "<lmtokens.LMv1Auth {}, {} from {}>",
-            shown_portal(identity),
+            identity.shown_portal(),
             identity.credentials.kind(),
             identity.credentials_from
         )

@@ -4,7 +4,6 @@ use pyo3::prelude::*;
 
 use crate::model::{Token, TokenStatus};
 use crate::printable;
-use crate::python::operations::client::shown_portal;
 use crate::python::types::literals::CredentialsKind;
 use crate::tokens::WhoamiReport;
 
@@ -126,7 +125,7 @@ impl Whoami {
         };
         format!(
             "<lmtokens.Whoami {user} at {}, {} from {}>",
-            shown_portal(identity),
+            identity.shown_portal(),
             identity.credentials.kind(),
             identity.credentials_from
         )
