@@ -5,18 +5,28 @@
 //! these forms as a whole is refused.
 
 use std::borrow::Cow;
+use std::path::Path;
 
+use crate::error::{Error, Result};
 use crate::printable::is_hidden;
 
 /// Pairs of quotation marks around a value, also those of word processors.
 const QUOTED_BY: [(&str, &str); 4] = [("\"", "\""), ("'", "'"), ("`", "`"), ("\\\"", "\\\"")];
-const OPENING: [char; 9] = ['“', '”', '„', '‟', '‘', '’', '‚', '«', '»'];
+const TYPOGRAPHIC: [char; 17] =
+    ['“', '”', '„', '‟', '‘', '’', '‚', '«', '»', '‹', '›', '「', '」', '『', '』', '＂', '＇'];
+
+/// Characters of which masks consist. This library's is the first, repeated.
+const MASKS: [char; 4] = ['*', '•', '●', '∗'];
 
 /// What surrounds the name of a placeholder.
-const PLACEHOLDERS: [(&str, &str); 12] = [
+const PLACEHOLDERS: [(&str, &str); 16] = [
     ("${{", "}}"),
     ("${", "}"),
     ("$(", ")"),
+    ("((", "))"),
+    ("#{", "}#"),
+    ("%{", "}"),
+    ("<<", ">>"),
     ("$env:", ""),
     ("$", ""),
     ("%(", ")s"),
@@ -31,16 +41,37 @@ const PLACEHOLDERS: [(&str, &str); 12] = [
 /// Words of which one is in the name of most placeholders.
 const WORDS: [&str; 8] = ["key", "token", "secret", "access", "bearer", "company", "portal", "lm_"];
 
+/// Values that stand for none, in lower case and without separators.
+const NO_VALUES: [&str; 5] = ["none", "null", "undefined", "changeme", "replaceme"];
+
+/// Checks a setting for traces of copying.
+pub(crate) fn check(name: &str, value: &str) -> Result<()> {
+    fault(value).map_or(Ok(()), |problem| Err(Error::configuration(format!("invalid {name}: {problem}"))))
+}
+
+/// Returns the message about a path that cannot be used. A trace of copying is the reason only if nothing has this path.
+pub(crate) fn unusable_path(name: &str, path: &Path, problem: &str) -> String {
+    let Some(text) = path.to_str() else { return format!("{name} is not valid UTF-8 and {problem}") };
+    match fault(text) {
+        Some(fault) if !path.exists() => format!("invalid {name}: {fault}"),
+        _ => format!("invalid {name} ({text}): {problem}"),
+    }
+}
+
 /// Returns what is wrong with a value, without repeating it, and how to correct it; `None` if it bears no trace.
 pub(crate) fn fault(value: &str) -> Option<Cow<'static, str>> {
     if let Some(hidden) = value.chars().find(|c| is_invisible(*c)) {
         let number = u32::from(hidden);
-        return Some(format!("contains the invisible character U+{number:04X} (type the value anew)").into());
+        return Some(format!("contains the invisible character U+{number:04X} (retype the value)").into());
     }
     let value = value.trim();
-    let fault = if is_quoted(value) {
+    let fault = if is_member(value) {
+        "is a whole member of a JSON object; give the value only"
+    } else if is_quoted(value) {
         "is wrapped in quotation marks, which some tools keep (docker --env-file); remove them"
-    } else if is_placeholder(value) {
+    } else if is_mask(value) {
+        "is a mask that was shown in place of the value"
+    } else if is_placeholder(value) || is_no_value(value) {
         "is a placeholder that was not replaced by its value"
     } else if is_assignment(value) {
         "is a whole assignment (NAME=value); give the value only"
@@ -59,12 +90,32 @@ fn is_invisible(c: char) -> bool {
 
 fn is_quoted(value: &str) -> bool {
     let by = |(open, close): &(&str, &str)| enclosed(value, open, close).is_some();
-    QUOTED_BY.iter().any(by) || value.strip_prefix(OPENING).is_some_and(|rest| rest.ends_with(OPENING))
+    QUOTED_BY.iter().any(by)
+        || value.strip_prefix(TYPOGRAPHIC).is_some_and(|rest| rest.ends_with(TYPOGRAPHIC))
 }
 
 /// Returns the text between two others.
 fn enclosed<'a>(value: &'a str, open: &str, close: &str) -> Option<&'a str> {
     value.strip_prefix(open)?.strip_suffix(close)
+}
+
+/// Returns whether a value is a name and a value of JSON, such as `"accessKey": "…",`.
+fn is_member(value: &str) -> bool {
+    let member = value.strip_prefix('"').and_then(|rest| rest.split_once("\":"));
+    member.is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+}
+
+/// Returns whether a value is a mask, or ends with one.
+fn is_mask(value: &str) -> bool {
+    let length = value.chars().rev().take_while(|c| MASKS.contains(c)).count();
+    length > 3 || (length == 3 && value.chars().count() == 3)
+}
+
+/// Returns whether a value stands for none, or asks for one: "your-access-key".
+fn is_no_value(value: &str) -> bool {
+    let word = value.replace(['_', '-'], "").to_ascii_lowercase();
+    NO_VALUES.contains(&word.as_str())
+        || (word.starts_with("your") && value.len() != word.len() && is_description(value))
 }
 
 /// Returns whether a value is a line of a file with variables, such as `export LM_ACCESS_KEY=…`.
@@ -74,7 +125,8 @@ fn is_assignment(value: &str) -> bool {
         return true;
     }
     let name = value.strip_prefix("$env:").unwrap_or(value).split(['=', ':', ' ']).next().unwrap_or_default();
-    let is_name = ["access_id", "access_key", "bearer_token"].contains(&name.to_ascii_lowercase().as_str())
+    let plain = name.replace('_', "").to_ascii_lowercase();
+    let is_name = ["accessid", "accesskey", "bearertoken"].contains(&plain.as_str())
         || (name.starts_with("LM_") && is_variable(name));
     is_name && value.contains(['=', ':'])
 }
@@ -89,10 +141,14 @@ fn is_placeholder(value: &str) -> bool {
     PLACEHOLDERS.iter().any(|(open, close)| {
         enclosed(value, open, close).is_some_and(|inside| {
             let name = inside.trim();
+            let name = name.strip_prefix("env:").unwrap_or(name);
             // The default in ${NAME:-default}.
             let name =
                 if *open == "${" { name.split([':', '?', '-', '+']).next().unwrap_or(name) } else { name };
-            is_variable(name) || is_description(name)
+            is_variable(name)
+                || is_description(name)
+                || (*open == "<" && matches!(name, "redacted" | "hidden" | "masked"))
+                || (*open == "{{" && name.starts_with("resolve:"))
         })
     })
 }
@@ -142,6 +198,33 @@ mod tests {
             ("marker\u{fe0f}Part", "U+FE0F"),
             ("marker\u{e0020}Part", "U+E0020"),
             ("\"marker\u{200b}Part\"", "U+200B"),
+            ("「markerPart」", "quotation marks"),
+            ("＂markerPart＂", "quotation marks"),
+            ("‹markerPart›", "quotation marks"),
+            ("\"accessKey\":\"markerPart\",", "JSON"),
+            ("\"access_key\": \"markerPart\"", "JSON"),
+            ("accessKey: markerPart", "assignment"),
+            ("********", "mask"),
+            ("***", "mask"),
+            ("••••••••", "mask"),
+            ("lmb_marker****", "mask"),
+            ("None", "placeholder"),
+            ("null", "placeholder"),
+            ("changeme", "placeholder"),
+            ("CHANGE_ME", "placeholder"),
+            ("<redacted key>", "placeholder"),
+            ("YOUR_ACCESS_KEY", "placeholder"),
+            ("your-access-key", "placeholder"),
+            ("YOUR_COMPANY", "placeholder"),
+            ("${env:LM_ACCESS_KEY}", "placeholder"),
+            ("${env:lm_access_key}", "placeholder"),
+            ("((lm_access_key))", "placeholder"),
+            ("#{LM_ACCESS_KEY}#", "placeholder"),
+            ("<<LM_ACCESS_KEY>>", "placeholder"),
+            ("%{LM_ACCESS_KEY}", "placeholder"),
+            ("{{resolve:secretsmanager:name:SecretString:value}}", "placeholder"),
+            ("<redacted>", "placeholder"),
+            ("<hidden>", "placeholder"),
             ("$LM_ACCESS_KEY", "placeholder"),
             ("${LM_ACCESS_KEY}", "placeholder"),
             ("${LM_ACCESS_KEY:-}", "placeholder"),
@@ -187,6 +270,16 @@ mod tests {
             "mark\"er",
             "\"marker'",
             "$marker",
+            "*",
+            "**",
+            "mark***er",
+            "none-inc",
+            "nullary",
+            "yourcompany",
+            "yourtown",
+            "your-town",
+            "((marker))",
+            "\"mark er\":",
             "$A",
             "%ab%",
             "{x}",

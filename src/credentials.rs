@@ -18,6 +18,7 @@ pub(crate) use validate::{
 };
 
 use crate::advice::Advice;
+use crate::copied;
 use crate::error::{Error, Result};
 use crate::lmv1;
 use crate::network::Network;
@@ -204,6 +205,7 @@ impl Identity {
             Some((portal, from, overridden)) => (portal, from, overridden),
             None if prompt.is_available() => {
                 let company = prompt.ask("LogicMonitor company (acme in acme.logicmonitor.com): ")?;
+                copied::check("company", &company)?;
                 let domain = domain(arguments, environment)?;
                 (PortalAddress::of_company(&company, domain.as_deref())?, Provenance::Prompt, Vec::new())
             }
@@ -277,26 +279,42 @@ pub(crate) fn portal(
     arguments: &Arguments,
     environment: &dyn Environment,
 ) -> Result<Option<(PortalAddress, Provenance, Vec<&'static str>)>> {
-    // Checked with its domain, so that a base URL changes nothing about which companies are valid.
-    let by_company = match &arguments.company {
-        Some(company) => {
-            let domain = domain(arguments, environment)?;
-            Some((PortalAddress::of_company(company, domain.as_deref())?, Provenance::Arguments))
-        }
-        None => environment::portal(environment, || domain(arguments, environment))?,
+    let from_argument = arguments.base_url.clone().map(|url| (url, Provenance::Arguments));
+    let base_url =
+        from_argument.map_or_else(|| environment::base_url(environment), |found| Ok(Some(found)))?;
+    let Some((base_url, from)) = base_url else {
+        let found = by_company(arguments, environment, &|| domain(arguments, environment))?;
+        return Ok(found.map(|(portal, from)| (portal, from, Vec::new())));
     };
-    let name = by_company.as_ref().and_then(|(portal, _)| portal.company());
-    if let Some(base_url) = &arguments.base_url {
-        return Ok(Some((PortalAddress::at(base_url, name)?, Provenance::Arguments, Vec::new())));
+    // Variables that nothing but the display name depends on do not stop the call.
+    let found = by_company(arguments, environment, &|| Ok(domain(arguments, environment).ok().flatten()));
+    let found = match (found, &arguments.company) {
+        (Ok(found), _) => found,
+        (Err(_), None) => None,
+        (Err(_), Some(_)) => by_company(arguments, environment, &|| Ok(arguments.domain.clone()))?,
+    };
+    let named = found.map(|(portal, _)| portal);
+    let portal = PortalAddress::at(&base_url, named.as_ref().and_then(PortalAddress::company))?;
+    let is_overriding =
+        from != Provenance::Arguments && named.is_none_or(|named| named.base_url() != portal.base_url());
+    let given = [("company", arguments.company.is_some()), ("domain", arguments.domain.is_some())];
+    let overridden = given.into_iter().filter(|(_, is_given)| *is_given && is_overriding);
+    Ok(Some((portal, from, overridden.map(|(name, _)| name).collect())))
+}
+
+/// Returns the portal that a company names, by an argument or the environment.
+fn by_company(
+    arguments: &Arguments,
+    environment: &dyn Environment,
+    domain: &dyn Fn() -> Result<Option<String>>,
+) -> Result<Option<(PortalAddress, Provenance)>> {
+    match &arguments.company {
+        Some(company) => {
+            let portal = PortalAddress::of_company(company, domain()?.as_deref())?;
+            Ok(Some((portal, Provenance::Arguments)))
+        }
+        None => environment::portal(environment, domain),
     }
-    if let Some((base_url, from)) = environment::base_url(environment)? {
-        let portal = PortalAddress::at(&base_url, name)?;
-        let is_same = by_company.is_some_and(|(by_company, _)| by_company.base_url() == portal.base_url());
-        let given = [("company", arguments.company.is_some()), ("domain", arguments.domain.is_some())];
-        let overridden = given.into_iter().filter(|(_, is_given)| *is_given && !is_same);
-        return Ok(Some((portal, from, overridden.map(|(name, _)| name).collect())));
-    }
-    Ok(by_company.map(|(portal, from)| (portal, from, Vec::new())))
 }
 
 fn domain(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<String>> {

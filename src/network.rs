@@ -161,14 +161,7 @@ fn trust_only(groups: &[Vec<Source<'_>>]) -> Result<Trust> {
         for (name, path) in group {
             match certificates::ca_certificates(path) {
                 Ok(found) => certificates.extend(found),
-                Err(problem) => {
-                    // Any value may name a file. If it does not, it may be something else, and is not repeated.
-                    problems.push(match path.to_str().map(|text| (text, copied::fault(text))) {
-                        None => format!("{name} is not valid UTF-8 and {problem}"),
-                        Some((_, Some(fault))) => format!("invalid {name}: {fault}"),
-                        Some((text, None)) => format!("invalid {name} ({text}): {problem}"),
-                    });
-                }
+                Err(problem) => problems.push(copied::unusable_path(name, path, &problem)),
             }
         }
         if !certificates.is_empty() {

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::{Host, Url};
 
-use crate::copied;
 use crate::error::{Error, Result};
 use crate::lmv1::REST_PREFIX;
 use crate::strict_url;
@@ -47,9 +46,6 @@ impl PortalAddress {
         let invalid = |problem: &str| {
             Err(Error::configuration(format!("invalid base_url: {problem}; expected {EXPECTED}")))
         };
-        if let Some(problem) = copied::fault(base_url.trim()) {
-            return invalid(&problem);
-        }
         if base_url.contains('@') {
             return invalid("it contains a user name or password");
         }
@@ -168,9 +164,9 @@ fn invalid_company() -> Error {
 /// Splits a company, as users write it, into name and domain.
 fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> {
     let given = given.trim();
-    if let Some(problem) = copied::fault(given) {
-        return Err(Error::configuration(format!("invalid company: {problem}")));
-    }
+    // A page may have anything in its query and fragment.
+    let address = given.split(['?', '#']).next().unwrap_or(given);
+    let given = if address.contains('.') { address } else { given };
     let is_url = given.contains("://");
     let host = if is_url {
         let url = strict_url::parse(given).ok_or_else(invalid_company)?;
@@ -182,6 +178,11 @@ fn split_company(given: &str, domain: Option<&str>) -> Result<(String, String)> 
     } else {
         bare_host(given).to_ascii_lowercase()
     };
+    // A whole host as domain. LogicMonitor's own domains have no portals below another's.
+    let domain = domain.map(|domain| match domain.split_once('.') {
+        Some((first, rest)) if KNOWN_DOMAINS.contains(&rest) && (host == domain || host == first) => rest,
+        _ => domain,
+    });
     if !host.contains('.') && !is_url {
         check_label(&host)?;
         return Ok((host, domain.unwrap_or(DEFAULT_DOMAIN).to_owned()));
@@ -233,10 +234,8 @@ fn check_label(label: &str) -> Result<()> {
     Err(invalid_company())
 }
 
-fn check_domain(domain: &str) -> Result<String> {
-    if let Some(problem) = copied::fault(domain) {
-        return Err(Error::configuration(format!("invalid domain: {problem}")));
-    }
+/// Checks a domain, and returns it in its usual form.
+pub(crate) fn check_domain(domain: &str) -> Result<String> {
     let domain = domain.trim().to_ascii_lowercase();
     let domain = domain.trim_end_matches('/');
     let domain = domain.strip_suffix('.').unwrap_or(domain);

@@ -31,20 +31,17 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Checks the network settings for traces of copying. The other settings are checked where they are parsed.
+    /// Checks the settings for traces of copying, except credentials and paths, which are checked as such.
     pub(super) fn check_copied(&self) -> Result<()> {
-        let network::Arguments { ca_bundle, client_cert, proxy } = &self.network;
-        let (chain, key) = client_cert.as_ref().map(|(chain, key)| (chain, key.as_ref())).unzip();
-        let paths =
-            [("ca_bundle", ca_bundle.as_ref()), ("client_cert", chain), ("client_cert", key.flatten())];
-        let paths = paths.into_iter().filter_map(|(name, path)| Some((name, path?.to_str()?)));
-        let proxy = proxy.iter().map(|proxy| ("proxy", proxy.reveal()));
-        for (name, value) in paths.chain(proxy) {
-            if let Some(problem) = copied::fault(value) {
-                return Err(Error::configuration(format!("invalid {name}: {problem}")));
-            }
-        }
-        Ok(())
+        let settings = [
+            ("company", self.company.as_deref()),
+            ("domain", self.domain.as_deref()),
+            ("base_url", self.base_url.as_deref()),
+            ("proxy", self.network.proxy.as_ref().map(Secret::reveal)),
+        ];
+        settings
+            .into_iter()
+            .try_for_each(|(name, value)| value.map_or(Ok(()), |value| copied::check(name, value)))
     }
 
     pub(super) fn credentials(&self) -> Result<Option<Credentials>> {

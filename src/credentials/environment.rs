@@ -4,7 +4,7 @@
 use super::validate::{BEARER_PREFIX, check_copied};
 use super::{Credentials, Environment, Provenance, Timeouts};
 use crate::error::{Error, Result};
-use crate::portal::PortalAddress;
+use crate::portal::{PortalAddress, check_domain};
 use crate::secret::Secret;
 
 const COMPANY: [&str; 3] = ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL"];
@@ -46,12 +46,13 @@ pub(super) fn reject_profiles(environment: &dyn Environment) -> Result<()> {
 /// different spellings of one portal agree.
 pub(super) fn portal(
     environment: &dyn Environment,
-    domain: impl Fn() -> Result<Option<String>>,
+    domain: &dyn Fn() -> Result<Option<String>>,
 ) -> Result<Option<(PortalAddress, Provenance)>> {
     let mut found: Option<(PortalAddress, &'static str)> = None;
     for name in COMPANY {
         let Some(value) = environment.filled(name)? else { continue };
-        let portal = PortalAddress::of_company(&value, domain()?.as_deref())
+        let domain = domain()?;
+        let portal = PortalAddress::of_company(&value, domain.as_deref())
             .map_err(|error| located(error, &format!("from {name}")))?;
         match &found {
             Some((first, first_name)) if *first != portal => return Err(differ(first_name, name)),
@@ -63,7 +64,8 @@ pub(super) fn portal(
 }
 
 pub(super) fn domain(environment: &dyn Environment) -> Result<Option<String>> {
-    environment.filled(DOMAIN)
+    let domain = environment.filled(DOMAIN)?.map(|domain| check_domain(&domain));
+    domain.transpose().map_err(|error| located(error, &format!("from {DOMAIN}")))
 }
 
 pub(super) fn base_url(environment: &dyn Environment) -> Result<Option<(String, Provenance)>> {

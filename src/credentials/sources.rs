@@ -21,13 +21,10 @@ pub trait Environment {
     /// Returns the value of a variable; an empty one counts as not set. A value with traces of copying is an error.
     fn filled(&self, name: &str) -> Result<Option<String>> {
         let Some(value) = self.unchecked(name)? else { return Ok(None) };
-        match copied::fault(&value) {
-            None => Ok(Some(value)),
-            Some(problem) => Err(Error::configuration(format!("invalid {name}: {problem}"))),
-        }
+        copied::check(name, &value).map(|()| Some(value))
     }
 
-    /// As [`Environment::filled`], for credentials, which are checked as such.
+    /// As [`Environment::filled`], for credentials and paths, which are checked as such, and for patterns.
     fn unchecked(&self, name: &str) -> Result<Option<String>> {
         Ok(self.variable(name)?.filter(|value| !value.is_empty()))
     }

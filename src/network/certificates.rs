@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::{ClientCertificate, trust_settings};
+use crate::copied;
 use crate::error::{Error, Result};
 
 /// The CA bundles of operating systems have less than 1 MiB.
@@ -51,7 +52,7 @@ pub(super) fn ca_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>
 /// Returns the client certificate in one file with its private key, or in one file for each.
 pub(super) fn client_certificate(chain_path: &Path, key_path: Option<&Path>) -> Result<ClientCertificate> {
     let invalid = |path: &Path, problem: &str| {
-        Error::configuration(format!("invalid client_cert ({}): {problem}", path.display())).suggest(
+        Error::configuration(copied::unusable_path("client_cert", path, problem)).suggest(
             "use one PEM file with the certificate chain and its private key without pass phrase, or two files: \
              (certificate chain, private key)",
         )

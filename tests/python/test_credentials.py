@@ -366,6 +366,32 @@ def test_quoted_argument_is_named(name: str) -> None:
     assert "markerPart" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["********", "None", "YOUR_ACCESS_KEY", "((lm_access_key))", "/run/secrets/lm_key"])
+def test_mask_and_placeholder_are_not_sent(setenv: Any, lmtokens_portal: Portal, value: str) -> None:
+    setenv(LM_ACCESS_ID=ACCESS_ID, LM_ACCESS_KEY=value)
+    with pytest.raises(CredentialsError, match="invalid access_key") as caught:
+        lmtokens.add_token(32)
+    assert value not in str(caught.value)
+    assert run_shell("add", "32").returncode == 4
+    assert lmtokens_portal.record == []
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LM_DOMAIN_NAME": "nonsense"},
+        {"LM_COMPANY": "My Portal"},
+        {"LM_COMPANY": "acme", "LM_PORTAL": "other"},
+    ],
+)
+def test_unused_variable_does_not_stop_a_client(
+    setenv: Any, lmtokens_portal: Portal, variables: dict[str, str]
+) -> None:
+    setenv(**variables)
+    assert lmtokens_portal.client().add_token(32).id
+    assert lmtokens.add_token(32).id
+
+
 class FakeUser:
     """The input functions of a notebook, with prepared replies."""
 

@@ -360,3 +360,34 @@ def test_self_signed_certificate_with_the_name_of_a_trusted_one(
         client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle)
         with pytest.raises(lmtokens.TLSError, match="its certificate is self-signed"):
             client.add_token(32)
+@pytest.mark.parametrize("folder_name", ["ca \u2764\ufe0f", "ca\u3000\u8a3c", "'ca'", "%CA%"])
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "ca_bundle"])
+def test_path_that_exists_bears_no_trace_of_copying(
+    server: TlsServer,
+    tmp_path: Path,
+    trusted_ca: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    folder_name: str,
+    name: str,
+) -> None:
+    del server
+    folder = tmp_path / folder_name
+    folder.mkdir()
+    path = Path(shutil.copy(trusted_ca, folder / "\u2764\ufe0f.pem"))
+    path = folder if name == "SSL_CERT_DIR" else path
+    if name == "ca_bundle":
+        assert is_trusted(ca_bundle=path)
+    else:
+        monkeypatch.setenv(name, str(path))
+        assert is_trusted()
+
+
+def test_path_that_does_not_exist_is_judged_by_its_form(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings: Any = {"company": "acme", "access_id": ACCESS_ID, "access_key": ACCESS_KEY}
+    for path, reason in ((f'"{tmp_path}"', "quotation marks"), (f"{tmp_path}/\u200b", r"U\+200B")):
+        with pytest.raises(lmtokens.ConfigurationError, match=f"invalid client_cert: .*{reason}"):
+            lmtokens.Client(**settings, client_cert=path)
+        with monkeypatch.context() as environment:
+            environment.setenv("SSL_CERT_FILE", path)
+            with pytest.raises(lmtokens.ConfigurationError, match=f"invalid SSL_CERT_FILE: .*{reason}"):
+                lmtokens.Client(**settings)

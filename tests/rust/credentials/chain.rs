@@ -263,6 +263,43 @@ fn a_base_url_works_with_every_company_that_is_valid_without_it() {
 }
 
 #[test]
+fn unused_variables_do_not_stop_a_call_with_a_base_url() {
+    let base_url = "https://own.example.com/santaba/rest";
+    let by_argument = Arguments { base_url: Some(base_url.to_owned()), ..pair_arguments() };
+    let without_company = Arguments { company: None, ..by_argument.clone() };
+    let by_variable = Arguments { company: None, base_url: None, ..pair_arguments() };
+    for variables in [
+        vec![("LM_DOMAIN_NAME", "nonsense")],
+        vec![("LM_DOMAIN_NAME", "\"lmgov.us\"")],
+        vec![("LM_COMPANY", "My Portal")],
+        vec![("LM_COMPANY", "acme"), ("LM_DOMAIN_NAME", "nonsense")],
+        vec![("LM_COMPANY", "acme"), ("LM_PORTAL", "other")],
+        vec![("LM_COMPANY", "acme.lmgov.us"), ("LM_DOMAIN_NAME", "example.com")],
+    ] {
+        for arguments in [&by_argument, &without_company] {
+            let identity =
+                resolve(arguments, &variables).unwrap_or_else(|error| panic!("{variables:?}: {error}"));
+            assert_eq!(identity.portal.base_url(), base_url);
+        }
+        let variables = [&variables[..], &[("LM_BASE_URL", base_url)]].concat();
+        assert_eq!(resolve(&by_variable, &variables).unwrap().portal.base_url(), base_url);
+    }
+    let pasted = Arguments { company: Some("acme.lmgov.us".to_owned()), ..by_argument };
+    let identity = resolve(&pasted, &[("LM_DOMAIN_NAME", "example.com")]).unwrap();
+    assert_eq!(identity.portal.company(), Some("acme"));
+}
+
+#[test]
+fn an_invalid_domain_is_blamed_on_its_variable() {
+    for company in [("LM_COMPANY", "acme"), ("LM_PORTAL", "acme.lmgov.us")] {
+        let variables = [company, OTHER[1], OTHER[2], ("LM_DOMAIN_NAME", ".lmgov.us")];
+        let error = resolve(&Arguments::default(), &variables).unwrap_err().to_string();
+        assert!(error.contains("invalid domain") && error.contains("from LM_DOMAIN_NAME"), "{error}");
+        assert!(!error.contains(company.0), "{error}");
+    }
+}
+
+#[test]
 fn the_domain_argument_wins_over_the_environment() {
     let variable = [("LM_DOMAIN_NAME", "lmgov.us")];
     let identity = resolve(&pair_arguments(), &variable).unwrap();

@@ -265,6 +265,51 @@ fn copied_settings_are_refused_with_the_reason() {
 }
 
 #[test]
+fn copied_arguments_are_refused_with_the_reason() {
+    for (value, word) in [
+        ("\"acme\"", "quotation marks"),
+        ("ac\u{200b}me", "U+200B"),
+        ("$LM_COMPANY", "placeholder"),
+        ("None", "placeholder"),
+        ("YOUR_COMPANY", "placeholder"),
+        ("LM_COMPANY=acme", "assignment"),
+    ] {
+        let (company, domain, base_url) = (value.to_owned(), value.to_owned(), value.to_owned());
+        for (name, arguments) in [
+            ("company", Arguments { company: Some(company), ..pair_arguments() }),
+            ("domain", Arguments { domain: Some(domain), ..pair_arguments() }),
+            ("base_url", Arguments { base_url: Some(base_url), ..pair_arguments() }),
+        ] {
+            assert_says(resolve(&arguments, &[]), ErrorKind::Configuration, &[name, word]);
+        }
+    }
+}
+
+#[test]
+fn what_stands_for_a_credential_is_refused() {
+    for value in [
+        "********",
+        "<redacted>",
+        "None",
+        "null",
+        "YOUR_ACCESS_KEY",
+        "changeme",
+        "((lm_access_key))",
+        "op://vault/item/field",
+        "/run/secrets/lm_access_key",
+        "\"accessKey\":\"abc\",",
+    ] {
+        for arguments in [
+            given(Some(ACCESS_ID), Some(value), None),
+            given(Some(value), Some(ACCESS_KEY), None),
+            given(None, None, Some(value)),
+        ] {
+            assert_says(resolve(&arguments, &[]), ErrorKind::Credentials, &["invalid"]);
+        }
+    }
+}
+
+#[test]
 fn swapped_and_repeated_credentials_are_noticed() {
     let long_key = "unitTest0".repeat(5);
     for (id, key, word) in [
