@@ -79,7 +79,7 @@ impl Tag {
     }
 
     /// Returns the tag of a note and the text after it; `None` if the note does not have this form. Whether the text is
-    /// still the final note is a question for [`Tag::objection`].
+    /// still the final note is a question for [`Tag::note_problem`].
     #[must_use]
     pub fn parse(note: &str) -> Option<(Self, Option<&str>)> {
         let (tag, last) = match note.split_once(' ') {
@@ -102,7 +102,7 @@ impl Tag {
     /// Returns why the text after this tag is not known to be the final note of the create; `None` if it is. What the
     /// portal itself does to notes (white space, HTML escapes, Unicode composition) is no change.
     #[must_use]
-    pub fn objection(&self, last: Option<&str>) -> Option<&'static str> {
+    pub fn note_problem(&self, last: Option<&str>) -> Option<&'static str> {
         match (self.check, last) {
             (Some(check), last) if check == self.check_of(last) => None,
             (Some(_), _) => Some("its note was changed after its create"),

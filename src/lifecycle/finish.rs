@@ -104,9 +104,9 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
     let tagged = found.note.as_deref().and_then(Tag::parse);
     if let Some((tag, rest)) = tagged
         && tag == remaining.tag
-        && let Some(objection) = tag.objection(rest)
+        && let Some(problem) = tag.note_problem(rest)
     {
-        return Err(unclear(remaining, objection));
+        return Err(unclear(remaining, problem));
     }
     match tagged {
         None if found.status == Some(status.into()) => Ok(State::Ready(found)),

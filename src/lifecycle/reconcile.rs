@@ -6,7 +6,7 @@ use super::rounds::Rounds;
 use crate::client::{Client, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AdminId, Status, TokenId, Type};
-use crate::model::Token;
+use crate::model::{Token, TokenStatus};
 use crate::operation::Operation as _;
 use crate::tag::{RunId, Tag};
 use crate::tokens::{
@@ -109,6 +109,32 @@ pub(super) async fn prove_visibility(client: &Client, admin_id: AdminId, run: Ru
     tokens_of(client, admin_id, r#type).await?;
     delete(client, token).await?;
     Ok(client.visibility().sees_own())
+}
+
+/// The largest difference between two clocks that should agree, such as this machine's and the portal's.
+pub(super) const MAX_SKEW: Duration = Duration::from_secs(3600);
+
+/// A token that a create left pending.
+pub(super) struct LeftPending {
+    pub(super) tag: Tag,
+    /// Why its note is not known to be the one that its create wrote. Such a token is kept: an administrator keeps a
+    /// token by adding to its note.
+    pub(super) note_problem: Option<&'static str>,
+}
+
+/// Returns what a create left pending: a disabled token that was never used, with a tag of the time of its creation.
+/// `None` for any other token.
+pub(super) fn left_pending(token: &Token) -> Option<LeftPending> {
+    let (tag, rest) = token.note.as_deref().and_then(Tag::parse)?;
+    let is_pending = token.status == Some(TokenStatus::Disabled)
+        && !token.was_used
+        && token.created_on.is_none_or(|created_on| is_near(created_on, tag.seconds));
+    is_pending.then(|| LeftPending { tag, note_problem: tag.note_problem(rest) })
+}
+
+/// Returns whether a tag and its token agree on the time.
+pub(super) fn is_near(created_on: i64, tag_seconds: u64) -> bool {
+    i64::try_from(tag_seconds).is_ok_and(|tag| created_on.abs_diff(tag) <= MAX_SKEW.as_secs())
 }
 
 /// The most time from the reading of a token to the end of a deletion that relies on it.

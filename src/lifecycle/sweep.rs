@@ -2,19 +2,15 @@
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::reconcile::delete_orphan;
+use super::reconcile::{LeftPending, MAX_SKEW, delete_orphan, left_pending};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Token, TokenStatus, iso_8601};
+use crate::model::{Token, iso_8601};
 use crate::operation::Operation;
-use crate::tag::Tag;
 use crate::tokens::ListTokens;
 
 /// The minimum age of an orphan.
 const AGE: Duration = Duration::from_secs(3600);
-
-/// The largest difference between two clocks that should agree.
-const MAX_SKEW: Duration = Duration::from_secs(3600);
 
 /// Finds orphans and deletes them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,8 +33,8 @@ pub(crate) struct Swept {
 }
 
 impl Swept {
-    fn found(token: Token) -> Self {
-        Self { token, deleted: false, kept: None, error: None }
+    fn found(token: Token, left: &LeftPending) -> Self {
+        Self { token, deleted: false, kept: left.note_problem, error: None }
     }
 }
 
@@ -53,10 +49,8 @@ impl Operation for SweepTokens {
         while let Some(page) = listing.next_page(client).await? {
             let now = clock.now(client)?;
             for token in page {
-                match judge(&token, now) {
-                    Verdict::Orphan => swept.push(Swept::found(token)),
-                    Verdict::Kept(reason) => swept.push(Swept { kept: Some(reason), ..Swept::found(token) }),
-                    Verdict::Other => {}
+                if let Some(left) = left_long_ago(&token, now) {
+                    swept.push(Swept::found(token, &left));
                 }
             }
         }
@@ -78,11 +72,10 @@ impl Operation for SweepTokens {
 async fn delete(client: &Client, found: Swept, clock: &mut SweepClock) -> Result<Option<Swept>> {
     let mut kept = None;
     let is_orphan = |now: &Token| {
-        let verdict = judge(now, clock.now(client)?);
-        if let Verdict::Kept(reason) = verdict {
-            kept = Some(Swept { kept: Some(reason), ..Swept::found(now.clone()) });
-        }
-        Ok(verdict == Verdict::Orphan)
+        let Some(left) = left_long_ago(now, clock.now(client)?) else { return Ok(false) };
+        let is_orphan = left.note_problem.is_none();
+        kept = (!is_orphan).then(|| Swept::found(now.clone(), &left));
+        Ok(is_orphan)
     };
     let part = client.start_part();
     let deleted = delete_orphan(&part.client, &found.token, is_orphan).await;
@@ -142,31 +135,10 @@ fn clocks_differ(portal: Duration, local: Duration) -> Error {
         .suggest("set this machine's clock; if it is right, the portal or a proxy sends a wrong Date header")
 }
 
-/// What a token is to a sweep.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// A token that a create left pending.
-    Orphan,
-    /// It would be an orphan, but its note is not known to be the one that its create wrote.
-    Kept(&'static str),
-    /// Any other token.
-    Other,
-}
-
-/// Returns what a token is. An orphan is disabled, was never used, was created at the time in the tag, is old enough, and
-/// has the note that its create wrote: an administrator keeps a token by adding to its note.
-fn judge(token: &Token, now: Duration) -> Verdict {
-    let tagged = token.note.as_deref().and_then(Tag::parse);
-    let created = token.created_on.and_then(|created| u64::try_from(created).ok());
-    let (Some((tag, rest)), Some(created)) = (tagged, created) else { return Verdict::Other };
-    let (tagged, created) = (Duration::from_secs(tag.seconds), Duration::from_secs(created));
-    let is_pending = token.status == Some(TokenStatus::Disabled)
-        && !token.was_used
-        && created.abs_diff(tagged) <= MAX_SKEW
-        && now.saturating_sub(created.max(tagged)) > AGE;
-    match tag.objection(rest) {
-        _ if !is_pending => Verdict::Other,
-        None => Verdict::Orphan,
-        Some(reason) => Verdict::Kept(reason),
-    }
+/// Returns what a create left pending long enough ago that it is not in progress any more.
+fn left_long_ago(token: &Token, now: Duration) -> Option<LeftPending> {
+    let left = left_pending(token)?;
+    let created = u64::try_from(token.created_on?).ok()?;
+    let begun = Duration::from_secs(created.max(left.tag.seconds));
+    (now.saturating_sub(begun) > AGE).then_some(left)
 }

@@ -14,23 +14,23 @@ fn a_tagged_note_has_the_tag_and_the_final_note() {
         let tag = tag(last);
         let note = tag.note(last);
         assert_eq!(Tag::parse(&note), Some((tag, last)), "{note}");
-        assert_eq!(tag.objection(last), None, "{note}");
+        assert_eq!(tag.note_problem(last), None, "{note}");
         assert_eq!(tag.seconds, 1_700_000_000);
     }
     assert_eq!(tag(Some("")).note(Some("")).matches(' ').count(), 0);
-    assert_eq!(tag(Some("")).objection(None), None);
+    assert_eq!(tag(Some("")).note_problem(None), None);
 }
 
 /// Returns why a note is not the one that a create wrote; `None` if it is, or if the note has no tag.
-fn objection(note: &str) -> Option<&'static str> {
-    Tag::parse(note).and_then(|(tag, last)| tag.objection(last))
+fn note_problem(note: &str) -> Option<&'static str> {
+    Tag::parse(note).and_then(|(tag, last)| tag.note_problem(last))
 }
 
 #[test]
 fn a_changed_note_is_recognized() {
     for last in [None, Some("ci"), Some("two words"), Some("keep me")] {
         let whole = tag(last).note(last);
-        assert_eq!(objection(&whole), None);
+        assert_eq!(note_problem(&whole), None);
         let (bare, _) = whole.split_once(' ').unwrap_or((&whole, ""));
         for changed in [
             format!("{whole} keep me"),
@@ -41,15 +41,15 @@ fn a_changed_note_is_recognized() {
             format!("{bare} ci ci"),
             format!("{bare} {}", tag(None)),
         ] {
-            assert!(objection(&changed).is_some(), "{changed}");
+            assert!(note_problem(&changed).is_some(), "{changed}");
         }
         if last.is_some() {
-            assert!(objection(bare).is_some(), "{bare}");
+            assert!(note_problem(bare).is_some(), "{bare}");
         }
         // A tag that was moved to another token's note, or dated back, proves nothing.
         for (digit, other) in [("-17", "-16"), ("-2-", "-1-")] {
             let forged = whole.replacen(digit, other, 1);
-            assert!(objection(&forged).is_some() || Tag::parse(&forged).is_none(), "{forged}");
+            assert!(note_problem(&forged).is_some() || Tag::parse(&forged).is_none(), "{forged}");
         }
     }
 }
@@ -64,18 +64,18 @@ fn what_a_portal_does_to_notes_is_no_change() {
         ("cafe\u{301}", "caf\u{e9}"),
     ] {
         let tag = tag(Some(last));
-        assert_eq!(objection(&format!("{tag} {shown}")), None, "{last:?} {shown:?}");
+        assert_eq!(note_problem(&format!("{tag} {shown}")), None, "{last:?} {shown:?}");
     }
     // Trimmed to the tag alone.
-    assert_eq!(objection(&tag(Some("  ")).to_string()), None);
+    assert_eq!(note_problem(&tag(Some("  ")).to_string()), None);
 }
 
 #[test]
 fn a_tag_of_version_1_proves_nothing_about_the_text_after_it() {
     let bare = format!("lmtokens-1-{}-1700000000-{}", "0".repeat(16), "0".repeat(32));
     let (tag, last) = Tag::parse(&bare).unwrap();
-    assert_eq!((tag.to_string(), last, tag.objection(last)), (bare.clone(), None, None));
-    assert!(objection(&format!("{bare} ci")).is_some());
+    assert_eq!((tag.to_string(), last, tag.note_problem(last)), (bare.clone(), None, None));
+    assert!(note_problem(&format!("{bare} ci")).is_some());
     assert!(Note::new(bare).is_err());
 }
 
@@ -84,7 +84,7 @@ fn a_tag_of_version_1_proves_nothing_about_the_text_after_it() {
 fn the_check_is_the_start_of_a_sha_256() {
     let unchecked = format!("lmtokens-2-{}-1700000000-{}", "0".repeat(16), "0".repeat(32));
     // printf 'lmtokens-2-…-1700000000-… ci' | sha256sum
-    assert_eq!(objection(&format!("{unchecked}-35445c1f604c832b ci")), None);
+    assert_eq!(note_problem(&format!("{unchecked}-35445c1f604c832b ci")), None);
     assert!(Tag::parse(&format!("{unchecked}-35445c1f604c832b ci")).is_some());
 }
 
@@ -168,14 +168,14 @@ proptest! {
         let note = tag(Some(&last)).note(Some(&last));
         if let Some((tag, found)) = Tag::parse(&note) {
             prop_assert_eq!(found.unwrap_or_default(), last);
-            prop_assert_eq!(tag.objection(found), None);
+            prop_assert_eq!(tag.note_problem(found), None);
         }
     }
 
     #[test]
     fn another_note_is_not_proven(last in "[a-z]{0,9}", other in "[a-z]{0,9}") {
         let tag = tag(Some(&last));
-        prop_assert_eq!(tag.objection(Some(&other)).is_none(), last == other);
+        prop_assert_eq!(tag.note_problem(Some(&other)).is_none(), last == other);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::snapshot::{Place, Snapshot, is_near};
+use super::snapshot::{Place, Snapshot};
 use crate::advice::Advice;
 use crate::client::{Client, Moment};
 use crate::destinations::Destination;
@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Note, Status, TokenId};
 use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey, RowState, RowToken, TokenState};
-use crate::lifecycle::reconcile::{delete_orphan, delete_read};
+use crate::lifecycle::reconcile::{delete_orphan, delete_read, left_pending};
 use crate::lifecycle::rounds::Rounds;
 use crate::model::{Token, TokenStatus};
 use crate::operation::Operation as _;
@@ -111,9 +111,9 @@ impl EarlierRow<'_> {
             return Ok(None);
         };
         let has_tag = match found.note.as_deref().and_then(Tag::parse) {
-            Some((tag, rest)) if tag.to_string() == journaled.tag => match tag.objection(rest) {
+            Some((tag, rest)) if tag.to_string() == journaled.tag => match tag.note_problem(rest) {
                 None => true,
-                Some(objection) => return Err(changed(journaled.id, objection)),
+                Some(problem) => return Err(changed(journaled.id, problem)),
             },
             None => false,
             Some(_) => return Err(changed(journaled.id, "its note has another tag")),
@@ -236,16 +236,18 @@ async fn remove_once(
     let mut left = 0;
     while let Some(page) = listing.next_page(&client).await? {
         for token in &page {
-            match remains_of(token, run) {
-                Some(Remains::Whole) => {}
-                Some(Remains::Changed) => {
+            let left_by_run = |token: &Token| left_pending(token).filter(|left| left.tag.run == run);
+            match left_by_run(token) {
+                Some(left) if left.note_problem.is_none() => {}
+                Some(_) => {
                     kept.insert(token.id);
                     continue;
                 }
                 None => continue,
             }
-            let is_whole = |now: &Token| Ok(remains_of(now, run) == Some(Remains::Whole));
-            match delete_orphan(&client, token, is_whole).await {
+            let is_orphan =
+                |now: &Token| Ok(left_by_run(now).is_some_and(|left| left.note_problem.is_none()));
+            match delete_orphan(&client, token, is_orphan).await {
                 Ok(true) => removed.push(token.id),
                 Ok(false) => {}
                 // Repeated authentication failures lock a token.
@@ -255,24 +257,4 @@ async fn remove_once(
         }
     }
     Ok(left)
-}
-
-/// What a create of a run left.
-#[derive(PartialEq, Eq)]
-enum Remains {
-    /// A token as it was created.
-    Whole,
-    /// A token whose note somebody has changed.
-    Changed,
-}
-
-/// Returns what a token is to a run; `None` if it is not a disabled, unused token with a tag of the run.
-fn remains_of(token: &Token, run: RunId) -> Option<Remains> {
-    let (tag, rest) = token.note.as_deref().and_then(Tag::parse)?;
-    let is_pending = tag.run == run
-        && token.status == Some(TokenStatus::Disabled)
-        && !token.was_used
-        && token.created_on.is_none_or(|created_on| is_near(created_on, tag.seconds));
-    let remains = if tag.objection(rest).is_none() { Remains::Whole } else { Remains::Changed };
-    is_pending.then_some(remains)
 }

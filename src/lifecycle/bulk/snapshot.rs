@@ -9,14 +9,11 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::AdminId;
 use crate::lifecycle::journal::{Journal, Journaled, RowKey, States};
-use crate::lifecycle::reconcile::prove_visibility;
+use crate::lifecycle::reconcile::{MAX_SKEW, is_near, prove_visibility};
 use crate::lifecycle::rounds::Rounds;
 use crate::model::{Token, TokenType};
 use crate::tag::{RunId, Tag};
 use crate::tokens::{ExpectedNote, ListTokens};
-
-/// The largest difference between the local clock, which dates the journal and its tags, and the portal's.
-const MAX_SKEW_SECONDS: i64 = 3600;
 
 /// How far back a run without its journal looks for the tokens of an earlier one.
 const LOST_JOURNAL_SECONDS: i64 = 3600;
@@ -138,7 +135,9 @@ impl Snapshot {
         }
         if let Some(created_on) = found.created_on
             && !(is_near(created_on, tag.seconds)
-                && self.begun.is_none_or(|begun| created_on + MAX_SKEW_SECONDS >= begun))
+                && self
+                    .begun
+                    .is_none_or(|begun| created_on.saturating_add_unsigned(MAX_SKEW.as_secs()) >= begun))
         {
             return Err(contradiction("this token was not created at the time of the run"));
         }
@@ -180,9 +179,4 @@ impl Snapshot {
         error.details_mut().candidates = Some(vec![found.without_secret()]);
         Err(error)
     }
-}
-
-/// Returns whether a tag and its token agree on the time.
-pub(super) fn is_near(created_on: i64, tag_seconds: u64) -> bool {
-    i64::try_from(tag_seconds).is_ok_and(|tag| created_on.abs_diff(tag) <= MAX_SKEW_SECONDS.unsigned_abs())
 }
