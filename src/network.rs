@@ -182,9 +182,9 @@ fn route(portal: &PortalAddress, environment: &dyn Environment) -> Result<Route>
         if value.is_none_or(|url| url.to_string_lossy().trim_ascii().is_empty()) {
             continue;
         }
-        let exceptions = match environment.filled("NO_PROXY")? {
+        let exceptions = match environment.unchecked("NO_PROXY")? {
             Some(exceptions) => Some(exceptions),
-            None => environment.filled("no_proxy")?,
+            None => environment.unchecked("no_proxy")?,
         };
         if proxy::is_excepted(portal, &exceptions.unwrap_or_default()) {
             return Ok(Route::Direct);

@@ -158,7 +158,6 @@ REJECTIONS: list[Fault] = [
     ("error-in-200", {"code": 1409}, "ConflictError", 200, 1409),
     ("error-in-200", {"code": 1412}, "TwoFactorRequiredError", 200, 1412),
     ("error-in-200", {"code": 1429}, "RateLimitError", 200, 1429),
-    ("error-in-200", {"code": 7777}, "APIError", 200, 7777),
     # Version 1 of the API uses the same codes with other meanings.
     ("v1-error", {"code": 403}, "AuthenticationError", 200, 403),
     ("v1-error", {"code": 1403}, "TwoFactorRequiredError", 200, 1403),
@@ -198,6 +197,7 @@ LOST_RESPONSES: list[Fault] = [
     ("status-before-acting", {"status": 502}, "ServerError", 502, 1502),
     ("status-before-acting", {"status": 504}, "ServerError", 504, 1504),
     ("status-before-acting", {"status": 202}, "APIError", 202, 1202),
+    ("error-in-200", {"code": 7777}, "APIError", 200, 7777),
     ("act-then-status", {}, "ServerError", 500, 1500),
     ("html", {}, "ServerError", 503, None),
     ("act-then-html", {}, "ServerError", 503, None),

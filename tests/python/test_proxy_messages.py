@@ -172,7 +172,10 @@ def test_closed_and_reset_connections_are_refusals() -> None:
         read_head(connection)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
 
-    for handle in (read_head, reset):
+    def close(connection: socket.socket) -> None:
+        read_head(connection)
+
+    for handle in (close, reset):
         with Server(handle) as proxy:
             url = f"http://user:{MARKER}@127.0.0.1:{proxy.port}"
             client = lmtokens.Client(base_url=REMOTE_URL, proxy=url, **CREDENTIALS)

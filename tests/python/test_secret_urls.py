@@ -243,7 +243,6 @@ def test_ambiguous_base_url(monkeypatch: pytest.MonkeyPatch, base_url: str) -> N
         "https://acme.logicmonitor.com:/",
         "https://acme%2elogicmonitor.com",
         "https://acme.logicmonitor.com/Hunter2@zx.example",
-        "https://acme.logicmonitor.com#Hunter2@zx.example",
         "https://acme。logicmonitor.com",
     ],
 )

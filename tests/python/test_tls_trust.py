@@ -360,6 +360,8 @@ def test_self_signed_certificate_with_the_name_of_a_trusted_one(
         client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=bundle)
         with pytest.raises(lmtokens.TLSError, match="its certificate is self-signed"):
             client.add_token(32)
+
+
 @pytest.mark.parametrize("folder_name", ["ca \u2764\ufe0f", "ca\u3000\u8a3c", "'ca'", "%CA%"])
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "ca_bundle"])
 def test_path_that_exists_bears_no_trace_of_copying(

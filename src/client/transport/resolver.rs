@@ -36,7 +36,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// A look-up that found no address. The cause is in the message, so it is not the error's source.
+/// A look-up that found no address or could not be started. The cause is in the message, so it is not the source.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LookupFailed {
     #[error("cannot start a thread: {0}")]
