@@ -62,6 +62,23 @@ def run_python(
     )
 
 
+def run_shell_to_closed_pipe(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the ``lmtokens`` command whose standard output is a pipe that is closed."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        return subprocess.run(
+            [*SHELL, *arguments],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=HANG_TIMEOUT,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+
+
 def run_shell(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the ``lmtokens`` command of this environment."""
     return subprocess.run(

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING
 import lmtokens
 import pytest
 from delivery_helpers import assert_no_key_is_lost, created_tokens, keys_in_journal, requests_with_method
-from support import HANG_TIMEOUT, SHELL, run_at_terminal, run_shell, screen, start_shell, wait_until
+from support import (
+    HANG_TIMEOUT,
+    SHELL,
+    run_at_terminal,
+    run_shell,
+    run_shell_to_closed_pipe,
+    screen,
+    start_shell,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
@@ -358,19 +367,9 @@ def test_result_is_printed_when_its_row_ends(lmtokens_portal: Portal, rows: Path
 
 
 def test_run_whose_results_cannot_be_printed_stops(lmtokens_portal: Portal, rows: Path, journal: Path) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    try:
-        completed = subprocess.run(
-            [*SHELL, "bulk", str(rows), "--journal", str(journal), "-o", "jsonl", "--concurrency", "2"],
-            stdout=writing,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=HANG_TIMEOUT,
-            check=False,
-        )
-    finally:
-        os.close(writing)
+    completed = run_shell_to_closed_pipe(
+        "bulk", str(rows), "--journal", str(journal), "-o", "jsonl", "--concurrency", "2"
+    )
     assert completed.returncode == 1
     assert "cannot write to standard output" in completed.stderr
     stored = created_tokens(lmtokens_portal)

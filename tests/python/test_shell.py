@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import shlex
 import signal
@@ -18,7 +17,17 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import lmtokens.sandbox
 import pytest
-from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, StubServer, run_shell, start_shell, wait_until
+from support import (
+    ACCESS_ID,
+    ACCESS_KEY,
+    HANG_TIMEOUT,
+    SHELL,
+    StubServer,
+    run_shell,
+    run_shell_to_closed_pipe,
+    start_shell,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal, StoredToken
@@ -360,20 +369,7 @@ def test_full_disk_deletes_the_token(lmtokens_portal: Portal, kind: str) -> None
 
 @pytest.mark.parametrize("kind", ["lmv1", "bearer"])
 def test_closed_pipe_deletes_the_token(lmtokens_portal: Portal, kind: str) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    try:
-        completed = subprocess.run(
-            [*SHELL, "add", "32", "--type", kind],
-            stdout=writing,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=HANG_TIMEOUT,
-            check=False,
-        )
-    finally:
-        os.close(writing)
-    assert_token_was_deleted(lmtokens_portal, completed)
+    assert_token_was_deleted(lmtokens_portal, run_shell_to_closed_pipe("add", "32", "--type", kind))
 
 
 def test_closed_socket_deletes_the_token(lmtokens_portal: Portal) -> None:
