@@ -159,7 +159,7 @@ impl Transport {
             super::Method::Patch => reqwest::Method::PATCH,
             super::Method::Delete => reqwest::Method::DELETE,
         };
-        let mut builder = http.pool.request(method, url.clone()).header(AUTHORIZATION, authorization);
+        let mut builder = http.pool.request(method, url).header(AUTHORIZATION, authorization);
         if let Some(body) = &request.body {
             builder = builder.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
@@ -188,7 +188,7 @@ impl Transport {
             status,
             date: header(headers, &DATE).and_then(|date| httpdate::parse_http_date(date).ok()),
             rate: rate_headers(headers),
-            redirect_host: redirect_host(&url, headers),
+            redirect_host: redirect_host(response.url(), headers),
             compression: compression(headers),
             body: Bytes::from(body),
         })
@@ -202,13 +202,9 @@ impl Transport {
         limit: Duration,
     ) {
         let Some(refusal) = failure.refusal else { return };
-        let (Ok(http), Ok(tls)) = (self.http.get_or_try_init(|| self.build(identity)), self.tls(identity))
-        else {
-            return;
-        };
-        let Some(proxy) = &http.proxy else { return };
+        let (Ok(Some(proxy)), Ok(tls)) = (ProxyServer::of(identity), self.tls(identity)) else { return };
         let response = proxy.reason(refusal, identity, &tls, limit).await;
-        failure::describe_refusal(failure, response.as_ref(), identity, proxy);
+        failure::describe_refusal(failure, response.as_ref(), identity, &proxy);
     }
 
     fn tls(&self, identity: &Identity) -> Result<OfProcess<rustls::ClientConfig>> {
