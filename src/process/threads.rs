@@ -47,7 +47,7 @@ fn run(work: &Mutex<Option<impl FnOnce()>>) {
 }
 
 /// Returns the error for a lack of threads or descriptors. Nothing was sent.
-pub(super) fn exhausted(action: &str, error: &io::Error) -> Error {
+pub(crate) fn exhausted(action: &str, error: &io::Error) -> Error {
     refused(Error::new(ErrorKind::Connect, format!("cannot {action}: {error}")), error)
 }
 

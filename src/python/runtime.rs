@@ -4,4 +4,5 @@ pub(crate) mod awaitable;
 pub(crate) mod callback_queue;
 pub(crate) mod gate;
 pub(crate) mod log;
+pub(crate) mod loop_queue;
 pub(crate) mod wait;

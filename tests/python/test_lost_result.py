@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import select
 import textwrap
 import threading
 from typing import TYPE_CHECKING, Any
@@ -86,28 +87,52 @@ def test_interrupt_of_a_read_does_not_warn(operation: str) -> None:
 
 
 class ObservedLoop(asyncio.SelectorEventLoop):
-    """Sets an event when the I/O thread posts a result, and calls back right after the result is delivered."""
+    """Tells when the I/O thread has posted a result, and calls back right after results are delivered."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.result_posted = threading.Event()
         self.after_delivery: Callable[[], object] = lambda: None
+        self._watched: list[int] = []
 
-    def call_soon_threadsafe(  # type: ignore[override]
-        self, callback: Any, *arguments: Any, context: Any = None
-    ) -> asyncio.Handle:
+    def add_reader(self, fd: Any, callback: Any, *arguments: Any) -> None:  # type: ignore[override]
+        self._watched.append(fd)
+        super().add_reader(fd, self.delivering(callback, *arguments))
+
+    def delivering(self, callback: Any, *arguments: Any) -> Callable[[], None]:
         def deliver() -> None:
             callback(*arguments)
             self.after_delivery()
 
-        handle = super().call_soon_threadsafe(deliver, context=context)
-        self.result_posted.set()
+        return deliver
+
+    def result_is_posted(self) -> bool:
+        return bool(select.select(self._watched, [], [], HANG_TIMEOUT)[0])
+
+
+class LoopWithoutReaders(ObservedLoop):
+    """A loop that cannot watch sockets, as the default one of Windows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._posted = threading.Event()
+
+    def add_reader(self, fd: Any, callback: Any, *arguments: Any) -> None:  # type: ignore[override]
+        raise NotImplementedError
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Any, *arguments: Any, context: Any = None
+    ) -> asyncio.Handle:
+        handle = super().call_soon_threadsafe(self.delivering(callback, *arguments), context=context)
+        self._posted.set()
         return handle
 
+    def result_is_posted(self) -> bool:
+        return self._posted.wait(HANG_TIMEOUT)
 
-@pytest.fixture
-def loop() -> Iterator[ObservedLoop]:
-    loop = ObservedLoop()
+
+@pytest.fixture(params=[ObservedLoop, LoopWithoutReaders])
+def loop(request: pytest.FixtureRequest) -> Iterator[ObservedLoop]:
+    loop: ObservedLoop = request.param()
     yield loop
     loop.close()
 
@@ -132,7 +157,7 @@ def test_cancellation_after_the_response_names_the_token(
         task = asyncio.ensure_future(lmtokens_portal.async_client().add_token(32, "ci"))
         await asyncio.sleep(0)
         # The loop is blocked here, so the result stays queued.
-        assert loop.result_posted.wait(HANG_TIMEOUT)
+        assert loop.result_is_posted()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -185,7 +210,7 @@ def test_closed_loop_names_the_token(
 
     future = loop.run_until_complete(begin())
     if when == "after the response":
-        assert loop.result_posted.wait(HANG_TIMEOUT)
+        assert loop.result_is_posted()
     loop.close()
     del future
     wait_until(lambda: logged_warnings(caplog))

@@ -124,7 +124,7 @@ impl PyClient {
 
     /// Returns the queue of a call in the running event loop.
     pub(crate) fn queue_in_loop(&self, py: Python<'_>) -> PyResult<Arc<CallbackQueue>> {
-        Ok(CallbackQueue::in_loop(py, self.on_wait.as_ref(), running_loop(py)?.unbind()))
+        CallbackQueue::in_loop(&running_loop(py)?, self.on_wait.as_ref())
     }
 
     /// Runs an operation and returns its result.

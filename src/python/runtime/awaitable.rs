@@ -12,8 +12,9 @@ use pyo3::BoundObject as _;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use super::callback_queue::{ActiveThread, CallbackQueue};
+use super::callback_queue::CallbackQueue;
 use super::gate::{self, GateGuard, attached, detached};
+use super::loop_queue::Work;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::lock::locked;
@@ -72,18 +73,17 @@ impl<O: Operation> Call<O> {
         }
     }
 
-    /// Polls the operation to its end; `None` if it was cancelled.
-    async fn run(&self) -> Option<ActiveThread> {
+    /// Polls the operation to its end. Returns whether there is a result: `false` if it was cancelled.
+    async fn run(&self) -> bool {
         std::future::poll_fn(|context| {
             let mut state = locked(&self.state);
-            let State::Running(future) = &mut *state else { return Poll::Ready(None) };
+            let State::Running(future) = &mut *state else { return Poll::Ready(false) };
             // A panic must reach the awaiting caller as an exception.
             let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
             match polled.unwrap_or_else(|_| Poll::Ready(Err(Error::internal()))) {
                 Poll::Ready(result) => {
-                    let active = self.queue.active_threads.enter();
                     *state = State::Done(result);
-                    Poll::Ready(Some(active))
+                    Poll::Ready(true)
                 }
                 Poll::Pending => Poll::Pending,
             }
@@ -137,72 +137,79 @@ where
     let runtime = process::runtime()?;
     let call = Arc::new(Call::<O> { state: Mutex::new(State::Running(running)), queue });
 
-    let settle = Bound::new(py, Settle::of(&call))?;
-    future.call_method1(intern!(py, "add_done_callback"), (&settle,))?;
-    let (event_loop, pending, settle) = (event_loop.unbind(), future.clone().unbind(), settle.unbind());
+    let on_done = Bound::new(py, OnDone(Arc::clone(&call) as Arc<dyn Cancel>))?;
+    future.call_method1(intern!(py, "add_done_callback"), (on_done,))?;
+    let pending = future.clone().unbind();
     runtime.spawn(async move {
-        let Some(active) = call.run().await else { return };
-        // If the interpreter is finalizing or the loop is closed, the result is not awaited.
-        let scheduled = attached(|py| {
-            event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (settle, pending)).is_ok()
-        });
-        drop(active);
-        if scheduled == Some(false) {
-            // Off the runtime, so that a log handler may use this package.
-            process::offload(move || drop(call));
+        if !call.run().await {
+            return;
+        }
+        let queue = Arc::clone(&call.queue);
+        if let Err(result) = queue.run_in_loop(Box::new(Ended { call, future: pending })) {
+            // The loop is closed: the result is not awaited. Off the runtime, so that a log handler may use this package.
+            process::offload(move || {
+                attached(|_py| drop(result));
+            });
         }
     });
     Ok(Awaitable(future, PhantomData))
 }
 
-type SettleFn = Box<dyn Fn(Python<'_>, &Bound<'_, PyAny>) -> PyResult<()> + Send + Sync>;
+/// A call that has ended, and its future.
+struct Ended<O: Operation> {
+    call: Arc<Call<O>>,
+    future: Py<PyAny>,
+}
 
-/// A callback on the loop's thread: called with the future when the operation has ended, and by the future when it is
-/// cancelled.
-#[pyclass(frozen)]
-struct Settle(SettleFn);
-
-impl Settle {
-    fn of<O>(call: &Arc<Call<O>>) -> Self
-    where
-        O: Operation,
-        O::Output: for<'a> IntoPyObject<'a>,
-    {
-        let call = Arc::clone(call);
-        Self(Box::new(move |py, future| {
-            if future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
-                // The runtime may be polling: detach, since it must not wait for the interpreter.
-                detached(py, || {
-                    call.abandon();
-                    call.queue.active_threads.wait_until_none();
-                });
-            }
-            let written = call.queue.events.write(py);
-            if future.call_method0(intern!(py, "done"))?.is_truthy()? {
-                return written;
-            }
-            let State::Done(result) = call.take() else { return written };
-            detached(py, || call.queue.active_threads.wait_until_none());
-            let result = match result {
-                Ok(value) => {
-                    value.into_pyobject(py).map(|value| value.into_any().unbind()).map_err(Into::into)
-                }
-                Err(error) => Err(PyErr::from(error)),
-            };
-            match result {
-                Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
-                Err(error) => future.call_method1(intern!(py, "set_exception"), (error,))?,
-            };
-            written
-        }))
+impl<O> Work for Ended<O>
+where
+    O: Operation,
+    O::Output: for<'a> IntoPyObject<'a>,
+{
+    fn run(self: Box<Self>, py: Python<'_>) -> PyResult<()> {
+        let written = self.call.queue.events.write(py);
+        let future = self.future.bind(py);
+        if future.call_method0(intern!(py, "done"))?.is_truthy()? {
+            return written;
+        }
+        let State::Done(result) = self.call.take() else { return written };
+        let result = match result {
+            Ok(value) => value.into_pyobject(py).map(|value| value.into_any().unbind()).map_err(Into::into),
+            Err(error) => Err(PyErr::from(error)),
+        };
+        match result {
+            Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
+            Err(error) => future.call_method1(intern!(py, "set_exception"), (error,))?,
+        };
+        written
     }
 }
 
+trait Cancel: Send + Sync {
+    /// Cancels the call of a cancelled future, and reports a result that it already has.
+    fn cancel(&self, py: Python<'_>) -> PyResult<()>;
+}
+
+impl<O: Operation> Cancel for Call<O> {
+    fn cancel(&self, py: Python<'_>) -> PyResult<()> {
+        // The runtime may be polling: detach, since it must not wait for the interpreter.
+        detached(py, || self.abandon());
+        self.queue.events.write(py)
+    }
+}
+
+/// The callback of a future that is done: by its result, or because it was cancelled.
+#[pyclass(frozen)]
+struct OnDone(Arc<dyn Cancel>);
+
 #[pymethods]
-impl Settle {
+impl OnDone {
     #[pyo3(signature = (future, /))]
     fn __call__(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
         let _inside = GateGuard::enter(py);
-        (self.0)(py, future)
+        if future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+            return self.0.cancel(py);
+        }
+        Ok(())
     }
 }

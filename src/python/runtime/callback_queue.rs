@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -11,9 +11,8 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::event::{Event, Observer};
 use crate::lock::locked;
-use crate::process;
-use crate::python::runtime::gate::attached;
 use crate::python::runtime::log::EventLog;
+use crate::python::runtime::loop_queue::{LoopQueue, Work};
 
 type Job = Box<dyn FnOnce(Python<'_>, &Arc<CallbackQueue>) + Send>;
 
@@ -27,52 +26,12 @@ pub(crate) struct CallbackQueue {
     /// The tasks of awaitable callbacks. The loop itself holds tasks weakly.
     tasks: Mutex<Vec<(u64, Py<PyAny>)>>,
     next_number: AtomicU64,
-    pub(crate) active_threads: ActiveThreads,
     me: Weak<Self>,
-}
-
-/// The runtime's threads that are attached to the interpreter, or about to be. If one were attached when the
-/// interpreter ends, it would be unwound through Rust frames; so the caller's thread waits for them before it
-/// continues.
-#[derive(Clone, Default)]
-pub(crate) struct ActiveThreads(Arc<ThreadCount>);
-
-#[derive(Default)]
-struct ThreadCount {
-    count: Mutex<usize>,
-    ended: Condvar,
-}
-
-impl ActiveThreads {
-    /// Counts a thread until the guard is dropped.
-    pub(crate) fn enter(&self) -> ActiveThread {
-        *locked(&self.0.count) += 1;
-        ActiveThread(Arc::clone(&self.0))
-    }
-
-    /// Waits until no thread is active. The current thread must be detached.
-    pub(crate) fn wait_until_none(&self) {
-        let count = locked(&self.0.count);
-        drop(self.0.ended.wait_while(count, |count| *count > 0));
-    }
-}
-
-/// One active thread.
-#[must_use]
-pub(crate) struct ActiveThread(Arc<ThreadCount>);
-
-impl Drop for ActiveThread {
-    fn drop(&mut self) {
-        let mut count = locked(&self.0.count);
-        *count = count.saturating_sub(1);
-        self.0.ended.notify_all();
-    }
 }
 
 enum Waits {
     OnThread(Notify),
-    /// The `asyncio` loop.
-    InLoop(Py<PyAny>),
+    InLoop(Arc<LoopQueue>),
 }
 
 impl CallbackQueue {
@@ -80,8 +39,9 @@ impl CallbackQueue {
         Self::new(py, on_wait, Waits::OnThread(Notify::new()))
     }
 
-    pub(crate) fn in_loop(py: Python<'_>, on_wait: Option<&Py<PyAny>>, event_loop: Py<PyAny>) -> Arc<Self> {
-        Self::new(py, on_wait, Waits::InLoop(event_loop))
+    /// Creates the queue of a call in the event loop that runs on this thread.
+    pub(crate) fn in_loop(event_loop: &Bound<'_, PyAny>, on_wait: Option<&Py<PyAny>>) -> PyResult<Arc<Self>> {
+        Ok(Self::new(event_loop.py(), on_wait, Waits::InLoop(LoopQueue::of(event_loop)?)))
     }
 
     fn new(py: Python<'_>, on_wait: Option<&Py<PyAny>>, waits: Waits) -> Arc<Self> {
@@ -92,7 +52,6 @@ impl CallbackQueue {
             is_closed: AtomicBool::new(false),
             tasks: Mutex::default(),
             next_number: AtomicU64::default(),
-            active_threads: ActiveThreads::default(),
             me: me.clone(),
         })
     }
@@ -175,42 +134,28 @@ impl CallbackQueue {
     /// Returns the task of an awaitable result; `None` if it is not awaitable or the caller has no loop.
     fn awaited(&self, py: Python<'_>, result: &Py<PyAny>) -> PyResult<Option<Py<PyAny>>> {
         let result = result.bind(py);
-        let Waits::InLoop(event_loop) = &self.waits else { return Ok(None) };
-        if !result.get_type().hasattr(intern!(py, "__await__"))? {
+        if matches!(self.waits, Waits::OnThread(_)) || !result.get_type().hasattr(intern!(py, "__await__"))? {
             return Ok(None);
         }
         let asyncio = py.import(intern!(py, "asyncio"))?;
-        let options = pyo3::types::PyDict::new(py);
-        options.set_item("loop", event_loop)?;
-        let task = asyncio.call_method(intern!(py, "ensure_future"), (result,), Some(&options))?;
+        let task = asyncio.call_method1(intern!(py, "ensure_future"), (result,))?;
         Ok(Some(task.unbind()))
     }
 
     fn wake(&self) {
         match &self.waits {
             Waits::OnThread(notify) => notify.notify_one(),
-            Waits::InLoop(_) => {
-                let Some(me) = self.me.upgrade() else { return };
-                let active = me.active_threads.enter();
-                // Off the runtime's thread, which should not wait for a busy interpreter.
-                process::offload(move || {
-                    me.wake_loop();
-                    drop(active);
-                });
-            }
+            // If the loop is closed, no caller remains.
+            Waits::InLoop(queue) => drop(queue.push(Box::new(RunPending(self.me.clone())))),
         }
     }
 
-    fn wake_loop(self: &Arc<Self>) {
-        attached(|py| {
-            let Waits::InLoop(event_loop) = &self.waits else { return };
-            let event_loop = event_loop.clone_ref(py);
-            let serve = Bound::new(py, RunPending(Arc::downgrade(self)));
-            // It fails if the loop is closed: then no caller remains.
-            let _ = serve.and_then(|serve| {
-                event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), (serve,)).map(drop)
-            });
-        });
+    /// Runs work in the loop of the call. A closed loop returns it.
+    pub(crate) fn run_in_loop(&self, work: Box<dyn Work>) -> Result<(), Box<dyn Work>> {
+        match &self.waits {
+            Waits::OnThread(_) => Err(work),
+            Waits::InLoop(queue) => queue.push(work),
+        }
     }
 }
 
@@ -243,13 +188,11 @@ impl Observer for CallbackQueue {
     }
 }
 
-/// A callback of the loop that runs the queued work.
-#[pyclass(frozen)]
+/// Runs the queued work of a call in its loop.
 struct RunPending(Weak<CallbackQueue>);
 
-#[pymethods]
-impl RunPending {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+impl Work for RunPending {
+    fn run(self: Box<Self>, py: Python<'_>) -> PyResult<()> {
         self.0.upgrade().map_or(Ok(()), |caller| caller.run_pending(py))
     }
 }
