@@ -217,12 +217,11 @@ impl Client {
     pub async fn send(&self, request: &Request) -> Result<Response> {
         let started = Instant::now();
         let mut progress = Progress::default();
-        // Each arm creates its own future. One future made before the match would be stored twice in the state of this
-        // one: where it is made, and in the timeout.
+        // In a box, or the future of an operation would hold one for each of its requests, and be moved with them.
+        let sending = Box::pin(self.send_with_retries(request, &mut progress));
         let result = match &self.deadline {
-            None => self.send_with_retries(request, &mut progress).await,
+            None => sending.await,
             Some(deadline) => {
-                let sending = self.send_with_retries(request, &mut progress);
                 let remaining = deadline.remaining(self.now_ms());
                 tokio::time::timeout(remaining, sending).await.unwrap_or_else(|_| Err(exceeded(deadline)))
             }
@@ -325,7 +324,8 @@ impl Client {
             progress.is_write_in_flight = false;
             let Timeouts { connect, total } = identity.timeouts;
             let limit = connect.min(total.saturating_sub(started.elapsed()));
-            self.shared.transport.find_reason(failure, identity, limit).await;
+            // Rare, and large: the future of every request would hold it.
+            Box::pin(self.shared.transport.find_reason(failure, identity, limit)).await;
         }
         let (shared, new_secret) = (Arc::clone(&self.shared), self.new_secret.clone());
         let withhold = move |details: &mut Details, body: &[u8]| {

@@ -11,5 +11,5 @@ pub async fn off_thread<T: Send + 'static>(
     size: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    if size <= MAX_INLINE_BYTES { Some(work()) } else { process::offloaded(work).await }
+    if size <= MAX_INLINE_BYTES { Some(work()) } else { Box::pin(process::offloaded(work)).await }
 }

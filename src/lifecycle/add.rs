@@ -32,23 +32,30 @@ impl Operation for AddToken {
     type Output = Token;
 
     async fn run(self, client: &Client) -> Result<Token> {
-        let Some(destination) = self.destination else { return CreateToken(self.token).run(client).await };
-        if let Some(warning) = checked(&destination).await? {
-            client.report(warning);
-        }
-        let create = TwoPhase { token: &self.token, destination: destination.as_ref(), run: RunId::fresh()? };
-        let admin_id = self.token.admin.id(client).await?;
-        if let Some(token) = finish_earlier(client, &create, admin_id).await? {
-            return Ok(token);
-        }
-        match create.run(client, admin_id).await? {
-            Finished::Token(token) => Ok(*token),
-            Finished::Gone(error) => Err(error),
+        match self.destination {
+            None => CreateToken(self.token).run(client).await,
+            Some(destination) => Box::pin(deliver(&self.token, &destination, client)).await,
         }
     }
 
     fn lost_result(token: &Token) -> Option<Event> {
         Some(Event::lost_token(token).unwrap_or(Event::DeliveredUnseen { token_id: token.id }))
+    }
+}
+
+/// Creates a token disabled, delivers its secret and enables it.
+async fn deliver(token: &NewToken, destination: &Arc<dyn Destination>, client: &Client) -> Result<Token> {
+    if let Some(warning) = checked(destination).await? {
+        client.report(warning);
+    }
+    let create = TwoPhase { token, destination: destination.as_ref(), run: RunId::fresh()? };
+    let admin_id = token.admin.id(client).await?;
+    if let Some(token) = finish_earlier(client, &create, admin_id).await? {
+        return Ok(token);
+    }
+    match create.run(client, admin_id).await? {
+        Finished::Token(token) => Ok(*token),
+        Finished::Gone(error) => Err(error),
     }
 }
 

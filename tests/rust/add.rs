@@ -17,11 +17,11 @@ use lmtokens::testing::error::{Error, ErrorKind, Result};
 use lmtokens::testing::ids::{AdminId, Note, Status, Type};
 use lmtokens::testing::lifecycle::AddToken;
 use lmtokens::testing::model::Token;
-use lmtokens::testing::operation::Operation as _;
+use lmtokens::testing::operation::{Operation as _, call};
 use lmtokens::testing::sandbox::{Fault, FaultKind, NewToken, Portal, Seen, Settings, StoredToken};
 use lmtokens::testing::tokens::{self, User};
 
-use crate::support::{HANG_TIMEOUT, identity};
+use crate::support::{HANG_TIMEOUT, client, identity, pair};
 
 /// A policy that raises an error instead of waiting for a rate limit.
 const RAISE: Policy =
@@ -146,4 +146,12 @@ fn assert_rejected(fixture: &Fixture, error: &Error, kind: ErrorKind, status: u1
     assert_eq!((details.status, details.code, details.attempts), (Some(status), code, 1), "{error:?}");
     assert!(details.candidates.is_none() && details.cause.is_none(), "{error:?}");
     assert_eq!((fixture.posts().len(), fixture.portal.record().len()), (1, 1), "{error:?}");
+}
+
+#[test]
+fn the_future_of_a_create_is_small() {
+    // It is moved a few times; rare parts are boxed.
+    let client = client("http://127.0.0.1:9/santaba/rest", pair());
+    let size = std::mem::size_of_val(&call(operation(add("ci")), &client));
+    assert!(size <= 4096, "{size} bytes");
 }
