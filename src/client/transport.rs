@@ -183,6 +183,9 @@ impl Transport {
             body.extend_from_slice(&chunk);
         }
         self.idle.begin(clock.now_ms());
+        // The connection returns to the pool in a task of its own. Without this turn, the next request of a fast caller
+        // may not find it there.
+        tokio::task::yield_now().await;
         let headers = response.headers();
         Ok(RawResponse {
             status,

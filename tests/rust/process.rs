@@ -1,11 +1,14 @@
 //! Per-process state. The Python tests cover `fork()`, which would need unsafe code here.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use lmtokens::testing::error::{Error, ErrorKind};
 use lmtokens::testing::process::{PerProcess, runtime};
+
+use crate::support::HANG_TIMEOUT;
 
 #[test]
 fn a_value_is_built_once_on_first_use() {
@@ -105,4 +108,44 @@ fn one_runtime_serves_every_thread() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
     assert_eq!(shared, [std::ptr::from_ref(&*here).addr(); 4]);
+}
+
+#[test]
+fn a_task_proceeds_while_threads_wait_now_and_then() {
+    let runtime = runtime().unwrap();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (ended, results) = mpsc::channel();
+        scope.spawn(|| {
+            while !stop.load(Ordering::SeqCst) {
+                runtime.block_on(async { tokio::time::sleep(Duration::from_micros(50)).await });
+            }
+        });
+        for number in 0..200 {
+            let ended = ended.clone();
+            runtime.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                ended.send(number).unwrap();
+            });
+            // The task gets no help from this thread.
+            assert_eq!(results.recv_timeout(HANG_TIMEOUT), Ok(number));
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+}
+
+#[test]
+fn the_runtime_proceeds_when_the_threads_have_gone() {
+    let runtime = runtime().unwrap();
+    let (ended, results) = mpsc::channel();
+    for number in 0..20 {
+        let ended = ended.clone();
+        runtime.block_on(async move {
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                ended.send(number).unwrap();
+            });
+        });
+        assert_eq!(results.recv_timeout(HANG_TIMEOUT), Ok(number));
+    }
 }

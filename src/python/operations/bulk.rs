@@ -284,7 +284,7 @@ impl AsyncBulkRun {
         let Some(handle) = self.handle() else {
             return Err(PyValueError::new_err("this run is closed"));
         };
-        awaitable(py, &handle.client, Arc::clone(&handle.queue), handle.next())
+        awaitable(py, &handle.client, &handle.queue, handle.next())
     }
 
     /// Report the progress, or raise the interrupt of this row's destination.

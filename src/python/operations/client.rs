@@ -150,7 +150,7 @@ impl PyClient {
     {
         let queue = self.queue_in_loop(py)?;
         let operation = operation(&queue)?;
-        awaitable(py, &self.core.observed_by(queue.clone()), queue, operation)
+        awaitable(py, &self.core.observed_by(queue.clone()), &queue, operation)
     }
 }
 

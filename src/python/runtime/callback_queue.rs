@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{oneshot, watch};
 
 use crate::event::{Event, Observer};
 use crate::lock::locked;
@@ -30,13 +30,13 @@ pub(crate) struct CallbackQueue {
 }
 
 enum Waits {
-    OnThread(Notify),
+    OnThread(watch::Sender<()>),
     InLoop(Arc<LoopQueue>),
 }
 
 impl CallbackQueue {
     pub(crate) fn on_thread(py: Python<'_>, on_wait: Option<&Py<PyAny>>) -> Arc<Self> {
-        Self::new(py, on_wait, Waits::OnThread(Notify::new()))
+        Self::new(py, on_wait, Waits::OnThread(watch::Sender::new(())))
     }
 
     /// Creates the queue of a call in the event loop that runs on this thread.
@@ -56,11 +56,11 @@ impl CallbackQueue {
         })
     }
 
-    /// Completes when there is work for the caller's thread.
-    pub(crate) async fn notified(&self) {
+    /// Returns a receiver that changes when there is a result, or work for the caller's thread.
+    pub(crate) fn wakes(&self) -> watch::Receiver<()> {
         match &self.waits {
-            Waits::OnThread(notify) => notify.notified().await,
-            Waits::InLoop(_) => std::future::pending().await,
+            Waits::OnThread(wakes) => wakes.subscribe(),
+            Waits::InLoop(_) => watch::Sender::new(()).subscribe(),
         }
     }
 
@@ -142,9 +142,12 @@ impl CallbackQueue {
         Ok(Some(task.unbind()))
     }
 
-    fn wake(&self) {
+    /// Wakes the caller: there is a result, or work.
+    pub(crate) fn wake(&self) {
         match &self.waits {
-            Waits::OnThread(notify) => notify.notify_one(),
+            Waits::OnThread(wakes) => {
+                wakes.send_replace(());
+            }
             // If the loop is closed, no caller remains.
             Waits::InLoop(queue) => drop(queue.push(Box::new(RunPending(self.me.clone())))),
         }

@@ -1,23 +1,22 @@
 //! The blocking API: runs an operation to its end while the interpreter stays responsive.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::call::Call;
 use super::callback_queue::CallbackQueue;
 use super::gate::{GateGuard, detached};
 use crate::client::Client;
-use crate::error::{Result, caught};
-use crate::operation::{Operation, call, lost_result};
+use crate::operation::{Operation, lost_result};
 use crate::process;
 
 /// The longest time between two checks for signals.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Runs `operation` with the interpreter detached. Between two polls this thread handles signals, writes the log and
-/// runs Python callbacks: outside the runtime and with no lock held, so that all of these may use this package.
+/// Runs `operation` with the interpreter detached. Meanwhile this thread handles signals, writes the log and runs Python
+/// callbacks: outside the runtime and with no lock held, so that all of these may use this package.
 pub(crate) fn wait<O: Operation>(
     py: Python<'_>,
     client: &Client,
@@ -27,33 +26,27 @@ pub(crate) fn wait<O: Operation>(
     let _inside = GateGuard::enter(py);
     let events = &queue.events;
     let runtime = process::runtime()?;
-    let outcome = {
-        // Dropping an interrupted call returns its connection to the pool, which may start a task.
-        let _context = runtime.enter();
-        let mut future = pin!(call(operation, client));
-        loop {
-            let polled: Option<Result<O::Output>> = {
-                let (future, runtime) = (&mut future, &runtime);
-                let turn = async {
-                    tokio::select! {
-                        biased;
-                        result = future => Some(result),
-                        () = queue.notified() => None,
-                        () = tokio::time::sleep(TICK) => None,
-                    }
-                };
-                detached(py, || caught(|| Ok(runtime.block_on(turn))))
-                    .unwrap_or_else(|panic| Some(Err(panic)))
-            };
-            if let Some(result) = polled {
-                break Ok(result);
+    let mut wakes = queue.wakes();
+    let call = Call::new(client, queue, operation);
+    let mut running = Some(Arc::clone(&call));
+    let outcome = loop {
+        let turn = async {
+            // A task of the runtime, so that any thread that drives it can make progress.
+            if let Some(call) = running.take() {
+                tokio::spawn(async move {
+                    call.run().await;
+                    call.queue.wake();
+                });
             }
-            if let Err(interrupt) = py.check_signals() {
-                break Err(interrupt);
-            }
-            if let Err(interrupt) = queue.run_pending(py) {
-                break Err(interrupt);
-            }
+            let _ = tokio::time::timeout(TICK, wakes.changed()).await;
+        };
+        detached(py, || runtime.block_on(turn));
+        if let Some(result) = call.result() {
+            break Ok(result);
+        }
+        if let Err(interrupt) = py.check_signals().and_then(|()| queue.run_pending(py)) {
+            detached(py, || call.abandon());
+            break Err(interrupt);
         }
     };
     // Signals first: Python code that builds an exception while a signal is pending raises the signal's exception
