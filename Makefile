@@ -4,6 +4,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3
 	command -v $$python >/dev/null && $$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 10))' \
 	>/dev/null 2>&1 && { echo $$python; break; }; done)
 BIN := .venv/bin
+BENCH := target/bench
 WHEELS := target/wheels
 STUB := python/lmtokens/_lmtokens.pyi
 # All files below folders, without find: it is missing in some containers.
@@ -82,10 +83,10 @@ stubs-check: $(BIN)/.tools ## Compare the committed stub with the code
 .PHONY: wheel
 wheel: $(WHEELS)/.built ## Build the wheel
 
+# The server and the limit are Debian's: apt-get install nginx wrk. Without them, the rows that need them are skipped.
 .PHONY: bench
-bench: $(BIN)/.installed ## Compare the speed of this package with others
-	$(BIN)/python benches/startup.py
-	$(BIN)/python benches/rate_limit.py
+bench: $(BENCH)/.installed ## Compare the speed of this package with others (needs nginx and wrk)
+	$(BENCH)/bin/python benches/compare.py
 
 .PHONY: soak
 soak: $(BIN)/.installed ## Kill and interrupt creates and bulk runs for minutes, and report what remains
@@ -113,4 +114,11 @@ $(WHEELS)/.built: $(SOURCES) | $(BIN)/.tools
 
 $(BIN)/.installed: $(WHEELS)/.built $(BIN)/.tools
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
+	@touch $@
+
+$(BENCH)/.installed: benches/requirements.txt $(WHEELS)/.built
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 -r benches/requirements.txt || \
+		{ echo "cannot install the packages to compare with (benches/requirements.txt); is PyPI reachable?"; exit 1; }
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
 	@touch $@
