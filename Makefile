@@ -88,6 +88,10 @@ wheel: $(WHEELS)/.built ## Build the wheel
 bench: $(BENCH)/.installed ## Compare the speed of this package with others (needs nginx and wrk)
 	$(BENCH)/bin/python benches/compare.py
 
+.PHONY: bench-rust
+bench-rust: ## Measure signing and parsing in the core
+	cargo bench --locked --no-default-features --bench core
+
 .PHONY: soak
 soak: $(BIN)/.installed ## Kill and interrupt creates and bulk runs for minutes, and report what remains
 	$(BIN)/python tests/soak/outcomes.py

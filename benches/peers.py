@@ -81,7 +81,7 @@ class Peer:
         while True:
             page = self.send("GET", LIST, page_query(len(tokens)), b"")
             tokens += page["items"]
-            if len(page["items"]) < PAGE_SIZE:
+            if len(tokens) >= page["total"]:
                 return len(tokens)
 
 
@@ -116,7 +116,7 @@ class Pyreqwest(Peer):
         from pyreqwest.client import SyncClientBuilder  # pyright: ignore[reportMissingImports]
 
         super().__init__()
-        self.client = add_certificates(SyncClientBuilder()).error_for_status().build()
+        self.client = SyncClientBuilder().error_for_status().build()
 
     def send(self, method: str, resource: str, query: str, body: bytes) -> Any:
         url, signed = self.base_url + resource + query, headers(method, resource, body)
@@ -149,9 +149,9 @@ class Sdk:
     def list_tokens(self) -> int:
         tokens: list[Any] = []
         while True:
-            items = self.api.get_api_token_list(size=PAGE_SIZE, offset=len(tokens)).items
-            tokens += items
-            if len(items) < PAGE_SIZE:
+            page = self.api.get_api_token_list(size=PAGE_SIZE, offset=len(tokens))
+            tokens += page.items
+            if len(tokens) >= page.total:
                 return len(tokens)
 
 
@@ -187,7 +187,7 @@ class AsyncPeer:
         while True:
             page = await self.send("GET", LIST, page_query(len(tokens)), b"")
             tokens += page["items"]
-            if len(page["items"]) < PAGE_SIZE:
+            if len(tokens) >= page["total"]:
                 return len(tokens)
 
     async def close(self) -> None:
@@ -203,10 +203,7 @@ class AsyncAiohttp(AsyncPeer):
         self.session = aiohttp.ClientSession(connector=connector, raise_for_status=True)
 
     async def send(self, method: str, resource: str, query: str, body: bytes) -> Any:
-        from yarl import URL
-
-        # aiohttp would decode the plus sign in the query.
-        url, signed = URL(self.base_url + resource + query, encoded=True), headers(method, resource, body)
+        url, signed = self.base_url + resource + query, headers(method, resource, body)
         async with self.session.request(method, url, data=body, headers=signed) as response:
             return await response.json()
 
@@ -236,7 +233,7 @@ class AsyncPyreqwest(AsyncPeer):
         from pyreqwest.client import ClientBuilder  # pyright: ignore[reportMissingImports]
 
         super().__init__()
-        self.client = add_certificates(ClientBuilder()).error_for_status().build()
+        self.client = ClientBuilder().error_for_status().build()
 
     async def send(self, method: str, resource: str, query: str, body: bytes) -> Any:
         url, signed = self.base_url + resource + query, headers(method, resource, body)
@@ -260,18 +257,7 @@ class AsyncLmtokens:
         return len([token async for token in self.client.list_tokens(type="lmv1")])
 
     async def close(self) -> None:
-        pass
-
-
-def add_certificates(builder: Any) -> Any:
-    """Make a builder of pyreqwest trust the given certificates; it adds them one by one."""
-    import re
-    from pathlib import Path
-
-    bundle = Path(os.environ["SSL_CERT_FILE"]).read_bytes()
-    for certificate in re.findall(rb"-----BEGIN.*?-----END CERTIFICATE-----\n", bundle, re.DOTALL):
-        builder = builder.add_root_certificate_pem(certificate)
-    return builder
+        await self.client.close()
 
 
 BLOCKING: dict[str, type[Any]] = {

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,16 +60,41 @@ while True:
 """
 
 
+@dataclass(frozen=True)
+class BulkRun:
+    """One run: its duration and the ideal one in seconds, and the requests that it sent."""
+
+    seconds: float
+    ideal: float
+    posts: int
+    patches: int
+    rejected: int
+    sent: int
+
+    @property
+    def ratio(self) -> float:
+        return self.seconds / self.ideal
+
+    @property
+    def rejected_percent(self) -> float:
+        return 100 * self.rejected / self.sent
+
+
 def main() -> None:
-    headings = ("bulk of 600, 100 per 2 s", "s", "ideal", "ratio", "POSTs", "PATCHes", "429", "429 %")
+    headings = (f"bulk of {ROWS}, {LIMIT} per {WINDOW:g} s", "s", "ideal", "ratio", "POSTs", "PATCHes", "429", "429 %")
     print("{:<42} {:>7} {:>7} {:>7} {:>7} {:>8} {:>5} {:>7}".format(*headings))
-    for _ in range(RUNS):
-        measure("alone", LIMIT, with_other=False)
-    for _ in range(RUNS):
-        measure(f"with a process that uses {OTHER_SHARE} of 100", LIMIT - OTHER_SHARE, with_other=True)
+    for name, with_other in (("alone", False), (f"with a process that uses {OTHER_SHARE} of {LIMIT}", True)):
+        for _ in range(RUNS):
+            run = measure(with_other=with_other)
+            print(
+                f"{name:<42} {run.seconds:>7.2f} {run.ideal:>7.2f} {run.ratio:>7.3f} {run.posts:>7} {run.patches:>8} "
+                f"{run.rejected:>5} {run.rejected_percent:>7.2f}",
+                flush=True,
+            )
 
 
-def measure(name: str, share: int, *, with_other: bool) -> None:
+def measure(*, with_other: bool) -> BulkRun:
+    share = LIMIT - OTHER_SHARE if with_other else LIMIT
     with lmtokens.sandbox.Portal(rate_limit=LIMIT, window=WINDOW) as portal, tempfile.TemporaryDirectory() as folder:
         portal.set_rate_limit(1_000_000, WINDOW, method="GET")
         environment = {**os.environ, **portal.environment()}
@@ -81,14 +107,14 @@ def measure(name: str, share: int, *, with_other: bool) -> None:
                 other.kill()
                 other.communicate()
         record = [seen for seen in portal.record if seen.user_agent != "other"]
-    seconds = json.loads(run.stdout)
-    ideal = (math.ceil(ROWS / share) - 1) * WINDOW
     posts, patches = (sum(seen.method == method for seen in record) for method in ("POST", "PATCH"))
-    rejected = sum(seen.status == 429 for seen in record)
-    print(
-        f"{name:<42} {seconds:>7.2f} {ideal:>7.2f} {seconds / ideal:>7.3f} {posts:>7} {patches:>8} {rejected:>5} "
-        f"{100 * rejected / len(record):>7.2f}",
-        flush=True,
+    return BulkRun(
+        seconds=json.loads(run.stdout),
+        ideal=(math.ceil(ROWS / share) - 1) * WINDOW,
+        posts=posts,
+        patches=patches,
+        rejected=sum(seen.status == 429 for seen in record),
+        sent=len(record),
     )
 
 

@@ -24,7 +24,7 @@ CREATE = "/setting/admins/32/apitokens"
 LIST = "/setting/admins/apitokens"
 TOKENS, PAGE_SIZE = 10_000, 1_000
 
-# Clients continue a list with `filter=id>N` or with `offset=N`. The ids are 1 to TOKENS, so that both name one page.
+# Clients continue a list with `filter=id>N` or with `offset=N`. The ids are 1 to TOKENS.
 CONFIGURATION = """
 daemon off;
 user {user};
@@ -44,17 +44,16 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    map $args $skipped {{
-        default 0;
-        ~filter=id%3E(?<last_id>[0-9]+) $last_id;
-        ~offset=(?<offset>[1-9][0-9]*) $offset;
+    map $args $page {{
+        ~filter=id%3E(?<last_id>[0-9]+) after-$last_id;
+        ~offset=(?<offset>[0-9]+) offset-$offset;
     }}
     server {{
         listen 127.0.0.1:{port} ssl;
         ssl_certificate {folder}/server.pem;
         ssl_certificate_key {folder}/server.pem;
         location = {create} {{ return 200 '{created}'; }}
-        location = {list} {{ root {folder}; rewrite ^ /pages/$skipped.json break; }}
+        location = {list} {{ root {folder}; rewrite ^ /pages/$page.json break; }}
     }}
 }}
 """
@@ -132,12 +131,13 @@ def write_certificates(folder: Path) -> None:
 
 
 def write_pages(folder: Path) -> None:
-    """Write the pages of a list, named by the number of tokens before each, and the empty page after the last."""
+    """Write the pages of a list, for clients that continue after an id and for those that continue at an offset."""
     folder.mkdir()
-    for skipped in range(0, TOKENS + 1, PAGE_SIZE):
-        items = [token(number) for number in range(skipped + 1, min(skipped + PAGE_SIZE, TOKENS) + 1)]
-        page = {"total": TOKENS - skipped, "items": items, "searchId": None}
-        (folder / f"{skipped}.json").write_text(json.dumps(page, separators=(",", ":")), encoding="ascii")
+    for skipped in range(0, TOKENS, PAGE_SIZE):
+        items = [token(number) for number in range(skipped + 1, skipped + PAGE_SIZE + 1)]
+        for name, total in (("after", TOKENS - skipped), ("offset", TOKENS)):
+            page = json.dumps({"total": total, "items": items, "searchId": None}, separators=(",", ":"))
+            (folder / f"{name}-{skipped}.json").write_text(page, encoding="ascii")
 
 
 def wait_until_ready(port: int, server: subprocess.Popen[bytes]) -> None:

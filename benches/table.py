@@ -42,20 +42,21 @@ def at_least(factor: float, of: str | None, values: Mapping[str, float]) -> Goal
 def _goal(words: str, factor: float, of: str | None, values: Mapping[str, float], sign: int) -> Goal:
     if of is None:
         return Goal(f"{words} {factor:g}", sign * values["lmtokens"] >= sign * factor)
+    multiple = f"{factor:g} × {of}" if factor > 0.1 else f"{of} ÷ {1 / factor:g}"
     if of not in values:
-        return Goal(f"{words} {factor:g} × {of}", None)
+        return Goal(f"{words} {multiple}", None)
     bound = factor * values[of]
-    return Goal(f"{words} {factor:g} × {of} = {number(bound)}", sign * values["lmtokens"] >= sign * bound)
+    return Goal(f"{words} {number(bound)} = {multiple}", sign * values["lmtokens"] >= sign * bound)
 
 
 def number(value: float) -> str:
-    """Format a number with about three significant digits."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    """Format a number with up to four significant digits, or to the unit."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.4g}"
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """Format the table, with columns of equal width so that it can be read as plain text too."""
-    lines = [["", "unit", *COLUMNS, "goal", "met"]]
+    lines = [["measurement", "unit", *COLUMNS, "goal", "met"]]
     for row in rows:
         values = [number(row.values[column]) if column in row.values else "" for column in COLUMNS]
         goals, met = "; ".join(goal.text for goal in row.goals), met_word(row.goals)

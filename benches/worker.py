@@ -1,4 +1,4 @@
-"""One measurement of one peer, in a process of its own: `worker.py MEASUREMENT PEER [NUMBER]`; prints JSON."""
+"""One measurement of one peer, in a process of its own: `worker.py MEASUREMENT ARGUMENT...`; prints JSON."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import os
 import resource
 import statistics
 import sys
+import tempfile
 import time
+import timeit
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import peers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 WARM_UP_SECONDS, SECONDS = 0.3, 0.7
 
@@ -47,9 +50,19 @@ def repeat(call: Callable[[], object], seconds: float) -> list[float]:
     return durations
 
 
-def blocking(peer: str, thread_count: int) -> dict[str, float]:
+async def repeat_async(call: Callable[[], Awaitable[object]], seconds: float) -> list[float]:
+    """Await in a loop for some seconds and return the duration of each call."""
+    durations, end, now = [], time.perf_counter() + seconds, time.perf_counter()
+    while now < end:
+        await call()
+        begun, now = now, time.perf_counter()
+        durations.append(now - begun)
+    return durations
+
+
+def blocking(peer: str, threads: str) -> dict[str, float]:
     """One client; each thread sends one create after another."""
-    create = peers.BLOCKING[peer]().create
+    create, thread_count = peers.BLOCKING[peer]().create, int(threads)
 
     def run(seconds: float) -> list[float]:
         if thread_count == 1:
@@ -63,22 +76,14 @@ def blocking(peer: str, thread_count: int) -> dict[str, float]:
     return usage.per_call(run(SECONDS))
 
 
-def awaited(peer: str, task_count: int) -> dict[str, float]:
+def awaited(peer: str, tasks: str) -> dict[str, float]:
     """One client; each task awaits one create after another."""
-
-    async def repeat_in_task(client: Any, seconds: float) -> list[float]:
-        durations, end, now = [], time.perf_counter() + seconds, time.perf_counter()
-        while now < end:
-            await client.create()
-            begun, now = now, time.perf_counter()
-            durations.append(now - begun)
-        return durations
 
     async def run() -> dict[str, float]:
         client = peers.ASYNC[peer]()
-        await asyncio.gather(*(repeat_in_task(client, WARM_UP_SECONDS) for _ in range(task_count)))
+        await asyncio.gather(*(repeat_async(client.create, WARM_UP_SECONDS) for _ in range(int(tasks))))
         usage = Usage()
-        runs = await asyncio.gather(*(repeat_in_task(client, SECONDS) for _ in range(task_count)))
+        runs = await asyncio.gather(*(repeat_async(client.create, SECONDS) for _ in range(int(tasks))))
         measured = usage.per_call([duration for run in runs for duration in run])
         await client.close()
         return measured
@@ -86,8 +91,55 @@ def awaited(peer: str, task_count: int) -> dict[str, float]:
     return asyncio.run(run())
 
 
+def listing(peer: str) -> dict[str, float]:
+    """All tokens, page by page, after one list that opens the connection."""
+
+    async def run_async() -> dict[str, float]:
+        client = peers.ASYNC[peer]()
+        await client.list_tokens()
+        usage = Usage()
+        measured = usage.per_call(await repeat_async(client.list_tokens, SECONDS))
+        await client.close()
+        return measured
+
+    if peer not in peers.BLOCKING:
+        return asyncio.run(run_async())
+    list_tokens = peers.BLOCKING[peer]().list_tokens
+    list_tokens()
+    usage = Usage()
+    return usage.per_call(repeat(list_tokens, SECONDS))
+
+
+def signature(signer: str) -> dict[str, float]:
+    """The header of a create: by lmtokens, or by hand with the hmac module."""
+    import lmtokens
+
+    variables = {
+        "sign": lmtokens.sign if signer == "lmtokens" else peers.sign,
+        "resource": peers.CREATE,
+        "body": peers.create_body(),
+        "credentials": {"access_id": "exampleAccessId00001", "access_key": "invented-access-key"},
+    }
+    timer = timeit.Timer('sign("POST", resource, body, **credentials)', globals=variables)
+    calls = 20_000
+    return {"microseconds": min(timer.repeat(5, calls)) / calls * 1e6}
+
+
+def bulk(rows: str) -> dict[str, float]:
+    """A bulk run, with its journal. The peak of the memory is that of the whole process."""
+    import lmtokens
+
+    with tempfile.TemporaryDirectory() as folder:
+        tokens = [(32, f"row {number}") for number in range(int(rows))]
+        usage = Usage()
+        summary = lmtokens.add_tokens(tokens, journal=Path(folder, "run.journal")).finish()
+        assert summary.created == len(tokens), summary
+        measured = usage.per_call([0.0] * len(tokens))
+    return {**measured, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000}
+
+
 if __name__ == "__main__":
-    measurement, peer, *numbers = sys.argv[1:]
-    print(json.dumps(globals()[measurement](peer, *map(int, numbers))), flush=True)
+    measurement, *arguments = sys.argv[1:]
+    print(json.dumps(globals()[measurement](*arguments)), flush=True)
     # Without finalizing the interpreter, during which pyreqwest sometimes aborts the process.
     os._exit(0)

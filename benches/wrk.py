@@ -20,8 +20,8 @@ SECONDS = 1
 UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
-def is_installed() -> bool:
-    return shutil.which("wrk") is not None
+def path() -> str | None:
+    return shutil.which("wrk")
 
 
 def measure(environment: Mapping[str, str], connections: int) -> dict[str, float]:
@@ -32,10 +32,10 @@ def measure(environment: Mapping[str, str], connections: int) -> dict[str, float
     script = f'wrk.method = "POST"\nwrk.body = {json.dumps(body.decode())}\n'
     script += "".join(f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}\n" for name, value in headers.items())
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "create.lua")
-        path.write_text(script, encoding="ascii")
+        script_path = Path(folder, "create.lua")
+        script_path.write_text(script, encoding="ascii")
         command = ["wrk", "--threads=1", f"--connections={connections}", f"--duration={SECONDS}s", "--latency"]
-        command += [f"--script={path}", environment["LM_BASE_URL"] + peers.CREATE]
+        command += [f"--script={script_path}", environment["LM_BASE_URL"] + peers.CREATE]
         before = children_cpu_seconds()
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         cpu = children_cpu_seconds() - before

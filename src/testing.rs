@@ -1,4 +1,4 @@
-//! Re-exports of the core for `tests/rust`. They are not an API: users have the Python module and the command.
+//! Re-exports of the core for `tests/rust` and `benches`. They are not an API: users have the Python module and the command.
 
 #![allow(missing_docs, reason = "the items are documented where they are defined")]
 
@@ -94,5 +94,5 @@ pub mod token_output {
 }
 
 pub mod tokens {
-    pub use crate::tokens::{FindToken, NewToken, User};
+    pub use crate::tokens::{FindToken, NewToken, User, tokens_of_page};
 }

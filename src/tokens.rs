@@ -19,6 +19,7 @@ pub(crate) use expected::{ExpectedNote, is_same_token};
 pub(crate) use find::AccessId;
 pub use find::FindToken;
 pub(crate) use find::is_listed;
+pub use list::tokens_of_page;
 pub(crate) use list::{ListTokens, Listing, Selection};
 pub(crate) use target::{Target, is_mask_of, is_self, refuse_self};
 pub(crate) use update::change;

@@ -197,6 +197,11 @@ impl Page {
     }
 }
 
+/// Reads the tokens of one page of a list.
+pub fn tokens_of_page(body: &[u8], r#type: Type) -> Result<Vec<Token>> {
+    Page::read(body, r#type).map(|page| page.tokens)
+}
+
 /// The most pages in a row that add nothing: enough for any list that is not rewritten continuously.
 pub(super) const MAX_STEPS: u32 = 64;
 
