@@ -122,7 +122,7 @@ $(BIN)/.installed: $(WHEELS)/.built $(BIN)/.tools
 
 $(BENCH)/.installed: benches/requirements.txt $(WHEELS)/.built
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 -r benches/requirements.txt || \
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 -r benches/requirements.txt || \
 		{ echo "cannot install the packages to compare with (benches/requirements.txt); is PyPI reachable?"; exit 1; }
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
 	@touch $@

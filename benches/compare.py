@@ -1,7 +1,7 @@
 """Compare lmtokens with other packages and with wrk, and write one table: `compare.py [SECTION...]`.
 
 The peers take turns within each round, and each measurement is a process of its own; the table has the medians of the
-rounds. Without arguments all sections run, and the table is also written to RESULTS.md. The numbers are not guarantees.
+rounds. Without arguments all sections run; if none is skipped, RESULTS.md is written. The numbers are not guarantees.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ROUNDS = 5
-PROCESS_ROUNDS = 15  # of the short measurements of whole processes
+PROCESS_ROUNDS = 11  # of the short measurements of whole processes
 BLOCKING = ("lmtokens", "requests", "httpx", "pyreqwest", "SDK")
 ASYNC = ("lmtokens", "aiohttp", "httpx", "pyreqwest")
 AT_ONCE = (1, 8, 32, 128)
@@ -236,6 +236,9 @@ ON_NGINX = (startup, blocking, awaited, threads, listing)
 
 
 def main(names: list[str]) -> None:
+    known = [section.__name__ for section in SECTIONS]
+    if not set(names) <= set(known):
+        sys.exit(f"unknown section in {names}; expected {', '.join(known)}")
     sections = [section for section in SECTIONS if not names or section.__name__ in names]
     # Without the variables of this machine, such as proxies and trusted certificates.
     environment = {"PATH": os.environ["PATH"]}
@@ -248,16 +251,17 @@ def main(names: list[str]) -> None:
         if server.nginx():
             environment.update(stack.enter_context(server.serve()))
         else:
-            skipped.append("nginx is not installed: skipped " + ", ".join(section.__name__ for section in ON_NGINX))
+            without = ", ".join(section.__name__ for section in ON_NGINX)
+            skipped.append(f"nginx is not installed (apt-get install nginx): skipped {without}")
             sections = [section for section in sections if section not in ON_NGINX]
         if not wrk.path():
-            skipped.append("wrk is not installed: skipped its column and the goals that depend on it")
+            skipped.append("wrk is not installed (apt-get install wrk): skipped its column and the goals that use it")
         for section in sections:
             print(f"measuring: {section.__name__}", file=sys.stderr, flush=True)
             rows += section(environment)
     results = "\n\n".join([markdown(rows), *skipped])
     print(results)
-    if not names:
+    if not names and not skipped:
         text = f"# Results of `make bench`\n\n{begun}\n\n{INTRODUCTION}\n{results}\n"
         (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
 

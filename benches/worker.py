@@ -20,7 +20,7 @@ import peers
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-WARM_UP_SECONDS, SECONDS = 0.3, 0.7
+WARM_UP_SECONDS, SECONDS = 0.2, 0.5
 
 
 class Usage:

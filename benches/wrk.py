@@ -16,7 +16,7 @@ import peers
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SECONDS = 1
+SECONDS = 2
 UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
