@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -15,19 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trustme
+from peers import CREATE, LIST, PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REST = "/santaba/rest"
-CREATE = "/setting/admins/32/apitokens"
-LIST = "/setting/admins/apitokens"
-TOKENS, PAGE_SIZE = 10_000, 1_000
+TOKENS = 10_000
 
 # Clients continue a list with `filter=id>N` or with `offset=N`. The ids are 1 to TOKENS.
 CONFIGURATION = """
 daemon off;
-user {user};
+{user}
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log stderr error;
@@ -89,7 +89,8 @@ def serve() -> Iterator[dict[str, str]]:
         write_certificates(folder)
         write_pages(folder / "pages")
         configuration = CONFIGURATION.format(
-            user=getpass.getuser(),
+            # Else the workers of a server that root starts could not read the folder.
+            user=f"user {getpass.getuser()};" if os.geteuid() == 0 else "",
             folder=folder,
             port=port,
             create=REST + CREATE,
