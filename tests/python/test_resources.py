@@ -77,6 +77,17 @@ WORK = {
             await asyncio.gather(call, return_exceptions=True)
     asyncio.run(main())""",
     ),
+    "cancelled calls in 50 loops": (
+        50,
+        """
+    async def main():
+        for number in range(10):
+            call = asyncio.ensure_future(async_client.whoami())
+            await asyncio.sleep(0.0005 if number % 2 else 0)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+    for _ in range(times): asyncio.run(main())""",
+    ),
     "200 clients": (200, "    for _ in range(times): lmtokens.Client().whoami()"),
     "100 async clients and loops": (100, "    for _ in range(times): asyncio.run(lmtokens.AsyncClient().whoami())"),
     "200 abandoned lists": (200, "    for _ in range(times): next(client.list_tokens(32))"),

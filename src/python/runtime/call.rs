@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use pyo3::prelude::*;
 
@@ -26,8 +26,8 @@ pub(super) struct Call<O: Operation> {
 
 /// The state of a call. Taking it decides whether there is a request to cancel or a result to deliver.
 enum State<T> {
-    /// In progress; dropping the future cancels it.
-    Running(BoxedFuture<T>),
+    /// In progress; dropping the future cancels it. The waker is that of the task that polls it.
+    Running(BoxedFuture<T>, Option<Waker>),
     Done(Result<T>),
     Taken,
 }
@@ -37,7 +37,7 @@ impl<O: Operation> Call<O> {
     pub(super) fn new(client: &Client, queue: &Arc<CallbackQueue>, operation: O) -> Arc<Self> {
         let client = client.clone();
         let running: BoxedFuture<O::Output> = Box::pin(async move { call(operation, &client).await });
-        Arc::new(Self { state: Mutex::new(State::Running(running)), queue: Arc::clone(queue) })
+        Arc::new(Self { state: Mutex::new(State::Running(running, None)), queue: Arc::clone(queue) })
     }
 
     fn take(&self) -> State<O::Output> {
@@ -61,8 +61,14 @@ impl<O: Operation> Call<O> {
         // Dropping a future returns its connection to the pool, which may start a task.
         let runtime = process::runtime();
         let _context = runtime.as_ref().ok().map(|runtime| runtime.enter());
-        if let State::Done(result) = self.take() {
-            self.queue.events.add(lost_result::<O>(&result));
+        match self.take() {
+            State::Running(future, waker) => {
+                drop(future);
+                // Nothing else wakes the task, which would wait forever.
+                waker.into_iter().for_each(Waker::wake);
+            }
+            State::Done(result) => self.queue.events.add(lost_result::<O>(&result)),
+            State::Taken => {}
         }
     }
 
@@ -70,7 +76,7 @@ impl<O: Operation> Call<O> {
     pub(super) async fn run(&self) -> bool {
         std::future::poll_fn(|context| {
             let mut state = locked(&self.state);
-            let State::Running(future) = &mut *state else { return Poll::Ready(false) };
+            let State::Running(future, waker) = &mut *state else { return Poll::Ready(false) };
             // A panic must reach the caller as an exception.
             let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
             match polled.unwrap_or_else(|_| Poll::Ready(Err(Error::internal()))) {
@@ -78,7 +84,10 @@ impl<O: Operation> Call<O> {
                     *state = State::Done(result);
                     Poll::Ready(true)
                 }
-                Poll::Pending => Poll::Pending,
+                Poll::Pending => {
+                    *waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
             }
         })
         .await
