@@ -124,6 +124,8 @@ impl PyClient {
 
     /// Returns the queue of a call in the running event loop.
     pub(crate) fn queue_in_loop(&self, py: Python<'_>) -> PyResult<Arc<CallbackQueue>> {
+        // The loop's own code runs.
+        let _inside = GateGuard::enter(py);
         CallbackQueue::in_loop(&running_loop(py)?, self.on_wait.as_ref())
     }
 

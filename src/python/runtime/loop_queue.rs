@@ -224,7 +224,9 @@ impl Drop for Runner {
         }
         match &self.queue.waker {
             #[cfg(unix)]
-            Waker::Sockets(..) => self.queue.close(),
+            Waker::Sockets(..) => {
+                attached(|_py| self.queue.close());
+            }
             Waker::Call(..) if self.is_called.load(Ordering::Relaxed) => {}
             Waker::Call(..) => {
                 // Off the runtime, so that a log handler may use this package.
