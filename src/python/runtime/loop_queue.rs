@@ -242,34 +242,31 @@ impl Drop for Runner {
 /// The runtime's threads that are attached to the interpreter, or about to be. If one were attached when the
 /// interpreter ends, it would be unwound through Rust frames; so the caller's thread waits for them before it
 /// continues.
-#[derive(Clone, Default)]
-struct ActiveThreads(Arc<ThreadCount>);
-
 #[derive(Default)]
-struct ThreadCount {
+struct ActiveThreads {
     count: Mutex<usize>,
     ended: Condvar,
 }
 
 impl ActiveThreads {
     /// Counts a thread until the guard is dropped.
-    fn enter(&self) -> ActiveThread {
-        *locked(&self.0.count) += 1;
-        ActiveThread(Arc::clone(&self.0))
+    fn enter(&self) -> ActiveThread<'_> {
+        *locked(&self.count) += 1;
+        ActiveThread(self)
     }
 
     /// Waits until no thread is active. The current thread must be detached.
     fn wait_until_none(&self) {
-        let count = locked(&self.0.count);
-        drop(self.0.ended.wait_while(count, |count| *count > 0));
+        let count = locked(&self.count);
+        drop(self.ended.wait_while(count, |count| *count > 0));
     }
 }
 
 /// One active thread.
 #[must_use]
-struct ActiveThread(Arc<ThreadCount>);
+struct ActiveThread<'a>(&'a ActiveThreads);
 
-impl Drop for ActiveThread {
+impl Drop for ActiveThread<'_> {
     fn drop(&mut self) {
         let mut count = locked(&self.0.count);
         *count = count.saturating_sub(1);
