@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use lmtokens::testing::ids::Type;
-use lmtokens::testing::lmv1::Request;
+use lmtokens::testing::lmv1::{Request, SigningKey};
 use lmtokens::testing::model::{Origin, Token, TokenType};
 use lmtokens::testing::tokens::tokens_of_page;
 
@@ -25,10 +25,9 @@ fn sign(criterion: &mut Criterion) {
         body: br#"{"note":"ci","status":2}"#,
         resource_path: "/setting/admins/32/apitokens",
     };
+    let key = SigningKey::new(b"invented-access-key");
     criterion.bench_function("sign a create", |bencher| {
-        bencher.iter(|| {
-            black_box(request).authorization("exampleAccessId00001", black_box(b"invented-access-key"))
-        });
+        bencher.iter(|| black_box(request).authorization("exampleAccessId00001", black_box(&key)));
     });
 }
 

@@ -60,18 +60,22 @@ pub(crate) fn unusable_path(name: &str, path: &Path, problem: &str) -> String {
 
 /// Returns what is wrong with a value, without repeating it, and how to correct it; `None` if it bears no trace.
 pub(crate) fn fault(value: &str) -> Option<Cow<'static, str>> {
-    if let Some(hidden) = value.chars().find(|c| is_invisible(*c)) {
+    if !value.is_ascii()
+        && let Some(hidden) = value.chars().find(|c| is_invisible(*c))
+    {
         let number = u32::from(hidden);
         return Some(format!("contains the invisible character U+{number:04X} (retype the value)").into());
     }
     let value = value.trim();
-    let fault = if is_member(value) {
+    // Signing checks a key each time: most keys begin with a letter or a digit, which no mark around a value is.
+    let is_marked = !value.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let fault = if is_marked && is_member(value) {
         "is a whole member of a JSON object; give the value only"
-    } else if is_quoted(value) {
+    } else if is_marked && is_quoted(value) {
         "is wrapped in quotation marks, which some tools keep (docker --env-file); remove them"
     } else if is_mask(value) {
         "is a mask that was shown in place of the value"
-    } else if is_placeholder(value) || is_no_value(value) {
+    } else if (is_marked && is_placeholder(value)) || is_no_value(value) {
         "is a placeholder that was not replaced by its value"
     } else if is_assignment(value) {
         "is a whole assignment (NAME=value); give the value only"
@@ -113,28 +117,32 @@ fn is_mask(value: &str) -> bool {
 
 /// Returns whether a value stands for none, or asks for one: "your-access-key".
 fn is_no_value(value: &str) -> bool {
-    let word = value.replace(['_', '-'], "").to_ascii_lowercase();
-    NO_VALUES.contains(&word.as_str())
-        || (word.starts_with("your") && value.len() != word.len() && is_description(value))
+    let letters = || value.bytes().filter(|b| !b"_-".contains(b)).map(|b| b.to_ascii_lowercase());
+    NO_VALUES.iter().any(|word| letters().eq(word.bytes()))
+        || (letters().take(4).eq(*b"your") && value.contains(['_', '-']) && is_description(value))
 }
 
 /// Returns whether a value is a line of a file with variables, such as `export LM_ACCESS_KEY=…`.
 fn is_assignment(value: &str) -> bool {
+    if !value.bytes().any(|b| matches!(b, b'=' | b':')) {
+        return false;
+    }
     let mut words = value.split_ascii_whitespace();
     if matches!(words.next(), Some("export" | "set" | "env")) && words.any(|word| word.contains('=')) {
         return true;
     }
     let name = value.strip_prefix("$env:").unwrap_or(value).split(['=', ':', ' ']).next().unwrap_or_default();
     let plain = name.replace('_', "").to_ascii_lowercase();
-    let is_name = ["accessid", "accesskey", "bearertoken"].contains(&plain.as_str())
-        || (name.starts_with("LM_") && is_variable(name));
-    is_name && value.contains(['=', ':'])
+    ["accessid", "accesskey", "bearertoken"].contains(&plain.as_str())
+        || (name.starts_with("LM_") && is_variable(name))
 }
 
 /// Returns the word of an `Authorization` header with which a value begins.
 fn header_word(value: &str) -> Option<&'static str> {
-    let (first, _) = value.split_once([' ', ':'])?;
-    ["Authorization", "Bearer", "LMv1"].into_iter().find(|word| first.eq_ignore_ascii_case(word))
+    ["Authorization", "Bearer", "LMv1"].into_iter().find(|word| {
+        let start = value.split_at_checked(word.len());
+        start.is_some_and(|(start, rest)| start.eq_ignore_ascii_case(word) && rest.starts_with([' ', ':']))
+    })
 }
 
 fn is_placeholder(value: &str) -> bool {

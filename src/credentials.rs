@@ -20,14 +20,14 @@ pub(crate) use validate::{
 use crate::advice::Advice;
 use crate::copied;
 use crate::error::{Error, Result};
-use crate::lmv1;
+use crate::lmv1::{self, SigningKey};
 use crate::network::Network;
 use crate::portal::PortalAddress;
 use crate::secret::Secret;
 use validate::{check_copied, check_pair};
 
 /// What authenticates a request.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Credentials {
     /// An access id and an access key. The key signs requests and is never sent.
     Lmv1 {
@@ -35,6 +35,8 @@ pub enum Credentials {
         access_id: String,
         /// The secret part.
         access_key: Secret,
+        /// The secret part, prepared for signing.
+        signing_key: SigningKey,
     },
     /// A bearer token, which is sent with every request.
     Bearer {
@@ -56,7 +58,8 @@ impl Credentials {
         check_access_id(access_id)?;
         check_access_key(&access_key)?;
         check_pair(access_id, &access_key)?;
-        Ok(Self::Lmv1 { access_id: access_id.to_owned(), access_key })
+        let signing_key = SigningKey::new(access_key.reveal().as_bytes());
+        Ok(Self::Lmv1 { access_id: access_id.to_owned(), access_key, signing_key })
     }
 
     /// Checks a bearer token.
@@ -69,9 +72,7 @@ impl Credentials {
     #[must_use]
     pub fn authorization(&self, request: &lmv1::Request<'_>) -> String {
         match self {
-            Self::Lmv1 { access_id, access_key } => {
-                request.authorization(access_id, access_key.reveal().as_bytes())
-            }
+            Self::Lmv1 { access_id, signing_key, .. } => request.authorization(access_id, signing_key),
             Self::Bearer { token } => format!("Bearer {}", token.reveal()),
         }
     }
@@ -102,6 +103,14 @@ impl Credentials {
         }
     }
 }
+
+impl PartialEq for Credentials {
+    fn eq(&self, other: &Self) -> bool {
+        (self.access_id(), self.secret()) == (other.access_id(), other.secret())
+    }
+}
+
+impl Eq for Credentials {}
 
 impl fmt::Debug for Credentials {
     /// Shows the kind only: the id may be a key, since users swap them.

@@ -9,6 +9,8 @@
 //! Source: the vendor's page "REST API Authentication". The formula on that page omits the hex step, but its sample
 //! code and every working client include it.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -46,31 +48,53 @@ impl Request<'_> {
 
     /// Returns the HMAC-SHA256 as 64 lower-case hex digits.
     #[must_use]
-    pub fn digest_hex(&self, access_key: &[u8]) -> String {
-        hex(&self.digest(access_key))
+    pub fn digest_hex(&self, key: &SigningKey) -> String {
+        self.hex(key, &self.timestamp_ms.to_string()).into_iter().map(char::from).collect()
     }
 
     /// Returns the base64 of the hex digest, which is always 88 characters.
     #[must_use]
-    pub fn signature(&self, access_key: &[u8]) -> String {
-        BASE64.encode(self.digest_hex(access_key))
+    pub fn signature(&self, key: &SigningKey) -> String {
+        BASE64.encode(self.hex(key, &self.timestamp_ms.to_string()))
     }
 
     /// Returns the value of the `Authorization` header.
     #[must_use]
-    pub fn authorization(&self, access_id: &str, access_key: &[u8]) -> String {
-        format!("LMv1 {access_id}:{}:{}", self.signature(access_key), self.timestamp_ms)
+    pub fn authorization(&self, access_id: &str, key: &SigningKey) -> String {
+        let timestamp = self.timestamp_ms.to_string();
+        let mut header = String::with_capacity("LMv1 ::".len() + access_id.len() + 88 + timestamp.len());
+        header.push_str("LMv1 ");
+        header.push_str(access_id);
+        header.push(':');
+        BASE64.encode_string(self.hex(key, &timestamp), &mut header);
+        header.push(':');
+        header.push_str(&timestamp);
+        header
     }
 
-    fn digest(&self, access_key: &[u8]) -> [u8; 32] {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(access_key) else {
+    fn hex(&self, key: &SigningKey, timestamp: &str) -> [u8; 64] {
+        let mut mac = Hmac::clone(&key.0);
+        for part in [self.method.as_bytes(), timestamp.as_bytes(), self.body, self.resource_path.as_bytes()] {
+            mac.update(part);
+        }
+        hex(&mac.finalize().into_bytes().into())
+    }
+}
+
+/// An access key, prepared for many signatures: HMAC hashes it once only.
+///
+/// Clones share one state, which is wiped when the last clone is dropped.
+#[derive(Clone)]
+pub struct SigningKey(Arc<Hmac<Sha256>>);
+
+impl SigningKey {
+    /// Prepares an access key.
+    #[must_use]
+    pub fn new(access_key: &[u8]) -> Self {
+        let Ok(mac) = Hmac::new_from_slice(access_key) else {
             unreachable!("HMAC takes a key of any length");
         };
-        mac.update(self.method.as_bytes());
-        mac.update(self.timestamp_ms.to_string().as_bytes());
-        mac.update(self.body);
-        mac.update(self.resource_path.as_bytes());
-        mac.finalize().into_bytes().into()
+        Self(Arc::new(mac))
     }
 }
 
@@ -106,7 +130,8 @@ impl Authorization {
     #[must_use]
     pub fn verify(&self, method: &str, body: &[u8], resource_path: &str, access_key: &[u8]) -> bool {
         let request = Request { method, timestamp_ms: self.timestamp_ms, body, resource_path };
-        request.signature(access_key).as_bytes().ct_eq(self.signature.as_bytes()).into()
+        let signature = request.signature(&SigningKey::new(access_key));
+        signature.as_bytes().ct_eq(self.signature.as_bytes()).into()
     }
 }
 
@@ -140,8 +165,11 @@ pub fn check_resource_path(path: &str) -> Result<(), Error> {
     Err(Error::argument(format!("invalid resource_path: {problem}; expected {EXPECTED}")))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().map_or('0', char::from);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+fn hex(digest: &[u8; 32]) -> [u8; 64] {
+    let digit = |nibble: u8| b'0' + nibble + if nibble > 9 { b'a' - b'9' - 1 } else { 0 };
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
+        *pair = [digit(byte >> 4), digit(byte & 0xf)];
+    }
+    digits
 }

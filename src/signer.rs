@@ -13,6 +13,7 @@ use crate::strict_url;
 #[derive(Debug)]
 pub struct Signer {
     identity: Identity,
+    base: Option<Url>,
     clock: Box<dyn Clock>,
 }
 
@@ -20,7 +21,8 @@ impl Signer {
     /// Creates a signer for the identity's portal.
     #[must_use]
     pub fn new(identity: Identity, clock: Box<dyn Clock>) -> Self {
-        Self { identity, clock }
+        let base = Url::parse(identity.portal.base_url()).ok();
+        Self { identity, base, clock }
     }
 
     /// Returns the portal and the credentials.
@@ -59,7 +61,7 @@ impl Signer {
     }
 
     fn resource_path(&self, url: &Url) -> Option<String> {
-        let base = Url::parse(self.identity.portal.base_url()).ok()?;
+        let base = self.base.as_ref()?;
         let same_origin = url.scheme() == base.scheme()
             && url.host() == base.host()
             && url.port_or_known_default() == base.port_or_known_default();

@@ -46,7 +46,7 @@ pub mod lifecycle {
 }
 
 pub mod lmv1 {
-    pub use crate::lmv1::{Authorization, Request, check_method, check_resource_path};
+    pub use crate::lmv1::{Authorization, Request, SigningKey, check_method, check_resource_path};
 }
 
 pub mod model {

@@ -21,7 +21,7 @@ fn copied(text: &str) -> Option<Cow<'static, str>> {
         Some("ends with a carriage return (a line break of Windows)".into())
     } else if text.trim() != text {
         Some("begins or ends with white space (a line break?)".into())
-    } else if text.contains("://")
+    } else if text.contains(':') && text.contains("://")
         || text.starts_with("/run/secrets/")
         || text.starts_with("/var/run/secrets/")
     {

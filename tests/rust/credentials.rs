@@ -88,7 +88,7 @@ fn from_environment(variables: &[(&str, &str)]) -> Result<Identity> {
 }
 
 fn lmv1(access_id: &str, access_key: &str) -> Credentials {
-    Credentials::Lmv1 { access_id: access_id.to_owned(), access_key: secret(access_key) }
+    Credentials::from_pair(Some(access_id), secret(access_key)).unwrap()
 }
 
 fn bearer(token: &str) -> Credentials {

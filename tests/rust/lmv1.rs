@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lmtokens::testing::error::ErrorKind;
-use lmtokens::testing::lmv1::{Authorization, Request, check_method, check_resource_path};
+use lmtokens::testing::lmv1::{Authorization, Request, SigningKey, check_method, check_resource_path};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde::Deserialize;
@@ -40,6 +40,7 @@ fn every_vector_matches_at_every_stage() {
         let name = &case.name;
         let body = BASE64.decode(&case.body_base64).unwrap();
         let key = case.access_key.as_bytes();
+        let signing_key = SigningKey::new(key);
         let request = Request {
             method: &case.method,
             timestamp_ms: case.timestamp_ms,
@@ -48,9 +49,13 @@ fn every_vector_matches_at_every_stage() {
         };
         let string_to_sign = BASE64.encode(request.string_to_sign());
         assert_eq!(string_to_sign, case.string_to_sign_base64, "{name}: string to sign");
-        assert_eq!(request.digest_hex(key), case.digest_hex, "{name}: hex digest");
-        assert_eq!(request.signature(key), case.signature, "{name}: signature");
-        assert_eq!(request.authorization(&case.access_id, key), case.authorization, "{name}: header");
+        assert_eq!(request.digest_hex(&signing_key), case.digest_hex, "{name}: hex digest");
+        assert_eq!(request.signature(&signing_key), case.signature, "{name}: signature");
+        assert_eq!(
+            request.authorization(&case.access_id, &signing_key),
+            case.authorization,
+            "{name}: header"
+        );
 
         let parsed = Authorization::parse(&case.authorization);
         let parsed = parsed.unwrap_or_else(|| panic!("{name}: the header is not understood"));
@@ -71,7 +76,7 @@ const BODY: &[u8] = br#"{"note":"ci","status":2}"#;
 fn signed() -> Authorization {
     let request =
         Request { method: "POST", timestamp_ms: 1_700_000_000_000, body: BODY, resource_path: PATH };
-    Authorization::parse(&request.authorization("exampleAccessId00001", KEY)).unwrap()
+    Authorization::parse(&request.authorization("exampleAccessId00001", &SigningKey::new(KEY))).unwrap()
 }
 
 #[test]
@@ -100,7 +105,7 @@ fn a_signature_is_valid_for_nothing_else() {
 fn a_signature_without_the_hex_step_is_invalid() {
     let request =
         Request { method: "POST", timestamp_ms: 1_700_000_000_000, body: BODY, resource_path: PATH };
-    let hex = request.digest_hex(KEY);
+    let hex = request.digest_hex(&SigningKey::new(KEY));
     let raw: Vec<u8> =
         (0..32).map(|index| u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).unwrap()).collect();
     let raw = Authorization { signature: BASE64.encode(raw), ..signed() };
@@ -250,9 +255,10 @@ proptest! {
         bit: Index,
     ) {
         let request = Request { method: &method, timestamp_ms, body: &body, resource_path: &path };
-        prop_assert_eq!(request.signature(&key).len(), 88);
-        prop_assert!(request.signature(&key).ends_with("=="));
-        let header = request.authorization(&id, &key);
+        let signing_key = SigningKey::new(&key);
+        prop_assert_eq!(request.signature(&signing_key).len(), 88);
+        prop_assert!(request.signature(&signing_key).ends_with("=="));
+        let header = request.authorization(&id, &signing_key);
         let parsed = Authorization::parse(&header).unwrap();
         prop_assert_eq!(&parsed.access_id, &id);
         prop_assert_eq!(parsed.timestamp_ms, timestamp_ms);

@@ -5,7 +5,7 @@ pub(crate) mod encoders;
 use lmtokens::testing::client::redact;
 use lmtokens::testing::credentials::{Credentials, Identity};
 use lmtokens::testing::error::{Error, ErrorKind};
-use lmtokens::testing::lmv1::Request;
+use lmtokens::testing::lmv1::{Request, SigningKey};
 use proptest::prelude::*;
 
 use crate::support::{ACCESS_ID, identity, secret};
@@ -54,8 +54,8 @@ fn shown_with_bearer(token: &str, text: &str) -> String {
 /// Returns the header of a request, its signature, and the digest in it.
 fn signed(key: &str, timestamp_ms: u64) -> (String, String, String) {
     let request = Request { method: "GET", timestamp_ms, body: b"", resource_path: "/setting/admins" };
-    let key = key.as_bytes();
-    (request.authorization(ACCESS_ID, key), request.signature(key), request.digest_hex(key))
+    let key = SigningKey::new(key.as_bytes());
+    (request.authorization(ACCESS_ID, &key), request.signature(&key), request.digest_hex(&key))
 }
 
 /// Visible ASCII with many letters and digits, as keys are.

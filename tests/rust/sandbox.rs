@@ -14,7 +14,7 @@ mod tokens;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lmtokens::testing::lmv1::Request;
+use lmtokens::testing::lmv1::{Request, SigningKey};
 use lmtokens::testing::sandbox::{Fault, NewToken, NewUser, Portal, Seen, Settings, StoredToken};
 use lmtokens::testing::secret::Secret;
 use reqwest::header::HeaderMap;
@@ -174,7 +174,7 @@ fn now_ms() -> u64 {
 fn sign(pair: &Pair, method: &str, path: &str, body: &str, timestamp_ms: u64) -> String {
     let resource_path = path.split('?').next().unwrap();
     Request { method, timestamp_ms, body: body.as_bytes(), resource_path }
-        .authorization(&pair.access_id, pair.access_key.reveal().as_bytes())
+        .authorization(&pair.access_id, &SigningKey::new(pair.access_key.reveal().as_bytes()))
 }
 
 /// Encodes a query parameter.

@@ -1,5 +1,6 @@
 //! Arguments of the core's types. Each is checked once, by the type's constructor.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use pyo3::exceptions::PyTypeError;
@@ -206,21 +207,18 @@ impl Certificate {
 }
 
 /// The bytes of a body. A `str` is refused: libraries encode it differently, and the signature covers the bytes.
-pub(crate) struct Body(pub(crate) Vec<u8>);
+pub(crate) struct Body<'a>(pub(crate) Cow<'a, [u8]>);
 
-impl Body {
-    pub(crate) const EMPTY: Self = Self(Vec::new());
+impl Body<'_> {
+    pub(crate) const EMPTY: Self = Self(Cow::Borrowed(&[]));
 }
 
-from_python!(Body, hints::BYTES, |object| {
-    if let Ok(bytes) = object.cast::<PyBytes>() {
-        return Ok(Self(bytes.as_bytes().to_vec()));
-    }
-    if let Ok(bytes) = object.cast::<PyByteArray>() {
-        return Ok(Self(bytes.to_vec()));
+from_python!(Body<'a>, hints::BYTES, |object| {
+    if object.is_instance_of::<PyBytes>() || object.is_instance_of::<PyByteArray>() {
+        return object.extract().map(Self);
     }
     if object.is_instance_of::<PyMemoryView>() {
-        return Ok(Self(object.call_method0("tobytes")?.extract()?));
+        return Ok(Self(object.call_method0("tobytes")?.extract::<Vec<u8>>()?.into()));
     }
     let expected = "bytes (the signature covers the bytes that are sent: encode a text first)";
     Err(wrong_type("body", expected, &object))

@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::lmv1;
+use crate::lmv1::{self, SigningKey};
 use crate::python::args::domain::{self, Body};
 use crate::python::args::plain;
 use crate::python::args::settings::{Settings, function_of_settings, with_client_settings};
@@ -107,7 +107,7 @@ with_client_settings! {
 pub(crate) fn sign(
     #[pyo3(from_py_with = plain::method)] method: String,
     #[pyo3(from_py_with = plain::resource_path)] resource_path: String,
-    body: Body,
+    body: Body<'_>,
     #[pyo3(from_py_with = domain::access_id)] access_id: Secret,
     #[pyo3(from_py_with = domain::access_key)] access_key: Secret,
     #[pyo3(from_py_with = plain::timestamp_ms)] timestamp_ms: Option<u64>,
@@ -130,7 +130,7 @@ fn signed(
     credentials::check_signing_key(access_key)?;
     let timestamp_ms = timestamp_ms.unwrap_or_else(|| SystemClock.now_ms());
     let request = lmv1::Request { method: &method, timestamp_ms, body, resource_path };
-    Ok(request.authorization(access_id, access_key.reveal().as_bytes()))
+    Ok(request.authorization(access_id, &SigningKey::new(access_key.reveal().as_bytes())))
 }
 
 /// Return the stages of a signature, for tests against vectors: (string to sign, hex digest, base64 signature).
@@ -141,11 +141,11 @@ fn signed(
 pub(crate) fn _signing_stages(
     method: &str,
     timestamp_ms: u64,
-    body: Body,
+    body: Body<'_>,
     resource_path: &str,
     access_key: &str,
 ) -> (std::borrow::Cow<'static, [u8]>, String, String) {
     let request = lmv1::Request { method, timestamp_ms, body: &body.0, resource_path };
-    let key = access_key.as_bytes();
-    (request.string_to_sign().into(), request.digest_hex(key), request.signature(key))
+    let key = SigningKey::new(access_key.as_bytes());
+    (request.string_to_sign().into(), request.digest_hex(&key), request.signature(&key))
 }

@@ -30,7 +30,7 @@ impl Signer {
 
     /// Return the value of the ``Authorization`` header for a request with exactly this body.
     #[pyo3(signature = (method: "str", url: "str", body: "bytes") -> "str")]
-    fn _authorization(&self, method: &str, url: &str, body: Body) -> PyResult<String> {
+    fn _authorization(&self, method: &str, url: &str, body: Body<'_>) -> PyResult<String> {
         Ok(self.0.authorization(method, url, &body.0)?)
     }
 

@@ -3,7 +3,7 @@
 use lmtokens::testing::client::Client;
 use lmtokens::testing::error::ErrorKind;
 use lmtokens::testing::ids::{AdminId, Note, Status, Type};
-use lmtokens::testing::lmv1::{Authorization, Request};
+use lmtokens::testing::lmv1::{Authorization, Request, SigningKey};
 use lmtokens::testing::model::{TokenStatus, TokenType};
 use lmtokens::testing::operation::Operation as _;
 use lmtokens::testing::sandbox::{FaultKind, Signature};
@@ -128,7 +128,7 @@ async fn the_sent_bytes_are_the_signed_bytes() {
         body: body.as_bytes(),
         resource_path: "/setting/admins/32/apitokens",
     };
-    assert_eq!(authorization.signature, signed.signature(ACCESS_KEY.as_bytes()));
+    assert_eq!(authorization.signature, signed.signature(&SigningKey::new(ACCESS_KEY.as_bytes())));
     assert_eq!(body, "{\"note\":\"caf\u{e9}\",\"status\":2}");
     assert!(!head.concat().contains(ACCESS_KEY));
 }
