@@ -3,7 +3,7 @@
 //! Arguments are checked when a client is created, variables only if requests to its portal need them: a proxy or a CA
 //! bundle that the environment names must not stop a call to loopback, or a signature.
 
-mod certificates;
+pub(crate) mod certificates;
 mod proxy;
 mod trust_settings;
 
@@ -51,7 +51,12 @@ pub enum Trust {
     #[default]
     System,
     /// These and no others.
-    Only(Arc<Vec<CertificateDer<'static>>>),
+    Only {
+        /// Certificates of files.
+        certificates: Arc<Vec<CertificateDer<'static>>>,
+        /// Folders with more, read for an issuer that is not among them. OpenSSL does so too.
+        folders: Vec<PathBuf>,
+    },
 }
 
 /// The way to the portal.
@@ -157,15 +162,19 @@ fn paths(name: &str, value: &OsStr) -> Vec<PathBuf> {
 fn trust_only(groups: &[Vec<Source<'_>>]) -> Result<Trust> {
     let mut problems = Vec::new();
     for group in groups {
-        let mut certificates = Vec::new();
+        let (mut certificates, mut folders) = (Vec::new(), Vec::new());
         for (name, path) in group {
+            if !certificates.is_empty() && path.is_dir() {
+                folders.push(path.clone());
+                continue;
+            }
             match certificates::ca_certificates(path) {
                 Ok(found) => certificates.extend(found),
                 Err(problem) => problems.push(copied::unusable_path(name, path, &problem)),
             }
         }
         if !certificates.is_empty() {
-            return Ok(Trust::Only(Arc::new(certificates)));
+            return Ok(Trust::Only { certificates: Arc::new(certificates), folders });
         }
     }
     Err(Error::configuration(problems.join("; ")).suggest(

@@ -1,5 +1,6 @@
 //! TLS settings of every connection. Certificates are always verified, and an error explains what is wrong with one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -13,7 +14,7 @@ use rustls::{
 
 use crate::advice::Advice;
 use crate::error::{Error, Result};
-use crate::network::{Network, Trust};
+use crate::network::{Network, Trust, certificates};
 use crate::process::{self, PerProcess};
 
 /// Builds the TLS configuration of a client's connections.
@@ -21,7 +22,10 @@ pub(super) fn configuration(network: &Network) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = match &network.trust {
         Trust::System => system_verifier(&provider)?,
-        Trust::Only(certificates) => verifier_with(certificates.iter().cloned(), &provider)?,
+        Trust::Only { certificates, folders } => {
+            let few = verifier_with(certificates.iter().cloned(), &provider)?;
+            if folders.is_empty() { few } else { with_folders(few, certificates, folders, &provider) }
+        }
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -42,16 +46,46 @@ pub(super) fn configuration(network: &Network) -> Result<ClientConfig> {
 /// milliseconds, so it is done once per process.
 fn system_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
     static SYSTEM: PerProcess<Arc<dyn ServerCertVerifier>> = PerProcess::new();
-    let verifier =
-        SYSTEM.get_or_try_init(|| match rustls_platform_verifier::Verifier::new(Arc::clone(provider)) {
-            Ok(verifier) => Ok(Arc::new(verifier)),
-            // A process without free descriptors sees no certificates: the bundled ones must not take their place.
-            Err(_) if process::check_descriptors().is_err() => {
-                Err(setup_failed("the system's certificates cannot be read: too many open files"))
-            }
-            Err(_) => verifier_with(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(), provider),
-        })?;
+    let verifier = SYSTEM.get_or_try_init(|| {
+        let Some(few) = bundle_verifier(provider) else { return complete_system_verifier(provider) };
+        let provider = Arc::clone(provider);
+        let read_all = Box::new(move || complete_system_verifier(&provider));
+        Ok(Arc::new(LazyVerifier { few, all: PerProcess::new(), read_all }))
+    })?;
     Ok(Arc::clone(&verifier))
+}
+
+/// Returns the verifier with the file of the system's CA certificates. Most systems have them in single files as well,
+/// which take much longer to read.
+fn bundle_verifier(provider: &Arc<CryptoProvider>) -> Option<Arc<dyn ServerCertVerifier>> {
+    let certificates = certificates::ca_certificates(&certificates::system_bundle()?).ok()?;
+    verifier_with(certificates.into_iter(), provider).ok()
+}
+
+fn complete_system_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+    match rustls_platform_verifier::Verifier::new(Arc::clone(provider)) {
+        Ok(verifier) => Ok(Arc::new(verifier)),
+        // A process without free descriptors sees no certificates: the bundled ones must not take their place.
+        Err(_) if process::check_descriptors().is_err() => {
+            Err(setup_failed("the system's certificates cannot be read: too many open files"))
+        }
+        Err(_) => verifier_with(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(), provider),
+    }
+}
+
+fn with_folders(
+    few: Arc<dyn ServerCertVerifier>,
+    certificates: &Arc<Vec<CertificateDer<'static>>>,
+    folders: &[PathBuf],
+    provider: &Arc<CryptoProvider>,
+) -> Arc<dyn ServerCertVerifier> {
+    let (certificates, folders) = (Arc::clone(certificates), folders.to_vec());
+    let provider = Arc::clone(provider);
+    let read_all = Box::new(move || {
+        let in_folders = folders.iter().flat_map(|folder| certificates::ca_certificates(folder));
+        verifier_with(certificates.iter().cloned().chain(in_folders.flatten()), &provider)
+    });
+    Arc::new(LazyVerifier { few, all: PerProcess::new(), read_all })
 }
 
 fn verifier_with(
@@ -66,6 +100,60 @@ fn verifier_with(
 
 fn setup_failed(error: impl std::fmt::Display) -> Error {
     Error::configuration(format!("cannot set up TLS: {error}"))
+}
+
+/// Trusts some certificates, and more that are read when those do not suffice.
+struct LazyVerifier {
+    few: Arc<dyn ServerCertVerifier>,
+    all: PerProcess<Arc<dyn ServerCertVerifier>>,
+    read_all: Box<dyn Fn() -> Result<Arc<dyn ServerCertVerifier>> + Send + Sync>,
+}
+
+impl std::fmt::Debug for LazyVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LazyVerifier")
+    }
+}
+
+impl ServerCertVerifier for LazyVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verify = |verifier: &dyn ServerCertVerifier| {
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        };
+        verify(&*self.few).or_else(|error| match self.all.get_or_try_init(&self.read_all) {
+            Ok(all) => verify(&**all),
+            Err(_) => Err(error),
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.few.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.few.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.few.supported_verify_schemes()
+    }
 }
 
 /// Delegates to another verifier and reports self-signed certificates as such, instead of as an unknown issuer or a

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
@@ -21,7 +21,7 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Returns the usable CA certificates of a file, or of the files in a folder; else what is wrong with it.
-pub(super) fn ca_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn ca_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let (found, problem) = if path.is_dir() {
         let entries = std::fs::read_dir(path).map_err(|error| unreadable(&error))?;
         // The folder may contain other files too.
@@ -47,6 +47,14 @@ pub(super) fn ca_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>
         return Err(problem.to_owned());
     }
     Ok(usable)
+}
+
+/// Returns the file with the system's CA certificates, on systems that have one.
+pub(crate) fn system_bundle() -> Option<PathBuf> {
+    #[cfg(all(unix, not(target_vendor = "apple")))]
+    return openssl_probe::probe().cert_file;
+    #[cfg(not(all(unix, not(target_vendor = "apple"))))]
+    None
 }
 
 /// Returns the client certificate in one file with its private key, or in one file for each.
@@ -140,11 +148,16 @@ fn blocks(pem: &[u8]) -> Vec<Vec<u8>> {
             blocks.push(Vec::with_capacity(2048));
         }
         let Some(block) = blocks.last_mut() else { continue };
-        let keyword = keyword.unwrap_or_default();
-        let rest = line.strip_prefix(keyword).unwrap_or(line);
-        let label = rest.strip_prefix(b"TRUSTED ").or_else(|| rest.strip_prefix(b"X509 "));
-        block.extend_from_slice(keyword);
-        block.extend_from_slice(label.filter(|label| label.starts_with(b"CERTIFICATE-----")).unwrap_or(rest));
+        if let Some(keyword) = keyword {
+            let rest = line.strip_prefix(keyword).unwrap_or(line);
+            let label = rest.strip_prefix(b"TRUSTED ").or_else(|| rest.strip_prefix(b"X509 "));
+            block.extend_from_slice(keyword);
+            block.extend_from_slice(
+                label.filter(|label| label.starts_with(b"CERTIFICATE-----")).unwrap_or(rest),
+            );
+        } else {
+            block.extend_from_slice(line);
+        }
         block.push(b'\n');
     }
     blocks

@@ -246,6 +246,9 @@ done
 if test -n "$STORE"; then
     mkdir -p /etc/ssl/certs && cp "$STORE" /etc/ssl/certs/ca-certificates.crt || exit 77
 fi
+if test -n "$SINGLE"; then
+    cp "$SINGLE" /etc/ssl/certs/4042bcee.0 || exit 77
+fi
 exec "$@"
 """
 
@@ -259,15 +262,15 @@ except lmtokens.TLSError as error:
 """
 
 
-def _with_other_store(store: Path | None) -> subprocess.CompletedProcess[str]:
-    """Create a token in a program that sees this file, or no file, as the system's certificates."""
+def _with_other_store(store: Path | None, single: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Create a token in a program that sees this bundle, or none, and this single file as the system's certificates."""
     unshare = shutil.which("unshare")
     if unshare is None:
         pytest.skip("needs unshare to hide the system's certificates")
     command = [unshare, "--map-root-user", "--mount", "sh", "-c", _HIDE_STORE, "sh", sys.executable, "-c"]
     completed = subprocess.run(
         [*command, _CREATE],
-        env={**os.environ, "STORE": str(store or "")},
+        env={**os.environ, "STORE": str(store or ""), "SINGLE": str(single or "")},
         capture_output=True,
         text=True,
         timeout=HANG_TIMEOUT,
@@ -283,6 +286,14 @@ def test_system_store(server: TlsServer, lmtokens_portal: Portal, trusted_ca: Pa
     assert (completed.stdout.strip(), completed.stderr) == (str(lmtokens_portal.tokens[-1].id), "")
     assert "issued by an unknown CA" in _with_other_store(other_ca).stdout
     assert len(lmtokens_portal.record) == 1
+
+
+def test_single_file_beside_the_bundle(
+    server: TlsServer, lmtokens_portal: Portal, trusted_ca: Path, other_ca: Path
+) -> None:
+    completed = _with_other_store(other_ca, single=trusted_ca)
+    assert (completed.stdout.strip(), completed.stderr) == (str(lmtokens_portal.tokens[-1].id), "")
+    assert "issued by an unknown CA" in _with_other_store(other_ca, single=other_ca).stdout
 
 
 def test_bundled_roots_if_the_system_has_no_store(server: TlsServer) -> None:
