@@ -69,7 +69,7 @@ fn complete_system_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn Se
         Err(_) if process::check_descriptors().is_err() => {
             Err(setup_failed("the system's certificates cannot be read: too many open files"))
         }
-        Err(_) => verifier_with(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(), provider),
+        Err(_) => verifier_of(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(), provider),
     }
 }
 
@@ -94,6 +94,10 @@ fn verifier_with(
 ) -> Result<Arc<dyn ServerCertVerifier>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates);
+    verifier_of(roots, provider)
+}
+
+fn verifier_of(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
     verifier.map(|verifier| verifier as Arc<dyn ServerCertVerifier>).map_err(setup_failed)
 }
