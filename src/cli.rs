@@ -10,6 +10,7 @@ mod advice;
 mod bulk;
 mod connection;
 mod destination;
+mod duration;
 mod exit;
 mod host;
 mod output;

@@ -72,8 +72,8 @@ pub mod process {
 #[cfg(feature = "sandbox")]
 pub mod sandbox {
     pub use crate::sandbox::{
-        Fault, FaultKind, NewToken, NewUser, Portal, RandomFaults, RateHeaders, Seen, Settings, Signature,
-        StoredToken, TokenType,
+        Behavior, Fault, FaultKind, LongNotes, NewToken, NewUser, Portal, RandomFaults, RateHeaders, Seconds,
+        Seen, Settings, Signature, StoredToken, TokenType,
     };
 }
 

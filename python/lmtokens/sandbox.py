@@ -20,9 +20,10 @@ import operator
 import reprlib
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 from numbers import Number
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from lmtokens._lmtokens import Client, Secret, _SandboxPortal
 
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
+    from typing_extensions import Unpack
+
     from lmtokens._enums import TokenStatus, TokenType
     from lmtokens.aio import AsyncClient
     from lmtokens.auth import LMv1Auth
 
-__all__ = ["Portal", "Seen", "StoredToken"]
+__all__ = ["Behavior", "Portal", "Seen", "StoredToken"]
 
 FaultKind = Literal[
     "close-before-acting",
@@ -143,8 +146,29 @@ class StoredToken:
     locked: bool
 
 
+class Behavior(TypedDict, total=False):
+    """The settings of ``Portal`` that can also change while it runs; see there."""
+
+    lock_out_after: int
+    negative_totals: bool
+    timestamp_window: int
+    last_used_lag: float
+    list_lag: float
+    enable_delay: float
+    note_limit: int | None
+    long_notes: Literal["reject", "cut"]
+    one_bearer_per_user: bool
+    token_disabled_days: int
+    user_suspend_days: int
+    email_notifications: bool
+
+
 class Portal:
     """A running sandbox; as a context manager, it stops at the end of the block.
+
+    Besides users and tokens, it has the resources ``/setting/accesslogs`` (the audit log: every request that names an
+    existing access id and is refused, newest first) and ``/setting/companySetting``. Some of the settings imitate what
+    the real portal may do. They are off by default, and say what is known about the real portal.
 
     Args:
         port: The port of 127.0.0.1; 0 (the default) takes a free one.
@@ -152,11 +176,36 @@ class Portal:
         window: The length of the rolling window of every rate limit, in seconds; default: 60.
         clock_offset: How many seconds the portal's clock is ahead of the real one; a negative number is behind.
         seed: Derives every generated credential from this number; default: the operating system's random numbers.
-        lock_out_after: How many failures in a row lock a token out; 0 never does.
-        negative_totals: Lists report the negative of their total, as some endpoints of the real portal do.
         record_limit: How many requests the record keeps; 0 keeps none, which is fastest.
+        lock_out_after: How many failures in a row lock a token out; default: 10; 0 never does.
+        negative_totals: Lists report the negative of their total, as some endpoints of the real portal do.
+        timestamp_window: By how many seconds the time of a signature may differ; default: 1800, as the vendor
+            documents. One source found it to be a setting of the portal, which ``/setting/companySetting`` returns as
+            ``timestampWindowOfApiUsersInSec``.
+        last_used_lag: After how many seconds a use of a token shows in ``lastUsedOn`` and ``lastAuthIp``, 0 to 86400.
+            The real portal's lag is unknown.
+        list_lag: How many seconds old the contents of lists are, 0 to 86400: a created token appears, a changed one
+            shows its change, and a deleted one disappears only after this time. Whether lists of the real portal lag
+            is unknown.
+        enable_delay: For how many seconds the requests of a token are rejected after it was enabled, or created
+            enabled, 0 to 86400. The real portal's delay, if any, is unknown.
+        note_limit: The maximum length of notes, in characters; default: none. The vendor documents none; the real one
+            is unknown.
+        long_notes: What happens to a longer note: ``"reject"`` (the default) the request, or ``"cut"`` the note.
+        one_bearer_per_user: A bearer token replaces the user's earlier one, which is deleted. The vendor's page calls
+            bearer tokens unique for each user, which may mean this; it is not certain.
+        token_disabled_days: After how many days a token that was not used, created or enabled is disabled; 0 (the
+            default) never does it. The real portal does this after a number of days that ``/setting/companySetting``
+            returns as ``tokenDisabledDays`` (one source); 365 according to the vendor's page. The tokens with which
+            the sandbox starts are not disabled.
+        user_suspend_days: The number that ``/setting/companySetting`` returns as ``userSuspendDays`` (one source);
+            without other effect.
+        email_notifications: ``email_count`` counts an e-mail for each create and change of an LMv1 token.
+            ``/setting/companySetting`` returns this as ``enableUserDetailsEmailNotification`` (one source). The vendor
+            documents e-mails for changes in the user interface; whether changes over the API send them is unknown.
 
     Raises:
+        TypeError: There is no such setting.
         ValueError: A setting is invalid.
         lmtokens.ConfigurationError: The port is not available.
     """
@@ -169,21 +218,19 @@ class Portal:
         window: float | None = None,
         clock_offset: int = 0,
         seed: int | None = None,
-        lock_out_after: int = 10,
-        negative_totals: bool = False,
         record_limit: int = 100_000,
+        **behavior: Unpack[Behavior],
     ) -> None:
-        settings = {
+        settings: dict[str, Any] = {
             "port": port,
             "rate_limit": rate_limit,
             "window": window,
             "clock_offset": clock_offset,
             "seed": seed,
-            "lock_out_after": lock_out_after,
-            "negative_totals": negative_totals,
             "record_limit": record_limit,
         }
-        self._portal = _SandboxPortal(json.dumps(_jsonable(settings)))
+        settings = {**_jsonable(settings), "behavior": _jsonable(_known("Portal", behavior))}
+        self._portal = _SandboxPortal(json.dumps(settings))
 
     def _control(self, command: str, arguments: dict[str, Any] | None = None) -> tuple[Any, list[Secret]]:
         """Carry out a command; the result is its answer and the secrets of the tokens in it."""
@@ -347,8 +394,58 @@ class Portal:
         self._control("set-rate-limit", {"method": method, "limit": limit, "window": window})
 
     def set_clock_offset(self, seconds: int) -> None:
-        """Set how many seconds the portal's clock is ahead of the real one; a negative number is behind."""
+        """Set how many seconds the portal's clock is ahead of the real one; a negative number is behind.
+
+        What ``advance`` adds is not affected.
+        """
         self._control("set-clock", {"seconds": seconds})
+
+    def advance(self, seconds: float | timedelta = 0, *, minutes: float = 0, hours: float = 0, days: float = 0) -> None:
+        """Let time pass: advance the portal's clock by the sum of the arguments, in addition to earlier advances.
+
+        All times that the portal reports follow, and so do the windows of rate limits, lags, delays and the disabling
+        of idle tokens. Clients remain accepted: the time of a signature is compared with the clock as it would be
+        without advances. The command ``lmtokens sandbox advance 2h`` does the same.
+
+        Args:
+            seconds: Seconds, or a ``timedelta``.
+            minutes: Minutes.
+            hours: Hours.
+            days: Days of 24 hours.
+
+        Raises:
+            ValueError: A number is negative, or the sum is more than 36525 days.
+
+        Example:
+            >>> import lmtokens.sandbox
+            >>> from datetime import timedelta
+            >>> with lmtokens.sandbox.Portal() as portal:
+            ...     before = portal.client().add_token(32)
+            ...     portal.advance(hours=2)
+            ...     portal.client().add_token(32).created_on - before.created_on >= timedelta(hours=2)
+            True
+        """
+        if isinstance(seconds, timedelta):
+            seconds = seconds.total_seconds()
+        self._control("advance", {"seconds": seconds, "minutes": minutes, "hours": hours, "days": days})
+
+    def configure(self, **behavior: Unpack[Behavior]) -> None:
+        """Change settings while the sandbox runs; the others keep their values.
+
+        Args:
+            behavior: The settings of ``Portal`` from ``lock_out_after`` to ``email_notifications``.
+
+        Raises:
+            TypeError: There is no such setting, or it can only be set at the start.
+            ValueError: A setting is invalid; nothing is changed.
+        """
+        self._control("configure", _known("configure", behavior))
+
+    @property
+    def email_count(self) -> int:
+        """How many e-mails the portal would have sent while ``email_notifications`` was set."""
+        count: int = self._control("count-emails")[0]["count"]
+        return count
 
     def add_user(
         self,
@@ -409,13 +506,21 @@ class Portal:
         return [StoredToken(access_key=secret, **token) for token, secret in zip(tokens, secrets)]
 
     def reset(self) -> None:
-        """Restore users, tokens, record, faults, rate limits and clock to their initial state."""
+        """Restore users, tokens, logs, faults, rate limits, settings and clock to their initial state."""
         self._control("reset")
 
 
 def _jsonable(arguments: dict[str, Any]) -> dict[str, Any]:
     """Prepare arguments for JSON. The native half validates them, so that each is validated once."""
     return {name: _json_value(value) for name, value in arguments.items()}
+
+
+def _known(function: str, behavior: Behavior) -> dict[str, Any]:
+    """Return the settings. An unknown one is a ``TypeError``, as Python raises it for a misspelt argument."""
+    for name in behavior:
+        if name not in Behavior.__annotations__:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+    return dict(behavior)
 
 
 def _json_value(value: Any) -> Any:

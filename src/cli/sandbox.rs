@@ -1,5 +1,6 @@
 //! `lmtokens sandbox`.
 
+mod advance;
 mod command;
 
 use std::ffi::OsString;
@@ -8,7 +9,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::exit;
 use super::output::Output;
@@ -26,48 +27,41 @@ use crate::token_output::export;
 /// exits with its status: 128 plus the number of the signal that ended it, 127 if it is not found, 126 if it cannot be
 /// run. COMMAND does not outlive lmtokens. The sandbox listens on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user) and 33 (viewer).
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Sandbox {
-    /// Set the port on 127.0.0.1; 0 selects a free one
-    #[arg(long, value_name = "PORT", default_value_t = 0, allow_negative_numbers = true)]
-    port: u16,
-    /// Set the rate limit: requests per window for each method and endpoint [default: as the portal]
-    #[arg(long, value_name = "REQUESTS", allow_negative_numbers = true)]
-    rate_limit: Option<u32>,
-    /// Set the window of the rate limit [default: 60]
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    window: Option<f64>,
-    /// Set the sandbox's clock ahead, or behind if negative
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
-    clock_offset: i64,
-    /// Derive all generated credentials from a number [default: random]
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    seed: Option<u64>,
+    #[command(subcommand)]
+    action: Option<Action>,
     /// Write the received requests to a file at the end, as JSON lines
     #[arg(long, value_name = "PATH")]
     record: Option<PathBuf>,
     /// Command to run and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// A command to a running sandbox.
+#[derive(Subcommand)]
+enum Action {
+    Advance(advance::Advance),
 }
 
 const EXAMPLES: &str = "\
 Examples:
   lmtokens sandbox -- pytest
   lmtokens sandbox --rate-limit 5 --window 10 -- python script.py
-  lmtokens sandbox --port 8080 --record requests.jsonl";
+  lmtokens sandbox --port 8080 --record requests.jsonl
+  lmtokens sandbox --list-lag 2 --note-limit 100 --long-notes cut -- pytest
+  lmtokens sandbox -- sh -c 'lmtokens sandbox advance 24h; lmtokens sweep'";
 
 impl Sandbox {
     pub(super) fn run(self) -> Result<u8, Failure> {
+        if let Some(Action::Advance(advance)) = self.action {
+            return Ok(advance.run()?);
+        }
         let record = self.record.as_deref().map(Record::create).transpose()?;
-        let portal = Portal::start(Settings {
-            port: self.port,
-            rate_limit: self.rate_limit,
-            window_seconds: self.window,
-            clock_offset_seconds: self.clock_offset,
-            seed: self.seed,
-            ..Settings::default()
-        })?;
+        let portal = Portal::start(self.settings)?;
         let status = match self.command.split_first() {
             Some((program, arguments)) => run_command(&portal, program, arguments)?,
             None => serve(&portal)?,

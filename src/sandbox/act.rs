@@ -1,7 +1,5 @@
 //! Acts on a request: checks it and passes it to its resource.
 
-use std::time::Instant;
-
 use super::auth::{authenticate, verify};
 use super::envelope::{Outcome, Rejection, Version, render};
 use super::rate_limit::OverLimit;
@@ -64,10 +62,12 @@ fn check_and_respond(
     verification: &Verification,
     rate: &mut RateHeaderValues,
 ) -> Outcome {
+    store.disable_idle_tokens();
     let caller =
         authenticate(store, request, verification, version(request)).ok_or_else(Rejection::authentication)?;
     let route = Route::parse(&request.resource_path);
-    match store.rate_limits.count(&request.method, route.template(), Instant::now()) {
+    let now = store.clock.instant();
+    match store.rate_limits.count(&request.method, route.template(), now) {
         Ok(values) => *rate = RateHeaderValues::Numbers(values),
         Err(OverLimit(values)) => {
             *rate = RateHeaderValues::Numbers(values);

@@ -115,6 +115,7 @@ fn in_words(expected: &dyn Expected) -> String {
         "i64" => whole_number(i64::MIN, i64::MAX),
         "f64" => "a number".to_owned(),
         "a sequence" => "a list".to_owned(),
+        "a map" => "an object".to_owned(),
         text if text.starts_with("struct ") => "an object".to_owned(),
         _ => expected,
     }

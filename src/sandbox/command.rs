@@ -1,8 +1,10 @@
 //! The commands by which Rust, HTTP and Python control the sandbox.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::Shared;
+use super::clock::AdvanceArguments;
 use super::faults::{Fault, RandomFaults};
 use super::rate_limit::Window;
 use super::record::Seen;
@@ -25,6 +27,10 @@ pub(crate) enum Command {
     SetRandomFaults(Option<RandomFaults>),
     SetRateLimit(RateLimitArguments),
     SetClock(ClockArguments),
+    Advance(AdvanceArguments),
+    /// Changes members of [`Behavior`](super::Behavior).
+    Configure(Map<String, Value>),
+    CountEmails,
     Reset,
 }
 
@@ -59,6 +65,7 @@ pub(crate) enum Answer {
     Tokens(Vec<StoredToken>),
     Token(StoredToken),
     User { id: u32 },
+    Emails { count: u64 },
 }
 
 impl Shared {
@@ -67,7 +74,11 @@ impl Shared {
         let mut store = self.store();
         match command {
             Command::GetRecord => return Ok(Answer::Record(store.record.to_vec())),
-            Command::ListTokens => return Ok(Answer::Tokens(store.tokens().cloned().collect())),
+            Command::ListTokens => {
+                store.disable_idle_tokens();
+                return Ok(Answer::Tokens(store.tokens().cloned().collect()));
+            }
+            Command::CountEmails => return Ok(Answer::Emails { count: store.emails }),
             Command::CreateToken(new) => return store.create_as_administrator(new).map(Answer::Token),
             Command::AddUser(new) => return Ok(Answer::User { id: store.add_user(new) }),
             Command::ClearRecord => store.record.clear(),
@@ -77,7 +88,9 @@ impl Shared {
             Command::SetRateLimit(RateLimitArguments { method, limit, window_seconds }) => {
                 store.set_rate_limit(method.as_deref(), limit, window_seconds)?;
             }
-            Command::SetClock(ClockArguments { offset_seconds }) => store.set_clock_offset(offset_seconds),
+            Command::SetClock(ClockArguments { offset_seconds }) => store.clock.set_offset(offset_seconds),
+            Command::Advance(arguments) => store.clock.advance(arguments.total()?),
+            Command::Configure(changes) => store.behavior = store.behavior.with(changes)?,
             Command::Reset => self.reset(&mut store),
         }
         Ok(Answer::Done {})

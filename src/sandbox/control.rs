@@ -12,6 +12,9 @@
 //! | PUT `/sandbox/random-faults` | a [`RandomFaults`](super::RandomFaults), or `null` for none | `{}` |
 //! | PUT `/sandbox/rate-limit` | `{"limit": 200, "window_seconds": 60}`, optionally with `"method"` | `{}` |
 //! | PUT `/sandbox/clock` | `{"offset_seconds": 0}` | `{}` |
+//! | POST `/sandbox/advance` | `{"hours": 2}`, or other units; their sum is added to the clock | `{}` |
+//! | PATCH `/sandbox/settings` | members of [`Behavior`](super::Behavior) | `{}` |
+//! | GET `/sandbox/emails` | | `{"count": 0}` |
 //! | POST `/sandbox/reset` | | `{}` |
 //!
 //! Requests without a body in this table ignore one. Status 400 reports an invalid body, 404 an unknown path or user,
@@ -57,6 +60,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/sandbox/random-faults", with_body(On::PUT, Command::SetRandomFaults))
         .route("/sandbox/rate-limit", with_body(On::PUT, Command::SetRateLimit))
         .route("/sandbox/clock", with_body(On::PUT, Command::SetClock))
+        .route("/sandbox/advance", with_body(On::POST, Command::Advance))
+        .route("/sandbox/settings", with_body(On::PATCH, Command::Configure))
+        .route("/sandbox/emails", without_body(On::GET, Command::CountEmails))
         .route("/sandbox/reset", without_body(On::POST, Command::Reset))
         .fallback(async || Failure(StatusCode::NOT_FOUND, "the path does not exist".to_owned()))
         .layer(from_fn(reject_web_pages))

@@ -19,6 +19,7 @@ use std::time::Duration;
 mod act;
 mod apply_fault;
 pub(crate) mod arguments;
+mod audit_log;
 mod auth;
 mod clock;
 pub(crate) mod command;
@@ -26,6 +27,7 @@ mod control;
 mod envelope;
 mod faults;
 mod filter;
+mod history;
 mod page;
 mod random;
 mod rate_limit;
@@ -44,12 +46,13 @@ mod verification;
 
 pub use faults::{Fault, FaultKind, RandomFaults, RateHeaders};
 pub use record::Seen;
-pub use settings::Settings;
+pub use seconds::Seconds;
+pub use settings::{Behavior, LongNotes, Settings};
 pub use token::{NewToken, StoredToken, TokenType};
 pub use user::NewUser;
 pub use verification::Signature;
 
-use clock::Clock;
+use clock::{AdvanceArguments, Clock};
 use command::{Answer, ClockArguments, Command, RateLimitArguments};
 use random::Generator;
 use rate_limit::Window;
@@ -118,7 +121,7 @@ impl Portal {
         self.shared.built_in.bearer.clone()
     }
 
-    /// Carries out a command. The methods below are typed commands.
+    /// Carries out a command. Most methods below are typed commands.
     pub(crate) fn apply(&self, command: Command) -> Result<Answer, Error> {
         self.shared.apply(command)
     }
@@ -170,6 +173,28 @@ impl Portal {
         self.apply_infallible(Command::SetClock(ClockArguments { offset_seconds: seconds }));
     }
 
+    /// Lets time pass: the portal's clock advances, in addition to the offset. It never goes back.
+    ///
+    /// Windows of rate limits, lags and delays see the time that passed. Signatures are compared with the clock as it
+    /// would be without advances, because the clocks of clients do not advance.
+    ///
+    /// Fails with [`ErrorKind::Argument`](crate::error::ErrorKind::Argument) if the time span is longer than 100 years.
+    pub fn advance(&self, by: Duration) -> Result<(), Error> {
+        let by = AdvanceArguments { seconds: by.as_secs_f64(), ..AdvanceArguments::default() };
+        self.apply(Command::Advance(by)).map(drop)
+    }
+
+    /// Replaces the settings of the portal's behavior.
+    pub fn set_behavior(&self, behavior: Behavior) {
+        self.shared.store().behavior = behavior;
+    }
+
+    /// Returns how many e-mails the portal would have sent, while [`Behavior::email_notifications`] was set.
+    #[must_use]
+    pub fn email_count(&self) -> u64 {
+        self.shared.store().emails
+    }
+
     /// Adds a user, or replaces the user with the same id, and returns the id.
     #[allow(clippy::must_use_candidate, reason = "the id may be known to the caller")]
     pub fn add_user(&self, user: NewUser) -> u32 {
@@ -198,8 +223,8 @@ impl Portal {
         tokens
     }
 
-    /// Restores users, tokens, record, faults, rate limits and clock to their initial state; the built-in credentials
-    /// remain valid.
+    /// Restores users, tokens, logs, faults, rate limits, settings and clock to their initial state; the built-in
+    /// credentials remain valid.
     pub fn reset(&self) {
         self.apply_infallible(Command::Reset);
     }

@@ -124,7 +124,7 @@ fn seen(request: &ReceivedRequest, verification: &Verification, fault: Option<Fa
 ///
 /// Every secret begins with one of two prefixes and contains none of the characters that end a value in JSON, a query
 /// or a header.
-fn without_secrets(text: &str) -> Cow<'_, str> {
+pub(super) fn without_secrets(text: &str) -> Cow<'_, str> {
     const ENDS: &[char] = &['"', '\'', '&', ',', ';', ':', '/', '\\', '<', '>'];
     let next_secret =
         |text: &str| [KEY_PREFIX, BEARER_PREFIX].iter().filter_map(|prefix| text.find(prefix)).min();

@@ -1,11 +1,15 @@
-//! The resources of the API: users and tokens.
+//! The resources of the API: users, tokens, the audit log and the settings of the account.
+
+use std::collections::BTreeMap;
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
+use super::audit_log::AuditEntry;
 use super::envelope::{Outcome, Rejection, Success};
 use super::page::Page;
 use super::request::ReceivedRequest;
+use super::settings::{Behavior, LongNotes};
 use super::store::Store;
 use super::token::{ENABLED, NewToken, OwnedToken, StoredToken, TokenType};
 use super::user::User;
@@ -17,12 +21,19 @@ pub(super) enum Route {
     AllTokens,
     TokensOf(u32),
     Token(u32, u32),
+    AuditLog,
+    CompanySetting,
     Unknown,
 }
 
 impl Route {
     /// Parses a path after `/santaba/rest`.
     pub(super) fn parse(resource_path: &str) -> Self {
+        match resource_path {
+            "/setting/accesslogs" => return Self::AuditLog,
+            "/setting/companySetting" => return Self::CompanySetting,
+            _ => {}
+        }
         let mut segments = resource_path.split('/');
         if (segments.next(), segments.next(), segments.next()) != (Some(""), Some("setting"), Some("admins"))
         {
@@ -47,6 +58,8 @@ impl Route {
             Self::AllTokens => "/setting/admins/apitokens",
             Self::TokensOf(_) => "/setting/admins/{adminId}/apitokens",
             Self::Token(..) => "/setting/admins/{adminId}/apitokens/{apitokenId}",
+            Self::AuditLog => "/setting/accesslogs",
+            Self::CompanySetting => "/setting/companySetting",
             Self::Unknown => "",
         }
     }
@@ -67,6 +80,11 @@ pub(super) fn respond(store: &mut Store, request: &ReceivedRequest, route: Route
         (&Method::GET, Route::Users) => list_users(store, request, &caller),
         (&Method::GET, Route::AllTokens) => list_tokens(store, request, &caller, None),
         (&Method::GET, Route::TokensOf(admin)) => list_tokens(store, request, &caller, Some(admin)),
+        (&Method::GET, Route::AuditLog) => {
+            let page = Page::parse::<AuditEntry>(request)?;
+            page.respond(store.audit_log.entries(), |entry| *entry, store.behavior.negative_totals)
+        }
+        (&Method::GET, Route::CompanySetting) => company_setting(&store.behavior),
         (&Method::POST, Route::TokensOf(admin)) => create(store, request, &caller, admin),
         (&Method::PATCH, Route::Token(admin, token)) => change(store, request, &caller, admin, token),
         (&Method::PUT, Route::Token(admin, token)) => replace(store, request, &caller, admin, token),
@@ -77,13 +95,14 @@ pub(super) fn respond(store: &mut Store, request: &ReceivedRequest, route: Route
 
 fn list_users(store: &Store, request: &ReceivedRequest, caller: &User) -> Outcome {
     let page = Page::parse::<User>(request)?;
+    let tokens = store.listed_tokens();
     let show = |user: &&User| {
         let visible = |token: &&StoredToken| {
             caller.may_view && token.admin_id == user.id && token.r#type == TokenType::Lmv1
         };
-        user_json(user, &store.tokens().filter(visible).collect::<Vec<_>>(), caller)
+        user_json(user, &tokens.values().filter(visible).collect::<Vec<_>>(), caller)
     };
-    page.respond(store.users.values(), show, store.negative_totals)
+    page.respond(store.users.values(), show, store.behavior.negative_totals)
 }
 
 fn list_tokens(store: &Store, request: &ReceivedRequest, caller: &User, owner: Option<u32>) -> Outcome {
@@ -95,11 +114,12 @@ fn list_tokens(store: &Store, request: &ReceivedRequest, caller: &User, owner: O
     let listed = |token: &&StoredToken| {
         caller.may_view && token.r#type == listed_type && owner.is_none_or(|owner| owner == token.admin_id)
     };
-    let tokens = store
-        .tokens()
+    let tokens = store.listed_tokens();
+    let tokens = tokens
+        .values()
         .filter(listed)
         .map(|token| OwnedToken { token, owner: store.users.get(&token.admin_id) });
-    page.respond(tokens, |item| item.token.without_secret(item.owner, caller), store.negative_totals)
+    page.respond(tokens, |item| item.token.without_secret(item.owner, caller), store.behavior.negative_totals)
 }
 
 fn create(store: &mut Store, request: &ReceivedRequest, caller: &User, admin: u32) -> Outcome {
@@ -110,7 +130,7 @@ fn create(store: &mut Store, request: &ReceivedRequest, caller: &User, admin: u3
         return Err(no_such_user());
     };
     let r#type = token_type(request)?;
-    let body = TokenBody::parse(request.body())?;
+    let body = TokenBody::parse(request.body(), &store.behavior)?;
     let new = NewToken {
         admin_id: admin,
         note: body.note.unwrap_or_default(),
@@ -120,33 +140,42 @@ fn create(store: &mut Store, request: &ReceivedRequest, caller: &User, admin: u3
     };
     let token =
         store.create(new, &caller.username).map_err(|cause| Rejection::internal(cause.to_string()))?;
+    store.count_email(r#type);
     Success::new(&token.with_secret(Some(&owner), caller), true)
 }
 
 fn change(store: &mut Store, request: &ReceivedRequest, caller: &User, admin: u32, token: u32) -> Outcome {
     let token = manageable(store, caller, admin, token)?;
-    let body = TokenBody::parse(request.body())?;
+    let body = TokenBody::parse(request.body(), &store.behavior)?;
     write(store, caller, token, body)
 }
 
 /// Unlike PATCH, PUT resets members that are missing in the body: the note to empty, the status to enabled.
 fn replace(store: &mut Store, request: &ReceivedRequest, caller: &User, admin: u32, token: u32) -> Outcome {
     let token = manageable(store, caller, admin, token)?;
-    let body = TokenBody::parse(request.body())?;
+    let body = TokenBody::parse(request.body(), &store.behavior)?;
     let whole =
         TokenBody { note: Some(body.note.unwrap_or_default()), status: Some(body.status.unwrap_or(ENABLED)) };
     write(store, caller, token, whole)
 }
 
 fn write(store: &mut Store, caller: &User, id: u32, body: TokenBody) -> Outcome {
-    let Some(token) = store.token_mut(id) else {
-        return Err(no_such_token());
-    };
-    let (note, status) =
-        (body.note.unwrap_or_else(|| token.note.clone()), body.status.unwrap_or(token.status));
-    let applied = token.note != note || token.status != status;
-    (token.note, token.status) = (note, status);
-    let token = token.clone();
+    let now = store.clock.instant();
+    let changed = store.change(id, |token| {
+        let note = body.note.unwrap_or_else(|| token.note.clone());
+        let status = body.status.unwrap_or(token.status);
+        let applied = token.note != note || token.status != status;
+        token.note = note;
+        token.set_status(status, now);
+        (token.clone(), applied)
+    });
+    let (token, applied) = changed.ok_or_else(no_such_token)?;
+    if applied {
+        store.count_email(token.r#type);
+    }
+    let mut shown = BTreeMap::from([(id, token)]);
+    store.hide_recent_uses(&mut shown);
+    let token = shown.get(&id).ok_or_else(no_such_token)?;
     Success::new(&token.without_secret(store.users.get(&token.admin_id), caller), applied)
 }
 
@@ -194,12 +223,12 @@ struct TokenBody {
 }
 
 impl TokenBody {
-    fn parse(body: &[u8]) -> Result<Self, Rejection> {
+    fn parse(body: &[u8], behavior: &Behavior) -> Result<Self, Rejection> {
         let members: Map<String, Value> = serde_json::from_slice(body)
             .map_err(|_| Rejection::bad_request("The request body must be a JSON object"))?;
         let note = match members.get("note") {
             None | Some(Value::Null) => None,
-            Some(Value::String(note)) => Some(note.clone()),
+            Some(Value::String(note)) => Some(accepted_note(note, behavior)?.to_owned()),
             Some(other) => return Err(wrong_type("java.lang.String", other)),
         };
         let status = match members.get("status") {
@@ -212,6 +241,29 @@ impl TokenBody {
         };
         Ok(Self { note, status })
     }
+}
+
+/// Returns the part of a note that the portal stores.
+fn accepted_note<'a>(note: &'a str, behavior: &Behavior) -> Result<&'a str, Rejection> {
+    let limit = behavior.note_limit.and_then(|limit| usize::try_from(limit).ok());
+    let Some((end, _)) = limit.and_then(|limit| note.char_indices().nth(limit)) else {
+        return Ok(note);
+    };
+    match behavior.long_notes {
+        LongNotes::Cut => Ok(note.split_at(end).0),
+        LongNotes::Reject => Err(Rejection::bad_request("The note is too long")),
+    }
+}
+
+/// Returns the settings of the account that concern tokens; the real portal has more.
+fn company_setting(behavior: &Behavior) -> Outcome {
+    let settings = json!({
+        "tokenDisabledDays": behavior.token_disabled_days,
+        "userSuspendDays": behavior.user_suspend_days,
+        "timestampWindowOfApiUsersInSec": behavior.timestamp_window,
+        "enableUserDetailsEmailNotification": behavior.email_notifications,
+    });
+    Success::new(&settings, false)
 }
 
 /// Returns the error of the real portal's JSON library (Jackson), which the portal passes on.

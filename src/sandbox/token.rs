@@ -1,6 +1,7 @@
 //! Tokens: as the portal stores them, and as its JSON shows them.
 
 use std::borrow::Cow;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,8 @@ use super::seconds::read_moment;
 use super::user::User;
 use crate::secret::Secret;
 
+/// The status of a disabled token.
+pub(super) const DISABLED: i64 = 1;
 /// The status of an enabled token.
 pub(super) const ENABLED: i64 = 2;
 
@@ -89,6 +92,9 @@ pub struct StoredToken {
     pub failures: u32,
     /// Whether too many failures locked the token out.
     pub locked: bool,
+    /// When it was enabled; `None` if that was before the sandbox started, or at a given time of creation.
+    #[serde(skip)]
+    pub(super) enabled_at: Option<Instant>,
 }
 
 fn no_secret() -> Secret {
@@ -96,6 +102,19 @@ fn no_secret() -> Secret {
 }
 
 impl StoredToken {
+    /// Changes the status.
+    pub(super) fn set_status(&mut self, status: i64, now: Instant) {
+        if status == ENABLED && self.status != ENABLED {
+            self.enabled_at = Some(now);
+        }
+        self.status = status;
+    }
+
+    /// Returns how long it has been enabled, if that is known.
+    pub(super) fn enabled_for(&self, now: Instant) -> Option<Duration> {
+        self.enabled_at.map(|at| now.saturating_duration_since(at))
+    }
+
     /// Returns the public text that identifies the token: the access id, or the visible part of a bearer token.
     pub(super) fn handle(&self) -> &str {
         match self.r#type {

@@ -10,7 +10,7 @@ pub enum Signature {
     Absent,
     /// The header is neither `LMv1 id:signature:milliseconds` nor `Bearer token`.
     Malformed,
-    /// LMv1, but the time differs from the portal's clock by more than 30 minutes.
+    /// LMv1, but the time differs from the portal's clock by more than it accepts.
     Stale,
     /// LMv1, but no token has the access id.
     UnknownId,

@@ -519,7 +519,7 @@ def test_control_page_has_an_example_of_every_request(portal: Portal) -> None:
     sent = {send_control(portal, example) for example in curl_examples()}
     source = (REPOSITORY / "src/sandbox/control.rs").read_text()
     assert sent == set(re.findall(r"//! \| ([A-Z]+) `(/sandbox/[a-z-]+)`", source))
-    assert len(sent) == source.count("_body(On::") == 11
+    assert len(sent) == source.count("_body(On::") == 14
 
 
 FIXTURE_TESTS = """

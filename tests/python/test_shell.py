@@ -76,10 +76,12 @@ def test_help(arguments: list[str], words: list[str]) -> None:
 
 
 def test_help_offers_no_argument_for_a_secret() -> None:
+    # A flag, and a number of days.
+    harmless = {"--one-bearer-per-user", "--token-disabled-days"}
     for command in ("add", "sandbox"):
         options = re.findall(r"--[a-z-]+", run_shell(command, "--help").stdout)
         assert "--help" in options
-        assert [option for option in options if re.search("key|secret|bearer|token|password", option)] == []
+        assert {option for option in options if re.search("key|secret|bearer|token|password", option)} <= harmless
 
 
 @pytest.mark.parametrize(

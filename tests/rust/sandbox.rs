@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test helpers")]
 
 mod attacks;
+mod behavior;
 mod checks;
+mod clock;
 mod control;
 mod faults;
 mod filters;
@@ -12,10 +14,10 @@ mod rate_limits;
 mod record;
 mod tokens;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lmtokens::testing::lmv1::{Request, SigningKey};
-use lmtokens::testing::sandbox::{Fault, NewToken, NewUser, Portal, Seen, Settings, StoredToken};
+use lmtokens::testing::sandbox::{Behavior, Fault, NewToken, NewUser, Portal, Seen, Settings, StoredToken};
 use lmtokens::testing::secret::Secret;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -58,6 +60,14 @@ impl Api {
             .build()
             .unwrap();
         Self { portal: Portal::start(settings).unwrap(), client }
+    }
+
+    fn behaving(behavior: Behavior) -> Self {
+        Self::with(behavior.into())
+    }
+
+    fn advance_hours(&self, hours: u64) {
+        self.portal.advance(Duration::from_secs(hours * 3600)).unwrap();
     }
 
     fn admin(&self) -> Pair {
@@ -125,7 +135,7 @@ impl Api {
         stream.write_all(bytes).await.unwrap();
         let mut response = Vec::new();
         let reading = stream.read_to_end(&mut response);
-        drop(tokio::time::timeout(std::time::Duration::from_millis(500), reading).await);
+        drop(tokio::time::timeout(Duration::from_millis(500), reading).await);
         String::from_utf8_lossy(&response).into_owned()
     }
 

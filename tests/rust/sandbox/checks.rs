@@ -1,6 +1,6 @@
 //! The checks before a request reaches its resource, and their order.
 
-use lmtokens::testing::sandbox::{NewToken, NewUser, Settings, Signature, TokenType};
+use lmtokens::testing::sandbox::{Behavior, NewToken, NewUser, Settings, Signature, TokenType};
 use serde_json::json;
 
 use super::{Api, Pair, TOKENS, ToPair as _, now_ms, send, sign};
@@ -171,7 +171,7 @@ async fn a_disabled_token_is_rejected_until_enabled() {
 
 #[tokio::test]
 async fn repeated_failures_of_an_access_id_lock_its_token() {
-    let api = Api::with(Settings { lock_out_after: 3, ..Settings::default() });
+    let api = Api::behaving(Behavior { lock_out_after: 3, ..Behavior::default() });
     let token = api.token(NewToken::default()).pair();
     let wrong =
         Pair { access_key: lmtokens::testing::secret::Secret::new("wrong".to_owned()), ..token.clone() };
@@ -194,7 +194,7 @@ async fn repeated_failures_of_an_access_id_lock_its_token() {
 
 #[tokio::test]
 async fn lock_out_after_0_never_locks() {
-    let api = Api::with(Settings { lock_out_after: 0, ..Settings::default() });
+    let api = Api::behaving(Behavior { lock_out_after: 0, ..Behavior::default() });
     let wrong =
         Pair { access_key: lmtokens::testing::secret::Secret::new("wrong".to_owned()), ..api.admin() };
     for _ in 0..30 {

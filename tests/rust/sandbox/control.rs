@@ -43,6 +43,12 @@ async fn every_command_works_over_http() {
     assert_eq!(api.get(TOKENS).await.header("x-rate-limit-window"), Some("7"));
     done("PUT", "clock", json!({"offset_seconds": 7200})).await;
     assert_eq!(api.get(TOKENS).await.status, 401);
+    done("PUT", "clock", json!({"offset_seconds": 0})).await;
+    done("POST", "advance", json!({"hours": 2})).await;
+    done("PATCH", "settings", json!({"note_limit": 3, "email_notifications": true})).await;
+    done("PATCH", "settings", json!({"long_notes": "cut"})).await;
+    assert_eq!(api.call("POST", TOKENS, r#"{"note":"long"}"#).await.json()["note"], "lon");
+    assert_eq!(done("GET", "emails", json!(null)).await, json!({"count": 1}));
     done("DELETE", "record", json!(null)).await;
     assert_eq!(api.portal.record().len(), 0);
     done("POST", "reset", json!(null)).await;
@@ -72,6 +78,12 @@ async fn invalid_bodies_are_reported_by_name() {
             "invalid window_seconds 0; expected ",
         ),
         ("PUT", "clock", json!({}), "missing argument offset_seconds"),
+        ("POST", "advance", json!({"hours": -1}), "invalid hours -1; expected a number, 0 or more"),
+        ("POST", "advance", json!({"days": 36_526}), "invalid time span 3155846400 s; expected at most "),
+        ("POST", "advance", json!({"weeks": 1}), "unknown argument weeks; expected seconds, "),
+        ("PATCH", "settings", json!({"list_lag": -1}), "invalid list_lag -1; expected a number of seconds "),
+        ("PATCH", "settings", json!({"port": 1}), "unknown argument port; expected lock_out_after, "),
+        ("PATCH", "settings", json!([]), "invalid body []; expected an object"),
         ("PUT", "random-faults", json!({"rate": 2}), "invalid rate 2; expected "),
     ] {
         let reply = control(&api, method, path, body).await;

@@ -1,6 +1,6 @@
 //! Pages, sorting and the selection of fields.
 
-use lmtokens::testing::sandbox::{NewToken, Settings, TokenType};
+use lmtokens::testing::sandbox::{Behavior, NewToken, Settings, TokenType};
 use serde_json::json;
 
 use super::Api;
@@ -44,7 +44,7 @@ async fn invalid_sizes_and_offsets_get_400() {
 
 #[tokio::test]
 async fn totals_can_be_negative() {
-    let api = filled(3, Settings { negative_totals: true, ..Settings::default() });
+    let api = filled(3, Behavior { negative_totals: true, ..Behavior::default() }.into());
     assert_eq!(api.get(ALL).await.json()["total"], -4);
 }
 

@@ -1,0 +1,79 @@
+//! `lmtokens sandbox advance`: a request to the control of a running sandbox.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::cli::duration::duration;
+use crate::cli::exit;
+use crate::error::{Error, ErrorKind, Result};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Advance the clock of the running sandbox in LM_BASE_URL
+///
+/// The times that the sandbox reports, its rate limits and its lags follow. Signatures remain valid: the sandbox compares
+/// them with the clock as it would be without advances.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Advance {
+    /// Time span, such as 90s, 30m, 24h or 7d, or a number of seconds; it adds to earlier advances
+    #[arg(value_name = "DURATION", value_parser = duration)]
+    by: Duration,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lmtokens sandbox -- sh -c 'lmtokens sandbox advance 24h; lmtokens sweep'";
+
+impl Advance {
+    pub(super) fn run(&self) -> Result<u8> {
+        let addresses = control_addresses(std::env::var("LM_BASE_URL").ok().as_deref())?;
+        let body = json!({ "seconds": self.by.as_secs_f64() }).to_string();
+        let response = post(&addresses, "/sandbox/advance", &body).map_err(|cause| {
+            let message = format!("cannot reach the sandbox in LM_BASE_URL: {cause}");
+            Error::new(ErrorKind::Connect, message)
+                .suggest("run the command inside lmtokens sandbox -- COMMAND")
+        })?;
+        let (head, body) = response.split_once("\r\n\r\n").unwrap_or((&response, ""));
+        if head.split(' ').nth(1) == Some("200") {
+            return Ok(exit::DONE);
+        }
+        let reason = serde_json::from_str(body)
+            .ok()
+            .and_then(|body: Value| Some(body.get("error")?.as_str()?.to_owned()));
+        Err(Error::argument(
+            reason.unwrap_or_else(|| "LM_BASE_URL is not the address of a sandbox".to_owned()),
+        ))
+    }
+}
+
+/// Returns the addresses of the sandbox, which are on loopback: another portal must not get the request.
+fn control_addresses(base_url: Option<&str>) -> Result<Vec<SocketAddr>> {
+    let addresses =
+        base_url.and_then(|url| Url::parse(url).ok()?.socket_addrs(|| None).ok()).unwrap_or_default();
+    if addresses.is_empty() || !addresses.iter().all(|address| address.ip().is_loopback()) {
+        return Err(Error::configuration("LM_BASE_URL is not the address of a sandbox")
+            .suggest("run the command inside lmtokens sandbox -- COMMAND"));
+    }
+    Ok(addresses)
+}
+
+/// Sends a request and returns the whole response.
+fn post(addresses: &[SocketAddr], path: &str, body: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(addresses)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(format!("{head}{body}").as_bytes())?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    Ok(response)
+}
