@@ -188,6 +188,15 @@ def test_lost_responses_are_resolved_after_an_advance(portal: Portal, tmp_path: 
     assert [(token.id, token.note) for token in portal.tokens[2:-1]] == [(delivered.id, "ci")]
 
 
+@pytest.mark.parametrize("hours", [0, 2])
+def test_advance_is_not_diagnosed_as_a_wrong_clock(portal: Portal, hours: int) -> None:
+    portal.advance(hours=hours)
+    with pytest.raises(errors.AuthenticationError) as caught:
+        portal.client(access_id=portal.access_id, access_key="invented-wrong-key").add_token(32)
+    suggestion = caught.value.suggestion or ""
+    assert ("unless a sandbox's clock was advanced, which does not affect signatures" in suggestion) is (hours > 0)
+
+
 def test_rate_limit_ends_after_an_advance() -> None:
     with Portal(rate_limit=1, window=HOUR) as portal:
         path = "/setting/companySetting"
