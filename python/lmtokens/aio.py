@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from lmtokens import _lmtokens
-from lmtokens._lmtokens import Client, _AsyncCore
+from lmtokens._lmtokens import Client, _AsyncBulkRun, _AsyncCore, _TokenPages
 
 if TYPE_CHECKING:
     import os
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from lmtokens._enums import TokenType
-    from lmtokens._lmtokens import Filter, RowResult, Summary, Token, _TokenPages
+    from lmtokens._lmtokens import Filter, RowResult, Summary, Token
     from lmtokens._types import Destination, Progress, Rows
 
 __all__ = ["AsyncBulkRun", "AsyncClient"]
@@ -38,15 +36,6 @@ class AsyncClient(_AsyncCore):
         >>> asyncio.run(main())
         ['ci']
     """
-
-    def _abandon(self, future: Any, error: BaseException) -> None:
-        """Cancel a call that is no longer awaited, and report a result that it already has."""
-        if not future.done():
-            # The coroutine was closed, and so may be its loop.
-            with suppress(RuntimeError):
-                future.cancel()
-        elif not future.cancelled() and future.exception() is not error:
-            self._report_lost_result(future.exception() or future.result())
 
     def add_tokens(
         self,
@@ -100,22 +89,31 @@ class AsyncClient(_AsyncCore):
         self._close()
 
 
-def _coroutine_method(name: str) -> Callable[..., Any]:
-    """Return a coroutine method that awaits the future of the native method with the same name."""
-    native = getattr(_AsyncCore, name)
+def _coroutine_function(native: Any) -> Callable[..., Any]:
+    """Return a coroutine function that awaits the future of a native method."""
 
-    async def method(self: AsyncClient, /, *args: Any, **kwargs: Any) -> Any:
-        future = native(self, *args, **kwargs)
+    async def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        future, call = native(self, *args, **kwargs)
         try:
             return await future
         except BaseException as error:
-            self._abandon(future, error)
+            call.abandon(future, error)
             raise
 
+    return method
+
+
+def _coroutine_method(name: str) -> Callable[..., Any]:
+    """Return the coroutine method of ``AsyncClient`` for a native method."""
+    native = getattr(_AsyncCore, name)
+    method = _coroutine_function(native)
     method.__name__, method.__qualname__, method.__doc__ = name, f"AsyncClient.{name}", native.__doc__
     method.__wrapped__ = native  # type: ignore[attr-defined]  # inspect.signature reads it
     return method
 
+
+_next_row = _coroutine_function(_AsyncBulkRun.next)
+_next_page = _coroutine_function(_TokenPages.next)
 
 for _name in [name for name in vars(_AsyncCore) if not name.startswith("_")]:
     setattr(AsyncClient, _name, _coroutine_method(_name))
@@ -129,7 +127,7 @@ class AsyncBulkRun:
     As ``BulkRun``; ``finish()`` is a coroutine. It belongs to the event loop in which it was created.
     """
 
-    def __init__(self, run: _lmtokens._AsyncBulkRun, /) -> None:
+    def __init__(self, run: _AsyncBulkRun, /) -> None:
         self._run = run
 
     def __aiter__(self) -> AsyncBulkRun:
@@ -139,7 +137,7 @@ class AsyncBulkRun:
         if self._run.closed:
             raise StopAsyncIteration
         try:
-            result = await self._run.next()
+            result = await _next_row(self._run)
         except ValueError:
             # Another task iterates over the run.
             raise
@@ -196,7 +194,7 @@ class _Tokens:
 
     async def __anext__(self) -> Token:
         while not self._ready:
-            if not await self._pages.next():
+            if not await _next_page(self._pages):
                 raise StopAsyncIteration
             self._ready[:0] = reversed(self._pages.take())
         return self._ready.pop()

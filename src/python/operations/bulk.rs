@@ -20,8 +20,8 @@ use crate::python::args::{domain, plain, rows};
 use crate::python::operations::client::{AsyncCore, Client, PyClient};
 use crate::python::operations::deliver::Deliver;
 use crate::python::operations::functions::default_client;
-use crate::python::runtime::awaitable::{Awaitable, awaitable};
-use crate::python::runtime::callback_queue::CallbackQueue;
+use crate::python::runtime::awaitable::{Awaitable, RunningLoop};
+use crate::python::runtime::callback_queue::{CallbackQueue, Wakes};
 use crate::python::runtime::wait::wait;
 use crate::python::types::row_result::{RowResult, Summary};
 use crate::token_output::quoted;
@@ -178,13 +178,14 @@ impl Operation for NextRow {
 /// a whole (the credentials are rejected, the journal cannot be written) is raised at the end, after every row has
 /// ended.
 #[pyclass(frozen, module = "lmtokens")]
-pub(crate) struct BulkRun(Mutex<Option<Arc<RunHandle>>>, Arc<Mutex<Summary>>);
+pub(crate) struct BulkRun(Mutex<Option<Arc<RunHandle>>>, Arc<Mutex<Summary>>, Wakes);
 
 impl BulkRun {
     fn start(py: Python<'_>, client: &PyClient, arguments: Arguments) -> PyResult<Self> {
-        let handle = RunHandle::start(py, client, client.queue_on_thread(py), arguments)?;
+        let (queue, wakes) = client.queue_on_thread(py);
+        let handle = RunHandle::start(py, client, queue, arguments)?;
         let summary = Arc::clone(&handle.summary);
-        Ok(Self(Mutex::new(Some(Arc::new(handle))), summary))
+        Ok(Self(Mutex::new(Some(Arc::new(handle))), summary, wakes))
     }
 
     fn handle(&self) -> Option<Arc<RunHandle>> {
@@ -200,7 +201,7 @@ impl BulkRun {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<RowResult>> {
         let Some(handle) = self.handle() else { return Ok(None) };
-        match wait(py, &handle.client, &handle.queue, handle.next()) {
+        match wait(py, &handle.client, &handle.queue, self.2.clone(), handle.next()) {
             Ok(Some(result)) => {
                 if let Some(interrupt) = result.error.take_interrupt(py) {
                     handle.interrupted(py)?;
@@ -267,7 +268,8 @@ pub(crate) struct AsyncBulkRun(Mutex<Option<Arc<RunHandle>>>, Arc<Mutex<Summary>
 
 impl AsyncBulkRun {
     fn start(py: Python<'_>, client: &PyClient, arguments: Arguments) -> PyResult<Self> {
-        let handle = RunHandle::start(py, client, client.queue_in_loop(py)?, arguments)?;
+        let queue = client.queue_in_loop(&RunningLoop::enter(py)?);
+        let handle = RunHandle::start(py, client, queue, arguments)?;
         let summary = Arc::clone(&handle.summary);
         Ok(Self(Mutex::new(Some(Arc::new(handle))), summary))
     }
@@ -284,7 +286,7 @@ impl AsyncBulkRun {
         let Some(handle) = self.handle() else {
             return Err(PyValueError::new_err("this run is closed"));
         };
-        awaitable(py, &handle.client, &handle.queue, handle.next())
+        RunningLoop::enter(py)?.start(&handle.client, &handle.queue, handle.next())
     }
 
     /// Report the progress, or raise the interrupt of this row's destination.

@@ -11,10 +11,10 @@ use crate::credentials::Identity;
 use crate::error::Result;
 use crate::operation::Operation;
 use crate::python::args::settings::{Asking, Settings, constructor, with_client_settings};
-use crate::python::runtime::awaitable::{Awaitable, awaitable, running_loop};
-use crate::python::runtime::callback_queue::CallbackQueue;
+use crate::python::runtime::awaitable::{Awaitable, RunningLoop};
+use crate::python::runtime::callback_queue::{CallbackQueue, Wakes};
 use crate::python::runtime::gate::GateGuard;
-use crate::python::runtime::log::{report_lost_result, warn};
+use crate::python::runtime::log::warn;
 use crate::python::runtime::wait::wait;
 
 /// A client of one portal with one set of credentials. Threads may share it. Idle connections are kept for at most 20 s,
@@ -81,7 +81,8 @@ impl Client {
 
 with_client_settings! { constructor, Client, |py, settings| Self::from_settings(py, settings) }
 
-/// The native base of `AsyncClient`: its methods return futures, of which `AsyncClient` makes coroutines.
+/// The native base of `AsyncClient`: its methods return futures with their calls, of which `AsyncClient` makes
+/// coroutines.
 #[pyclass(name = "_AsyncCore", frozen, module = "lmtokens._lmtokens", subclass)]
 pub(crate) struct AsyncCore(Arc<PyClient>);
 
@@ -118,15 +119,13 @@ impl PyClient {
     }
 
     /// Returns the queue of a call on this thread.
-    pub(crate) fn queue_on_thread(&self, py: Python<'_>) -> Arc<CallbackQueue> {
+    pub(crate) fn queue_on_thread(&self, py: Python<'_>) -> (Arc<CallbackQueue>, Wakes) {
         CallbackQueue::on_thread(py, self.on_wait.as_ref())
     }
 
-    /// Returns the queue of a call in the running event loop.
-    pub(crate) fn queue_in_loop(&self, py: Python<'_>) -> PyResult<Arc<CallbackQueue>> {
-        // The loop's own code runs.
-        let _inside = GateGuard::enter(py);
-        CallbackQueue::in_loop(&running_loop(py)?, self.on_wait.as_ref())
+    /// Returns the queue of a call in an event loop.
+    pub(crate) fn queue_in_loop(&self, running: &RunningLoop<'_>) -> Arc<CallbackQueue> {
+        running.callback_queue(self.on_wait.as_ref())
     }
 
     /// Runs an operation and returns its result.
@@ -135,12 +134,12 @@ impl PyClient {
         py: Python<'_>,
         operation: impl FnOnce(&Arc<CallbackQueue>) -> Result<O>,
     ) -> PyResult<O::Output> {
-        let queue = self.queue_on_thread(py);
+        let (queue, wakes) = self.queue_on_thread(py);
         let operation = operation(&queue)?;
-        wait(py, &self.core.observed_by(queue.clone()), &queue, operation)
+        wait(py, &self.core.observed_by(queue.clone()), &queue, wakes, operation)
     }
 
-    /// Starts an operation and returns the future of its result.
+    /// Starts an operation and returns the future of its result, with its call.
     pub(crate) fn awaitable<'py, O>(
         &self,
         py: Python<'py>,
@@ -150,9 +149,10 @@ impl PyClient {
         O: Operation,
         O::Output: for<'a> IntoPyObject<'a>,
     {
-        let queue = self.queue_in_loop(py)?;
+        let running = RunningLoop::enter(py)?;
+        let queue = self.queue_in_loop(&running);
         let operation = operation(&queue)?;
-        awaitable(py, &self.core.observed_by(queue.clone()), &queue, operation)
+        running.start(&self.core.observed_by(queue.clone()), &queue, operation)
     }
 }
 
@@ -190,13 +190,6 @@ impl Client {
 impl AsyncCore {
     fn _close(&self) {
         self.0.core().close_connections();
-    }
-
-    /// Log the result of an awaited create that its caller will not receive.
-    #[pyo3(signature = (result: "object", /) -> "None")]
-    #[allow(clippy::unused_self)]
-    fn _report_lost_result(&self, result: &Bound<'_, PyAny>) -> PyResult<()> {
-        report_lost_result(result)
     }
 
     /// Return the portal and the source of the credentials, never the credentials.

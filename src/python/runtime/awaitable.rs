@@ -7,21 +7,24 @@ use std::sync::Arc;
 use pyo3::BoundObject as _;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyTuple;
 
 use super::call::{Call, Cancel};
 use super::callback_queue::CallbackQueue;
-use super::gate::{self, GateGuard, attached};
-use super::loop_queue::Work;
+use super::gate::{GateGuard, attached};
+use super::log::report_lost_result;
+use super::loop_queue::{LoopQueue, Work};
 use crate::client::Client;
 use crate::operation::Operation;
 use crate::process;
 
-/// An `asyncio.Future` of a `T`. The stub calls it a coroutine, which `AsyncClient` makes of it.
-pub(crate) struct Awaitable<'py, T>(Bound<'py, PyAny>, PhantomData<T>);
+/// An `asyncio.Future` of a `T` and its `LoopCall`. The stub calls them a coroutine, which `AsyncClient` makes of them.
+pub(crate) struct Awaitable<'py, T>(Bound<'py, PyTuple>, PhantomData<T>);
 
 impl<'py, T: IntoPyObject<'py>> IntoPyObject<'py> for Awaitable<'py, T> {
-    type Target = PyAny;
-    type Output = Bound<'py, PyAny>;
+    type Target = PyTuple;
+    type Output = Bound<'py, PyTuple>;
     type Error = Infallible;
 
     #[cfg(feature = "stubs")]
@@ -37,43 +40,59 @@ impl<'py, T: IntoPyObject<'py>> IntoPyObject<'py> for Awaitable<'py, T> {
     }
 }
 
-/// Returns the loop that runs on this thread.
-pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))
+/// The loop that runs on this thread, inside the gate: its own code runs.
+pub(crate) struct RunningLoop<'py> {
+    event_loop: Bound<'py, PyAny>,
+    queue: Arc<LoopQueue>,
+    _inside: GateGuard,
 }
 
-/// Starts an operation and returns the future of its result. Log records are written and the result is converted on the
-/// loop's thread.
-pub(crate) fn awaitable<'py, O>(
-    py: Python<'py>,
-    client: &Client,
-    queue: &Arc<CallbackQueue>,
-    operation: O,
-) -> PyResult<Awaitable<'py, O::Output>>
-where
-    O: Operation,
-    O::Output: for<'a> IntoPyObject<'a>,
-{
-    let _inside = GateGuard::enter(py);
-    gate::reopen_for_results();
-    let future = running_loop(py)?.call_method0(intern!(py, "create_future"))?;
-    let awaited = future.clone().unbind();
-    let call = Call::new(client, queue, operation);
-    let on_done = Bound::new(py, OnDone(Arc::clone(&call) as Arc<dyn Cancel>))?;
-    future.call_method1(intern!(py, "add_done_callback"), (on_done,))?;
-    process::runtime()?.spawn(async move {
-        if !call.run().await {
-            return;
-        }
-        let queue = Arc::clone(&call.queue);
-        if let Err(result) = queue.run_in_loop(Box::new(Ended { call, future: awaited })) {
-            // The loop is closed: the result is not awaited. Off the runtime, so that a log handler may use this package.
-            process::offload(move || {
-                attached(|_py| drop(result));
-            });
-        }
-    });
-    Ok(Awaitable(future, PhantomData))
+impl<'py> RunningLoop<'py> {
+    pub(crate) fn enter(py: Python<'py>) -> PyResult<Self> {
+        static GET_RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let inside = GateGuard::enter_for_results(py);
+        let event_loop = GET_RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?;
+        let queue = LoopQueue::of(&event_loop)?;
+        Ok(Self { event_loop, queue, _inside: inside })
+    }
+
+    /// Returns a queue for a call in this loop.
+    pub(crate) fn callback_queue(&self, on_wait: Option<&Py<PyAny>>) -> Arc<CallbackQueue> {
+        CallbackQueue::in_loop(self.event_loop.py(), &self.queue, on_wait)
+    }
+
+    /// Starts an operation and returns the future of its result, with its call. Log records are written and the result is
+    /// converted on the loop's thread.
+    pub(crate) fn start<O>(
+        &self,
+        client: &Client,
+        queue: &Arc<CallbackQueue>,
+        operation: O,
+    ) -> PyResult<Awaitable<'py, O::Output>>
+    where
+        O: Operation,
+        O::Output: for<'a> IntoPyObject<'a>,
+    {
+        let py = self.event_loop.py();
+        let future = self.event_loop.call_method0(intern!(py, "create_future"))?;
+        let call = Call::new(client, queue, operation);
+        let loop_call = Bound::new(py, LoopCall(Arc::clone(&call) as Arc<dyn Cancel>))?;
+        let awaitable = (&future, loop_call).into_pyobject(py)?;
+        let (queue, future) = (Arc::clone(&self.queue), future.unbind());
+        process::runtime()?.spawn(async move {
+            if !call.run().await {
+                return;
+            }
+            if let Err(result) = queue.push(Box::new(Ended { call, future })) {
+                // The loop is closed: the result is not awaited. Off the runtime, so that a log handler may use this
+                // package.
+                process::offload(move || {
+                    attached(|_py| drop(result));
+                });
+            }
+        });
+        Ok(Awaitable(awaitable, PhantomData))
+    }
 }
 
 /// A call that has ended, and its future.
@@ -106,18 +125,27 @@ where
     }
 }
 
-/// The callback of a future that is done: by its result, or because it was cancelled.
-#[pyclass(frozen)]
-struct OnDone(Arc<dyn Cancel>);
+/// The call of a future.
+#[pyclass(name = "_LoopCall", frozen, module = "lmtokens._lmtokens")]
+pub(crate) struct LoopCall(Arc<dyn Cancel>);
 
 #[pymethods]
-impl OnDone {
-    #[pyo3(signature = (future, /))]
-    fn __call__(&self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+impl LoopCall {
+    /// Cancel the call because `error` was raised where its future was awaited, or report a result that it already has.
+    #[pyo3(signature = (future: "object", error: "object", /) -> "None")]
+    fn abandon(&self, py: Python<'_>, future: &Bound<'_, PyAny>, error: &Bound<'_, PyAny>) -> PyResult<()> {
         let _inside = GateGuard::enter(py);
-        if future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+        let is = |state| future.call_method0(state)?.is_truthy();
+        if !is(intern!(py, "done"))? || is(intern!(py, "cancelled"))? {
             return self.0.cancel(py);
         }
-        Ok(())
+        let exception = future.call_method0(intern!(py, "exception"))?;
+        if exception.is(error) {
+            Ok(())
+        } else if exception.is_none() {
+            report_lost_result(&future.call_method0(intern!(py, "result"))?)
+        } else {
+            report_lost_result(&exception)
+        }
     }
 }

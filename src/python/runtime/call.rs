@@ -58,11 +58,11 @@ impl<O: Operation> Call<O> {
 
     /// Cancels the call, and reports a result that is no longer awaited.
     pub(super) fn abandon(&self) {
-        // Dropping a future returns its connection to the pool, which may start a task.
-        let runtime = process::runtime();
-        let _context = runtime.as_ref().ok().map(|runtime| runtime.enter());
         match self.take() {
             State::Running(future, waker) => {
+                // Dropping a future returns its connection to the pool, which may start a task.
+                let runtime = process::runtime();
+                let _context = runtime.as_ref().ok().map(|runtime| runtime.enter());
                 drop(future);
                 // Nothing else wakes the task, which would wait forever.
                 waker.into_iter().for_each(Waker::wake);

@@ -29,19 +29,25 @@ pub(crate) struct CallbackQueue {
     me: Weak<Self>,
 }
 
+/// Wakes the thread that waits for a call.
+pub(crate) type Wakes = watch::Receiver<()>;
+
 enum Waits {
     OnThread(watch::Sender<()>),
     InLoop(Arc<LoopQueue>),
 }
 
 impl CallbackQueue {
-    pub(crate) fn on_thread(py: Python<'_>, on_wait: Option<&Py<PyAny>>) -> Arc<Self> {
-        Self::new(py, on_wait, Waits::OnThread(watch::Sender::new(())))
+    /// Creates the queue of a call on this thread, and a receiver that changes when there is a result, or work for the
+    /// thread.
+    pub(crate) fn on_thread(py: Python<'_>, on_wait: Option<&Py<PyAny>>) -> (Arc<Self>, Wakes) {
+        let (sender, wakes) = watch::channel(());
+        (Self::new(py, on_wait, Waits::OnThread(sender)), wakes)
     }
 
-    /// Creates the queue of a call in the event loop that runs on this thread.
-    pub(crate) fn in_loop(event_loop: &Bound<'_, PyAny>, on_wait: Option<&Py<PyAny>>) -> PyResult<Arc<Self>> {
-        Ok(Self::new(event_loop.py(), on_wait, Waits::InLoop(LoopQueue::of(event_loop)?)))
+    /// Creates the queue of a call in an event loop.
+    pub(crate) fn in_loop(py: Python<'_>, queue: &Arc<LoopQueue>, on_wait: Option<&Py<PyAny>>) -> Arc<Self> {
+        Self::new(py, on_wait, Waits::InLoop(Arc::clone(queue)))
     }
 
     fn new(py: Python<'_>, on_wait: Option<&Py<PyAny>>, waits: Waits) -> Arc<Self> {
@@ -54,14 +60,6 @@ impl CallbackQueue {
             next_number: AtomicU64::default(),
             me: me.clone(),
         })
-    }
-
-    /// Returns a receiver that changes when there is a result, or work for the caller's thread.
-    pub(crate) fn wakes(&self) -> watch::Receiver<()> {
-        match &self.waits {
-            Waits::OnThread(wakes) => wakes.subscribe(),
-            Waits::InLoop(_) => watch::Sender::new(()).subscribe(),
-        }
     }
 
     /// Runs the queued work, on the caller's thread. An error is an interrupt (Ctrl-C, `SystemExit`) and ends the call.
@@ -150,14 +148,6 @@ impl CallbackQueue {
             }
             // If the loop is closed, no caller remains.
             Waits::InLoop(queue) => drop(queue.push(Box::new(RunPending(self.me.clone())))),
-        }
-    }
-
-    /// Runs work in the loop of the call. A closed loop returns it.
-    pub(crate) fn run_in_loop(&self, work: Box<dyn Work>) -> Result<(), Box<dyn Work>> {
-        match &self.waits {
-            Waits::OnThread(_) => Err(work),
-            Waits::InLoop(queue) => queue.push(work),
         }
     }
 }

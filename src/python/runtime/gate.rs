@@ -40,11 +40,14 @@ impl Gate {
         locked(&self.state)
     }
 
-    /// Returns `false` if the gate is closed.
-    fn enter(&self) -> bool {
+    /// Returns `false` if the gate is closed to this thread. `reopens` opens it again if this thread closed it.
+    fn enter(&self, reopens: bool) -> bool {
         let mut state = self.locked();
         if state.closed_by.is_some_and(|main| main != std::thread::current().id()) {
             return false;
+        }
+        if reopens {
+            state.closed_by = None;
         }
         state.inside += 1;
         true
@@ -57,8 +60,8 @@ impl Gate {
     }
 }
 
-fn enter() -> bool {
-    Gate::of_process().is_none_or(|gate| gate.enter())
+fn enter(reopens: bool) -> bool {
+    Gate::of_process().is_none_or(|gate| gate.enter(reopens))
 }
 
 fn leave() {
@@ -78,7 +81,17 @@ pub(crate) struct GateGuard(());
 
 impl GateGuard {
     pub(crate) fn enter(py: Python<'_>) -> Self {
-        if !enter() {
+        Self::new(py, false)
+    }
+
+    /// As [`GateGuard::enter`]. An awaited call of an exit handler that was registered before this package's reopens the
+    /// gate for its result.
+    pub(crate) fn enter_for_results(py: Python<'_>) -> Self {
+        Self::new(py, true)
+    }
+
+    fn new(py: Python<'_>, reopens: bool) -> Self {
+        if !enter(reopens) {
             py.detach(|| park());
         }
         Self(())
@@ -96,7 +109,7 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send)
     py.detach(|| {
         leave();
         let result = work();
-        if !enter() {
+        if !enter(false) {
             park();
         }
         result
@@ -105,7 +118,7 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send)
 
 /// Runs `work` attached, from a thread of the runtime; `None` if the interpreter is finalizing.
 pub(crate) fn attached<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
-    if !enter() {
+    if !enter(false) {
         return None;
     }
     let _inside = GateGuard(());
@@ -117,16 +130,6 @@ pub(crate) fn attached<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
 pub(crate) fn close_at_exit(py: Python<'_>) -> PyResult<()> {
     let hook = Bound::new(py, Close)?;
     py.import("atexit")?.call_method1("register", (hook,)).map(drop)
-}
-
-/// Reopens the gate for an awaited call of an exit handler that was registered before this package's.
-pub(crate) fn reopen_for_results() {
-    if let Some(gate) = Gate::of_process() {
-        let mut state = gate.locked();
-        if state.closed_by == Some(std::thread::current().id()) {
-            state.closed_by = None;
-        }
-    }
 }
 
 /// The exit handler.

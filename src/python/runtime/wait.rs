@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use super::call::Call;
-use super::callback_queue::CallbackQueue;
+use super::callback_queue::{CallbackQueue, Wakes};
 use super::gate::{GateGuard, detached};
 use crate::client::Client;
 use crate::operation::{Operation, lost_result};
@@ -21,12 +21,12 @@ pub(crate) fn wait<O: Operation>(
     py: Python<'_>,
     client: &Client,
     queue: &Arc<CallbackQueue>,
+    mut wakes: Wakes,
     operation: O,
 ) -> PyResult<O::Output> {
     let _inside = GateGuard::enter(py);
     let events = &queue.events;
     let runtime = process::runtime()?;
-    let mut wakes = queue.wakes();
     let call = Call::new(client, queue, operation);
     let mut running = Some(Arc::clone(&call));
     let outcome = loop {
