@@ -24,7 +24,6 @@ arguments! {
     access_id: secret::Secret = read_secret;
     access_key: secret::Secret = read_secret;
     status: i64 = status_number;
-    r#type: &'static str = type_word;
     format: &'static str = one_of::<Form>(&["json", "env", "env-file", "key"]);
     on_error: &'static str = one_of::<OnError>(&["continue", "stop"]);
 }
@@ -53,8 +52,8 @@ fn status_number(name: &str, object: &Bound<'_, PyAny>) -> PyResult<i64> {
 }
 
 /// Returns the word of a type, for the same reason.
-fn type_word(name: &str, object: &Bound<'_, PyAny>) -> PyResult<&'static str> {
-    Ok(read_type(name, object)?.as_str())
+pub(crate) fn r#type(object: &Bound<'_, PyAny>) -> PyResult<&'static str> {
+    Ok(read_type("type", object)?.as_str())
 }
 
 fn read_status(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Status> {

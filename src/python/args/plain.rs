@@ -19,7 +19,7 @@ macro_rules! arguments {
     ($($name:ident: $type:ty = $read:expr;)*) => {
         $(
             pub(crate) fn $name(object: &Bound<'_, PyAny>) -> PyResult<$type> {
-                $read(stringify!($name).trim_start_matches("r#"), object)
+                $read(stringify!($name), object)
             }
         )*
     };

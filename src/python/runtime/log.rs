@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
 use crate::advice::{Advice, joined};
 use crate::event::{Event, Observer, Severity};
@@ -122,8 +123,13 @@ fn level(severity: Severity) -> u8 {
 /// Returns the logger. Importing `logging` takes 14 ms, so that only a warning imports it: without a handler, `logging`
 /// writes warnings to standard error. If the program has not imported it, lower levels are not read.
 fn logger(py: Python<'_>, severity: Severity) -> PyResult<Option<Bound<'_, PyAny>>> {
+    // `getLogger` takes a lock and always returns the same object.
+    static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     // At the end of finalization nothing can be imported.
     let Ok(sys) = py.import("sys") else { return Ok(None) };
+    if let Some(logger) = LOGGER.get(py) {
+        return Ok(Some(logger.bind(py).clone()));
+    }
     let modules = sys.getattr("modules")?;
     let logging = modules.call_method1("get", ("logging",))?;
     let logging = match (logging.is_none(), severity) {
@@ -131,7 +137,8 @@ fn logger(py: Python<'_>, severity: Severity) -> PyResult<Option<Bound<'_, PyAny
         (true, Severity::Warning) => py.import("logging")?.into_any(),
         (true, _) => return Ok(None),
     };
-    logging.call_method1("getLogger", ("lmtokens",)).map(Some)
+    let logger = logging.call_method1("getLogger", ("lmtokens",))?;
+    Ok(Some(LOGGER.get_or_init(py, || logger.unbind()).bind(py).clone()))
 }
 
 fn is_enabled(logger: &Bound<'_, PyAny>, severity: Severity) -> bool {
