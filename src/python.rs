@@ -42,8 +42,6 @@ mod _lmtokens {
         add_token, delete_token, disable_token, enable_token, find_token, sweep_tokens, update_token, whoami,
     };
     #[pymodule_export]
-    use crate::python::runtime::awaitable::LoopCall;
-    #[pymodule_export]
     use crate::python::types::filter::{Field, Filter, Where};
     #[pymodule_export]
     use crate::python::types::journal_entry::{JournalEntry, read_journal};

@@ -967,7 +967,7 @@ class _AsyncBulkRun:
     def interrupted(self, /) -> None: ...
     def next(self, /) -> Coroutine[Any, Any, RowResult | None]:
         """
-        Return an awaitable of the next row that ends, or of None at the end.
+        Return the future of the next row that ends, or of None at the end, with its call.
         """
     def returned(self, /, result: RowResult) -> None:
         """
@@ -979,7 +979,8 @@ class _AsyncBulkRun:
 @disjoint_base
 class _AsyncCore:
     """
-    The native base of `AsyncClient`: its methods return futures, of which `AsyncClient` makes coroutines.
+    The native base of `AsyncClient`: its methods return futures with their calls, of which `AsyncClient` makes
+    coroutines.
     """
     def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
@@ -1083,10 +1084,6 @@ class _AsyncCore:
             ...     disabled = client.add_token(32, "old", 1)
             ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
             ['old']
-        """
-    def _report_lost_result(self, result: "object", /) -> "None":
-        """
-        Log the result of an awaited create that its caller will not receive.
         """
     @overload
     def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None) -> Coroutine[Any, Any, CreatedToken]:
@@ -1337,7 +1334,7 @@ class _TokenPages:
     """
     def next(self, /) -> Coroutine[Any, Any, bool]:
         """
-        Return an awaitable of whether there are more tokens, which `take` then returns.
+        Return the future of whether there are more tokens, which `take` then returns, with its call.
         """
     def take(self, /) -> list[Token]:
         """

@@ -137,7 +137,7 @@ class AsyncBulkRun:
         if self._run.closed:
             raise StopAsyncIteration
         try:
-            result = await _next_row(self._run)
+            result: RowResult | None = await _next_row(self._run)
         except ValueError:
             # Another task iterates over the run.
             raise

@@ -72,9 +72,11 @@ def assert_no_warnings(portal: Portal, body: str, end: str) -> None:
     assert completed.stdout == "quiet\n"
 
 
+@pytest.mark.parametrize("library", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("name", BODIES)
-def test_no_warnings_in_asyncio_run(lmtokens_portal: Portal, name: str) -> None:
-    assert_no_warnings(lmtokens_portal, BODIES[name], "asyncio.run(main(), debug=True)")
+def test_no_warnings_in_a_new_loop(lmtokens_portal: Portal, name: str, library: str) -> None:
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    assert_no_warnings(lmtokens_portal, BODIES[name], f"import {library}\n{library}.run(main(), debug=True)")
 
 
 def test_no_warnings_if_the_loop_is_closed_during_a_call(lmtokens_portal: Portal) -> None:

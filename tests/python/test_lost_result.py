@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from lmtokens.sandbox import Portal, StoredToken
 
+    AnyLoop = asyncio.SelectorEventLoop
+else:
+    AnyLoop = object
+
 PREAMBLE = """
 import os, signal, threading, time
 import lmtokens, lmtokens.sandbox
@@ -86,7 +90,7 @@ def test_interrupt_of_a_read_does_not_warn(operation: str) -> None:
     assert (out, err) == ("", "")
 
 
-class ObservedLoop(asyncio.SelectorEventLoop):
+class Observed(AnyLoop):
     """Tells when the I/O thread has posted a result, and calls back right after results are delivered."""
 
     def __init__(self) -> None:
@@ -107,6 +111,10 @@ class ObservedLoop(asyncio.SelectorEventLoop):
 
     def result_is_posted(self) -> bool:
         return bool(select.select(self._watched, [], [], HANG_TIMEOUT)[0])
+
+
+class ObservedLoop(Observed, asyncio.SelectorEventLoop):
+    pass
 
 
 class LoopWithoutReaders(ObservedLoop):
@@ -130,9 +138,14 @@ class LoopWithoutReaders(ObservedLoop):
         return self._posted.wait(HANG_TIMEOUT)
 
 
-@pytest.fixture(params=[ObservedLoop, LoopWithoutReaders])
-def loop(request: pytest.FixtureRequest) -> Iterator[ObservedLoop]:
-    loop: ObservedLoop = request.param()
+def observed_uvloop() -> Any:
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
+    return type("ObservedUvloop", (Observed, uvloop.Loop), {})()
+
+
+@pytest.fixture(params=[ObservedLoop, LoopWithoutReaders, observed_uvloop])
+def loop(request: pytest.FixtureRequest) -> Iterator[Observed]:
+    loop: Observed = request.param()
     yield loop
     loop.close()
 
@@ -151,7 +164,7 @@ def token_exists_pattern(token: StoredToken) -> str:
 
 
 def test_cancellation_after_the_response_names_the_token(
-    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture
+    lmtokens_portal: Portal, loop: Observed, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
         task = asyncio.ensure_future(lmtokens_portal.async_client().add_token(32, "ci"))
@@ -168,7 +181,7 @@ def test_cancellation_after_the_response_names_the_token(
 
 
 def test_cancellation_after_the_future_is_resolved_names_the_token(
-    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture
+    lmtokens_portal: Portal, loop: Observed, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
         task = asyncio.ensure_future(lmtokens_portal.async_client().add_token(32, "ci"))
@@ -182,7 +195,7 @@ def test_cancellation_after_the_future_is_resolved_names_the_token(
 
 
 def test_cancellation_after_an_unknown_outcome_names_the_candidate(
-    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture
+    lmtokens_portal: Portal, loop: Observed, caplog: pytest.LogCaptureFixture
 ) -> None:
     lmtokens_portal.fail("act-then-close", method="POST")
 
@@ -200,26 +213,26 @@ def test_cancellation_after_an_unknown_outcome_names_the_candidate(
 
 @pytest.mark.parametrize("when", ["before the response", "after the response"])
 def test_closed_loop_names_the_token(
-    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture, when: str
+    lmtokens_portal: Portal, loop: Observed, caplog: pytest.LogCaptureFixture, when: str
 ) -> None:
-    if when == "before the response":
-        lmtokens_portal.fail("act-then-delay", method="POST", seconds=0.5)
+    # A response that arrives while the loop stops would be delivered.
+    lmtokens_portal.fail("act-then-delay", method="POST", seconds=0.5)
 
     async def begin() -> Any:
         return _lmtokens._AsyncCore.add_token(lmtokens_portal.async_client(), 32, "ci")
 
-    future = loop.run_until_complete(begin())
+    future_and_call = loop.run_until_complete(begin())
     if when == "after the response":
         assert loop.result_is_posted()
     loop.close()
-    del future
+    del future_and_call
     wait_until(lambda: logged_warnings(caplog))
     [message] = logged_warnings(caplog)
     assert re.search(token_exists_pattern(lmtokens_portal.tokens[-1]), message)
 
 
 def test_closed_coroutine_cancels_the_request(
-    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture
+    lmtokens_portal: Portal, loop: Observed, caplog: pytest.LogCaptureFixture
 ) -> None:
     lmtokens_portal.fail("delay", method="POST", seconds=40)
 
@@ -236,7 +249,7 @@ def test_closed_coroutine_cancels_the_request(
 
 
 def test_no_warning_if_the_token_is_returned(
-    lmtokens_portal: Portal, loop: ObservedLoop, caplog: pytest.LogCaptureFixture
+    lmtokens_portal: Portal, loop: Observed, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = lmtokens_portal.async_client()
 

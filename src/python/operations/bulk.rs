@@ -281,7 +281,7 @@ impl AsyncBulkRun {
 
 #[pymethods]
 impl AsyncBulkRun {
-    /// Return an awaitable of the next row that ends, or of None at the end.
+    /// Return the future of the next row that ends, or of None at the end, with its call.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Awaitable<'py, Option<RowResult>>> {
         let Some(handle) = self.handle() else {
             return Err(PyValueError::new_err("this run is closed"));

@@ -94,7 +94,7 @@ pub(crate) struct TokenPages {
 
 #[pymethods]
 impl TokenPages {
-    /// Return an awaitable of whether there are more tokens, which `take` then returns.
+    /// Return the future of whether there are more tokens, which `take` then returns, with its call.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Awaitable<'py, bool>> {
         self.client.awaitable(py, |_| Ok(NextPage(self.pages.clone())))
     }

@@ -126,8 +126,8 @@ where
 }
 
 /// The call of a future.
-#[pyclass(name = "_LoopCall", frozen, module = "lmtokens._lmtokens")]
-pub(crate) struct LoopCall(Arc<dyn Cancel>);
+#[pyclass(frozen)]
+struct LoopCall(Arc<dyn Cancel>);
 
 #[pymethods]
 impl LoopCall {
