@@ -201,6 +201,7 @@ impl BulkRun {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<RowResult>> {
         let Some(handle) = self.handle() else { return Ok(None) };
+        // A clone sees earlier wake-ups too: work that was queued when the last row ended runs at once.
         match wait(py, &handle.client, &handle.queue, self.2.clone(), handle.next()) {
             Ok(Some(result)) => {
                 if let Some(interrupt) = result.error.take_interrupt(py) {
