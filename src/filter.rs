@@ -23,7 +23,7 @@ pub(crate) enum Field {
     AdminName,
     /// 1 or 2.
     Status,
-    /// The note; a missing one is the empty text.
+    /// The user's part of the note; a missing one is the empty text.
     Note,
     /// The user name of its creator.
     CreatedBy,
@@ -215,7 +215,8 @@ impl Condition {
             Value::Number(value) => Some(format!("{name}{sign}{value}")),
             Value::Text(text) => match self.operator {
                 Operator::Equal => {
-                    let pattern = widened(text);
+                    // A marker may precede the user's part of a note.
+                    let pattern = widened(if self.field == Field::Note { "*" } else { "" }, text);
                     (!pattern.trim_matches('*').is_empty()).then(|| format!("{name}{sign}\"{pattern}\""))
                 }
                 Operator::Contains => {
@@ -233,8 +234,8 @@ fn is_plain(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | '@')
 }
 
-fn widened(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len());
+fn widened(start: &str, text: &str) -> String {
+    let mut pattern = start.to_owned();
     for c in text.chars() {
         if is_plain(c) {
             pattern.push(c);

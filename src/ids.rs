@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::marker;
 use crate::model::{TokenStatus, TokenType};
 use crate::note::normalized;
 use crate::tag::Tag;
@@ -81,16 +82,23 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// The note of a token as a user gives it: any text except the tags of pending tokens.
+/// The note of a token as a user gives it: any text except the tags of pending tokens and what begins like a marker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Note(String);
 
 impl Note {
-    /// Checks a note. A note that has the form of a tag, also after what portals change in notes, is refused: the token
-    /// could be swept.
+    /// Checks a note. A note that has the form of a tag or begins like a marker, also after what portals change in notes,
+    /// is refused: the token could be swept.
     pub fn new(note: impl Into<String>) -> Result<Self> {
         let note = note.into();
-        if Tag::parse(&normalized(&note)).is_some() {
+        let stored = normalized(&note);
+        if stored.starts_with(marker::PREFIX) {
+            return Err(Error::argument(format!(
+                "invalid note: it begins with {:?}, as the markers that lmtokens sets itself; expected any other text",
+                marker::PREFIX
+            )));
+        }
+        if Tag::parse(&stored).is_some() {
             return Err(Error::argument(
                 "invalid note: it has the form of a tag of lmtokens, which marks pending tokens that may be swept; expected \
                  any other text",

@@ -16,7 +16,7 @@
 //! | `network` | timeouts, trusted certificates, client certificate, proxy |
 //! | `process` | per-process state, rebuilt after `fork()` |
 //! | `sandbox` | the embedded portal; it never uses the client, so that each can reveal errors of the other |
-//! | `ids` `lmv1` `secret` `model` `filter` `tag` `times` `portal` `event` `advice` `error` … | vocabulary: no I/O |
+//! | `ids` `lmv1` `secret` `model` `filter` `tag` `marker` `times` `portal` `event` `advice` `error` … | vocabulary: no I/O |
 
 #![cfg_attr(
     not(all(feature = "python", feature = "cli")),
@@ -39,6 +39,7 @@ mod json;
 pub(crate) mod lifecycle;
 pub(crate) mod lmv1;
 mod lock;
+pub(crate) mod marker;
 pub(crate) mod model;
 pub(crate) mod network;
 mod note;

@@ -3,6 +3,7 @@
 //!
 //! Source of the names: the vendor's pages "Adding API Tokens" and "Getting API Token Details".
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::json::{Member, items, members};
+use crate::marker::{self, Marker};
 use crate::secret::Secret;
 use crate::times::END_OF_9999;
 
@@ -128,7 +130,9 @@ pub struct Token {
     pub admin_name: Option<String>,
     /// Enabled or disabled.
     pub status: Option<TokenStatus>,
-    /// The note.
+    /// The marker at the start of its note, if it is about this token.
+    pub marker: Option<Marker>,
+    /// The user's part of the note: what follows the marker.
     pub note: Option<String>,
     /// The names of the owner's roles, which are the token's.
     pub roles: Vec<String>,
@@ -205,8 +209,10 @@ impl Token {
             (Origin::Other, TokenType::Bearer) => (None, shown),
             (Origin::Other, _) => (None, None),
         };
+        let id = id.whole_number()?;
+        let (marker, note) = split_note(id, note.text());
         Some(Self {
-            id: id.whole_number()?,
+            id,
             r#type: text(r#type).map_or_else(|| requested.clone(), |word| TokenType::from_word(&word)),
             access_id: text(access_id),
             access_key,
@@ -214,7 +220,8 @@ impl Token {
             admin_id: admin_id.whole_number(),
             admin_name: text(admin_name),
             status: token_status(status),
-            note: note.text(),
+            marker,
+            note,
             roles: role_names(roles),
             created_by: text(created_by),
             created_on: epoch_seconds(created_on),
@@ -227,10 +234,46 @@ impl Token {
 }
 
 impl Token {
+    /// Returns the note as the portal has it: the marker and the user's part.
+    #[must_use]
+    pub fn whole_note(&self) -> Option<Cow<'_, str>> {
+        let note = self.note.as_deref();
+        match self.marker {
+            Some(marker) => Some(marker.write(note.unwrap_or_default()).into()),
+            None => note.map(Cow::Borrowed),
+        }
+    }
+
+    /// Returns when the token expires, seconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn expires_on(&self) -> Option<i64> {
+        self.marker?.expires
+    }
+
+    /// Returns the id of the token that this one replaces.
+    #[must_use]
+    pub fn replaces(&self) -> Option<i64> {
+        self.marker?.replaces.map(|(token, _)| token.get())
+    }
+
+    /// Returns the id of the token that replaces this one.
+    #[must_use]
+    pub fn replaced_by(&self) -> Option<i64> {
+        self.marker?.replaced_by.map(|(token, _)| token.get())
+    }
+
     /// Returns the token without its secret.
     #[must_use]
     pub fn without_secret(&self) -> Self {
         Self { access_key: None, ..self.clone() }
+    }
+}
+
+/// Returns the marker of the token with this id and the user's part of its note.
+pub(crate) fn split_note(id: i64, note: Option<String>) -> (Option<Marker>, Option<String>) {
+    match note.as_deref().map(|note| marker::split(id, note)) {
+        Some((Some(marker), user_part)) => (Some(marker), Some(user_part.to_owned())),
+        _ => (None, note),
     }
 }
 

@@ -49,6 +49,10 @@ pub mod lmv1 {
     pub use crate::lmv1::{Authorization, Request, SigningKey, check_method, check_resource_path};
 }
 
+pub mod marker {
+    pub use crate::marker::{Marker, split};
+}
+
 pub mod model {
     pub use crate::model::{Origin, RateHeaders, Token, TokenStatus, TokenType, iso_8601};
 }

@@ -79,6 +79,7 @@ pub(crate) fn members(token: &Token) -> Members {
         ("admin_name", json!(token.admin_name)),
         ("status", json!(token.status.map(TokenStatus::number))),
         ("note", json!(token.note)),
+        ("expires_on", json!(token.expires_on().map(iso_8601))),
         ("roles", json!(token.roles)),
         ("created_by", json!(token.created_by)),
         ("created_on", json!(token.created_on.map(iso_8601))),

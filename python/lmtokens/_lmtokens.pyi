@@ -120,7 +120,8 @@ class Client:
 
         Args:
             admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
-            note (str | None): a label; default none.
+            note (str | None): a label; default none. Notes that begin as those that lmtokens writes itself are refused:
+                with ``[lmtokens `` or the tag of a pending token.
             status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
                 ``"enabled"`` or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
@@ -253,6 +254,8 @@ class Client:
         """
         Disable a token. The portal keeps it and rejects its requests until it is enabled again.
 
+        The note is kept as it is, with its marker or tag.
+
         Args:
             token (int | str | Token): the token, its id or its access id.
             force (bool): disable the token even if it signs this call; default ``False``.
@@ -268,6 +271,10 @@ class Client:
     def enable_token(self, /, token: int | str | Token) -> Token:
         """
         Enable a token.
+
+        What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
+        token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
+        expiry too. The token is read before it is changed, even if it is passed as a ``Token``.
 
         Args:
             token (int | str | Token): the token, its id or its access id.
@@ -311,7 +318,11 @@ class Client:
             type (str | TokenType | None): list only ``"lmv1"`` or ``"bearer"`` tokens; default: both, LMv1 first (the
                 portal lists one type at a time).
             filter (Filter | str | None): a condition made with ``lmtokens.where``, or a string in the portal's filter
-                syntax, which is sent unchanged (times in it are seconds since 1970-01-01 UTC). Default: all tokens.
+                syntax, which is sent unchanged (times in it are seconds since 1970-01-01 UTC). ``where.note`` compares
+                the user's part of a note. The portal knows whole notes only, with the markers of lmtokens, so it may
+                return more tokens than the list yields: those whose notes end with the text, for ``==``; all that the
+                other conditions select, for ``!=`` and ``not_contains``. A string compares whole notes. Default: all
+                tokens.
             page_size (int): tokens per request, 1 to 1000 (the default).
 
         Returns:
@@ -369,9 +380,14 @@ class Client:
         """
         Change a token's note, its status, or both.
 
+        A new note replaces the user's part only: a marker of lmtokens before it, such as an expiry, is kept. It also
+        replaces the tag of a pending token. A new status changes the note as ``enable_token`` and ``disable_token`` do.
+        The token is read before it is changed, even if it is passed as a ``Token``.
+
         Args:
             token (int | str | Token): the token, its id or its access id.
-            note (str | None): the new note; ``""`` removes it. ``None`` (the default) leaves it unchanged.
+            note (str | None): the new note; ``""`` removes it. ``None`` (the default) leaves it unchanged. Notes are
+                refused as by ``add_token``.
             status (int | str | TokenStatus | None): the new status, as for ``add_token``. ``None`` (the default) leaves
                 it unchanged.
             force (bool): disable the token even if it signs this call; default ``False``.
@@ -750,6 +766,11 @@ class Token:
         datetime.datetime | None: when it was created: aware, in UTC, to the second.
         """
     @property
+    def expires_on(self, /) -> datetime | None:
+        """
+        datetime.datetime | None: when ``sweep_tokens`` may delete the token: aware, in UTC, to the second.
+        """
+    @property
     def id(self, /) -> int:
         """
         int: the id, unique in the portal.
@@ -768,7 +789,17 @@ class Token:
     @property
     def note(self, /) -> str | None:
         """
-        str | None: the note.
+        str | None: the note, without the marker that lmtokens may have put before it.
+        """
+    @property
+    def replaced_by(self, /) -> int | None:
+        """
+        int | None: the id of the token that replaces this one, which is disabled and will be deleted.
+        """
+    @property
+    def replaces(self, /) -> int | None:
+        """
+        int | None: the id of the token that this one replaces.
         """
     @property
     def roles(self, /) -> list[str]:
@@ -866,7 +897,8 @@ class Where:
     @property
     def note(self, /) -> Field:
         """
-        Field: the note; a missing one is the empty string.
+        Field: the note without its marker; a missing one is the empty string. The portal compares the text with the end of
+        the whole note, so that ``==`` may receive more tokens than it returns.
         """
     @property
     def status(self, /) -> Field:
@@ -1063,7 +1095,11 @@ class _AsyncCore:
             type (str | TokenType | None): list only ``"lmv1"`` or ``"bearer"`` tokens; default: both, LMv1 first (the
                 portal lists one type at a time).
             filter (Filter | str | None): a condition made with ``lmtokens.where``, or a string in the portal's filter
-                syntax, which is sent unchanged (times in it are seconds since 1970-01-01 UTC). Default: all tokens.
+                syntax, which is sent unchanged (times in it are seconds since 1970-01-01 UTC). ``where.note`` compares
+                the user's part of a note. The portal knows whole notes only, with the markers of lmtokens, so it may
+                return more tokens than the list yields: those whose notes end with the text, for ``==``; all that the
+                other conditions select, for ``!=`` and ``not_contains``. A string compares whole notes. Default: all
+                tokens.
             page_size (int): tokens per request, 1 to 1000 (the default).
 
         Returns:
@@ -1098,7 +1134,8 @@ class _AsyncCore:
 
         Args:
             admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
-            note (str | None): a label; default none.
+            note (str | None): a label; default none. Notes that begin as those that lmtokens writes itself are refused:
+                with ``[lmtokens `` or the tag of a pending token.
             status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
                 ``"enabled"`` or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
@@ -1164,6 +1201,8 @@ class _AsyncCore:
         """
         Disable a token. The portal keeps it and rejects its requests until it is enabled again.
 
+        The note is kept as it is, with its marker or tag.
+
         Args:
             token (int | str | Token): the token, its id or its access id.
             force (bool): disable the token even if it signs this call; default ``False``.
@@ -1179,6 +1218,10 @@ class _AsyncCore:
     def enable_token(self, /, token: int | str | Token) -> Coroutine[Any, Any, Token]:
         """
         Enable a token.
+
+        What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
+        token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
+        expiry too. The token is read before it is changed, even if it is passed as a ``Token``.
 
         Args:
             token (int | str | Token): the token, its id or its access id.
@@ -1247,9 +1290,14 @@ class _AsyncCore:
         """
         Change a token's note, its status, or both.
 
+        A new note replaces the user's part only: a marker of lmtokens before it, such as an expiry, is kept. It also
+        replaces the tag of a pending token. A new status changes the note as ``enable_token`` and ``disable_token`` do.
+        The token is read before it is changed, even if it is passed as a ``Token``.
+
         Args:
             token (int | str | Token): the token, its id or its access id.
-            note (str | None): the new note; ``""`` removes it. ``None`` (the default) leaves it unchanged.
+            note (str | None): the new note; ``""`` removes it. ``None`` (the default) leaves it unchanged. Notes are
+                refused as by ``add_token``.
             status (int | str | TokenStatus | None): the new status, as for ``add_token``. ``None`` (the default) leaves
                 it unchanged.
             force (bool): disable the token even if it signs this call; default ``False``.
@@ -1369,7 +1417,8 @@ def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 
 
     Args:
         admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
-        note (str | None): a label; default none.
+        note (str | None): a label; default none. Notes that begin as those that lmtokens writes itself are refused:
+            with ``[lmtokens `` or the tag of a pending token.
         status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
             ``"enabled"`` or ``TokenStatus.ENABLED``.
         type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
@@ -1529,6 +1578,8 @@ def disable_token(token: int | str | Token, *, force: "bool" = False) -> Token:
     """
     Disable a token. The portal keeps it and rejects its requests until it is enabled again.
 
+    The note is kept as it is, with its marker or tag.
+
     Args:
         token (int | str | Token): the token, its id or its access id.
         force (bool): disable the token even if it signs this call; default ``False``.
@@ -1545,6 +1596,10 @@ def disable_token(token: int | str | Token, *, force: "bool" = False) -> Token:
 def enable_token(token: int | str | Token) -> Token:
     """
     Enable a token.
+
+    What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
+    token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
+    expiry too. The token is read before it is changed, even if it is passed as a ``Token``.
 
     Args:
         token (int | str | Token): the token, its id or its access id.
@@ -1590,7 +1645,11 @@ def list_tokens(admin_id: int | str | None = None, *, type: "Literal['lmv1', 'be
         type (str | TokenType | None): list only ``"lmv1"`` or ``"bearer"`` tokens; default: both, LMv1 first (the
             portal lists one type at a time).
         filter (Filter | str | None): a condition made with ``lmtokens.where``, or a string in the portal's filter
-            syntax, which is sent unchanged (times in it are seconds since 1970-01-01 UTC). Default: all tokens.
+            syntax, which is sent unchanged (times in it are seconds since 1970-01-01 UTC). ``where.note`` compares
+            the user's part of a note. The portal knows whole notes only, with the markers of lmtokens, so it may
+            return more tokens than the list yields: those whose notes end with the text, for ``==``; all that the
+            other conditions select, for ``!=`` and ``not_contains``. A string compares whole notes. Default: all
+            tokens.
         page_size (int): tokens per request, 1 to 1000 (the default).
 
     Returns:
@@ -1777,9 +1836,14 @@ def update_token(token: int | str | Token, note: str | None = None, status: "Lit
     """
     Change a token's note, its status, or both.
 
+    A new note replaces the user's part only: a marker of lmtokens before it, such as an expiry, is kept. It also
+    replaces the tag of a pending token. A new status changes the note as ``enable_token`` and ``disable_token`` do.
+    The token is read before it is changed, even if it is passed as a ``Token``.
+
     Args:
         token (int | str | Token): the token, its id or its access id.
-        note (str | None): the new note; ``""`` removes it. ``None`` (the default) leaves it unchanged.
+        note (str | None): the new note; ``""`` removes it. ``None`` (the default) leaves it unchanged. Notes are
+            refused as by ``add_token``.
         status (int | str | TokenStatus | None): the new status, as for ``add_token``. ``None`` (the default) leaves
             it unchanged.
         force (bool): disable the token even if it signs this call; default ``False``.

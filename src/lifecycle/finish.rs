@@ -1,7 +1,7 @@
 //! Finishing or clearing a create whose process ended before it committed the delivery.
 
 use super::reconcile::{delete_read, prove_visibility};
-use super::two_phase::{TwoPhase, not_committed};
+use super::two_phase::{TwoPhase, not_committed, with_changes};
 use crate::client::{Client, Moment};
 use crate::destinations::Remaining;
 use crate::error::{Error, ErrorKind, Result};
@@ -129,7 +129,7 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
             }
             let note = create.token.note().unwrap_or_default();
             let changed = change(client, admin_id, &found, Some(note), Some(status)).await?;
-            Ok(State::Ready(Token { note: changed.note, status: changed.status.or(found.status), ..found }))
+            Ok(State::Ready(with_changes(&found, changed)))
         }
         Some(_) => Err(unclear(remaining, "it is disabled, and was used")),
     }

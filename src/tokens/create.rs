@@ -161,7 +161,7 @@ pub(crate) async fn confirm_created(client: &Client, token: &Token, note: Expect
         return Ok(());
     }
     let is_other = |found: &Token| {
-        let has_note = found.note.as_deref().is_none_or(|found| note.agrees(found));
+        let has_note = found.whole_note().is_none_or(|found| note.agrees(&found));
         !is_same_token(found, token) || !has_note || is_self(client, found) == Some(true)
     };
     match FindToken::Id(TokenId::new(token.id)?).optional(client).await {
@@ -325,7 +325,7 @@ impl CreateToken {
                 (Some(created_on), Some(since)) => created_on >= since,
                 _ => true,
             };
-            let has_note = requested_note.agrees(token.note.as_deref().unwrap_or_default());
+            let has_note = requested_note.agrees(&token.whole_note().unwrap_or_default());
             let is_owned = token.admin_id == Some(admin_id.get());
             has_note && is_owned && is_recent && !token.was_used
         };

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::ids::{AdminId, Status, TokenId};
 use crate::json::{Member, members};
+use crate::marker::Marker;
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::note::normalized;
 use crate::tag::Tag;
@@ -28,7 +29,7 @@ pub(crate) struct ExpectedToken<'a> {
 /// A note that was sent.
 #[derive(Clone, Copy)]
 pub(crate) enum ExpectedNote<'a> {
-    /// A user's note, which the portal may trim, cut or escape.
+    /// A user's note, which the portal may trim, cut or escape. A marker before it must be whole.
     Plain(&'a str),
     /// The note of a pending token. Its tag is unique, and must be whole.
     Tagged(&'a Tag),
@@ -79,8 +80,8 @@ impl ExpectedToken<'_> {
         ];
         Differences {
             identity: identity.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| name).collect(),
-            note: match (self.note, token.note.as_deref()) {
-                (Some(expected), Some(found)) => !expected.agrees(found),
+            note: match (self.note, token.whole_note()) {
+                (Some(expected), Some(found)) => !expected.agrees(&found),
                 _ => false,
             },
             status: match (self.status, token.status) {
@@ -134,6 +135,12 @@ impl ExpectedNote<'_> {
         match self {
             Self::Plain(sent) if sent == found => true,
             Self::Plain(sent) => {
+                let marked =
+                    |note| Marker::parse(note).map_or((None, note), |(marker, rest)| (Some(marker), rest));
+                let ((sent_marker, sent), (found_marker, found)) = (marked(sent), marked(found));
+                if sent_marker != found_marker {
+                    return false;
+                }
                 // A note that was cut in a character ends with its replacement.
                 let found = found.trim_end_matches(char::REPLACEMENT_CHARACTER);
                 let (sent, found) = (normalized(sent), normalized(found));
@@ -165,6 +172,15 @@ mod tests {
             ("caf\u{e9}", "cafe\u{301}"),
             ("a long note", "a long"),
             ("   ", ""),
+            (
+                "[lmtokens 5 expires 2027-01-31T00:00Z] a & b",
+                "[lmtokens 5 expires 2027-01-31T00:00Z] a &amp; b",
+            ),
+            (
+                "[lmtokens 5 expires 2027-01-31T00:00Z] a long note",
+                "[lmtokens 5 expires 2027-01-31T00:00Z] a long",
+            ),
+            ("[lmtokens 5 expires 2027-01-31T00:00Z]  ", "[lmtokens 5 expires 2027-01-31T00:00Z]"),
         ] {
             assert!(agrees(sent, found), "{sent:?} {found:?}");
         }
@@ -179,6 +195,11 @@ mod tests {
             ("ci", "ci job"),
             ("ci", "CI"),
             ("a&b", "ab"),
+            ("[lmtokens 5 expires 2027-01-31T00:00Z] ci", "ci"),
+            ("[lmtokens 5 expires 2027-01-31T00:00Z] ci", "[lmtokens 5 expires 2027-01-31"),
+            ("[lmtokens 5 expires 2027-01-31T00:00Z] ci", "[lmtokens 5 expires 2027-01-31T00:01Z] ci"),
+            ("[lmtokens 5 expires 2027-01-31T00:00Z] ci", "[lmtokens 6 expires 2027-01-31T00:00Z] ci"),
+            ("ci", "[lmtokens 5 expires 2027-01-31T00:00Z] ci"),
         ] {
             assert!(!agrees(sent, found), "{sent:?} {found:?}");
         }

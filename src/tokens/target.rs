@@ -51,6 +51,25 @@ impl Target {
         }
     }
 
+    /// As `locate`, with the token as it is now, whose note decides what a change keeps. If these credentials may not view
+    /// tokens, the caller's copy is all there is.
+    pub(super) async fn locate_now(self, client: &Client) -> Result<Located> {
+        let copy = match self {
+            Self::Token(copy) if copy.admin_id.is_some() => copy,
+            other => return other.locate(client).await,
+        };
+        let id = TokenId::new(copy.id).map_err(Error::of_portal)?;
+        match FindToken::Id(id).optional(client).await {
+            Ok(Some(found)) => {
+                check_access_id(copy.access_id.as_deref(), &found)?;
+                located(found)
+            }
+            Ok(None) => located(*copy),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => located(*copy),
+            Err(error) => Err(error),
+        }
+    }
+
     /// As `locate`, but fails unless the token is surely not the calling one; `change` says what the caller wants to
     /// do. The portal decides what the token is: the caller's copy may be of another portal.
     pub(super) async fn locate_unless_self(self, client: &Client, change: &str) -> Result<Located> {
@@ -64,16 +83,21 @@ impl Target {
             ErrorKind::NotFound if copy.is_some() => error.suggest(Advice::Force),
             _ => error,
         })?;
-        let given = copy.and_then(|copy| copy.access_id);
-        if given.is_some() && token.access_id.is_some() && given != token.access_id {
-            return Err(Error::argument(format!(
-                "token {} of this portal has another access id than the given one; expected a token of this portal",
-                token.id
-            )));
-        }
+        check_access_id(copy.and_then(|copy| copy.access_id).as_deref(), &token)?;
         refuse_self(client, &token, change)?;
         located(token)
     }
+}
+
+/// Fails if the portal's token has another access id than the caller's copy.
+fn check_access_id(given: Option<&str>, token: &Token) -> Result<()> {
+    if given.is_some() && token.access_id.is_some() && given != token.access_id.as_deref() {
+        return Err(Error::argument(format!(
+            "token {} of this portal has another access id than the given one; expected a token of this portal",
+            token.id
+        )));
+    }
+    Ok(())
 }
 
 fn located(token: Token) -> Result<Located> {

@@ -7,6 +7,7 @@ use super::target::Target;
 use crate::client::{Client, Method, Request};
 use crate::error::{Error, Result};
 use crate::ids::{AdminId, Note, Status, TokenId};
+use crate::marker::Marker;
 use crate::model::{Origin, Token};
 use crate::operation::Operation;
 use crate::tag::Tag;
@@ -56,23 +57,39 @@ struct Body<'a> {
 impl Operation for UpdateToken {
     type Output = Token;
 
-    /// Sends the change. Enabling a pending token also removes its tag: otherwise sweep would delete the token if it is
-    /// disabled again before it is used.
+    /// Sends the change. A change of the note keeps the marker before it. Enabling a token also removes what would delete
+    /// it if it is disabled again: the tag of a pending token, and the part of the marker that says by which token it is
+    /// replaced.
     async fn run(self, client: &Client) -> Result<Token> {
         let client = &self.target.withholding(client);
         let Change { note, status } = self.change;
         let located = if status == Some(Status::Disabled) && !self.force {
             self.target.locate_unless_self(client, "disabling").await?
-        } else {
+        } else if note.is_none() && status == Some(Status::Disabled) {
             self.target.locate(client).await?
+        } else {
+            self.target.locate_now(client).await?
         };
-        let untagged = match (&note, status, located.token.note.as_deref().and_then(Tag::parse)) {
-            (None, Some(Status::Enabled), Some((_, rest))) => Some(rest.unwrap_or_default()),
-            _ => None,
-        };
-        let note = note.as_ref().map(Note::as_str).or(untagged);
-        change(client, located.admin_id, &located.token, note, status).await
+        let note = new_note(&located.token, note.as_ref(), status);
+        change(client, located.admin_id, &located.token, note.as_deref(), status).await
     }
+}
+
+/// Returns the whole note that a change sets; `None` if it does not change the note.
+fn new_note(token: &Token, note: Option<&Note>, status: Option<Status>) -> Option<String> {
+    let is_enabled = status == Some(Status::Enabled);
+    let shown = token.note.as_deref().unwrap_or_default();
+    let tagged = Tag::parse(shown);
+    let kept = |marker| if is_enabled { Marker { replaced_by: None, ..marker } } else { marker };
+    let marker = token.marker.map(kept);
+    let is_unmarked = is_enabled && (tagged.is_some() || marker != token.marker);
+    let own = match (note, tagged) {
+        (Some(note), _) => note.as_str(),
+        (None, _) if !is_unmarked => return None,
+        (None, Some((_, rest))) => rest.unwrap_or_default(),
+        (None, None) => shown,
+    };
+    Some(marker.map_or_else(|| own.to_owned(), |marker| marker.write(own)))
 }
 
 /// Sends the change of a token as a PATCH and returns the changed token, once the response confirms the change.

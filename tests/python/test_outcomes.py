@@ -79,20 +79,20 @@ truncated              | POST 2 GET 1 DELETE 1 PATCH 1: ok, left enabled | POST 
 connection refused     | -                                               | POST 3: ConnectError
 """,
     "PATCH": """
-close before acting    | PATCH 2: ok                   | PATCH 3: TransportError, maybe
-act, then close        | PATCH 2: ok                   | PATCH 3: TransportError, maybe
-act, then 500          | PATCH 1: ServerError, maybe   | =
-act, then 502          | PATCH 2: ok                   | PATCH 3: ServerError, maybe
-act, then HTML 503     | PATCH 2: ok                   | PATCH 3: ServerError, maybe
-429                    | PATCH 2: ok                   | PATCH 2: RateLimitError
-429 without headers    | PATCH 2: ok                   | PATCH 2: RateLimitError
-429, unknown window    | PATCH 1: RateLimitError       | =
-delay past the timeout | PATCH 2: ok                   | PATCH 3: RequestTimeoutError, maybe
-act, then delay        | PATCH 2: ok                   | PATCH 3: RequestTimeoutError, maybe
-garbage                | PATCH 1: ResponseError, maybe | =
-truncated              | PATCH 2: ok                   | PATCH 3: TransportError, maybe
-200 with an error      | PATCH 1: ServerError, maybe   | =
-connection refused     | -                             | PATCH 3: ConnectError
+close before acting    | GET 1 PATCH 2: ok                   | GET 1 PATCH 3: TransportError, maybe
+act, then close        | GET 1 PATCH 2: ok                   | GET 1 PATCH 3: TransportError, maybe
+act, then 500          | GET 1 PATCH 1: ServerError, maybe   | =
+act, then 502          | GET 1 PATCH 2: ok                   | GET 1 PATCH 3: ServerError, maybe
+act, then HTML 503     | GET 1 PATCH 2: ok                   | GET 1 PATCH 3: ServerError, maybe
+429                    | GET 1 PATCH 2: ok                   | GET 1 PATCH 2: RateLimitError
+429 without headers    | GET 1 PATCH 2: ok                   | GET 1 PATCH 2: RateLimitError
+429, unknown window    | GET 1 PATCH 1: RateLimitError       | =
+delay past the timeout | GET 1 PATCH 2: ok                   | GET 1 PATCH 3: RequestTimeoutError, maybe
+act, then delay        | GET 1 PATCH 2: ok                   | GET 1 PATCH 3: RequestTimeoutError, maybe
+garbage                | GET 1 PATCH 1: ResponseError, maybe | =
+truncated              | GET 1 PATCH 2: ok                   | GET 1 PATCH 3: TransportError, maybe
+200 with an error      | GET 1 PATCH 1: ServerError, maybe   | =
+connection refused     | -                                   | PATCH 3: ConnectError
 """,
     "DELETE": """
 close before acting    | DELETE 2: ok                   | DELETE 3: TransportError, maybe

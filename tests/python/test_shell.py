@@ -171,6 +171,7 @@ FIELDS = [
     "admin_name",
     "status",
     "note",
+    "expires_on",
     "roles",
     "created_by",
     "created_on",

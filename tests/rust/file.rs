@@ -74,6 +74,7 @@ fn token() -> Token {
         admin_id: Some(32),
         admin_name: None,
         status: Some(TokenStatus::Enabled),
+        marker: None,
         note: None,
         roles: vec!["readonly".to_owned()],
         created_by: None,

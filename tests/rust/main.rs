@@ -15,6 +15,7 @@ mod credentials;
 mod file;
 mod idle;
 mod lmv1;
+mod marker;
 mod model;
 mod off_thread;
 mod outcome;

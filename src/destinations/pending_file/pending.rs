@@ -175,7 +175,7 @@ impl Pending {
         Ok(self.folder.is_in_place()? && self.folder.names_file(&self.names.pending, &self.file)?)
     }
 
-    /// Puts the final file in place, with the note and status of the token as it is now, then removes the pending file.
+    /// Puts the final file in place, with the note, marker and status of the token as it is now, then removes the pending file.
     /// If that fails, the pending file is kept for the next call.
     pub(in crate::destinations) fn put_in_place(
         self,
@@ -186,7 +186,7 @@ impl Pending {
         let (pending, target) = (self.path(), self.folder.path_of(&self.names.target));
         let (pending, target) = (pending.display(), target.display());
         let Some(token) = self.token() else { return Err(failed(format!("{pending} has no key"))) };
-        let token = Token { note: now.note.clone(), status: now.status, ..token };
+        let token = Token { marker: now.marker, note: now.note.clone(), status: now.status, ..token };
         let text = form.write(&token, &self.portal()?)?;
         let is_kept = self.is_intact().unwrap_or(false);
         if let Err(error) = self.place(text.as_bytes(), overwrite) {

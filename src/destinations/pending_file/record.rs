@@ -75,6 +75,7 @@ impl Record {
             admin_id: Some(self.admin_id),
             admin_name: self.admin_name.clone(),
             status: Some(TokenStatus::from_number(self.status)),
+            marker: None,
             note: self.note.clone(),
             roles: self.roles.clone(),
             created_by: self.created_by.clone(),

@@ -177,7 +177,12 @@ impl EarlierRow<'_> {
 
     /// Returns the token as it is at the portal, with the key in the journal.
     fn finished(&self, journaled: &Journaled, found: &Token) -> Token {
-        Token { note: found.note.clone(), status: found.status, ..journaled.token(self.key) }
+        Token {
+            marker: found.marker,
+            note: found.note.clone(),
+            status: found.status,
+            ..journaled.token(self.key)
+        }
     }
 }
 

@@ -146,6 +146,7 @@ impl Journaled {
             admin_id: Some(self.admin_id),
             admin_name: self.admin_name.clone(),
             status: Some(TokenStatus::from_number(row.status)),
+            marker: None,
             note: row.note.clone(),
             roles: Vec::new(),
             created_by: None,

@@ -146,7 +146,11 @@ list_operation! {
     ///     type (str | TokenType | None): list only ``"lmv1"`` or ``"bearer"`` tokens; default: both, LMv1 first (the
     ///         portal lists one type at a time).
     ///     filter (Filter | str | None): a condition made with ``lmtokens.where``, or a string in the portal's filter
-    ///         syntax, which is sent unchanged (times in it are seconds since 1970-01-01 UTC). Default: all tokens.
+    ///         syntax, which is sent unchanged (times in it are seconds since 1970-01-01 UTC). ``where.note`` compares
+    ///         the user's part of a note. The portal knows whole notes only, with the markers of lmtokens, so it may
+    ///         return more tokens than the list yields: those whose notes end with the text, for ``==``; all that the
+    ///         other conditions select, for ``!=`` and ``not_contains``. A string compares whole notes. Default: all
+    ///         tokens.
     ///     page_size (int): tokens per request, 1 to 1000 (the default).
     ///
     /// Returns:

@@ -68,7 +68,8 @@ operations! {
     ///
     /// Args:
     ///     admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
-    ///     note (str | None): a label; default none.
+    ///     note (str | None): a label; default none. Notes that begin as those that lmtokens writes itself are refused:
+    ///         with ``[lmtokens `` or the tag of a pending token.
     ///     status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
     ///         ``"enabled"`` or ``TokenStatus.ENABLED``.
     ///     type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
@@ -153,9 +154,14 @@ operations! {
 
     /// Change a token's note, its status, or both.
     ///
+    /// A new note replaces the user's part only: a marker of lmtokens before it, such as an expiry, is kept. It also
+    /// replaces the tag of a pending token. A new status changes the note as ``enable_token`` and ``disable_token`` do.
+    /// The token is read before it is changed, even if it is passed as a ``Token``.
+    ///
     /// Args:
     ///     token (int | str | Token): the token, its id or its access id.
-    ///     note (str | None): the new note; ``""`` removes it. ``None`` (the default) leaves it unchanged.
+    ///     note (str | None): the new note; ``""`` removes it. ``None`` (the default) leaves it unchanged. Notes are
+    ///         refused as by ``add_token``.
     ///     status (int | str | TokenStatus | None): the new status, as for ``add_token``. ``None`` (the default) leaves
     ///         it unchanged.
     ///     force (bool): disable the token even if it signs this call; default ``False``.
@@ -190,6 +196,10 @@ operations! {
 
     /// Enable a token.
     ///
+    /// What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
+    /// token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
+    /// expiry too. The token is read before it is changed, even if it is passed as a ``Token``.
+    ///
     /// Args:
     ///     token (int | str | Token): the token, its id or its access id.
     ///
@@ -206,6 +216,8 @@ operations! {
     }
 
     /// Disable a token. The portal keeps it and rejects its requests until it is enabled again.
+    ///
+    /// The note is kept as it is, with its marker or tag.
     ///
     /// Args:
     ///     token (int | str | Token): the token, its id or its access id.

@@ -62,7 +62,8 @@ fields! {
     admin_name = AdminName,
     /// Field: 1 or ``"disabled"``, 2 or ``"enabled"``.
     status = Status,
-    /// Field: the note; a missing one is the empty string.
+    /// Field: the note without its marker; a missing one is the empty string. The portal compares the text with the end of
+    /// the whole note, so that ``==`` may receive more tokens than it returns.
     note = Note,
     /// Field: the user name of its creator.
     created_by = CreatedBy,

@@ -122,10 +122,28 @@ impl Token {
         self.0.status
     }
 
-    /// str | None: the note.
+    /// str | None: the note, without the marker that lmtokens may have put before it.
     #[getter]
     fn note(&self) -> Option<&str> {
         self.0.note.as_deref()
+    }
+
+    /// datetime.datetime | None: when ``sweep_tokens`` may delete the token: aware, in UTC, to the second.
+    #[getter]
+    fn expires_on<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDateTime>>> {
+        self.0.expires_on().map(|seconds| datetime(py, seconds)).transpose()
+    }
+
+    /// int | None: the id of the token that this one replaces.
+    #[getter]
+    fn replaces(&self) -> Option<i64> {
+        self.0.replaces()
+    }
+
+    /// int | None: the id of the token that replaces this one, which is disabled and will be deleted.
+    #[getter]
+    fn replaced_by(&self) -> Option<i64> {
+        self.0.replaced_by()
     }
 
     /// list[str]: the names of the owner's roles, which are the token's.
@@ -180,6 +198,9 @@ impl Token {
         members.set_item("admin_name", token.admin_name.as_deref())?;
         members.set_item("status", token.status.map(model::TokenStatus::number))?;
         members.set_item("note", token.note.as_deref())?;
+        members.set_item("expires_on", token.expires_on().map(model::iso_8601))?;
+        members.set_item("replaces", token.replaces())?;
+        members.set_item("replaced_by", token.replaced_by())?;
         members.set_item("roles", &token.roles)?;
         members.set_item("created_by", token.created_by.as_deref())?;
         members.set_item("created_on", token.created_on.map(model::iso_8601))?;
@@ -253,8 +274,10 @@ impl Token {
             members.get_item(name)?.map_or(Ok(None), |value| value.extract())
         };
         let word = text("type")?.unwrap_or_default();
+        let id = number("id")?.unwrap_or_default();
+        let (marker, note) = model::split_note(id, text("note")?);
         Ok(Self(model::Token {
-            id: number("id")?.unwrap_or_default(),
+            id,
             r#type: model::TokenType::from_word(&word),
             access_id: text("access_id")?,
             access_key: None,
@@ -262,7 +285,8 @@ impl Token {
             admin_id: number("admin_id")?,
             admin_name: text("admin_name")?,
             status: number("status")?.map(model::TokenStatus::from_number),
-            note: text("note")?,
+            marker,
+            note,
             roles: members.get_item("roles")?.map_or(Ok(Vec::new()), |roles| roles.extract())?,
             created_by: text("created_by")?,
             created_on: number("created_on")?,
@@ -279,9 +303,10 @@ impl Token {
         &self.0
     }
 
-    /// As [`Token::to_dict`], with times as the portal's seconds.
+    /// As [`Token::to_dict`], with the whole note, and times as the portal's seconds.
     fn portal_members<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let members = self.to_dict(py)?;
+        members.set_item("note", self.0.whole_note())?;
         members.set_item("created_on", self.0.created_on)?;
         members.set_item("last_used_on", self.0.last_used_on)?;
         members.set_item("was_used", self.0.was_used)?;
