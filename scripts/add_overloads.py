@@ -13,7 +13,8 @@ from pathlib import Path
 # A function, as the generator writes it: one line, followed by an indented docstring.
 ADD_TOKEN = re.compile(
     r"""
-    ^(?P<indent>\ *)(?P<start>def\ add_token\(.*,\ deliver:\ )Destination\ \|\ None\ =\ None\)
+    ^(?P<indent>\ *)(?P<start>def\ add_token\(.*,\ deliver:\ )Destination\ \|\ None\ =\ None
+    (?P<end>,\ expires:\ [^)]*)\)
     \ ->\ (?P<result>.*\bToken\b.*):\n
     (?P<docstring>(?:(?P=indent)\ {4}.*\n|\n)+)
     """,
@@ -22,10 +23,10 @@ ADD_TOKEN = re.compile(
 OPERATOR = re.compile(r"\bdef __(and|or|lt|le|gt|ge)__\(self, other: object, /\)( -> Filter:)")
 OVERLOADS = r"""
 {indent}@overload
-{indent}{start}None = None) -> {created}:
+{indent}{start}None = None{end}) -> {created}:
 {docstring}
 {indent}@overload
-{indent}{start}Destination | None) -> {result}: ...
+{indent}{start}Destination | None{end}) -> {result}: ...
 """
 
 

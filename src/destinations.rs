@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::ids::{AdminId, Status, Type};
 use crate::model::Token;
 use crate::tag::Tag;
+use crate::times::Expiry;
 
 pub(crate) use command::ToCommand;
 pub use file::ToFile;
@@ -33,6 +34,8 @@ pub struct RequestedToken {
     pub status: Status,
     /// The note, or an empty text.
     pub note: String,
+    /// When the token expires.
+    pub expires: Option<Expiry>,
 }
 
 /// The create that a delivery is for.
@@ -127,6 +130,11 @@ pub trait Destination: Send + Sync {
 
     /// Returns whether the caller gets the secret as well, in the result.
     fn returns_secret(&self) -> bool {
+        false
+    }
+
+    /// Returns whether the result is the only place of the secret.
+    fn is_result(&self) -> bool {
         false
     }
 }

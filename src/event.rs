@@ -263,7 +263,7 @@ impl Event {
                 )
             }
             Self::ClearedEarlier { token_id, deleted: true } => {
-                format!("deleted token {token_id}, which an interrupted call had left disabled")
+                format!("deleted token {token_id}, which an interrupted call had left unfinished")
             }
             Self::ClearedEarlier { token_id, deleted: false } => {
                 format!(

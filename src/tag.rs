@@ -1,9 +1,10 @@
 //! The tag at the start of a pending token's note.
 //!
-//! `lmtokens-2-RUN-SECONDS-RANDOM-CHECK`, alone or followed by a space and the final note. RUN is the run id (16
+//! `lmtokens-2-RUN-SECONDS-RANDOM[-eEXPIRES]-CHECK`, alone or followed by a space and the final note. RUN is the run id (16
 //! hexadecimal digits), SECONDS the time of the tag (since 1970-01-01 UTC), RANDOM 32 hexadecimal digits from the
-//! operating system, so that forked processes never share a tag. CHECK (16 hexadecimal digits) is the start of the
-//! SHA-256 of the text before it and the final note, so that any process can tell whether somebody has changed the note
+//! operating system, so that forked processes never share a tag. EXPIRES is when the token expires (seconds since
+//! 1970-01-01 UTC): its final note gets a marker, which needs the token's id and is not known before the create. CHECK (16 hexadecimal digits) is the start of the
+//! SHA-256 of the text before it and the final note (the user's part), so that any process can tell whether somebody has changed the note
 //! since. None of the tag's characters is special in the portal's filters.
 //!
 //! Version 1 was `lmtokens-1-RUN-SECONDS-RANDOM`, without a check.
@@ -14,7 +15,10 @@ use std::str::FromStr;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::ids::TokenId;
+use crate::marker::Marker;
 use crate::note;
+use crate::times::END_OF_9999;
 
 const PREFIX: &str = "lmtokens-2-";
 const PREFIX_1: &str = "lmtokens-1-";
@@ -55,21 +59,31 @@ pub struct Tag {
     /// first response.
     pub seconds: u64,
     random: u128,
+    /// When the token expires, seconds since 1970-01-01 UTC.
+    pub expires: Option<i64>,
     /// The check of the final note; `None` in version 1.
     check: Option<u64>,
 }
 
 impl Tag {
-    /// Returns a fresh, unique tag of a token whose final note is `last`. `now_ms` is by the portal's clock if it is
-    /// known: sweep compares it with the time at which the portal created the token.
-    pub fn fresh(run: RunId, now_ms: u64, last: Option<&str>) -> Result<Self> {
+    /// Returns a fresh, unique tag of a token that expires at a time and whose final note has the user's part `last`.
+    /// `now_ms` is by the portal's clock if it is known: sweep compares it with the time at which the portal created the
+    /// token.
+    pub fn fresh(run: RunId, now_ms: u64, expires: Option<i64>, last: Option<&str>) -> Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(no_random_numbers)?;
-        let tag = Self { run, seconds: now_ms / 1000, random: u128::from_be_bytes(random), check: None };
+        let random = u128::from_be_bytes(random);
+        let tag = Self { run, seconds: now_ms / 1000, random, expires, check: None };
         Ok(Self { check: Some(tag.check_of(last)), ..tag })
     }
 
-    /// Returns the note of a pending token whose final note is `last`.
+    /// Returns the marker in the final note of the token with this id.
+    #[must_use]
+    pub fn marker(&self, token: TokenId) -> Option<Marker> {
+        self.expires.map(|expires| Marker { expires: Some(expires), ..Marker::of(token) })
+    }
+
+    /// Returns the note of a pending token whose final note has the user's part `last`.
     #[must_use]
     pub fn note(&self, last: Option<&str>) -> String {
         match last.filter(|note| !note.is_empty()) {
@@ -90,13 +104,20 @@ impl Tag {
         let has_check = tag.starts_with(PREFIX);
         let mut parts = tag.strip_prefix(if has_check { PREFIX } else { PREFIX_1 })?.split('-');
         let (run, seconds, random) = (parts.next()?, parts.next()?, parts.next()?);
-        let check = if has_check { Some(hexadecimal_u64(parts.next()?)?) } else { None };
-        let canonical = seconds == "0" || !seconds.starts_with('0');
-        if parts.next().is_some() || !canonical || !seconds.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        let (run, seconds) = (run.parse().ok()?, seconds.parse().ok()?);
-        Some((Self { run, seconds, random: hexadecimal(random, 32)?, check }, last))
+        let (expires, check) = match (has_check, parts.collect::<Vec<_>>().as_slice()) {
+            (false, []) => (None, None),
+            (true, [check]) => (None, Some(hexadecimal_u64(check)?)),
+            (true, [expires, check]) => {
+                let expires = i64::try_from(decimal(expires.strip_prefix('e')?)?).ok()?;
+                if !(1..=END_OF_9999).contains(&expires) {
+                    return None;
+                }
+                (Some(expires), Some(hexadecimal_u64(check)?))
+            }
+            _ => return None,
+        };
+        let (run, seconds) = (run.parse().ok()?, decimal(seconds)?);
+        Some((Self { run, seconds, random: hexadecimal(random, 32)?, expires, check }, last))
     }
 
     /// Returns why the text after this tag is not known to be the final note of the create; `None` if it is. What the
@@ -123,7 +144,8 @@ impl Tag {
     }
 
     fn with_prefix(&self, prefix: &str) -> String {
-        format!("{prefix}{}-{}-{:032x}", self.run, self.seconds, self.random)
+        let expires = self.expires.map(|expires| format!("-e{expires}")).unwrap_or_default();
+        format!("{prefix}{}-{}-{:032x}{expires}", self.run, self.seconds, self.random)
     }
 }
 
@@ -134,6 +156,12 @@ impl fmt::Display for Tag {
             None => f.write_str(&self.with_prefix(PREFIX_1)),
         }
     }
+}
+
+/// Reads a number without leading zeros.
+fn decimal(text: &str) -> Option<u64> {
+    let is_canonical = text == "0" || !text.starts_with('0');
+    (is_canonical && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
 fn hexadecimal_u64(text: &str) -> Option<u64> {

@@ -93,6 +93,10 @@ pub mod tag {
     pub use crate::tag::{RunId, Tag};
 }
 
+pub mod times {
+    pub use crate::times::Expiry;
+}
+
 pub mod token_output {
     pub use crate::token_output::Form;
 }

@@ -3,7 +3,7 @@ The native part of the package `lmtokens`.
 """
 
 from collections.abc import Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from lmtokens._enums import TokenStatus, TokenType
 from lmtokens._types import Destination, OnWait, Ordered, Progress, Rows, Values, Words
 from os import PathLike
@@ -108,15 +108,16 @@ class Client:
         Return the portal and the source of the credentials, never the credentials.
         """
     @overload
-    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None) -> CreatedToken:
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None, expires: datetime | timedelta | float | None = None) -> CreatedToken:
         """
         Create an API token for a user.
 
-        Without ``deliver=``, a POST that may have created a token is never repeated.
+        Without ``deliver=`` and ``expires=``, a POST that may have created a token is never repeated.
 
         With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
         PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
-        finds it.
+        finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the note,
+        ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
 
         Args:
             admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
@@ -129,6 +130,10 @@ class Client:
                 receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
                 callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
                 ``discard(token)``. Default ``None``: the key is only in the result.
+            expires (datetime | timedelta | float | None): when the token expires: an aware ``datetime``, or a ``timedelta``
+                or number of seconds from the create by the portal's clock, at most ten years. Larger numbers, such as
+                milliseconds, and naive datetimes are refused. The portal does not act on it: ``sweep_tokens`` deletes
+                the token once it has expired, even if it is in use. Default ``None``: never.
 
         Returns:
             CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -144,8 +149,9 @@ class Client:
             ConnectError, TLSError: the connection failed; nothing was sent.
             DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
                 failed, the token is enabled. The message says what remains.
-            OutcomeUnknownError: the response was lost, so a token may exist (with ``deliver=``, a disabled one);
-                ``candidates`` holds the tokens that may have been created.
+            OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may have
+                been created. With ``deliver=`` or ``expires=``, the token is disabled, unless the message names it: then
+                only its last PATCH is unknown. Without ``deliver=``, ``token`` then holds it with its key.
 
         If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
         exist.
@@ -163,7 +169,7 @@ class Client:
             ********
         """
     @overload
-    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None) -> Token: ...
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None, expires: datetime | timedelta | float | None = None) -> Token: ...
     def add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "Literal['continue', 'stop']" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "BulkRun":
         """
         Create many tokens, with a journal from which an interrupted run can be resumed.
@@ -344,27 +350,35 @@ class Client:
             ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
             ['old']
         """
-    def sweep_tokens(self, /, *, dry_run: "bool" = True) -> list[SweptToken]:
+    def sweep_tokens(self, /, *, dry_run: "bool" = True, only: "Literal['orphans', 'expired'] | None" = None) -> list[SweptToken]:
         """
-        Find orphans: tokens that a crash left disabled before their key was delivered. Optionally delete them.
+        Find what is due for deletion: orphans and expired tokens. Optionally delete it.
 
-        With ``deliver=``, in ``add_tokens`` and on the command line, a token is created disabled, and its note begins
-        with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
-        that, the disabled token remains.
+        Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
+        that signs the call is never deleted.
 
-        Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has
-        exactly the note that its create wrote (the tag, or the tag, a space and the final note, which the tag proves),
-        was created within an hour of the time in the tag, and is more than an hour old by the portal's clock and this
-        machine's. A token that lacks only the exact note, because somebody added to it or cut it, is listed with
-        ``kept`` and never deleted. All other tokens are left alone. Each orphan is read again before it is deleted.
+        A token is an orphan if a create with ``deliver=`` or ``expires=``, of ``add_tokens`` or on the command line left
+        it pending: it is disabled, was never used, its note is exactly the one that its create wrote (a tag alone, or
+        the tag, a space and the final note, which the tag proves), it was created within an hour of the time in the tag,
+        and it is more than an hour old by the portal's clock and this machine's. A token that lacks only the exact note,
+        because somebody added to it or cut it, is listed with ``kept`` and never deleted.
+
+        A token has expired if its note begins with a marker that names this token and a time that has passed by the
+        portal's clock and this machine's, such as ``[lmtokens 248 expires 2027-01-31T00:00Z]``. It is deleted even if it
+        is enabled and in use. To keep it, change the time in the note or remove the marker, in the portal.
+
+        All other tokens are left alone.
 
         Args:
-            dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
+            dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` deletes them.
+            only (str | None): find only ``"orphans"`` or ``"expired"`` tokens; default ``None``: both.
 
         Returns:
-            list[SweptToken]: the orphans and the kept tokens, each with ``token``, ``deleted``, ``kept`` and ``error``.
+            list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,
+                ``deleted``, ``kept`` and ``error``.
 
         Raises:
+            TypeError, ValueError: an argument is invalid; nothing was sent.
             APIError: the portal rejected the request to list tokens, or rejected the credentials.
             ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
                 than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
@@ -678,7 +692,7 @@ class Summary:
 @final
 class SweptToken:
     """
-    An orphan that ``sweep_tokens`` found, or a token that it keeps because its note was changed.
+    A token that ``sweep_tokens`` found: it is due for deletion, or kept because its note was changed.
     """
     def __repr__(self, /) -> str: ...
     @property
@@ -694,7 +708,12 @@ class SweptToken:
     @property
     def kept(self, /) -> str | None:
         """
-        str | None: why the token is not an orphan and is kept; ``None`` for an orphan.
+        str | None: why the token is kept: it is not an orphan; ``None`` for a token that is due.
+        """
+    @property
+    def reason(self, /) -> Literal["orphan", "expired"]:
+        """
+        str: why it was found: ``"orphan"`` or ``"expired"``.
         """
     @property
     def token(self, /) -> Token:
@@ -1122,15 +1141,16 @@ class _AsyncCore:
             ['old']
         """
     @overload
-    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None) -> Coroutine[Any, Any, CreatedToken]:
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None, expires: datetime | timedelta | float | None = None) -> Coroutine[Any, Any, CreatedToken]:
         """
         Create an API token for a user.
 
-        Without ``deliver=``, a POST that may have created a token is never repeated.
+        Without ``deliver=`` and ``expires=``, a POST that may have created a token is never repeated.
 
         With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
         PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
-        finds it.
+        finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the note,
+        ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
 
         Args:
             admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
@@ -1143,6 +1163,10 @@ class _AsyncCore:
                 receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
                 callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
                 ``discard(token)``. Default ``None``: the key is only in the result.
+            expires (datetime | timedelta | float | None): when the token expires: an aware ``datetime``, or a ``timedelta``
+                or number of seconds from the create by the portal's clock, at most ten years. Larger numbers, such as
+                milliseconds, and naive datetimes are refused. The portal does not act on it: ``sweep_tokens`` deletes
+                the token once it has expired, even if it is in use. Default ``None``: never.
 
         Returns:
             CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -1158,8 +1182,9 @@ class _AsyncCore:
             ConnectError, TLSError: the connection failed; nothing was sent.
             DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
                 failed, the token is enabled. The message says what remains.
-            OutcomeUnknownError: the response was lost, so a token may exist (with ``deliver=``, a disabled one);
-                ``candidates`` holds the tokens that may have been created.
+            OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may have
+                been created. With ``deliver=`` or ``expires=``, the token is disabled, unless the message names it: then
+                only its last PATCH is unknown. Without ``deliver=``, ``token`` then holds it with its key.
 
         If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
         exist.
@@ -1177,7 +1202,7 @@ class _AsyncCore:
             ********
         """
     @overload
-    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None) -> Coroutine[Any, Any, Token]: ...
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None, expires: datetime | timedelta | float | None = None) -> Coroutine[Any, Any, Token]: ...
     def delete_token(self, /, token: int | str | Token, *, force: "bool" = False) -> Coroutine[Any, Any, None]:
         """
         Delete a token permanently.
@@ -1254,27 +1279,35 @@ class _AsyncCore:
         Source: the vendor's page "Getting API Token Details". The portal has no request for a single token, so this
         searches its lists.
         """
-    def sweep_tokens(self, /, *, dry_run: "bool" = True) -> Coroutine[Any, Any, list[SweptToken]]:
+    def sweep_tokens(self, /, *, dry_run: "bool" = True, only: "Literal['orphans', 'expired'] | None" = None) -> Coroutine[Any, Any, list[SweptToken]]:
         """
-        Find orphans: tokens that a crash left disabled before their key was delivered. Optionally delete them.
+        Find what is due for deletion: orphans and expired tokens. Optionally delete it.
 
-        With ``deliver=``, in ``add_tokens`` and on the command line, a token is created disabled, and its note begins
-        with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
-        that, the disabled token remains.
+        Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
+        that signs the call is never deleted.
 
-        Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has
-        exactly the note that its create wrote (the tag, or the tag, a space and the final note, which the tag proves),
-        was created within an hour of the time in the tag, and is more than an hour old by the portal's clock and this
-        machine's. A token that lacks only the exact note, because somebody added to it or cut it, is listed with
-        ``kept`` and never deleted. All other tokens are left alone. Each orphan is read again before it is deleted.
+        A token is an orphan if a create with ``deliver=`` or ``expires=``, of ``add_tokens`` or on the command line left
+        it pending: it is disabled, was never used, its note is exactly the one that its create wrote (a tag alone, or
+        the tag, a space and the final note, which the tag proves), it was created within an hour of the time in the tag,
+        and it is more than an hour old by the portal's clock and this machine's. A token that lacks only the exact note,
+        because somebody added to it or cut it, is listed with ``kept`` and never deleted.
+
+        A token has expired if its note begins with a marker that names this token and a time that has passed by the
+        portal's clock and this machine's, such as ``[lmtokens 248 expires 2027-01-31T00:00Z]``. It is deleted even if it
+        is enabled and in use. To keep it, change the time in the note or remove the marker, in the portal.
+
+        All other tokens are left alone.
 
         Args:
-            dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
+            dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` deletes them.
+            only (str | None): find only ``"orphans"`` or ``"expired"`` tokens; default ``None``: both.
 
         Returns:
-            list[SweptToken]: the orphans and the kept tokens, each with ``token``, ``deleted``, ``kept`` and ``error``.
+            list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,
+                ``deleted``, ``kept`` and ``error``.
 
         Raises:
+            TypeError, ValueError: an argument is invalid; nothing was sent.
             APIError: the portal rejected the request to list tokens, or rejected the credentials.
             ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
                 than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
@@ -1405,15 +1438,16 @@ def _signing_stages(method: "str", timestamp_ms: "int", body: "bytes", resource_
     """
 
 @overload
-def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None) -> CreatedToken:
+def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None, expires: datetime | timedelta | float | None = None) -> CreatedToken:
     """
     Create an API token for a user.
 
-    Without ``deliver=``, a POST that may have created a token is never repeated.
+    Without ``deliver=`` and ``expires=``, a POST that may have created a token is never repeated.
 
     With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
     PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
-    finds it.
+    finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the note,
+    ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
 
     Args:
         admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
@@ -1426,6 +1460,10 @@ def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 
             receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
             callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
             ``discard(token)``. Default ``None``: the key is only in the result.
+        expires (datetime | timedelta | float | None): when the token expires: an aware ``datetime``, or a ``timedelta``
+            or number of seconds from the create by the portal's clock, at most ten years. Larger numbers, such as
+            milliseconds, and naive datetimes are refused. The portal does not act on it: ``sweep_tokens`` deletes
+            the token once it has expired, even if it is in use. Default ``None``: never.
 
     Returns:
         CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -1441,8 +1479,9 @@ def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 
         ConnectError, TLSError: the connection failed; nothing was sent.
         DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
             failed, the token is enabled. The message says what remains.
-        OutcomeUnknownError: the response was lost, so a token may exist (with ``deliver=``, a disabled one);
-            ``candidates`` holds the tokens that may have been created.
+        OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may have
+            been created. With ``deliver=`` or ``expires=``, the token is disabled, unless the message names it: then
+            only its last PATCH is unknown. Without ``deliver=``, ``token`` then holds it with its key.
 
     If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
     exist.
@@ -1460,7 +1499,7 @@ def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 
         ********
     """
 @overload
-def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None) -> Token: ...
+def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None, expires: datetime | timedelta | float | None = None) -> Token: ...
 
 def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "Literal['continue', 'stop']" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "BulkRun":
     """
@@ -1731,27 +1770,35 @@ def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryv
         'LMv1 exampleAccessId00001:MDljOGVkMWVlYzdhOTg4ZTRkODhmMzRmZTIyMmY4MDM3ODk2Nzc5ZDIzNGQyNzQ1YWUxMmMxZGFiODhkYTJlYQ==:1700000000000'
     """
 
-def sweep_tokens(*, dry_run: "bool" = True) -> list[SweptToken]:
+def sweep_tokens(*, dry_run: "bool" = True, only: "Literal['orphans', 'expired'] | None" = None) -> list[SweptToken]:
     """
-    Find orphans: tokens that a crash left disabled before their key was delivered. Optionally delete them.
+    Find what is due for deletion: orphans and expired tokens. Optionally delete it.
 
-    With ``deliver=``, in ``add_tokens`` and on the command line, a token is created disabled, and its note begins
-    with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
-    that, the disabled token remains.
+    Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
+    that signs the call is never deleted.
 
-    Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has
-    exactly the note that its create wrote (the tag, or the tag, a space and the final note, which the tag proves),
-    was created within an hour of the time in the tag, and is more than an hour old by the portal's clock and this
-    machine's. A token that lacks only the exact note, because somebody added to it or cut it, is listed with
-    ``kept`` and never deleted. All other tokens are left alone. Each orphan is read again before it is deleted.
+    A token is an orphan if a create with ``deliver=`` or ``expires=``, of ``add_tokens`` or on the command line left
+    it pending: it is disabled, was never used, its note is exactly the one that its create wrote (a tag alone, or
+    the tag, a space and the final note, which the tag proves), it was created within an hour of the time in the tag,
+    and it is more than an hour old by the portal's clock and this machine's. A token that lacks only the exact note,
+    because somebody added to it or cut it, is listed with ``kept`` and never deleted.
+
+    A token has expired if its note begins with a marker that names this token and a time that has passed by the
+    portal's clock and this machine's, such as ``[lmtokens 248 expires 2027-01-31T00:00Z]``. It is deleted even if it
+    is enabled and in use. To keep it, change the time in the note or remove the marker, in the portal.
+
+    All other tokens are left alone.
 
     Args:
-        dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
+        dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` deletes them.
+        only (str | None): find only ``"orphans"`` or ``"expired"`` tokens; default ``None``: both.
 
     Returns:
-        list[SweptToken]: the orphans and the kept tokens, each with ``token``, ``deleted``, ``kept`` and ``error``.
+        list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,
+            ``deleted``, ``kept`` and ``error``.
 
     Raises:
+        TypeError, ValueError: an argument is invalid; nothing was sent.
         APIError: the portal rejected the request to list tokens, or rejected the credentials.
         ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
             than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
@@ -1799,7 +1846,7 @@ def to_file(path: str | PathLike[str], format: "Literal['json', 'env', 'env-file
     Until the token is enabled, the secret is in ``PATH.<tag>.pending``, on disk and readable by its owner only. An old
     key in ``path`` is therefore kept until the new one is valid. If the process is killed before the key is in
     ``path``, the same call finishes that create instead of creating another token: with the same portal, user, type,
-    note and status. Pending files of other tokens are named in a warning and not changed. Only one create at a time
+    note, status and expiry. If the expiry is given as a duration, it counts from the first call. Pending files of other tokens are named in a warning and not changed. Only one create at a time
     can use a path.
 
     Args:

@@ -212,7 +212,8 @@ class OutcomeUnknownError(LMTokensError):
             call began, never used. ``None`` if they could not be listed. Their keys are lost: delete the token that is
             yours, then call again.
         token (Token | None): the token of the portal's response with its key, if it may be the created one: only its
-            note differs from the requested one, or its status could not be set. A pickled copy does not have it.
+            note differs from the requested one, its status could not be set, or (with ``expires=``) the response to its
+            last PATCH was lost. A pickled copy does not have it.
     """
 
     def __init__(

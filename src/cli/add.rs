@@ -17,7 +17,9 @@ use crate::client::{Client, Request};
 use crate::error::Error;
 use crate::ids::{Note, Status, Type};
 use crate::lifecycle::AddToken;
+use crate::marker;
 use crate::operation::call;
+use crate::times::Expiry;
 use crate::tokens::{NewToken, User};
 
 /// Create a token and print or deliver its secret
@@ -42,6 +44,10 @@ pub(super) struct Add {
     #[arg(long, value_name = "TYPE", default_value = "lmv1")]
     #[arg(value_parser = PossibleValuesParser::new(["lmv1", "bearer"]).try_map(|word| word.parse::<Type>()))]
     r#type: Type,
+    /// Let lmtokens sweep delete the token after this time, even if it is in use: 90s, 30m, 24h, 30d or a number of
+    /// seconds, at most 3650d [default: never]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    expires: Option<Expiry>,
     /// Deliver the secret to standard output (-), to a file (file:PATH), or as JSON to the standard input of a command
     /// (command:COMMAND)
     #[arg(long, value_name = "DESTINATION", default_value = "-")]
@@ -66,7 +72,7 @@ const EXAMPLES: &str = r#"Examples:
   lmtokens add 32 --note ci
   eval "$(lmtokens add api-user --type bearer -o env)"
   lmtokens add 32 -o env-file > ci.env && docker run --env-file ci.env IMAGE
-  lmtokens add 32 --to file:ci.json
+  lmtokens add 32 --to file:ci.json --expires 30d
   lmtokens add 32 --to 'command:vault kv put secret/ci -'"#;
 
 impl Add {
@@ -76,6 +82,7 @@ impl Add {
             note: self.note,
             status: if self.disabled { Status::Disabled } else { Status::Enabled },
             r#type: self.r#type,
+            expires: self.expires,
         };
         if self.dry_run && self.output.is_some() && matches!(self.to, To::Stdout) {
             return Err(Error::argument(
@@ -111,7 +118,11 @@ fn dry_run(token: &NewToken, client: &Client) -> Result<String, Failure> {
     let note = token.note().unwrap_or_default();
     let pending_note = if note.is_empty() { "TAG".to_owned() } else { format!("TAG {note}") };
     let post = token.request_with(admin_id, Some(&pending_note), Status::Disabled)?;
-    let patch = token.request_with(admin_id, Some(note), token.status)?;
+    let final_note = match token.expires.map(|expires| expires.time(client.portal_now_ms())) {
+        Some(time) => format!("{}ID expires {}] {note}", marker::PREFIX, marker::time_text(time)),
+        None => note.to_owned(),
+    };
+    let patch = token.request_with(admin_id, Some(final_note.as_str()), token.status)?;
     let query: Vec<(&str, &str)> = post.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let portal = &client.identity().portal;
     Ok(format!(

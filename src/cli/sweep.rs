@@ -1,6 +1,7 @@
 //! `lmtokens sweep`.
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::json;
 
 use super::connection::Connection;
@@ -9,23 +10,28 @@ use super::host::Host;
 use super::output::{self, ListFormat, Output};
 use super::report::{Failure, report, say};
 use super::signals::run_until_signal;
-use crate::lifecycle::{SweepTokens, Swept};
+use crate::lifecycle::{Reason, SweepTokens, Swept};
 use crate::model::iso_8601;
 use crate::operation::call;
 use crate::token_output::Members;
 
-/// List or delete pending tokens that interrupted creates left behind
+/// List or delete pending tokens that interrupted creates left behind, and expired tokens
 ///
-/// A token is listed if lmtokens created it and its secret was never confirmed as delivered: it is disabled, was never
-/// used, has a note that begins with a tag of lmtokens, and is more than an hour old by the portal's clock and this
+/// A pending token is listed if lmtokens created it and its secret was never confirmed as delivered: it is disabled, was
+/// never used, has a note that begins with a tag of lmtokens, and is more than an hour old by the portal's clock and this
 /// machine's, which must agree within an hour. A token whose note was changed after its create is listed as kept, and is
-/// never deleted.
+/// never deleted. A token has expired if the time in the marker of its note has passed by both clocks; it is deleted even
+/// if it is in use. The exit code is 3 if a token that is due could not be deleted.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Sweep {
     /// Delete the tokens instead of only listing them
     #[arg(long)]
     yes: bool,
+    /// List or delete only orphans (pending tokens) or expired tokens [default: both]
+    #[arg(long, value_name = "REASON")]
+    #[arg(value_parser = PossibleValuesParser::new(["orphans", "expired"]).try_map(|word| word.parse::<Reason>()))]
+    only: Option<Reason>,
     /// Select the output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
     output: ListFormat,
@@ -36,13 +42,14 @@ pub(super) struct Sweep {
 const EXAMPLES: &str = "\
 Examples:
   lmtokens sweep
-  lmtokens sweep --yes -o jsonl";
+  lmtokens sweep --yes -o jsonl
+  lmtokens sweep --only expired --yes";
 
 impl Sweep {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         let mut output = Output::open()?;
         let client = self.connection.client(host, false)?;
-        let swept = run_until_signal(call(SweepTokens { delete: self.yes }, &client))?;
+        let swept = run_until_signal(call(SweepTokens { delete: self.yes, only: self.only }, &client))?;
         let rows: Vec<Members> = swept.iter().map(members).collect();
         output.write(&output::list(&rows, self.output)?)?;
         let mut status = exit::DONE;
@@ -59,9 +66,9 @@ impl Sweep {
             let deleted = swept.iter().filter(|swept| swept.deleted).count();
             say(&format!("{deleted} of {found} deleted"));
         } else if found == 0 {
-            say("no pending tokens older than an hour");
+            say("nothing is due");
         } else {
-            say(&format!("{found} pending; pass --yes to delete them"));
+            say(&format!("{found} due; pass --yes to delete them"));
         }
         Ok(status)
     }
@@ -77,6 +84,8 @@ fn members(swept: &Swept) -> Members {
         ("admin_name", json!(token.admin_name)),
         ("created_on", json!(token.created_on.map(iso_8601))),
         ("note", json!(token.note)),
+        ("expires_on", json!(token.expires_on().map(iso_8601))),
+        ("reason", json!(swept.reason.as_str())),
         ("deleted", json!(swept.deleted)),
         ("kept", json!(swept.kept)),
     ])

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use super::finish::finish_earlier;
 use super::two_phase::{Finished, TwoPhase};
 use crate::client::Client;
-use crate::destinations::Destination;
 use crate::destinations::secure_file::failed;
-use crate::error::Result;
+use crate::destinations::{BoxFuture, Destination};
+use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::model::Token;
+use crate::model::{Token, iso_8601};
 use crate::operation::Operation;
 use crate::process;
-use crate::tag::RunId;
+use crate::tag::{RunId, Tag};
+use crate::times::Expiry;
 use crate::tokens::{CreateToken, NewToken};
 
 /// Creates one token: the operation behind `add_token`. [`CreateToken`] is the case without a destination.
 ///
-/// Without a destination, one POST creates it and the result holds the secret. With one, the token is created disabled,
+/// Without a destination, one POST creates it and the result holds the secret. If the token expires, the result is the
+/// destination, because the marker in its note needs its id. With a destination, the token is created disabled,
 /// its secret is delivered, and only then is it enabled; the result holds no secret. If an interrupted create of the
 /// same token left its secret at the destination, that create is finished instead.
 #[derive(Clone)]
@@ -32,10 +34,12 @@ impl Operation for AddToken {
     type Output = Token;
 
     async fn run(self, client: &Client) -> Result<Token> {
-        match self.destination {
-            None => CreateToken(self.token).run(client).await,
-            Some(destination) => Box::pin(deliver(&self.token, &destination, client)).await,
-        }
+        let destination = match self.destination {
+            Some(destination) => destination,
+            None if self.token.expires.is_some() => Arc::new(ToResult),
+            None => return CreateToken(self.token).run(client).await,
+        };
+        Box::pin(deliver(&self.token, &destination, client)).await
     }
 
     fn lost_result(token: &Token) -> Option<Event> {
@@ -43,8 +47,34 @@ impl Operation for AddToken {
     }
 }
 
+/// The result of the call as the destination.
+struct ToResult;
+
+impl Destination for ToResult {
+    fn deliver<'a>(&'a self, _token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn describe(&self) -> String {
+        "the result".to_owned()
+    }
+
+    fn returns_secret(&self) -> bool {
+        true
+    }
+
+    fn is_result(&self) -> bool {
+        true
+    }
+}
+
 /// Creates a token disabled, delivers its secret and enables it.
 async fn deliver(token: &NewToken, destination: &Arc<dyn Destination>, client: &Client) -> Result<Token> {
+    if let Some(Expiry::At(time)) = token.expires
+        && time.unsigned_abs() <= client.portal_now_ms() / 1000
+    {
+        return Err(Error::invalid("expires", iso_8601(time), "a time in the future"));
+    }
     if let Some(warning) = checked(destination).await? {
         client.report(warning);
     }

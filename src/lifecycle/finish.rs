@@ -1,5 +1,7 @@
 //! Finishing or clearing a create whose process ended before it committed the delivery.
 
+use std::time::Duration;
+
 use super::reconcile::{delete_read, prove_visibility};
 use super::two_phase::{TwoPhase, not_committed, with_changes};
 use crate::client::{Client, Moment};
@@ -15,8 +17,9 @@ use crate::tokens::{FindToken, change, is_same_token, refuse_self};
 enum State {
     /// The token has its final status.
     Ready(Token),
-    /// The token was disabled and never used when it was read: its last PATCH had not arrived.
-    Pending(Token, Moment),
+    /// The token was disabled and never used when it was read, because its last PATCH had not arrived; or it has expired,
+    /// so that a sweep may be deleting it.
+    Useless(Token, Moment),
     Gone,
 }
 
@@ -74,7 +77,7 @@ async fn finish(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) -
             client.report(Event::FinishedEarlier { token_id, destination });
             return Ok(Some(done.without_secret()));
         }
-        State::Pending(found, read) => {
+        State::Useless(found, read) => {
             delete_read(client, read, found).await?;
             true
         }
@@ -109,6 +112,9 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
         return Err(unclear(remaining, problem));
     }
     match tagged {
+        None if found.is_expired(Duration::from_millis(client.portal_now_ms())) => {
+            Ok(State::Useless(found, read))
+        }
         None if found.status == Some(status.into()) => Ok(State::Ready(found)),
         None => {
             let status =
@@ -120,15 +126,16 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
             Err(unclear(remaining, "its note has the tag of another create"))
         }
         Some(_) if found.status == Some(TokenStatus::Disabled) && !found.was_used => {
-            Ok(State::Pending(found, read))
+            Ok(State::Useless(found, read))
         }
-        Some(_) if found.status == Some(TokenStatus::Enabled) => {
+        Some((tag, _)) if found.status == Some(TokenStatus::Enabled) => {
             // It was enabled by hand, so that a sweep does not delete it.
             if status == Status::Disabled {
                 refuse_self(client, &found, "disabling")?;
             }
             let note = create.token.note().unwrap_or_default();
-            let changed = change(client, admin_id, &found, Some(note), Some(status)).await?;
+            let note = tag.marker(id).map_or_else(|| note.to_owned(), |marker| marker.write(note));
+            let changed = change(client, admin_id, &found, Some(&note), Some(status)).await?;
             Ok(State::Ready(with_changes(&found, changed)))
         }
         Some(_) => Err(unclear(remaining, "it is disabled, and was used")),

@@ -89,8 +89,9 @@ pub(super) async fn prove_visibility(client: &Client, admin_id: AdminId, run: Ru
     if client.visibility().sees_own() {
         return Ok(true);
     }
-    let tag = Tag::fresh(run, client.portal_now_ms(), None)?;
-    let probe = NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type };
+    let tag = Tag::fresh(run, client.portal_now_ms(), None, None)?;
+    let probe =
+        NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type, expires: None };
     let request = probe.request_with(admin_id, Some(&tag.note(None)), Status::Disabled)?;
     let created = match client.send(&request).await {
         Ok(response) => probe.created(client, admin_id, ExpectedNote::Tagged(&tag), &response),
@@ -140,15 +141,15 @@ pub(super) fn is_near(created_on: i64, tag_seconds: u64) -> bool {
 /// The most time from the reading of a token to the end of a deletion that relies on it.
 const MAX_READ_AGE: Duration = Duration::from_secs(60);
 
-/// Reads a listed orphan again, and deletes it if it is unchanged and still an orphan. Returns whether it is deleted.
-pub(super) async fn delete_orphan(
+/// Reads a listed token again, and deletes it if it is still due. Returns whether it is deleted.
+pub(super) async fn delete_listed(
     client: &Client,
     listed: &Token,
-    is_orphan: impl FnOnce(&Token) -> Result<bool>,
+    is_due: impl FnOnce(&Token) -> Result<bool>,
 ) -> Result<bool> {
     let read = Moment::at(client.now_ms());
     let Some(now) = FindToken::Id(TokenId::new(listed.id)?).optional(client).await? else { return Ok(false) };
-    if !is_same_token(&now, listed) || !is_orphan(&now)? || now.note != listed.note {
+    if !is_same_token(&now, listed) || !is_due(&now)? {
         return Ok(false);
     }
     delete_read(client, read, now).await.map(|()| true)

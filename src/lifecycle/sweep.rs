@@ -1,8 +1,9 @@
-//! Sweep: deleting pending tokens that interrupted creates left behind.
+//! Sweep: deleting pending tokens that interrupted creates left behind, and expired tokens.
 
+use std::str::FromStr;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::reconcile::{LeftPending, MAX_SKEW, delete_orphan, left_pending};
+use super::reconcile::{LeftPending, MAX_SKEW, delete_listed, left_pending};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Token, iso_8601};
@@ -12,47 +13,87 @@ use crate::tokens::ListTokens;
 /// The minimum age of an orphan.
 const AGE: Duration = Duration::from_secs(3600);
 
-/// Finds orphans and deletes them.
+/// Why a sweep deletes a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// An interrupted create left it pending.
+    Orphan,
+    /// Its expiry, in the marker of its note, is over.
+    Expired,
+}
+
+impl Reason {
+    /// Returns the word for it.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Orphan => "orphan",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl FromStr for Reason {
+    type Err = Error;
+
+    /// Reads the word for all tokens with a reason.
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "orphans" => Ok(Self::Orphan),
+            "expired" => Ok(Self::Expired),
+            _ => Err(Error::invalid("only", format_args!("{word:?}"), "\"orphans\" or \"expired\"")),
+        }
+    }
+}
+
+/// Finds orphans and expired tokens, and deletes them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SweepTokens {
     /// Whether to delete them, or only to report them.
     pub delete: bool,
+    /// The only tokens to find; `None` for all.
+    pub only: Option<Reason>,
 }
 
-/// An orphan, or a token that was one before somebody changed its note.
+/// A token that is due, or an orphan that is kept because somebody changed its note.
 #[derive(Debug)]
 pub(crate) struct Swept {
     /// The token.
     pub token: Token,
+    /// Why it was found.
+    pub reason: Reason,
     /// Whether it is deleted.
     pub deleted: bool,
-    /// Why it is not an orphan and is kept.
+    /// Why it is kept.
     pub kept: Option<&'static str>,
     /// Why it could not be deleted.
     pub error: Option<Error>,
 }
 
 impl Swept {
-    fn found(token: Token, left: &LeftPending) -> Self {
-        Self { token, deleted: false, kept: left.note_problem, error: None }
+    /// Returns a token that a sweep at this time finds; `None` for any other token.
+    fn found(token: &Token, now: Duration) -> Option<Self> {
+        let (reason, kept) = match left_long_ago(token, now) {
+            Some(left) => (Reason::Orphan, left.note_problem),
+            None if token.is_expired(now) => (Reason::Expired, None),
+            None => return None,
+        };
+        Some(Self { token: token.clone(), reason, deleted: false, kept, error: None })
     }
 }
 
 impl Operation for SweepTokens {
     type Output = Vec<Swept>;
 
-    /// Examines every token of both types. Each orphan is read again before its DELETE.
+    /// Examines every token of both types. Each token that is due is read again before its DELETE.
     async fn run(self, client: &Client) -> Result<Vec<Swept>> {
         let mut listing = ListTokens::default().start();
         let mut swept = Vec::new();
         let mut clock = SweepClock::start();
         while let Some(page) = listing.next_page(client).await? {
             let now = clock.now(client)?;
-            for token in page {
-                if let Some(left) = left_long_ago(&token, now) {
-                    swept.push(Swept::found(token, &left));
-                }
-            }
+            let found = page.iter().filter_map(|token| Swept::found(token, now));
+            swept.extend(found.filter(|found| self.only.is_none_or(|only| found.reason == only)));
         }
         if self.delete {
             let found = std::mem::take(&mut swept);
@@ -68,17 +109,19 @@ impl Operation for SweepTokens {
     }
 }
 
-/// Deletes an orphan. Returns `None` if it was deleted or changed otherwise since the list was read.
+/// Deletes a token that is due. Returns `None` if it was deleted or changed otherwise since the list was read.
 async fn delete(client: &Client, found: Swept, clock: &mut SweepClock) -> Result<Option<Swept>> {
     let mut kept = None;
-    let is_orphan = |now: &Token| {
-        let Some(left) = left_long_ago(now, clock.now(client)?) else { return Ok(false) };
-        let is_orphan = left.note_problem.is_none();
-        kept = (!is_orphan).then(|| Swept::found(now.clone(), &left));
-        Ok(is_orphan)
+    let is_due = |now: &Token| {
+        let again = Swept::found(now, clock.now(client)?).filter(|again| again.reason == found.reason);
+        let Some(again) = again else { return Ok(false) };
+        // The user's part of a note says nothing about an expiry.
+        let is_unchanged = found.reason == Reason::Expired || now.note == found.token.note;
+        kept = Some(again).filter(|again| again.kept.is_some());
+        Ok(is_unchanged && kept.is_none())
     };
     let part = client.start_part();
-    let deleted = delete_orphan(&part.client, &found.token, is_orphan).await;
+    let deleted = delete_listed(&part.client, &found.token, is_due).await;
     match part.complete(deleted) {
         Ok(true) => Ok(Some(Swept { deleted: true, ..found })),
         Ok(false) => Ok(kept),

@@ -56,7 +56,9 @@ impl TwoPhase<'_> {
         let started = Instant::now();
         let mut rounds = Rounds::at_most(MAX_ROUNDS);
         loop {
-            let tag = Tag::fresh(self.run, client.portal_now_ms(), self.token.note())?;
+            let now_ms = client.portal_now_ms();
+            let expires = self.token.expires.map(|expires| expires.time(now_ms));
+            let tag = Tag::fresh(self.run, now_ms, expires, self.token.note())?;
             let ended = self.round(client, admin_id, &tag).await;
             if !matches!(ended, Ok(Round::Finished(_))) {
                 let _ = self.destination.abandon(&tag).await;
@@ -94,7 +96,7 @@ impl TwoPhase<'_> {
             id: None,
             tag,
             is_delivered: false,
-            finishes_on_repeat: self.destination.finishes_on_repeat(),
+            create: self,
             is_armed: true,
         };
         let created = match client.send(&request).await {
@@ -137,6 +139,7 @@ impl TwoPhase<'_> {
         }
         token.status = Some(self.token.status.into());
         token.note = self.token.note().map(str::to_owned);
+        token.marker = tag.marker(TokenId::new(token.id)?);
 
         if let Err(error) = self.destination.deliver(&token, tag).await {
             guard.disarm();
@@ -181,11 +184,11 @@ impl TwoPhase<'_> {
         tag: &Tag,
     ) -> Result<Round> {
         let id = TokenId::new(token.id)?;
-        let (note, status) = (self.token.note().unwrap_or_default(), self.token.status);
+        let (note, status) = (token.whole_note().unwrap_or_default(), self.token.status);
         let mut rounds = Rounds::at_most(MAX_ROUNDS);
         let mut may_be_enabled = false;
         let error = loop {
-            let error = match change(leased, admin_id, token, Some(note), Some(status)).await {
+            let error = match change(leased, admin_id, token, Some(&note), Some(status)).await {
                 Ok(changed) => return self.commit(token, changed, tag).await.map(Round::Finished),
                 Err(error) => error,
             };
@@ -254,18 +257,21 @@ impl TwoPhase<'_> {
             note: self.token.note().unwrap_or_default().to_owned(),
             status: self.token.status.into(),
         };
-        let mut error = Error::new(
-            ErrorKind::OutcomeUnknown,
-            format!(
-                "token {} was created and its key delivered to {}, but whether it has its final status and note is \
-                 unknown: {cause}",
-                token.id,
-                self.destination.location(tag)
-            ),
-        )
-        .suggest(if self.destination.finishes_on_repeat() { Advice::Repeat } else { finish });
+        let is_result = self.destination.is_result();
+        let delivered = if is_result {
+            String::new()
+        } else {
+            format!(" and its key delivered to {}", self.destination.location(tag))
+        };
+        let message = format!(
+            "token {} was created{delivered}, but whether it has its final status and note is unknown: {cause}",
+            token.id
+        );
+        let advice = if self.destination.finishes_on_repeat() { Advice::Repeat } else { finish };
+        let mut error = Error::new(ErrorKind::OutcomeUnknown, message).suggest(advice);
         let details = error.details_mut();
         details.maybe_applied = true;
+        details.token = is_result.then(|| token.clone());
         details.candidates = Some(vec![token.without_secret()]);
         error.caused_by_response(cause)
     }
@@ -355,7 +361,7 @@ struct PendingGuard<'a> {
     id: Option<i64>,
     tag: &'a Tag,
     is_delivered: bool,
-    finishes_on_repeat: bool,
+    create: &'a TwoPhase<'a>,
     is_armed: bool,
 }
 
@@ -367,14 +373,23 @@ impl PendingGuard<'_> {
 
 impl Drop for PendingGuard<'_> {
     fn drop(&mut self) {
-        if self.is_armed && self.client.may_have_written() {
-            self.client.report(Event::LeftPending {
-                admin_id: self.admin_id.get(),
+        if !self.is_armed || !self.client.may_have_written() {
+            return;
+        }
+        let TwoPhase { token, destination, .. } = self.create;
+        let admin_id = self.admin_id.get();
+        self.client.report(if self.is_delivered && destination.is_result() {
+            // It may be enabled.
+            let (note, sent_ms) = (token.note().map(str::to_owned), self.tag.seconds.saturating_mul(1000));
+            Event::CreateInterrupted { admin_id, note, sent_ms }
+        } else {
+            Event::LeftPending {
+                admin_id,
                 id: self.id,
                 tag: self.tag.to_string(),
                 delivered: self.is_delivered,
-                finishes_on_repeat: self.finishes_on_repeat,
-            });
-        }
+                finishes_on_repeat: destination.finishes_on_repeat(),
+            }
+        });
     }
 }

@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Note, Status, TokenId, Type};
 use crate::model::{Origin, Token, TokenStatus, TokenType, is_whole};
+use crate::times::Expiry;
 
 /// The token to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct NewToken {
     pub status: Status,
     /// LMv1 or bearer.
     pub r#type: Type,
+    /// When the token expires.
+    pub expires: Option<Expiry>,
 }
 
 /// The two members that the portal lets a caller set.
@@ -56,6 +59,7 @@ impl NewToken {
             r#type: self.r#type,
             status: self.status,
             note: self.note().unwrap_or_default().to_owned(),
+            expires: self.expires,
         }
     }
 
@@ -199,7 +203,7 @@ impl From<Error> for Unusable {
     }
 }
 
-/// Creates one token with exactly one POST.
+/// Creates one token without an expiry, with exactly one POST.
 #[derive(Debug, Clone)]
 pub(crate) struct CreateToken(pub NewToken);
 

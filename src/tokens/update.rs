@@ -81,7 +81,8 @@ fn new_note(token: &Token, note: Option<&Note>, status: Option<Status>) -> Optio
     let shown = token.note.as_deref().unwrap_or_default();
     let tagged = Tag::parse(shown);
     let kept = |marker| if is_enabled { Marker { replaced_by: None, ..marker } } else { marker };
-    let marker = token.marker.map(kept);
+    let of_tag = tagged.and_then(|(tag, _)| tag.marker(TokenId::new(token.id).ok()?));
+    let marker = token.marker.map(kept).or(of_tag);
     let is_unmarked = is_enabled && (tagged.is_some() || marker != token.marker);
     let own = match (note, tagged) {
         (Some(note), _) => note.as_str(),

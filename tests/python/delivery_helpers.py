@@ -16,14 +16,21 @@ if TYPE_CHECKING:
     import lmtokens
     from lmtokens.sandbox import Portal, Seen, StoredToken
 
-TAG = re.compile(r"lmtokens-2-[0-9a-f]{16}-[0-9]+-[0-9a-f]{32}-[0-9a-f]{16}( .+)?")
+TAG = re.compile(r"lmtokens-2-[0-9a-f]{16}-[0-9]+-[0-9a-f]{32}(?:-e[0-9]+)?-[0-9a-f]{16}( .+)?")
 
 
 def tag_for(note: str = "", *, seconds: float, run: str = "0123456789abcdef", random: str = "0" * 31 + "1") -> str:
-    """Return the tag of a token whose final note is ``note``."""
+    """Return the tag of a token whose final note is ``note``. ``random`` may be followed by the tag's expiry."""
     unchecked = f"lmtokens-2-{run}-{int(seconds)}-{random}"
     check = hashlib.sha256(f"{unchecked} {' '.join(note.split())}".encode()).hexdigest()[:16]
     return f"{unchecked}-{check}"
+
+
+def marked_token(portal: Portal, parts: str, note: str = "ci", **members: Any) -> StoredToken:
+    """Store a token whose note has a marker with these parts."""
+    token = portal.create_token(members.pop("admin_id", 32), **members)
+    edit_token(portal, token, note=f"[lmtokens {token.id} {parts}] {note}".rstrip(" "))
+    return next(stored for stored in portal.tokens if stored.id == token.id)
 
 
 def edit_token(portal: Portal, token: StoredToken, **changes: Any) -> None:

@@ -90,7 +90,7 @@ def test_pending_token_of_a_corrected_row_is_deleted_and_the_journal_says_so(
     write(rows, *earlier, "32,ci-corrected")
     resumed = bulk(rows, journal, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert f"deleted token {pending.id}, which an interrupted call had left disabled" in resumed.stderr
+    assert f"deleted token {pending.id}, which an interrupted call had left unfinished" in resumed.stderr
     assert pending.id not in ids(lmtokens_portal)
     assert export(journal) == (0, "", ids(lmtokens_portal))
     events = [line["event"] for line in journal_lines(journal) if line.get("id") == pending.id]

@@ -140,7 +140,7 @@ def test_version_matches_the_distribution() -> None:
 @pytest.mark.parametrize(
     ("name", "signature"),
     [
-        ("add_token", "(admin_id, note=None, status=2, *, type='lmv1', deliver=None)"),
+        ("add_token", "(admin_id, note=None, status=2, *, type='lmv1', deliver=None, expires=None)"),
         ("sign", "(method, resource_path, body=b'', *, access_id, access_key, timestamp_ms=None)"),
         ("list_tokens", "(admin_id=None, *, type=None, filter=None, page_size=1000)"),
         ("find_token", "(token)"),

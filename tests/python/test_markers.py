@@ -6,12 +6,12 @@ import copy
 import json
 import pickle
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import lmtokens
 import pytest
 from api_variants import VARIANTS, api_for, modifying_requests, stored_token
-from delivery_helpers import edit_token, json_body, requests_with_method, tag_for
+from delivery_helpers import edit_token, json_body, marked_token, requests_with_method, tag_for
 from lmtokens import where
 from support import run_shell
 from tampering_proxy import Exchange, TamperingProxy
@@ -26,15 +26,6 @@ EXPIRES = "expires 2027-01-31T00:00Z"
 REPLACED = "replaced by 7, delete after 2027-02-07T00:00Z"
 
 
-def marked(portal: Portal, parts: str, note: str = "ci", **members: Any) -> StoredToken:
-    """Store a token whose note has a marker with these parts."""
-    token = portal.create_token(32, **members)
-    edit_token(portal, token, note=f"[lmtokens {token.id} {parts}] {note}".rstrip(" "))
-    stored = stored_token(portal, token.id)
-    assert stored is not None
-    return stored
-
-
 def whole_note(portal: Portal, token: StoredToken | lmtokens.Token) -> str:
     stored = stored_token(portal, token.id)
     assert stored is not None
@@ -44,25 +35,25 @@ def whole_note(portal: Portal, token: StoredToken | lmtokens.Token) -> str:
 @pytest.mark.parametrize("kind", VARIANTS)
 def test_token_shows_the_users_part_and_what_the_marker_says(lmtokens_portal: Portal, kind: str) -> None:
     api = api_for(kind, lmtokens_portal)
-    token = api.find_token(marked(lmtokens_portal, f"{REPLACED}; {EXPIRES}").id)
+    token = api.find_token(marked_token(lmtokens_portal, f"{REPLACED}; {EXPIRES}").id)
     assert (token.note, token.expires_on, token.replaces, token.replaced_by) == ("ci", JANUARY, None, 7)
     members = token.to_dict()
     assert (members["note"], members["expires_on"]) == ("ci", "2027-01-31T00:00:00+00:00")
     assert (members["replaces"], members["replaced_by"]) == (None, 7)
     assert "[lmtokens" not in repr(token)
-    successor = api.find_token(marked(lmtokens_portal, "replaces 17 after 2027-01-31T00:00Z", "").id)
+    successor = api.find_token(marked_token(lmtokens_portal, "replaces 17 after 2027-01-31T00:00Z", "").id)
     assert (successor.note, successor.expires_on, successor.replaces, successor.replaced_by) == ("", None, 17, None)
 
 
 def test_copies_keep_the_marker(lmtokens_portal: Portal) -> None:
-    token = lmtokens.find_token(marked(lmtokens_portal, f"replaces 17; {EXPIRES}").id)
+    token = lmtokens.find_token(marked_token(lmtokens_portal, f"replaces 17; {EXPIRES}").id)
     for other in (copy.copy(token), copy.deepcopy(token), pickle.loads(pickle.dumps(token))):
         assert other == token
         assert (other.note, other.expires_on, other.replaces) == ("ci", JANUARY, 17)
 
 
 def test_marker_of_another_token_means_nothing(lmtokens_portal: Portal) -> None:
-    original = marked(lmtokens_portal, EXPIRES)
+    original = marked_token(lmtokens_portal, EXPIRES)
     copied = lmtokens_portal.create_token(32, note=original.note)
     token = lmtokens.find_token(copied.id)
     assert (token.note, token.expires_on) == (original.note, None)
@@ -86,8 +77,8 @@ def test_marker_of_another_token_means_nothing(lmtokens_portal: Portal) -> None:
 )
 def test_filters_see_the_users_part(lmtokens_portal: Portal, built: lmtokens.Filter, expected: list[str]) -> None:
     names = {
-        marked(lmtokens_portal, EXPIRES).id: "marked",
-        marked(lmtokens_portal, EXPIRES, "").id: "marked empty",
+        marked_token(lmtokens_portal, EXPIRES).id: "marked",
+        marked_token(lmtokens_portal, EXPIRES, "").id: "marked empty",
         lmtokens_portal.create_token(32, note="ci").id: "plain",
         lmtokens_portal.create_token(32, note="other ci").id: "other",
     }
@@ -120,7 +111,7 @@ def test_enabling_removes_only_what_says_that_the_token_is_replaced(lmtokens_por
         ("replaces 17; cancelled 2027-01-31T00:00:01Z", "replaces 17; cancelled 2027-01-31T00:00:01Z"),
     ]:
         for enable in (api.enable_token, lambda id: api.update_token(id, status=2)):
-            stored = marked(lmtokens_portal, parts, status=1)
+            stored = marked_token(lmtokens_portal, parts, status=1)
             token = enable(stored.id)
             assert (token.note, token.status) == ("ci", 2)
             expected = f"[lmtokens {stored.id} {rest}] ci" if rest else "ci"
@@ -129,7 +120,7 @@ def test_enabling_removes_only_what_says_that_the_token_is_replaced(lmtokens_por
 
 @pytest.mark.parametrize("force", [False, True])
 def test_disabling_keeps_the_marker(lmtokens_portal: Portal, force: bool) -> None:
-    stored = marked(lmtokens_portal, f"{REPLACED}; {EXPIRES}")
+    stored = marked_token(lmtokens_portal, f"{REPLACED}; {EXPIRES}")
     token = lmtokens.disable_token(stored.id, force=force)
     assert (token.status, token.replaced_by, token.expires_on) == (1, 7, JANUARY)
     assert whole_note(lmtokens_portal, stored) == stored.note
@@ -138,7 +129,7 @@ def test_disabling_keeps_the_marker(lmtokens_portal: Portal, force: bool) -> Non
 
 
 def test_credentials_that_cannot_view_tokens_use_the_callers_copy(lmtokens_portal: Portal) -> None:
-    stored = marked(lmtokens_portal, EXPIRES)
+    stored = marked_token(lmtokens_portal, EXPIRES)
     token = lmtokens.find_token(stored.id)
     lmtokens_portal.fail("status-before-acting", method="GET", status=403, times=None)
     assert lmtokens.update_token(token, note="new").expires_on == JANUARY
@@ -146,7 +137,7 @@ def test_credentials_that_cannot_view_tokens_use_the_callers_copy(lmtokens_porta
 
 
 def test_marker_that_the_portal_cut_is_an_error(lmtokens_portal: Portal) -> None:
-    stored = marked(lmtokens_portal, EXPIRES)
+    stored = marked_token(lmtokens_portal, EXPIRES)
 
     def cut(exchange: Exchange) -> None:
         if exchange.method == "PATCH":
@@ -175,7 +166,7 @@ def test_note_that_begins_like_a_marker_is_refused(
     lmtokens_portal: Portal, kind: str, note: str, tmp_path: Path
 ) -> None:
     api = api_for(kind, lmtokens_portal)
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: api.add_token(32, note),
         lambda: api.add_token(32, note, deliver=lambda _: None),
         lambda: api.update_token(5, note=note),

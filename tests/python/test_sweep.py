@@ -403,7 +403,7 @@ def test_shell_reports_a_token_whose_note_was_edited(lmtokens_portal: Portal) ->
     note = f"{tag_for('ci', seconds=created)} ci, keep me"
     stored = lmtokens_portal.create_token(32, note=note, status=1, created_on=created)
     orphan(lmtokens_portal)
-    for options, counts in ([], "1 pending"), (["--yes"], "1 of 1 deleted"):
+    for options, counts in ([], "1 due"), (["--yes"], "1 of 1 deleted"):
         completed = run_shell("sweep", "-o", "jsonl", *options)
         rows = {row["id"]: row for row in map(json.loads, completed.stdout.splitlines())}
         assert completed.returncode == 0

@@ -101,6 +101,7 @@ fn add(note: &str) -> tokens::NewToken {
         note: Some(Note::new(note).unwrap()),
         status: Status::Enabled,
         r#type: Type::Lmv1,
+        expires: None,
     }
 }
 

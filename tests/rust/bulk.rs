@@ -37,6 +37,7 @@ fn row(line: u64, note: &str) -> Row {
         note: Some(Note::new(note).unwrap()),
         status: Status::Enabled,
         r#type: Type::Lmv1,
+        expires: None,
     };
     Row { token, line }
 }

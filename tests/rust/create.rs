@@ -15,6 +15,7 @@ use lmtokens::testing::model::{Token, TokenStatus};
 use lmtokens::testing::operation::{Operation as _, call};
 use lmtokens::testing::sandbox::{Fault, FaultKind, Portal, Settings};
 use lmtokens::testing::tag::Tag;
+use lmtokens::testing::times::Expiry;
 use lmtokens::testing::tokens::{NewToken, User};
 
 use crate::add::lmv1_of;
@@ -111,6 +112,7 @@ fn create(destination: &Arc<RecordingDestination>) -> AddToken {
             note: Some(Note::new("ci").unwrap()),
             status: Status::Enabled,
             r#type: Type::Lmv1,
+            expires: None,
         },
         destination: Some(destination.clone()),
     }
@@ -194,6 +196,86 @@ async fn a_dropped_create_leaves_a_disabled_token() {
     }
     let left = statuses(&portal);
     assert!(matches!(left.as_slice(), [(1, note)] if Tag::parse(note).is_some()), "{left:?}");
+}
+
+/// An expiry in an hour.
+const HOUR: Expiry = Expiry::After(Duration::from_secs(3600));
+
+#[tokio::test]
+async fn an_expiry_counts_from_the_create_of_the_token_that_is_enabled() {
+    let destination = Arc::new(RecordingDestination {
+        delays_ms: Mutex::new(vec![ELEVEN_MINUTES]),
+        ..RecordingDestination::default()
+    });
+    let (portal, client) = start(&destination);
+    let mut add = create(&destination);
+    add.token.expires = Some(HOUR);
+    let token = add.run(&client).await.unwrap();
+    assert_eq!(destination.call_names(), ["deliver", "discard", "deliver", "commit"]);
+    let posts = portal.record().into_iter().filter(|seen| seen.method == "POST");
+    let tags: Vec<Tag> = posts
+        .map(|seen| {
+            let body: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+            Tag::parse(body["note"].as_str().unwrap()).unwrap().0
+        })
+        .collect();
+    assert!(
+        tags.iter().all(|tag| tag.expires == Some(i64::try_from(tag.seconds).unwrap() + 3600)),
+        "{tags:?}"
+    );
+    assert_eq!(tags.len(), 2);
+    assert_eq!(token.expires_on(), tags[1].expires);
+    assert_eq!(statuses(&portal), [(2, token.whole_note().unwrap().into_owned())]);
+}
+
+#[tokio::test]
+async fn an_expired_time_is_refused_before_any_request() {
+    let destination = Arc::new(RecordingDestination::default());
+    let (portal, client) = start(&destination);
+    for time in [1, i64::try_from(SystemClock.now_ms() / 1000).unwrap()] {
+        let mut add = create(&destination);
+        add.token.expires = Some(Expiry::At(time));
+        let error = add.run(&client).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Argument);
+    }
+    assert_eq!(methods(&portal), Vec::<String>::new());
+}
+
+/// An observer that keeps the messages of events that matter.
+#[derive(Default)]
+struct Messages(Mutex<Vec<String>>);
+
+impl Observer for Messages {
+    fn observe(&self, event: Event) {
+        if !matches!(event, Event::Attempt { .. }) {
+            self.0.lock().unwrap().push(event.message());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_create_whose_key_is_only_in_the_result_is_reported() {
+    for (method, expected) in [("POST", "it is disabled; its note begins with"), ("PATCH", "its key is lost")]
+    {
+        let destination = Arc::new(RecordingDestination::default());
+        let (portal, client) = start(&destination);
+        let messages = Arc::new(Messages::default());
+        let client = client.observed_by(messages.clone());
+        let slow = Fault { method: Some(method.to_owned()), seconds: Some(30.0), ..FaultKind::Delay.into() };
+        portal.add_fault(slow).unwrap();
+        let arrived = async {
+            while !methods(&portal).contains(&method.to_owned()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let token = NewToken { expires: Some(HOUR), ..create(&destination).token };
+        tokio::select! {
+            outcome = AddToken { token, destination: None }.run(&client) => panic!("{outcome:?}"),
+            arrived = tokio::time::timeout(HANG_TIMEOUT, arrived) => arrived.unwrap(),
+        }
+        let messages = messages.0.lock().unwrap();
+        assert!(matches!(messages.as_slice(), [message] if message.contains(expected)), "{messages:?}");
+    }
 }
 
 /// A portal that has received as many requests of this method as its rate limit permits.

@@ -51,7 +51,7 @@ impl Drop for Folder {
 }
 
 fn tag() -> Tag {
-    Tag::fresh(RunId::fresh().unwrap(), 1_700_000_000_000, None).unwrap()
+    Tag::fresh(RunId::fresh().unwrap(), 1_700_000_000_000, None, None).unwrap()
 }
 
 fn requested() -> RequestedToken {
@@ -61,6 +61,7 @@ fn requested() -> RequestedToken {
         r#type: Type::Lmv1,
         status: Status::Enabled,
         note: String::new(),
+        expires: None,
     }
 }
 

@@ -1,11 +1,11 @@
 //! The grammar of tags, and text that is only similar to one.
 
-use lmtokens::testing::ids::Note;
+use lmtokens::testing::ids::{Note, TokenId};
 use lmtokens::testing::tag::{RunId, Tag};
 use proptest::prelude::*;
 
 fn tag(last: Option<&str>) -> Tag {
-    Tag::fresh(RunId::fresh().unwrap(), 1_700_000_000_123, last).unwrap()
+    Tag::fresh(RunId::fresh().unwrap(), 1_700_000_000_123, None, last).unwrap()
 }
 
 #[test]
@@ -95,9 +95,41 @@ fn a_tag_has_no_character_with_a_meaning_in_filters() {
 }
 
 #[test]
+fn a_tag_carries_the_expiry_of_the_final_note() {
+    let expires = 1_801_353_600;
+    let tag = Tag::fresh(RunId::fresh().unwrap(), 1_700_000_000_123, Some(expires), Some("ci")).unwrap();
+    let note = tag.note(Some("ci"));
+    assert!(note.contains("-e1801353600-"), "{note}");
+    assert_eq!(Tag::parse(&note), Some((tag, Some("ci"))));
+    assert_eq!((tag.expires, tag.note_problem(Some("ci"))), (Some(expires), None));
+    let marker = tag.marker(TokenId::new(248).unwrap()).unwrap();
+    assert_eq!(marker.write("ci"), "[lmtokens 248 expires 2027-01-31T00:00Z] ci");
+    assert_eq!(self::tag(Some("ci")).marker(TokenId::new(248).unwrap()), None);
+    // The check covers it.
+    for forged in [note.replacen("-e1801353600-", "-e1801353601-", 1), note.replacen("-e1801353600-", "-", 1)]
+    {
+        assert!(note_problem(&forged).is_some(), "{forged}");
+    }
+    for near in [
+        "-e01801353600-",
+        "-e-",
+        "-e0-",
+        "-1801353600-",
+        "-E1801353600-",
+        "-e18013536000000-",
+        "-e1801353600-e1801353600-",
+    ] {
+        let near = note.replacen("-e1801353600-", near, 1);
+        assert_eq!(Tag::parse(&near), None, "{near}");
+    }
+    assert_eq!(Tag::parse(&note.replacen("lmtokens-2-", "lmtokens-1-", 1)), None);
+}
+
+#[test]
 fn tags_are_unique() {
     let run = RunId::fresh().unwrap();
-    let tags: std::collections::HashSet<_> = (0..1000).map(|_| Tag::fresh(run, 0, None).unwrap()).collect();
+    let tags: std::collections::HashSet<_> =
+        (0..1000).map(|_| Tag::fresh(run, 0, None, None).unwrap()).collect();
     assert_eq!(tags.len(), 1000);
     assert_ne!(RunId::fresh().unwrap(), RunId::fresh().unwrap());
 }
@@ -156,7 +188,7 @@ fn a_note_that_a_portal_may_make_a_tag_is_refused() {
 proptest! {
     #[test]
     fn a_parsed_note_round_trips(
-        note in "(lmtokens-[12]-)?[0-9a-f]{15,17}-[0-9]{0,12}-[0-9a-f]{31,33}(-[0-9a-f]{15,17})?( .{0,9})?"
+        note in "(lmtokens-[12]-)?[0-9a-f]{15,17}-[0-9]{0,12}-[0-9a-f]{31,33}(-e[0-9]{0,12})?(-[0-9a-f]{15,17})?( .{0,9})?"
     ) {
         if let Some((tag, last)) = Tag::parse(&note) {
             prop_assert_eq!(tag.note(last), note);

@@ -49,6 +49,7 @@ async fn tag_offset(portal: &Portal, client: &Client) -> i64 {
         note: None,
         status: Status::Enabled,
         r#type: Type::Lmv1,
+        expires: None,
     };
     AddToken { token, destination: Some(Arc::new(Nowhere)) }.run(client).await.unwrap();
     let body = portal.record().into_iter().rfind(|seen| seen.method == "POST").unwrap().body;

@@ -55,6 +55,7 @@ async fn call(answer: &'static [u8], timeouts: Timeouts) -> (Vec<Vec<u8>>, Error
             note: Some(Note::new(NOTE).unwrap()),
             status: Status::Enabled,
             r#type: Type::Lmv1,
+            expires: None,
         },
         destination: None,
     };

@@ -46,7 +46,9 @@ impl Earlier {
             match settled(folder, target, &tag)? {
                 Examined::Gone => {}
                 Examined::InProgress => return Err(in_use(folder, target)),
-                Examined::Record(record) if record.is(requested) && earlier.matching.len() < MAX_LOCKED => {
+                Examined::Record(record)
+                    if record.is(requested, &tag) && earlier.matching.len() < MAX_LOCKED =>
+                {
                     let adopted = Pending::adopt(Arc::clone(folder), target, &tag)?;
                     earlier.matching.extend(adopted.map(|pending| (tag, pending)));
                 }

@@ -8,6 +8,7 @@ use crate::ids::{AdminId, Status, TokenId, Type};
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::secret::Secret;
 use crate::tag::Tag;
+use crate::times::Expiry;
 
 const VERSION: u32 = 1;
 
@@ -87,8 +88,16 @@ impl Record {
         }
     }
 
-    pub(super) fn is(&self, requested: &RequestedToken) -> bool {
-        self.portal == requested.portal
+    /// Returns whether this is the token as it is requested now. An expiry that is given as a duration counts from the
+    /// create of this token.
+    pub(super) fn is(&self, requested: &RequestedToken, tag: &Tag) -> bool {
+        let has_expiry = match (tag.expires, requested.expires) {
+            (Some(_), Some(Expiry::After(_))) | (None, None) => true,
+            (Some(time), Some(Expiry::At(requested))) => time == requested,
+            _ => false,
+        };
+        has_expiry
+            && self.portal == requested.portal
             && self.admin_id == requested.admin_id.get()
             && self.r#type == requested.r#type.as_str()
             && self.status == requested.status.number()

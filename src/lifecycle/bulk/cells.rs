@@ -127,7 +127,7 @@ impl Cells {
             Some(Cell::Number(number)) => return Err(Error::invalid("type", number, Type::EXPECTED)),
             None => Type::default(),
         };
-        Ok(NewToken { admin, note, status, r#type })
+        Ok(NewToken { admin, note, status, r#type, expires: None })
     }
 
     /// Returns whether the values are names of columns, as in the header of a file that was joined to another. A value

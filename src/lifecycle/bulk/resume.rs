@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Note, Status, TokenId};
 use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey, RowState, RowToken, TokenState};
-use crate::lifecycle::reconcile::{delete_orphan, delete_read, left_pending};
+use crate::lifecycle::reconcile::{delete_listed, delete_read, left_pending};
 use crate::lifecycle::rounds::Rounds;
 use crate::model::{Token, TokenStatus};
 use crate::operation::Operation as _;
@@ -250,9 +250,11 @@ async fn remove_once(
                 }
                 None => continue,
             }
-            let is_orphan =
-                |now: &Token| Ok(left_by_run(now).is_some_and(|left| left.note_problem.is_none()));
-            match delete_orphan(&client, token, is_orphan).await {
+            let is_orphan = |now: &Token| {
+                let is_left = left_by_run(now).is_some_and(|left| left.note_problem.is_none());
+                Ok(is_left && now.note == token.note)
+            };
+            match delete_listed(&client, token, is_orphan).await {
                 Ok(true) => removed.push(token.id),
                 Ok(false) => {}
                 // Repeated authentication failures lock a token.

@@ -5,18 +5,22 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyDelta, PyMemoryView, PyString, PyTuple};
 
-use super::plain::{arguments, encodable, extract, integer, optional, seconds, string, text, wrong_type};
+use super::plain::{
+    arguments, aware_datetime, encodable, extract, float, integer, optional, seconds, string, text,
+    wrong_type,
+};
 use crate::credentials::Timeouts;
 use crate::error::Error;
 use crate::ids::{AdminId, Note, Status, TokenId, Type};
-use crate::lifecycle::OnError;
+use crate::lifecycle::{OnError, Reason};
 use crate::python::types::enums::is_status;
 use crate::python::types::filter::Filter;
 use crate::python::types::secret::Secret;
 use crate::python::types::token::Token;
 use crate::secret;
+use crate::times::Expiry;
 use crate::token_output::Form;
 use crate::tokens::{AccessId, FindToken, Selection, Target, User, UserName};
 
@@ -26,6 +30,7 @@ arguments! {
     status: i64 = status_number;
     format: &'static str = one_of::<Form>(&["json", "env", "env-file", "key"]);
     on_error: &'static str = one_of::<OnError>(&["continue", "stop"]);
+    only: Option<&'static str> = optional(one_of::<Reason>(&["orphans", "expired"]));
 }
 
 pub(crate) fn optional_status(object: &Bound<'_, PyAny>) -> PyResult<Option<Status>> {
@@ -125,6 +130,11 @@ mod hints {
             type_hint_identifier!("builtins", "float")
         )
     );
+    pub(super) const EXPIRY: PyStaticExpr = type_hint_union!(
+        type_hint_identifier!("datetime", "datetime"),
+        type_hint_identifier!("datetime", "timedelta"),
+        type_hint_identifier!("builtins", "float")
+    );
     pub(super) const BYTES: PyStaticExpr = type_hint_union!(
         type_hint_identifier!("builtins", "bytes"),
         type_hint_identifier!("builtins", "bytearray"),
@@ -157,6 +167,19 @@ from_python!(Target, hints::TOKEN, |object| {
 });
 
 from_python!(Note, hints::STR, |object| Ok(Self::new(text("note", &object)?)?));
+
+from_python!(Expiry, hints::EXPIRY, |object| {
+    if let Some(seconds) = float(&object)? {
+        return Ok(Self::after("expires", seconds)?);
+    }
+    if object.cast::<PyDelta>().is_ok() {
+        return Ok(Self::after("expires", object.call_method0("total_seconds")?.extract()?)?);
+    }
+    match aware_datetime("expires", "be", &object)? {
+        Some(time) => Ok(Self::At(time.seconds)),
+        None => Err(wrong_type("expires", Self::EXPECTED, &object)),
+    }
+});
 
 from_python!(Selection, hints::SELECTION, |object| {
     if let Ok(filter) = object.cast::<Filter>() {
@@ -229,7 +252,8 @@ pub(crate) fn new_token(
     note: Option<Note>,
     status: i64,
     r#type: &str,
+    expires: Option<Expiry>,
 ) -> crate::error::Result<crate::tokens::NewToken> {
     let (status, r#type) = (Status::from_number(status)?, r#type.parse::<Type>()?);
-    Ok(crate::tokens::NewToken { admin, note, status, r#type })
+    Ok(crate::tokens::NewToken { admin, note, status, r#type, expires })
 }

@@ -12,7 +12,7 @@ use pyo3::types::{
 
 use crate::ids::{Concurrency, PageSize};
 use crate::python::types::enums::is_type;
-use crate::times::{self, EXPECTED_MILLISECONDS};
+use crate::times::{self, EXPECTED_MILLISECONDS, Timestamp};
 
 /// Defines a function for each argument, for PyO3's `from_py_with`.
 macro_rules! arguments {
@@ -183,6 +183,40 @@ pub(crate) fn number<'a, 'py: 'a>(
 
 pub(crate) fn seconds(name: &str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
     float(object)?.ok_or_else(|| wrong_type(name, "a number of seconds", object))
+}
+
+/// Returns the time of an aware datetime; `None` for an object of another class. A class that imitates datetime is
+/// accepted as well. The error for a naive one says that the argument cannot `be_given` so.
+pub(crate) fn aware_datetime(
+    name: &str,
+    be_given: &str,
+    object: &Bound<'_, PyAny>,
+) -> PyResult<Option<Timestamp>> {
+    if !object.hasattr("timestamp")? || !object.hasattr("utcoffset")? {
+        return Ok(None);
+    }
+    // A datetime with a tzinfo that does not know its offset is naive as well.
+    if object.getattr("tzinfo")?.is_none() || object.call_method0("utcoffset")?.is_none() {
+        return Err(PyValueError::new_err(format!(
+            "{name} cannot {be_given} a naive datetime; expected an aware one, such as datetime.now(timezone.utc) or \
+             datetime(2025, 1, 1, tzinfo=timezone.utc)"
+        )));
+    }
+    // Not timestamp(): a float of a year far away has no microseconds.
+    let (epoch, second) = epoch_and_second(object.py())?;
+    let (seconds, fraction): (i64, Bound<'_, PyAny>) = object.sub(epoch)?.divmod(second)?.extract()?;
+    Ok(Some(Timestamp { seconds, has_fraction: fraction.is_truthy()? }))
+}
+
+/// Returns 1970-01-01 UTC as a `datetime`, and one second as a `timedelta`.
+fn epoch_and_second(py: Python<'_>) -> PyResult<&(Py<PyAny>, Py<PyAny>)> {
+    static UNITS: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
+    UNITS.get_or_try_init(py, || {
+        let datetime = py.import("datetime")?;
+        let utc = datetime.getattr("timezone")?.getattr("utc")?;
+        let epoch = datetime.getattr("datetime")?.call_method1("fromtimestamp", (0, utc))?;
+        Ok((epoch.unbind(), datetime.getattr("timedelta")?.call1((0, 1))?.unbind()))
+    })
 }
 
 pub(crate) fn path(name: &str, object: &Bound<'_, PyAny>) -> PyResult<PathBuf> {

@@ -12,6 +12,7 @@ use crate::python::operations::client::{AsyncCore, Client};
 use crate::python::operations::deliver::Deliver;
 use crate::python::operations::functions::default_client;
 use crate::python::runtime::awaitable::Awaitable;
+use crate::times::Expiry;
 use crate::tokens::{Change, DeleteToken, Deleted, Target, UpdateToken, User, Whoami, WhoamiReport};
 
 /// A row: docstring, Python signature, parameters, result type, and a closure that builds the operation from the
@@ -29,6 +30,7 @@ macro_rules! operations {
             $(
                 $(#[doc = $doc])*
                 #[pyo3(signature = ($($signature)*))]
+                #[allow(clippy::too_many_arguments, reason = "they are the parameters of the Python API")]
                 fn $name(&self, py: Python<'_>, $($parameters)*) -> PyResult<$result> {
                     self.py_client().wait(py, |$queue| $operation)
                 }
@@ -40,6 +42,7 @@ macro_rules! operations {
             $(
                 $(#[doc = $doc])*
                 #[pyo3(signature = ($($signature)*))]
+                #[allow(clippy::too_many_arguments, reason = "they are the parameters of the Python API")]
                 fn $name<'py>(&self, py: Python<'py>, $($parameters)*) -> PyResult<Awaitable<'py, $result>> {
                     self.py_client().awaitable(py, |$queue| $operation)
                 }
@@ -50,6 +53,7 @@ macro_rules! operations {
             $(#[doc = $doc])*
             #[pyfunction]
             #[pyo3(signature = ($($signature)*))]
+            #[allow(clippy::too_many_arguments, reason = "they are the parameters of the Python API")]
             pub(crate) fn $name(py: Python<'_>, $($parameters)*) -> PyResult<$result> {
                 default_client(py)?.get().py_client().wait(py, |$queue| $operation)
             }
@@ -60,11 +64,12 @@ macro_rules! operations {
 operations! {
     /// Create an API token for a user.
     ///
-    /// Without ``deliver=``, a POST that may have created a token is never repeated.
+    /// Without ``deliver=`` and ``expires=``, a POST that may have created a token is never repeated.
     ///
     /// With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
     /// PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
-    /// finds it.
+    /// finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the note,
+    /// ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
     ///
     /// Args:
     ///     admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
@@ -77,6 +82,10 @@ operations! {
     ///         receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
     ///         callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
     ///         ``discard(token)``. Default ``None``: the key is only in the result.
+    ///     expires (datetime | timedelta | float | None): when the token expires: an aware ``datetime``, or a ``timedelta``
+    ///         or number of seconds from the create by the portal's clock, at most ten years. Larger numbers, such as
+    ///         milliseconds, and naive datetimes are refused. The portal does not act on it: ``sweep_tokens`` deletes
+    ///         the token once it has expired, even if it is in use. Default ``None``: never.
     ///
     /// Returns:
     ///     CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -92,8 +101,9 @@ operations! {
     ///     ConnectError, TLSError: the connection failed; nothing was sent.
     ///     DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
     ///         failed, the token is enabled. The message says what remains.
-    ///     OutcomeUnknownError: the response was lost, so a token may exist (with ``deliver=``, a disabled one);
-    ///         ``candidates`` holds the tokens that may have been created.
+    ///     OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may have
+    ///         been created. With ``deliver=`` or ``expires=``, the token is disabled, unless the message names it: then
+    ///         only its last PATCH is unknown. Without ``deliver=``, ``token`` then holds it with its key.
     ///
     /// If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
     /// exist.
@@ -116,6 +126,7 @@ operations! {
         *,
         r#type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1",
         deliver = None,
+        expires = None,
     )]
     fn add_token(
         admin_id: User,
@@ -123,8 +134,9 @@ operations! {
         #[pyo3(from_py_with = domain::status)] status: i64,
         #[pyo3(from_py_with = domain::r#type)] r#type: &str,
         deliver: Option<Deliver>,
+        expires: Option<Expiry>,
     ) -> Token {
-        |queue| domain::new_token(admin_id, note, status, r#type).map(|token| AddToken {
+        |queue| domain::new_token(admin_id, note, status, r#type, expires).map(|token| AddToken {
             token,
             destination: deliver.map(|deliver| deliver.destination(queue)),
         })
@@ -256,25 +268,33 @@ operations! {
         |_| Ok(DeleteToken { target: token, force })
     }
 
-    /// Find orphans: tokens that a crash left disabled before their key was delivered. Optionally delete them.
+    /// Find what is due for deletion: orphans and expired tokens. Optionally delete it.
     ///
-    /// With ``deliver=``, in ``add_tokens`` and on the command line, a token is created disabled, and its note begins
-    /// with a tag. It is enabled and gets its own note after its secret has been delivered. If the process ends before
-    /// that, the disabled token remains.
+    /// Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
+    /// that signs the call is never deleted.
     ///
-    /// Orphans of every process and machine are found. A token is an orphan if it is disabled, was never used, has
-    /// exactly the note that its create wrote (the tag, or the tag, a space and the final note, which the tag proves),
-    /// was created within an hour of the time in the tag, and is more than an hour old by the portal's clock and this
-    /// machine's. A token that lacks only the exact note, because somebody added to it or cut it, is listed with
-    /// ``kept`` and never deleted. All other tokens are left alone. Each orphan is read again before it is deleted.
+    /// A token is an orphan if a create with ``deliver=`` or ``expires=``, of ``add_tokens`` or on the command line left
+    /// it pending: it is disabled, was never used, its note is exactly the one that its create wrote (a tag alone, or
+    /// the tag, a space and the final note, which the tag proves), it was created within an hour of the time in the tag,
+    /// and it is more than an hour old by the portal's clock and this machine's. A token that lacks only the exact note,
+    /// because somebody added to it or cut it, is listed with ``kept`` and never deleted.
+    ///
+    /// A token has expired if its note begins with a marker that names this token and a time that has passed by the
+    /// portal's clock and this machine's, such as ``[lmtokens 248 expires 2027-01-31T00:00Z]``. It is deleted even if it
+    /// is enabled and in use. To keep it, change the time in the note or remove the marker, in the portal.
+    ///
+    /// All other tokens are left alone.
     ///
     /// Args:
-    ///     dry_run (bool): ``True`` (the default) only lists the orphans; ``False`` deletes them.
+    ///     dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` deletes them.
+    ///     only (str | None): find only ``"orphans"`` or ``"expired"`` tokens; default ``None``: both.
     ///
     /// Returns:
-    ///     list[SweptToken]: the orphans and the kept tokens, each with ``token``, ``deleted``, ``kept`` and ``error``.
+    ///     list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,
+    ///         ``deleted``, ``kept`` and ``error``.
     ///
     /// Raises:
+    ///     TypeError, ValueError: an argument is invalid; nothing was sent.
     ///     APIError: the portal rejected the request to list tokens, or rejected the credentials.
     ///     ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
     ///         than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
@@ -285,9 +305,12 @@ operations! {
     ///     >>> with lmtokens.sandbox.Portal() as portal:
     ///     ...     portal.client().sweep_tokens()
     ///     []
-    #[signature(*, dry_run: "bool" = true)]
-    fn sweep_tokens(#[pyo3(from_py_with = plain::dry_run)] dry_run: bool) -> Vec<Swept> {
-        |_| Ok(SweepTokens { delete: !dry_run })
+    #[signature(*, dry_run: "bool" = true, only: "Literal['orphans', 'expired'] | None" = None)]
+    fn sweep_tokens(
+        #[pyo3(from_py_with = plain::dry_run)] dry_run: bool,
+        #[pyo3(from_py_with = domain::only)] only: Option<&str>,
+    ) -> Vec<Swept> {
+        |_| Ok(SweepTokens { delete: !dry_run, only: only.map(str::parse).transpose()? })
     }
 
     /// Return the portal, the token that signs the calls, its user, and the source of the credentials.

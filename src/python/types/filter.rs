@@ -3,12 +3,11 @@
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use crate::filter::{self, Condition, Field as CoreField, Operator, Value};
 use crate::ids::Status;
 use crate::printable;
-use crate::python::args::plain::{encodable, float, integer, items, string, wrong_type};
+use crate::python::args::plain::{aware_datetime, encodable, float, integer, items, string, wrong_type};
 use crate::python::args::stub_types::Values;
 use crate::python::types::enums::is_status;
 use crate::times::Timestamp;
@@ -113,38 +112,14 @@ impl Field {
         if let Some(seconds) = float(object)? {
             return Ok(Timestamp::from_seconds(name, seconds)?);
         }
-        // A class that imitates datetime is accepted as well.
-        if !object.hasattr("timestamp")? || !object.hasattr("utcoffset")? {
-            return Err(wrong_type(name, &format!("compared with {}", Timestamp::EXPECTED), object));
-        }
-        // A datetime with a tzinfo that does not know its offset is naive as well.
-        if object.getattr("tzinfo")?.is_none() || object.call_method0("utcoffset")?.is_none() {
-            return Err(PyValueError::new_err(format!(
-                "{name} cannot be compared with a naive datetime; expected an aware one, such as \
-                 datetime.now(timezone.utc) or datetime(2025, 1, 1, tzinfo=timezone.utc)"
-            )));
-        }
-        // Not timestamp(): a float of a year far away has no microseconds.
-        let (epoch, second) = epoch_and_second(object.py())?;
-        let (seconds, fraction): (i64, Bound<'_, PyAny>) = object.sub(epoch)?.divmod(second)?.extract()?;
-        Ok(Timestamp { seconds, has_fraction: fraction.is_truthy()? })
+        aware_datetime(name, "be compared with", object)?
+            .ok_or_else(|| wrong_type(name, &format!("compared with {}", Timestamp::EXPECTED), object))
     }
 
     fn compare(&self, operator: Operator, object: &Bound<'_, PyAny>) -> PyResult<filter::Filter> {
         let condition = Condition::new(self.0, operator, self.value(operator, object)?);
         Ok(filter::Filter::from(condition?))
     }
-}
-
-/// Returns 1970-01-01 UTC as a `datetime`, and one second as a `timedelta`.
-fn epoch_and_second(py: Python<'_>) -> PyResult<&(Py<PyAny>, Py<PyAny>)> {
-    static UNITS: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
-    UNITS.get_or_try_init(py, || {
-        let datetime = py.import("datetime")?;
-        let utc = datetime.getattr("timezone")?.getattr("utc")?;
-        let epoch = datetime.getattr("datetime")?.call_method1("fromtimestamp", (0, utc))?;
-        Ok((epoch.unbind(), datetime.getattr("timedelta")?.call1((0, 1))?.unbind()))
-    })
 }
 
 #[pymethods]

@@ -39,6 +39,8 @@ literals! {
     CredentialsKind(&'static str) = Str: "LMv1" | "bearer";
     /// The state of a row after a run.
     RowState(&'static str) = Str: "created" | "failed" | "unknown" | "skipped";
+    /// Why a sweep found a token.
+    SweepReason(&'static str) = Str: "orphan" | "expired";
     /// The state of an entry of a journal.
     EntryState(&'static str) = Str: "created" | "pending" | "failed" | "unknown" | "damaged";
 }

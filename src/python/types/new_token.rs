@@ -42,7 +42,7 @@ impl NewToken {
         #[pyo3(from_py_with = domain::status)] status: i64,
         #[pyo3(from_py_with = domain::r#type)] r#type: &str,
     ) -> PyResult<Self> {
-        Ok(Self(domain::new_token(admin_id, note, status, r#type)?))
+        Ok(Self(domain::new_token(admin_id, note, status, r#type, None)?))
     }
 
     /// int | str: the id of the token's user, or the user's name.

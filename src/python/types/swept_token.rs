@@ -2,14 +2,16 @@
 
 use pyo3::prelude::*;
 
-use crate::lifecycle::Swept;
+use crate::lifecycle::{Reason, Swept};
 use crate::model::Token;
 use crate::python::types::errors::LazyException;
+use crate::python::types::literals::SweepReason;
 
-/// An orphan that ``sweep_tokens`` found, or a token that it keeps because its note was changed.
+/// A token that ``sweep_tokens`` found: it is due for deletion, or kept because its note was changed.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct SweptToken {
     token: Token,
+    reason: Reason,
     deleted: bool,
     kept: Option<&'static str>,
     error: LazyException,
@@ -24,8 +26,8 @@ impl<'py> IntoPyObject<'py> for Swept {
     const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = <SweptToken as pyo3::PyTypeInfo>::TYPE_HINT;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let Self { token, deleted, kept, error } = self;
-        Bound::new(py, SweptToken { token, deleted, kept, error: error.into() })
+        let Self { token, reason, deleted, kept, error } = self;
+        Bound::new(py, SweptToken { token, reason, deleted, kept, error: error.into() })
     }
 }
 
@@ -37,13 +39,19 @@ impl SweptToken {
         self.token.clone()
     }
 
+    /// str: why it was found: ``"orphan"`` or ``"expired"``.
+    #[getter]
+    fn reason(&self) -> SweepReason {
+        SweepReason(self.reason.as_str())
+    }
+
     /// bool: whether it is deleted; ``False`` in a dry run.
     #[getter]
     fn deleted(&self) -> bool {
         self.deleted
     }
 
-    /// str | None: why the token is not an orphan and is kept; ``None`` for an orphan.
+    /// str | None: why the token is kept: it is not an orphan; ``None`` for a token that is due.
     #[getter]
     fn kept(&self) -> Option<&'static str> {
         self.kept
@@ -59,7 +67,7 @@ impl SweptToken {
         let what = match self.kept {
             Some(_) => "kept",
             None if self.deleted => "deleted",
-            None => "orphan",
+            None => self.reason.as_str(),
         };
         format!("<lmtokens.SweptToken {}, {what}>", self.token.id)
     }
