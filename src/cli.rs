@@ -7,6 +7,7 @@
 
 mod add;
 mod advice;
+mod audit;
 mod bulk;
 mod connection;
 mod destination;
@@ -53,6 +54,7 @@ Exit codes:
   5    user or token not found
   6    rate limit reached
   7    outcome unknown: a token may have been created
+  10   findings of an audit
   130  interrupted (another signal: 128 plus its number)";
 
 #[derive(Subcommand)]
@@ -60,6 +62,7 @@ enum Command {
     Add(add::Add),
     Bulk(bulk::Bulk),
     Sweep(sweep::Sweep),
+    Audit(audit::Audit),
     Sandbox(sandbox::Sandbox),
 }
 
@@ -69,6 +72,7 @@ impl Command {
             Self::Add(add) => add.run(host),
             Self::Bulk(bulk) => bulk.run(host),
             Self::Sweep(sweep) => sweep.run(host),
+            Self::Audit(audit) => audit.run(host),
             Self::Sandbox(sandbox) => sandbox.run(),
         }
     }

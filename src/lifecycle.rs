@@ -1,6 +1,7 @@
-//! Operations that need several calls: create with a destination, bulk runs with their journal, sweep.
+//! Operations that need several calls: create with a destination, bulk runs with their journal, sweep, audit.
 
 mod add;
+mod audit;
 mod bulk;
 mod finish;
 mod journal;
@@ -10,6 +11,10 @@ mod sweep;
 mod two_phase;
 
 pub use add::AddToken;
+pub use audit::{
+    Action, Audit, AuditReason, AuditTokens, AuditedPortal, EarlierReport, Finding, Gone, Rules, Severity,
+    Source, audit_portals,
+};
 pub use bulk::{AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Summary};
 #[cfg(any(feature = "cli", feature = "python"))]
 pub(crate) use bulk::{Cell, Cells, Column, HEADER, all_problems};

@@ -337,7 +337,8 @@ fn was_used(last_used_on: Member<'_>) -> bool {
     !is_never
 }
 
-fn role_names(roles: Member<'_>) -> Vec<String> {
+/// Returns the names in a list of roles, which are strings or objects.
+pub(crate) fn role_names(roles: Member<'_>) -> Vec<String> {
     /// Far more than any user has. A hostile body has millions.
     const MAX_ROLES: usize = 1000;
     let mut names = Vec::new();

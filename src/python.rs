@@ -39,8 +39,11 @@ mod _lmtokens {
     use crate::python::operations::signer::Signer;
     #[pymodule_export]
     use crate::python::operations::table::{
-        add_token, delete_token, disable_token, enable_token, find_token, sweep_tokens, update_token, whoami,
+        add_token, audit_tokens, delete_token, disable_token, enable_token, find_token, sweep_tokens,
+        update_token, whoami,
     };
+    #[pymodule_export]
+    use crate::python::types::audit::{Audit, Finding};
     #[pymodule_export]
     use crate::python::types::filter::{Field, Filter, Where};
     #[pymodule_export]

@@ -41,7 +41,9 @@ pub mod ids {
 
 pub mod lifecycle {
     pub use crate::lifecycle::{
-        AddToken, AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Summary,
+        Action, AddToken, AddTokens, Audit, AuditReason, AuditTokens, AuditedPortal, EarlierReport, Finding,
+        Gone, OnError, Outcome, Row, RowResult, Rules, Run, RunSettings, Severity, Source, Summary,
+        audit_portals,
     };
 }
 

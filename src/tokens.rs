@@ -1,16 +1,19 @@
 //! Operations on tokens that need one call, or a look-up and one call.
 
+mod company;
 mod create;
 mod delete;
 mod expected;
 mod find;
 mod list;
+mod owners;
 mod target;
 mod unreadable;
 mod update;
 mod user;
 mod whoami;
 
+pub(crate) use company::token_disabled_days;
 pub(crate) use create::CreateToken;
 pub use create::NewToken;
 pub(crate) use create::{ReportedToken, Unusable, confirm_created};
@@ -21,6 +24,7 @@ pub use find::FindToken;
 pub(crate) use find::is_listed;
 pub use list::tokens_of_page;
 pub(crate) use list::{ListTokens, Listing, Selection};
+pub(crate) use owners::{Owners, is_administrator, owners};
 pub(crate) use target::{Target, is_mask_of, is_self, refuse_self};
 pub(crate) use update::change;
 pub(crate) use update::{Change, UpdateToken};

@@ -17,6 +17,8 @@ from lmtokens.errors import *  # noqa: F403
 TYPE_CHECKING = False  # as in typing, whose import takes longer than all of this package
 if TYPE_CHECKING:
     from lmtokens import deliver as deliver
+    from lmtokens._enums import AuditReason as AuditReason
+    from lmtokens._enums import Severity as Severity
     from lmtokens._enums import TokenStatus as TokenStatus
     from lmtokens._enums import TokenType as TokenType
     from lmtokens.aio import AsyncBulkRun as AsyncBulkRun
@@ -47,7 +49,9 @@ where = Where()
 _LAZY = {
     "AsyncBulkRun": "lmtokens.aio",
     "AsyncClient": "lmtokens.aio",
+    "AuditReason": "lmtokens._enums",
     "LMv1Auth": "lmtokens.auth",
+    "Severity": "lmtokens._enums",
     "TokenStatus": "lmtokens._enums",
     "TokenType": "lmtokens._enums",
 }

@@ -2,17 +2,67 @@
 The native part of the package `lmtokens`.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from datetime import datetime, timedelta
-from lmtokens._enums import TokenStatus, TokenType
-from lmtokens._types import Destination, OnWait, Ordered, Progress, Rows, Values, Words
+from lmtokens._enums import AuditReason, Severity, TokenStatus, TokenType
+from lmtokens._types import Age, Destination, OnWait, Ordered, Progress, Reasons, Rows, Values, Words
 from os import PathLike
 from typing import Any, Final, Literal, final, overload
 from typing_extensions import Self, disjoint_base
 
-__all__ = ["__version__", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "JournalEntry", "NewToken", "RowResult", "Secret", "Summary", "SweptToken", "ToCommand", "ToFile", "Token", "TokenIterator", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "read_journal", "sign", "sweep_tokens", "to_command", "to_file", "update_token", "whoami"]
+__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "RowResult", "Secret", "Summary", "SweptToken", "ToCommand", "ToFile", "Token", "TokenIterator", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "read_journal", "sign", "sweep_tokens", "to_command", "to_file", "update_token", "whoami"]
 
 __version__: Final[str]
+
+@final
+class Audit:
+    """
+    The report of an audit: an iterable of findings, the most severe first.
+
+    A report without findings is false in a condition.
+    """
+    def __iter__(self, /) -> Iterator[Finding]: ...
+    def __len__(self, /) -> int: ...
+    def __repr__(self, /) -> str: ...
+    @property
+    def checked(self, /) -> int:
+        """
+        int: how many tokens were checked.
+        """
+    @property
+    def checked_on(self, /) -> datetime | None:
+        """
+        datetime.datetime | None: the portal's time by which the tokens were judged: aware, in UTC, to the second.
+        """
+    @property
+    def counts(self, /) -> dict[AuditReason, int]:
+        """
+        dict[AuditReason, int]: how many tokens have each reason, without those that no token has.
+        """
+    @property
+    def findings(self, /) -> list[Finding]:
+        """
+        list[Finding]: the tokens that were found.
+        """
+    @property
+    def gone(self, /) -> list[dict[str, object]]:
+        """
+        list[dict[str, object]]: with ``diff=``, the findings of the earlier report that do not apply any more, as it
+        has them: the token's members, ``portal``, ``profile`` and, in ``reasons``, those that are gone.
+        """
+    @property
+    def limitations(self, /) -> list[str]:
+        """
+        list[str]: what could not be checked, and why.
+        """
+    def to_dict(self, /) -> "dict[str, object]":
+        """
+        Return the report as a ``dict`` for ``json``, which ``diff=`` reads again.
+
+        Returns:
+            dict[str, object]: ``checked_on`` (ISO 8601, UTC), ``checked``, ``limitations`` and ``findings``, a list of
+                the ``dict`` of each finding.
+        """
 
 @final
 class BulkRun:
@@ -232,6 +282,53 @@ class Client:
             2 created
             >>> run.summary
             Summary(total=2, created=2, already_done=0, failed=0, unknown=0, skipped=0)
+        """
+    def audit_tokens(self, /, *, reasons: Reasons | None = None, idle_after: Age | None = None, never_used_after: Age | None = None, old_after: Age | None = None, disabled_after: Age | None = None, diff: str | PathLike[str] | None = None) -> Audit:
+        """
+        Find tokens that should be replaced, disabled or deleted.
+
+        The tokens of all users, of both types, are read page by page and judged by the portal's clock; only findings
+        are kept in memory. The reasons with their severities are:
+
+        - critical: ``owner_suspended``
+        - warning: ``idle``, ``never_used``, ``old``, ``expired``, ``pending``, ``rotation_stuck``, ``address_changed``
+        - info: ``disabled``, ``no_note``, ``owner_not_api_only``, ``administrator``
+
+        ``AuditReason`` describes them. If the credentials may not list users, the reasons about owners are left out;
+        ``Audit.limitations`` says so. The audit changes nothing; ``lmtokens audit`` can also disable or delete tokens.
+
+        Args:
+            reasons (Iterable[AuditReason | str] | None): look only for these reasons; default: for all.
+            idle_after (float | datetime.timedelta | None): how long ago the last use of an ``idle`` token is, in
+                seconds or as a ``timedelta``; default 45 days.
+            never_used_after (float | datetime.timedelta | None): how long ago the creation of a ``never_used`` token
+                is; default 7 days.
+            old_after (float | datetime.timedelta | None): how long ago the creation of an ``old`` token is; default 365
+                days, after which the vendor advises to rotate tokens.
+            disabled_after (float | datetime.timedelta | None): how long ago the last use or, without one, the
+                creation of a ``disabled`` token is; default 30 days.
+            diff (str | os.PathLike[str] | None): compare with an earlier report: a JSON file of ``Audit.to_dict()`` or
+                of ``lmtokens audit -o json``. ``Finding.new_reasons`` and ``Audit.gone`` then say what changed. The
+                addresses of ``address_changed`` are those in the file; ``lmtokens audit --all`` writes those of all
+                tokens, and so does a list of ``Token.to_dict()``. Default: no comparison.
+
+        Returns:
+            Audit: the findings, the most severe first.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid, or the earlier report cannot be read; nothing was sent.
+            APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+                response that could not be understood or has no time.
+
+        Source: the vendor's page "Managing API Tokens".
+
+        Example:
+            >>> import lmtokens.sandbox
+            >>> with lmtokens.sandbox.Portal() as portal, portal.client() as client:
+            ...     token = client.add_token(32)
+            ...     audit = client.audit_tokens(reasons=["no_note"])
+            >>> [(finding.reasons, finding.severity, finding.remedy) for finding in audit]
+            [([AuditReason.NO_NOTE], Severity.INFO, 'set a note that names the program that uses it')]
         """
     def close(self, /) -> None:
         """
@@ -499,6 +596,62 @@ class Filter:
     def __repr__(self, /) -> str:
         """
         Return the filter as it is sent, which may be wider.
+        """
+
+@final
+class Finding:
+    """
+    A token that an audit found.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def new_reasons(self, /) -> list[AuditReason]:
+        """
+        list[AuditReason]: with ``diff=``, the reasons that the earlier report does not have; otherwise empty.
+        """
+    @property
+    def portal(self, /) -> str:
+        """
+        str: the address of its portal, ending with ``/santaba/rest``.
+        """
+    @property
+    def portal_disables_on(self, /) -> datetime | None:
+        """
+        datetime.datetime | None: when the portal disables the token if it stays unused: aware, in UTC; ``None`` if the
+        portal does not, if the credentials may not read its settings, or if the token is disabled.
+        """
+    @property
+    def profile(self, /) -> str | None:
+        """
+        str | None: the profile of the client.
+        """
+    @property
+    def reasons(self, /) -> list[AuditReason]:
+        """
+        list[AuditReason]: why it was found.
+        """
+    @property
+    def remedy(self, /) -> str:
+        """
+        str: what to do about the most severe reason, and when the portal itself disables the token.
+        """
+    @property
+    def severity(self, /) -> Severity:
+        """
+        Severity: the highest severity of its reasons.
+        """
+    def to_dict(self, /) -> "dict[str, object]":
+        """
+        Return the finding as a ``dict`` for ``json``.
+
+        Returns:
+            dict[str, object]: the members of ``Token.to_dict()``, ``reasons`` and ``severity`` as words, ``remedy``,
+                ``portal`` and ``profile``.
+        """
+    @property
+    def token(self, /) -> Token:
+        """
+        Token: the token.
         """
 
 @final
@@ -1203,6 +1356,53 @@ class _AsyncCore:
         """
     @overload
     def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None, expires: datetime | timedelta | float | None = None) -> Coroutine[Any, Any, Token]: ...
+    def audit_tokens(self, /, *, reasons: Reasons | None = None, idle_after: Age | None = None, never_used_after: Age | None = None, old_after: Age | None = None, disabled_after: Age | None = None, diff: str | PathLike[str] | None = None) -> Coroutine[Any, Any, Audit]:
+        """
+        Find tokens that should be replaced, disabled or deleted.
+
+        The tokens of all users, of both types, are read page by page and judged by the portal's clock; only findings
+        are kept in memory. The reasons with their severities are:
+
+        - critical: ``owner_suspended``
+        - warning: ``idle``, ``never_used``, ``old``, ``expired``, ``pending``, ``rotation_stuck``, ``address_changed``
+        - info: ``disabled``, ``no_note``, ``owner_not_api_only``, ``administrator``
+
+        ``AuditReason`` describes them. If the credentials may not list users, the reasons about owners are left out;
+        ``Audit.limitations`` says so. The audit changes nothing; ``lmtokens audit`` can also disable or delete tokens.
+
+        Args:
+            reasons (Iterable[AuditReason | str] | None): look only for these reasons; default: for all.
+            idle_after (float | datetime.timedelta | None): how long ago the last use of an ``idle`` token is, in
+                seconds or as a ``timedelta``; default 45 days.
+            never_used_after (float | datetime.timedelta | None): how long ago the creation of a ``never_used`` token
+                is; default 7 days.
+            old_after (float | datetime.timedelta | None): how long ago the creation of an ``old`` token is; default 365
+                days, after which the vendor advises to rotate tokens.
+            disabled_after (float | datetime.timedelta | None): how long ago the last use or, without one, the
+                creation of a ``disabled`` token is; default 30 days.
+            diff (str | os.PathLike[str] | None): compare with an earlier report: a JSON file of ``Audit.to_dict()`` or
+                of ``lmtokens audit -o json``. ``Finding.new_reasons`` and ``Audit.gone`` then say what changed. The
+                addresses of ``address_changed`` are those in the file; ``lmtokens audit --all`` writes those of all
+                tokens, and so does a list of ``Token.to_dict()``. Default: no comparison.
+
+        Returns:
+            Audit: the findings, the most severe first.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid, or the earlier report cannot be read; nothing was sent.
+            APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+                response that could not be understood or has no time.
+
+        Source: the vendor's page "Managing API Tokens".
+
+        Example:
+            >>> import lmtokens.sandbox
+            >>> with lmtokens.sandbox.Portal() as portal, portal.client() as client:
+            ...     token = client.add_token(32)
+            ...     audit = client.audit_tokens(reasons=["no_note"])
+            >>> [(finding.reasons, finding.severity, finding.remedy) for finding in audit]
+            [([AuditReason.NO_NOTE], Severity.INFO, 'set a note that names the program that uses it')]
+        """
     def delete_token(self, /, token: int | str | Token, *, force: "bool" = False) -> Coroutine[Any, Any, None]:
         """
         Delete a token permanently.
@@ -1563,6 +1763,54 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
         2 created
         >>> run.summary
         Summary(total=2, created=2, already_done=0, failed=0, unknown=0, skipped=0)
+    """
+
+def audit_tokens(*, reasons: Reasons | None = None, idle_after: Age | None = None, never_used_after: Age | None = None, old_after: Age | None = None, disabled_after: Age | None = None, diff: str | PathLike[str] | None = None) -> Audit:
+    """
+    Find tokens that should be replaced, disabled or deleted.
+
+    The tokens of all users, of both types, are read page by page and judged by the portal's clock; only findings
+    are kept in memory. The reasons with their severities are:
+
+    - critical: ``owner_suspended``
+    - warning: ``idle``, ``never_used``, ``old``, ``expired``, ``pending``, ``rotation_stuck``, ``address_changed``
+    - info: ``disabled``, ``no_note``, ``owner_not_api_only``, ``administrator``
+
+    ``AuditReason`` describes them. If the credentials may not list users, the reasons about owners are left out;
+    ``Audit.limitations`` says so. The audit changes nothing; ``lmtokens audit`` can also disable or delete tokens.
+
+    Args:
+        reasons (Iterable[AuditReason | str] | None): look only for these reasons; default: for all.
+        idle_after (float | datetime.timedelta | None): how long ago the last use of an ``idle`` token is, in
+            seconds or as a ``timedelta``; default 45 days.
+        never_used_after (float | datetime.timedelta | None): how long ago the creation of a ``never_used`` token
+            is; default 7 days.
+        old_after (float | datetime.timedelta | None): how long ago the creation of an ``old`` token is; default 365
+            days, after which the vendor advises to rotate tokens.
+        disabled_after (float | datetime.timedelta | None): how long ago the last use or, without one, the
+            creation of a ``disabled`` token is; default 30 days.
+        diff (str | os.PathLike[str] | None): compare with an earlier report: a JSON file of ``Audit.to_dict()`` or
+            of ``lmtokens audit -o json``. ``Finding.new_reasons`` and ``Audit.gone`` then say what changed. The
+            addresses of ``address_changed`` are those in the file; ``lmtokens audit --all`` writes those of all
+            tokens, and so does a list of ``Token.to_dict()``. Default: no comparison.
+
+    Returns:
+        Audit: the findings, the most severe first.
+
+    Raises:
+        TypeError, ValueError: an argument is invalid, or the earlier report cannot be read; nothing was sent.
+        APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+            response that could not be understood or has no time.
+
+    Source: the vendor's page "Managing API Tokens".
+
+    Example:
+        >>> import lmtokens.sandbox
+        >>> with lmtokens.sandbox.Portal() as portal, portal.client() as client:
+        ...     token = client.add_token(32)
+        ...     audit = client.audit_tokens(reasons=["no_note"])
+        >>> [(finding.reasons, finding.severity, finding.remedy) for finding in audit]
+        [([AuditReason.NO_NOTE], Severity.INFO, 'set a note that names the program that uses it')]
     """
 
 def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Client":

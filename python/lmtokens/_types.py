@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from os import PathLike
 from typing import Any, ClassVar, Protocol, SupportsFloat, TypeVar, Union
 
 from lmtokens._lmtokens import CreatedToken, NewToken, ToCommand, ToFile
 
-__all__ = ["Destination", "OnWait", "Ordered", "Progress", "Rows", "Values", "Words"]
+__all__ = ["Age", "Destination", "OnWait", "Ordered", "Progress", "Reasons", "Rows", "Values", "Words"]
 
 _Item_co = TypeVar("_Item_co", covariant=True)
 
@@ -48,10 +48,12 @@ class _Time(Protocol):
     def utcoffset(self) -> object: ...
 
 
+Age = Union[SupportsFloat, timedelta]
 Destination = Union[ToFile, ToCommand, Callable[[CreatedToken], object], _Delivers]
 OnWait = Callable[[float], object]
 Ordered = Union[SupportsFloat, _Time]
 Progress = Union[bool, Callable[[int, int], object]]
+Reasons = Iterable[str]
 Rows = Iterable[Union[NewToken, _Named, _NamedTuple, _Dataclass, "tuple[Any, ...]", "list[Any]"]]
 Values = Iterable[Union[str, float, datetime]]
 Words = _List[Union[str, "PathLike[str]"]]

@@ -9,6 +9,7 @@ pub(super) const PARTLY_DONE: u8 = 3;
 /// As shells report a command that cannot be run, and one that is not found.
 pub(super) const CANNOT_RUN: u8 = 126;
 pub(super) const NO_COMMAND: u8 = 127;
+pub(super) const FINDINGS: u8 = 10;
 const AUTHENTICATION: u8 = 4;
 const NOT_FOUND: u8 = 5;
 const RATE_LIMIT: u8 = 6;

@@ -139,7 +139,7 @@ pub(super) fn is_near(created_on: i64, tag_seconds: u64) -> bool {
 }
 
 /// The most time from the reading of a token to the end of a deletion that relies on it.
-const MAX_READ_AGE: Duration = Duration::from_secs(60);
+pub(super) const MAX_READ_AGE: Duration = Duration::from_secs(60);
 
 /// Reads a listed token again, and deletes it if it is still due. Returns whether it is deleted.
 pub(super) async fn delete_listed(

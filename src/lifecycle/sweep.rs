@@ -144,26 +144,36 @@ impl SweepClock {
         Self { started: Instant::now(), earliest: Duration::MAX }
     }
 
-    /// Reads the portal's clock and the local one. It is an error if they differ too much, except on loopback: a
-    /// sandbox can move its clock.
     fn now(&mut self, client: &Client) -> Result<Duration> {
-        let Some(mut now) = client.portal_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok()) else {
-            return Err(Error::new(
-                ErrorKind::Response,
-                "the portal sends no Date header, and the local clock is not reliable enough to delete a token",
-            ));
-        };
-        if !client.identity().portal.is_loopback() {
-            let local = Duration::from_millis(client.now_ms());
-            if now.abs_diff(local) > MAX_SKEW {
-                return Err(clocks_differ(now, local));
-            }
-            now = now.min(local);
-        }
+        let now = agreed_time(client)?;
         let elapsed = self.started.elapsed();
         self.earliest = self.earliest.min(now.saturating_sub(elapsed));
         Ok(self.earliest.saturating_add(elapsed))
     }
+}
+
+/// Returns the portal's time since 1970-01-01 UTC.
+pub(super) fn portal_time(client: &Client) -> Result<Duration> {
+    client.portal_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Response,
+            "the portal sends no Date header, and the local clock is not reliable enough to tell how old tokens are",
+        )
+    })
+}
+
+/// Returns the earlier time of the portal's clock and the local one, for changes that rely on it. It is an error if they
+/// differ too much, except on loopback: a sandbox can move its clock.
+pub(super) fn agreed_time(client: &Client) -> Result<Duration> {
+    let portal = portal_time(client)?;
+    if client.identity().portal.is_loopback() {
+        return Ok(portal);
+    }
+    let local = Duration::from_millis(client.now_ms());
+    if portal.abs_diff(local) > MAX_SKEW {
+        return Err(clocks_differ(portal, local));
+    }
+    Ok(portal.min(local))
 }
 
 fn clocks_differ(portal: Duration, local: Duration) -> Error {

@@ -1,5 +1,6 @@
 //! Python classes for values and results.
 
+pub(crate) mod audit;
 mod deleted;
 pub(crate) mod enums;
 pub(crate) mod errors;

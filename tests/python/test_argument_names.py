@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import lmtokens
 import pytest
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 MARKER = "marker"
 NOT_ENCODABLE = f"\ud800{MARKER}"
 
+# Parameters that accept a number of seconds.
+DURATIONS = {"disabled_after", "expires", "idle_after", "never_used_after", "old_after"}
+
 # Parameters that do not accept a str.
-NOT_TEXT = {
+NOT_TEXT = DURATIONS | {
     "body",
     "concurrency",
     "deadline",
     "deliver",
-    "expires",
     "dry_run",
     "force",
     "lock",
@@ -35,6 +37,7 @@ NOT_TEXT = {
     "on_wait",
     "page_size",
     "progress",
+    "reasons",
     "resume",
     "timeout",
     "timestamp_ms",
@@ -92,7 +95,11 @@ CALLS: list[tuple[str, str, Callable[[Any], object]]] = [
     ("Secret-text", "text", lmtokens.Secret),
     *sorted(operation_calls()),
 ]
-PARAMETERS = [pytest.param(name, call, id=id) for id, name, call in CALLS]
+WRONG_TYPES = [
+    pytest.param(name, call, value, id=f"{id}-{type(value).__name__}")
+    for id, name, call in CALLS
+    for value in cast("list[object]", [{}, b"" if name in DURATIONS else 2.5])
+]
 TEXT_PARAMETERS = [pytest.param(name, call, id=id) for id, name, call in CALLS if name not in NOT_TEXT]
 TEXT_SETTINGS = [setting for setting in SETTINGS if setting.values[1] not in NOT_TEXT]
 
@@ -104,12 +111,8 @@ def test_type_error_names_the_setting(constructor: Callable[..., object], name: 
     assert name in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "call"), PARAMETERS)
-@pytest.mark.parametrize("value", [{}, 2.5], ids=repr)
+@pytest.mark.parametrize(("name", "call", "value"), WRONG_TYPES)
 def test_type_error_names_the_argument(name: str, call: Callable[[Any], object], value: object) -> None:
-    if name == "expires":
-        # It takes a number of seconds, 2.5 too.
-        value = {}
     with pytest.raises(TypeError) as caught:
         call(value)
     assert name in str(caught.value)

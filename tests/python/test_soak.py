@@ -41,3 +41,9 @@ def test_removed_damaged_and_forged_journals_do_no_harm() -> None:
     found = soak("journal.py", 3, 20, 6, 20261126)
     assert (found["flips"], found["flips refused"]) == (20, 20)
     assert found["forgeries, done"] + found["forgeries, pending"] == 6
+
+
+def test_audit_equals_the_rules_in_python() -> None:
+    command = [sys.executable, str(SOAKS / "audit.py"), "1000", "50", "20261126"]
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr

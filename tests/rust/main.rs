@@ -9,6 +9,7 @@
 )]
 
 mod add;
+mod audit;
 mod bulk;
 mod create;
 mod credentials;

@@ -62,6 +62,7 @@ macro_rules! paths {
 
 paths! {
     CaBundle = "ca_bundle";
+    ReportPath = "diff";
     FilePath = "path";
     JournalPath = "journal";
 }

@@ -5,8 +5,10 @@
 use pyo3::prelude::*;
 
 use crate::ids::{Note, Status};
-use crate::lifecycle::{AddToken, SweepTokens, Swept};
+use crate::lifecycle::{AddToken, Audit, AuditTokens, Rules, SweepTokens, Swept};
 use crate::model::Token;
+use crate::python::args::audit::{DisabledAfter, IdleAfter, NeverUsedAfter, OldAfter, Reasons};
+use crate::python::args::stub_types::ReportPath;
 use crate::python::args::{domain, plain};
 use crate::python::operations::client::{AsyncCore, Client};
 use crate::python::operations::deliver::Deliver;
@@ -29,6 +31,7 @@ macro_rules! operations {
         impl Client {
             $(
                 $(#[doc = $doc])*
+                #[allow(clippy::too_many_arguments)]
                 #[pyo3(signature = ($($signature)*))]
                 #[allow(clippy::too_many_arguments, reason = "they are the parameters of the Python API")]
                 fn $name(&self, py: Python<'_>, $($parameters)*) -> PyResult<$result> {
@@ -41,6 +44,7 @@ macro_rules! operations {
         impl AsyncCore {
             $(
                 $(#[doc = $doc])*
+                #[allow(clippy::too_many_arguments)]
                 #[pyo3(signature = ($($signature)*))]
                 #[allow(clippy::too_many_arguments, reason = "they are the parameters of the Python API")]
                 fn $name<'py>(&self, py: Python<'py>, $($parameters)*) -> PyResult<Awaitable<'py, $result>> {
@@ -52,6 +56,7 @@ macro_rules! operations {
         $(
             $(#[doc = $doc])*
             #[pyfunction]
+            #[allow(clippy::too_many_arguments)]
             #[pyo3(signature = ($($signature)*))]
             #[allow(clippy::too_many_arguments, reason = "they are the parameters of the Python API")]
             pub(crate) fn $name(py: Python<'_>, $($parameters)*) -> PyResult<$result> {
@@ -311,6 +316,80 @@ operations! {
         #[pyo3(from_py_with = domain::only)] only: Option<&str>,
     ) -> Vec<Swept> {
         |_| Ok(SweepTokens { delete: !dry_run, only: only.map(str::parse).transpose()? })
+    }
+
+    /// Find tokens that should be replaced, disabled or deleted.
+    ///
+    /// The tokens of all users, of both types, are read page by page and judged by the portal's clock; only findings
+    /// are kept in memory. The reasons with their severities are:
+    ///
+    /// - critical: ``owner_suspended``
+    /// - warning: ``idle``, ``never_used``, ``old``, ``expired``, ``pending``, ``rotation_stuck``, ``address_changed``
+    /// - info: ``disabled``, ``no_note``, ``owner_not_api_only``, ``administrator``
+    ///
+    /// ``AuditReason`` describes them. If the credentials may not list users, the reasons about owners are left out;
+    /// ``Audit.limitations`` says so. The audit changes nothing; ``lmtokens audit`` can also disable or delete tokens.
+    ///
+    /// Args:
+    ///     reasons (Iterable[AuditReason | str] | None): look only for these reasons; default: for all.
+    ///     idle_after (float | datetime.timedelta | None): how long ago the last use of an ``idle`` token is, in
+    ///         seconds or as a ``timedelta``; default 45 days.
+    ///     never_used_after (float | datetime.timedelta | None): how long ago the creation of a ``never_used`` token
+    ///         is; default 7 days.
+    ///     old_after (float | datetime.timedelta | None): how long ago the creation of an ``old`` token is; default 365
+    ///         days, after which the vendor advises to rotate tokens.
+    ///     disabled_after (float | datetime.timedelta | None): how long ago the last use or, without one, the
+    ///         creation of a ``disabled`` token is; default 30 days.
+    ///     diff (str | os.PathLike[str] | None): compare with an earlier report: a JSON file of ``Audit.to_dict()`` or
+    ///         of ``lmtokens audit -o json``. ``Finding.new_reasons`` and ``Audit.gone`` then say what changed. The
+    ///         addresses of ``address_changed`` are those in the file; ``lmtokens audit --all`` writes those of all
+    ///         tokens, and so does a list of ``Token.to_dict()``. Default: no comparison.
+    ///
+    /// Returns:
+    ///     Audit: the findings, the most severe first.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: an argument is invalid, or the earlier report cannot be read; nothing was sent.
+    ///     APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+    ///         response that could not be understood or has no time.
+    ///
+    /// Source: the vendor's page "Managing API Tokens".
+    ///
+    /// Example:
+    ///     >>> import lmtokens.sandbox
+    ///     >>> with lmtokens.sandbox.Portal() as portal, portal.client() as client:
+    ///     ...     token = client.add_token(32)
+    ///     ...     audit = client.audit_tokens(reasons=["no_note"])
+    ///     >>> [(finding.reasons, finding.severity, finding.remedy) for finding in audit]
+    ///     [([AuditReason.NO_NOTE], Severity.INFO, 'set a note that names the program that uses it')]
+    #[signature(
+        *,
+        reasons = None,
+        idle_after = None,
+        never_used_after = None,
+        old_after = None,
+        disabled_after = None,
+        diff = None,
+    )]
+    fn audit_tokens(
+        reasons: Option<Reasons>,
+        idle_after: Option<IdleAfter>,
+        never_used_after: Option<NeverUsedAfter>,
+        old_after: Option<OldAfter>,
+        disabled_after: Option<DisabledAfter>,
+        diff: Option<ReportPath>,
+    ) -> Audit {
+        |_| {
+            let defaults = Rules::default();
+            let rules = Rules {
+                reasons: reasons.map_or(defaults.reasons, |given| given.0),
+                idle_after: idle_after.map_or(defaults.idle_after, |given| given.0),
+                never_used_after: never_used_after.map_or(defaults.never_used_after, |given| given.0),
+                old_after: old_after.map_or(defaults.old_after, |given| given.0),
+                disabled_after: disabled_after.map_or(defaults.disabled_after, |given| given.0),
+            };
+            Ok(AuditTokens { rules, diff: diff.map(|path| path.0), ..AuditTokens::default() })
+        }
     }
 
     /// Return the portal, the token that signs the calls, its user, and the source of the credentials.

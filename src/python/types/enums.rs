@@ -1,14 +1,16 @@
-//! `TokenStatus` and `TokenType`: Python enumerations, loaded on first use.
+//! `TokenStatus`, `TokenType`, `AuditReason` and `Severity`: Python enumerations, loaded on first use.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyInt, PyString, PyType};
 
-use crate::model;
+use crate::{lifecycle, model};
 
 struct Classes {
     status: Py<PyType>,
     r#type: Py<PyType>,
+    reason: Py<PyType>,
+    severity: Py<PyType>,
 }
 
 static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
@@ -19,7 +21,12 @@ fn classes(py: Python<'_>) -> PyResult<&Classes> {
         let class = |name: &str| -> PyResult<Py<PyType>> {
             Ok(module.getattr(name)?.cast_into::<PyType>()?.unbind())
         };
-        Ok(Classes { status: class("TokenStatus")?, r#type: class("TokenType")? })
+        Ok(Classes {
+            status: class("TokenStatus")?,
+            r#type: class("TokenType")?,
+            reason: class("AuditReason")?,
+            severity: class("Severity")?,
+        })
     })
 }
 
@@ -61,3 +68,5 @@ macro_rules! members {
 
 members!(model::TokenStatus, status, "TokenStatus", |status| status.number());
 members!(model::TokenType, r#type, "TokenType", |r#type| r#type.as_str());
+members!(lifecycle::AuditReason, reason, "AuditReason", |reason| reason.as_str());
+members!(lifecycle::Severity, severity, "Severity", |severity| severity as u8 + 1);
