@@ -11,7 +11,6 @@ mod audit;
 mod bulk;
 mod connection;
 mod destination;
-mod duration;
 mod exit;
 mod host;
 mod output;

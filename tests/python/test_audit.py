@@ -362,6 +362,15 @@ class TestTokenDisabledDays:
         assert first.portal_disables_on == first.token.last_used_on + timedelta(days=61)
         assert audit.findings[-1].portal_disables_on is None
 
+    def test_sandbox_disables_the_token_then(self) -> None:
+        with Portal(token_disabled_days=61) as portal, portal.client() as client:
+            store(portal, created=100, used=48.5)
+            (finding,) = client.audit_tokens(reasons=["idle"])
+            assert finding.remedy.endswith("; the portal disables this in 12 days")
+            portal.advance(days=13)
+            assert client.audit_tokens(reasons=["idle"]).findings == []
+            assert client.find_token(finding.token.id).status == lmtokens.TokenStatus.DISABLED
+
     @pytest.mark.parametrize("response", [{}, [], None, {"tokenDisabledDays": 0}, {"tokenDisabledDays": "never"}])
     def test_portal_that_does_not_tell_is_no_problem(self, lmtokens_portal: Portal, response: object) -> None:
         store(lmtokens_portal, created=100, used=50)

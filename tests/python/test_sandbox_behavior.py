@@ -316,9 +316,7 @@ print(lmtokens.add_token(32, "123456").note, len(list(lmtokens.list_tokens(32)))
     assert completed.stdout == "123 0\n", completed.stderr
 
 
-@pytest.mark.parametrize(
-    ("duration", "hours"), [("2h", 2), ("7200", 2), ("90m", 1.5), ("1.5h", 1.5), ("3600s", 1), ("7d", 168)]
-)
+@pytest.mark.parametrize(("duration", "hours"), [("2h", 2), ("7200", 2), ("90m", 1.5), ("3600s", 1), ("7d", 168)])
 def test_shell_advances_the_clock(duration: str, hours: float) -> None:
     code = f"""
 import lmtokens, subprocess, sys
@@ -330,11 +328,11 @@ print(round((lmtokens.add_token(32).created_on - before).total_seconds() / 360) 
     assert (completed.stdout, completed.stderr) == (f"{float(hours)}\n", "")
 
 
-@pytest.mark.parametrize("duration", ["-1h", "1w", "h", "", "inf", "nan", "1 h", "1e999"])
+@pytest.mark.parametrize("duration", ["-1h", "1w", "h", "", "inf", "nan", "1 h", "1.5h", "1e999"])
 def test_shell_rejects_what_is_not_a_duration(duration: str) -> None:
     completed = run_shell("sandbox", "advance", "--", duration)
     assert completed.returncode == 2
-    assert "expected a duration such as 90s, 30m, 24h or 7d" in completed.stderr
+    assert "expected 90s, 30m, 24h, 7d or a number of seconds" in completed.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::cli::duration::duration;
 use crate::cli::exit;
 use crate::error::{Error, ErrorKind, Result};
+use crate::times::duration;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
