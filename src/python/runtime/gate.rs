@@ -29,6 +29,8 @@ struct State {
     /// The number of calls that are attached, or about to be.
     inside: usize,
     closed_by: Option<ThreadId>,
+    /// Whether results may pass the closed gate.
+    admits_results: bool,
 }
 
 impl Gate {
@@ -40,14 +42,12 @@ impl Gate {
         locked(&self.state)
     }
 
-    /// Returns `false` if the gate is closed to this thread. `reopens` opens it again if this thread closed it.
-    fn enter(&self, reopens: bool) -> bool {
+    /// Returns `false` if the gate is closed to this thread, which may bring a result.
+    fn enter(&self, is_result: bool) -> bool {
         let mut state = self.locked();
-        if state.closed_by.is_some_and(|main| main != std::thread::current().id()) {
+        let is_closed = state.closed_by.is_some_and(|main| main != std::thread::current().id());
+        if is_closed && !(is_result && state.admits_results) {
             return false;
-        }
-        if reopens {
-            state.closed_by = None;
         }
         state.inside += 1;
         true
@@ -60,8 +60,8 @@ impl Gate {
     }
 }
 
-fn enter(reopens: bool) -> bool {
-    Gate::of_process().is_none_or(|gate| gate.enter(reopens))
+fn enter(is_result: bool) -> bool {
+    Gate::of_process().is_none_or(|gate| gate.enter(is_result))
 }
 
 fn leave() {
@@ -81,20 +81,21 @@ pub(crate) struct GateGuard(());
 
 impl GateGuard {
     pub(crate) fn enter(py: Python<'_>) -> Self {
-        Self::new(py, false)
-    }
-
-    /// As [`GateGuard::enter`]. An awaited call of an exit handler that was registered before this package's reopens the
-    /// gate for its result.
-    pub(crate) fn enter_for_results(py: Python<'_>) -> Self {
-        Self::new(py, true)
-    }
-
-    fn new(py: Python<'_>, reopens: bool) -> Self {
-        if !enter(reopens) {
+        if !enter(false) {
             py.detach(|| park());
         }
         Self(())
+    }
+
+    /// As [`GateGuard::enter`]. An awaited call of an exit handler that was registered before this package's opens the
+    /// gate for results.
+    pub(crate) fn enter_for_results(py: Python<'_>) -> Self {
+        let inside = Self::enter(py);
+        if let Some(gate) = Gate::of_process() {
+            let mut state = gate.locked();
+            state.admits_results = state.closed_by.is_some();
+        }
+        inside
     }
 }
 
@@ -118,7 +119,7 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send)
 
 /// Runs `work` attached, from a thread of the runtime; `None` if the interpreter is finalizing.
 pub(crate) fn attached<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
-    if !enter(false) {
+    if !enter(true) {
         return None;
     }
     let _inside = GateGuard(());
