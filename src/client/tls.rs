@@ -23,8 +23,8 @@ pub(super) fn configuration(network: &Network) -> Result<ClientConfig> {
     let verifier = match &network.trust {
         Trust::System => system_verifier(&provider)?,
         Trust::Only { certificates, folders } => {
-            let few = verifier_with(certificates.iter().cloned(), &provider)?;
-            if folders.is_empty() { few } else { with_folders(few, certificates, folders, &provider) }
+            let primary = verifier_with(certificates.iter().cloned(), &provider)?;
+            if folders.is_empty() { primary } else { with_folders(primary, certificates, folders, &provider) }
         }
     };
     let builder = ClientConfig::builder_with_provider(provider)
@@ -47,10 +47,10 @@ pub(super) fn configuration(network: &Network) -> Result<ClientConfig> {
 fn system_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
     static SYSTEM: PerProcess<Arc<dyn ServerCertVerifier>> = PerProcess::new();
     let verifier = SYSTEM.get_or_try_init(|| {
-        let Some(few) = bundle_verifier(provider) else { return complete_system_verifier(provider) };
+        let Some(primary) = bundle_verifier(provider) else { return complete_system_verifier(provider) };
         let provider = Arc::clone(provider);
-        let read_all = Box::new(move || complete_system_verifier(&provider));
-        Ok(Arc::new(LazyVerifier { few, all: PerProcess::new(), read_all }))
+        let read_complete = Box::new(move || complete_system_verifier(&provider));
+        Ok(Arc::new(LazyVerifier { primary, complete: PerProcess::new(), read_complete }))
     })?;
     Ok(Arc::clone(&verifier))
 }
@@ -74,18 +74,21 @@ fn complete_system_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn Se
 }
 
 fn with_folders(
-    few: Arc<dyn ServerCertVerifier>,
+    primary: Arc<dyn ServerCertVerifier>,
     certificates: &Arc<Vec<CertificateDer<'static>>>,
     folders: &[PathBuf],
     provider: &Arc<CryptoProvider>,
 ) -> Arc<dyn ServerCertVerifier> {
     let (certificates, folders) = (Arc::clone(certificates), folders.to_vec());
     let provider = Arc::clone(provider);
-    let read_all = Box::new(move || {
+    let read_complete = Box::new(move || {
+        // A process without free descriptors sees no files in the folders.
+        process::check_descriptors()
+            .map_err(|error| setup_failed(format_args!("certificates cannot be read: {error}")))?;
         let in_folders = folders.iter().flat_map(|folder| certificates::ca_certificates(folder));
         verifier_with(certificates.iter().cloned().chain(in_folders.flatten()), &provider)
     });
-    Arc::new(LazyVerifier { few, all: PerProcess::new(), read_all })
+    Arc::new(LazyVerifier { primary, complete: PerProcess::new(), read_complete })
 }
 
 fn verifier_with(
@@ -106,11 +109,11 @@ fn setup_failed(error: impl std::fmt::Display) -> Error {
     Error::configuration(format!("cannot set up TLS: {error}"))
 }
 
-/// Trusts some certificates, and more that are read when those do not suffice.
+/// A verifier that reads its complete set of certificates when the primary ones do not suffice.
 struct LazyVerifier {
-    few: Arc<dyn ServerCertVerifier>,
-    all: PerProcess<Arc<dyn ServerCertVerifier>>,
-    read_all: Box<dyn Fn() -> Result<Arc<dyn ServerCertVerifier>> + Send + Sync>,
+    primary: Arc<dyn ServerCertVerifier>,
+    complete: PerProcess<Arc<dyn ServerCertVerifier>>,
+    read_complete: Box<dyn Fn() -> Result<Arc<dyn ServerCertVerifier>> + Send + Sync>,
 }
 
 impl std::fmt::Debug for LazyVerifier {
@@ -131,9 +134,9 @@ impl ServerCertVerifier for LazyVerifier {
         let verify = |verifier: &dyn ServerCertVerifier| {
             verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
         };
-        verify(&*self.few).or_else(|error| match self.all.get_or_try_init(&self.read_all) {
-            Ok(all) => verify(&**all),
-            Err(_) => Err(error),
+        verify(&*self.primary).or_else(|_| match self.complete.get_or_try_init(&self.read_complete) {
+            Ok(complete) => verify(&**complete),
+            Err(error) => Err(rustls::Error::Other(OtherError(Arc::new(error)))),
         })
     }
 
@@ -143,7 +146,7 @@ impl ServerCertVerifier for LazyVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.few.verify_tls12_signature(message, certificate, signature)
+        self.primary.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -152,11 +155,11 @@ impl ServerCertVerifier for LazyVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.few.verify_tls13_signature(message, certificate, signature)
+        self.primary.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.few.supported_verify_schemes()
+        self.primary.supported_verify_schemes()
     }
 }
 
@@ -260,6 +263,9 @@ pub(super) fn explain(error: &rustls::Error, host: &str, check: &'static str) ->
             format!("it rejected the client certificate ({error})"),
             "check the client certificate (client_cert)".into(),
         );
+    }
+    if let rustls::Error::Other(OtherError(problem)) = error {
+        return (problem.to_string(), check.into());
     }
     let rustls::Error::InvalidCertificate(problem) = error else {
         return (error.to_string(), check.into());
