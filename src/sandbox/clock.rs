@@ -6,7 +6,6 @@ use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use super::arguments::expecting;
-use super::seconds::DAY;
 use crate::error::Error;
 use crate::times::END_OF_9999_MS;
 
@@ -89,10 +88,11 @@ pub(crate) struct AdvanceArguments {
 
 impl AdvanceArguments {
     /// The most that one call advances the clock: 100 years.
-    const LIMIT: f64 = 36_525.0 * DAY;
+    const LIMIT: f64 = 36_525.0 * Self::DAY;
+    const DAY: f64 = 86_400.0;
 
     pub(super) fn total(self) -> Result<Duration, Error> {
-        let seconds = self.seconds + self.minutes * 60.0 + self.hours * 3600.0 + self.days * DAY;
+        let seconds = self.seconds + self.minutes * 60.0 + self.hours * 3600.0 + self.days * Self::DAY;
         let total = Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds <= Self::LIMIT);
         total.ok_or_else(|| Error::invalid("time span", format_args!("{seconds} s"), "at most 36525 days"))
     }

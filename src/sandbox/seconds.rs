@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::times::END_OF_9999;
 
 /// The longest time span that an argument may ask for, in seconds.
-pub(super) const DAY: f64 = 86_400.0;
+const LIMIT: f64 = 86_400.0;
 
 const SECONDS: &str = "a number of seconds from 0 to 86400";
 
@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for Seconds {
 
 /// Returns a time span of at most a day, or `None` if the number is not one.
 pub(super) fn duration(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds <= DAY)
+    Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds <= LIMIT)
 }
 
 /// Checks the argument `seconds`.

@@ -1,8 +1,8 @@
-//! An exhaustive model of the rotation protocol: every order in which its processes can read and write, die and
-//! start again.
+//! An exhaustive model of the rotation protocol: every order in which its processes can read and write, crash
+//! and start again.
 //!
-//! Token O is to be replaced by a successor N. Each function of `src/lifecycle/rotation/` is one step of the model,
-//! and either reads or sends one write:
+//! Token O is to be replaced by a successor N. Each function that `src/lifecycle/rotation/` will have is one step of
+//! the model, and either reads or sends one write:
 //!
 //! | file | functions that read | functions that write |
 //! | --- | --- | --- |
@@ -16,7 +16,7 @@
 //!
 //! - a token that is read by its id is shown as it is;
 //! - a list that shows a token shows all older ones, but may lack the newest ones and show old notes;
-//! - a write lands within 60 s of the read that allows it or never, even if the process that sent it has died. A
+//! - a write lands within 60 s of the read that allows it or never, even if the process that sent it has crashed. A
 //!   process therefore sends it early enough, and reads again otherwise;
 //! - nothing else changes these tokens, except a person who enables O or disables N once.
 //!
@@ -64,7 +64,7 @@ const F: Actor = Actor::Finisher;
 const S: Actor = Actor::Sweep;
 const A: Actor = Actor::Administrator;
 
-/// Processes that rotate to files, of which the first holds the secret of O. Each can die once.
+/// Processes that rotate to files, of which the first holds the secret of O. Each can crash once.
 fn files(actors: &[Actor], ids: u8) -> Scenario {
     Scenario {
         actors: actors.to_vec(),
@@ -94,7 +94,7 @@ fn with_copied_marker(actors: &[Actor], ids: u8) -> Scenario {
     Scenario { bystander: COPIED_MARKER, ..files(actors, ids) }
 }
 
-/// The same processes, without deaths and lost responses.
+/// The same processes, without crashes and lost responses.
 fn reliable(scenario: Scenario) -> Scenario {
     Scenario { faults: 0, ..scenario }
 }

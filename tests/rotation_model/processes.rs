@@ -11,7 +11,7 @@ use std::fmt;
 use crate::rules::{Actor, Model, Rule};
 use crate::world::{Age, BYSTANDER, Consumer, Id, NONE, Note, Process, Status, TOKENS, Token, World, Write};
 
-/// A function of `src/lifecycle/rotation/`.
+/// A function that rotation will have.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Step {
     // rotate
@@ -65,7 +65,7 @@ pub(crate) enum Step {
     Administer,
     // events
     End,
-    Dies,
+    Crashes,
     LosesResponse,
     LateWriteLands,
     Time,
@@ -164,7 +164,7 @@ impl Model {
         }
         turn.step();
         if process.faults > 0 && process.step != self.scenario.actors[index].start() {
-            turn.dies();
+            turn.crashes();
         }
     }
 
@@ -341,8 +341,8 @@ impl Turn<'_> {
         (!too_late).then_some(write)
     }
 
-    /// The process dies and starts again. A write that it sent may land later.
-    fn dies(&mut self) {
+    /// The process crashes and starts again. A write that it sent may land later.
+    fn crashes(&mut self) {
         let mut world = *self.world;
         world.unlock(self.index);
         world.stop_clock(wait_clock(self.index));
@@ -353,8 +353,8 @@ impl Turn<'_> {
             late_outdated: process.late_outdated,
             ..Process::starting(start, process.faults - 1)
         };
-        self.next.push((self.event(Step::Dies, ""), world));
-        // A file is renamed by its own process, which cannot do so after its death.
+        self.next.push((self.event(Step::Crashes, ""), world));
+        // A file is renamed by its own process, which cannot do so after a crash.
         let Some(write) = self.sendable() else { return };
         if self.process.late.is_some() || (self.model.scenario.files && matches!(write, Write::Commit(_))) {
             return;
@@ -362,7 +362,7 @@ impl Turn<'_> {
         let process = &mut world.processes[self.index];
         process.late = Some(write);
         process.late_outdated = self.process.outdated;
-        self.next.push((self.event(Step::Dies, "its write is on the way"), world));
+        self.next.push((self.event(Step::Crashes, "its write is on the way"), world));
         // A create is not repeated, and a commit is local.
         if !matches!(write, Write::Create | Write::Commit(_)) {
             let mut world = *self.world;

@@ -27,7 +27,7 @@ pub(crate) enum Rule {
     Lease,
     /// N that is enabled and tagged before this process enables it was enabled by an earlier attempt: it continues.
     ResumeEnabled,
-    /// A tag or marker on a token that it does not name means nothing.
+    /// A tag or marker has no meaning on a token that it does not name.
     Bind,
     /// No write lands later than 60 s after the read that allows it.
     Deadline,
@@ -126,7 +126,7 @@ pub(crate) struct Scenario {
     pub(crate) actors: Vec<Actor>,
     /// How many successors can be created.
     pub(crate) ids: u8,
-    /// How often each rotator, canceller and finisher may die or lose the response to a write.
+    /// How often each rotator, canceller and finisher may crash or lose the response to a write.
     pub(crate) faults: u8,
     /// The destinations are files on one machine: they are locked, and their secrets can be read back. The first
     /// one holds the secret of O.

@@ -180,11 +180,11 @@ pub(crate) enum Write {
 pub(crate) struct Process {
     pub(crate) step: Step,
     pub(crate) token: Id,
-    /// How often it may still die, or lose a response.
+    /// How often it may still crash, or lose a response.
     pub(crate) faults: u8,
     /// The clocks that were started since the read that allows this process its next write.
     pub(crate) outdated: u16,
-    /// A write that was sent and may still land, though its sender died or repeated it.
+    /// A write that was sent and may still land, though its sender crashed or repeated it.
     pub(crate) late: Option<Write>,
     pub(crate) late_outdated: u16,
 }

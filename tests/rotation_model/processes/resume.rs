@@ -31,7 +31,7 @@ impl Turn<'_> {
         }
     }
 
-    /// A lock that is free means that its process is dead, but its last write may still land: waits 60 s.
+    /// A lock that is free means that its process has crashed, but its last write may still land: waits 60 s.
     pub(super) fn await_late_writes(&mut self) {
         if !self.world.precedes(wait_clock(self.index)) || !self.rule(Rule::Deadline) {
             self.go("60 s later", Step::ContinueSuccessor, self.process.token);
