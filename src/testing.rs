@@ -104,5 +104,5 @@ pub mod token_output {
 }
 
 pub mod tokens {
-    pub use crate::tokens::{FindToken, NewToken, User, tokens_of_page};
+    pub use crate::tokens::{Change, FindToken, NewToken, Target, UpdateToken, User, tokens_of_page};
 }

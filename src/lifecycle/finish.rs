@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reconcile::{delete_read, prove_visibility};
+use super::reconcile::{delete_read, prove_absent};
 use super::two_phase::{TwoPhase, not_committed, with_changes};
 use crate::client::{Client, Moment};
 use crate::destinations::Remaining;
@@ -95,10 +95,10 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
     let admin_id = AdminId::new(delivered.admin_id.unwrap_or_default())?;
     let read = Moment::at(client.now_ms());
     let Some(found) = FindToken::Id(id).optional(client).await? else {
-        if prove_visibility(client, admin_id, remaining.tag.run).await? {
+        if prove_absent(client, admin_id, id, remaining.tag.run).await? {
             return Ok(State::Gone);
         }
-        return Err(unclear(remaining, "these credentials cannot see whether it is enabled"));
+        return Err(unclear(remaining, "the portal does not show whether it is enabled"));
     };
     if !is_same_token(&found, delivered) {
         return Err(unclear(remaining, "the portal has another token with this id"));

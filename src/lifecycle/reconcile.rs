@@ -14,6 +14,8 @@ use crate::tokens::{
     is_listed, is_same_token, is_self, refuse_self,
 };
 
+pub(super) use crate::tokens::MAX_READ_AGE;
+
 /// What the portal shows of an attempt.
 pub(super) enum Found {
     /// A token of the attempt was found and deleted.
@@ -81,17 +83,36 @@ async fn sees_own(client: &Client) -> Result<bool> {
 /// Returns whether these credentials see the tokens that they create, so that a list without a token proves that it does
 /// not exist. If no list has shown one yet, a disabled probe decides.
 pub(super) async fn prove_visibility(client: &Client, admin_id: AdminId, run: RunId) -> Result<bool> {
-    // The portal may replace a user's bearer token by the next, so that the probe is never one.
-    let r#type = Type::Lmv1;
     if !client.visibility().sees_own() {
-        tokens_of(client, admin_id, r#type).await?;
+        tokens_of(client, admin_id, PROBE_TYPE).await?;
     }
-    if client.visibility().sees_own() {
-        return Ok(true);
-    }
+    Ok(client.visibility().sees_own() || is_probe_listed(client, admin_id, run).await?)
+}
+
+/// Returns whether a token does not exist although it may have existed a moment ago: lists may lag, so that only one that
+/// shows a newer token, a disabled probe, proves it.
+pub(super) async fn prove_absent(
+    client: &Client,
+    admin_id: AdminId,
+    id: TokenId,
+    run: RunId,
+) -> Result<bool> {
+    Ok(is_probe_listed(client, admin_id, run).await? && FindToken::Id(id).optional(client).await?.is_none())
+}
+
+/// The portal may replace a user's bearer token by the next, so that a probe is never one.
+const PROBE_TYPE: Type = Type::Lmv1;
+
+/// Creates a disabled probe, reads a list, and deletes the probe. Returns whether the list showed it.
+async fn is_probe_listed(client: &Client, admin_id: AdminId, run: RunId) -> Result<bool> {
     let tag = Tag::fresh(run, client.portal_now_ms(), None, None)?;
-    let probe =
-        NewToken { admin: User::Id(admin_id), note: None, status: Status::Disabled, r#type, expires: None };
+    let probe = NewToken {
+        admin: User::Id(admin_id),
+        note: None,
+        status: Status::Disabled,
+        r#type: PROBE_TYPE,
+        expires: None,
+    };
     let request = probe.request_with(admin_id, Some(&tag.note(None)), Status::Disabled)?;
     let created = match client.send(&request).await {
         Ok(response) => probe.created(client, admin_id, ExpectedNote::Tagged(&tag), &response),
@@ -102,14 +123,15 @@ pub(super) async fn prove_visibility(client: &Client, admin_id: AdminId, run: Ru
         Err(Unusable { token: ReportedToken::WithoutSecret(token), .. }) => *token,
         Err(unusable) => {
             if unusable.error.details().maybe_applied {
-                clear(client, admin_id, r#type, &tag, None).await?;
+                clear(client, admin_id, PROBE_TYPE, &tag, None).await?;
             }
             return Err(unusable.error);
         }
     };
-    tokens_of(client, admin_id, r#type).await?;
+    let listed = tokens_of(client, admin_id, PROBE_TYPE).await;
+    let is_listed = listed.map(|listed| listed.iter().any(|found| found.id == token.id));
     delete(client, token).await?;
-    Ok(client.visibility().sees_own())
+    is_listed
 }
 
 /// The largest difference between two clocks that should agree, such as this machine's and the portal's.
@@ -137,9 +159,6 @@ pub(super) fn left_pending(token: &Token) -> Option<LeftPending> {
 pub(super) fn is_near(created_on: i64, tag_seconds: u64) -> bool {
     i64::try_from(tag_seconds).is_ok_and(|tag| created_on.abs_diff(tag) <= MAX_SKEW.as_secs())
 }
-
-/// The most time from the reading of a token to the end of a deletion that relies on it.
-pub(super) const MAX_READ_AGE: Duration = Duration::from_secs(60);
 
 /// Reads a listed token again, and deletes it if it is still due. Returns whether it is deleted.
 pub(super) async fn delete_listed(

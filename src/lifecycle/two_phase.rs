@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::reconcile::{Found, clear, delete, prove_visibility};
+use super::reconcile::{Found, clear, delete, prove_absent};
 use super::rounds::Rounds;
 use crate::advice::Advice;
 use crate::client::Client;
@@ -195,7 +195,7 @@ impl TwoPhase<'_> {
             if error.kind() == ErrorKind::NotFound {
                 // A proxy can answer 404 too, or the response can be another request's: the list decides.
                 match FindToken::Id(id).optional(leased).await {
-                    Ok(None) if matches!(prove_visibility(leased, admin_id, tag.run).await, Ok(true)) => {
+                    Ok(None) if matches!(prove_absent(leased, admin_id, id, tag.run).await, Ok(true)) => {
                         return Ok(Round::Finished(self.gone(token, tag, error).await));
                     }
                     Ok(Some(found)) if is_same_token(&found, token) => {

@@ -11,7 +11,7 @@ use crate::operation::Operation as _;
 
 /// A token as a caller names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Target {
+pub enum Target {
     /// A token that the portal returned.
     Token(Box<Token>),
     /// A token to find.

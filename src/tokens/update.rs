@@ -1,10 +1,12 @@
 //! Changing a token with PATCH. A PUT resets the members that it does not name: without a status it enables the token.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::expected::{Differences, ExpectedNote, ExpectedToken, Written};
-use super::target::Target;
-use crate::client::{Client, Method, Request};
+use super::target::{Located, Target};
+use crate::client::{Client, Method, Moment, Request};
 use crate::error::{Error, Result};
 use crate::ids::{AdminId, Note, Status, TokenId};
 use crate::marker::Marker;
@@ -12,9 +14,12 @@ use crate::model::{Origin, Token};
 use crate::operation::Operation;
 use crate::tag::Tag;
 
+/// The most time from the reading of a token to the end of a write that relies on it.
+pub(crate) const MAX_READ_AGE: Duration = Duration::from_secs(60);
+
 /// Changes the note, the status, or both.
 #[derive(Debug, Clone)]
-pub(crate) struct UpdateToken {
+pub struct UpdateToken {
     /// The token.
     pub target: Target,
     /// The members to change.
@@ -25,14 +30,14 @@ pub(crate) struct UpdateToken {
 
 /// The members to change, at least one.
 #[derive(Debug, Clone)]
-pub(crate) struct Change {
+pub struct Change {
     note: Option<Note>,
     status: Option<Status>,
 }
 
 impl Change {
     /// Checks that there is something to change.
-    pub(crate) fn new(note: Option<Note>, status: Option<Status>) -> Result<Self> {
+    pub fn new(note: Option<Note>, status: Option<Status>) -> Result<Self> {
         if note.is_none() && status.is_none() {
             return Err(Error::argument("nothing to change; expected a note, a status or both"));
         }
@@ -63,15 +68,28 @@ impl Operation for UpdateToken {
     async fn run(self, client: &Client) -> Result<Token> {
         let client = &self.target.withholding(client);
         let Change { note, status } = self.change;
-        let located = if status == Some(Status::Disabled) && !self.force {
-            self.target.locate_unless_self(client, "disabling").await?
-        } else if note.is_none() && status == Some(Status::Disabled) {
-            self.target.locate(client).await?
-        } else {
-            self.target.locate_now(client).await?
-        };
-        let note = new_note(&located.token, note.as_ref(), status);
-        change(client, located.admin_id, &located.token, note.as_deref(), status).await
+        loop {
+            let read = Moment::at(client.now_ms());
+            let target = self.target.clone();
+            let located = if status == Some(Status::Disabled) && !self.force {
+                target.locate_unless_self(client, "disabling").await?
+            } else if note.is_none() && status == Some(Status::Disabled) {
+                target.locate(client).await?
+            } else {
+                target.locate_now(client).await?
+            };
+            let Located { admin_id, token, .. } = located;
+            let Some(note) = new_note(&token, note.as_ref(), status) else {
+                return change(client, admin_id, &token, None, status).await;
+            };
+            // The change may wait for its rate limit, and the marker be changed meanwhile.
+            let leased = client.for_lease(read, MAX_READ_AGE, "reading the token");
+            let is_over = |client: &Client| client.remaining().is_some_and(|remaining| remaining.is_zero());
+            match change(&leased, admin_id, &token, Some(&note), status).await {
+                Err(error) if is_over(&leased) && !is_over(client) && !error.details().maybe_applied => {}
+                outcome => return outcome,
+            }
+        }
     }
 }
 

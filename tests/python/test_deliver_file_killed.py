@@ -174,7 +174,7 @@ def test_token_that_these_credentials_cannot_see_stops_the_create(lmtokens_porta
     refused = run_shell("add", "32", "--note", "ci", "--to", f"file:{path}", environment=environment)
     assert refused.returncode == 1
     assert str(left) in refused.stderr
-    assert "cannot see" in refused.stderr
+    assert "does not show whether it is enabled" in refused.stderr
     assert "warning" not in refused.stderr
     assert left.exists()
     assert [stored.admin_id for stored in created_tokens(lmtokens_portal)] == [32, user]

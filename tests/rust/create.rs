@@ -25,7 +25,7 @@ const ELEVEN_MINUTES: u64 = 11 * 60 * 1000;
 
 /// A clock that a test can advance.
 #[derive(Debug, Default)]
-struct AdjustableClock(AtomicU64);
+pub(crate) struct AdjustableClock(AtomicU64);
 
 impl Clock for AdjustableClock {
     fn now_ms(&self) -> u64 {
@@ -34,18 +34,18 @@ impl Clock for AdjustableClock {
 }
 
 /// An observer that advances the clock by more than the lease at the first event for which `is_due` returns true.
-struct ClockAdvancer {
+pub(crate) struct ClockAdvancer {
     clock: Arc<AdjustableClock>,
     is_due: fn(&Event) -> bool,
     has_advanced: AtomicBool,
 }
 
 impl ClockAdvancer {
-    fn new(clock: &Arc<AdjustableClock>, is_due: fn(&Event) -> bool) -> Arc<Self> {
+    pub(crate) fn new(clock: &Arc<AdjustableClock>, is_due: fn(&Event) -> bool) -> Arc<Self> {
         Arc::new(Self { clock: Arc::clone(clock), is_due, has_advanced: AtomicBool::new(false) })
     }
 
-    fn has_advanced(&self) -> bool {
+    pub(crate) fn has_advanced(&self) -> bool {
         self.has_advanced.load(Ordering::Relaxed)
     }
 }
@@ -125,7 +125,7 @@ fn start(destination: &RecordingDestination) -> (Portal, Client) {
     (portal, client)
 }
 
-fn methods(portal: &Portal) -> Vec<String> {
+pub(crate) fn methods(portal: &Portal) -> Vec<String> {
     portal.record().into_iter().map(|seen| seen.method).collect()
 }
 

@@ -29,3 +29,4 @@ mod support;
 mod tag;
 mod tag_time;
 mod tls;
+mod update;
