@@ -134,6 +134,13 @@ impl Tag {
         }
     }
 
+    /// Returns whether a note is this tag, cut after at least 64 bits of its random part: the portal has a maximum length
+    /// of notes.
+    pub(crate) fn is_cut_to(&self, note: &str) -> bool {
+        let (tag, start) = (self.to_string(), format!("{PREFIX}{}-{}-", self.run, self.seconds));
+        (start.len() + 16..tag.len()).contains(&note.len()) && tag.starts_with(note)
+    }
+
     fn check_of(&self, last: Option<&str>) -> u64 {
         let mut hash = Sha256::new();
         hash.update(self.with_prefix(PREFIX));

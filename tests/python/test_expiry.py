@@ -428,3 +428,15 @@ def test_key_is_delivered_before_the_token_is_enabled(lmtokens_portal: Portal) -
         lmtokens.add_token(32, "ci", deliver=destination, expires=HOUR)
     assert destination.names == ["deliver", "discard"]
     assert created_tokens(lmtokens_portal) == []
+
+
+@pytest.mark.parametrize("expires", [None, 3600])
+@pytest.mark.parametrize("limit", [60, 70, 87])
+def test_portal_that_cuts_tags_keeps_no_pending_token(
+    lmtokens_portal: Portal, tmp_path: Path, limit: int, expires: int | None
+) -> None:
+    lmtokens_portal.configure(note_limit=limit, long_notes="cut")
+    with pytest.raises(lmtokens.LMTokensError, match=f"cut the note of the pending token to {limit} characters"):
+        lmtokens.add_token(32, "ci", deliver=to_file(tmp_path / "key.json"), expires=expires)
+    assert created_tokens(lmtokens_portal) == []
+    assert list(tmp_path.iterdir()) == []
