@@ -7,10 +7,10 @@
 //! ```
 //!
 //! The first number is the id of the token that the marker stands on; on any other token, such as one whose note was
-//! copied, it means nothing. A marker can have several parts, joined by "; ", in this order: `replaces` (whose time may
-//! be missing), `replaced by`, `expires`, `superseded` and `cancelled`, the last two with the time at which they were
-//! written. Times are UTC; seconds are left out if they are 0. Nothing in a marker is changed by what portals do to
-//! notes.
+//! copied, it is ignored. A marker can have several parts, joined by "; ", in this order: `replaces` (whose time may be
+//! missing), `replaced by`, `expires`, `superseded` and `cancelled`, the last two with the time at which they were
+//! written. Times are UTC; seconds are left out if they are 0. The changes that portals make to notes (white space, HTML
+//! escapes, Unicode composition) do not affect a marker.
 
 use std::fmt;
 
@@ -46,8 +46,8 @@ impl Marker {
         Self { token, replaces: None, replaced_by: None, expires: None, superseded: None, cancelled: None }
     }
 
-    /// Returns the marker of a note and the user's part; `None` if the note does not begin with a marker. Whether the
-    /// marker is about the token is a question for [`split`].
+    /// Returns the marker of a note and the user's part; `None` if the note does not begin with a marker. [`split`] also
+    /// checks that the marker is about the token.
     #[must_use]
     pub fn parse(note: &str) -> Option<(Self, &str)> {
         let (inside, rest) = note.strip_prefix(PREFIX)?.split_once(']')?;
@@ -86,18 +86,11 @@ impl Marker {
     /// Returns the note with this marker before the user's part; without parts, the user's part alone.
     #[must_use]
     pub fn write(&self, user_part: &str) -> String {
-        if *self == Self::of(self.token) {
-            user_part.to_owned()
-        } else if user_part.is_empty() {
-            self.to_string()
-        } else {
-            format!("{self} {user_part}")
-        }
+        let parts = self.parts();
+        if parts.is_empty() { user_part.to_owned() } else { note(self.token, &parts, user_part) }
     }
-}
 
-impl fmt::Display for Marker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn parts(&self) -> Vec<String> {
         let parts = [
             self.replaces.map(|(token, after)| match after {
                 Some(after) => format!("replaces {token} after {}", time_text(after)),
@@ -105,13 +98,29 @@ impl fmt::Display for Marker {
             }),
             self.replaced_by
                 .map(|(token, after)| format!("replaced by {token}, delete after {}", time_text(after))),
-            self.expires.map(|time| format!("expires {}", time_text(time))),
+            self.expires.map(expires_part),
             self.superseded.map(|time| format!("superseded {}", time_text(time))),
             self.cancelled.map(|time| format!("cancelled {}", time_text(time))),
         ];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
-        write!(f, "{PREFIX}{} {}]", self.token, parts.join("; "))
+        parts.into_iter().flatten().collect()
     }
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&note(self.token, &self.parts(), ""))
+    }
+}
+
+/// Returns the note of a token that has a marker. `token` is its id, or a placeholder in a dry run.
+pub(crate) fn note(token: impl fmt::Display, parts: &[String], user_part: &str) -> String {
+    let space = if user_part.is_empty() { "" } else { " " };
+    format!("{PREFIX}{token} {}]{space}{user_part}", parts.join("; "))
+}
+
+/// Returns the part of a marker that says when the token expires.
+pub(crate) fn expires_part(time: i64) -> String {
+    format!("expires {}", time_text(time))
 }
 
 /// Returns the marker of a token and the user's part of its note. A marker that is about another token is a part of the
@@ -125,8 +134,7 @@ pub fn split(token: i64, note: &str) -> (Option<Marker>, &str) {
 }
 
 /// Returns a time as markers write it: `2027-01-31T00:00Z`, with seconds unless they are 0.
-#[must_use]
-pub(crate) fn time_text(seconds: i64) -> String {
+fn time_text(seconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
     let text = time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default();
     text.strip_suffix(":00Z").map_or(text.clone(), |minutes| format!("{minutes}Z"))

@@ -119,7 +119,7 @@ fn dry_run(token: &NewToken, client: &Client) -> Result<String, Failure> {
     let pending_note = if note.is_empty() { "TAG".to_owned() } else { format!("TAG {note}") };
     let post = token.request_with(admin_id, Some(&pending_note), Status::Disabled)?;
     let final_note = match token.expires.map(|expires| expires.time(client.portal_now_ms())) {
-        Some(time) => format!("{}ID expires {}] {note}", marker::PREFIX, marker::time_text(time)),
+        Some(time) => marker::note("ID", &[marker::expires_part(time)], note),
         None => note.to_owned(),
     };
     let patch = token.request_with(admin_id, Some(final_note.as_str()), token.status)?;

@@ -71,7 +71,7 @@ impl Destination for ToResult {
 /// Creates a token disabled, delivers its secret and enables it.
 async fn deliver(token: &NewToken, destination: &Arc<dyn Destination>, client: &Client) -> Result<Token> {
     if let Some(Expiry::At(time)) = token.expires
-        && time.unsigned_abs() <= client.portal_now_ms() / 1000
+        && !u64::try_from(time).is_ok_and(|time| time > client.portal_now_ms() / 1000)
     {
         return Err(Error::invalid("expires", iso_8601(time), "a time in the future"));
     }

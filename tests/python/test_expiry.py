@@ -113,6 +113,8 @@ class TestAddToken:
         [
             (datetime(2100, 1, 1), "naive datetime"),
             (datetime(2020, 1, 1, tzinfo=timezone.utc), "expected a time in the future"),
+            (datetime(1900, 1, 1, tzinfo=timezone.utc), "expected a time in the future"),
+            (datetime(1, 1, 1, tzinfo=timezone.utc), "expected a time in the future"),
             (0, "invalid expires 0"),
             (-1, "invalid expires -1"),
             (float("nan"), "invalid expires NaN"),
@@ -408,9 +410,10 @@ class TestShell:
     @pytest.mark.parametrize("note", [["--note", "ci"], []])
     def test_dry_run_shows_the_marker(self, lmtokens_portal: Portal, note: list[str]) -> None:
         completed = run_shell("add", "32", *note, "--expires", "7d", "--dry-run")
-        lines = completed.stdout.splitlines()
-        time = written(now() + timedelta(days=7))[:13]
-        assert json.loads(lines[-1])["note"].startswith(f"[lmtokens ID expires {time}")
+        shown = json.loads(completed.stdout.splitlines()[-1])["note"]
+        assert shown.startswith(f"[lmtokens ID expires {written(now() + timedelta(days=7))[:13]}")
+        # Without a note, the marker is not followed by a space.
+        assert shown.partition("]")[2] == " ".join(["", *note[1:]])
         assert requests_with_method(lmtokens_portal, "POST") == []
 
     @pytest.mark.parametrize("duration", ["", "0", "-1", "x", "1.5h", "30D", "1w", "1h30m", "4000d", "1801353600"])
