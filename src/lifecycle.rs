@@ -19,4 +19,4 @@ pub use bulk::{AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Su
 #[cfg(any(feature = "cli", feature = "python"))]
 pub(crate) use bulk::{Cell, Cells, Column, HEADER, all_problems};
 pub(crate) use journal::{EntryState, JournalEntry, ReadJournal, read_journal};
-pub(crate) use sweep::{Reason, SweepTokens, Swept};
+pub(crate) use sweep::{SweepReason, SweepTokens, Swept};

@@ -166,8 +166,8 @@ class Client:
 
         With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
         PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
-        finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the note,
-        ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
+        finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the
+        note, ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
 
         Args:
             admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
@@ -180,10 +180,11 @@ class Client:
                 receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
                 callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
                 ``discard(token)``. Default ``None``: the key is only in the result.
-            expires (datetime | timedelta | float | None): when the token expires: an aware ``datetime``, or a ``timedelta``
-                or number of seconds from the create by the portal's clock, at most ten years. Larger numbers, such as
-                milliseconds, and naive datetimes are refused. The portal does not act on it: ``sweep_tokens`` deletes
-                the token once it has expired, even if it is in use. Default ``None``: never.
+            expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
+                rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
+                portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
+                numbers, such as milliseconds, are refused. The portal does not act on it: ``sweep_tokens`` deletes the
+                token once it has expired, even if it is in use. Default ``None``: never.
 
         Returns:
             CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -199,9 +200,10 @@ class Client:
             ConnectError, TLSError: the connection failed; nothing was sent.
             DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
                 failed, the token is enabled. The message says what remains.
-            OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may have
-                been created. With ``deliver=`` or ``expires=``, the token is disabled, unless the message names it: then
-                only its last PATCH is unknown. Without ``deliver=``, ``token`` then holds it with its key.
+            OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may
+                have been created. With ``deliver=`` or ``expires=``, such a token is disabled. If the response to the
+                last PATCH was lost instead, the message names the token, which may be enabled; without ``deliver=``,
+                ``token`` holds it with its key.
 
         If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
         exist.
@@ -377,7 +379,7 @@ class Client:
 
         What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
         token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
-        expiry too. The token is read before it is changed, even if it is passed as a ``Token``.
+        expiry too. The token is read before it is changed, as by ``update_token``.
 
         Args:
             token (int | str | Token): the token, its id or its access id.
@@ -493,7 +495,11 @@ class Client:
 
         A new note replaces the user's part only: a marker of lmtokens before it, such as an expiry, is kept. It also
         replaces the tag of a pending token. A new status changes the note as ``enable_token`` and ``disable_token`` do.
-        The token is read before it is changed, even if it is passed as a ``Token``.
+
+        The token is read before it is changed, even if it is passed as a ``Token``. There are two exceptions for a
+        passed ``Token``: it is not read if it is only disabled with ``force=True``; and if the credentials may not view
+        it, its own note is used, which may be out of date. Without ``force=True``, credentials that may not view a token
+        cannot disable it.
 
         Args:
             token (int | str | Token): the token, its id or its access id.
@@ -509,7 +515,8 @@ class Client:
         Raises:
             TypeError, ValueError: an argument is invalid, or neither note nor status is given; nothing was sent.
             NotFoundError: the token does not exist, or the credentials may not view it.
-            SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it would.
+            SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it
+                would.
             APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
                 response that could not be understood; ``maybe_applied`` is true if the token may have been changed.
 
@@ -861,7 +868,7 @@ class SweptToken:
     @property
     def kept(self, /) -> str | None:
         """
-        str | None: why the token is kept: it is not an orphan; ``None`` for a token that is due.
+        str | None: why the token is kept; ``None`` if it is due.
         """
     @property
     def reason(self, /) -> Literal["orphan", "expired"]:
@@ -1302,8 +1309,8 @@ class _AsyncCore:
 
         With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
         PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
-        finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the note,
-        ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
+        finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the
+        note, ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
 
         Args:
             admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
@@ -1316,10 +1323,11 @@ class _AsyncCore:
                 receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
                 callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
                 ``discard(token)``. Default ``None``: the key is only in the result.
-            expires (datetime | timedelta | float | None): when the token expires: an aware ``datetime``, or a ``timedelta``
-                or number of seconds from the create by the portal's clock, at most ten years. Larger numbers, such as
-                milliseconds, and naive datetimes are refused. The portal does not act on it: ``sweep_tokens`` deletes
-                the token once it has expired, even if it is in use. Default ``None``: never.
+            expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
+                rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
+                portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
+                numbers, such as milliseconds, are refused. The portal does not act on it: ``sweep_tokens`` deletes the
+                token once it has expired, even if it is in use. Default ``None``: never.
 
         Returns:
             CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -1335,9 +1343,10 @@ class _AsyncCore:
             ConnectError, TLSError: the connection failed; nothing was sent.
             DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
                 failed, the token is enabled. The message says what remains.
-            OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may have
-                been created. With ``deliver=`` or ``expires=``, the token is disabled, unless the message names it: then
-                only its last PATCH is unknown. Without ``deliver=``, ``token`` then holds it with its key.
+            OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may
+                have been created. With ``deliver=`` or ``expires=``, such a token is disabled. If the response to the
+                last PATCH was lost instead, the message names the token, which may be enabled; without ``deliver=``,
+                ``token`` holds it with its key.
 
         If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
         exist.
@@ -1446,7 +1455,7 @@ class _AsyncCore:
 
         What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
         token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
-        expiry too. The token is read before it is changed, even if it is passed as a ``Token``.
+        expiry too. The token is read before it is changed, as by ``update_token``.
 
         Args:
             token (int | str | Token): the token, its id or its access id.
@@ -1525,7 +1534,11 @@ class _AsyncCore:
 
         A new note replaces the user's part only: a marker of lmtokens before it, such as an expiry, is kept. It also
         replaces the tag of a pending token. A new status changes the note as ``enable_token`` and ``disable_token`` do.
-        The token is read before it is changed, even if it is passed as a ``Token``.
+
+        The token is read before it is changed, even if it is passed as a ``Token``. There are two exceptions for a
+        passed ``Token``: it is not read if it is only disabled with ``force=True``; and if the credentials may not view
+        it, its own note is used, which may be out of date. Without ``force=True``, credentials that may not view a token
+        cannot disable it.
 
         Args:
             token (int | str | Token): the token, its id or its access id.
@@ -1541,7 +1554,8 @@ class _AsyncCore:
         Raises:
             TypeError, ValueError: an argument is invalid, or neither note nor status is given; nothing was sent.
             NotFoundError: the token does not exist, or the credentials may not view it.
-            SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it would.
+            SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it
+                would.
             APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
                 response that could not be understood; ``maybe_applied`` is true if the token may have been changed.
 
@@ -1646,8 +1660,8 @@ def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 
 
     With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
     PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
-    finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the note,
-    ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
+    finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the
+    note, ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
 
     Args:
         admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
@@ -1660,10 +1674,11 @@ def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 
             receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
             callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
             ``discard(token)``. Default ``None``: the key is only in the result.
-        expires (datetime | timedelta | float | None): when the token expires: an aware ``datetime``, or a ``timedelta``
-            or number of seconds from the create by the portal's clock, at most ten years. Larger numbers, such as
-            milliseconds, and naive datetimes are refused. The portal does not act on it: ``sweep_tokens`` deletes
-            the token once it has expired, even if it is in use. Default ``None``: never.
+        expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
+            rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
+            portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
+            numbers, such as milliseconds, are refused. The portal does not act on it: ``sweep_tokens`` deletes the
+            token once it has expired, even if it is in use. Default ``None``: never.
 
     Returns:
         CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -1679,9 +1694,10 @@ def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 
         ConnectError, TLSError: the connection failed; nothing was sent.
         DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
             failed, the token is enabled. The message says what remains.
-        OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may have
-            been created. With ``deliver=`` or ``expires=``, the token is disabled, unless the message names it: then
-            only its last PATCH is unknown. Without ``deliver=``, ``token`` then holds it with its key.
+        OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may
+            have been created. With ``deliver=`` or ``expires=``, such a token is disabled. If the response to the
+            last PATCH was lost instead, the message names the token, which may be enabled; without ``deliver=``,
+            ``token`` holds it with its key.
 
     If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
     exist.
@@ -1886,7 +1902,7 @@ def enable_token(token: int | str | Token) -> Token:
 
     What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
     token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
-    expiry too. The token is read before it is changed, even if it is passed as a ``Token``.
+    expiry too. The token is read before it is changed, as by ``update_token``.
 
     Args:
         token (int | str | Token): the token, its id or its access id.
@@ -2094,8 +2110,8 @@ def to_file(path: str | PathLike[str], format: "Literal['json', 'env', 'env-file
     Until the token is enabled, the secret is in ``PATH.<tag>.pending``, on disk and readable by its owner only. An old
     key in ``path`` is therefore kept until the new one is valid. If the process is killed before the key is in
     ``path``, the same call finishes that create instead of creating another token: with the same portal, user, type,
-    note, status and expiry. If the expiry is given as a duration, it counts from the first call. Pending files of other tokens are named in a warning and not changed. Only one create at a time
-    can use a path.
+    note, status and expiry. If the expiry is given as a duration, it counts from the first call. Pending files of other
+    tokens are named in a warning and not changed. Only one create at a time can use a path.
 
     Args:
         path (str | os.PathLike): the path of the file. Symbolic links are refused, and so are folders that other users
@@ -2133,7 +2149,11 @@ def update_token(token: int | str | Token, note: str | None = None, status: "Lit
 
     A new note replaces the user's part only: a marker of lmtokens before it, such as an expiry, is kept. It also
     replaces the tag of a pending token. A new status changes the note as ``enable_token`` and ``disable_token`` do.
-    The token is read before it is changed, even if it is passed as a ``Token``.
+
+    The token is read before it is changed, even if it is passed as a ``Token``. There are two exceptions for a
+    passed ``Token``: it is not read if it is only disabled with ``force=True``; and if the credentials may not view
+    it, its own note is used, which may be out of date. Without ``force=True``, credentials that may not view a token
+    cannot disable it.
 
     Args:
         token (int | str | Token): the token, its id or its access id.
@@ -2149,7 +2169,8 @@ def update_token(token: int | str | Token, note: str | None = None, status: "Lit
     Raises:
         TypeError, ValueError: an argument is invalid, or neither note nor status is given; nothing was sent.
         NotFoundError: the token does not exist, or the credentials may not view it.
-        SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it would.
+        SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it
+            would.
         APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
             response that could not be understood; ``maybe_applied`` is true if the token may have been changed.
 

@@ -10,7 +10,7 @@ use super::host::Host;
 use super::output::{self, ListFormat, Output};
 use super::report::{Failure, report, say};
 use super::signals::run_until_signal;
-use crate::lifecycle::{Reason, SweepTokens, Swept};
+use crate::lifecycle::{SweepReason, SweepTokens, Swept};
 use crate::model::iso_8601;
 use crate::operation::call;
 use crate::token_output::Members;
@@ -30,8 +30,9 @@ pub(super) struct Sweep {
     yes: bool,
     /// List or delete only orphans (pending tokens) or expired tokens [default: both]
     #[arg(long, value_name = "REASON")]
-    #[arg(value_parser = PossibleValuesParser::new(["orphans", "expired"]).try_map(|word| word.parse::<Reason>()))]
-    only: Option<Reason>,
+    #[arg(value_parser = PossibleValuesParser::new(SweepReason::ALL.map(SweepReason::plural))
+        .try_map(|word| word.parse::<SweepReason>()))]
+    only: Option<SweepReason>,
     /// Select the output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
     output: ListFormat,

@@ -17,9 +17,9 @@ use crate::tokens::{FindToken, change, is_same_token, refuse_self};
 enum State {
     /// The token has its final status.
     Ready(Token),
-    /// The token was disabled and never used when it was read, because its last PATCH had not arrived; or it has expired,
-    /// so that a sweep may be deleting it.
-    Useless(Token, Moment),
+    /// The token was disabled and never used when it was read, because its last PATCH had not arrived; or it has
+    /// expired, so that a sweep may be deleting it.
+    ToDelete(Token, Moment),
     Gone,
 }
 
@@ -77,7 +77,7 @@ async fn finish(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) -
             client.report(Event::FinishedEarlier { token_id, destination });
             return Ok(Some(done.without_secret()));
         }
-        State::Useless(found, read) => {
+        State::ToDelete(found, read) => {
             delete_read(client, read, found).await?;
             true
         }
@@ -113,7 +113,7 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
     }
     match tagged {
         None if found.is_expired(Duration::from_millis(client.portal_now_ms())) => {
-            Ok(State::Useless(found, read))
+            Ok(State::ToDelete(found, read))
         }
         None if found.status == Some(status.into()) => Ok(State::Ready(found)),
         None => {
@@ -126,7 +126,7 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
             Err(unclear(remaining, "its note has the tag of another create"))
         }
         Some(_) if found.status == Some(TokenStatus::Disabled) && !found.was_used => {
-            Ok(State::Useless(found, read))
+            Ok(State::ToDelete(found, read))
         }
         Some((tag, _)) if found.status == Some(TokenStatus::Enabled) => {
             // It was enabled by hand, so that a sweep does not delete it.

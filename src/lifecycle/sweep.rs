@@ -15,14 +15,17 @@ const AGE: Duration = Duration::from_secs(3600);
 
 /// Why a sweep deletes a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub(crate) enum SweepReason {
     /// An interrupted create left it pending.
     Orphan,
     /// Its expiry, in the marker of its note, is over.
     Expired,
 }
 
-impl Reason {
+impl SweepReason {
+    /// All reasons.
+    pub(crate) const ALL: [Self; 2] = [Self::Orphan, Self::Expired];
+
     /// Returns the word for it.
     #[must_use]
     pub(crate) fn as_str(self) -> &'static str {
@@ -31,18 +34,26 @@ impl Reason {
             Self::Expired => "expired",
         }
     }
+
+    /// Returns the word for all tokens with it.
+    #[must_use]
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::Orphan => "orphans",
+            Self::Expired => "expired",
+        }
+    }
 }
 
-impl FromStr for Reason {
+impl FromStr for SweepReason {
     type Err = Error;
 
     /// Reads the word for all tokens with a reason.
     fn from_str(word: &str) -> Result<Self> {
-        match word {
-            "orphans" => Ok(Self::Orphan),
-            "expired" => Ok(Self::Expired),
-            _ => Err(Error::invalid("only", format_args!("{word:?}"), "\"orphans\" or \"expired\"")),
-        }
+        Self::ALL.into_iter().find(|reason| reason.plural() == word).ok_or_else(|| {
+            let words = Self::ALL.map(|reason| format!("{:?}", reason.plural()));
+            Error::invalid("only", format_args!("{word:?}"), words.join(" or "))
+        })
     }
 }
 
@@ -52,7 +63,7 @@ pub(crate) struct SweepTokens {
     /// Whether to delete them, or only to report them.
     pub delete: bool,
     /// The only tokens to find; `None` for all.
-    pub only: Option<Reason>,
+    pub only: Option<SweepReason>,
 }
 
 /// A token that is due, or an orphan that is kept because somebody changed its note.
@@ -61,7 +72,7 @@ pub(crate) struct Swept {
     /// The token.
     pub token: Token,
     /// Why it was found.
-    pub reason: Reason,
+    pub reason: SweepReason,
     /// Whether it is deleted.
     pub deleted: bool,
     /// Why it is kept.
@@ -74,8 +85,8 @@ impl Swept {
     /// Returns a token that a sweep at this time finds; `None` for any other token.
     fn found(token: &Token, now: Duration) -> Option<Self> {
         let (reason, kept) = match left_long_ago(token, now) {
-            Some(left) => (Reason::Orphan, left.note_problem),
-            None if token.is_expired(now) => (Reason::Expired, None),
+            Some(left) => (SweepReason::Orphan, left.note_problem),
+            None if token.is_expired(now) => (SweepReason::Expired, None),
             None => return None,
         };
         Some(Self { token: token.clone(), reason, deleted: false, kept, error: None })
@@ -116,7 +127,7 @@ async fn delete(client: &Client, found: Swept, clock: &mut SweepClock) -> Result
         let again = Swept::found(now, clock.now(client)?).filter(|again| again.reason == found.reason);
         let Some(again) = again else { return Ok(false) };
         // The user's part of a note says nothing about an expiry.
-        let is_unchanged = found.reason == Reason::Expired || now.note == found.token.note;
+        let is_unchanged = found.reason == SweepReason::Expired || now.note == found.token.note;
         kept = Some(again).filter(|again| again.kept.is_some());
         Ok(is_unchanged && kept.is_none())
     };

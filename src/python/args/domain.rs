@@ -14,7 +14,7 @@ use super::plain::{
 use crate::credentials::Timeouts;
 use crate::error::Error;
 use crate::ids::{AdminId, Note, Status, TokenId, Type};
-use crate::lifecycle::{OnError, Reason};
+use crate::lifecycle::{OnError, SweepReason};
 use crate::python::types::enums::is_status;
 use crate::python::types::filter::Filter;
 use crate::python::types::secret::Secret;
@@ -30,7 +30,7 @@ arguments! {
     status: i64 = status_number;
     format: &'static str = one_of::<Form>(&["json", "env", "env-file", "key"]);
     on_error: &'static str = one_of::<OnError>(&["continue", "stop"]);
-    only: Option<&'static str> = optional(one_of::<Reason>(&["orphans", "expired"]));
+    only: Option<SweepReason> = optional(read_sweep_reason);
 }
 
 pub(crate) fn optional_status(object: &Bound<'_, PyAny>) -> PyResult<Option<Status>> {
@@ -81,6 +81,10 @@ fn read_type(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Type> {
         Ok(word) => Ok(encodable(name, word)?.parse()?),
         Err(_) => Err(wrong_type(name, Type::EXPECTED, object)),
     }
+}
+
+fn read_sweep_reason(name: &str, object: &Bound<'_, PyAny>) -> PyResult<SweepReason> {
+    Ok(text(name, object)?.parse()?)
 }
 
 /// Returns a reader of the words that `T` knows.
@@ -175,7 +179,7 @@ from_python!(Expiry, hints::EXPIRY, |object| {
     if object.cast::<PyDelta>().is_ok() {
         return Ok(Self::after("expires", object.call_method0("total_seconds")?.extract()?)?);
     }
-    match aware_datetime("expires", "be", &object)? {
+    match aware_datetime("expires", &object)? {
         Some(time) => Ok(Self::At(time.seconds)),
         None => Err(wrong_type("expires", Self::EXPECTED, &object)),
     }

@@ -186,19 +186,15 @@ pub(crate) fn seconds(name: &str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
 }
 
 /// Returns the time of an aware datetime; `None` for an object of another class. A class that imitates datetime is
-/// accepted as well. The error for a naive one says that the argument cannot `be_given` so.
-pub(crate) fn aware_datetime(
-    name: &str,
-    be_given: &str,
-    object: &Bound<'_, PyAny>,
-) -> PyResult<Option<Timestamp>> {
+/// accepted as well.
+pub(crate) fn aware_datetime(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Option<Timestamp>> {
     if !object.hasattr("timestamp")? || !object.hasattr("utcoffset")? {
         return Ok(None);
     }
     // A datetime with a tzinfo that does not know its offset is naive as well.
     if object.getattr("tzinfo")?.is_none() || object.call_method0("utcoffset")?.is_none() {
         return Err(PyValueError::new_err(format!(
-            "{name} cannot {be_given} a naive datetime; expected an aware one, such as datetime.now(timezone.utc) or \
+            "invalid {name}, a naive datetime; expected an aware one, such as datetime.now(timezone.utc) or \
              datetime(2025, 1, 1, tzinfo=timezone.utc)"
         )));
     }

@@ -44,8 +44,8 @@ impl ToCommand {
 /// Until the token is enabled, the secret is in ``PATH.<tag>.pending``, on disk and readable by its owner only. An old
 /// key in ``path`` is therefore kept until the new one is valid. If the process is killed before the key is in
 /// ``path``, the same call finishes that create instead of creating another token: with the same portal, user, type,
-/// note, status and expiry. If the expiry is given as a duration, it counts from the first call. Pending files of other tokens are named in a warning and not changed. Only one create at a time
-/// can use a path.
+/// note, status and expiry. If the expiry is given as a duration, it counts from the first call. Pending files of other
+/// tokens are named in a warning and not changed. Only one create at a time can use a path.
 ///
 /// Args:
 ///     path (str | os.PathLike): the path of the file. Symbolic links are refused, and so are folders that other users

@@ -5,7 +5,7 @@
 use pyo3::prelude::*;
 
 use crate::ids::{Note, Status};
-use crate::lifecycle::{AddToken, Audit, AuditTokens, Rules, SweepTokens, Swept};
+use crate::lifecycle::{AddToken, Audit, AuditTokens, Rules, SweepReason, SweepTokens, Swept};
 use crate::model::Token;
 use crate::python::args::audit::{DisabledAfter, IdleAfter, NeverUsedAfter, OldAfter, Reasons};
 use crate::python::args::stub_types::ReportPath;
@@ -31,7 +31,6 @@ macro_rules! operations {
         impl Client {
             $(
                 $(#[doc = $doc])*
-                #[allow(clippy::too_many_arguments)]
                 #[pyo3(signature = ($($signature)*))]
                 #[allow(clippy::too_many_arguments, reason = "they are the parameters of the Python API")]
                 fn $name(&self, py: Python<'_>, $($parameters)*) -> PyResult<$result> {
@@ -44,7 +43,6 @@ macro_rules! operations {
         impl AsyncCore {
             $(
                 $(#[doc = $doc])*
-                #[allow(clippy::too_many_arguments)]
                 #[pyo3(signature = ($($signature)*))]
                 #[allow(clippy::too_many_arguments, reason = "they are the parameters of the Python API")]
                 fn $name<'py>(&self, py: Python<'py>, $($parameters)*) -> PyResult<Awaitable<'py, $result>> {
@@ -56,7 +54,6 @@ macro_rules! operations {
         $(
             $(#[doc = $doc])*
             #[pyfunction]
-            #[allow(clippy::too_many_arguments)]
             #[pyo3(signature = ($($signature)*))]
             #[allow(clippy::too_many_arguments, reason = "they are the parameters of the Python API")]
             pub(crate) fn $name(py: Python<'_>, $($parameters)*) -> PyResult<$result> {
@@ -73,8 +70,8 @@ operations! {
     ///
     /// With ``deliver=``, the token is created disabled, under a tagged note. After its key has been delivered, one
     /// PATCH sets its status and note. If the call ends before that, the token stays disabled, and ``sweep_tokens``
-    /// finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the note,
-    /// ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
+    /// finds it. With ``expires=``, the same happens even without ``deliver=``: the expiry is in a marker before the
+    /// note, ``[lmtokens 248 expires 2027-01-31T00:00Z] ci``, which needs the token's id.
     ///
     /// Args:
     ///     admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
@@ -87,10 +84,11 @@ operations! {
     ///         receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
     ///         callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
     ///         ``discard(token)``. Default ``None``: the key is only in the result.
-    ///     expires (datetime | timedelta | float | None): when the token expires: an aware ``datetime``, or a ``timedelta``
-    ///         or number of seconds from the create by the portal's clock, at most ten years. Larger numbers, such as
-    ///         milliseconds, and naive datetimes are refused. The portal does not act on it: ``sweep_tokens`` deletes
-    ///         the token once it has expired, even if it is in use. Default ``None``: never.
+    ///     expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
+    ///         rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
+    ///         portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
+    ///         numbers, such as milliseconds, are refused. The portal does not act on it: ``sweep_tokens`` deletes the
+    ///         token once it has expired, even if it is in use. Default ``None``: never.
     ///
     /// Returns:
     ///     CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -106,9 +104,10 @@ operations! {
     ///     ConnectError, TLSError: the connection failed; nothing was sent.
     ///     DeliveryError: the destination failed. A token that is not yet enabled is deleted; if only ``commit``
     ///         failed, the token is enabled. The message says what remains.
-    ///     OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may have
-    ///         been created. With ``deliver=`` or ``expires=``, the token is disabled, unless the message names it: then
-    ///         only its last PATCH is unknown. Without ``deliver=``, ``token`` then holds it with its key.
+    ///     OutcomeUnknownError: a response was lost, so a token may exist; ``candidates`` holds the tokens that may
+    ///         have been created. With ``deliver=`` or ``expires=``, such a token is disabled. If the response to the
+    ///         last PATCH was lost instead, the message names the token, which may be enabled; without ``deliver=``,
+    ///         ``token`` holds it with its key.
     ///
     /// If the call is interrupted (Ctrl-C) when the portal may already have acted, a warning is logged that a token may
     /// exist.
@@ -173,7 +172,11 @@ operations! {
     ///
     /// A new note replaces the user's part only: a marker of lmtokens before it, such as an expiry, is kept. It also
     /// replaces the tag of a pending token. A new status changes the note as ``enable_token`` and ``disable_token`` do.
-    /// The token is read before it is changed, even if it is passed as a ``Token``.
+    ///
+    /// The token is read before it is changed, even if it is passed as a ``Token``. There are two exceptions for a
+    /// passed ``Token``: it is not read if it is only disabled with ``force=True``; and if the credentials may not view
+    /// it, its own note is used, which may be out of date. Without ``force=True``, credentials that may not view a token
+    /// cannot disable it.
     ///
     /// Args:
     ///     token (int | str | Token): the token, its id or its access id.
@@ -189,7 +192,8 @@ operations! {
     /// Raises:
     ///     TypeError, ValueError: an argument is invalid, or neither note nor status is given; nothing was sent.
     ///     NotFoundError: the token does not exist, or the credentials may not view it.
-    ///     SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it would.
+    ///     SelfLockoutError: the call would disable the token that signs it, or the portal does not show whether it
+    ///         would.
     ///     APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
     ///         response that could not be understood; ``maybe_applied`` is true if the token may have been changed.
     ///
@@ -215,7 +219,7 @@ operations! {
     ///
     /// What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
     /// token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
-    /// expiry too. The token is read before it is changed, even if it is passed as a ``Token``.
+    /// expiry too. The token is read before it is changed, as by ``update_token``.
     ///
     /// Args:
     ///     token (int | str | Token): the token, its id or its access id.
@@ -313,9 +317,9 @@ operations! {
     #[signature(*, dry_run: "bool" = true, only: "Literal['orphans', 'expired'] | None" = None)]
     fn sweep_tokens(
         #[pyo3(from_py_with = plain::dry_run)] dry_run: bool,
-        #[pyo3(from_py_with = domain::only)] only: Option<&str>,
+        #[pyo3(from_py_with = domain::only)] only: Option<SweepReason>,
     ) -> Vec<Swept> {
-        |_| Ok(SweepTokens { delete: !dry_run, only: only.map(str::parse).transpose()? })
+        |_| Ok(SweepTokens { delete: !dry_run, only })
     }
 
     /// Find tokens that should be replaced, disabled or deleted.

@@ -112,7 +112,7 @@ impl Field {
         if let Some(seconds) = float(object)? {
             return Ok(Timestamp::from_seconds(name, seconds)?);
         }
-        aware_datetime(name, "be compared with", object)?
+        aware_datetime(name, object)?
             .ok_or_else(|| wrong_type(name, &format!("compared with {}", Timestamp::EXPECTED), object))
     }
 

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 
-use crate::lifecycle::{Reason, Swept};
+use crate::lifecycle::{self, Swept};
 use crate::model::Token;
 use crate::python::types::errors::LazyException;
 use crate::python::types::literals::SweepReason;
@@ -11,7 +11,7 @@ use crate::python::types::literals::SweepReason;
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct SweptToken {
     token: Token,
-    reason: Reason,
+    reason: lifecycle::SweepReason,
     deleted: bool,
     kept: Option<&'static str>,
     error: LazyException,
@@ -51,7 +51,7 @@ impl SweptToken {
         self.deleted
     }
 
-    /// str | None: why the token is kept: it is not an orphan; ``None`` for a token that is due.
+    /// str | None: why the token is kept; ``None`` if it is due.
     #[getter]
     fn kept(&self) -> Option<&'static str> {
         self.kept
