@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `python` | the Python API: the only code that uses `pyo3`; it makes no decisions |
 //! | `cli` | the command `lmtokens` |
-//! | `lifecycle` | operations that need several calls: create with a destination, bulk runs and their journal, sweep, audit |
+//! | `lifecycle` | operations that need several calls: create with a destination, bulk runs, sweep, audit |
 //! | `destinations` | where the secret of a new token can be delivered |
 //! | `tokens` | operations that need one call |
 //! | `operation` | the trait that all operations implement |
@@ -16,7 +16,7 @@
 //! | `network` | timeouts, trusted certificates, client certificate, proxy |
 //! | `process` | per-process state, rebuilt after `fork()` |
 //! | `sandbox` | the embedded portal; it never uses the client, so that each can reveal errors of the other |
-//! | `ids` `lmv1` `secret` `model` `filter` `tag` `marker` `times` `portal` `event` `advice` `error` … | vocabulary: no I/O |
+//! | `ids` `lmv1` `secret` `model` `filter` `tag` `marker` `times` `portal` `event` `error` … | vocabulary: no I/O |
 
 #![cfg_attr(
     not(all(feature = "python", feature = "cli")),

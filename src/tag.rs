@@ -1,11 +1,12 @@
 //! The tag at the start of a pending token's note.
 //!
-//! `lmtokens-2-RUN-SECONDS-RANDOM[-eEXPIRES]-CHECK`, alone or followed by a space and the final note. RUN is the run id (16
-//! hexadecimal digits), SECONDS the time of the tag (since 1970-01-01 UTC), RANDOM 32 hexadecimal digits from the
+//! `lmtokens-2-RUN-SECONDS-RANDOM[-eEXPIRES]-CHECK`, alone or followed by a space and the final note. RUN is the run id
+//! (16 hexadecimal digits), SECONDS the time of the tag (since 1970-01-01 UTC), RANDOM 32 hexadecimal digits from the
 //! operating system, so that forked processes never share a tag. EXPIRES is when the token expires (seconds since
-//! 1970-01-01 UTC): its final note gets a marker, which needs the token's id and is not known before the create. CHECK (16 hexadecimal digits) is the start of the
-//! SHA-256 of the text before it and the final note (the user's part), so that any process can tell whether somebody has changed the note
-//! since. None of the tag's characters is special in the portal's filters.
+//! 1970-01-01 UTC). The marker in its final note says the same, but needs the token's id, which is not known before the
+//! create. CHECK (16 hexadecimal digits) is the start of the SHA-256 of the text before it and the final note (the
+//! user's part), so that any process can tell whether somebody has changed the note since. None of the tag's characters
+//! is special in the portal's filters.
 //!
 //! Version 1 was `lmtokens-1-RUN-SECONDS-RANDOM`, without a check.
 
@@ -67,8 +68,8 @@ pub struct Tag {
 
 impl Tag {
     /// Returns a fresh, unique tag of a token that expires at a time and whose final note has the user's part `last`.
-    /// `now_ms` is by the portal's clock if it is known: sweep compares it with the time at which the portal created the
-    /// token.
+    /// `now_ms` is by the portal's clock if it is known: sweep compares it with the time at which the portal created
+    /// the token.
     pub fn fresh(run: RunId, now_ms: u64, expires: Option<i64>, last: Option<&str>) -> Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(no_random_numbers)?;
@@ -92,8 +93,8 @@ impl Tag {
         }
     }
 
-    /// Returns the tag of a note and the text after it; `None` if the note does not have this form. Whether the text is
-    /// still the final note is a question for [`Tag::note_problem`].
+    /// Returns the tag of a note and the text after it; `None` if the note does not have this form. [`Tag::note_problem`]
+    /// checks that the text is still the final note.
     #[must_use]
     pub fn parse(note: &str) -> Option<(Self, Option<&str>)> {
         let (tag, last) = match note.split_once(' ') {

@@ -25,7 +25,8 @@ use crate::token_output::export;
 /// Without COMMAND, prints the environment variables of the sandbox and runs until it is interrupted. With COMMAND,
 /// runs it with those variables, without other LM_* variables and with NO_PROXY for 127.0.0.1, forwards signals to it and
 /// exits with its status: 128 plus the number of the signal that ended it, 127 if it is not found, 126 if it cannot be
-/// run. COMMAND does not outlive lmtokens. The sandbox listens on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user) and 33 (viewer).
+/// run. COMMAND does not outlive lmtokens. The sandbox listens on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user)
+/// and 33 (viewer).
 #[derive(Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Sandbox {

@@ -323,7 +323,7 @@ fn is_unreachable(error: &Error) -> bool {
 /// Returns the token as created, with the members that the change can affect.
 pub(super) fn with_changes(token: &Token, changed: Token) -> Token {
     Token {
-        // A response without a note tells nothing about the marker.
+        // A response without a note does not show the marker.
         marker: if changed.note.is_some() { changed.marker } else { token.marker },
         note: changed.note,
         status: changed.status.or(token.status),

@@ -51,8 +51,8 @@ impl Target {
         }
     }
 
-    /// As `locate`, with the token as it is now, whose note decides what a change keeps. If these credentials may not view
-    /// tokens, the caller's copy is all there is.
+    /// As `locate`, with the token as it is now, whose note decides what a change keeps. If these credentials may not
+    /// view the token, the caller's copy is used.
     pub(super) async fn locate_now(self, client: &Client) -> Result<Located> {
         let copy = match self {
             Self::Token(copy) if copy.admin_id.is_some() => copy,

@@ -62,9 +62,9 @@ struct Body<'a> {
 impl Operation for UpdateToken {
     type Output = Token;
 
-    /// Sends the change. A change of the note keeps the marker before it. Enabling a token also removes what would delete
-    /// it if it is disabled again: the tag of a pending token, and the part of the marker that says by which token it is
-    /// replaced.
+    /// Sends the change. A change of the note keeps the marker before it. Enabling a token also removes what would
+    /// delete it if it is disabled again: the tag of a pending token, and the part of the marker that says by which token
+    /// it is replaced.
     async fn run(self, client: &Client) -> Result<Token> {
         let client = &self.target.withholding(client);
         let Change { note, status } = self.change;

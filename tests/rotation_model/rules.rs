@@ -27,7 +27,7 @@ pub(crate) enum Rule {
     Lease,
     /// N that is enabled and tagged before this process enables it was enabled by an earlier attempt: it continues.
     ResumeEnabled,
-    /// A tag or marker has no meaning on a token that it does not name.
+    /// A tag or marker on a token that it does not name is ignored.
     Bind,
     /// No write lands later than 60 s after the read that allows it.
     Deadline,

@@ -121,7 +121,7 @@ fn similar_text_is_not_a_marker() {
 }
 
 #[test]
-fn a_marker_means_nothing_on_another_token() {
+fn a_marker_on_another_token_is_ignored() {
     let note = "[lmtokens 5 expires 2027-01-31T00:00Z] ci";
     assert_eq!(split(5, note).1, "ci");
     assert_eq!(split(6, note), (None, note));

@@ -175,8 +175,8 @@ impl Pending {
         Ok(self.folder.is_in_place()? && self.folder.names_file(&self.names.pending, &self.file)?)
     }
 
-    /// Puts the final file in place, with the note, marker and status of the token as it is now, then removes the pending file.
-    /// If that fails, the pending file is kept for the next call.
+    /// Puts the final file in place, with the note, marker and status of the token as it is now, then removes the
+    /// pending file. If that fails, the pending file is kept for the next call.
     pub(in crate::destinations) fn put_in_place(
         self,
         now: &Token,

@@ -117,7 +117,7 @@ async fn enabled_token_authenticates_after_the_delay() {
     assert_eq!(api.call("PATCH", &path(&disabled), r#"{"status":2,"note":"n"}"#).await.status, 200);
     api.advance_hours(1);
     assert_eq!(api.status(&disabled).await, 200);
-    // It is no failure of the token's.
+    // The rejected request does not count as a failure of the token.
     assert_eq!(api.portal.tokens().pop().unwrap().failures, 0);
 }
 
