@@ -200,7 +200,7 @@ fn clocks_differ(portal: Duration, local: Duration) -> Error {
 }
 
 /// Returns what a create left pending long enough ago that it is not in progress any more.
-fn left_long_ago(token: &Token, now: Duration) -> Option<LeftPending> {
+pub(super) fn left_long_ago(token: &Token, now: Duration) -> Option<LeftPending> {
     let left = left_pending(token)?;
     let created = u64::try_from(token.created_on?).ok()?;
     let begun = Duration::from_secs(created.max(left.tag.seconds));

@@ -90,11 +90,20 @@ def tagged(portal: Portal, age: float, **members: Any) -> StoredToken:
     return portal.create_token(32, note=note, created_on=created, **{"status": 1, **members})
 
 
-def test_pending_token_is_found_after_an_hour(lmtokens_portal: Portal) -> None:
+def test_pending_tokens_are_those_that_a_sweep_finds(lmtokens_portal: Portal) -> None:
     pending = tagged(lmtokens_portal, HOUR + 60)
-    enabled = tagged(lmtokens_portal, HOUR + 60, status=2)
+    edited = tagged(lmtokens_portal, HOUR + 60)
+    edit_token(lmtokens_portal, edited, note=f"{edited.note}, keep me")
     tagged(lmtokens_portal, HOUR - 60)
-    assert reasons(lmtokens.audit_tokens()) == {pending.id: ["pending"], enabled.id: ["pending"]}
+    tagged(lmtokens_portal, HOUR + 60, status=2)
+    tagged(lmtokens_portal, HOUR + 60, last_used_on=int(time.time()))
+    expected = {pending.id: None, edited.id: "its note was changed after its create"}
+    assert {swept.token.id: swept.kept for swept in lmtokens.sweep_tokens()} == expected
+    audit = lmtokens.audit_tokens()
+    assert reasons(audit) == {id: ["pending"] for id in expected}
+    assert {finding.remedy for finding in audit if finding.token.id in expected} == {
+        "sweep it; if its note was changed, delete it yourself"
+    }
 
 
 def moment(offset: float) -> str:
@@ -602,7 +611,16 @@ class TestShell:
         assert row["kept"].startswith("it is pending")
         assert requests_with_method(lmtokens_portal, "DELETE") == []
 
-    def test_replaced_token_is_left_to_its_rotation(self, lmtokens_portal: Portal) -> None:
+    def test_pending_token_whose_note_was_changed_is_left_to_the_user(self, lmtokens_portal: Portal) -> None:
+        edited = tagged(lmtokens_portal, 40 * DAY)
+        edit_token(lmtokens_portal, edited, note=f"{edited.note}, keep me")
+        result = run_shell("audit", "--reason", "disabled", "--delete", "--yes", "-o", "json")
+        (row,) = json.loads(result.stdout)
+        assert (row["id"], row["deleted"]) == (edited.id, False)
+        assert row["kept"] == "it is pending, and its note may have been changed; delete it yourself"
+        assert requests_with_method(lmtokens_portal, "DELETE") == []
+
+    def test_replaced_token_is_left_to_the_user(self, lmtokens_portal: Portal) -> None:
         stored = store(lmtokens_portal, created=100, used=50, status=1)
         edit_token(lmtokens_portal, stored, note=f"[lmtokens {stored.id} replaced by 17, delete after {moment(5)}]")
         assert reasons(lmtokens.audit_tokens()) == {stored.id: ["no_note"]}
@@ -610,7 +628,7 @@ class TestShell:
         (row,) = json.loads(result.stdout)
         assert (row["deleted"], row["kept"]) == (
             False,
-            "it was replaced, and a sweep deletes it when its quarantine ends",
+            "it was replaced by another token; enable it or delete it yourself",
         )
         assert requests_with_method(lmtokens_portal, "DELETE") == []
 

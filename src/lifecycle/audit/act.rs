@@ -5,9 +5,8 @@ use super::rules::{View, is_disabled};
 use crate::client::{Client, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AdminId, Status, TokenId};
-use crate::lifecycle::reconcile::{MAX_READ_AGE, delete_read};
+use crate::lifecycle::reconcile::{MAX_READ_AGE, delete_read, left_pending};
 use crate::model::Token;
-use crate::tag::Tag;
 use crate::tokens::{FindToken, change, is_same_token, is_self};
 
 /// What to do with the tokens that an audit finds.
@@ -81,13 +80,16 @@ fn keeps(client: &Client, action: Action, token: &Token) -> Option<&'static str>
         (Some(true), ..) => Some("it signs these calls"),
         (None, ..) => Some("it may sign these calls, which the portal does not show"),
         (_, Action::Disable, true) => Some("it is disabled already"),
-        (_, Action::Delete, true) if token.note.as_deref().and_then(Tag::parse).is_some() => {
-            Some("it is pending, and only a sweep deletes pending tokens")
-        }
-        (_, Action::Delete, true) if token.replaced_by().is_some() => {
-            Some("it was replaced, and a sweep deletes it when its quarantine ends")
-        }
+        (_, Action::Disable, false) => None,
         (_, Action::Delete, false) => Some("it is enabled, and only disabled tokens are deleted"),
-        _ => None,
+        (_, Action::Delete, true) => match left_pending(token) {
+            Some(left) if left.note_problem.is_none() => {
+                Some("it is pending, and only a sweep deletes pending tokens")
+            }
+            Some(_) => Some("it is pending, and its note may have been changed; delete it yourself"),
+            None => token
+                .replaced_by()
+                .map(|_| "it was replaced by another token; enable it or delete it yourself"),
+        },
     }
 }

@@ -101,9 +101,9 @@ reasons! {
     /// Its marker says that it should be deleted by now.
     Expired = "expired", Warning, "sweep it";
     /// Its create ended before its secret was delivered, more than an hour ago.
-    Pending = "pending", Warning, "sweep it";
+    Pending = "pending", Warning, "sweep it; if its note was changed, delete it yourself";
     /// A step of its rotation has been due for more than a day.
-    RotationStuck = "rotation_stuck", Warning, "finish or cancel its rotation";
+    RotationStuck = "rotation_stuck", Warning, "read its marker in the portal, and do the overdue step yourself";
     /// Enabled, although its owner is suspended.
     OwnerSuspended = "owner_suspended", Critical, "disable it";
     /// Enabled, and its owner can also log in to the portal.

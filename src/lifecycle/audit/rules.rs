@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use super::earlier::EarlierReport;
 use super::reason::AuditReason;
+use crate::lifecycle::sweep::left_long_ago;
 use crate::marker::Marker;
 use crate::model::{Token, TokenStatus};
-use crate::tag::Tag;
 use crate::tokens::{Owners, is_administrator};
 
-const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) const SECONDS_PER_DAY: i64 = 24 * 3600;
 
@@ -101,11 +100,7 @@ impl View<'_> {
             AuditReason::RotationStuck => {
                 return token.marker.is_some_and(|marker| self.is_stuck(token, &marker));
             }
-            AuditReason::Pending => {
-                let tag = token.note.as_deref().and_then(Tag::parse).map(|(tag, _)| tag.seconds);
-                let tagged = tag.and_then(|seconds| i64::try_from(seconds).ok());
-                return tagged.is_some_and(|tagged| self.is_past(token.created_on.unwrap_or(tagged), HOUR));
-            }
+            AuditReason::Pending => return left_long_ago(token, self.now).is_some(),
         };
         applies && !is_disabled(token)
     }
