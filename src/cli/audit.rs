@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::exit;
 use super::host::Host;
 use super::output::{self, ListFormat, Output};
-use super::report::{Failure, report, say};
+use super::report::{Failure, report_each, say};
 use super::signals::run_until_signal;
 use crate::lifecycle::{self, Action, AuditReason, AuditTokens, Finding, Rules, Severity};
 use crate::operation::call;
@@ -130,11 +130,8 @@ impl Audit {
         if audit.findings.iter().any(|finding| fails(&finding)) {
             status = exit::FINDINGS;
         }
-        for error in audit.findings.iter().filter_map(|finding| finding.error.as_ref()) {
-            report(error);
-            status = exit::PARTLY_DONE;
-        }
-        Ok(status)
+        let errors = audit.findings.iter().filter_map(|finding| finding.error.as_ref());
+        Ok(report_each(errors).unwrap_or(status))
     }
 }
 

@@ -9,7 +9,7 @@ use super::exit;
 use super::progress;
 use super::signals::{Signal, Unfinished};
 use crate::advice::{Advice, joined};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer, Severity};
 use crate::lock::locked;
 use crate::printable;
@@ -63,6 +63,15 @@ impl From<Unfinished> for Failure {
 pub(super) fn say(lines: &str) {
     let text = printable::lines(lines) + "\n";
     let _ = progress::aside(|| io::stderr().write_all(text.as_bytes()));
+}
+
+/// Reports the errors of single tokens. Returns the exit code that they give a command; `None` without any.
+pub(super) fn report_each<'a>(errors: impl Iterator<Item = &'a Error>) -> Option<u8> {
+    let code = |error: &Error| {
+        report(error);
+        if error.kind() == ErrorKind::Authentication { exit::of(error) } else { exit::PARTLY_DONE }
+    };
+    errors.map(code).max()
 }
 
 /// Writes an error with its causes, its candidates and its advice.

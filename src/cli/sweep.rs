@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::exit;
 use super::host::Host;
 use super::output::{self, ListFormat, Output};
-use super::report::{Failure, report, say};
+use super::report::{Failure, report_each, say};
 use super::signals::run_until_signal;
 use crate::lifecycle::{SweepReason, SweepTokens, Swept};
 use crate::model::iso_8601;
@@ -53,11 +53,8 @@ impl Sweep {
         let swept = run_until_signal(call(SweepTokens { delete: self.yes, only: self.only }, &client))?;
         let rows: Vec<Members> = swept.iter().map(members).collect();
         output.write(&output::list(&rows, self.output)?)?;
-        let mut status = exit::DONE;
-        for error in swept.iter().filter_map(|swept| swept.error.as_ref()) {
-            report(error);
-            status = exit::PARTLY_DONE;
-        }
+        let errors = swept.iter().filter_map(|swept| swept.error.as_ref());
+        let status = report_each(errors).unwrap_or(exit::DONE);
         let kept: Vec<_> = swept.iter().filter_map(|swept| Some((swept.token.id, swept.kept?))).collect();
         for (id, reason) in &kept {
             say(&format!("token {id} is kept: {reason}; delete it yourself if it is not needed"));

@@ -350,7 +350,7 @@ async fn audit_portal(
         );
     }
     if let Some(action) = settings.action {
-        act::act(client, action, &view, &mut findings).await?;
+        act::act(client, action, &view, &mut findings).await;
     }
     let gone = earlier.map(|earlier| gone(earlier, &view, profile.as_deref(), &findings)).unwrap_or_default();
     let portal = AuditedPortal {

@@ -96,7 +96,8 @@ impl Swept {
 impl Operation for SweepTokens {
     type Output = Vec<Swept>;
 
-    /// Examines every token of both types. Each token that is due is read again before its DELETE.
+    /// Examines every token of both types. Each token that is due is read again before its DELETE. If the portal rejects
+    /// the credentials, the rest is not deleted.
     async fn run(self, client: &Client) -> Result<Vec<Swept>> {
         let mut listing = ListTokens::default().start();
         let mut swept = Vec::new();
@@ -107,21 +108,27 @@ impl Operation for SweepTokens {
             swept.extend(found.filter(|found| self.only.is_none_or(|only| found.reason == only)));
         }
         if self.delete {
-            let found = std::mem::take(&mut swept);
-            for each in found {
-                swept.extend(if each.kept.is_some() {
-                    Some(each)
-                } else {
-                    delete(client, each, &mut clock).await?
-                });
+            let mut found = std::mem::take(&mut swept).into_iter();
+            for each in found.by_ref() {
+                if each.kept.is_some() {
+                    swept.push(each);
+                    continue;
+                }
+                swept.extend(delete(client, each, &mut clock).await);
+                // Repeated authentication failures lock a token.
+                let error = swept.last().and_then(|last| last.error.as_ref());
+                if error.is_some_and(|error| error.kind() == ErrorKind::Authentication) {
+                    break;
+                }
             }
+            swept.extend(found);
         }
         Ok(swept)
     }
 }
 
 /// Deletes a token that is due. Returns `None` if it was deleted or changed otherwise since the list was read.
-async fn delete(client: &Client, found: Swept, clock: &mut SweepClock) -> Result<Option<Swept>> {
+async fn delete(client: &Client, found: Swept, clock: &mut SweepClock) -> Option<Swept> {
     let mut kept = None;
     let is_due = |now: &Token| {
         let again = Swept::found(now, clock.now(client)?).filter(|again| again.reason == found.reason);
@@ -134,11 +141,9 @@ async fn delete(client: &Client, found: Swept, clock: &mut SweepClock) -> Result
     let part = client.start_part();
     let deleted = delete_listed(&part.client, &found.token, is_due).await;
     match part.complete(deleted) {
-        Ok(true) => Ok(Some(Swept { deleted: true, ..found })),
-        Ok(false) => Ok(kept),
-        // Repeated authentication failures lock a token.
-        Err(error) if error.kind() == ErrorKind::Authentication => Err(error),
-        Err(error) => Ok(Some(Swept { error: Some(error), ..found })),
+        Ok(true) => Some(Swept { deleted: true, ..found }),
+        Ok(false) => kept,
+        Err(error) => Some(Swept { error: Some(error), ..found }),
     }
 }
 

@@ -709,6 +709,18 @@ class TestShell:
         statuses = [stored.status for stored in lmtokens_portal.tokens if stored.id >= tokens[0].id]
         assert statuses == [2, 1, 1]
 
+    def test_rejected_credentials_end_the_changes_and_are_reported(self, lmtokens_portal: Portal) -> None:
+        tokens = [store(lmtokens_portal, created=100, used=50) for _ in range(4)]
+        lmtokens_portal.fail("status-before-acting", method="PATCH", status=400)
+        lmtokens_portal.fail("status-before-acting", method="PATCH", status=401, times=None, skip=1)
+        result = run_shell("audit", "--reason", "idle", "--disable", "--yes", "-o", "json")
+        rows = [(row["id"], row["disabled"]) for row in json.loads(result.stdout)]
+        assert rows == [(token.id, number == 1) for number, token in enumerate(tokens)]
+        assert result.returncode == 4
+        assert result.stderr.count("error: ") == 2
+        assert "1 of 4 disabled" in result.stderr
+        assert len(requests_with_method(lmtokens_portal, "PATCH")) == 3
+
     @pytest.mark.usefixtures("lmtokens_portal")
     def test_rejected_credentials_exit_with_4(self) -> None:
         result = run_shell("audit", environment={"LM_ACCESS_KEY": "wrong"})

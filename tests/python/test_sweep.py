@@ -461,13 +461,26 @@ def test_rejected_delete_is_reported_and_the_sweep_continues(lmtokens_portal: Po
     assert ids(lmtokens_portal) == [first.id]
 
 
-def test_rejected_credentials_end_the_sweep(lmtokens_portal: Portal) -> None:
-    orphan(lmtokens_portal)
-    orphan(lmtokens_portal)
-    lmtokens_portal.fail("status-before-acting", method="DELETE", status=401, times=None)
-    with pytest.raises(lmtokens.AuthenticationError):
-        lmtokens.sweep_tokens(dry_run=False)
-    assert len(requests_with_method(lmtokens_portal, "DELETE")) == 1
+def test_rejected_credentials_end_the_sweep_and_are_reported(lmtokens_portal: Portal) -> None:
+    tokens = [orphan(lmtokens_portal) for _ in range(3)]
+    lmtokens_portal.fail("status-before-acting", method="DELETE", status=401, times=None, skip=1)
+    swept = lmtokens.sweep_tokens(dry_run=False)
+    assert [(each.token.id, each.deleted) for each in swept] == [
+        (token.id, number == 0) for number, token in enumerate(tokens)
+    ]
+    assert [type(each.error) for each in swept] == [type(None), lmtokens.AuthenticationError, type(None)]
+    assert len(requests_with_method(lmtokens_portal, "DELETE")) == 2
+
+
+def test_shell_reports_what_it_deleted_before_the_credentials_were_rejected(lmtokens_portal: Portal) -> None:
+    for _ in range(3):
+        orphan(lmtokens_portal)
+    lmtokens_portal.fail("status-before-acting", method="DELETE", status=401, times=None, skip=1)
+    completed = run_shell("sweep", "--yes", "-o", "json")
+    assert completed.returncode == 4
+    assert [row["deleted"] for row in json.loads(completed.stdout)] == [True, False, False]
+    assert completed.stderr.count("error: ") == 1
+    assert "1 of 3 deleted" in completed.stderr
 
 
 def test_many_pages_of_both_types(lmtokens_portal: Portal) -> None:

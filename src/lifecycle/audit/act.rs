@@ -18,25 +18,24 @@ pub enum Action {
     Delete,
 }
 
-/// Carries out the action on each finding, and notes in it what was done. The error is one that further requests would
-/// repeat.
-pub(super) async fn act(
-    client: &Client,
-    action: Action,
-    view: &View<'_>,
-    findings: &mut [Finding],
-) -> Result<()> {
+/// Carries out the action on each finding, and notes in it what was done. If the portal rejects the credentials, the rest
+/// is left as it is.
+pub(super) async fn act(client: &Client, action: Action, view: &View<'_>, findings: &mut [Finding]) {
     for finding in findings {
         let part = client.start_part();
         match part.complete(act_on(&part.client, action, view, &finding.token).await) {
             Ok(None) => finding.done = true,
             Ok(kept) => finding.kept = kept,
-            // Repeated authentication failures lock a token.
-            Err(error) if error.kind() == ErrorKind::Authentication => return Err(error),
-            Err(error) => finding.error = Some(error),
+            Err(error) => {
+                let is_rejected = error.kind() == ErrorKind::Authentication;
+                finding.error = Some(error);
+                if is_rejected {
+                    // Repeated authentication failures lock a token.
+                    break;
+                }
+            }
         }
     }
-    Ok(())
 }
 
 /// Reads a token again and changes it if it is still found. Returns why it was kept.
