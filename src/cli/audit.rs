@@ -20,13 +20,16 @@ use crate::token_output::Members;
 
 /// Find tokens that should be replaced, disabled or deleted
 ///
-/// The tokens of all users, of both types, are judged by the portal's clock. idle, never_used, old, administrator,
-/// address_changed and the reasons about owners apply to enabled tokens only. The exit code is 10 if there are findings
-/// of at least the severity of --fail-on, with --diff new ones only.
+/// The tokens of all users, of both types, are judged by the portal's clock; with --disable or --delete, by the earlier of
+/// the portal's clock and this machine's, which must agree within an hour. idle, never_used, old, administrator,
+/// address_changed and the reasons about owners apply to enabled tokens only.
 ///
-/// Critical: owner_suspended. Warning: idle, never_used, old, expired, pending, rotation_stuck,
-/// address_changed. Info: disabled,
-/// no_note, owner_not_api_only, administrator.
+/// The exit code is 10 if there are findings of at least the severity of --fail-on: with --diff, new ones; with --disable
+/// or --delete, those of tokens that were not changed. It is 3 if a token could not be changed, and 4 if the portal
+/// rejected the credentials, after which no further token is changed.
+///
+/// Critical: owner_suspended. Warning: idle, never_used, old, expired, pending, rotation_stuck, address_changed. Info:
+/// disabled, no_note, owner_not_api_only, administrator.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 #[command(group(ArgGroup::new("action").args(["disable", "delete"])))]
@@ -37,16 +40,16 @@ pub(super) struct Audit {
     #[arg(value_parser = PossibleValuesParser::new(AuditReason::ALL.iter().map(|reason| reason.as_str()))
         .try_map(|word| word.parse::<AuditReason>()))]
     reason: Vec<AuditReason>,
-    /// Set how long ago the last use of an idle token is
+    /// Report tokens as idle if last used longer ago than this
     #[arg(long, value_name = "DURATION", default_value = "45d", value_parser = duration)]
     idle_after: Duration,
-    /// Set how long ago the creation of a never_used token is
+    /// Report unused tokens as never_used if created longer ago than this
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration)]
     never_used_after: Duration,
-    /// Set how long ago the creation of an old token is
+    /// Report tokens as old if created longer ago than this
     #[arg(long, value_name = "DURATION", default_value = "365d", value_parser = duration)]
     old_after: Duration,
-    /// Set how long ago the last use or, without one, the creation of a disabled token is
+    /// Report disabled tokens if last used, or created if never used, longer ago than this
     #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = duration)]
     disabled_after: Duration,
     /// Report what changed since an earlier report, which -o json wrote to this file
@@ -55,7 +58,7 @@ pub(super) struct Audit {
     /// Report tokens without findings too, so that a later --diff knows the addresses of all tokens
     #[arg(long, conflicts_with_all = ["diff", "action"])]
     all: bool,
-    /// Set the lowest severity of findings that make the exit code 10
+    /// Exit with 10 if a finding has at least this severity
     #[arg(long, value_name = "SEVERITY", default_value = "warning")]
     #[arg(value_parser = PossibleValuesParser::new(Severity::ALL.map(Severity::as_str))
         .try_map(|word| word.parse::<Severity>()))]

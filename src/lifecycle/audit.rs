@@ -68,7 +68,8 @@ pub struct AuditedPortal {
     pub portal: String,
     /// The profile.
     pub profile: Option<String>,
-    /// The portal's time by which the tokens were judged, seconds since 1970-01-01 UTC.
+    /// The time by which the tokens were judged, seconds since 1970-01-01 UTC: the portal's, or with an action the
+    /// earlier of the portal's and this machine's.
     pub checked_on: Option<i64>,
     /// How many tokens were checked.
     pub checked: u64,
@@ -90,7 +91,7 @@ pub struct Finding {
     /// When the portal disables it if it stays unused, seconds since 1970-01-01 UTC; `None` if that is not known, or if
     /// it is disabled.
     pub portal_disables_on: Option<i64>,
-    /// The portal's time by which it was judged, seconds since 1970-01-01 UTC.
+    /// The time by which it was judged, as [`AuditedPortal::checked_on`].
     pub checked_on: i64,
     /// The address of its portal.
     pub portal: Arc<str>,
@@ -339,7 +340,8 @@ async fn audit_portal(
     }
     if without_owner > 0 {
         limitations.push(format!(
-            "the owners of {without_owner} tokens were not checked, because the list of users does not show them"
+            "the owners of some tokens were not checked, because the list of users does not show them: {without_owner} of \
+             {checked}"
         ));
     }
     if !shows_self {

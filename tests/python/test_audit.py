@@ -314,7 +314,7 @@ class TestOwners:
             audit = proxy.client().audit_tokens()
         assert reasons(audit) == {}
         assert audit.limitations == [
-            "the owners of 1 tokens were not checked, because the list of users does not show them"
+            "the owners of some tokens were not checked, because the list of users does not show them: 1 of 3"
         ]
 
     def test_every_page_of_users_is_read(self, lmtokens_portal: Portal) -> None:
