@@ -336,12 +336,22 @@ def test_shell_rejects_what_is_not_a_duration(duration: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "nonsense", "https://acme.logicmonitor.com/santaba/rest", "http://127.0.0.1:1/santaba/rest"]
+    ("address", "message"),
+    [
+        ("", "LM_BASE_URL is not set; expected the address of a sandbox"),
+        ("nonsense", "LM_BASE_URL is not a URL; expected the address of a sandbox"),
+        (
+            "https://user:Hunter2@acme.logicmonitor.com/santaba/rest",
+            "LM_BASE_URL is not the address of a sandbox: acme.logicmonitor.com\n",
+        ),
+        ("http://127.0.0.1:1/santaba/rest", "cannot reach the sandbox in LM_BASE_URL: "),
+    ],
 )
-def test_shell_advances_only_a_sandbox(address: str) -> None:
+def test_shell_advances_only_a_sandbox(address: str, message: str) -> None:
     completed = run_shell("sandbox", "advance", "1h", environment={"LM_BASE_URL": address})
     assert completed.returncode in (1, 2)
     assert completed.stdout == ""
+    assert completed.stderr.startswith(f"error: {message}")
     assert "hint: run the command inside lmtokens sandbox -- COMMAND" in completed.stderr
 
 
