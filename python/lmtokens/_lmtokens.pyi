@@ -628,11 +628,6 @@ class Finding:
         portal does not, if the credentials may not read its settings, or if the token is disabled.
         """
     @property
-    def profile(self, /) -> str | None:
-        """
-        str | None: the profile of the client.
-        """
-    @property
     def reasons(self, /) -> list[AuditReason]:
         """
         list[AuditReason]: why it was found.
@@ -653,7 +648,7 @@ class Finding:
 
         Returns:
             dict[str, object]: the members of ``Token.to_dict()``, ``reasons`` and ``severity`` as words, ``remedy``,
-                ``portal`` and ``profile``.
+                ``portal`` and ``profile``, which is ``None``.
         """
     @property
     def token(self, /) -> Token:

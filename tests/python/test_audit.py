@@ -232,7 +232,7 @@ def test_report_counts_iterates_and_becomes_json(lmtokens_portal: Portal) -> Non
     assert [finding.severity for finding in audit] == [Severity.WARNING, Severity.INFO]
     first, second = audit
     assert (first.token.id, first.reasons, first.new_reasons) == (idle.id, [AuditReason.IDLE], [])
-    assert (first.portal, first.profile) == (lmtokens_portal.base_url, None)
+    assert first.portal == lmtokens_portal.base_url
     assert audit.findings == [first, second]
     assert audit.counts == {"idle": 1, "no_note": 1}
     assert audit.gone == []

@@ -216,17 +216,11 @@ impl Finding {
         &self.0.portal
     }
 
-    /// str | None: the profile of the client.
-    #[getter]
-    fn profile(&self) -> Option<&str> {
-        self.0.profile.as_deref()
-    }
-
     /// Return the finding as a ``dict`` for ``json``.
     ///
     /// Returns:
     ///     dict[str, object]: the members of ``Token.to_dict()``, ``reasons`` and ``severity`` as words, ``remedy``,
-    ///         ``portal`` and ``profile``.
+    ///         ``portal`` and ``profile``, which is ``None``.
     #[pyo3(signature = () -> "dict[str, object]")]
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let finding = &self.0;
