@@ -66,24 +66,44 @@ impl Serialize for Members {
     }
 }
 
-/// Returns the members of a new token, its secret in plain text.
+/// The name of a member of a token, and what reads its value.
+type Member = (&'static str, fn(&Token) -> Value);
+
+/// The members of a token without its secret.
+pub(crate) const TOKEN_MEMBERS: [Member; 16] = [
+    ("id", |token| json!(token.id)),
+    ("type", |token| json!(token.r#type.as_str())),
+    ("access_id", |token| json!(token.access_id)),
+    ("admin_id", |token| json!(token.admin_id)),
+    ("admin_name", |token| json!(token.admin_name)),
+    ("status", |token| json!(token.status.map(TokenStatus::number))),
+    ("note", |token| json!(token.note)),
+    ("expires_on", |token| json!(token.expires_on().map(iso_8601))),
+    ("replaces", |token| json!(token.replaces())),
+    ("replaced_by", |token| json!(token.replaced_by())),
+    ("roles", |token| json!(token.roles)),
+    ("created_by", |token| json!(token.created_by)),
+    ("created_on", |token| json!(token.created_on.map(iso_8601))),
+    ("last_used_on", |token| json!(token.last_used_on.map(iso_8601))),
+    ("last_auth_ip", |token| json!(token.last_auth_ip)),
+    ("user_permission", |token| json!(token.user_permission)),
+];
+
+/// Returns the members of a token without its secret.
+#[must_use]
+pub(crate) fn token_members(token: &Token) -> Members {
+    Members(TOKEN_MEMBERS.iter().map(|(name, value)| (*name, value(token))).collect())
+}
+
+/// Returns the members of a new token that destinations receive, its secret in plain text.
 #[must_use]
 pub(crate) fn members(token: &Token) -> Members {
+    let Members(mut members) = token_members(token);
+    let left_out = ["replaces", "replaced_by", "last_used_on", "last_auth_ip", "user_permission"];
+    members.retain(|(name, _)| !left_out.contains(name));
     let secret = token.access_key.as_ref().map(Secret::reveal);
-    Members(vec![
-        ("id", json!(token.id)),
-        ("type", json!(token.r#type.as_str())),
-        ("access_id", json!(token.access_id)),
-        ("access_key", json!(secret)),
-        ("admin_id", json!(token.admin_id)),
-        ("admin_name", json!(token.admin_name)),
-        ("status", json!(token.status.map(TokenStatus::number))),
-        ("note", json!(token.note)),
-        ("expires_on", json!(token.expires_on().map(iso_8601))),
-        ("roles", json!(token.roles)),
-        ("created_by", json!(token.created_by)),
-        ("created_on", json!(token.created_on.map(iso_8601))),
-    ])
+    members.insert(3, ("access_key", json!(secret)));
+    Members(members)
 }
 
 /// Returns the members as one line of JSON.

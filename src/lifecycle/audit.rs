@@ -10,16 +10,16 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lifecycle::sweep::{agreed_time, portal_time};
-use crate::model::{Token, TokenStatus, iso_8601};
+use crate::model::Token;
 use crate::operation::Operation;
 use crate::process;
-use crate::token_output::Members;
+use crate::token_output::{Members, TOKEN_MEMBERS, token_members};
 use crate::tokens::{ListTokens, Owners, is_self, owners, token_disabled_days};
 use rules::{SECONDS_PER_DAY, View};
 
@@ -132,59 +132,22 @@ impl Finding {
 
     /// Returns the members of the token, and those of the finding with the given reasons.
     pub(crate) fn members(&self, reasons: &[AuditReason]) -> Members {
-        let token = &self.token;
-        let values = [
-            json!(token.id),
-            json!(token.r#type.as_str()),
-            json!(token.access_id),
-            json!(token.admin_id),
-            json!(token.admin_name),
-            json!(token.status.map(TokenStatus::number)),
-            json!(token.note),
-            json!(token.expires_on().map(iso_8601)),
-            json!(token.replaces()),
-            json!(token.replaced_by()),
-            json!(token.roles),
-            json!(token.created_by),
-            json!(token.created_on.map(iso_8601)),
-            json!(token.last_used_on.map(iso_8601)),
-            json!(token.last_auth_ip),
-            json!(token.user_permission),
-        ];
-        members(values, reasons, self.remedy(reasons).as_deref(), &self.portal, self.profile.as_deref())
+        let token = token_members(&self.token);
+        members(token, reasons, self.remedy(reasons).as_deref(), &self.portal, self.profile.as_deref())
     }
 }
 
 impl Gone {
     /// As [`Finding::members`], with the reasons that do not apply any more.
     pub(crate) fn members(&self) -> Members {
-        let values = TOKEN_MEMBERS.map(|name| self.token.get(name).cloned().unwrap_or_default());
-        members(values, &self.reasons, None, &self.portal, self.profile.as_deref())
+        let value = |name| self.token.get(name).cloned().unwrap_or_default();
+        let token = Members(TOKEN_MEMBERS.iter().map(|(name, _)| (*name, value(*name))).collect());
+        members(token, &self.reasons, None, &self.portal, self.profile.as_deref())
     }
 }
 
-/// The members of a token, in the order of `Token.to_dict()`.
-const TOKEN_MEMBERS: [&str; 16] = [
-    "id",
-    "type",
-    "access_id",
-    "admin_id",
-    "admin_name",
-    "status",
-    "note",
-    "expires_on",
-    "replaces",
-    "replaced_by",
-    "roles",
-    "created_by",
-    "created_on",
-    "last_used_on",
-    "last_auth_ip",
-    "user_permission",
-];
-
 fn members(
-    token: [Value; TOKEN_MEMBERS.len()],
+    Members(mut members): Members,
     reasons: &[AuditReason],
     remedy: Option<&str>,
     portal: &str,
@@ -192,14 +155,14 @@ fn members(
 ) -> Members {
     let words: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();
     let severity = reasons.iter().map(|reason| reason.severity()).max();
-    let of_finding = [
+    members.extend([
         ("reasons", json!(words)),
         ("severity", json!(severity.map(Severity::as_str))),
         ("remedy", json!(remedy)),
         ("portal", json!(portal)),
         ("profile", json!(profile)),
-    ];
-    Members(TOKEN_MEMBERS.into_iter().zip(token).chain(of_finding).collect())
+    ]);
+    Members(members)
 }
 
 impl AuditTokens {

@@ -8,7 +8,7 @@ use pyo3::types::{PyDateTime, PyDict, PyIterator, PyList};
 
 use crate::lifecycle::{self, AuditReason, Severity};
 use crate::model::{Token, iso_8601};
-use crate::python::types::token::{self, datetime};
+use crate::python::types::token::{datetime, dict};
 
 /// The report of an audit: an iterable of findings, the most severe first.
 ///
@@ -102,10 +102,8 @@ impl Audit {
     /// has them: the token's members, ``portal``, ``profile`` and, in ``reasons``, those that are gone.
     #[getter]
     fn gone(&self, py: Python<'_>) -> PyResult<Dicts> {
-        let gone: Vec<_> = self.gone.iter().map(lifecycle::Gone::members).collect();
-        let json = serde_json::to_string(&gone).unwrap_or_default();
-        let gone = py.import("json")?.call_method1("loads", (json,))?;
-        Ok(Dicts(gone.cast_into()?.unbind()))
+        let gone = self.gone.iter().map(|gone| dict(py, &gone.members()));
+        Ok(Dicts(PyList::new(py, gone.collect::<PyResult<Vec<_>>>()?)?.unbind()))
     }
 
     /// int: how many tokens were checked.
@@ -223,15 +221,7 @@ impl Finding {
     ///         ``portal`` and ``profile``, which is ``None``.
     #[pyo3(signature = () -> "dict[str, object]")]
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let finding = &self.0;
-        let members = token::to_dict(py, &finding.token)?;
-        let reasons: Vec<&str> = finding.reasons.iter().map(|reason| reason.as_str()).collect();
-        members.set_item("reasons", reasons)?;
-        members.set_item("severity", finding.severity().map(Severity::as_str))?;
-        members.set_item("remedy", finding.remedy(&finding.reasons))?;
-        members.set_item("portal", &*finding.portal)?;
-        members.set_item("profile", finding.profile.as_deref())?;
-        Ok(members)
+        dict(py, &self.0.members(&self.0.reasons))
     }
 
     fn __repr__(&self) -> String {

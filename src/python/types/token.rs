@@ -10,6 +10,7 @@ use pyo3::type_hint_union;
 use pyo3::types::{PyDateTime, PyDict, PyString};
 
 use crate::python::types::secret::Secret;
+use crate::token_output::{Members, token_members};
 use crate::{model, secret};
 
 /// One API token, as the portal last reported it. Immutable; two tokens are equal if all members are.
@@ -189,7 +190,7 @@ impl Token {
     ///     dict[str, object]: the members by attribute name; ``status`` is the portal's number.
     #[pyo3(signature = () -> "dict[str, object]")]
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        to_dict(py, &self.0)
+        dict(py, &token_members(&self.0))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -296,26 +297,10 @@ impl Token {
     }
 }
 
-/// Returns the members of a token by their names, without its secret.
-pub(crate) fn to_dict<'py>(py: Python<'py>, token: &model::Token) -> PyResult<Bound<'py, PyDict>> {
-    let members = PyDict::new(py);
-    members.set_item("id", token.id)?;
-    members.set_item("type", token.r#type.as_str())?;
-    members.set_item("access_id", token.access_id.as_deref())?;
-    members.set_item("admin_id", token.admin_id)?;
-    members.set_item("admin_name", token.admin_name.as_deref())?;
-    members.set_item("status", token.status.map(model::TokenStatus::number))?;
-    members.set_item("note", token.note.as_deref())?;
-    members.set_item("expires_on", token.expires_on().map(model::iso_8601))?;
-    members.set_item("replaces", token.replaces())?;
-    members.set_item("replaced_by", token.replaced_by())?;
-    members.set_item("roles", &token.roles)?;
-    members.set_item("created_by", token.created_by.as_deref())?;
-    members.set_item("created_on", token.created_on.map(model::iso_8601))?;
-    members.set_item("last_used_on", token.last_used_on.map(model::iso_8601))?;
-    members.set_item("last_auth_ip", token.last_auth_ip.as_deref())?;
-    members.set_item("user_permission", token.user_permission.as_deref())?;
-    Ok(members)
+/// Returns members as a `dict`.
+pub(crate) fn dict<'py>(py: Python<'py>, members: &Members) -> PyResult<Bound<'py, PyDict>> {
+    let json = serde_json::to_string(members).unwrap_or_default();
+    Ok(py.import("json")?.call_method1("loads", (json,))?.cast_into()?)
 }
 
 pub(crate) fn datetime(py: Python<'_>, seconds: i64) -> PyResult<Bound<'_, PyDateTime>> {
