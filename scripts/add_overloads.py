@@ -48,7 +48,7 @@ def add_overloads(stub: str) -> str:
     stub, imports = re.subn(r"^from typing import (.*)$", r"from typing import \1, overload", stub, flags=re.MULTILINE)
     stub, names = re.subn(
         r"^from lmtokens._types import (.*?)OnWait",
-        r"from lmtokens._types import \1OnWait, Ordered",
+        r"from lmtokens._types import Age, \1OnWait, Ordered",
         stub,
         flags=re.MULTILINE,
     )

@@ -285,7 +285,7 @@ class Client:
             >>> run.summary
             Summary(total=2, created=2, already_done=0, failed=0, unknown=0, skipped=0)
         """
-    def audit_tokens(self, /, *, reasons: Reasons | None = None, idle_after: Age | None = None, never_used_after: Age | None = None, old_after: Age | None = None, disabled_after: Age | None = None, diff: str | PathLike[str] | None = None) -> Audit:
+    def audit_tokens(self, /, *, reasons: Reasons | None = None, idle_after: "Age | None" = None, never_used_after: "Age | None" = None, old_after: "Age | None" = None, disabled_after: "Age | None" = None, diff: str | PathLike[str] | None = None) -> Audit:
         """
         Find tokens that should be replaced, disabled or deleted.
 
@@ -1360,7 +1360,7 @@ class _AsyncCore:
         """
     @overload
     def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None, expires: datetime | timedelta | float | None = None) -> Coroutine[Any, Any, Token]: ...
-    def audit_tokens(self, /, *, reasons: Reasons | None = None, idle_after: Age | None = None, never_used_after: Age | None = None, old_after: Age | None = None, disabled_after: Age | None = None, diff: str | PathLike[str] | None = None) -> Coroutine[Any, Any, Audit]:
+    def audit_tokens(self, /, *, reasons: Reasons | None = None, idle_after: "Age | None" = None, never_used_after: "Age | None" = None, old_after: "Age | None" = None, disabled_after: "Age | None" = None, diff: str | PathLike[str] | None = None) -> Coroutine[Any, Any, Audit]:
         """
         Find tokens that should be replaced, disabled or deleted.
 
@@ -1776,7 +1776,7 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
         Summary(total=2, created=2, already_done=0, failed=0, unknown=0, skipped=0)
     """
 
-def audit_tokens(*, reasons: Reasons | None = None, idle_after: Age | None = None, never_used_after: Age | None = None, old_after: Age | None = None, disabled_after: Age | None = None, diff: str | PathLike[str] | None = None) -> Audit:
+def audit_tokens(*, reasons: Reasons | None = None, idle_after: "Age | None" = None, never_used_after: "Age | None" = None, old_after: "Age | None" = None, disabled_after: "Age | None" = None, diff: str | PathLike[str] | None = None) -> Audit:
     """
     Find tokens that should be replaced, disabled or deleted.
 

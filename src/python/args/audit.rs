@@ -3,47 +3,22 @@
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::PyDelta;
 
-use super::plain::{encodable, float, items, string, wrong_type};
+use super::plain::{arguments, encodable, items, optional, seconds_or_timedelta, string, wrong_type};
 use crate::error::Error;
 use crate::lifecycle::AuditReason;
 
 const EXPECTED: &str = "a number of seconds or a timedelta";
 
-macro_rules! ages {
-    ($($name:ident = $argument:literal;)*) => {
-        $(
-            pub(crate) struct $name(pub(crate) Duration);
-
-            impl<'a, 'py> FromPyObject<'a, 'py> for $name {
-                type Error = PyErr;
-
-                #[cfg(feature = "stubs")]
-                const INPUT_TYPE: pyo3::inspect::PyStaticExpr =
-                    pyo3::type_hint_identifier!("lmtokens._types", "Age");
-
-                fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-                    age($argument, &object).map(Self)
-                }
-            }
-        )*
-    };
-}
-
-ages! {
-    IdleAfter = "idle_after";
-    NeverUsedAfter = "never_used_after";
-    OldAfter = "old_after";
-    DisabledAfter = "disabled_after";
+arguments! {
+    idle_after: Option<Duration> = optional(age);
+    never_used_after: Option<Duration> = optional(age);
+    old_after: Option<Duration> = optional(age);
+    disabled_after: Option<Duration> = optional(age);
 }
 
 fn age(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Duration> {
-    let seconds = if object.is_instance_of::<PyDelta>() {
-        object.call_method0("total_seconds")?.extract()?
-    } else {
-        float(object)?.ok_or_else(|| wrong_type(name, EXPECTED, object))?
-    };
+    let seconds = seconds_or_timedelta(object)?.ok_or_else(|| wrong_type(name, EXPECTED, object))?;
     Ok(Duration::try_from_secs_f64(seconds)
         .map_err(|_| Error::invalid(name, seconds, format_args!("{EXPECTED}, not negative")))?)
 }

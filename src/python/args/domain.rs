@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDelta, PyMemoryView, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
 
 use super::plain::{
-    arguments, aware_datetime, encodable, extract, float, integer, optional, seconds, string, text,
-    wrong_type,
+    arguments, aware_datetime, encodable, extract, integer, optional, seconds, seconds_or_timedelta, string,
+    text, wrong_type,
 };
 use crate::credentials::Timeouts;
 use crate::error::Error;
@@ -173,11 +173,8 @@ from_python!(Target, hints::TOKEN, |object| {
 from_python!(Note, hints::STR, |object| Ok(Self::new(text("note", &object)?)?));
 
 from_python!(Expiry, hints::EXPIRY, |object| {
-    if let Some(seconds) = float(&object)? {
+    if let Some(seconds) = seconds_or_timedelta(&object)? {
         return Ok(Self::after("expires", seconds)?);
-    }
-    if object.cast::<PyDelta>().is_ok() {
-        return Ok(Self::after("expires", object.call_method0("total_seconds")?.extract()?)?);
     }
     match aware_datetime("expires", &object)? {
         Some(time) => Ok(Self::At(time.seconds)),

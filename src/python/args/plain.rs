@@ -7,7 +7,8 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyFloat, PyInt, PyIterator, PyMapping, PyMemoryView, PyString, PyType,
+    PyBool, PyByteArray, PyBytes, PyDelta, PyFloat, PyInt, PyIterator, PyMapping, PyMemoryView, PyString,
+    PyType,
 };
 
 use crate::ids::{Concurrency, PageSize};
@@ -147,6 +148,14 @@ pub(crate) fn float(object: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
         Err(error) if error.is_instance_of::<pyo3::exceptions::PyException>(object.py()) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Returns the seconds of a number or a `timedelta`; `None` for any other object.
+pub(crate) fn seconds_or_timedelta(object: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    if object.is_instance_of::<PyDelta>() {
+        return object.call_method0("total_seconds")?.extract().map(Some);
+    }
+    float(object)
 }
 
 /// Returns the items of an iterable. A text, bytes, a mapping, a table and an open file are iterable as well, but their

@@ -2,12 +2,14 @@
 //! in a coroutine) and a module function. `list_tokens` and `add_tokens` return iterators and have files of their
 //! own.
 
+use std::time::Duration;
+
 use pyo3::prelude::*;
 
 use crate::ids::{Note, Status};
 use crate::lifecycle::{AddToken, Audit, AuditTokens, Rules, SweepReason, SweepTokens, Swept};
 use crate::model::Token;
-use crate::python::args::audit::{DisabledAfter, IdleAfter, NeverUsedAfter, OldAfter, Reasons};
+use crate::python::args::audit::{self, Reasons};
 use crate::python::args::stub_types::ReportPath;
 use crate::python::args::{domain, plain};
 use crate::python::operations::client::{AsyncCore, Client};
@@ -369,28 +371,28 @@ operations! {
     #[signature(
         *,
         reasons = None,
-        idle_after = None,
-        never_used_after = None,
-        old_after = None,
-        disabled_after = None,
+        idle_after: "Age | None" = None,
+        never_used_after: "Age | None" = None,
+        old_after: "Age | None" = None,
+        disabled_after: "Age | None" = None,
         diff = None,
     )]
     fn audit_tokens(
         reasons: Option<Reasons>,
-        idle_after: Option<IdleAfter>,
-        never_used_after: Option<NeverUsedAfter>,
-        old_after: Option<OldAfter>,
-        disabled_after: Option<DisabledAfter>,
+        #[pyo3(from_py_with = audit::idle_after)] idle_after: Option<Duration>,
+        #[pyo3(from_py_with = audit::never_used_after)] never_used_after: Option<Duration>,
+        #[pyo3(from_py_with = audit::old_after)] old_after: Option<Duration>,
+        #[pyo3(from_py_with = audit::disabled_after)] disabled_after: Option<Duration>,
         diff: Option<ReportPath>,
     ) -> Audit {
         |_| {
             let defaults = Rules::default();
             let rules = Rules {
                 reasons: reasons.map_or(defaults.reasons, |given| given.0),
-                idle_after: idle_after.map_or(defaults.idle_after, |given| given.0),
-                never_used_after: never_used_after.map_or(defaults.never_used_after, |given| given.0),
-                old_after: old_after.map_or(defaults.old_after, |given| given.0),
-                disabled_after: disabled_after.map_or(defaults.disabled_after, |given| given.0),
+                idle_after: idle_after.unwrap_or(defaults.idle_after),
+                never_used_after: never_used_after.unwrap_or(defaults.never_used_after),
+                old_after: old_after.unwrap_or(defaults.old_after),
+                disabled_after: disabled_after.unwrap_or(defaults.disabled_after),
             };
             Ok(AuditTokens { rules, diff: diff.map(|path| path.0), ..AuditTokens::default() })
         }
