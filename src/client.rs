@@ -155,6 +155,11 @@ impl Client {
         self.deadline.map(|deadline| deadline.remaining(self.now_ms()))
     }
 
+    /// Returns whether this client's deadline has passed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.remaining().is_some_and(|remaining| remaining.is_zero())
+    }
+
     /// Returns this client with an observer for its events.
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {

@@ -46,6 +46,12 @@ impl Marker {
         Self { token, replaces: None, replaced_by: None, expires: None, superseded: None, cancelled: None }
     }
 
+    /// Returns whether the token has expired at a time, seconds since 1970-01-01 UTC.
+    #[must_use]
+    pub fn is_expired(&self, now: u64) -> bool {
+        self.expires.and_then(|expires| u64::try_from(expires).ok()).is_some_and(|expires| expires <= now)
+    }
+
     /// Returns the marker of a note and the user's part; `None` if the note does not begin with a marker. [`split`] also
     /// checks that the marker is about the token.
     #[must_use]

@@ -253,8 +253,7 @@ impl Token {
     /// Returns whether the token has expired at a time since 1970-01-01 UTC.
     #[must_use]
     pub(crate) fn is_expired(&self, now: Duration) -> bool {
-        let expires = self.expires_on().and_then(|expires| u64::try_from(expires).ok());
-        expires.is_some_and(|expires| expires <= now.as_secs())
+        self.marker.is_some_and(|marker| marker.is_expired(now.as_secs()))
     }
 
     /// Returns the id of the token that this one replaces.

@@ -478,7 +478,7 @@ class Client:
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
-            APIError: the portal rejected the request to list tokens, or rejected the credentials.
+            APIError: the portal rejected the request to list tokens.
             ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
                 than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
                 may differ.
@@ -1512,7 +1512,7 @@ class _AsyncCore:
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
-            APIError: the portal rejected the request to list tokens, or rejected the credentials.
+            APIError: the portal rejected the request to list tokens.
             ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
                 than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
                 may differ.
@@ -2058,7 +2058,7 @@ def sweep_tokens(*, dry_run: "bool" = True, only: "Literal['orphans', 'expired']
 
     Raises:
         TypeError, ValueError: an argument is invalid; nothing was sent.
-        APIError: the portal rejected the request to list tokens, or rejected the credentials.
+        APIError: the portal rejected the request to list tokens.
         ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
             than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
             may differ.

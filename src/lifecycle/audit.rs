@@ -251,7 +251,6 @@ async fn audit_portal(
     let portal: Arc<str> = portal_of(source).into();
     let of_profile: Option<Arc<str>> = profile.as_deref().map(Arc::from);
     let mut limitations = Vec::new();
-    let token_disabled_days = token_disabled_days(client).await?;
     let owners = if settings.rules.need_owners() {
         match owners(client).await {
             Ok(owners) => Some(owners),
@@ -265,6 +264,7 @@ async fn audit_portal(
     } else {
         None
     };
+    let token_disabled_days = token_disabled_days(client).await?;
     let now = if settings.action.is_some() { agreed_time(client)? } else { portal_time(client)? };
     let checked_on = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
     let view = View { rules: &settings.rules, portal: &portal, now, owners, token_disabled_days, earlier };
@@ -317,7 +317,11 @@ async fn audit_portal(
     if let Some(action) = settings.action {
         act::act(client, action, &view, &mut findings).await;
     }
-    let gone = earlier.map(|earlier| gone(earlier, &view, profile.as_deref(), &findings)).unwrap_or_default();
+    // What is not shown may still be there.
+    let gone = match earlier.filter(|_| shows_self) {
+        Some(earlier) => gone(earlier, &view, profile.as_deref(), &findings, without_owner == 0),
+        None => Vec::new(),
+    };
     let portal = AuditedPortal {
         portal: portal.to_string(),
         profile: profile.clone(),
@@ -329,11 +333,20 @@ async fn audit_portal(
     Ok(Audit { findings, gone, portals: vec![portal] })
 }
 
-/// Returns what applied earlier and does not any more. A reason that this audit does not look for may still apply.
-fn gone(earlier: &EarlierReport, view: &View<'_>, profile: Option<&str>, findings: &[Finding]) -> Vec<Gone> {
+/// Returns what applied earlier and does not any more. A reason that this audit does not look for, or whose owners the
+/// portal does not show, may still apply.
+fn gone(
+    earlier: &EarlierReport,
+    view: &View<'_>,
+    profile: Option<&str>,
+    findings: &[Finding],
+    shows_owners: bool,
+) -> Vec<Gone> {
+    let shows_owners = shows_owners && view.owners.is_some();
     let now: HashMap<i64, &[AuditReason]> =
         findings.iter().map(|finding| (finding.token.id, finding.reasons.as_slice())).collect();
     earlier.gone(view.portal, profile, |id, reason| {
-        !view.looks_for(reason) || now.get(&id).is_some_and(|reasons| reasons.contains(&reason))
+        let is_checked = view.looks_for(reason) && (shows_owners || !reason.depends_on_owner());
+        !is_checked || now.get(&id).is_some_and(|reasons| reasons.contains(&reason))
     })
 }

@@ -115,6 +115,9 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
         None if found.is_expired(Duration::from_millis(client.portal_now_ms())) => {
             Ok(State::ToDelete(found, read))
         }
+        None if found.marker != remaining.tag.marker(id) => {
+            Err(unclear(remaining, "somebody has changed its expiry since"))
+        }
         None if found.status == Some(status.into()) => Ok(State::Ready(found)),
         None => {
             let status =
@@ -127,6 +130,11 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
         }
         Some(_) if found.status == Some(TokenStatus::Disabled) && !found.was_used => {
             Ok(State::ToDelete(found, read))
+        }
+        Some((tag, _))
+            if tag.marker(id).is_some_and(|marker| marker.is_expired(client.portal_now_ms() / 1000)) =>
+        {
+            Err(unclear(remaining, "it has expired"))
         }
         Some((tag, _)) if found.status == Some(TokenStatus::Enabled) => {
             // It was enabled by hand, so that a sweep does not delete it.

@@ -166,21 +166,37 @@ pub(super) fn is_near(created_on: i64, tag_seconds: u64) -> bool {
 pub(super) async fn delete_listed(
     client: &Client,
     listed: &Token,
-    is_due: impl FnOnce(&Token) -> Result<bool>,
+    mut is_due: impl FnMut(&Token) -> Result<bool>,
 ) -> Result<bool> {
-    let read = Moment::at(client.now_ms());
-    let Some(now) = FindToken::Id(TokenId::new(listed.id)?).optional(client).await? else { return Ok(false) };
-    if !is_same_token(&now, listed) || !is_due(&now)? {
-        return Ok(false);
+    loop {
+        let read = Moment::at(client.now_ms());
+        let Some(now) = FindToken::Id(TokenId::new(listed.id)?).optional(client).await? else {
+            return Ok(false);
+        };
+        if !is_same_token(&now, listed) || !is_due(&now)? {
+            return Ok(false);
+        }
+        match delete_read(client, read, now).await {
+            // It waited for its rate limit.
+            Err(error)
+                if since_read(client, read).is_over()
+                    && !client.is_over()
+                    && !error.details().maybe_applied => {}
+            outcome => return outcome.map(|()| true),
+        }
     }
-    delete_read(client, read, now).await.map(|()| true)
 }
 
 /// Deletes a token of another process as it was read at a moment, unless it may sign these calls.
 pub(super) async fn delete_read(client: &Client, read: Moment, token: Token) -> Result<()> {
     refuse_self(client, &token, "deleting")?;
     // The deletion may wait for its rate limit, and the token be enabled meanwhile.
-    delete(&client.for_lease(read, MAX_READ_AGE, "reading the token"), token).await
+    delete(&since_read(client, read), token).await
+}
+
+/// Returns a client for writes that rely on the reading of a token.
+fn since_read(client: &Client, read: Moment) -> Client {
+    client.for_lease(read, MAX_READ_AGE, "reading the token")
 }
 
 /// Deletes a token of this package. A token that no longer exists counts as deleted.

@@ -211,7 +211,7 @@ impl TwoPhase<'_> {
             }
             may_be_enabled |= error.details().maybe_applied;
             let is_rejected = !error.details().maybe_applied && !is_unreachable(&error);
-            let is_over = leased.remaining().is_some_and(|remaining| remaining.is_zero());
+            let is_over = leased.is_over();
             // An earlier PATCH may have enabled the token, which may be in use by now. Only a token that is surely
             // disabled is deleted.
             if (is_rejected || is_over) && !may_be_enabled {

@@ -6,8 +6,8 @@ use crate::client::{Client, Method, Request};
 use crate::error::{ErrorKind, Result};
 use crate::json::members;
 
-/// Returns after how many days the portal disables an unused token; `None` if it does not, or does not tell. A portal
-/// that rejects the request is not an error, unless it rejects the credentials.
+/// Returns after how many days the portal disables an unused token; `None` if it does not, or does not tell. A failed
+/// request is not an error, unless the portal rejects the credentials.
 pub(crate) async fn token_disabled_days(client: &Client) -> Result<Option<i64>> {
     let request = Request {
         method: Method::Get,
@@ -18,10 +18,11 @@ pub(crate) async fn token_disabled_days(client: &Client) -> Result<Option<i64>> 
     };
     let body = match client.send(&request).await {
         Ok(response) => response.body,
-        Err(error) if error.details().status.is_some() && error.kind() != ErrorKind::Authentication => {
-            return Ok(None);
+        // Without a response, the portal's time is not known either.
+        Err(error) if error.kind() == ErrorKind::Authentication || client.portal_time().is_none() => {
+            return Err(error);
         }
-        Err(error) => return Err(error),
+        Err(_) => return Ok(None),
     };
     let text = std::str::from_utf8(&body).unwrap_or_default();
     let days = members(text, ["tokenDisabledDays"]).ok().flatten().and_then(|[days]| days.whole_number());

@@ -84,9 +84,8 @@ impl Operation for UpdateToken {
             };
             // The change may wait for its rate limit, and the marker be changed meanwhile.
             let leased = client.for_lease(read, MAX_READ_AGE, "reading the token");
-            let is_over = |client: &Client| client.remaining().is_some_and(|remaining| remaining.is_zero());
             match change(&leased, admin_id, &token, Some(&note), status).await {
-                Err(error) if is_over(&leased) && !is_over(client) && !error.details().maybe_applied => {}
+                Err(error) if leased.is_over() && !client.is_over() && !error.details().maybe_applied => {}
                 outcome => return outcome,
             }
         }

@@ -186,6 +186,10 @@ fn check_names(has: impl Fn(Column) -> bool, others: &[String], expected: &str) 
         if Column::resembling(name).is_some_and(|column| !has(column)) {
             return Err(Error::argument(format!("{}; expected {expected}", Column::unknown(name))));
         }
+        if name.trim().eq_ignore_ascii_case("expires") {
+            // If it were ignored, tokens that should expire would not.
+            return Err(Error::argument(format!("column {name:?} is not supported; expected {expected}")));
+        }
     }
     if has(Column::AdminId) {
         return Ok(());

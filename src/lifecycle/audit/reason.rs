@@ -120,6 +120,11 @@ impl AuditReason {
         matches!(self, Self::OwnerSuspended | Self::OwnerNotApiOnly)
     }
 
+    /// Returns whether what the portal says of the token's owner decides.
+    pub(super) fn depends_on_owner(self) -> bool {
+        self.needs_owner() || self == Self::Administrator
+    }
+
     /// Returns the names of all reasons, for messages.
     pub(crate) fn expected() -> String {
         let names: Vec<_> = Self::ALL.iter().map(|reason| reason.as_str()).collect();

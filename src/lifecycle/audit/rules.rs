@@ -7,6 +7,7 @@ use super::reason::AuditReason;
 use crate::lifecycle::sweep::left_long_ago;
 use crate::marker::Marker;
 use crate::model::{Token, TokenStatus};
+use crate::times::END_OF_9999;
 use crate::tokens::{Owners, is_administrator};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -42,7 +43,7 @@ impl Default for Rules {
 impl Rules {
     /// Returns whether the list of users is needed.
     pub(super) fn need_owners(&self) -> bool {
-        self.reasons.iter().any(|reason| reason.needs_owner() || *reason == AuditReason::Administrator)
+        self.reasons.iter().any(|reason| reason.depends_on_owner())
     }
 }
 
@@ -126,7 +127,8 @@ impl View<'_> {
     /// Returns when the portal disables a token that stays unused, seconds since 1970-01-01 UTC.
     pub(super) fn portal_disables_on(&self, token: &Token) -> Option<i64> {
         let days = self.token_disabled_days.filter(|_| !is_disabled(token))?;
-        last_activity(token)?.checked_add(days.checked_mul(SECONDS_PER_DAY)?)
+        let moment = last_activity(token)?.checked_add(days.checked_mul(SECONDS_PER_DAY)?)?;
+        (moment <= END_OF_9999).then_some(moment)
     }
 }
 

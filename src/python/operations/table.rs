@@ -306,7 +306,7 @@ operations! {
     ///
     /// Raises:
     ///     TypeError, ValueError: an argument is invalid; nothing was sent.
-    ///     APIError: the portal rejected the request to list tokens, or rejected the credentials.
+    ///     APIError: the portal rejected the request to list tokens.
     ///     ResponseError: the portal's response has no time, or the portal's clock and this machine's differ by more
     ///         than an hour. Neither is then reliable enough to delete a token. Two clocks on this machine (a sandbox)
     ///         may differ.
