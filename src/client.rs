@@ -160,6 +160,12 @@ impl Client {
         self.remaining().is_some_and(|remaining| remaining.is_zero())
     }
 
+    /// Returns whether a request of this client for a lease ended with the lease before it changed anything, so that
+    /// `caller`, whose own deadline has not passed, may read again and repeat it.
+    pub(crate) fn may_read_again(&self, caller: &Self, error: &Error) -> bool {
+        self.is_over() && !caller.is_over() && !error.details().maybe_applied
+    }
+
     /// Returns this client with an observer for its events.
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {

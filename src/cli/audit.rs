@@ -153,7 +153,7 @@ fn findings(audit: &lifecycle::Audit, action: Option<Action>) -> Vec<Members> {
     audit.findings.iter().map(row).collect()
 }
 
-/// Returns what is new, then what is gone, each with the reasons that are.
+/// Returns the tokens with new reasons, then those with reasons that do not apply any more, each with these reasons.
 fn changes(audit: &lifecycle::Audit) -> Vec<Members> {
     let changed = |Members(mut members): Members, change| {
         members.push(("change", json!(change)));

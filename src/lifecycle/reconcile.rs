@@ -178,10 +178,7 @@ pub(super) async fn delete_listed(
         }
         match delete_read(client, read, now).await {
             // It waited for its rate limit.
-            Err(error)
-                if since_read(client, read).is_over()
-                    && !client.is_over()
-                    && !error.details().maybe_applied => {}
+            Err(error) if since_read(client, read).may_read_again(client, &error) => {}
             outcome => return outcome.map(|()| true),
         }
     }

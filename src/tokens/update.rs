@@ -85,7 +85,7 @@ impl Operation for UpdateToken {
             // The change may wait for its rate limit, and the marker be changed meanwhile.
             let leased = client.for_lease(read, MAX_READ_AGE, "reading the token");
             match change(&leased, admin_id, &token, Some(&note), status).await {
-                Err(error) if leased.is_over() && !client.is_over() && !error.details().maybe_applied => {}
+                Err(error) if leased.may_read_again(client, &error) => {}
                 outcome => return outcome,
             }
         }
