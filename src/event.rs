@@ -158,6 +158,13 @@ pub enum Event {
         /// The error's advice.
         advice: Vec<Advice>,
     },
+    /// The deletion of a temporary token failed or was cancelled.
+    TemporaryUndeleted {
+        /// The token's id.
+        token_id: i64,
+        /// When it expires, seconds since 1970-01-01 UTC.
+        expires_on: Option<i64>,
+    },
 }
 
 /// How much an event matters to a user.
@@ -302,6 +309,7 @@ impl Event {
             Self::OutcomeLost { message, .. } => {
                 format!("create interrupted while its outcome was unknown: {message}")
             }
+            Self::TemporaryUndeleted { token_id, expires_on } => undeleted(*token_id, *expires_on),
         }
     }
 
@@ -333,7 +341,9 @@ impl Event {
             }
             Self::OrphansRemain { .. } => vec![Advice::ResumeOrSweep],
             Self::CreateInterrupted { .. } => vec!["list the user's tokens and delete it".into()],
-            Self::ResultLost { token_id, .. } => vec![Advice::Delete { id: *token_id }],
+            Self::ResultLost { token_id, .. } | Self::TemporaryUndeleted { token_id, .. } => {
+                vec![Advice::Delete { id: *token_id }]
+            }
             Self::OutcomeLost { advice, .. } => advice.clone(),
         }
     }
@@ -342,6 +352,14 @@ impl Event {
 fn listed(what: &str, shown: &[String], more: usize) -> String {
     let more = if more == 0 { String::new() } else { format!("; and {more} more") };
     format!("{what}: {}{more}", shown.join("; "))
+}
+
+fn undeleted(token_id: i64, expires_on: Option<i64>) -> String {
+    let swept = expires_on.map(|time| format!(" until sweep deletes it after {}", iso_8601(time)));
+    format!(
+        "deleting temporary token {token_id} failed or was interrupted: it may still exist{}",
+        swept.unwrap_or_default()
+    )
 }
 
 fn shown(note: Option<&str>) -> String {

@@ -8,6 +8,8 @@ mod journal;
 mod reconcile;
 mod rounds;
 mod sweep;
+#[cfg(feature = "python")]
+mod temporary;
 mod two_phase;
 
 pub use add::AddToken;
@@ -20,3 +22,5 @@ pub use bulk::{AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Su
 pub(crate) use bulk::{Cell, Cells, Column, HEADER, all_problems};
 pub(crate) use journal::{EntryState, JournalEntry, ReadJournal, read_journal};
 pub(crate) use sweep::{SweepReason, SweepTokens, Swept};
+#[cfg(feature = "python")]
+pub(crate) use temporary::DeleteTemporary;

@@ -13,6 +13,9 @@ pub trait Operation: Send + Sized + 'static {
     /// The result.
     type Output: Send + 'static;
 
+    /// Whether the blocking API handles the first interrupt (Ctrl-C) only after the operation has ended.
+    const OUTLASTS_INTERRUPT: bool = false;
+
     /// Runs the operation to its end.
     fn run(self, client: &Client) -> impl Future<Output = Result<Self::Output>> + Send;
 

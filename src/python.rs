@@ -43,6 +43,8 @@ mod _lmtokens {
         update_token, whoami,
     };
     #[pymodule_export]
+    use crate::python::operations::temporary::{AsyncTemporaryToken, TemporaryToken, temporary_token};
+    #[pymodule_export]
     use crate::python::types::audit::{Audit, Finding};
     #[pymodule_export]
     use crate::python::types::filter::{Field, Filter, Where};

@@ -77,6 +77,9 @@ pub enum Expiry {
 impl Expiry {
     /// Ten years. Milliseconds and times since 1970 are more.
     const MAX: Duration = Duration::from_secs(315_360_000);
+    /// The default of a temporary token.
+    #[cfg(feature = "python")]
+    pub(crate) const ONE_HOUR: Self = Self::After(Duration::from_secs(3600));
     /// The accepted values, for messages.
     pub(crate) const EXPECTED: &str = "an aware datetime, or a timedelta or number of seconds (not milliseconds) from now, above \
                                        0 and at most 315360000 (ten years)";

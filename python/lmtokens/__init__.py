@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lmtokens._enums import TokenType as TokenType
     from lmtokens.aio import AsyncBulkRun as AsyncBulkRun
     from lmtokens.aio import AsyncClient as AsyncClient
+    from lmtokens.aio import AsyncTemporaryToken as AsyncTemporaryToken
     from lmtokens.auth import LMv1Auth as LMv1Auth
 else:  # Type checkers would accept any name.
 
@@ -49,6 +50,7 @@ where = Where()
 _LAZY = {
     "AsyncBulkRun": "lmtokens.aio",
     "AsyncClient": "lmtokens.aio",
+    "AsyncTemporaryToken": "lmtokens.aio",
     "AuditReason": "lmtokens._enums",
     "LMv1Auth": "lmtokens.auth",
     "Severity": "lmtokens._enums",

@@ -10,7 +10,7 @@ from os import PathLike
 from typing import Any, Final, Literal, final, overload
 from typing_extensions import Self, disjoint_base
 
-__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "RowResult", "Secret", "Summary", "SweptToken", "ToCommand", "ToFile", "Token", "TokenIterator", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "read_journal", "sign", "sweep_tokens", "to_command", "to_file", "update_token", "whoami"]
+__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "RowResult", "Secret", "Summary", "SweptToken", "TemporaryToken", "ToCommand", "ToFile", "Token", "TokenIterator", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_AsyncTemporaryToken", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "read_journal", "sign", "sweep_tokens", "temporary_token", "to_command", "to_file", "update_token", "whoami"]
 
 __version__: Final[str]
 
@@ -489,6 +489,47 @@ class Client:
             ...     portal.client().sweep_tokens()
             []
         """
+    def temporary_token(self, /, admin_id: int | str, note: str | None = None, *, expires: datetime | timedelta | float = ..., type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> "TemporaryToken":
+        """
+        Create a token for a ``with`` block and delete it at the end of the block.
+
+        The token is created, enabled, when the block is entered, as by ``add_token(expires=…)``, and is deleted by the
+        same client when the block ends: also by an exception, Ctrl-C or the cancellation of its task. A token that no
+        longer exists is ignored. If the process is killed, the token remains until it expires and ``sweep_tokens``
+        deletes it. If the creation is interrupted, a warning says what may remain, as for ``add_token``.
+
+        A Ctrl-C or cancellation during the deletion takes effect after it; a second one ends the deletion. If the
+        deletion fails or is ended, a warning is logged that names the token and its expiry. The error is raised unless
+        the block has raised an exception, which is never replaced by it.
+
+        Args:
+            admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
+            note (str | None): a label, as for ``add_token``; default none.
+            expires (datetime | timedelta | float): when ``sweep_tokens`` may delete the token if this block does not,
+                as for ``add_token``; a number is in seconds. Choose it longer than the block takes: ``sweep_tokens``
+                also deletes a token that is in use. Default one hour.
+            type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
+
+        Returns:
+            TemporaryToken: the context manager, for one ``with`` statement; with ``AsyncClient``, an
+                ``AsyncTemporaryToken`` for ``async with``. Its target is the ``CreatedToken`` with its ``access_key``.
+                Nothing is sent before the block is entered.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            RuntimeError: the context manager is entered a second time.
+            LMTokensError: entering the block raises the errors of ``add_token``, and leaving it those of
+                ``delete_token``.
+
+        Example:
+            >>> import lmtokens.sandbox
+            >>> with lmtokens.sandbox.Portal() as portal, portal.client() as client:
+            ...     with client.temporary_token(32, "job") as token:
+            ...         print([listed.note for listed in client.list_tokens(32)])
+            ...     print(list(client.list_tokens(32)))
+            ['job']
+            []
+        """
     def update_token(self, /, token: int | str | Token, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus | None" = None, *, force: "bool" = False) -> Token:
         """
         Change a token's note, its status, or both.
@@ -875,6 +916,14 @@ class SweptToken:
         """
         Token: the token.
         """
+
+@final
+class TemporaryToken:
+    """
+    A token that exists during a ``with`` block: the result of ``temporary_token``, for one ``with`` statement.
+    """
+    def __enter__(self, /) -> "CreatedToken": ...
+    def __exit__(self, /, *exception: "object") -> "None": ...
 
 @final
 class ToCommand:
@@ -1295,6 +1344,47 @@ class _AsyncCore:
             ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
             ['old']
         """
+    def _temporary_token(self, /, admin_id: int | str, note: str | None = None, *, expires: datetime | timedelta | float = ..., type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> "_AsyncTemporaryToken":
+        """
+        Create a token for a ``with`` block and delete it at the end of the block.
+
+        The token is created, enabled, when the block is entered, as by ``add_token(expires=…)``, and is deleted by the
+        same client when the block ends: also by an exception, Ctrl-C or the cancellation of its task. A token that no
+        longer exists is ignored. If the process is killed, the token remains until it expires and ``sweep_tokens``
+        deletes it. If the creation is interrupted, a warning says what may remain, as for ``add_token``.
+
+        A Ctrl-C or cancellation during the deletion takes effect after it; a second one ends the deletion. If the
+        deletion fails or is ended, a warning is logged that names the token and its expiry. The error is raised unless
+        the block has raised an exception, which is never replaced by it.
+
+        Args:
+            admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
+            note (str | None): a label, as for ``add_token``; default none.
+            expires (datetime | timedelta | float): when ``sweep_tokens`` may delete the token if this block does not,
+                as for ``add_token``; a number is in seconds. Choose it longer than the block takes: ``sweep_tokens``
+                also deletes a token that is in use. Default one hour.
+            type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
+
+        Returns:
+            TemporaryToken: the context manager, for one ``with`` statement; with ``AsyncClient``, an
+                ``AsyncTemporaryToken`` for ``async with``. Its target is the ``CreatedToken`` with its ``access_key``.
+                Nothing is sent before the block is entered.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            RuntimeError: the context manager is entered a second time.
+            LMTokensError: entering the block raises the errors of ``add_token``, and leaving it those of
+                ``delete_token``.
+
+        Example:
+            >>> import lmtokens.sandbox
+            >>> with lmtokens.sandbox.Portal() as portal, portal.client() as client:
+            ...     with client.temporary_token(32, "job") as token:
+            ...         print([listed.note for listed in client.list_tokens(32)])
+            ...     print(list(client.list_tokens(32)))
+            ['job']
+            []
+        """
     @overload
     def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None, expires: datetime | timedelta | float | None = None) -> Coroutine[Any, Any, CreatedToken]:
         """
@@ -1569,6 +1659,20 @@ class _AsyncCore:
             AuthenticationError: the portal rejected the credentials.
             APIError, TransportError, ResponseError: the portal rejected the request for another reason, could not be
                 reached, or sent a response that could not be understood.
+        """
+
+@final
+class _AsyncTemporaryToken:
+    """
+    The native part of `AsyncTemporaryToken`.
+    """
+    def create(self, /) -> Coroutine[Any, Any, Token]:
+        """
+        Return the future of the new token, with its call.
+        """
+    def delete(self, token: Token, /) -> Coroutine[Any, Any, None]:
+        """
+        Return the future of the deletion, with its call.
         """
 
 @final
@@ -2067,6 +2171,48 @@ def sweep_tokens(*, dry_run: "bool" = True, only: "Literal['orphans', 'expired']
         >>> import lmtokens.sandbox
         >>> with lmtokens.sandbox.Portal() as portal:
         ...     portal.client().sweep_tokens()
+        []
+    """
+
+def temporary_token(admin_id: int | str, note: str | None = None, *, expires: datetime | timedelta | float = ..., type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> "TemporaryToken":
+    """
+    Create a token for a ``with`` block and delete it at the end of the block.
+
+    The token is created, enabled, when the block is entered, as by ``add_token(expires=…)``, and is deleted by the
+    same client when the block ends: also by an exception, Ctrl-C or the cancellation of its task. A token that no
+    longer exists is ignored. If the process is killed, the token remains until it expires and ``sweep_tokens``
+    deletes it. If the creation is interrupted, a warning says what may remain, as for ``add_token``.
+
+    A Ctrl-C or cancellation during the deletion takes effect after it; a second one ends the deletion. If the
+    deletion fails or is ended, a warning is logged that names the token and its expiry. The error is raised unless
+    the block has raised an exception, which is never replaced by it.
+
+    Args:
+        admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
+        note (str | None): a label, as for ``add_token``; default none.
+        expires (datetime | timedelta | float): when ``sweep_tokens`` may delete the token if this block does not,
+            as for ``add_token``; a number is in seconds. Choose it longer than the block takes: ``sweep_tokens``
+            also deletes a token that is in use. Default one hour.
+        type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
+
+    Returns:
+        TemporaryToken: the context manager, for one ``with`` statement; with ``AsyncClient``, an
+            ``AsyncTemporaryToken`` for ``async with``. Its target is the ``CreatedToken`` with its ``access_key``.
+            Nothing is sent before the block is entered.
+
+    Raises:
+        TypeError, ValueError: an argument is invalid; nothing was sent.
+        RuntimeError: the context manager is entered a second time.
+        LMTokensError: entering the block raises the errors of ``add_token``, and leaving it those of
+            ``delete_token``.
+
+    Example:
+        >>> import lmtokens.sandbox
+        >>> with lmtokens.sandbox.Portal() as portal, portal.client() as client:
+        ...     with client.temporary_token(32, "job") as token:
+        ...         print([listed.note for listed in client.list_tokens(32)])
+        ...     print(list(client.list_tokens(32)))
+        ['job']
         []
     """
 

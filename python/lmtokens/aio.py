@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lmtokens._lmtokens import Client, _AsyncBulkRun, _AsyncCore, _TokenPages
+from lmtokens._lmtokens import Client, _AsyncBulkRun, _AsyncCore, _AsyncTemporaryToken, _TokenPages
 
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator, Callable
+    from datetime import datetime, timedelta
     from types import TracebackType
     from typing import Literal
 
     from lmtokens._enums import TokenType
-    from lmtokens._lmtokens import Filter, RowResult, Summary, Token
+    from lmtokens._lmtokens import CreatedToken, Filter, RowResult, Summary, Token
     from lmtokens._types import Destination, Progress, Rows
 
-__all__ = ["AsyncBulkRun", "AsyncClient"]
+__all__ = ["AsyncBulkRun", "AsyncClient", "AsyncTemporaryToken"]
 
 
 class AsyncClient(_AsyncCore):
@@ -73,6 +74,16 @@ class AsyncClient(_AsyncCore):
     ) -> AsyncIterator[Token]:
         return _Tokens(self._list_tokens(admin_id, type=type, filter=filter, page_size=page_size))
 
+    def temporary_token(
+        self,
+        admin_id: int | str,
+        note: str | None = None,
+        *,
+        expires: datetime | timedelta | float = 3600,
+        type: Literal["lmv1", "bearer"] | TokenType = "lmv1",
+    ) -> AsyncTemporaryToken:
+        return AsyncTemporaryToken(self._temporary_token(admin_id, note, expires=expires, type=type))
+
     async def close(self) -> None:
         """Close the idle connections. The client stays usable: the next call opens new ones."""
         self._close()
@@ -89,13 +100,13 @@ class AsyncClient(_AsyncCore):
         self._close()
 
 
-def _coroutine_function(native: Any) -> Callable[..., Any]:
-    """Return a coroutine function that awaits the future of a native method."""
+def _coroutine_function(native: Any, result: Callable[[Any], Any] = lambda future: future) -> Callable[..., Any]:
+    """Return a coroutine function that awaits the future of a native method, as ``result`` does."""
 
     async def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         future, call = native(self, *args, **kwargs)
         try:
-            return await future
+            return await result(future)
         except BaseException as error:
             call.abandon(future, error)
             raise
@@ -112,13 +123,29 @@ def _coroutine_method(name: str) -> Callable[..., Any]:
     return method
 
 
+async def _outlasting_a_cancellation(future: Any) -> Any:
+    """Await a future. The first cancellation takes effect after it is done; a second one stops waiting."""
+    # The event loop has imported it.
+    from asyncio import CancelledError, wait
+
+    try:
+        await wait([future])
+    except CancelledError:
+        await wait([future])
+        raise
+    return future.result()
+
+
 _next_row = _coroutine_function(_AsyncBulkRun.next)
 _next_page = _coroutine_function(_TokenPages.next)
+_create_temporary = _coroutine_function(_AsyncTemporaryToken.create)
+_delete_temporary = _coroutine_function(_AsyncTemporaryToken.delete, _outlasting_a_cancellation)
 
 for _name in [name for name in vars(_AsyncCore) if not name.startswith("_")]:
     setattr(AsyncClient, _name, _coroutine_method(_name))
 AsyncClient.add_tokens.__doc__ = Client.add_tokens.__doc__
 AsyncClient.list_tokens.__doc__ = Client.list_tokens.__doc__
+AsyncClient.temporary_token.__doc__ = Client.temporary_token.__doc__
 
 
 class AsyncBulkRun:
@@ -198,3 +225,35 @@ class _Tokens:
                 raise StopAsyncIteration
             self._ready[:0] = reversed(self._pages.take())
         return self._ready.pop()
+
+
+class AsyncTemporaryToken:
+    """A token that exists during an ``async with`` block: the result of ``AsyncClient.temporary_token``.
+
+    As ``TemporaryToken``, for one ``async with`` statement.
+    """
+
+    def __init__(self, native: _AsyncTemporaryToken, /) -> None:
+        self._native = native
+        self._token: CreatedToken | None = None
+
+    async def __aenter__(self) -> CreatedToken:
+        token: CreatedToken = await _create_temporary(self._native)
+        self._token = token
+        return token
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        token, self._token = self._token, None
+        if token is None:
+            return
+        try:
+            await _delete_temporary(self._native, token)
+        except Exception:
+            # The exception of the block matters more; a warning reports the failed deletion.
+            if error is None:
+                raise

@@ -7,3 +7,4 @@ pub(crate) mod functions;
 pub(crate) mod list;
 pub(crate) mod signer;
 pub(crate) mod table;
+pub(crate) mod temporary;

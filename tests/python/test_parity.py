@@ -13,7 +13,7 @@ from api_variants import OPERATIONS, public_methods
 CLIENT_ONLY = {"close"}
 FUNCTIONS_ONLY = {"configure", "default_client", "read_journal", "sign"}
 
-LAZY = {"list_tokens", "add_tokens"}
+LAZY = {"list_tokens", "add_tokens", "temporary_token"}
 
 
 def parameters(callable_: Any) -> list[tuple[str, Any, Any]]:

@@ -30,7 +30,7 @@ import lmtokens
 import lmtokens.sandbox
 import time
 from collections.abc import Hashable, Sequence
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Union
 from typing_extensions import assert_type
@@ -54,6 +54,13 @@ client.add_token(32, deliver=lambda token: None).access_key.reveal()  # error
 client.find_token(5).access_key.reveal()  # error
 for listed in client.list_tokens():
     listed.access_key.reveal()  # error
+
+
+with lmtokens.temporary_token(32, expires=timedelta(hours=1)) as temporary, client.temporary_token("ci") as other:
+    assert_type(temporary, CreatedToken)
+    assert_type(other.access_key, Secret)
+client.temporary_token(32, type="berer")  # error
+client.temporary_token(32, expires=None)  # error
 
 
 def store(token: CreatedToken) -> None:
@@ -81,6 +88,10 @@ async def main(client: AsyncClient, maybe: "Union[Vault, None]") -> None:
     assert_type(await client.add_token(32, deliver=destination), Token)
     assert_type(await client.add_token(32, deliver=maybe), Token)
     (await client.add_token(32, deliver=maybe)).access_key.reveal()  # error
+    async with client.temporary_token(32, expires=60) as temporary:
+        assert_type(temporary, CreatedToken)
+    with client.temporary_token(32):  # error
+        pass
     await client.add_token(32, type="berer")  # error
     async for token in client.list_tokens(type="berer"):  # error
         print(token)

@@ -29,6 +29,7 @@ pub(crate) fn wait<O: Operation>(
     let runtime = process::runtime()?;
     let call = Call::new(client, queue, operation);
     let mut running = Some(Arc::clone(&call));
+    let mut deferred = None;
     let outcome = loop {
         let turn = async {
             // A task of the runtime, so that any thread that drives it can make progress.
@@ -45,6 +46,10 @@ pub(crate) fn wait<O: Operation>(
             break Ok(result);
         }
         if let Err(interrupt) = py.check_signals().and_then(|()| queue.run_pending(py)) {
+            if O::OUTLASTS_INTERRUPT && deferred.is_none() {
+                deferred = Some(interrupt);
+                continue;
+            }
             detached(py, || call.abandon());
             break Err(interrupt);
         }
@@ -63,5 +68,8 @@ pub(crate) fn wait<O: Operation>(
             Err(interrupt)
         }),
     };
-    Ok(outcome??)
+    match deferred {
+        Some(interrupt) => Err(interrupt),
+        None => Ok(outcome??),
+    }
 }
