@@ -1,12 +1,12 @@
 //! The tag at the start of a pending token's note.
 //!
-//! `lmtokens-2-RUN-SECONDS-RANDOM[-eEXPIRES]-CHECK`, alone or followed by a space and the final note. RUN is the run id
-//! (16 hexadecimal digits), SECONDS the time of the tag (since 1970-01-01 UTC), RANDOM 32 hexadecimal digits from the
-//! operating system, so that forked processes never share a tag. EXPIRES is when the token expires (seconds since
+//! `lmtokens-2-RUN-SECONDS-RANDOM[-eEXPIRES][-rOLD]-CHECK`, alone or followed by a space and the final note. RUN is the
+//! run id (16 hexadecimal digits), SECONDS the time of the tag (since 1970-01-01 UTC), RANDOM 32 hexadecimal digits from
+//! the operating system, so that forked processes never share a tag. EXPIRES is when the token expires (seconds since
 //! 1970-01-01 UTC). The marker in its final note says the same, but needs the token's id, which is not known before the
-//! create. CHECK (16 hexadecimal digits) is the start of the SHA-256 of the text before it and the final note (the
-//! user's part), so that any process can tell whether somebody has changed the note since. None of the tag's characters
-//! is special in the portal's filters.
+//! create. OLD is the id of the token that this one is to replace. CHECK (16 hexadecimal digits) is the start of the
+//! SHA-256 of the text before it and the final note (the user's part), so that any process can tell whether somebody has
+//! changed the note since. None of the tag's characters is special in the portal's filters.
 //!
 //! Version 1 was `lmtokens-1-RUN-SECONDS-RANDOM`, without a check.
 
@@ -62,6 +62,8 @@ pub struct Tag {
     random: u128,
     /// When the token expires, seconds since 1970-01-01 UTC.
     pub expires: Option<i64>,
+    /// The token that this one is to replace.
+    pub replaces: Option<TokenId>,
     /// The check of the final note; `None` in version 1.
     check: Option<u64>,
 }
@@ -71,10 +73,21 @@ impl Tag {
     /// `now_ms` is by the portal's clock if it is known: sweep compares it with the time at which the portal created
     /// the token.
     pub fn fresh(run: RunId, now_ms: u64, expires: Option<i64>, last: Option<&str>) -> Result<Self> {
+        Self::fresh_replacing(None, run, now_ms, expires, last)
+    }
+
+    /// As [`Tag::fresh`], of a token that is to replace another one.
+    pub fn fresh_replacing(
+        replaces: Option<TokenId>,
+        run: RunId,
+        now_ms: u64,
+        expires: Option<i64>,
+        last: Option<&str>,
+    ) -> Result<Self> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(no_random_numbers)?;
         let random = u128::from_be_bytes(random);
-        let tag = Self { run, seconds: now_ms / 1000, random, expires, check: None };
+        let tag = Self { run, seconds: now_ms / 1000, random, expires, replaces, check: None };
         Ok(Self { check: Some(tag.check_of(last)), ..tag })
     }
 
@@ -103,22 +116,28 @@ impl Tag {
             None => (note, None),
         };
         let has_check = tag.starts_with(PREFIX);
-        let mut parts = tag.strip_prefix(if has_check { PREFIX } else { PREFIX_1 })?.split('-');
+        let mut parts = tag.strip_prefix(if has_check { PREFIX } else { PREFIX_1 })?.split('-').peekable();
         let (run, seconds, random) = (parts.next()?, parts.next()?, parts.next()?);
-        let (expires, check) = match (has_check, parts.collect::<Vec<_>>().as_slice()) {
-            (false, []) => (None, None),
-            (true, [check]) => (None, Some(hexadecimal_u64(check)?)),
-            (true, [expires, check]) => {
-                let expires = i64::try_from(decimal(expires.strip_prefix('e')?)?).ok()?;
-                if !(1..=END_OF_9999).contains(&expires) {
-                    return None;
-                }
-                (Some(expires), Some(hexadecimal_u64(check)?))
-            }
-            _ => return None,
+        let mut optional = |letter| {
+            let part = parts.peek().and_then(|part| part.strip_prefix(letter)).filter(|_| has_check)?;
+            parts.next();
+            Some(decimal(part).and_then(|number| i64::try_from(number).ok()))
         };
+        let (expires, replaces) = (optional('e'), optional('r'));
+        let expires = match expires {
+            Some(expires) => Some(expires.filter(|expires| (1..=END_OF_9999).contains(expires))?),
+            None => None,
+        };
+        let replaces = match replaces {
+            Some(id) => Some(TokenId::new(id?).ok()?),
+            None => None,
+        };
+        let check = if has_check { Some(hexadecimal_u64(parts.next()?)?) } else { None };
+        if parts.next().is_some() {
+            return None;
+        }
         let (run, seconds) = (run.parse().ok()?, decimal(seconds)?);
-        Some((Self { run, seconds, random: hexadecimal(random, 32)?, expires, check }, last))
+        Some((Self { run, seconds, random: hexadecimal(random, 32)?, expires, replaces, check }, last))
     }
 
     /// Returns why the text after this tag is not known to be the final note of the create; `None` if it is. What the
@@ -153,7 +172,8 @@ impl Tag {
 
     fn with_prefix(&self, prefix: &str) -> String {
         let expires = self.expires.map(|expires| format!("-e{expires}")).unwrap_or_default();
-        format!("{prefix}{}-{}-{:032x}{expires}", self.run, self.seconds, self.random)
+        let replaces = self.replaces.map(|old| format!("-r{old}")).unwrap_or_default();
+        format!("{prefix}{}-{}-{:032x}{expires}{replaces}", self.run, self.seconds, self.random)
     }
 }
 

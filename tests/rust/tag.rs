@@ -89,6 +89,26 @@ fn the_check_is_the_start_of_a_sha_256() {
 }
 
 #[test]
+fn a_tag_can_name_the_token_that_its_token_replaces() {
+    let old = TokenId::new(17).unwrap();
+    let run = RunId::fresh().unwrap();
+    for (expires, last) in [(None, None), (None, Some("ci")), (Some(1_800_000_000), Some("ci"))] {
+        let tag = Tag::fresh_replacing(Some(old), run, 1_700_000_000_000, expires, last).unwrap();
+        let note = tag.note(last);
+        assert!(note.contains("-r17-"), "{note}");
+        assert_eq!(Tag::parse(&note), Some((tag, last)));
+        assert_eq!((tag.replaces, tag.note_problem(last)), (Some(old), None));
+        assert!(Note::new(&note).is_err());
+        assert!(note_problem(&note.replace("-r17-", "-r18-")).is_some());
+        assert!(note_problem(&note.replace("-r17-", "-")).is_some());
+        for near in ["-r-", "-r0-", "-r017-", "-r+17-", "-r2147483648-", "-R17-", "-r17-r17-", "-r17-e17-"] {
+            assert_eq!(Tag::parse(&note.replace("-r17-", near)), None, "{near}");
+        }
+    }
+    assert_eq!(tag(None).replaces, None);
+}
+
+#[test]
 fn a_tag_has_no_character_with_a_meaning_in_filters() {
     let text = tag(None).to_string();
     assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{text}");
