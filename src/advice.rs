@@ -43,6 +43,20 @@ pub enum Advice {
     },
     /// Repeat the call, which finishes the create.
     Repeat,
+    /// Rotate the token again, which continues the rotation.
+    RotateAgain,
+    /// Cancel the rotation of a token.
+    CancelRotation {
+        /// The id of the old or the new token.
+        id: i64,
+    },
+    /// Take a rotation over, or rotate again later.
+    TakeOver {
+        /// The seconds after which its process has ended for sure.
+        seconds: i64,
+    },
+    /// Allow bearer tokens to be rotated.
+    AllowBearer,
     /// Delete a token whose key was lost.
     Delete {
         /// The token's id.

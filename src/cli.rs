@@ -16,6 +16,7 @@ mod host;
 mod output;
 mod progress;
 mod report;
+mod rotate;
 mod sandbox;
 mod signals;
 mod sweep;
@@ -60,6 +61,7 @@ Exit codes:
 enum Command {
     Add(add::Add),
     Bulk(bulk::Bulk),
+    Rotate(rotate::Rotate),
     Sweep(sweep::Sweep),
     Audit(audit::Audit),
     Sandbox(sandbox::Sandbox),
@@ -70,6 +72,7 @@ impl Command {
         match self {
             Self::Add(add) => add.run(host),
             Self::Bulk(bulk) => bulk.run(host),
+            Self::Rotate(rotate) => rotate.run(host),
             Self::Sweep(sweep) => sweep.run(host),
             Self::Audit(audit) => audit.run(host),
             Self::Sandbox(sandbox) => sandbox.run(),
@@ -133,12 +136,9 @@ pub(crate) fn run(host: &Host) -> Ended {
 fn check_note(words: &[OsString]) -> Result<(), clap::Error> {
     let mut arguments = Arguments::command();
     arguments.build();
-    let Some(add) =
-        arguments.find_subcommand_mut("add").filter(|_| words.first().is_some_and(|it| it == "add"))
-    else {
-        return Ok(());
-    };
-    let short: Vec<char> = add.get_arguments().filter_map(clap::Arg::get_short).collect();
+    let name = words.first().filter(|name| *name == "add" || *name == "rotate");
+    let Some(command) = name.and_then(|name| arguments.find_subcommand_mut(name)) else { return Ok(()) };
+    let short: Vec<char> = command.get_arguments().filter_map(clap::Arg::get_short).collect();
     let is_option = |word: &str| {
         word.strip_prefix('-').is_some_and(|rest| rest.starts_with('-') || rest.starts_with(short.as_slice()))
     };
@@ -148,5 +148,5 @@ fn check_note(words: &[OsString]) -> Result<(), clap::Error> {
         return Ok(());
     };
     let message = format!("--note has no value: {next} follows; if that is the note, write --note={next}");
-    Err(add.error(ErrorKind::InvalidValue, message))
+    Err(command.error(ErrorKind::InvalidValue, message))
 }

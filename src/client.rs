@@ -19,11 +19,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::advice::Advice;
 use crate::clock::{Clock, SystemClock};
-use crate::credentials::{Identity, Timeouts};
+use crate::credentials::{Credentials, Identity, Provenance, Timeouts};
 use crate::error::{Details, Error, ErrorKind, Result};
 use crate::event::{Event, NoObserver, Observer};
 use crate::lmv1;
@@ -53,6 +54,8 @@ pub use transport::{RawResponse, TransportFailure};
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// The identity of the current call.
+    identity: Arc<Identity>,
     policy: Policy,
     observer: Arc<dyn Observer>,
     /// By when the current call, or the lease of its token, must end.
@@ -64,7 +67,8 @@ pub struct Client {
 }
 
 struct Shared {
-    identity: Identity,
+    /// The identity of calls that begin now.
+    identity: ArcSwap<Identity>,
     transport: Transport,
     clock: Arc<dyn Clock>,
     portal_clock: PerProcess<PortalClock>,
@@ -99,8 +103,9 @@ impl Client {
             user_agent.push(' ');
             user_agent.push_str(user_agent_suffix);
         }
+        let identity = Arc::new(identity);
         let shared = Shared {
-            identity,
+            identity: ArcSwap::new(Arc::clone(&identity)),
             transport: Transport::new(user_agent),
             clock,
             portal_clock: PerProcess::new(),
@@ -108,6 +113,7 @@ impl Client {
         };
         Self {
             shared: Arc::new(shared),
+            identity,
             policy: Policy::default(),
             observer: Arc::new(NoObserver),
             deadline: None,
@@ -122,6 +128,12 @@ impl Client {
         Self { policy, ..self.clone() }
     }
 
+    /// Returns this client without retries.
+    #[must_use]
+    pub(crate) fn without_retries(&self) -> Self {
+        self.with_policy(Policy { max_attempts: 1, ..self.policy })
+    }
+
     /// Returns this client without a limit on waits for permits.
     #[must_use]
     pub(crate) fn without_wait_limit(&self) -> Self {
@@ -134,7 +146,8 @@ impl Client {
             let deadline = Deadline::of_call(self.now_ms(), length);
             deadline.shortened(spent)
         });
-        Call::start(Self { deadline: deadline.or(self.deadline), ..self.clone() }, spent)
+        let identity = self.shared.identity.load_full();
+        Call::start(Self { identity, deadline: deadline.or(self.deadline), ..self.clone() }, spent)
     }
 
     /// Starts a part of the current call whose error is a result of its own.
@@ -181,7 +194,20 @@ impl Client {
     /// Returns the portal and the credentials.
     #[must_use]
     pub fn identity(&self) -> &Identity {
-        &self.shared.identity
+        &self.identity
+    }
+
+    /// Returns this client with other credentials.
+    #[must_use]
+    pub(crate) fn with_credentials(&self, credentials: Credentials) -> Self {
+        let identity =
+            Identity { credentials, credentials_from: Provenance::Rotation, ..self.identity().clone() };
+        Self { identity: Arc::new(identity), ..self.clone() }
+    }
+
+    /// Gives the credentials of this client to all its clones, for calls that begin from now on.
+    pub(crate) fn share_credentials(&self) {
+        self.shared.identity.store(Arc::clone(&self.identity));
     }
 
     /// Returns the milliseconds since 1970-01-01 UTC by the client's clock.
@@ -323,7 +349,7 @@ impl Client {
     /// a 401 is diagnosed.
     async fn attempt(&self, request: &Request, progress: &mut Progress) -> Attempt {
         let started = Instant::now();
-        let identity = &self.shared.identity;
+        let identity = self.identity();
         let authorization = self.authorization(request);
         let exchange = self.shared.transport.exchange(identity, request, &authorization, &*self.shared.clock);
         let mut exchange = exchange.await;
@@ -338,9 +364,9 @@ impl Client {
             // Rare, and large: the future of every request would hold it.
             Box::pin(self.shared.transport.find_reason(failure, identity, limit)).await;
         }
-        let (shared, new_secret) = (Arc::clone(&self.shared), self.new_secret.clone());
+        let (own, new_secret) = (Arc::clone(&self.identity), self.new_secret.clone());
         let withhold = move |details: &mut Details, body: &[u8]| {
-            redact(details, &shared.identity, new_secret.as_ref(), &authorization, body);
+            redact(details, &own, new_secret.as_ref(), &authorization, body);
         };
         let mut attempt = Attempt::read(request.method, exchange, started.elapsed(), withhold).await;
         if let Some(date) = attempt.date {
@@ -362,7 +388,7 @@ impl Client {
     }
 
     fn authorization(&self, request: &Request) -> String {
-        self.shared.identity.credentials.authorization(&lmv1::Request {
+        self.identity().credentials.authorization(&lmv1::Request {
             method: request.method.as_str(),
             timestamp_ms: self.now_ms(),
             body: request.body.as_deref().unwrap_or_default(),
@@ -416,8 +442,8 @@ fn rate_limited(request: &Request, limited: &RateLimited, policy: Policy) -> Err
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("portal", &self.shared.identity.portal)
-            .field("credentials", &self.shared.identity.credentials)
+            .field("portal", &self.identity().portal)
+            .field("credentials", &self.identity().credentials)
             .finish_non_exhaustive()
     }
 }

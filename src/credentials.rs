@@ -128,6 +128,8 @@ pub enum Provenance {
     Environment(Vec<&'static str>),
     /// The interactive prompt.
     Prompt,
+    /// A rotation of the credentials that the client had before.
+    Rotation,
 }
 
 impl fmt::Display for Provenance {
@@ -136,6 +138,7 @@ impl fmt::Display for Provenance {
             Self::Arguments => f.write_str("arguments"),
             Self::Environment(names) => write!(f, "environment ({})", names.join(", ")),
             Self::Prompt => f.write_str("prompt"),
+            Self::Rotation => f.write_str("rotation"),
         }
     }
 }

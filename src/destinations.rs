@@ -10,8 +10,9 @@ use std::pin::Pin;
 
 use crate::error::Result;
 use crate::event::Event;
-use crate::ids::{AdminId, Status, Type};
+use crate::ids::{AdminId, Status, TokenId, Type};
 use crate::model::Token;
+use crate::secret::Secret;
 use crate::tag::Tag;
 use crate::times::Expiry;
 
@@ -45,6 +46,8 @@ pub struct Attempt<'a> {
     pub token: &'a RequestedToken,
     /// The tag of this attempt.
     pub tag: &'a Tag,
+    /// The token that this one replaces, whose secret the destination may hold.
+    pub replaces: Option<&'a Token>,
 }
 
 /// What interrupted creates left at a destination.
@@ -71,8 +74,9 @@ pub struct Remaining {
 ///
 /// Each method receives the token as it will be, its secret included, and the tag of the attempt that created it.
 pub trait Destination: Send + Sync {
-    /// Fails if a delivery cannot succeed, before anything is sent to the portal. It may block.
-    fn check(&self) -> Result<()> {
+    /// Fails if a delivery cannot succeed, before anything is created. `replaces` is the token whose secret the
+    /// destination may hold. It may block.
+    fn check(&self, _replaces: Option<&Token>) -> Result<()> {
         Ok(())
     }
 
@@ -97,12 +101,45 @@ pub trait Destination: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
+    /// Ends this process's part in an attempt, which another process, or this one, can take over.
+    fn release<'a>(&'a self, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Stores the secret. It is durable when this returns.
     fn deliver<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>>;
 
     /// Completes the delivery: the token is enabled. It may be that of another process that has ended.
     fn commit<'a>(&'a self, _token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// As `commit`, of a token that replaces `old`: the secret of that one is kept as well until
+    /// [`Destination::forget`], and the delivery can be recovered until [`Destination::conclude`].
+    fn replace<'a>(&'a self, _old: &'a Token, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        self.commit(token, tag)
+    }
+
+    /// Ends the delivery of a token that replaces `old`: its note says so. It may be that of another process that has
+    /// ended.
+    fn conclude<'a>(&'a self, _old: TokenId, _token: &'a Token) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Removes the secret of a token that was replaced and is deleted, if it was kept.
+    fn forget<'a>(&'a self, _old: &'a Token) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Takes over the delivery of another process. Fails if that process has not ended; `false` if the destination
+    /// cannot tell, or has no such delivery.
+    fn take_over<'a>(&'a self, _tag: &'a Tag) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async { Ok(false) })
+    }
+
+    /// Reads a delivered secret back; `None` if the destination cannot, or has no such secret.
+    fn recover<'a>(&'a self, _tag: &'a Tag) -> BoxFuture<'a, Result<Option<Secret>>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Removes what was delivered: the token will never be enabled. It may be that of another process that has ended.

@@ -57,11 +57,13 @@ pub enum ErrorKind {
     SelfLockout,
     /// The secret of a new token could not be delivered, or a journal cannot be used.
     Delivery,
+    /// A rotation cannot be continued, finished or cancelled now.
+    Rotation,
 }
 
 impl ErrorKind {
     /// Every kind, for tests of completeness.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Argument,
         Self::Configuration,
         Self::Credentials,
@@ -82,6 +84,7 @@ impl ErrorKind {
         Self::OutcomeUnknown,
         Self::SelfLockout,
         Self::Delivery,
+        Self::Rotation,
     ];
 }
 

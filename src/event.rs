@@ -107,6 +107,20 @@ pub enum Event {
         /// The owner's number in the operating system.
         owner: u32,
     },
+    /// A rotation waits for the portal's clock.
+    Waiting {
+        /// What happens then.
+        what: &'static str,
+        /// The time until then.
+        remaining: Duration,
+    },
+    /// The audit log could not be read before a rotated token was deleted.
+    AuditLogUnreadable {
+        /// The token's id.
+        token_id: i64,
+        /// Why.
+        reason: String,
+    },
     /// A create was completed that an earlier process had left with an enabled token and an undelivered key.
     FinishedEarlier {
         /// The token's id.
@@ -204,6 +218,7 @@ impl Event {
         match self {
             Self::Attempt { .. } => Severity::Debug,
             Self::LongWait { .. }
+            | Self::Waiting { .. }
             | Self::FinishedEarlier { .. }
             | Self::ClearedEarlier { .. }
             | Self::OrphansRemoved { .. } => Severity::Info,
@@ -216,11 +231,8 @@ impl Event {
     pub fn message(&self) -> String {
         match self {
             Self::Attempt { method, endpoint, status, attempt, elapsed, pause } => {
-                let response = status.map_or_else(|| "no response".to_owned(), |status| status.to_string());
-                let retry =
-                    pause.map(|pause| format!(", retry in {:.3} s", pause.as_secs_f64())).unwrap_or_default();
-                let elapsed = elapsed.as_secs_f64();
-                format!("{method} {endpoint}: {response} after {elapsed:.3} s (attempt {attempt}{retry})")
+                let outcome = attempt_outcome(*status, *attempt, *elapsed, *pause);
+                format!("{method} {endpoint}: {outcome}")
             }
             Self::LongWait { method, endpoint, wait } => {
                 format!("rate limit of {method} {endpoint} reached; waiting {:.1} s", wait.as_secs_f64())
@@ -262,6 +274,12 @@ impl Event {
             Self::FolderOfAnotherUser { folder, owner } => {
                 format!(
                     "the folder {folder} belongs to another user (id {owner}), who can replace the file with the key"
+                )
+            }
+            Self::Waiting { what, remaining } => format!("waiting {} s until {what}", remaining.as_secs()),
+            Self::AuditLogUnreadable { token_id, reason } => {
+                format!(
+                    "cannot tell whether programs still try to use token {token_id}, which is deleted: {reason}"
                 )
             }
             Self::FinishedEarlier { token_id, destination } => {
@@ -319,6 +337,8 @@ impl Event {
         match self {
             Self::Attempt { .. }
             | Self::LongWait { .. }
+            | Self::Waiting { .. }
+            | Self::AuditLogUnreadable { .. }
             | Self::StatusCorrected { .. }
             | Self::ItemsSkipped { .. }
             | Self::FinishedEarlier { .. }
@@ -347,6 +367,12 @@ impl Event {
             Self::OutcomeLost { advice, .. } => advice.clone(),
         }
     }
+}
+
+fn attempt_outcome(status: Option<u16>, attempt: u32, elapsed: Duration, pause: Option<Duration>) -> String {
+    let response = status.map_or_else(|| "no response".to_owned(), |status| status.to_string());
+    let retry = pause.map(|pause| format!(", retry in {:.3} s", pause.as_secs_f64())).unwrap_or_default();
+    format!("{response} after {:.3} s (attempt {attempt}{retry})", elapsed.as_secs_f64())
 }
 
 fn listed(what: &str, shown: &[String], more: usize) -> String {

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | `python` | the Python API: the only code that uses `pyo3`; it makes no decisions |
 //! | `cli` | the command `lmtokens` |
-//! | `lifecycle` | operations that need several calls: create with a destination, bulk runs, sweep, audit |
+//! | `lifecycle` | operations that need several calls: create with a destination, bulk runs, rotation, sweep, audit |
 //! | `destinations` | where the secret of a new token can be delivered |
 //! | `tokens` | operations that need one call |
 //! | `operation` | the trait that all operations implement |

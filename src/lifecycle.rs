@@ -1,4 +1,4 @@
-//! Operations that need several calls: create with a destination, bulk runs with their journal, sweep, audit.
+//! Operations that need several calls: create with a destination, bulk runs with their journal, rotation, sweep, audit.
 
 mod add;
 mod audit;
@@ -6,6 +6,7 @@ mod bulk;
 mod finish;
 mod journal;
 mod reconcile;
+mod rotation;
 mod rounds;
 mod sweep;
 #[cfg(feature = "python")]
@@ -21,6 +22,9 @@ pub use bulk::{AddTokens, OnError, Outcome, Row, RowResult, Run, RunSettings, Su
 #[cfg(any(feature = "cli", feature = "python"))]
 pub(crate) use bulk::{Cell, Cells, Column, HEADER, all_problems};
 pub(crate) use journal::{EntryState, JournalEntry, ReadJournal, read_journal};
+pub use rotation::{CancelRotation, Check, FinishRotations, RotateToken, Rotation, RotationState};
+#[cfg(feature = "cli")]
+pub(crate) use rotation::{RotateTokens, SelectForRotation};
 pub(crate) use sweep::{SweepReason, SweepTokens, Swept};
 #[cfg(feature = "python")]
 pub(crate) use temporary::DeleteTemporary;

@@ -39,8 +39,8 @@ mod _lmtokens {
     use crate::python::operations::signer::Signer;
     #[pymodule_export]
     use crate::python::operations::table::{
-        add_token, audit_tokens, delete_token, disable_token, enable_token, find_token, sweep_tokens,
-        update_token, whoami,
+        add_token, audit_tokens, cancel_rotation, delete_token, disable_token, enable_token, find_token,
+        finish_rotations, rotate_token, sweep_tokens, update_token, whoami,
     };
     #[pymodule_export]
     use crate::python::operations::temporary::{AsyncTemporaryToken, TemporaryToken, temporary_token};
@@ -52,6 +52,8 @@ mod _lmtokens {
     use crate::python::types::journal_entry::{JournalEntry, read_journal};
     #[pymodule_export]
     use crate::python::types::new_token::NewToken;
+    #[pymodule_export]
+    use crate::python::types::rotation::Rotation;
     #[pymodule_export]
     use crate::python::types::row_result::{RowResult, Summary};
     #[pymodule_export]

@@ -116,24 +116,24 @@ impl Tag {
             None => (note, None),
         };
         let has_check = tag.starts_with(PREFIX);
-        let mut parts = tag.strip_prefix(if has_check { PREFIX } else { PREFIX_1 })?.split('-').peekable();
+        let mut parts = tag.strip_prefix(if has_check { PREFIX } else { PREFIX_1 })?.split('-');
         let (run, seconds, random) = (parts.next()?, parts.next()?, parts.next()?);
-        let mut optional = |letter| {
-            let part = parts.peek().and_then(|part| part.strip_prefix(letter)).filter(|_| has_check)?;
-            parts.next();
-            Some(decimal(part).and_then(|number| i64::try_from(number).ok()))
+        let check = if has_check { Some(hexadecimal_u64(parts.next_back()?)?) } else { None };
+        let mut optional = parts.peekable();
+        let mut read = |letter| {
+            let number = optional.peek().and_then(|part| part.strip_prefix(letter)).map(decimal)?;
+            optional.next();
+            Some(number.and_then(|number| i64::try_from(number).ok()))
         };
-        let (expires, replaces) = (optional('e'), optional('r'));
-        let expires = match expires {
+        let expires = match read('e') {
             Some(expires) => Some(expires.filter(|expires| (1..=END_OF_9999).contains(expires))?),
             None => None,
         };
-        let replaces = match replaces {
+        let replaces = match read('r') {
             Some(id) => Some(TokenId::new(id?).ok()?),
             None => None,
         };
-        let check = if has_check { Some(hexadecimal_u64(parts.next()?)?) } else { None };
-        if parts.next().is_some() {
+        if optional.next().is_some() || (!has_check && (expires.is_some() || replaces.is_some())) {
             return None;
         }
         let (run, seconds) = (run.parse().ok()?, decimal(seconds)?);

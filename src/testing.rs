@@ -41,9 +41,9 @@ pub mod ids {
 
 pub mod lifecycle {
     pub use crate::lifecycle::{
-        Action, AddToken, AddTokens, Audit, AuditReason, AuditTokens, AuditedPortal, EarlierReport, Finding,
-        Gone, OnError, Outcome, Row, RowResult, Rules, Run, RunSettings, Severity, Source, Summary,
-        audit_portals,
+        Action, AddToken, AddTokens, Audit, AuditReason, AuditTokens, AuditedPortal, CancelRotation, Check,
+        EarlierReport, Finding, FinishRotations, Gone, OnError, Outcome, RotateToken, Rotation,
+        RotationState, Row, RowResult, Rules, Run, RunSettings, Severity, Source, Summary, audit_portals,
     };
 }
 
@@ -104,5 +104,7 @@ pub mod token_output {
 }
 
 pub mod tokens {
-    pub use crate::tokens::{Change, FindToken, NewToken, Target, UpdateToken, User, tokens_of_page};
+    pub use crate::tokens::{
+        Change, DeleteToken, FindToken, NewToken, Target, UpdateToken, User, tokens_of_page,
+    };
 }

@@ -5,12 +5,12 @@ The native part of the package `lmtokens`.
 from collections.abc import Coroutine, Iterator
 from datetime import datetime, timedelta
 from lmtokens._enums import AuditReason, Severity, TokenStatus, TokenType
-from lmtokens._types import Age, Destination, OnWait, Ordered, Progress, Reasons, Rows, Values, Words
+from lmtokens._types import Age, Destination, OnWait, Ordered, Progress, Reasons, Rows, Then, Values, Words
 from os import PathLike
 from typing import Any, Final, Literal, final, overload
 from typing_extensions import Self, disjoint_base
 
-__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "RowResult", "Secret", "Summary", "SweptToken", "TemporaryToken", "ToCommand", "ToFile", "Token", "TokenIterator", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_AsyncTemporaryToken", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "list_tokens", "read_journal", "sign", "sweep_tokens", "temporary_token", "to_command", "to_file", "update_token", "whoami"]
+__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "Rotation", "RowResult", "Secret", "Summary", "SweptToken", "TemporaryToken", "ToCommand", "ToFile", "Token", "TokenIterator", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_AsyncTemporaryToken", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "cancel_rotation", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "finish_rotations", "list_tokens", "read_journal", "rotate_token", "sign", "sweep_tokens", "temporary_token", "to_command", "to_file", "update_token", "whoami"]
 
 __version__: Final[str]
 
@@ -332,6 +332,28 @@ class Client:
             >>> [(finding.reasons, finding.severity, finding.remedy) for finding in audit]
             [([AuditReason.NO_NOTE], Severity.INFO, 'set a note that names the program that uses it')]
         """
+    def cancel_rotation(self, /, token: int | str | Token) -> Rotation:
+        """
+        Cancel a rotation: the old token works again, and the new one is disabled.
+
+        The call waits a minute, in which other processes notice that the rotation is cancelled. A killed call is
+        continued by the next one.
+
+        Args:
+            token (int | str | Token): the old or the new token.
+
+        Returns:
+            Rotation: the state is ``"cancelled"``, or ``"too_late"`` if the old token is deleted already: then the new
+                one is kept.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            NotFoundError: the token does not exist, or the credentials may not view it.
+            RotationError: the token is not part of a rotation, or other processes change it.
+            SelfLockoutError: the new token signs this call.
+            APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+                response that could not be understood. Call again to continue.
+        """
     def close(self, /) -> None:
         """
         Close the idle connections. The client stays usable: the next call opens new ones.
@@ -412,6 +434,36 @@ class Client:
         Source: the vendor's page "Getting API Token Details". The portal has no request for a single token, so this
         searches its lists.
         """
+    def finish_rotations(self, /, token: int | str | Token | None = None, *, quarantine: "float | str | timedelta" = 604800.0, force: "bool" = False) -> list[Rotation]:
+        """
+        Do what is due for rotations: disable old tokens after their overlap, and delete them after their quarantine.
+
+        Rotations of every process and machine are found by the notes of their tokens. Before each change, both tokens
+        are read again. If the new token was disabled or deleted by others, the old one is enabled again.
+
+        Args:
+            token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
+            quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
+                deleted; default 7 days.
+            force (bool): disable old tokens even if they are in use; default ``False``.
+
+        Returns:
+            list[Rotation]: all rotations, also those for which nothing is due. One that cannot go on has the state
+                ``"failed"`` and an ``error``, and does not stop the others.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            NotFoundError: the token does not exist, or the credentials may not view it.
+            RotationError: the rotation of ``token`` cannot go on.
+            APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+                response that could not be understood.
+
+        Example:
+            >>> import lmtokens.sandbox
+            >>> with lmtokens.sandbox.Portal() as portal:
+            ...     portal.client().finish_rotations()
+            []
+        """
     def list_tokens(self, /, admin_id: int | str | None = None, *, type: "Literal['lmv1', 'bearer'] | TokenType | None" = None, filter: Filter | str | None = None, page_size: "int" = 1000) -> "TokenIterator":
         """
         List tokens, requesting pages as they are iterated over.
@@ -449,9 +501,69 @@ class Client:
             ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
             ['old']
         """
-    def sweep_tokens(self, /, *, dry_run: "bool" = True, only: "Literal['orphans', 'expired'] | None" = None) -> list[SweptToken]:
+    def rotate_token(self, /, token: int | str | Token, *, deliver: Destination, overlap: "float | str | timedelta", quarantine: "float | str | timedelta" = 604800.0, then: Then | None = None, note: str | None = None, allow_bearer: "bool" = False, take_over: "bool" = False, force: "bool" = False) -> Rotation:
         """
-        Find what is due for deletion: orphans and expired tokens. Optionally delete it.
+        Replace a token by a new one, without a moment in which no token works.
+
+        The new token gets the owner, the type, the note and the expiry of the old one. It is created disabled; its key
+        is delivered, and only then is it enabled. A request that is signed with the delivered key must succeed before
+        the key is put in place. Until ``overlap`` is over, both tokens work. Then the old token is disabled, unless it
+        is in use, and deleted after ``quarantine``.
+
+        The call does what is due now and returns what remains. Nothing runs by itself: call it again, or
+        ``finish_rotations`` from any machine. What is in progress is written in the notes of both tokens, so that a
+        call whose process was killed is continued by the next one with the same destination, and nothing is stored
+        elsewhere.
+
+        If the token signs this call, the client signs its next calls with the new one.
+
+        Args:
+            token (int | str | Token): the token to replace, its id or its access id.
+            deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object): the destination of the new key, as
+                for ``add_token``. A file that holds the key of the old token is replaced even without
+                ``overwrite=True``, and kept as ``PATH.previous``.
+            overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
+                ``timedelta``. 0 disables the old token in this call.
+            quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
+                days.
+            then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
+                restart its user and to check that it works. If it raises, the rotation stops with both tokens working,
+                and the next call calls it again.
+            note (str | None): the note of the new token; default ``None``: the note of the old one.
+            allow_bearer (bool): rotate a bearer token too; default ``False``. The portal may delete a user's bearer
+                token as soon as another one is created.
+            take_over (bool): continue a rotation of another machine 12 minutes after it created its token, instead of
+                after an hour; default ``False``. A killed process on the same machine, with the same file, is continued
+                at once.
+            force (bool): disable the old token even if it is in use; default ``False``.
+
+        Returns:
+            Rotation: the old and the new token, the state of the rotation, and when the next step is due.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            NotFoundError: the token does not exist, or the credentials may not view it.
+            RotationError: the rotation cannot go on now, for example because another process is at it, the token is
+                disabled, or ``then`` raised; the old token works.
+            DeliveryError: the destination failed; the old token works.
+            SelfLockoutError: the call would disable the token that signs it, and its client has no other.
+            OutcomeUnknownError: the response to the create was lost, so a disabled token may exist.
+            APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+                response that could not be understood. Call again with the same arguments to continue.
+
+        Example:
+            >>> import lmtokens.sandbox, os, tempfile
+            >>> from lmtokens.deliver import to_file
+            >>> path = os.path.join(tempfile.mkdtemp(), "token.json")
+            >>> with lmtokens.sandbox.Portal() as portal:
+            ...     client = portal.client()
+            ...     token = client.add_token(32, "ci", deliver=to_file(path))
+            ...     client.rotate_token(token, deliver=to_file(path), overlap=0).state
+            'quarantine'
+        """
+    def sweep_tokens(self, /, *, dry_run: "bool" = True, only: "Literal['orphans', 'expired', 'rotations'] | None" = None) -> list[SweptToken]:
+        """
+        Find what is due: orphans, expired tokens and rotations. Optionally do it: delete, disable or restore tokens.
 
         Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
         that signs the call is never deleted.
@@ -466,15 +578,18 @@ class Client:
         portal's clock and this machine's, such as ``[lmtokens 248 expires 2027-01-31T00:00Z]``. It is deleted even if it
         is enabled and in use. To keep it, change the time in the note or remove the marker, in the portal.
 
+        A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
+        continued as by ``finish_rotations``, with a quarantine of 7 days.
+
         All other tokens are left alone.
 
         Args:
-            dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` deletes them.
-            only (str | None): find only ``"orphans"`` or ``"expired"`` tokens; default ``None``: both.
+            dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` does what is due.
+            only (str | None): find only ``"orphans"``, ``"expired"`` tokens or ``"rotations"``; default ``None``: all.
 
         Returns:
             list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,
-                ``deleted``, ``kept`` and ``error``.
+                ``deleted``, ``kept``, ``rotation`` and ``error``. For a rotation, ``token`` is the old one.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -774,6 +889,65 @@ class NewToken:
         """
 
 @final
+class Rotation:
+    """
+    What a rotation has come to.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def changes(self, /) -> int:
+        """
+        int: how many creates and changes of tokens the call sent. The portal may send an e-mail for each.
+        """
+    @property
+    def due(self, /) -> datetime | None:
+        """
+        datetime.datetime | None: when the next step is due: aware, in UTC, to the second; ``None`` if there is none, or
+        if it depends on the use of the old token.
+        """
+    @property
+    def error(self, /) -> Any | None:
+        """
+        LMTokensError | None: why the rotation cannot go on.
+        """
+    @property
+    def is_used_here(self, /) -> bool | None:
+        """
+        bool | None: for ``"in_use"``, whether the old token was last used from the address from which the new one was
+        verified, such as this machine; otherwise ``None``.
+        """
+    @property
+    def last_used_from(self, /) -> str | None:
+        """
+        str | None: for ``"in_use"``, the address from which the old token was last used.
+        """
+    @property
+    def last_used_on(self, /) -> datetime | None:
+        """
+        datetime.datetime | None: for ``"in_use"``, when the old token was last used: aware, in UTC, to the second.
+        """
+    @property
+    def new(self, /) -> Token | None:
+        """
+        Token | None: the new token. Its key is only at its destination.
+        """
+    @property
+    def old(self, /) -> Token:
+        """
+        Token: the old token as it was last read.
+        """
+    @property
+    def state(self, /) -> Literal["overlap", "in_use", "quarantine", "finished", "restored", "cancelled", "too_late", "failed"]:
+        """
+        str: ``"overlap"``: both tokens work, and the old one is disabled when ``due``; ``"in_use"``: the overlap is
+        over, but the old token is still used and works, or the quarantine is over, but the portal refused calls of the
+        old token within a day, so that it is not deleted; ``"quarantine"``: the old token is disabled, and deleted when
+        ``due``; ``"finished"``: the old token is deleted; ``"restored"``: the new token was disabled or deleted by
+        others, so that the old one works again; ``"cancelled"``; ``"too_late"``: it could not be cancelled, and the new
+        token is kept; ``"failed"``: ``error`` says why it cannot go on.
+        """
+
+@final
 class RowResult:
     """
     The result of one row.
@@ -888,7 +1062,7 @@ class Summary:
 @final
 class SweptToken:
     """
-    A token that ``sweep_tokens`` found: it is due for deletion, or kept because its note was changed.
+    A token that ``sweep_tokens`` found: something is due for it, or it is kept.
     """
     def __repr__(self, /) -> str: ...
     @property
@@ -899,17 +1073,23 @@ class SweptToken:
     @property
     def error(self, /) -> Any | None:
         """
-        LMTokensError | None: why it could not be deleted.
+        LMTokensError | None: why what was due could not be done.
         """
     @property
     def kept(self, /) -> str | None:
         """
-        str | None: why the token is kept; ``None`` if it is due.
+        str | None: why the token is kept: it is not an orphan, or it is rotated and still used;
+        ``None`` if it is due.
         """
     @property
-    def reason(self, /) -> Literal["orphan", "expired"]:
+    def reason(self, /) -> Literal["orphan", "expired", "rotation"]:
         """
-        str: why it was found: ``"orphan"`` or ``"expired"``.
+        str: why it was found: ``"orphan"``, ``"expired"``, or ``"rotation"``: the next step of its rotation was due.
+        """
+    @property
+    def rotation(self, /) -> Literal["overlap", "in_use", "quarantine", "finished", "restored", "cancelled", "too_late", "failed"] | None:
+        """
+        str | None: the state of its rotation after what was due was done, as ``Rotation.state``; ``None`` in a dry run.
         """
     @property
     def token(self, /) -> Token:
@@ -1497,6 +1677,28 @@ class _AsyncCore:
             >>> [(finding.reasons, finding.severity, finding.remedy) for finding in audit]
             [([AuditReason.NO_NOTE], Severity.INFO, 'set a note that names the program that uses it')]
         """
+    def cancel_rotation(self, /, token: int | str | Token) -> Coroutine[Any, Any, Rotation]:
+        """
+        Cancel a rotation: the old token works again, and the new one is disabled.
+
+        The call waits a minute, in which other processes notice that the rotation is cancelled. A killed call is
+        continued by the next one.
+
+        Args:
+            token (int | str | Token): the old or the new token.
+
+        Returns:
+            Rotation: the state is ``"cancelled"``, or ``"too_late"`` if the old token is deleted already: then the new
+                one is kept.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            NotFoundError: the token does not exist, or the credentials may not view it.
+            RotationError: the token is not part of a rotation, or other processes change it.
+            SelfLockoutError: the new token signs this call.
+            APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+                response that could not be understood. Call again to continue.
+        """
     def delete_token(self, /, token: int | str | Token, *, force: "bool" = False) -> Coroutine[Any, Any, None]:
         """
         Delete a token permanently.
@@ -1573,9 +1775,99 @@ class _AsyncCore:
         Source: the vendor's page "Getting API Token Details". The portal has no request for a single token, so this
         searches its lists.
         """
-    def sweep_tokens(self, /, *, dry_run: "bool" = True, only: "Literal['orphans', 'expired'] | None" = None) -> Coroutine[Any, Any, list[SweptToken]]:
+    def finish_rotations(self, /, token: int | str | Token | None = None, *, quarantine: "float | str | timedelta" = 604800.0, force: "bool" = False) -> Coroutine[Any, Any, list[Rotation]]:
         """
-        Find what is due for deletion: orphans and expired tokens. Optionally delete it.
+        Do what is due for rotations: disable old tokens after their overlap, and delete them after their quarantine.
+
+        Rotations of every process and machine are found by the notes of their tokens. Before each change, both tokens
+        are read again. If the new token was disabled or deleted by others, the old one is enabled again.
+
+        Args:
+            token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
+            quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
+                deleted; default 7 days.
+            force (bool): disable old tokens even if they are in use; default ``False``.
+
+        Returns:
+            list[Rotation]: all rotations, also those for which nothing is due. One that cannot go on has the state
+                ``"failed"`` and an ``error``, and does not stop the others.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            NotFoundError: the token does not exist, or the credentials may not view it.
+            RotationError: the rotation of ``token`` cannot go on.
+            APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+                response that could not be understood.
+
+        Example:
+            >>> import lmtokens.sandbox
+            >>> with lmtokens.sandbox.Portal() as portal:
+            ...     portal.client().finish_rotations()
+            []
+        """
+    def rotate_token(self, /, token: int | str | Token, *, deliver: Destination, overlap: "float | str | timedelta", quarantine: "float | str | timedelta" = 604800.0, then: Then | None = None, note: str | None = None, allow_bearer: "bool" = False, take_over: "bool" = False, force: "bool" = False) -> Coroutine[Any, Any, Rotation]:
+        """
+        Replace a token by a new one, without a moment in which no token works.
+
+        The new token gets the owner, the type, the note and the expiry of the old one. It is created disabled; its key
+        is delivered, and only then is it enabled. A request that is signed with the delivered key must succeed before
+        the key is put in place. Until ``overlap`` is over, both tokens work. Then the old token is disabled, unless it
+        is in use, and deleted after ``quarantine``.
+
+        The call does what is due now and returns what remains. Nothing runs by itself: call it again, or
+        ``finish_rotations`` from any machine. What is in progress is written in the notes of both tokens, so that a
+        call whose process was killed is continued by the next one with the same destination, and nothing is stored
+        elsewhere.
+
+        If the token signs this call, the client signs its next calls with the new one.
+
+        Args:
+            token (int | str | Token): the token to replace, its id or its access id.
+            deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object): the destination of the new key, as
+                for ``add_token``. A file that holds the key of the old token is replaced even without
+                ``overwrite=True``, and kept as ``PATH.previous``.
+            overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
+                ``timedelta``. 0 disables the old token in this call.
+            quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
+                days.
+            then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
+                restart its user and to check that it works. If it raises, the rotation stops with both tokens working,
+                and the next call calls it again.
+            note (str | None): the note of the new token; default ``None``: the note of the old one.
+            allow_bearer (bool): rotate a bearer token too; default ``False``. The portal may delete a user's bearer
+                token as soon as another one is created.
+            take_over (bool): continue a rotation of another machine 12 minutes after it created its token, instead of
+                after an hour; default ``False``. A killed process on the same machine, with the same file, is continued
+                at once.
+            force (bool): disable the old token even if it is in use; default ``False``.
+
+        Returns:
+            Rotation: the old and the new token, the state of the rotation, and when the next step is due.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid; nothing was sent.
+            NotFoundError: the token does not exist, or the credentials may not view it.
+            RotationError: the rotation cannot go on now, for example because another process is at it, the token is
+                disabled, or ``then`` raised; the old token works.
+            DeliveryError: the destination failed; the old token works.
+            SelfLockoutError: the call would disable the token that signs it, and its client has no other.
+            OutcomeUnknownError: the response to the create was lost, so a disabled token may exist.
+            APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+                response that could not be understood. Call again with the same arguments to continue.
+
+        Example:
+            >>> import lmtokens.sandbox, os, tempfile
+            >>> from lmtokens.deliver import to_file
+            >>> path = os.path.join(tempfile.mkdtemp(), "token.json")
+            >>> with lmtokens.sandbox.Portal() as portal:
+            ...     client = portal.client()
+            ...     token = client.add_token(32, "ci", deliver=to_file(path))
+            ...     client.rotate_token(token, deliver=to_file(path), overlap=0).state
+            'quarantine'
+        """
+    def sweep_tokens(self, /, *, dry_run: "bool" = True, only: "Literal['orphans', 'expired', 'rotations'] | None" = None) -> Coroutine[Any, Any, list[SweptToken]]:
+        """
+        Find what is due: orphans, expired tokens and rotations. Optionally do it: delete, disable or restore tokens.
 
         Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
         that signs the call is never deleted.
@@ -1590,15 +1882,18 @@ class _AsyncCore:
         portal's clock and this machine's, such as ``[lmtokens 248 expires 2027-01-31T00:00Z]``. It is deleted even if it
         is enabled and in use. To keep it, change the time in the note or remove the marker, in the portal.
 
+        A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
+        continued as by ``finish_rotations``, with a quarantine of 7 days.
+
         All other tokens are left alone.
 
         Args:
-            dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` deletes them.
-            only (str | None): find only ``"orphans"`` or ``"expired"`` tokens; default ``None``: both.
+            dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` does what is due.
+            only (str | None): find only ``"orphans"``, ``"expired"`` tokens or ``"rotations"``; default ``None``: all.
 
         Returns:
             list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,
-                ``deleted``, ``kept`` and ``error``.
+                ``deleted``, ``kept``, ``rotation`` and ``error``. For a rotation, ``token`` is the old one.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -1928,6 +2223,29 @@ def audit_tokens(*, reasons: Reasons | None = None, idle_after: "Age | None" = N
         [([AuditReason.NO_NOTE], Severity.INFO, 'set a note that names the program that uses it')]
     """
 
+def cancel_rotation(token: int | str | Token) -> Rotation:
+    """
+    Cancel a rotation: the old token works again, and the new one is disabled.
+
+    The call waits a minute, in which other processes notice that the rotation is cancelled. A killed call is
+    continued by the next one.
+
+    Args:
+        token (int | str | Token): the old or the new token.
+
+    Returns:
+        Rotation: the state is ``"cancelled"``, or ``"too_late"`` if the old token is deleted already: then the new
+            one is kept.
+
+    Raises:
+        TypeError, ValueError: an argument is invalid; nothing was sent.
+        NotFoundError: the token does not exist, or the credentials may not view it.
+        RotationError: the token is not part of a rotation, or other processes change it.
+        SelfLockoutError: the new token signs this call.
+        APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+            response that could not be understood. Call again to continue.
+    """
+
 def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Client":
     """
     Set the default client of the module functions.
@@ -2036,6 +2354,37 @@ def find_token(token: int | str | Token) -> Token:
     searches its lists.
     """
 
+def finish_rotations(token: int | str | Token | None = None, *, quarantine: "float | str | timedelta" = 604800.0, force: "bool" = False) -> list[Rotation]:
+    """
+    Do what is due for rotations: disable old tokens after their overlap, and delete them after their quarantine.
+
+    Rotations of every process and machine are found by the notes of their tokens. Before each change, both tokens
+    are read again. If the new token was disabled or deleted by others, the old one is enabled again.
+
+    Args:
+        token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
+        quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
+            deleted; default 7 days.
+        force (bool): disable old tokens even if they are in use; default ``False``.
+
+    Returns:
+        list[Rotation]: all rotations, also those for which nothing is due. One that cannot go on has the state
+            ``"failed"`` and an ``error``, and does not stop the others.
+
+    Raises:
+        TypeError, ValueError: an argument is invalid; nothing was sent.
+        NotFoundError: the token does not exist, or the credentials may not view it.
+        RotationError: the rotation of ``token`` cannot go on.
+        APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+            response that could not be understood.
+
+    Example:
+        >>> import lmtokens.sandbox
+        >>> with lmtokens.sandbox.Portal() as portal:
+        ...     portal.client().finish_rotations()
+        []
+    """
+
 def list_tokens(admin_id: int | str | None = None, *, type: "Literal['lmv1', 'bearer'] | TokenType | None" = None, filter: Filter | str | None = None, page_size: "int" = 1000) -> "TokenIterator":
     """
     List tokens, requesting pages as they are iterated over.
@@ -2101,6 +2450,67 @@ def read_journal(path: str | PathLike[str], *, skip_damaged: "bool" = False) -> 
         [('created', 'a', Secret('********')), ('created', 'b', Secret('********'))]
     """
 
+def rotate_token(token: int | str | Token, *, deliver: Destination, overlap: "float | str | timedelta", quarantine: "float | str | timedelta" = 604800.0, then: Then | None = None, note: str | None = None, allow_bearer: "bool" = False, take_over: "bool" = False, force: "bool" = False) -> Rotation:
+    """
+    Replace a token by a new one, without a moment in which no token works.
+
+    The new token gets the owner, the type, the note and the expiry of the old one. It is created disabled; its key
+    is delivered, and only then is it enabled. A request that is signed with the delivered key must succeed before
+    the key is put in place. Until ``overlap`` is over, both tokens work. Then the old token is disabled, unless it
+    is in use, and deleted after ``quarantine``.
+
+    The call does what is due now and returns what remains. Nothing runs by itself: call it again, or
+    ``finish_rotations`` from any machine. What is in progress is written in the notes of both tokens, so that a
+    call whose process was killed is continued by the next one with the same destination, and nothing is stored
+    elsewhere.
+
+    If the token signs this call, the client signs its next calls with the new one.
+
+    Args:
+        token (int | str | Token): the token to replace, its id or its access id.
+        deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object): the destination of the new key, as
+            for ``add_token``. A file that holds the key of the old token is replaced even without
+            ``overwrite=True``, and kept as ``PATH.previous``.
+        overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
+            ``timedelta``. 0 disables the old token in this call.
+        quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
+            days.
+        then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
+            restart its user and to check that it works. If it raises, the rotation stops with both tokens working,
+            and the next call calls it again.
+        note (str | None): the note of the new token; default ``None``: the note of the old one.
+        allow_bearer (bool): rotate a bearer token too; default ``False``. The portal may delete a user's bearer
+            token as soon as another one is created.
+        take_over (bool): continue a rotation of another machine 12 minutes after it created its token, instead of
+            after an hour; default ``False``. A killed process on the same machine, with the same file, is continued
+            at once.
+        force (bool): disable the old token even if it is in use; default ``False``.
+
+    Returns:
+        Rotation: the old and the new token, the state of the rotation, and when the next step is due.
+
+    Raises:
+        TypeError, ValueError: an argument is invalid; nothing was sent.
+        NotFoundError: the token does not exist, or the credentials may not view it.
+        RotationError: the rotation cannot go on now, for example because another process is at it, the token is
+            disabled, or ``then`` raised; the old token works.
+        DeliveryError: the destination failed; the old token works.
+        SelfLockoutError: the call would disable the token that signs it, and its client has no other.
+        OutcomeUnknownError: the response to the create was lost, so a disabled token may exist.
+        APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+            response that could not be understood. Call again with the same arguments to continue.
+
+    Example:
+        >>> import lmtokens.sandbox, os, tempfile
+        >>> from lmtokens.deliver import to_file
+        >>> path = os.path.join(tempfile.mkdtemp(), "token.json")
+        >>> with lmtokens.sandbox.Portal() as portal:
+        ...     client = portal.client()
+        ...     token = client.add_token(32, "ci", deliver=to_file(path))
+        ...     client.rotate_token(token, deliver=to_file(path), overlap=0).state
+        'quarantine'
+    """
+
 def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryview" = ..., *, access_id: "str | Secret", access_key: "str | Secret", timestamp_ms: "int | None" = None) -> "str":
     """
     Sign one request with LMv1, for a request that you send yourself.
@@ -2133,9 +2543,9 @@ def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryv
         'LMv1 exampleAccessId00001:MDljOGVkMWVlYzdhOTg4ZTRkODhmMzRmZTIyMmY4MDM3ODk2Nzc5ZDIzNGQyNzQ1YWUxMmMxZGFiODhkYTJlYQ==:1700000000000'
     """
 
-def sweep_tokens(*, dry_run: "bool" = True, only: "Literal['orphans', 'expired'] | None" = None) -> list[SweptToken]:
+def sweep_tokens(*, dry_run: "bool" = True, only: "Literal['orphans', 'expired', 'rotations'] | None" = None) -> list[SweptToken]:
     """
-    Find what is due for deletion: orphans and expired tokens. Optionally delete it.
+    Find what is due: orphans, expired tokens and rotations. Optionally do it: delete, disable or restore tokens.
 
     Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
     that signs the call is never deleted.
@@ -2150,15 +2560,18 @@ def sweep_tokens(*, dry_run: "bool" = True, only: "Literal['orphans', 'expired']
     portal's clock and this machine's, such as ``[lmtokens 248 expires 2027-01-31T00:00Z]``. It is deleted even if it
     is enabled and in use. To keep it, change the time in the note or remove the marker, in the portal.
 
+    A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
+    continued as by ``finish_rotations``, with a quarantine of 7 days.
+
     All other tokens are left alone.
 
     Args:
-        dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` deletes them.
-        only (str | None): find only ``"orphans"`` or ``"expired"`` tokens; default ``None``: both.
+        dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` does what is due.
+        only (str | None): find only ``"orphans"``, ``"expired"`` tokens or ``"rotations"``; default ``None``: all.
 
     Returns:
         list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,
-            ``deleted``, ``kept`` and ``error``.
+            ``deleted``, ``kept``, ``rotation`` and ``error``. For a rotation, ``token`` is the old one.
 
     Raises:
         TypeError, ValueError: an argument is invalid; nothing was sent.

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from os import PathLike
 from typing import Any, ClassVar, Protocol, SupportsFloat, TypeVar, Union
 
-from lmtokens._lmtokens import CreatedToken, NewToken, ToCommand, ToFile
+from lmtokens._lmtokens import CreatedToken, NewToken, ToCommand, ToFile, Token
 
-__all__ = ["Age", "Destination", "OnWait", "Ordered", "Progress", "Reasons", "Rows", "Values", "Words"]
+__all__ = ["Age", "Destination", "OnWait", "Ordered", "Progress", "Reasons", "Rows", "Then", "Values", "Words"]
 
 _Item_co = TypeVar("_Item_co", covariant=True)
 
@@ -55,5 +55,6 @@ Ordered = Union[SupportsFloat, _Time]
 Progress = Union[bool, Callable[[int, int], object]]
 Reasons = Iterable[str]
 Rows = Iterable[Union[NewToken, _Named, _NamedTuple, _Dataclass, "tuple[Any, ...]", "list[Any]"]]
+Then = Callable[[Token], object]
 Values = Iterable[Union[str, float, datetime]]
 Words = _List[Union[str, "PathLike[str]"]]

@@ -19,6 +19,7 @@
     ├─ ResponseError                        a response that could not be understood
     ├─ OutcomeUnknownError                  a create may have succeeded; holds candidates
     ├─ DeliveryError                        a secret could not be delivered
+    ├─ RotationError                        a rotation cannot go on now
     └─ SelfLockoutError                     would disable or delete the token that signs the call
 
 Invalid arguments raise plain ``TypeError`` and ``ValueError``.
@@ -48,6 +49,7 @@ __all__ = [
     "RateLimitError",
     "RequestTimeoutError",
     "ResponseError",
+    "RotationError",
     "SelfLockoutError",
     "ServerError",
     "TLSError",
@@ -252,6 +254,14 @@ class DeliveryError(LMTokensError):
     If a token was created, it was never enabled and has been deleted; if deleting it failed, ``suggestion`` names it.
     If ``maybe_applied`` is true, the token may be enabled. An exception that the caller's own destination raised is the
     ``__cause__``.
+    """
+
+
+class RotationError(LMTokensError):
+    """A rotation cannot be continued, finished or cancelled now.
+
+    The message says why, for example that another process is at it, or that somebody disabled one of the tokens. A
+    token of the owner works whose secret is where it was delivered.
     """
 
 

@@ -94,7 +94,7 @@ impl Add {
         let mut output = Output::open()?;
         let client = self.connection.client(host, self.dry_run)?;
         if self.dry_run {
-            destination.map_or(Ok(()), |destination| destination.check())?;
+            destination.map_or(Ok(()), |destination| destination.check(None))?;
             output.write(&dry_run(&token, &client)?)?;
             return Ok(exit::DONE);
         }

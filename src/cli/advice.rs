@@ -47,6 +47,17 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             "delete the pending tokens: run the command again with --resume, or lmtokens sweep --yes after an hour"
         }
         Advice::Repeat => "run the same command again: it finishes this create",
+        Advice::RotateAgain => "run the same command again: it continues the rotation",
+        Advice::CancelRotation { id } => {
+            return format!("cancel the rotation with lmtokens rotate --cancel {id}").into();
+        }
+        Advice::TakeOver { seconds } => {
+            return format!(
+                "run the command again in {seconds} s; with --take-over, 12 minutes after the create suffice"
+            )
+            .into();
+        }
+        Advice::AllowBearer => "pass --allow-bearer to rotate it nevertheless",
         Advice::WaitLonger => {
             "try again later, or allow a longer wait with --max-wait; all clients of the portal share the rate limit"
         }

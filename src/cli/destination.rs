@@ -1,6 +1,6 @@
 //! The destinations of `--to`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
@@ -45,6 +45,21 @@ impl FromStr for To {
 }
 
 impl To {
+    /// Returns the destination with its path, or each word of its command, replaced.
+    pub(super) fn map_words(self, replace: impl Fn(&str) -> Result<String>) -> Result<Self> {
+        let replaced = |word: &OsStr| match word.to_str() {
+            Some(word) => replace(word).map(OsString::from),
+            None => Ok(word.to_owned()),
+        };
+        Ok(match self {
+            Self::Stdout => Self::Stdout,
+            Self::File(path) => Self::File(replaced(path.as_os_str())?.into()),
+            Self::Command(words) => {
+                Self::Command(words.iter().map(|word| replaced(word)).collect::<Result<_>>()?)
+            }
+        })
+    }
+
     /// Returns the destination; `None` for standard output.
     pub(super) fn destination(
         self,

@@ -10,25 +10,26 @@ use super::host::Host;
 use super::output::{self, ListFormat, Output};
 use super::report::{Failure, report_each, say};
 use super::signals::run_until_signal;
-use crate::lifecycle::{SweepReason, SweepTokens, Swept};
+use crate::lifecycle::{RotationState, SweepReason, SweepTokens, Swept};
 use crate::model::iso_8601;
 use crate::operation::call;
 use crate::token_output::Members;
 
-/// List or delete pending tokens that interrupted creates left behind, and expired tokens
+/// List or do what is due: delete pending tokens of interrupted creates and expired tokens, finish rotations
 ///
-/// A pending token is listed if lmtokens created it and its secret was never confirmed as delivered: it is disabled, was
-/// never used, has a note that begins with a tag of lmtokens, and is more than an hour old by the portal's clock and this
-/// machine's, which must agree within an hour. A token whose note was changed after its create is listed as kept, and is
-/// never deleted. A token has expired if the time in the marker of its note has passed by both clocks; it is deleted even
-/// if it is in use. The exit code is 3 if a token that is due could not be deleted.
+/// A pending token is listed if lmtokens created it and its secret was never confirmed as delivered: it is disabled,
+/// was never used, has a note that begins with a tag of lmtokens, and is more than an hour old by the portal's clock
+/// and this machine's, which must agree within an hour. A token whose note was changed after its create is listed as
+/// kept, and is never deleted. A token has expired if the time in the marker of its note has passed by both clocks; it
+/// is deleted even if it is in use. A rotation is due if its overlap or quarantine is over; its old token is listed.
+/// The exit code is 3 if something that is due could not be done, for example because an old token is in use.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Sweep {
-    /// Delete the tokens instead of only listing them
+    /// Do what is due instead of only listing it
     #[arg(long)]
     yes: bool,
-    /// List or delete only orphans (pending tokens) or expired tokens [default: both]
+    /// List or do only this: orphans are pending tokens [default: all]
     #[arg(long, value_name = "REASON")]
     #[arg(value_parser = PossibleValuesParser::new(SweepReason::ALL.map(SweepReason::plural))
         .try_map(|word| word.parse::<SweepReason>()))]
@@ -54,19 +55,30 @@ impl Sweep {
         let rows: Vec<Members> = swept.iter().map(members).collect();
         output.write(&output::list(&rows, self.output)?)?;
         let errors = swept.iter().filter_map(|swept| swept.error.as_ref());
-        let status = report_each(errors).unwrap_or(exit::DONE);
-        let kept: Vec<_> = swept.iter().filter_map(|swept| Some((swept.token.id, swept.kept?))).collect();
-        for (id, reason) in &kept {
-            say(&format!("token {id} is kept: {reason}; delete it yourself if it is not needed"));
+        let mut status = report_each(errors).unwrap_or(exit::DONE);
+        let kept: Vec<_> = swept.iter().filter_map(|swept| Some((swept, swept.kept?))).collect();
+        for (Swept { token, reason, .. }, why) in &kept {
+            if *reason == SweepReason::Rotation {
+                let id = token.id;
+                say(&format!(
+                    "token {id} is kept: {why}; finish its rotation later, or with lmtokens rotate --finish {id} --force"
+                ));
+                status = status.max(exit::PARTLY_DONE);
+            } else {
+                say(&format!("token {} is kept: {why}; delete it yourself if it is not needed", token.id));
+            }
         }
         let found = swept.len() - kept.len();
         if self.yes {
             let deleted = swept.iter().filter(|swept| swept.deleted).count();
-            say(&format!("{deleted} of {found} deleted"));
+            let advanced = swept.iter().filter(|swept| swept.rotation.is_some()).count();
+            let rotations =
+                if advanced > 0 { format!(", {advanced} rotations advanced") } else { String::new() };
+            say(&format!("{deleted} of {found} deleted{rotations}"));
         } else if found == 0 {
             say("nothing is due");
         } else {
-            say(&format!("{found} due; pass --yes to delete them"));
+            say(&format!("{found} due; pass --yes to do what is due"));
         }
         Ok(status)
     }
@@ -86,5 +98,6 @@ fn members(swept: &Swept) -> Members {
         ("reason", json!(swept.reason.as_str())),
         ("deleted", json!(swept.deleted)),
         ("kept", json!(swept.kept)),
+        ("rotation", json!(swept.rotation.map(RotationState::word))),
     ])
 }

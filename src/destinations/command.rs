@@ -71,7 +71,7 @@ impl ToCommand {
 }
 
 impl Destination for ToCommand {
-    fn check(&self) -> Result<()> {
+    fn check(&self, _replaces: Option<&Token>) -> Result<()> {
         let is_there = match Path::new(&self.program).components().count() {
             1 => std::env::var_os("PATH").is_none_or(|folders| {
                 std::env::split_paths(&folders).any(|folder| {

@@ -5,16 +5,18 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::pending_file::{Earlier, Pending};
+use super::pending_file::{Earlier, Existing, PREVIOUS, Pending};
 use super::secure_file::{check_file, check_folder, failed, folder_of};
 use super::secure_folder::{Entry, SecureFolder};
 use super::{Attempt, BoxFuture, Destination, Remaining, Remains, RequestedToken};
 use crate::advice::Advice;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::ids::TokenId;
 use crate::lock::locked;
 use crate::model::{Token, TokenType};
 use crate::process;
+use crate::secret::Secret;
 use crate::tag::Tag;
 use crate::token_output::Form;
 
@@ -56,29 +58,39 @@ impl ToFile {
             .map_err(|error| failed(format!("cannot open the folder {}: {error}", path.display())))
     }
 
-    /// As `folder`, and fails if the file exists and must not be replaced.
-    fn folder_for_new(&self) -> Result<Arc<SecureFolder>> {
+    /// As `folder`, and fails if the file exists and must not be replaced. A file with the secret of the token that is
+    /// replaced may be.
+    fn folder_for_new(&self, replaces: Option<&Token>) -> Result<Arc<SecureFolder>> {
         let folder = self.folder()?;
-        if !self.overwrite && self.path.symlink_metadata().is_ok() {
+        if !self.may_replace(replaces)? && self.path.symlink_metadata().is_ok() {
             return Err(failed(format!("{} exists already", self.path.display())).suggest(Advice::Overwrite));
         }
         Ok(folder)
     }
 
-    /// Returns whether the file is there and, as far as its format shows, that of a token.
-    fn has(&self, token: &Token) -> Result<bool> {
+    /// Returns whether the file may be replaced, or is surely that of one of these tokens.
+    fn may_replace<'a>(&self, tokens: impl IntoIterator<Item = &'a Token>) -> Result<bool> {
+        let mut is_allowed = self.overwrite;
+        for token in tokens {
+            is_allowed = is_allowed || self.has(token)? == Some(true);
+        }
+        Ok(is_allowed)
+    }
+
+    /// Returns whether the file is there and that of a token; `None` if its format does not show whose it is.
+    fn has(&self, token: &Token) -> Result<Option<bool>> {
         let name = self.name();
         if self.folder()?.entry(name).ok() != Some(Entry::Own) {
-            return Ok(false);
+            return Ok(Some(false));
         }
         match &token.access_id {
             Some(access_id) if self.form != Form::Key && token.r#type == TokenType::Lmv1 => {
                 let text = std::fs::read(&self.path)
                     .map(zeroize::Zeroizing::new)
                     .map_err(|error| failed(format!("cannot read {}: {error}", self.path.display())))?;
-                Ok(text.windows(access_id.len()).any(|part| part == access_id.as_bytes()))
+                Ok(Some(text.windows(access_id.len()).any(|part| part == access_id.as_bytes())))
             }
-            _ => Ok(true),
+            _ => Ok(None),
         }
     }
 }
@@ -135,15 +147,18 @@ impl Shared {
         Ok(remains)
     }
 
-    fn prepare(&self, portal: String, tag: Tag) -> Result<()> {
-        let pending = Pending::create(self.file.folder_for_new()?, self.file.name(), portal, &tag)?;
+    fn prepare(&self, portal: String, tag: Tag, replaces: Option<&Token>) -> Result<()> {
+        let folder = self.file.folder_for_new(replaces)?;
+        let pending = Pending::create(folder, self.file.name(), portal, &tag)?;
         self.keep(tag, pending);
         Ok(())
     }
 
     fn deliver(&self, token: &Token, tag: &Tag) -> Result<()> {
         let mut pending = self.take(tag).ok_or_else(|| failed("the pending file was not created"))?;
-        self.file.folder_for_new()?;
+        if tag.replaces.is_none() {
+            self.file.folder_for_new(None)?;
+        }
         // Before the token is enabled: the final file is written after that.
         self.file.form.write(token, &pending.portal()?)?;
         pending.deliver(token, tag)?;
@@ -153,23 +168,93 @@ impl Shared {
 
     fn commit(&self, token: &Token, tag: &Tag) -> Result<()> {
         match self.take_or_adopt(tag)? {
-            Some(pending) => pending.put_in_place(token, self.file.form, self.file.overwrite),
+            Some(pending) => {
+                let existing = if self.file.overwrite { Existing::Replaced } else { Existing::Refused };
+                pending.put_in_place(token, self.file.form, existing)?;
+                pending.remove_placed()
+            }
             // An earlier process committed it, and was killed before it could say so.
-            None if self.file.has(token)? => Ok(()),
-            None => Err(failed(format!(
-                "the key of token {} is neither in {} nor in a pending file beside it",
-                token.id,
-                self.file.path.display()
-            ))
-            .suggest(Advice::Delete { id: token.id })),
+            None if self.file.has(token)? != Some(false) => Ok(()),
+            None => Err(self.missing(token)),
         }
     }
 
-    fn discard(&self, tag: &Tag) -> Result<()> {
-        let Some(pending) = self.take_or_adopt(tag)? else { return Ok(()) };
-        let path = pending.path();
-        pending.remove().map_err(|error| failed(format!("cannot remove {}: {error}", path.display())))
+    fn replace(&self, old: &Token, token: &Token, tag: &Tag) -> Result<()> {
+        let Some(pending) = self.take_or_adopt(tag)? else { return Err(self.missing(token)) };
+        let existing = match (self.file.has(token)?, self.file.may_replace([old])?) {
+            (Some(true), _) => Existing::Replaced,
+            (_, true) => Existing::KeptBeside,
+            (_, false) => Existing::Refused,
+        };
+        let placed = pending.put_in_place(token, self.file.form, existing);
+        self.keep(*tag, pending);
+        placed
     }
+
+    fn abandon(&self, tag: &Tag) -> Result<()> {
+        match self.take(tag) {
+            Some(pending) if pending.token().is_none() => removed(pending),
+            // A delivered secret is kept.
+            _ => Ok(()),
+        }
+    }
+
+    fn conclude(&self, old: TokenId, token_id: i64) -> Result<()> {
+        let folder = self.file.folder()?;
+        for tag in Earlier::replacing(&folder, self.file.name(), old)? {
+            // That of another process is not this one.
+            let Ok(Some(pending)) = self.take_or_adopt(&tag) else { continue };
+            if pending.token().is_none_or(|token| token.id == token_id) {
+                pending.remove_placed()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&self, old: &Token) -> Result<()> {
+        let mut path = self.file.path.clone().into_os_string();
+        path.push(PREVIOUS);
+        let previous = ToFile { path: path.into(), ..self.file.clone() };
+        if previous.has(old)? == Some(true) {
+            let removed = previous.folder()?.remove(previous.name());
+            removed.map_err(|error| failed(format!("cannot remove {}: {error}", previous.path.display())))?;
+        }
+        Ok(())
+    }
+
+    fn take_over(&self, tag: &Tag) -> Result<bool> {
+        let pending = self.take_or_adopt(tag)?;
+        let is_held = pending.is_some();
+        if let Some(pending) = pending {
+            self.keep(*tag, pending);
+        }
+        Ok(is_held)
+    }
+
+    fn recover(&self, tag: &Tag) -> Result<Option<Secret>> {
+        let Some(mut pending) = self.take(tag) else { return Ok(None) };
+        let secret = pending.read_secret(tag);
+        self.keep(*tag, pending);
+        secret
+    }
+
+    fn missing(&self, token: &Token) -> Error {
+        failed(format!(
+            "the key of token {} is neither in {} nor in a pending file beside it",
+            token.id,
+            self.file.path.display()
+        ))
+        .suggest(Advice::Delete { id: token.id })
+    }
+
+    fn discard(&self, tag: &Tag) -> Result<()> {
+        self.take_or_adopt(tag)?.map_or(Ok(()), removed)
+    }
+}
+
+fn removed(pending: Pending) -> Result<()> {
+    let path = pending.path();
+    pending.remove().map_err(|error| failed(format!("cannot remove {}: {error}", path.display())))
 }
 
 /// Runs file operations on a thread where they may block.
@@ -178,13 +263,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 }
 
 impl Destination for FileDestination {
-    fn check(&self) -> Result<()> {
+    fn check(&self, replaces: Option<&Token>) -> Result<()> {
         let file = &self.0.file;
         // The existing file may be that of a create that only has to be finished.
         let folder = file.folder()?;
         // Here, where reading the file system may block.
         self.0.shown_path();
-        if Earlier::exists(&folder, file.name()) { Ok(()) } else { file.folder_for_new().map(drop) }
+        if Earlier::exists(&folder, file.name()) { Ok(()) } else { file.folder_for_new(replaces).map(drop) }
     }
 
     fn warning(&self) -> Option<Event> {
@@ -199,11 +284,16 @@ impl Destination for FileDestination {
 
     fn prepare<'a>(&'a self, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<()>> {
         let (shared, portal, tag) = (Arc::clone(&self.0), attempt.token.portal.clone(), *attempt.tag);
-        Box::pin(blocking(move || shared.prepare(portal, tag)))
+        let replaces = attempt.replaces.cloned();
+        Box::pin(blocking(move || shared.prepare(portal, tag, replaces.as_ref())))
     }
 
     fn abandon<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
-        // A pending file without a record is removed when it is dropped.
+        let (shared, tag) = (Arc::clone(&self.0), *tag);
+        Box::pin(blocking(move || shared.abandon(&tag)))
+    }
+
+    fn release<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         let (shared, tag) = (Arc::clone(&self.0), *tag);
         Box::pin(blocking(move || {
             drop(shared.take(&tag));
@@ -219,6 +309,31 @@ impl Destination for FileDestination {
     fn commit<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         let (shared, token, tag) = (Arc::clone(&self.0), token.clone(), *tag);
         Box::pin(blocking(move || shared.commit(&token, &tag)))
+    }
+
+    fn replace<'a>(&'a self, old: &'a Token, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        let (shared, old, token, tag) = (Arc::clone(&self.0), old.clone(), token.clone(), *tag);
+        Box::pin(blocking(move || shared.replace(&old, &token, &tag)))
+    }
+
+    fn conclude<'a>(&'a self, old: TokenId, token: &'a Token) -> BoxFuture<'a, Result<()>> {
+        let (shared, token_id) = (Arc::clone(&self.0), token.id);
+        Box::pin(blocking(move || shared.conclude(old, token_id)))
+    }
+
+    fn forget<'a>(&'a self, old: &'a Token) -> BoxFuture<'a, Result<()>> {
+        let (shared, old) = (Arc::clone(&self.0), old.clone());
+        Box::pin(blocking(move || shared.forget(&old)))
+    }
+
+    fn take_over<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<bool>> {
+        let (shared, tag) = (Arc::clone(&self.0), *tag);
+        Box::pin(blocking(move || shared.take_over(&tag)))
+    }
+
+    fn recover<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<Option<Secret>>> {
+        let (shared, tag) = (Arc::clone(&self.0), *tag);
+        Box::pin(blocking(move || shared.recover(&tag)))
     }
 
     fn discard<'a>(&'a self, _token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {

@@ -10,4 +10,5 @@ mod pending;
 mod record;
 
 pub(super) use earlier::Earlier;
-pub(super) use pending::Pending;
+pub(super) use names::PREVIOUS;
+pub(super) use pending::{Existing, Pending};

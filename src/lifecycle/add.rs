@@ -72,7 +72,7 @@ impl Destination for ToResult {
 /// Creates a token disabled, delivers its secret and enables it.
 async fn deliver(token: &NewToken, destination: &Arc<dyn Destination>, client: &Client) -> Result<Token> {
     check_expiry(token, client)?;
-    if let Some(warning) = checked(destination).await? {
+    if let Some(warning) = checked(destination, None).await? {
         client.report(warning);
     }
     let create = TwoPhase { token, destination: destination.as_ref(), run: RunId::fresh()? };
@@ -115,9 +115,12 @@ async fn learn_portal_time(client: &Client, admin_id: AdminId, r#type: Type) -> 
 }
 
 /// Checks a destination and returns its warning, on a thread where reading the file system may block.
-async fn checked(destination: &Arc<dyn Destination>) -> Result<Option<Event>> {
-    let destination = Arc::clone(destination);
-    let check = move || destination.check().map(|()| destination.warning());
+pub(super) async fn checked(
+    destination: &Arc<dyn Destination>,
+    replaces: Option<&Token>,
+) -> Result<Option<Event>> {
+    let (destination, replaces) = (Arc::clone(destination), replaces.cloned());
+    let check = move || destination.check(replaces.as_ref()).map(|()| destination.warning());
     process::offloaded(check)
         .await
         .unwrap_or_else(|| Err(failed("checking the destination ended unexpectedly")))

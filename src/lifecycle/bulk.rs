@@ -241,7 +241,7 @@ impl AddTokens {
             )));
         }
         // A resumed run may have no row left to create. Otherwise the row fails before it is sent.
-        if self.settings.resume { Ok(()) } else { destination.check() }
+        if self.settings.resume { Ok(()) } else { destination.check(None) }
     }
 }
 

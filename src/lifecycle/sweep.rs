@@ -1,14 +1,16 @@
-//! Sweep: deleting pending tokens that interrupted creates left behind, and expired tokens.
+//! Sweep: deleting pending tokens that interrupted creates left behind, and expired tokens, and finishing rotations.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::reconcile::{LeftPending, MAX_SKEW, delete_listed, left_pending};
+use super::rotation::{ListedRotations, Rotation, RotationState, finish_rotation};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ids::TokenId;
 use crate::model::{Token, iso_8601};
 use crate::operation::Operation;
-use crate::tokens::ListTokens;
+use crate::tokens::{FindToken, ListTokens};
 
 /// The minimum age of an orphan.
 const AGE: Duration = Duration::from_secs(3600);
@@ -20,11 +22,13 @@ pub(crate) enum SweepReason {
     Orphan,
     /// Its expiry, in the marker of its note, is over.
     Expired,
+    /// The next step of its rotation is due.
+    Rotation,
 }
 
 impl SweepReason {
     /// All reasons.
-    pub(crate) const ALL: [Self; 2] = [Self::Orphan, Self::Expired];
+    pub(crate) const ALL: [Self; 3] = [Self::Orphan, Self::Expired, Self::Rotation];
 
     /// Returns the word for it.
     #[must_use]
@@ -32,6 +36,7 @@ impl SweepReason {
         match self {
             Self::Orphan => "orphan",
             Self::Expired => "expired",
+            Self::Rotation => "rotation",
         }
     }
 
@@ -41,6 +46,7 @@ impl SweepReason {
         match self {
             Self::Orphan => "orphans",
             Self::Expired => "expired",
+            Self::Rotation => "rotations",
         }
     }
 }
@@ -52,15 +58,15 @@ impl FromStr for SweepReason {
     fn from_str(word: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|reason| reason.plural() == word).ok_or_else(|| {
             let words = Self::ALL.map(|reason| format!("{:?}", reason.plural()));
-            Error::invalid("only", format_args!("{word:?}"), words.join(" or "))
+            Error::invalid("only", format_args!("{word:?}"), words.join(", "))
         })
     }
 }
 
-/// Finds orphans and expired tokens, and deletes them.
+/// Finds orphans, expired tokens and rotations that are due, and does what is due.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SweepTokens {
-    /// Whether to delete them, or only to report them.
+    /// Whether to do what is due, or only to report it.
     pub delete: bool,
     /// The only tokens to find; `None` for all.
     pub only: Option<SweepReason>,
@@ -77,7 +83,9 @@ pub(crate) struct Swept {
     pub deleted: bool,
     /// Why it is kept.
     pub kept: Option<&'static str>,
-    /// Why it could not be deleted.
+    /// What the rotation of the token has come to.
+    pub rotation: Option<RotationState>,
+    /// Why what is due could not be done.
     pub error: Option<Error>,
 }
 
@@ -89,7 +97,7 @@ impl Swept {
             None if token.is_expired(now) => (SweepReason::Expired, None),
             None => return None,
         };
-        Some(Self { token: token.clone(), reason, deleted: false, kept, error: None })
+        Some(Self { token: token.clone(), reason, deleted: false, kept, rotation: None, error: None })
     }
 }
 
@@ -102,10 +110,17 @@ impl Operation for SweepTokens {
         let mut listing = ListTokens::default().start();
         let mut swept = Vec::new();
         let mut clock = SweepClock::start();
+        let mut rotations = ListedRotations::default();
         while let Some(page) = listing.next_page(client).await? {
             let now = clock.now(client)?;
             let found = page.iter().filter_map(|token| Swept::found(token, now));
             swept.extend(found.filter(|found| self.only.is_none_or(|only| found.reason == only)));
+            for token in &page {
+                rotations.add(token);
+            }
+        }
+        if self.only.is_some_and(|only| only != SweepReason::Rotation) {
+            rotations = ListedRotations::default();
         }
         if self.delete {
             let mut found = std::mem::take(&mut swept).into_iter();
@@ -122,6 +137,12 @@ impl Operation for SweepTokens {
                 }
             }
             swept.extend(found);
+        }
+        if !rotations.is_empty() {
+            let now = i64::try_from(clock.now(client)?.as_secs()).unwrap_or(i64::MAX);
+            for old in rotations.old_tokens(Some(now)) {
+                swept.push(sweep_rotation(client, old, self.delete).await?);
+            }
         }
         Ok(swept)
     }
@@ -145,6 +166,40 @@ async fn delete(client: &Client, found: Swept, clock: &mut SweepClock) -> Option
         Ok(false) => kept,
         Err(error) => Some(Swept { error: Some(error), ..found }),
     }
+}
+
+/// Does what is due for the rotation of a token, or reads the token.
+async fn sweep_rotation(client: &Client, old: Token, acts: bool) -> Result<Swept> {
+    let part = client.start_part();
+    let (reason, error) = (SweepReason::Rotation, None);
+    let mut swept = Swept { token: old, reason, deleted: false, kept: None, rotation: None, error };
+    let rotation = if acts {
+        finish_rotation(&part.client, &swept.token).await.map(Some)
+    } else {
+        FindToken::Id(TokenId::new(swept.token.id)?).optional(&part.client).await.map(|found| {
+            swept.token = found.unwrap_or_else(|| swept.token.clone());
+            None
+        })
+    };
+    match part.complete(rotation) {
+        Ok(Some(Rotation { old, state, .. })) => {
+            swept.token = old;
+            match state {
+                Ok(state) => {
+                    swept.deleted = state == RotationState::Finished;
+                    swept.kept =
+                        matches!(state, RotationState::InUse { .. }).then_some("programs still use it");
+                    swept.rotation = Some(state);
+                }
+                Err(error) => swept.error = Some(error),
+            }
+        }
+        Ok(None) => {}
+        // Repeated authentication failures lock a token.
+        Err(error) if error.kind() == ErrorKind::Authentication => return Err(error),
+        Err(error) => swept.error = Some(error),
+    }
+    Ok(swept)
 }
 
 /// The time during one sweep, by the earliest of all readings: a token of a create that is in progress must not look

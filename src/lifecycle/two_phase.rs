@@ -21,7 +21,7 @@ use crate::tokens::{
 
 /// The most time from the POST to the end of every request that may enable the token. Sweep deletes pending tokens after
 /// an hour, so a later request could meet a token that sweep is deleting.
-const LEASE: Duration = Duration::from_secs(600);
+pub(super) const LEASE: Duration = Duration::from_secs(600);
 
 const MAX_ROUNDS: u32 = 6;
 
@@ -40,6 +40,22 @@ pub(super) enum Finished {
     Token(Box<Token>),
     /// After the delivery, the portal no longer had the token.
     Gone(Error),
+}
+
+/// A token that this process has created, and not enabled.
+pub(super) struct Pending<'a> {
+    /// The token as it will be, with its secret.
+    pub(super) token: Token,
+    /// The client for the token's lease, in which every request that may enable it must end.
+    pub(super) leased: Client,
+    pub(super) guard: PendingGuard<'a>,
+}
+
+/// The end of one attempt to create a pending token.
+pub(super) enum Created<'a> {
+    Pending(Box<Pending<'a>>),
+    /// The attempt failed and left no token.
+    Nothing(Error),
 }
 
 /// The end of one round.
@@ -86,10 +102,34 @@ impl TwoPhase<'_> {
     }
 
     async fn round(&self, client: &Client, admin_id: AdminId, tag: &Tag) -> Result<Round> {
+        let created = self.create_pending(client, admin_id, tag, None).await?;
+        let Pending { token, leased, mut guard } = match created {
+            Created::Pending(pending) => *pending,
+            Created::Nothing(error) => return Ok(Round::Repeat(error)),
+        };
+        let client = &client.withholding_secret_of(&token);
+        if let Err(error) = self.destination.deliver(&token, tag).await {
+            guard.disarm();
+            return Err(give_up(client, token, error, true).await.0);
+        }
+        guard.is_delivered = true;
+        let round = self.finish(client, &leased, admin_id, &token, tag).await;
+        guard.disarm();
+        round
+    }
+
+    /// Prepares the delivery and creates the token, disabled and tagged.
+    pub(super) async fn create_pending<'a>(
+        &'a self,
+        client: &'a Client,
+        admin_id: AdminId,
+        tag: &'a Tag,
+        replaces: Option<&Token>,
+    ) -> Result<Created<'a>> {
         let note = tag.note(self.token.note());
         let request = self.token.request_with(admin_id, Some(&note), Status::Disabled)?;
         let requested = self.token.requested(client, admin_id);
-        self.destination.prepare(&Attempt { token: &requested, tag }).await?;
+        self.destination.prepare(&Attempt { token: &requested, tag, replaces }).await?;
         let mut guard = PendingGuard {
             client,
             admin_id,
@@ -120,45 +160,38 @@ impl TwoPhase<'_> {
         let (mut token, sent) = match confirmed {
             Ok(confirmed) => confirmed,
             Err(unusable) => {
-                let round = self.clear(client, admin_id, tag, unusable).await;
+                let cleared = self.clear(client, admin_id, tag, unusable).await;
                 guard.disarm();
-                return round;
+                return cleared.map(Created::Nothing);
             }
         };
         guard.id = Some(token.id);
-        let client = &client.withholding_secret_of(&token);
-        let leased = client.for_lease(sent, LEASE, "the token's create");
+        let withholding = client.withholding_secret_of(&token);
+        let leased = withholding.for_lease(sent, LEASE, "the token's create");
         if let Some(reported) = token.status.filter(|status| *status != TokenStatus::Disabled) {
             let requested = TokenStatus::Disabled;
             client.report(Event::StatusCorrected { token_id: token.id, reported, requested });
             // No secret is delivered before its token is disabled.
             if let Err(error) = change(&leased, admin_id, &token, None, Some(Status::Disabled)).await {
                 guard.disarm();
-                return Err(give_up(client, token, error, false).await.0);
+                return Err(give_up(&withholding, token, error, false).await.0);
             }
         }
         token.status = Some(self.token.status.into());
         token.note = self.token.note().map(str::to_owned);
         token.marker = tag.marker(TokenId::new(token.id)?);
-
-        if let Err(error) = self.destination.deliver(&token, tag).await {
-            guard.disarm();
-            return Err(give_up(client, token, error, true).await.0);
-        }
-        guard.is_delivered = true;
-        let round = self.finish(client, &leased, admin_id, &token, tag).await;
-        guard.disarm();
-        round
+        Ok(Created::Pending(Box::new(Pending { token, leased, guard })))
     }
 
-    /// Finds out at the portal what became of a create without a usable response, and deletes its token.
+    /// Finds out at the portal what became of a create without a usable response, and deletes its token. Returns why
+    /// the response is not usable.
     async fn clear(
         &self,
         client: &Client,
         admin_id: AdminId,
         tag: &Tag,
         unusable: Unusable,
-    ) -> Result<Round> {
+    ) -> Result<Error> {
         let cleared = match unusable.token {
             // A token without a key is useless.
             ReportedToken::WithoutSecret(token) => delete(client, *token).await.map(|()| Found::Cleared),
@@ -167,7 +200,7 @@ impl TwoPhase<'_> {
             }
         };
         match cleared {
-            Ok(Found::Cleared | Found::Nothing) => Ok(Round::Repeat(unusable.error)),
+            Ok(Found::Cleared | Found::Nothing) => Ok(unusable.error),
             Ok(Found::NotVisible) => Err(outcome_unknown(admin_id, tag, unusable.error, None)),
             Err(lookup_error) => Err(outcome_unknown(admin_id, tag, unusable.error, Some(&lookup_error))),
         }
@@ -355,18 +388,18 @@ fn outcome_unknown(admin_id: AdminId, tag: &Tag, cause: Error, lookup_error: Opt
 }
 
 /// Reports the pending token if the create is dropped while it is in progress.
-struct PendingGuard<'a> {
+pub(super) struct PendingGuard<'a> {
     client: &'a Client,
     admin_id: AdminId,
     id: Option<i64>,
     tag: &'a Tag,
-    is_delivered: bool,
+    pub(super) is_delivered: bool,
     create: &'a TwoPhase<'a>,
     is_armed: bool,
 }
 
 impl PendingGuard<'_> {
-    fn disarm(&mut self) {
+    pub(super) fn disarm(&mut self) {
         self.is_armed = false;
     }
 }

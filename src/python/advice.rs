@@ -46,6 +46,19 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
             .into();
         }
         Advice::Repeat => "call again with the same arguments: the call finishes this create",
+        Advice::RotateAgain => {
+            "call rotate_token again with the same destination, which continues the rotation"
+        }
+        Advice::CancelRotation { id } => {
+            return format!("cancel the rotation with lmtokens.cancel_rotation({id})").into();
+        }
+        Advice::TakeOver { seconds } => {
+            return format!(
+                "rotate it again in {seconds} s; with take_over=True, 12 minutes after the create suffice"
+            )
+            .into();
+        }
+        Advice::AllowBearer => "pass allow_bearer=True to rotate it nevertheless",
         Advice::WaitLonger => "call again later, or pass a larger max_wait",
         Advice::NameCompany => "pass company=\"acme\" (for acme.logicmonitor.com), or set LM_COMPANY",
         Advice::SupplyCredentials => {

@@ -8,6 +8,7 @@ pub(crate) mod filter;
 pub(crate) mod journal_entry;
 pub(crate) mod literals;
 pub(crate) mod new_token;
+pub(crate) mod rotation;
 pub(crate) mod row_result;
 pub(crate) mod secret;
 pub(crate) mod swept_token;

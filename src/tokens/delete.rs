@@ -13,7 +13,7 @@ const NOT_FOUND: u16 = 404;
 
 /// Deletes one token permanently.
 #[derive(Debug, Clone)]
-pub(crate) struct DeleteToken {
+pub struct DeleteToken {
     /// The token.
     pub target: Target,
     /// Whether the calling token may be deleted too.
@@ -22,7 +22,7 @@ pub(crate) struct DeleteToken {
 
 /// The confirmation that a token no longer exists.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deleted;
+pub struct Deleted;
 
 impl Operation for DeleteToken {
     type Output = Deleted;

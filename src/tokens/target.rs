@@ -51,6 +51,17 @@ impl Target {
         }
     }
 
+    /// Reads the token from the portal. Fails if the caller's copy is of another portal.
+    pub(crate) async fn read(self, client: &Client) -> Result<Token> {
+        let given = match &self {
+            Self::Token(copy) => copy.access_id.clone(),
+            Self::Find(_) => None,
+        };
+        let token = self.find()?.run(client).await?;
+        check_access_id(given.as_deref(), &token)?;
+        Ok(token)
+    }
+
     /// As `locate`, with the token as it is now, whose note decides what a change keeps. If these credentials may not
     /// view the token, the caller's copy is used.
     pub(super) async fn locate_now(self, client: &Client) -> Result<Located> {

@@ -24,6 +24,7 @@ DURATIONS = {"disabled_after", "expires", "idle_after", "never_used_after", "old
 
 # Parameters that do not accept a str.
 NOT_TEXT = DURATIONS | {
+    "allow_bearer",
     "body",
     "concurrency",
     "deadline",
@@ -39,6 +40,8 @@ NOT_TEXT = DURATIONS | {
     "progress",
     "reasons",
     "resume",
+    "take_over",
+    "then",
     "timeout",
     "timestamp_ms",
     "trust_folder",
@@ -71,7 +74,14 @@ def sign(**changed: Any) -> str:
 
 def operation_calls() -> Iterator[tuple[str, str, Callable[[Any], object]]]:
     """Yield a call for each parameter of each operation, with valid values for the other parameters."""
-    valid = {"admin_id": 32, "token": 248, "tokens": [(32,)], "journal": "/no/such/folder/run.journal"}
+    valid = {
+        "admin_id": 32,
+        "token": 248,
+        "tokens": [(32,)],
+        "journal": "/no/such/folder/run.journal",
+        "deliver": print,
+        "overlap": 0,
+    }
     for operation in OPERATIONS:
         parameters = inspect.signature(getattr(lmtokens, operation)).parameters
         required = {name: valid[name] for name, parameter in parameters.items() if parameter.default is parameter.empty}
@@ -98,7 +108,7 @@ CALLS: list[tuple[str, str, Callable[[Any], object]]] = [
 WRONG_TYPES = [
     pytest.param(name, call, value, id=f"{id}-{type(value).__name__}")
     for id, name, call in CALLS
-    for value in cast("list[object]", [{}, b"" if name in DURATIONS else 2.5])
+    for value in cast("list[object]", [{}, b"" if name in DURATIONS | {"overlap", "quarantine"} else 2.5])
 ]
 TEXT_PARAMETERS = [pytest.param(name, call, id=id) for id, name, call in CALLS if name not in NOT_TEXT]
 TEXT_SETTINGS = [setting for setting in SETTINGS if setting.values[1] not in NOT_TEXT]

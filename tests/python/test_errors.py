@@ -39,6 +39,7 @@ BASES: dict[str, set[str]] = {
     "ResponseError": {"LMTokensError"},
     "OutcomeUnknownError": {"LMTokensError"},
     "DeliveryError": {"LMTokensError"},
+    "RotationError": {"LMTokensError"},
     "SelfLockoutError": {"LMTokensError"},
 }
 

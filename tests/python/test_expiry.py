@@ -329,7 +329,7 @@ class TestSweep:
         assert [each.token.id for each in api.sweep_tokens(dry_run=False, only="orphans")] == [orphan.id]
         assert ids(lmtokens_portal) == [expired.id]
 
-    @pytest.mark.parametrize(("only", "error"), [("rotations", ValueError), ("", ValueError), (1, TypeError)])
+    @pytest.mark.parametrize(("only", "error"), [("rotation", ValueError), ("", ValueError), (1, TypeError)])
     def test_unknown_reason_is_refused(self, lmtokens_portal: Portal, only: Any, error: type[Exception]) -> None:
         with pytest.raises(error, match="only"):
             lmtokens.sweep_tokens(only=only)

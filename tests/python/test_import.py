@@ -47,6 +47,8 @@ PUBLIC = {
     "RateLimitError",
     "RequestTimeoutError",
     "ResponseError",
+    "Rotation",
+    "RotationError",
     "RowResult",
     "Secret",
     "SelfLockoutError",

@@ -16,10 +16,10 @@ use crate::support::secret;
 const PORTAL: &str = "https://acme.logicmonitor.com/santaba/rest";
 
 /// A folder that is removed at the end of a test.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let path = std::env::temp_dir().join(format!("lmtokens-{}", tag()));
         std::fs::create_dir(&path).unwrap();
         #[cfg(unix)]
@@ -30,7 +30,7 @@ impl Folder {
         Self(path)
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.join("token.json")
     }
 
@@ -38,7 +38,7 @@ impl Folder {
         ToFile { path: self.path(), form, overwrite: false, trust_folder: false }.destination()
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
@@ -88,7 +88,10 @@ fn token() -> Token {
 }
 
 async fn prepare(destination: &dyn Destination, tag: &Tag) -> Result<(), String> {
-    destination.prepare(&Attempt { token: &requested(), tag }).await.map_err(|error| error.to_string())
+    destination
+        .prepare(&Attempt { token: &requested(), tag, replaces: None })
+        .await
+        .map_err(|error| error.to_string())
 }
 
 /// Delivers a token with a destination that is dropped, as when its process ends.
@@ -215,7 +218,7 @@ fn the_path_in_messages_is_read_once() {
     let file =
         ToFile { path: link.join("token.json"), form: Form::Json, overwrite: false, trust_folder: true };
     let destination = file.destination();
-    destination.check().unwrap();
+    destination.check(None).unwrap();
     std::fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("second", &link).unwrap();
     assert!(destination.describe().ends_with("/first/token.json"), "{}", destination.describe());

@@ -23,6 +23,7 @@ mod outcome;
 mod portal;
 mod process;
 mod redact;
+mod rotation;
 mod sandbox;
 mod secret;
 mod support;

@@ -67,6 +67,7 @@ fn comes_from_an_attempt(kind: ErrorKind) -> bool {
         | ErrorKind::Credentials
         | ErrorKind::OutcomeUnknown
         | ErrorKind::SelfLockout
+        | ErrorKind::Rotation
         | ErrorKind::Delivery => false,
     }
 }

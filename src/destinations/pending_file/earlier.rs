@@ -9,6 +9,7 @@ use super::pending::{PAUSE, Pending, TRIES};
 use crate::destinations::RequestedToken;
 use crate::destinations::secure_folder::SecureFolder;
 use crate::error::Result;
+use crate::ids::TokenId;
 use crate::tag::Tag;
 
 /// The pending files of earlier creates to a final file.
@@ -46,8 +47,11 @@ impl Earlier {
             match settled(folder, target, &tag)? {
                 Examined::Gone => {}
                 Examined::InProgress => return Err(in_use(folder, target)),
+                // A token that is to replace another one is finished by its rotation only.
                 Examined::Record(record)
-                    if record.is(requested, &tag) && earlier.matching.len() < MAX_LOCKED =>
+                    if record.is(requested, &tag)
+                        && tag.replaces.is_none()
+                        && earlier.matching.len() < MAX_LOCKED =>
                 {
                     let adopted = Pending::adopt(Arc::clone(folder), target, &tag)?;
                     earlier.matching.extend(adopted.map(|pending| (tag, pending)));
@@ -63,6 +67,15 @@ impl Earlier {
             }
         }
         Ok(earlier)
+    }
+
+    /// Returns the tags of the pending files of tokens that are to replace `old`.
+    pub(in crate::destinations) fn replacing(
+        folder: &SecureFolder,
+        target: &OsStr,
+        old: TokenId,
+    ) -> Result<Vec<Tag>> {
+        Ok(tags(folder, target)?.into_iter().filter(|tag| tag.replaces == Some(old)).collect())
     }
 
     /// Returns whether a final file has pending files. Errors are left to the call that uses them.

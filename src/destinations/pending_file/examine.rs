@@ -29,7 +29,7 @@ pub(super) enum Examined {
 }
 
 /// Examines the pending file of a create under a shared lock. An empty one is that of a process that ended before a
-/// delivery: it is removed.
+/// delivery: it is removed, unless a rotation needs it to know that.
 pub(super) fn examine(folder: &SecureFolder, target: &OsStr, tag: &Tag) -> Result<Examined> {
     let name = Names::of(target, tag).pending;
     examine_file(folder, &name, tag)
@@ -54,7 +54,7 @@ fn examine_file(folder: &SecureFolder, name: &OsStr, tag: &Tag) -> io::Result<Ex
         let record = Record::parse(&text, tag);
         return Ok(record.map_or(Examined::Unusable("damaged"), |record| Examined::Record(Box::new(record))));
     }
-    if folder.names_file(name, &file)? {
+    if tag.replaces.is_none() && folder.names_file(name, &file)? {
         folder.remove(name)?;
     }
     Ok(Examined::Gone)

@@ -9,6 +9,8 @@ use crate::error::Result;
 use crate::tag::Tag;
 
 const SUFFIX: &str = ".pending";
+/// What is appended to the final file's name for the file of the token that was replaced last.
+pub(in crate::destinations) const PREVIOUS: &str = ".previous";
 
 /// The names of the files of one create.
 #[derive(Clone)]
@@ -19,16 +21,23 @@ pub(super) struct Names {
     pub(super) pending: OsString,
     /// `PATH.TAG.new`: the final file while it is being written.
     pub(super) new: OsString,
+    /// `PATH.previous`: the final file of the token that was replaced last.
+    pub(super) previous: OsString,
 }
 
 impl Names {
     pub(super) fn of(target: &OsStr, tag: &Tag) -> Self {
         let with = |suffix: &str| {
             let mut name = target.to_owned();
-            name.push(format!(".{tag}{suffix}"));
+            name.push(suffix);
             name
         };
-        Self { target: target.to_owned(), pending: with(SUFFIX), new: with(".new") }
+        Self {
+            target: target.to_owned(),
+            pending: with(&format!(".{tag}{SUFFIX}")),
+            new: with(&format!(".{tag}.new")),
+            previous: with(PREVIOUS),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::destinations::secure_folder::{Entry, SecureFolder};
 use crate::error::{Error, Result};
 use crate::model::Token;
 use crate::portal::PortalAddress;
+use crate::secret::Secret;
 use crate::tag::Tag;
 use crate::token_output::Form;
 
@@ -26,13 +27,24 @@ use crate::token_output::Form;
 pub(super) const PAUSE: Duration = Duration::from_millis(25);
 pub(super) const TRIES: u32 = 40;
 
-/// A pending file that this process has locked. Dropped without a record, it is removed.
+/// What happens to a final file that exists with another text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::destinations) enum Existing {
+    Refused,
+    Replaced,
+    /// Replaced, and its text kept in `PATH.previous`.
+    KeptBeside,
+}
+
+/// A pending file that this process has locked. Dropped without a record, it is removed, unless the token is to replace
+/// another one: then the file is the proof that its process has ended.
 pub(in crate::destinations) struct Pending {
     folder: Arc<SecureFolder>,
     names: Names,
     file: File,
     portal: String,
     record: Option<Record>,
+    is_proof: bool,
     /// A forked child has a copy of this value, but the file belongs to its parent.
     process_id: u32,
 }
@@ -71,7 +83,8 @@ impl Pending {
             }
             sleep(PAUSE);
         };
-        let pending = Self { folder, names, file, portal, record: None, process_id: std::process::id() };
+        let (is_proof, process_id) = (tag.replaces.is_some(), std::process::id());
+        let pending = Self { folder, names, file, portal, record: None, is_proof, process_id };
         pending.keep_out_others(tag)?;
         Ok(pending)
     }
@@ -131,7 +144,8 @@ impl Pending {
             return Err(cannot(&"it is damaged").suggest("delete the token with this tag, then the file"));
         }
         let portal = record.as_ref().map(|record| record.portal.clone()).unwrap_or_default();
-        Ok(Some(Self { folder, names, file, portal, record, process_id: std::process::id() }))
+        let (is_proof, process_id) = (tag.replaces.is_some(), std::process::id());
+        Ok(Some(Self { folder, names, file, portal, record, is_proof, process_id }))
     }
 
     /// Writes the record of the token, durably.
@@ -175,13 +189,19 @@ impl Pending {
         Ok(self.folder.is_in_place()? && self.folder.names_file(&self.names.pending, &self.file)?)
     }
 
-    /// Puts the final file in place, with the note, marker and status of the token as it is now, then removes the
-    /// pending file. If that fails, the pending file is kept for the next call.
+    /// Reads the delivered secret back from the file.
+    pub(in crate::destinations) fn read_secret(&mut self, tag: &Tag) -> Result<Option<Secret>> {
+        let text = read(&mut self.file)
+            .map_err(|error| failed(format!("cannot read {}: {error}", self.path().display())))?;
+        Ok(Record::parse(&text, tag).and_then(|record| record.token().access_key))
+    }
+
+    /// Puts the final file in place, with the note, marker and status of the token as it is now.
     pub(in crate::destinations) fn put_in_place(
-        self,
+        &self,
         now: &Token,
         form: Form,
-        overwrite: bool,
+        existing: Existing,
     ) -> Result<()> {
         let (pending, target) = (self.path(), self.folder.path_of(&self.names.target));
         let (pending, target) = (pending.display(), target.display());
@@ -189,7 +209,7 @@ impl Pending {
         let token = Token { marker: now.marker, note: now.note.clone(), status: now.status, ..token };
         let text = form.write(&token, &self.portal()?)?;
         let is_kept = self.is_intact().unwrap_or(false);
-        if let Err(error) = self.place(text.as_bytes(), overwrite) {
+        if let Err(error) = self.place(text.as_bytes(), existing) {
             let failure = failed(format!("cannot move the secret from {pending} to {target}: {error}"));
             return Err(match (is_kept, error.kind()) {
                 (false, _) => failure.suggest(Advice::Delete { id: token.id }),
@@ -201,28 +221,56 @@ impl Pending {
             return Err(failed(format!("{pending} was replaced by another process; the key is in {target}"))
                 .suggest("find out which process changes files in this folder, and use another folder"));
         }
+        Ok(())
+    }
+
+    /// Removes the pending file, once the final file is in place.
+    pub(in crate::destinations) fn remove_placed(self) -> Result<()> {
+        let (pending, target) = (self.path(), self.folder.path_of(&self.names.target));
+        let (pending, target) = (pending.display(), target.display());
         self.remove().map_err(|error| {
             failed(format!("the key is in {target}, but {pending} cannot be removed: {error}"))
         })
     }
 
     /// Writes the final file beside its place, moves it there, and checks that it is there.
-    fn place(&self, text: &[u8], overwrite: bool) -> io::Result<()> {
-        let Names { target, new, .. } = &self.names;
+    fn place(&self, text: &[u8], existing: Existing) -> io::Result<()> {
+        let Names { target, new, previous, .. } = &self.names;
         if !self.folder.is_in_place()? {
             return Err(io::Error::other("the folder was replaced by another process"));
         }
         // The process that is finished here may have been killed after this step.
-        let existing = match self.folder.open_own(target) {
+        let old = match self.folder.open_own(target) {
             // An old key that its owner may not read is another file, which is replaced or reported below.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
-            existing => existing?,
+            old => old?,
         };
-        if let Some(mut file) = existing
-            && *read(&mut file)? == text
-        {
-            return Ok(());
+        if let Some(mut file) = old {
+            let old = read(&mut file)?;
+            if *old == text {
+                return Ok(());
+            }
+            if existing == Existing::KeptBeside {
+                self.write_new(&old, |folder| folder.rename(new, previous))?;
+            }
         }
+        let file = self.write_new(text, |folder| match existing {
+            Existing::Refused => folder.rename_to_new(new, target),
+            Existing::Replaced | Existing::KeptBeside => folder.rename(new, target),
+        })?;
+        if !self.folder.names_file(target, &file)? || !self.folder.is_in_place()? {
+            return Err(io::Error::other("it was replaced by another process"));
+        }
+        self.folder.sync()
+    }
+
+    /// Writes a new file beside the final one, and moves it to its place.
+    fn write_new(
+        &self,
+        text: &[u8],
+        place: impl FnOnce(&SecureFolder) -> io::Result<()>,
+    ) -> io::Result<File> {
+        let new = &self.names.new;
         self.folder.remove(new)?;
         let mut file = self.folder.create(new)?;
         let placed = file.write_all(text).and_then(|()| {
@@ -230,16 +278,12 @@ impl Pending {
             if !self.folder.names_file(new, &file)? {
                 return Err(io::Error::other("it was replaced by another process"));
             }
-            if overwrite { self.folder.rename(new, target) } else { self.folder.rename_to_new(new, target) }
+            place(&self.folder)
         });
-        if let Err(error) = placed {
+        if placed.is_err() {
             let _ = self.folder.remove(new);
-            return Err(error);
         }
-        if !self.folder.names_file(target, &file)? || !self.folder.is_in_place()? {
-            return Err(io::Error::other("it was replaced by another process"));
-        }
-        self.folder.sync()
+        placed.map(|()| file)
     }
 
     /// Removes the pending file, and the final file in case it was being written.
@@ -261,7 +305,8 @@ impl Drop for Pending {
         if self.process_id != std::process::id() {
             return;
         }
-        if self.record.is_none() && self.folder.names_file(&self.names.pending, &self.file).unwrap_or(false) {
+        let is_useless = self.record.is_none() && !self.is_proof;
+        if is_useless && self.folder.names_file(&self.names.pending, &self.file).unwrap_or(false) {
             let _ = self.folder.remove(&self.names.pending);
         }
         // A forked child may hold a copy of the descriptor, and with it the lock.

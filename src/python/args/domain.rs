@@ -20,7 +20,7 @@ use crate::python::types::filter::Filter;
 use crate::python::types::secret::Secret;
 use crate::python::types::token::Token;
 use crate::secret;
-use crate::times::Expiry;
+use crate::times::{self, Expiry};
 use crate::token_output::Form;
 use crate::tokens::{AccessId, FindToken, Selection, Target, User, UserName};
 
@@ -31,6 +31,33 @@ arguments! {
     format: &'static str = one_of::<Form>(&["json", "env", "env-file", "key"]);
     on_error: &'static str = one_of::<OnError>(&["continue", "stop"]);
     only: Option<SweepReason> = optional(read_sweep_reason);
+}
+
+pub(crate) fn overlap(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    read_duration("overlap", object)
+}
+
+pub(crate) fn quarantine(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    read_duration("quarantine", object)
+}
+
+/// Returns a time span in seconds: signatures show it as the default.
+fn read_duration(name: &str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    const EXPECTED: &str =
+        "a number of seconds, a timedelta, or a str such as \"90s\", \"30m\", \"24h\" or \"7d\"";
+    /// Ten years.
+    const MAX: f64 = 315_360_000.0;
+    let seconds = if let Some(seconds) = seconds_or_timedelta(object)? {
+        seconds
+    } else if let Some(text) = string(object)? {
+        times::duration(&encodable(name, text)?)?.as_secs_f64()
+    } else {
+        return Err(wrong_type(name, EXPECTED, object));
+    };
+    if (0.0..=MAX).contains(&seconds) {
+        return Ok(seconds);
+    }
+    Err(Error::invalid(name, seconds, "0 to 315360000 seconds (ten years)").into())
 }
 
 pub(crate) fn optional_status(object: &Bound<'_, PyAny>) -> PyResult<Option<Status>> {

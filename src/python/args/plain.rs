@@ -37,6 +37,8 @@ arguments! {
     skip_damaged: bool = flag;
     overwrite: bool = flag;
     trust_folder: bool = flag;
+    allow_bearer: bool = flag;
+    take_over: bool = flag;
     page_size: i64 = number(PageSize::EXPECTED);
     concurrency: i64 = number(Concurrency::EXPECTED);
     timeout: f64 = seconds;

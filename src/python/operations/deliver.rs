@@ -9,6 +9,7 @@ use pyo3::types::{PyFrozenSet, PySet};
 
 use crate::destinations::{self, BoxFuture, Destination};
 use crate::error::{Error, ErrorKind, Result};
+use crate::lifecycle::Check;
 use crate::model::Token;
 use crate::printable;
 use crate::python::args::domain;
@@ -203,22 +204,66 @@ impl PythonDestination {
             }
             Ok(py.None())
         };
-        let outcome = match self.queue.upgrade() {
-            Some(queue) => queue.call(code, check_done).await,
-            None => Err(Raised::NoCaller),
-        };
-        outcome.map_err(|raised| match raised {
-            Raised::NoCaller => {
-                let message = format!("the call ended before the destination's {method} could run");
-                Error::new(ErrorKind::Delivery, message)
-            }
-            Raised::Exception { class, exception } => {
-                let message = format!("the destination's {method} raised {class}");
-                let mut error = Error::new(ErrorKind::Delivery, message);
-                error.details_mut().origin = Some(Box::new(exception));
-                error
-            }
-        })
+        let what = format!("the destination's {method}");
+        run(&self.queue, code, ErrorKind::Delivery, &what).await
+    }
+}
+
+/// Runs code of the caller. `what` names it in an error.
+async fn run(
+    queue: &std::sync::Weak<CallbackQueue>,
+    code: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
+    kind: ErrorKind,
+    what: &str,
+) -> Result<()> {
+    let outcome = match queue.upgrade() {
+        Some(queue) => queue.call(code, check_done).await,
+        None => Err(Raised::NoCaller),
+    };
+    outcome.map_err(|raised| match raised {
+        Raised::NoCaller => Error::new(kind, format!("the call ended before {what} could run")),
+        Raised::Exception { class, exception } => {
+            let mut error = Error::new(kind, format!("{what} raised {class}"));
+            error.details_mut().origin = Some(Box::new(exception));
+            error
+        }
+    })
+}
+
+/// The argument ``then=`` of ``rotate_token``.
+pub(crate) struct Then(Py<PyAny>);
+
+impl FromPyObject<'_, '_> for Then {
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_identifier!("lmtokens._types", "Then");
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        if object.is_callable() {
+            return Ok(Self(object.to_owned().unbind()));
+        }
+        Err(wrong_type("then", "a callable that takes the new token", &object))
+    }
+}
+
+impl Then {
+    pub(crate) fn check(self, queue: &Arc<CallbackQueue>) -> Arc<dyn Check> {
+        Arc::new(PythonCheck { callable: Arc::new(self.0), queue: Arc::downgrade(queue) })
+    }
+}
+
+/// A check of the caller. It runs on the caller's thread, or in its loop.
+struct PythonCheck {
+    callable: Arc<Py<PyAny>>,
+    queue: std::sync::Weak<CallbackQueue>,
+}
+
+impl Check for PythonCheck {
+    fn run<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, Result<()>> {
+        let (callable, token) = (Arc::clone(&self.callable), token.without_secret());
+        let code = move |py: Python<'_>| callable.bind(py).call1((token,)).map(Bound::unbind);
+        Box::pin(run(&self.queue, code, ErrorKind::Rotation, "then"))
     }
 }
 

@@ -7,13 +7,16 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use crate::ids::{Note, Status};
-use crate::lifecycle::{AddToken, Audit, AuditTokens, Rules, SweepReason, SweepTokens, Swept};
+use crate::lifecycle::{
+    AddToken, Audit, AuditTokens, CancelRotation, FinishRotations, RotateToken, Rotation, Rules, SweepReason,
+    SweepTokens, Swept,
+};
 use crate::model::Token;
 use crate::python::args::audit::{self, Reasons};
 use crate::python::args::stub_types::ReportPath;
 use crate::python::args::{domain, plain};
 use crate::python::operations::client::{AsyncCore, Client};
-use crate::python::operations::deliver::Deliver;
+use crate::python::operations::deliver::{Deliver, Then};
 use crate::python::operations::functions::default_client;
 use crate::python::runtime::awaitable::Awaitable;
 use crate::times::Expiry;
@@ -279,7 +282,7 @@ operations! {
         |_| Ok(DeleteToken { target: token, force })
     }
 
-    /// Find what is due for deletion: orphans and expired tokens. Optionally delete it.
+    /// Find what is due: orphans, expired tokens and rotations. Optionally do it: delete, disable or restore tokens.
     ///
     /// Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
     /// that signs the call is never deleted.
@@ -294,15 +297,18 @@ operations! {
     /// portal's clock and this machine's, such as ``[lmtokens 248 expires 2027-01-31T00:00Z]``. It is deleted even if it
     /// is enabled and in use. To keep it, change the time in the note or remove the marker, in the portal.
     ///
+    /// A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
+    /// continued as by ``finish_rotations``, with a quarantine of 7 days.
+    ///
     /// All other tokens are left alone.
     ///
     /// Args:
-    ///     dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` deletes them.
-    ///     only (str | None): find only ``"orphans"`` or ``"expired"`` tokens; default ``None``: both.
+    ///     dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` does what is due.
+    ///     only (str | None): find only ``"orphans"``, ``"expired"`` tokens or ``"rotations"``; default ``None``: all.
     ///
     /// Returns:
     ///     list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,
-    ///         ``deleted``, ``kept`` and ``error``.
+    ///         ``deleted``, ``kept``, ``rotation`` and ``error``. For a rotation, ``token`` is the old one.
     ///
     /// Raises:
     ///     TypeError, ValueError: an argument is invalid; nothing was sent.
@@ -316,7 +322,7 @@ operations! {
     ///     >>> with lmtokens.sandbox.Portal() as portal:
     ///     ...     portal.client().sweep_tokens()
     ///     []
-    #[signature(*, dry_run: "bool" = true, only: "Literal['orphans', 'expired'] | None" = None)]
+    #[signature(*, dry_run: "bool" = true, only: "Literal['orphans', 'expired', 'rotations'] | None" = None)]
     fn sweep_tokens(
         #[pyo3(from_py_with = plain::dry_run)] dry_run: bool,
         #[pyo3(from_py_with = domain::only)] only: Option<SweepReason>,
@@ -396,6 +402,164 @@ operations! {
             };
             Ok(AuditTokens { rules, diff: diff.map(|path| path.0), ..AuditTokens::default() })
         }
+    }
+
+    /// Replace a token by a new one, without a moment in which no token works.
+    ///
+    /// The new token gets the owner, the type, the note and the expiry of the old one. It is created disabled; its key
+    /// is delivered, and only then is it enabled. A request that is signed with the delivered key must succeed before
+    /// the key is put in place. Until ``overlap`` is over, both tokens work. Then the old token is disabled, unless it
+    /// is in use, and deleted after ``quarantine``.
+    ///
+    /// The call does what is due now and returns what remains. Nothing runs by itself: call it again, or
+    /// ``finish_rotations`` from any machine. What is in progress is written in the notes of both tokens, so that a
+    /// call whose process was killed is continued by the next one with the same destination, and nothing is stored
+    /// elsewhere.
+    ///
+    /// If the token signs this call, the client signs its next calls with the new one.
+    ///
+    /// Args:
+    ///     token (int | str | Token): the token to replace, its id or its access id.
+    ///     deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object): the destination of the new key, as
+    ///         for ``add_token``. A file that holds the key of the old token is replaced even without
+    ///         ``overwrite=True``, and kept as ``PATH.previous``.
+    ///     overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
+    ///         ``timedelta``. 0 disables the old token in this call.
+    ///     quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
+    ///         days.
+    ///     then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
+    ///         restart its user and to check that it works. If it raises, the rotation stops with both tokens working,
+    ///         and the next call calls it again.
+    ///     note (str | None): the note of the new token; default ``None``: the note of the old one.
+    ///     allow_bearer (bool): rotate a bearer token too; default ``False``. The portal may delete a user's bearer
+    ///         token as soon as another one is created.
+    ///     take_over (bool): continue a rotation of another machine 12 minutes after it created its token, instead of
+    ///         after an hour; default ``False``. A killed process on the same machine, with the same file, is continued
+    ///         at once.
+    ///     force (bool): disable the old token even if it is in use; default ``False``.
+    ///
+    /// Returns:
+    ///     Rotation: the old and the new token, the state of the rotation, and when the next step is due.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: an argument is invalid; nothing was sent.
+    ///     NotFoundError: the token does not exist, or the credentials may not view it.
+    ///     RotationError: the rotation cannot go on now, for example because another process is at it, the token is
+    ///         disabled, or ``then`` raised; the old token works.
+    ///     DeliveryError: the destination failed; the old token works.
+    ///     SelfLockoutError: the call would disable the token that signs it, and its client has no other.
+    ///     OutcomeUnknownError: the response to the create was lost, so a disabled token may exist.
+    ///     APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+    ///         response that could not be understood. Call again with the same arguments to continue.
+    ///
+    /// Example:
+    ///     >>> import lmtokens.sandbox, os, tempfile
+    ///     >>> from lmtokens.deliver import to_file
+    ///     >>> path = os.path.join(tempfile.mkdtemp(), "token.json")
+    ///     >>> with lmtokens.sandbox.Portal() as portal:
+    ///     ...     client = portal.client()
+    ///     ...     token = client.add_token(32, "ci", deliver=to_file(path))
+    ///     ...     client.rotate_token(token, deliver=to_file(path), overlap=0).state
+    ///     'quarantine'
+    #[signature(
+        token,
+        *,
+        deliver,
+        overlap: "float | str | timedelta",
+        quarantine: "float | str | timedelta" = 604_800.0,
+        then = None,
+        note = None,
+        allow_bearer: "bool" = false,
+        take_over: "bool" = false,
+        force: "bool" = false,
+    )]
+    fn rotate_token(
+        token: Target,
+        deliver: Deliver,
+        #[pyo3(from_py_with = domain::overlap)] overlap: f64,
+        #[pyo3(from_py_with = domain::quarantine)] quarantine: f64,
+        then: Option<Then>,
+        note: Option<Note>,
+        #[pyo3(from_py_with = plain::allow_bearer)] allow_bearer: bool,
+        #[pyo3(from_py_with = plain::take_over)] take_over: bool,
+        #[pyo3(from_py_with = plain::force)] force: bool,
+    ) -> Rotation {
+        |queue| Ok(RotateToken {
+            token,
+            destination: deliver.destination(queue),
+            overlap: Duration::from_secs_f64(overlap),
+            quarantine: Duration::from_secs_f64(quarantine),
+            note,
+            then: then.map(|then| then.check(queue)),
+            allow_bearer,
+            take_over,
+            force,
+        })
+    }
+
+    /// Do what is due for rotations: disable old tokens after their overlap, and delete them after their quarantine.
+    ///
+    /// Rotations of every process and machine are found by the notes of their tokens. Before each change, both tokens
+    /// are read again. If the new token was disabled or deleted by others, the old one is enabled again.
+    ///
+    /// Args:
+    ///     token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
+    ///     quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
+    ///         deleted; default 7 days.
+    ///     force (bool): disable old tokens even if they are in use; default ``False``.
+    ///
+    /// Returns:
+    ///     list[Rotation]: all rotations, also those for which nothing is due. One that cannot go on has the state
+    ///         ``"failed"`` and an ``error``, and does not stop the others.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: an argument is invalid; nothing was sent.
+    ///     NotFoundError: the token does not exist, or the credentials may not view it.
+    ///     RotationError: the rotation of ``token`` cannot go on.
+    ///     APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+    ///         response that could not be understood.
+    ///
+    /// Example:
+    ///     >>> import lmtokens.sandbox
+    ///     >>> with lmtokens.sandbox.Portal() as portal:
+    ///     ...     portal.client().finish_rotations()
+    ///     []
+    #[signature(
+        token = None,
+        *,
+        quarantine: "float | str | timedelta" = 604_800.0,
+        force: "bool" = false,
+    )]
+    fn finish_rotations(
+        token: Option<Target>,
+        #[pyo3(from_py_with = domain::quarantine)] quarantine: f64,
+        #[pyo3(from_py_with = plain::force)] force: bool,
+    ) -> Vec<Rotation> {
+        |_| Ok(FinishRotations { token, quarantine: Duration::from_secs_f64(quarantine), force })
+    }
+
+    /// Cancel a rotation: the old token works again, and the new one is disabled.
+    ///
+    /// The call waits a minute, in which other processes notice that the rotation is cancelled. A killed call is
+    /// continued by the next one.
+    ///
+    /// Args:
+    ///     token (int | str | Token): the old or the new token.
+    ///
+    /// Returns:
+    ///     Rotation: the state is ``"cancelled"``, or ``"too_late"`` if the old token is deleted already: then the new
+    ///         one is kept.
+    ///
+    /// Raises:
+    ///     TypeError, ValueError: an argument is invalid; nothing was sent.
+    ///     NotFoundError: the token does not exist, or the credentials may not view it.
+    ///     RotationError: the token is not part of a rotation, or other processes change it.
+    ///     SelfLockoutError: the new token signs this call.
+    ///     APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
+    ///         response that could not be understood. Call again to continue.
+    #[signature(token)]
+    fn cancel_rotation(token: Target) -> Rotation {
+        |_| Ok(CancelRotation { token })
     }
 
     /// Return the portal, the token that signs the calls, its user, and the source of the credentials.

@@ -55,6 +55,7 @@ exceptions! {
     ResponseError = Response,
     OutcomeUnknownError = OutcomeUnknown,
     SelfLockoutError = SelfLockout,
+    RotationError = Rotation,
     DeliveryError = Delivery,
 }
 

@@ -37,10 +37,13 @@ literals! {
     TypeWord(&'static str) = Str: "lmv1" | "bearer";
     /// The word for a kind of credentials.
     CredentialsKind(&'static str) = Str: "LMv1" | "bearer";
+    /// The state of a rotation.
+    RotationWord(&'static str) = Str: "overlap" | "in_use" | "quarantine" | "finished" | "restored" | "cancelled"
+        | "too_late" | "failed";
     /// The state of a row after a run.
     RowState(&'static str) = Str: "created" | "failed" | "unknown" | "skipped";
     /// Why a sweep found a token.
-    SweepReason(&'static str) = Str: "orphan" | "expired";
+    SweepReason(&'static str) = Str: "orphan" | "expired" | "rotation";
     /// The state of an entry of a journal.
     EntryState(&'static str) = Str: "created" | "pending" | "failed" | "unknown" | "damaged";
 }

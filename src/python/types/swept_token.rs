@@ -2,18 +2,19 @@
 
 use pyo3::prelude::*;
 
-use crate::lifecycle::{self, Swept};
+use crate::lifecycle::{self, RotationState, Swept};
 use crate::model::Token;
 use crate::python::types::errors::LazyException;
-use crate::python::types::literals::SweepReason;
+use crate::python::types::literals::{RotationWord, SweepReason};
 
-/// A token that ``sweep_tokens`` found: it is due for deletion, or kept because its note was changed.
+/// A token that ``sweep_tokens`` found: something is due for it, or it is kept.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct SweptToken {
     token: Token,
     reason: lifecycle::SweepReason,
     deleted: bool,
     kept: Option<&'static str>,
+    rotation: Option<&'static str>,
     error: LazyException,
 }
 
@@ -26,8 +27,9 @@ impl<'py> IntoPyObject<'py> for Swept {
     const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = <SweptToken as pyo3::PyTypeInfo>::TYPE_HINT;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let Self { token, reason, deleted, kept, error } = self;
-        Bound::new(py, SweptToken { token, reason, deleted, kept, error: error.into() })
+        let Self { token, reason, deleted, kept, rotation, error } = self;
+        let rotation = rotation.map(RotationState::word);
+        Bound::new(py, SweptToken { token, reason, deleted, kept, rotation, error: error.into() })
     }
 }
 
@@ -39,7 +41,7 @@ impl SweptToken {
         self.token.clone()
     }
 
-    /// str: why it was found: ``"orphan"`` or ``"expired"``.
+    /// str: why it was found: ``"orphan"``, ``"expired"``, or ``"rotation"``: the next step of its rotation was due.
     #[getter]
     fn reason(&self) -> SweepReason {
         SweepReason(self.reason.as_str())
@@ -51,13 +53,20 @@ impl SweptToken {
         self.deleted
     }
 
-    /// str | None: why the token is kept; ``None`` if it is due.
+    /// str | None: why the token is kept: it is not an orphan, or it is rotated and still used;
+    /// ``None`` if it is due.
     #[getter]
     fn kept(&self) -> Option<&'static str> {
         self.kept
     }
 
-    /// LMTokensError | None: why it could not be deleted.
+    /// str | None: the state of its rotation after what was due was done, as ``Rotation.state``; ``None`` in a dry run.
+    #[getter]
+    fn rotation(&self) -> Option<RotationWord> {
+        self.rotation.map(RotationWord)
+    }
+
+    /// LMTokensError | None: why what was due could not be done.
     #[getter]
     fn error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.error.get(py)

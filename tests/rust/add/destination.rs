@@ -21,7 +21,7 @@ struct Recording {
 }
 
 impl Destination for Recording {
-    fn check(&self) -> Result<()> {
+    fn check(&self, _replaces: Option<&Token>) -> Result<()> {
         self.threads.lock().unwrap().push(std::thread::current().id());
         if self.is_refusing { Err(Error::new(ErrorKind::Delivery, "refused")) } else { Ok(()) }
     }

@@ -1,0 +1,406 @@
+//! `lmtokens rotate`.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+use serde_json::json;
+
+use super::connection::Connection;
+use super::destination::To;
+use super::exit;
+use super::host::Host;
+use super::output::{self, Format, ListFormat, Output};
+use super::report::{Failure, report, say};
+use super::signals::run_until_signal;
+use crate::destinations::{BoxFuture, Destination};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Note, TokenId};
+use crate::lifecycle::{
+    CancelRotation, Check, FinishRotations, RotateToken, RotateTokens, Rotation, RotationState,
+    SelectForRotation,
+};
+use crate::model::{Token, TokenStatus, iso_8601};
+use crate::operation::call;
+use crate::process::refused;
+use crate::times;
+use crate::token_output::Members;
+use crate::tokens::{AccessId, FindToken, Selection, Target, User};
+
+/// Replace a token by a new one, without a moment in which no token works
+///
+/// The new token is created disabled, its secret is delivered, and a request that is signed with the delivered secret
+/// must succeed. Until the overlap is over, both tokens work. Then the old token is disabled, unless it is in use, and
+/// deleted after the quarantine.
+///
+/// The command does what is due and prints what remains. Nothing runs by itself: run it again, or lmtokens rotate
+/// --finish on any machine. What is in progress is written in the notes of both tokens. The same command therefore
+/// continues a rotation that was killed.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("mode").args(MODES).required(true).multiple(true))]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+pub(super) struct Rotate {
+    /// Id or access id of the token to replace
+    #[arg(value_name = "TOKEN", value_parser = target, conflicts_with_all = ["user", "filter", "older_than"])]
+    token: Option<Target>,
+    /// Rotate all enabled tokens of a user, by id or name, the first one as a test: if it fails, the others are not
+    /// rotated
+    #[arg(long, value_name = "USER")]
+    user: Option<User>,
+    /// Rotate all enabled tokens that match a filter in the portal's syntax
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// Rotate all enabled tokens that were created longer ago than this
+    #[arg(long, value_name = "DURATION", value_parser = times::duration)]
+    older_than: Option<Duration>,
+    /// Finish rotations: do what is due for that of one token, or for all
+    #[arg(long, value_name = "TOKEN", value_parser = target, num_args = 0..=1)]
+    #[arg(conflicts_with_all = ["token", "user", "filter", "older_than", "to", "overlap", "then", "note", "dry_run"])]
+    #[allow(clippy::option_option, reason = "the form in which clap reads an option with an optional value")]
+    finish: Option<Option<Target>>,
+    /// Cancel the rotation of a token: it works again, and the new one is disabled
+    #[arg(long, value_name = "TOKEN", value_parser = target)]
+    #[arg(conflicts_with_all = ["token", "user", "filter", "older_than", "to", "overlap", "then", "note", "dry_run"])]
+    #[arg(conflicts_with_all = ["finish", "quarantine", "force"])]
+    cancel: Option<Target>,
+    /// Deliver the secret to a file (file:PATH), or as JSON to the standard input of a command (command:COMMAND). With
+    /// --user, --filter and --older-than, {old_id}, {access_id}, {admin_id} and {row} in it stand for those of each old
+    /// token and for its number in the list
+    #[arg(long, value_name = "DESTINATION", required_unless_present_any = ["finish", "cancel"])]
+    to: Option<To>,
+    /// Keep both tokens working for this time: 90s, 30m, 24h, 7d or a number of seconds; 0 disables the old one at once
+    #[arg(long, value_name = "DURATION", value_parser = times::duration)]
+    #[arg(required_unless_present_any = ["finish", "cancel"])]
+    overlap: Option<Duration>,
+    /// Keep the old token disabled for this time before it is deleted
+    #[arg(long, value_name = "DURATION", value_parser = times::duration, default_value = "7d")]
+    quarantine: Duration,
+    /// Run a command once the new secret is in place, for example to restart its user and to check it; if it fails, the
+    /// rotation stops with both tokens working
+    #[arg(long, value_name = "COMMAND", value_parser = words)]
+    then: Option<Words>,
+    /// Set the note of the new token [default: the note of the old one]
+    #[arg(long, allow_hyphen_values = true, value_parser = |note: &str| Note::new(note))]
+    note: Option<Note>,
+    /// Rotate a bearer token too: the portal may delete it as soon as the new one is created
+    #[arg(long)]
+    allow_bearer: bool,
+    /// Continue a rotation of another machine 12 minutes after it created its token, instead of after an hour
+    #[arg(long)]
+    take_over: bool,
+    /// Disable old tokens even if they are in use
+    #[arg(long)]
+    force: bool,
+    /// Replace an existing file of --to. The file of the old token needs no --overwrite
+    #[arg(long)]
+    overwrite: bool,
+    /// List the tokens that --user, --filter and --older-than select, without rotating them
+    #[arg(long, conflicts_with = "token")]
+    dry_run: bool,
+    /// Trust all users who can write to the folder of --to file:
+    #[arg(long)]
+    trust_folder: bool,
+    /// Select the format of the file
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    format: Option<Format>,
+    /// Select the output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
+    output: ListFormat,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+const MODES: [&str; 6] = ["token", "user", "filter", "older_than", "finish", "cancel"];
+
+const EXAMPLES: &str = "\
+Examples:
+  lmtokens rotate 17 --to file:ci.json --overlap 24h
+  lmtokens rotate 17 --to file:/etc/ci.json --overlap 0 --then 'systemctl restart ci'
+  lmtokens rotate --older-than 90d --to 'file:keys/{old_id}.json' --overlap 24h
+  lmtokens rotate --finish
+  lmtokens rotate --cancel 17
+
+Exit codes: 0 if the overlap runs or the old token is disabled, also when called again; 3 if the old token is still in
+use or a rotation cannot go on; 1 if another process is at it.";
+
+/// The words of a command.
+#[derive(Debug, Clone)]
+struct Words(Vec<String>);
+
+fn words(text: &str) -> Result<Words> {
+    let words = shlex::split(text).filter(|words| !words.is_empty());
+    words.map(Words).ok_or_else(|| Error::argument("the command is empty, or its quotes are not closed"))
+}
+
+/// Reads a token: digits are an id.
+fn target(text: &str) -> Result<Target> {
+    let find = match text.parse::<i64>() {
+        Ok(id) => TokenId::new(id).map(FindToken::Id),
+        Err(_) => AccessId::new(text).map(FindToken::AccessId),
+    };
+    find.map(Target::Find)
+}
+
+impl Rotate {
+    pub(super) fn run(mut self, host: &Host) -> Result<u8, Failure> {
+        let Self { quarantine, force, output: format, .. } = self;
+        let (token, finish, cancel) = (self.token.take(), self.finish.take(), self.cancel.take());
+        if let Some(token) = token {
+            let destination = self.destination(None)?;
+            let rotation = self.rotation(token, destination);
+            let (mut output, client) = (Output::open()?, self.connection.client(host, false)?);
+            let rotation = run_until_signal(call(rotation, &client))?;
+            return print(&mut output, format, &[rotation]);
+        }
+        if let Some(token) = cancel {
+            let (mut output, client) = (Output::open()?, self.connection.client(host, false)?);
+            let rotation = run_until_signal(call(CancelRotation { token }, &client))?;
+            return print(&mut output, format, &[rotation]);
+        }
+        if let Some(token) = finish {
+            let (mut output, client) = (Output::open()?, self.connection.client(host, false)?);
+            let finish = FinishRotations { token, quarantine, force };
+            let rotations = run_until_signal(call(finish, &client))?;
+            return print(&mut output, format, &rotations);
+        }
+        self.run_many(host)
+    }
+
+    fn run_many(self, host: &Host) -> Result<u8, Failure> {
+        if self.overwrite {
+            let message =
+                "--overwrite cannot be combined with several tokens: one could replace the secret of another";
+            return Err(Error::argument(message).into());
+        }
+        let selection = self.filter.clone().map_or(Selection::All, Selection::Raw);
+        let select = SelectForRotation {
+            admin: self.user.clone(),
+            selection,
+            older_than: self.older_than,
+            allow_bearer: self.allow_bearer,
+        };
+        // Fails before anything is sent if the template is wrong.
+        self.destination(Some(&Placeholders::default()))?;
+        let mut output = Output::open()?;
+        let client = self.connection.client(host, false)?;
+        let tokens = run_until_signal(call(select, &client))?;
+        if self.dry_run {
+            let rows: Vec<Members> = tokens.iter().map(selected).collect();
+            output.write(&output::list(&rows, self.output)?)?;
+            say(&format!("{} tokens would be rotated", tokens.len()));
+            return Ok(exit::DONE);
+        }
+        let count = tokens.len();
+        let mut rotations = Vec::with_capacity(count);
+        for (row, token) in tokens.into_iter().enumerate() {
+            let destination = self.destination(Some(&Placeholders::of(&token, row + 1)))?;
+            rotations.push((token.clone(), self.rotation(Target::Token(Box::new(token)), destination)));
+        }
+        let status = Arc::new(AtomicU8::new(exit::DONE));
+        let worst = Arc::clone(&status);
+        let on_end = Box::new(move |rotation: &Rotation| {
+            worst.fetch_max(explain(rotation), Ordering::Relaxed);
+        });
+        let rotated = run_until_signal(call(RotateTokens { rotations, on_end }, &client))?;
+        let skipped = count - rotated.len();
+        write_rows(&mut output, self.output, &rotated)?;
+        if skipped > 0 {
+            say(&format!("{skipped} tokens were not rotated, because the run stopped at an error"));
+        }
+        let is_nothing_done = rotated.iter().all(|rotation| rotation.state.is_err());
+        let first = rotated.first().and_then(|rotation| rotation.state.as_ref().err());
+        Ok(first.filter(|_| is_nothing_done).map_or(status.load(Ordering::Relaxed), exit::of))
+    }
+
+    fn rotation(&self, token: Target, destination: Arc<dyn Destination>) -> RotateToken {
+        let then = self.then.clone().map(|Words(words)| Arc::new(ThenCommand(words)) as Arc<dyn Check>);
+        RotateToken {
+            token,
+            destination,
+            overlap: self.overlap.unwrap_or_default(),
+            quarantine: self.quarantine,
+            note: self.note.clone(),
+            then,
+            allow_bearer: self.allow_bearer,
+            take_over: self.take_over,
+            force: self.force,
+        }
+    }
+
+    /// Returns the destination of a token; of several, with its placeholders filled in.
+    fn destination(&self, placeholders: Option<&Placeholders>) -> Result<Arc<dyn Destination>> {
+        let to = self.to.clone().unwrap_or(To::Stdout);
+        let to = match placeholders {
+            Some(placeholders) => to.map_words(|word| placeholders.fill(word))?,
+            None => to,
+        };
+        to.destination(self.format, self.overwrite, self.trust_folder)?.ok_or_else(|| {
+            let expected = "file:PATH or command:COMMAND: a rotation must be able to repeat a delivery";
+            Error::invalid("--to", "-", expected)
+        })
+    }
+}
+
+/// The values of placeholders in `--to`. They are filled into words that are split already, so that no value becomes
+/// another argument, and none of them is chosen by a user of the portal.
+#[derive(Default)]
+struct Placeholders([String; 4]);
+
+impl Placeholders {
+    const NAMES: [&str; 4] = ["old_id", "access_id", "admin_id", "row"];
+
+    fn of(old: &Token, row: usize) -> Self {
+        let access_id = old.access_id.as_deref().unwrap_or("none");
+        let is_plain = access_id.bytes().all(|b| b.is_ascii_alphanumeric());
+        let access_id = if is_plain { access_id.to_owned() } else { "hidden".to_owned() };
+        Self([old.id.to_string(), access_id, old.admin_id.unwrap_or_default().to_string(), row.to_string()])
+    }
+
+    fn fill(&self, word: &str) -> Result<String> {
+        let mut filled = String::with_capacity(word.len());
+        let mut rest = word;
+        while let Some((before, after)) = rest.split_once('{') {
+            let found = after.split_once('}').and_then(|(name, after)| {
+                let value = Self::NAMES.iter().zip(&self.0).find(|(known, _)| **known == name)?.1;
+                Some((value, after))
+            });
+            let Some((value, after)) = found else {
+                let expected = "{old_id}, {access_id}, {admin_id} or {row}";
+                return Err(Error::invalid("placeholder in --to", format_args!("{word:?}"), expected));
+            };
+            filled.push_str(before);
+            filled.push_str(value);
+            rest = after;
+        }
+        filled.push_str(rest);
+        Ok(filled)
+    }
+}
+
+/// Prints rotations and says what remains of each. Returns the exit code.
+fn print(output: &mut Output, format: ListFormat, rotations: &[Rotation]) -> Result<u8, Failure> {
+    write_rows(output, format, rotations)?;
+    Ok(rotations.iter().map(explain).max().unwrap_or(exit::DONE))
+}
+
+fn write_rows(output: &mut Output, format: ListFormat, rotations: &[Rotation]) -> Result<(), Failure> {
+    let rows: Vec<Members> = rotations.iter().map(members).collect();
+    output.write(&output::list(&rows, format)?)?;
+    if rotations.is_empty() {
+        say("nothing to rotate, and no rotation to finish");
+    }
+    Ok(())
+}
+
+fn selected(token: &Token) -> Members {
+    Members(vec![
+        ("old_id", json!(token.id)),
+        ("access_id", json!(token.access_id)),
+        ("admin_id", json!(token.admin_id)),
+        ("admin_name", json!(token.admin_name)),
+        ("created_on", json!(token.created_on.map(iso_8601))),
+        ("note", json!(token.note)),
+    ])
+}
+
+/// Says what remains of a rotation, and returns the exit code.
+fn explain(rotation: &Rotation) -> u8 {
+    let Rotation { old, new, state, .. } = rotation;
+    let id = old.id;
+    let new = new.as_ref().map_or_else(|| "the new token".to_owned(), |new| format!("token {}", new.id));
+    match state {
+        Ok(RotationState::Overlap { until }) => {
+            say(&format!(
+                "token {id} and {new} both work; token {id} is disabled after {}",
+                iso_8601(*until)
+            ));
+        }
+        Ok(RotationState::InUse { last_used_on, address, is_this_address }) => {
+            let (is, used) = match old.status {
+                Some(TokenStatus::Enabled) => ("is in use and still works", "used"),
+                _ => ("is not deleted, because programs still try to use it", "refused"),
+            };
+            let address = address.map_or_else(|| "an unknown address".to_owned(), |it| it.to_string());
+            let shown = if *is_this_address { " (from which the new token was verified)" } else { "" };
+            let time = iso_8601(*last_used_on);
+            say(&format!("token {id} {is}: last {used} {time} from {address}{shown}"));
+            say("hint: let its user take the new secret and run the command again, or pass --force");
+            return exit::PARTLY_DONE;
+        }
+        Ok(RotationState::Quarantine { until }) => {
+            say(&format!(
+                "token {id} is disabled, {new} replaces it; it is deleted after {}",
+                iso_8601(*until)
+            ));
+        }
+        Ok(RotationState::Finished) => say(&format!("token {id} is deleted, {new} replaces it")),
+        Ok(RotationState::Restored) => {
+            say(&format!("token {id} works again, because the new token was disabled or deleted by others"));
+            return exit::PARTLY_DONE;
+        }
+        Ok(RotationState::Cancelled) => say(&format!("token {id} works, {new} is disabled")),
+        Ok(RotationState::TooLate) => {
+            say(&format!("too late: token {id} is deleted already, {new} is kept"));
+            return exit::FAILED;
+        }
+        Err(error) => {
+            report(error);
+            return exit::PARTLY_DONE;
+        }
+    }
+    exit::DONE
+}
+
+fn members(rotation: &Rotation) -> Members {
+    let Rotation { old, new, state, changes } = rotation;
+    let state = state.as_ref().ok().copied();
+    let (last_used_on, last_used_from) = match state {
+        Some(RotationState::InUse { last_used_on, address, .. }) => (Some(last_used_on), address),
+        _ => (None, None),
+    };
+    Members(vec![
+        ("old_id", json!(old.id)),
+        ("new_id", json!(new.as_ref().map(|new| new.id))),
+        ("admin_id", json!(old.admin_id)),
+        ("admin_name", json!(old.admin_name)),
+        ("note", json!(old.note)),
+        ("state", json!(state.map_or("failed", RotationState::word))),
+        ("due", json!(state.and_then(RotationState::due).map(iso_8601))),
+        ("last_used_on", json!(last_used_on.map(iso_8601))),
+        ("last_used_from", json!(last_used_from)),
+        ("changes", json!(changes)),
+    ])
+}
+
+/// A command that checks the new token. Its output goes to standard error.
+struct ThenCommand(Vec<String>);
+
+impl Check for ThenCommand {
+    fn run<'a>(&'a self, _token: &'a Token) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async {
+            let failed = |message| Error::new(ErrorKind::Rotation, message);
+            let mut words = self.0.iter().map(OsString::from);
+            let program = words.next().unwrap_or_default();
+            let name = program.to_string_lossy().into_owned();
+            let mut child = tokio::process::Command::new(program)
+                .args(words)
+                .stdin(Stdio::null())
+                .stdout(Stdio::from(io::stderr()))
+                .kill_on_drop(true)
+                .spawn()
+                .map_err(|error| refused(failed(format!("cannot run {name}: {error}")), &error))?;
+            let status =
+                child.wait().await.map_err(|error| failed(format!("cannot wait for {name}: {error}")))?;
+            if status.success() {
+                return Ok(());
+            }
+            Err(failed(format!("{name} failed with {status}; both tokens work"))
+                .suggest("repair the cause and run the command again, which continues the rotation"))
+        })
+    }
+}

@@ -1,0 +1,230 @@
+//! Writes that follow a fresh read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::client::{Client, Moment};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{AdminId, Status, TokenId};
+use crate::lifecycle::rounds::Rounds;
+use crate::lifecycle::sweep::agreed_time;
+use crate::model::Token;
+use crate::operation::Operation as _;
+use crate::tokens::{DeleteToken, FindToken, Target, change, is_same_token, refuse_self};
+
+/// The time after which a mark (cancelled, superseded) takes effect.
+pub(super) const SETTLES: i64 = 60;
+
+/// The most time from a read to the end of the write that it allows. It is shorter than [`SETTLES`], so that a write
+/// that was allowed before a mark has landed when the mark takes effect.
+const MAX_READ_AGE: Duration = Duration::from_secs(50);
+
+/// How long the portal's lists may be out of date, and how often they are read meanwhile.
+pub(super) const MAX_LAG: Duration = Duration::from_secs(30);
+pub(super) const LAG_CHECK: Duration = Duration::from_millis(500);
+
+const MAX_ROUNDS: u32 = 6;
+
+/// What a fresh read allows.
+pub(super) enum Step<T> {
+    /// Change the note, the status or both.
+    Change {
+        note: Option<String>,
+        status: Option<Status>,
+    },
+    Delete,
+    /// Nothing is left to do.
+    Done(T),
+}
+
+impl<T> Step<T> {
+    pub(super) fn note(note: String) -> Self {
+        Self::Change { note: Some(note), status: None }
+    }
+
+    pub(super) fn status(status: Status) -> Self {
+        Self::Change { note: None, status: Some(status) }
+    }
+}
+
+/// A client whose changes of tokens each follow a fresh read.
+#[derive(Clone)]
+pub(super) struct GuardedClient {
+    client: Client,
+    changes: Arc<AtomicU32>,
+}
+
+impl GuardedClient {
+    pub(super) fn new(client: &Client) -> Self {
+        Self { client: client.clone(), changes: Arc::default() }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Returns this client with another one for its requests.
+    pub(super) fn with(&self, client: &Client) -> Self {
+        Self { client: client.clone(), changes: Arc::clone(&self.changes) }
+    }
+
+    /// Counts a create that another part of the package sent.
+    pub(super) fn count_create(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the number of creates and changes. The portal may send an e-mail for each.
+    pub(super) fn changes(&self) -> u32 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Returns the time by the portal's clock, seconds since 1970-01-01 UTC.
+    pub(super) fn now(&self) -> Result<i64> {
+        Ok(i64::try_from(agreed_time(&self.client)?.as_secs()).unwrap_or(i64::MAX))
+    }
+
+    /// Reads a token; `None` if it does not exist. Another token with its id is an error.
+    pub(super) async fn read(&self, token: &Token) -> Result<Option<Token>> {
+        read(&self.client, token).await
+    }
+
+    /// Reads a token, and writes what `decide` makes of it, until that is `Done`. `None` if the token does not exist,
+    /// or not any more. If the outcome of a write is unknown, the token is read again.
+    pub(super) async fn write<T>(
+        &self,
+        token: &Token,
+        mut decide: impl FnMut(&Token) -> Result<Step<T>>,
+    ) -> Result<Option<T>> {
+        self.write_rounds(None, token, |_, now| decide(now)).await
+    }
+
+    /// As `write`, of a write that a read of another token allows too: `decide` gets that one first.
+    pub(super) async fn write_with<T>(
+        &self,
+        witness: &Token,
+        token: &Token,
+        decide: impl FnMut(Option<&Token>, &Token) -> Result<Step<T>>,
+    ) -> Result<Option<T>> {
+        self.write_rounds(Some(witness), token, decide).await
+    }
+
+    async fn write_rounds<T>(
+        &self,
+        witness: Option<&Token>,
+        token: &Token,
+        mut decide: impl FnMut(Option<&Token>, &Token) -> Result<Step<T>>,
+    ) -> Result<Option<T>> {
+        let mut rounds = Rounds::at_most(MAX_ROUNDS);
+        loop {
+            let leased = self.leased();
+            let witness = match witness {
+                Some(witness) => read(&leased, witness).await?,
+                None => None,
+            };
+            let Some(now) = read(&leased, token).await? else { return Ok(None) };
+            let written = match decide(witness.as_ref(), &now)? {
+                Step::Done(done) => return Ok(Some(done)),
+                Step::Delete => self.delete(&leased, &now).await,
+                Step::Change { note, status } => self.change(&leased, &now, note, status).await,
+            };
+            let error = match written {
+                Ok(()) => match self.await_change(&now).await? {
+                    None => return Ok(None),
+                    // Unless another process was faster, nothing is left to do.
+                    Some(changed) => match decide(witness.as_ref(), &changed)? {
+                        Step::Done(done) => return Ok(Some(done)),
+                        _ => unchanged(&changed),
+                    },
+                },
+                Err(error) => error,
+            };
+            // A token that is not found is read again: a proxy can answer 404 too.
+            let is_open = error.details().maybe_applied
+                || error.kind() == ErrorKind::NotFound
+                || leased.remaining().is_some_and(|remaining| remaining.is_zero());
+            if !is_open || !rounds.next_after_pause(&self.client).await {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Reads a token until it is not as before a change, because what follows relies on reads. `None` if it does not
+    /// exist.
+    async fn await_change(&self, before: &Token) -> Result<Option<Token>> {
+        let started = Instant::now();
+        loop {
+            let Some(now) = self.read(before).await? else { return Ok(None) };
+            let state = |token: &Token| (token.status, token.marker, token.note.clone());
+            if state(&now) != state(before) || started.elapsed() > MAX_LAG {
+                return Ok(Some(now));
+            }
+            tokio::time::sleep(LAG_CHECK).await;
+        }
+    }
+
+    /// Runs an action that relies on a fresh read of a token. `None` if the token does not exist, or is not as
+    /// expected.
+    pub(super) async fn act<T>(
+        &self,
+        token: &Token,
+        is_as_expected: impl Fn(&Token) -> bool,
+        action: impl Future<Output = Result<T>>,
+    ) -> Result<Option<T>> {
+        loop {
+            let leased = self.leased();
+            match read(&leased, token).await? {
+                Some(now) if is_as_expected(&now) => {}
+                _ => return Ok(None),
+            }
+            if leased.remaining().is_none_or(|remaining| !remaining.is_zero()) {
+                return action.await.map(Some);
+            }
+        }
+    }
+
+    /// Returns the client for what a read that begins now allows.
+    fn leased(&self) -> Client {
+        self.client.for_lease(Moment::at(self.client.now_ms()), MAX_READ_AGE, "reading the token")
+    }
+
+    async fn change(
+        &self,
+        client: &Client,
+        token: &Token,
+        note: Option<String>,
+        status: Option<Status>,
+    ) -> Result<()> {
+        if status == Some(Status::Disabled) {
+            refuse_self(&self.client, token, "disabling")?;
+        }
+        let admin_id = AdminId::new(token.admin_id.unwrap_or_default()).map_err(Error::of_portal)?;
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        change(client, admin_id, token, note.as_deref(), status).await.map(drop)
+    }
+
+    async fn delete(&self, client: &Client, token: &Token) -> Result<()> {
+        refuse_self(&self.client, token, "deleting")?;
+        let target = Target::Token(Box::new(token.clone()));
+        DeleteToken { target, force: true }.run(client).await.map(drop)
+    }
+}
+
+async fn read(client: &Client, token: &Token) -> Result<Option<Token>> {
+    match FindToken::Id(TokenId::new(token.id)?).optional(client).await? {
+        Some(now) if !is_same_token(&now, token) => Err(Error::new(
+            ErrorKind::Response,
+            format!("the portal has another token with the id {}", token.id),
+        )),
+        found => Ok(found),
+    }
+}
+
+fn unchanged(token: &Token) -> Error {
+    let mut error = Error::new(
+        ErrorKind::Response,
+        format!("the portal accepted a change of token {}, but does not show it", token.id),
+    );
+    error.details_mut().maybe_applied = true;
+    error
+}

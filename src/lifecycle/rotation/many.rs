@@ -1,0 +1,91 @@
+//! Rotating many tokens.
+
+use std::time::Duration;
+
+use super::{RotateToken, Rotation};
+use crate::client::Client;
+use crate::error::{ErrorKind, Result};
+use crate::lifecycle::sweep::agreed_time;
+use crate::model::{Token, TokenStatus, TokenType};
+use crate::operation::Operation;
+use crate::tag::Tag;
+use crate::tokens::{ListTokens, Selection, User, is_self};
+
+/// Finds tokens to rotate. Disabled tokens are not, and new tokens of rotations neither.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SelectForRotation {
+    /// The owner; `None` for every user.
+    pub admin: Option<User>,
+    /// The tokens to select.
+    pub selection: Selection,
+    /// The minimum age.
+    pub older_than: Option<Duration>,
+    /// Whether bearer tokens are selected.
+    pub allow_bearer: bool,
+}
+
+impl Operation for SelectForRotation {
+    type Output = Vec<Token>;
+
+    /// Returns the calling token last: once it is rotated, these calls can no longer be signed with it.
+    async fn run(self, client: &Client) -> Result<Vec<Token>> {
+        let Self { admin, selection, older_than, allow_bearer } = self;
+        let mut listing = ListTokens { admin, selection, ..ListTokens::default() }.start();
+        let mut tokens = Vec::new();
+        while let Some(page) = listing.next_page(client).await? {
+            let now = i64::try_from(agreed_time(client)?.as_secs()).unwrap_or(i64::MAX);
+            let is_old = |token: &Token| match older_than {
+                None => true,
+                Some(age) => token.created_on.is_some_and(|created_on| {
+                    now.saturating_sub(created_on) > i64::try_from(age.as_secs()).unwrap_or(i64::MAX)
+                }),
+            };
+            let is_new_of_rotation = |token: &Token| {
+                let tag = token.note.as_deref().and_then(Tag::parse);
+                token.replaces().is_some() || tag.is_some()
+            };
+            tokens.extend(page.into_iter().filter(|token| {
+                token.status == Some(TokenStatus::Enabled)
+                    && (allow_bearer || token.r#type == TokenType::Lmv1)
+                    && !is_new_of_rotation(token)
+                    && is_old(token)
+            }));
+        }
+        tokens.sort_by_key(|token| (is_self(client, token) == Some(true), token.id));
+        Ok(tokens)
+    }
+}
+
+/// Rotates tokens one after another. If the first one fails, or credentials are rejected, the others are not rotated.
+pub(crate) struct RotateTokens {
+    /// The rotations, each with its token as it was listed.
+    pub rotations: Vec<(Token, RotateToken)>,
+    /// Called with the result of each.
+    pub on_end: Box<dyn Fn(&Rotation) + Send + Sync>,
+}
+
+impl Operation for RotateTokens {
+    type Output = Vec<Rotation>;
+
+    async fn run(self, client: &Client) -> Result<Vec<Rotation>> {
+        let mut results: Vec<Rotation> = Vec::with_capacity(self.rotations.len());
+        for (token, rotation) in self.rotations {
+            let part = client.start_part();
+            let rotated = part.complete(rotation.run(&part.client).await);
+            let is_fatal = |kind| results.is_empty() || kind == ErrorKind::Authentication;
+            let (result, is_last) = match rotated {
+                Ok(rotation) => (rotation, false),
+                Err(error) => {
+                    let is_last = is_fatal(error.kind());
+                    (Rotation { old: token, new: None, state: Err(error), changes: 0 }, is_last)
+                }
+            };
+            (self.on_end)(&result);
+            results.push(result);
+            if is_last {
+                break;
+            }
+        }
+        Ok(results)
+    }
+}

@@ -1,0 +1,508 @@
+//! Creating the new token of a rotation, up to the mark that it replaces the old one.
+
+use std::time::Instant;
+
+use super::finish::{Ending, Finisher, replaced_by};
+use super::guarded::{GuardedClient, LAG_CHECK, MAX_LAG, SETTLES, Step};
+use super::successors::{Role, Successor, find_successors};
+use super::verify::{Verdict, credentials_of, verify_delivered};
+use super::wait::wait_until;
+use super::{RotateToken, Rotation, RotationState, wrong_state};
+use crate::advice::Advice;
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::ids::{AdminId, Note, Status, TokenId, Type};
+use crate::lifecycle::add::checked;
+use crate::lifecycle::rounds::Rounds;
+use crate::lifecycle::sweep::agreed_time;
+use crate::lifecycle::two_phase::{Created, Pending, TwoPhase};
+use crate::marker::Marker;
+use crate::model::{Token, TokenStatus, TokenType};
+use crate::secret::Secret;
+use crate::tag::{RunId, Tag};
+use crate::times::Expiry;
+use crate::tokens::{NewToken, User, is_self, refuse_self};
+
+/// A rotation in progress.
+pub(super) struct Rotator<'a> {
+    pub(super) settings: &'a RotateToken,
+    pub(super) portal: GuardedClient,
+    /// The token to replace, as it was first read.
+    pub(super) old: Token,
+    pub(super) old_id: TokenId,
+    owner: AdminId,
+    new: NewToken,
+    run: RunId,
+}
+
+/// What follows after a step.
+pub(super) enum Next {
+    /// Look again at what the portal has; after an attempt that failed and left no token, with its error.
+    Again(Option<Error>),
+    /// A token is marked as the one that replaces the old one. The client has its credentials if it called with those
+    /// of the old one.
+    Finish(Option<Client>),
+}
+
+/// A new token whose secret is delivered and that is enabled.
+pub(super) struct Enabled {
+    /// The token as it will be.
+    pub(super) token: Token,
+    pub(super) tag: Tag,
+    /// Its secret, if the destination cannot give it back.
+    pub(super) secret: Option<Secret>,
+    /// Whether another process created it. Its consumers may use it.
+    pub(super) is_continued: bool,
+}
+
+/// The end of one attempt to create the new token.
+enum Attempt {
+    Enabled(Box<Enabled>),
+    /// No enabled token is left of it, because of an error, or because another process was first or its lease is over.
+    Nothing(Option<Error>),
+}
+
+const MAX_ROUNDS: u32 = 6;
+
+/// Rotates a token.
+pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Rotation> {
+    let old = settings.token.clone().read(client).await?;
+    client.visibility().record_seen();
+    if let Some(replaced) = old.replaces() {
+        let problem = format!("it is the new token of the rotation of token {replaced}");
+        return Err(wrong_state(&old, &problem).suggest("finish or cancel that rotation first"));
+    }
+    if old.note.as_deref().and_then(Tag::parse).is_some() {
+        return Err(wrong_state(&old, "its create is not finished"));
+    }
+    if old.is_expired(agreed_time(client)?) {
+        return Err(wrong_state(&old, "it has expired").suggest("change its expiry, or create a new token"));
+    }
+    let r#type = match old.r#type {
+        TokenType::Lmv1 => Type::Lmv1,
+        TokenType::Bearer if settings.allow_bearer => Type::Bearer,
+        TokenType::Bearer => {
+            let problem =
+                "it is a bearer token, which the portal may delete as soon as another one is created";
+            return Err(wrong_state(&old, problem).suggest(Advice::AllowBearer));
+        }
+        TokenType::Other(_) => return Err(wrong_state(&old, "its type is not known")),
+    };
+    if r#type == Type::Bearer {
+        // The portal may delete it before the new one is enabled.
+        refuse_self(client, &old, "rotating")?;
+    }
+    let owner = AdminId::new(old.admin_id.unwrap_or_default()).map_err(Error::of_portal)?;
+    let new = NewToken {
+        admin: User::Id(owner),
+        note: note_of(settings, &old)?,
+        status: Status::Enabled,
+        r#type,
+        expires: old.expires_on().map(Expiry::At),
+    };
+    let mut rotator = Rotator {
+        settings,
+        portal: GuardedClient::new(client),
+        old_id: TokenId::new(old.id)?,
+        old,
+        owner,
+        new,
+        run: RunId::fresh()?,
+    };
+    rotator.rotate().await
+}
+
+/// Returns the note of the new token.
+fn note_of(settings: &RotateToken, old: &Token) -> Result<Option<Note>> {
+    if settings.note.is_some() {
+        return Ok(settings.note.clone());
+    }
+    let shown = old.note.as_deref().filter(|note| !note.is_empty());
+    shown.map(Note::new).transpose().map_err(|error| error.suggest("pass another note for the new token"))
+}
+
+impl Rotator<'_> {
+    async fn rotate(&mut self) -> Result<Rotation> {
+        let mut rounds = Rounds::at_most(MAX_ROUNDS);
+        loop {
+            let first = self.find_first().await?;
+            let Some(old) = self.read_old().await? else { break };
+            let next = match first {
+                None => self.create_successor(&old).await?,
+                Some(Successor { token, role: Role::Pending(tag) }) => {
+                    self.continue_successor(&old, token, tag).await?
+                }
+                Some(Successor { token, role: Role::Replaces { after: None } }) => {
+                    self.check_and_mark(&token, None).await?;
+                    Next::Finish(None)
+                }
+                Some(Successor { token, role: Role::Replaces { .. } }) => {
+                    self.conclude(&token).await;
+                    Next::Finish(None)
+                }
+                Some(Successor { role, .. }) => {
+                    let since = role.out_since().unwrap_or_default();
+                    wait_until(&self.portal, since.saturating_add(SETTLES), SETTLED).await?;
+                    Next::Again(None)
+                }
+            };
+            match next {
+                Next::Finish(switched) => {
+                    if let Some(client) = switched {
+                        self.portal = self.portal.with(&client);
+                    }
+                    break;
+                }
+                // A portal that changes notes beyond recognition would get a token in each round.
+                Next::Again(cause) => {
+                    let may_repeat = rounds.number() < 2 || !is_unreadable(cause.as_ref());
+                    if !may_repeat || !rounds.next_after_pause(self.portal.client()).await {
+                        return Err(self.gave_up(&rounds, cause));
+                    }
+                }
+            }
+        }
+        let rotation = self.finisher().finish().await?;
+        if matches!(rotation.state, Ok(RotationState::Finished)) {
+            // The rotation is complete even if the void secret cannot be removed.
+            let _ = self.settings.destination.forget(&self.old).await;
+        }
+        Ok(rotation)
+    }
+
+    fn gave_up(&self, rounds: &Rounds, cause: Option<Error>) -> Error {
+        match cause {
+            None => wrong_state(&self.old, "other processes change it all the time"),
+            Some(cause) => {
+                let problem = format!("gave up after {} attempts: {cause}", rounds.number());
+                wrong_state(&self.old, &problem).caused_by(cause)
+            }
+        }
+    }
+
+    pub(super) fn finisher(&self) -> Finisher<'_> {
+        let RotateToken { quarantine, overlap, force, .. } = *self.settings;
+        let checks_use = !force && !overlap.is_zero();
+        let ending = Ending { quarantine, checks_use, checks_refused_calls: !force };
+        Finisher { portal: &self.portal, old: &self.old, ending }
+    }
+
+    /// Returns the token with the lowest id of those that take part.
+    async fn find_first(&self) -> Result<Option<Successor>> {
+        let successors = find_successors(&self.portal, &self.old).await?;
+        let now = self.portal.now()?;
+        Ok(successors.into_iter().find(|successor| successor.role.takes_part(now)))
+    }
+
+    /// Reads the old token; `None` if it is disabled because another one replaces it.
+    async fn read_old(&self) -> Result<Option<Token>> {
+        let Some(old) = self.portal.read(&self.old).await? else {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("token {} does not exist any more", self.old.id),
+            ));
+        };
+        if replaced_by(&old).is_some() {
+            return Ok(None);
+        }
+        if old.status != Some(TokenStatus::Enabled) {
+            return Err(wrong_state(&old, "it is disabled, but not by a rotation")
+                .suggest("enable it to rotate it, or create a new token"));
+        }
+        Ok(Some(old))
+    }
+
+    pub(super) async fn create_successor(&self, old: &Token) -> Result<Next> {
+        let client = self.portal.client().clone();
+        if let Some(warning) = checked(&self.settings.destination, Some(old)).await? {
+            client.report(warning);
+        }
+        let (now_ms, expires) = (client.portal_now_ms(), old.expires_on());
+        let tag = Tag::fresh_replacing(Some(self.old_id), self.run, now_ms, expires, self.new.note())?;
+        match self.create_enabled(&client, old, &tag).await? {
+            Attempt::Enabled(enabled) => self.complete(old, *enabled).await,
+            Attempt::Nothing(cause) => Ok(Next::Again(cause)),
+        }
+    }
+
+    /// Creates the new token, delivers its secret and enables it.
+    async fn create_enabled(&self, client: &Client, old: &Token, tag: &Tag) -> Result<Attempt> {
+        let destination = &self.settings.destination;
+        let create = TwoPhase { token: &self.new, destination: destination.as_ref(), run: self.run };
+        let created = create.create_pending(client, self.owner, tag, Some(old)).await;
+        self.portal.count_create();
+        let Pending { token, leased, mut guard } = match created {
+            Ok(Created::Pending(pending)) => *pending,
+            // The create may still be on its way. With its pending file, its token can be deleted at once.
+            Ok(Created::Nothing(cause)) => {
+                destination.release(tag).await?;
+                return Ok(Attempt::Nothing(Some(cause)));
+            }
+            Err(error) => {
+                if !error.details().maybe_applied {
+                    let _ = destination.abandon(tag).await;
+                }
+                return Err(error);
+            }
+        };
+        let ended = self.enable_if_first(&token, tag, &leased, || guard.is_delivered = true).await;
+        guard.disarm();
+        match ended {
+            Ok(true) => {
+                let secret = token.access_key.clone();
+                Ok(Attempt::Enabled(Box::new(Enabled { token, tag: *tag, secret, is_continued: false })))
+            }
+            Ok(false) => {
+                if self.withdraw(&token, tag).await? {
+                    destination.discard(&token, tag).await?;
+                }
+                Ok(Attempt::Nothing(None))
+            }
+            Err(error) => Err(self.give_up(&token, tag, error).await),
+        }
+    }
+
+    /// Returns whether the new token is enabled; `false` if it must be withdrawn.
+    async fn enable_if_first(
+        &self,
+        token: &Token,
+        tag: &Tag,
+        leased: &Client,
+        delivered: impl FnOnce(),
+    ) -> Result<bool> {
+        if !self.elect(token, tag).await? {
+            return Ok(false);
+        }
+        self.settings.destination.deliver(token, tag).await?;
+        delivered();
+        match self.enable_successor(token, tag, leased).await {
+            // The lease is over.
+            Err(_) if leased.remaining().is_some_and(|remaining| remaining.is_zero()) => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
+    }
+
+    /// Waits until the list shows the new token, and with it all older ones. Returns whether it is the first that takes
+    /// part, and the old one has not been replaced meanwhile.
+    async fn elect(&self, token: &Token, tag: &Tag) -> Result<bool> {
+        let started = Instant::now();
+        let successors = loop {
+            let successors = find_successors(&self.portal, &self.old).await?;
+            if successors.iter().any(|successor| successor.token.id == token.id) {
+                break successors;
+            }
+            if started.elapsed() > MAX_LAG {
+                return Err(wrong_state(
+                    &self.old,
+                    "the portal does not list the new token, or has changed its note",
+                ));
+            }
+            tokio::time::sleep(LAG_CHECK).await;
+        };
+        let own = successors.iter().find(|successor| successor.token.id == token.id);
+        let shown = own.and_then(|own| own.token.note.as_deref()).and_then(Tag::parse);
+        match shown {
+            Some((shown, last)) if shown == *tag => {
+                if let Some(problem) = tag.note_problem(last) {
+                    let problem = format!("the portal changed the note of the new token: {problem}");
+                    return Err(wrong_state(&self.old, &problem));
+                }
+            }
+            _ => return Err(self.taken_away(token)),
+        }
+        let now = self.portal.now()?;
+        let first = successors.iter().find(|successor| successor.role.takes_part(now));
+        let is_first = first.is_some_and(|first| first.token.id == token.id);
+        Ok(is_first && self.confirm_old().await?)
+    }
+
+    /// Returns whether the old token still works.
+    async fn confirm_old(&self) -> Result<bool> {
+        Ok(match self.portal.read(&self.old).await? {
+            Some(old) => old.status == Some(TokenStatus::Enabled),
+            // Another bearer token may have replaced it at once: the new one is all there is.
+            None => self.old.r#type == TokenType::Bearer,
+        })
+    }
+
+    /// Deletes the new token, if it is disabled and was never used. A token that is not there counts as deleted.
+    /// Returns whether it is.
+    pub(super) async fn withdraw(&self, token: &Token, tag: &Tag) -> Result<bool> {
+        if self.old.r#type == TokenType::Bearer && self.portal.read(&self.old).await?.is_none() {
+            // It took the place of the old one when it was created.
+            return Ok(false);
+        }
+        let kept = self.portal.write(token, |now| {
+            let is_unused = now.status == Some(TokenStatus::Disabled) && !now.was_used;
+            Ok(if is_unused && has_tag(now, tag) { Step::Delete } else { Step::Done(()) })
+        });
+        Ok(kept.await?.is_none())
+    }
+
+    /// Withdraws a token that is not enabled because of an error, and returns the error.
+    async fn give_up(&self, token: &Token, tag: &Tag, error: Error) -> Error {
+        let id = token.id;
+        match self.withdraw(token, tag).await {
+            Ok(true) => {
+                let _ = self.settings.destination.discard(token, tag).await;
+                error.suggest(format!("token {} still works; the new token {id} is deleted", self.old.id))
+            }
+            Ok(false) => error.suggest(Advice::RotateAgain),
+            Err(deletion) => error
+                .suggest(format!("token {id} may remain, because deleting it failed ({deletion})"))
+                .suggest(Advice::RotateAgain),
+        }
+    }
+
+    async fn enable_successor(&self, token: &Token, tag: &Tag, leased: &Client) -> Result<()> {
+        let portal = self.portal.with(leased);
+        let enabled = portal.write(token, |now| {
+            Ok(match now.status {
+                _ if !has_tag(now, tag) => Step::Done(false),
+                Some(TokenStatus::Enabled) => Step::Done(true),
+                // Somebody disabled it.
+                _ if now.was_used => Step::Done(false),
+                _ => Step::status(Status::Enabled),
+            })
+        });
+        if enabled.await? == Some(true) { Ok(()) } else { Err(self.taken_away(token)) }
+    }
+
+    /// Verifies the delivered secret, puts it in place and marks the token.
+    pub(super) async fn complete(&self, old: &Token, enabled: Enabled) -> Result<Next> {
+        let Enabled { token, tag, secret, is_continued } = &enabled;
+        let destination = &self.settings.destination;
+        let Some(secret) = destination.recover(tag).await?.or_else(|| secret.clone()) else {
+            return Err(wrong_state(old, "the destination has lost the new secret"));
+        };
+        let client = self.portal.client().withholding_secret_of(token);
+        match verify_delivered(&client, token, secret.clone()).await? {
+            Verdict::Accepted => {}
+            Verdict::Rejected(cause) => {
+                let message = format!("the portal rejects the delivered secret of token {}", token.id);
+                let error = wrong_state(old, &message);
+                return Err(if *is_continued {
+                    error.suggest(Advice::CancelRotation { id: token.id })
+                } else {
+                    self.delete_rejected(token, tag).await?;
+                    error
+                }
+                .caused_by(cause));
+            }
+        }
+        let done = Token { access_key: Some(secret.clone()), ..token.clone() };
+        self.commit(old, &done, tag).await?;
+        let marked = self.check_and_mark(&done, Some(tag)).await?;
+        let switched = match is_self(self.portal.client(), old) {
+            Some(true) => Some(self.portal.client().with_credentials(credentials_of(token, secret)?)),
+            _ => None,
+        };
+        if let Some(client) = &switched {
+            client.share_credentials();
+        }
+        for leftover in find_successors(&self.portal, old).await? {
+            if leftover.token.id != marked.id {
+                self.finisher().disable_leftover(&marked, &leftover).await?;
+            }
+        }
+        Ok(Next::Finish(switched))
+    }
+
+    /// Disables and deletes a token whose secret does not work.
+    async fn delete_rejected(&self, token: &Token, tag: &Tag) -> Result<()> {
+        let disabled = self.portal.write(token, |now| {
+            Ok(match now.status {
+                _ if !has_tag(now, tag) => Step::Done(false),
+                Some(TokenStatus::Disabled) => Step::Done(true),
+                _ => Step::status(Status::Disabled),
+            })
+        });
+        match disabled.await? {
+            Some(true) if !self.withdraw(token, tag).await? => Err(self.taken_away(token)),
+            Some(false) => Err(self.taken_away(token)),
+            _ => self.settings.destination.discard(token, tag).await,
+        }
+    }
+
+    /// Puts the delivered secret in place.
+    async fn commit(&self, old: &Token, token: &Token, tag: &Tag) -> Result<()> {
+        let committed = self.portal.act(
+            token,
+            |now| has_tag(now, tag) && now.status == Some(TokenStatus::Enabled),
+            self.settings.destination.replace(old, token, tag),
+        );
+        // The delivered secret is kept: the token may be enabled.
+        committed.await?.ok_or_else(|| self.taken_away(token))
+    }
+
+    /// Lets the caller check the new token, marks it and ends the delivery. `tag` is that of its create, if it is not
+    /// marked yet. If the check fails, the token is marked without a time, so that any process can repeat the check.
+    async fn check_and_mark(&self, token: &Token, tag: Option<&Tag>) -> Result<Token> {
+        if let Some(check) = &self.settings.then
+            && let Err(error) = check.run(token).await
+        {
+            return Err(match self.mark_replaces(token, tag, None).await {
+                Ok(_) => error,
+                Err(unmarked) => error.suggest(format!("its state could not be noted either: {unmarked}")),
+            });
+        }
+        let overlap = i64::try_from(self.settings.overlap.as_secs()).unwrap_or(i64::MAX);
+        let after = self.portal.now()?.saturating_add(overlap);
+        let marked = self.mark_replaces(token, tag, Some(after)).await?;
+        self.conclude(&marked).await;
+        Ok(marked)
+    }
+
+    /// Ends the delivery of a marked token. What remains of it is reported: the secret is in place.
+    async fn conclude(&self, token: &Token) {
+        if let Err(error) = self.settings.destination.conclude(self.old_id, token).await {
+            let shown = vec![error.to_string()];
+            self.portal.client().report(Event::PendingFilesRemain { shown, more: 0 });
+        }
+    }
+
+    /// Marks the new token as the one that replaces the old one. It expires when that one would have.
+    async fn mark_replaces(&self, token: &Token, tag: Option<&Tag>, after: Option<i64>) -> Result<Token> {
+        let id = TokenId::new(token.id)?;
+        let marked = self.portal.write_with(&self.old, token, |old, now| {
+            if now.status != Some(TokenStatus::Enabled) {
+                return Ok(Step::Done(None));
+            }
+            let is_ours = match Role::of(now, self.old_id) {
+                Some(Role::Replaces { after: shown }) if shown.is_some() || after.is_none() => {
+                    return Ok(Step::Done(Some(now.clone())));
+                }
+                Some(Role::Replaces { .. }) => true,
+                _ => tag.is_some_and(|tag| has_tag(now, tag)),
+            };
+            if !is_ours {
+                return Ok(Step::Done(None));
+            }
+            let replaces = Some((self.old_id, after));
+            let expires = old.and_then(Token::expires_on);
+            let marker = Marker { replaces, expires, ..Marker::of(id) };
+            Ok(Step::note(marker.write(token.note.as_deref().unwrap_or_default())))
+        });
+        marked.await?.flatten().ok_or_else(|| self.taken_away(token))
+    }
+
+    pub(super) fn taken_away(&self, token: &Token) -> Error {
+        let problem =
+            format!("token {}, which was to replace it, was changed or deleted by others", token.id);
+        wrong_state(&self.old, &problem).suggest(Advice::RotateAgain)
+    }
+}
+
+/// Returns whether an attempt failed because of a response that does not show the new token.
+fn is_unreadable(cause: Option<&Error>) -> bool {
+    cause.is_some_and(|cause| cause.kind() == ErrorKind::Response)
+}
+
+/// What happens when a mark is old enough, for messages.
+pub(super) const SETTLED: &str = "the mark on a token takes effect";
+
+/// Returns whether a token still has the tag of its create.
+pub(super) fn has_tag(token: &Token, tag: &Tag) -> bool {
+    token.note.as_deref().and_then(Tag::parse).is_some_and(|(shown, _)| shown == *tag)
+}

@@ -1,0 +1,38 @@
+//! Waiting by the portal's clock.
+
+use std::time::Duration;
+
+use super::guarded::GuardedClient;
+use crate::client::{Method, Request};
+use crate::error::Result;
+use crate::event::Event;
+
+/// Waits until the portal's clock shows a time. `what` happens then.
+pub(super) async fn wait_until(portal: &GuardedClient, until: i64, what: &'static str) -> Result<()> {
+    const CLOCK_CHECK: Duration = Duration::from_millis(500);
+    let client = portal.client();
+    let can_advance = client.identity().portal.is_loopback();
+    let mut is_reported = false;
+    loop {
+        let remaining = Duration::from_secs(until.saturating_sub(portal.now()?).try_into().unwrap_or(0));
+        if remaining.is_zero() {
+            return Ok(());
+        }
+        if !is_reported {
+            client.report(Event::Waiting { what, remaining });
+            is_reported = true;
+        }
+        // The clock of a sandbox can be advanced.
+        let pause = if can_advance { remaining.min(CLOCK_CHECK) } else { remaining };
+        // After the deadline, the request below fails.
+        tokio::time::sleep(client.remaining().map_or(pause, |remaining| remaining.min(pause))).await;
+        let request = Request {
+            method: Method::Get,
+            endpoint: "/setting/admins/apitokens",
+            resource_path: "/setting/admins/apitokens".to_owned(),
+            query: vec![("size", "1".to_owned())],
+            body: None,
+        };
+        client.send(&request).await?;
+    }
+}

@@ -1,0 +1,448 @@
+"""Rotation: another token takes the place of one, and at every moment a token works whose secret somebody holds."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import lmtokens
+import pytest
+from api_variants import VARIANTS, api_for, credentials_of, modifying_requests, stored_token, token_reference
+from lmtokens.deliver import to_command, to_file
+from support import run_shell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lmtokens.sandbox import Portal, StoredToken
+
+
+@contextmanager
+def passing_time(portal: Portal) -> Iterator[None]:
+    """Let the portal's time pass a hundred times as fast, for calls that wait a minute."""
+    done = threading.Event()
+
+    def advance() -> None:
+        while not done.wait(0.1):
+            portal.advance(seconds=10)
+
+    thread = threading.Thread(target=advance)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def delivered(path: Path) -> dict[str, Any]:
+    members: dict[str, Any] = json.loads(path.read_text())
+    return members
+
+
+def works(portal: Portal, token: StoredToken | dict[str, Any]) -> bool:
+    """Return whether the portal accepts a token."""
+    key = token["access_key"] if isinstance(token, dict) else token.access_key
+    access_id = token["access_id"] if isinstance(token, dict) else token.access_id
+    try:
+        portal.client(access_id=access_id, access_key=key).whoami()
+    except lmtokens.AuthenticationError:
+        return False
+    return True
+
+
+def stored(portal: Portal, id: int) -> StoredToken:
+    token = stored_token(portal, id)
+    assert token is not None
+    return token
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+@pytest.mark.parametrize("how", ["id", "access id", "Token"])
+def test_token_is_rotated_with_an_overlap_and_a_quarantine(
+    lmtokens_portal: Portal, kind: str, how: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "token.json"
+    api = api_for(kind, lmtokens_portal)
+    old = lmtokens_portal.create_token(32, note="ci")
+    token = token_reference(how, api, old)
+    rotation = api.rotate_token(token, deliver=to_file(path), overlap="24h")
+    assert rotation.new is not None
+    assert (rotation.old.id, rotation.state, rotation.changes) == (old.id, "overlap", 3)
+    assert (rotation.new.replaces, rotation.new.note, rotation.new.access_key) == (old.id, "ci", None)
+    assert rotation.due is not None
+    assert timedelta(hours=23) < rotation.due - lmtokens_portal_now(lmtokens_portal) <= timedelta(hours=24)
+    assert delivered(path)["id"] == rotation.new.id
+    assert works(lmtokens_portal, delivered(path))
+    assert works(lmtokens_portal, old)
+    (finished,) = api.finish_rotations()
+    assert (finished.state, finished.due, finished.changes) == ("overlap", rotation.due, 0)
+
+    lmtokens_portal.advance(hours=37)
+    (finished,) = api.finish_rotations(old.id, quarantine=timedelta(days=1))
+    assert (finished.state, finished.old.replaced_by) == ("quarantine", rotation.new.id)
+    assert not works(lmtokens_portal, old)
+    assert api.rotate_token(token, deliver=to_file(path), overlap="24h").state == "quarantine"
+
+    lmtokens_portal.advance(days=1)
+    (finished,) = api.finish_rotations()
+    assert (finished.state, finished.due, finished.error) == ("finished", None, None)
+    assert stored_token(lmtokens_portal, old.id) is None
+    assert stored(lmtokens_portal, rotation.new.id).note == "ci"
+    assert api.finish_rotations() == []
+    assert works(lmtokens_portal, delivered(path))
+
+
+def lmtokens_portal_now(portal: Portal) -> datetime:
+    created = portal.create_token(32).created_on
+    return datetime.fromtimestamp(created, timezone.utc)
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_sweep_does_what_is_due(lmtokens_portal: Portal, kind: str, tmp_path: Path) -> None:
+    api = api_for(kind, lmtokens_portal)
+    old = lmtokens_portal.create_token(32)
+    rotation = api.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap="1h")
+    assert api.sweep_tokens(dry_run=False) == []
+    lmtokens_portal.advance(hours=1)
+    for only in ("rotations", None):
+        (due,) = api.sweep_tokens(only=only)
+        assert (due.token.id, due.reason, due.rotation, due.deleted) == (old.id, "rotation", None, False)
+    assert api.sweep_tokens(only="expired") == []
+    (swept,) = api.sweep_tokens(dry_run=False)
+    assert (swept.token.id, swept.rotation, swept.kept, swept.error) == (old.id, "quarantine", None, None)
+    assert stored(lmtokens_portal, old.id).status == 1
+    assert api.sweep_tokens(dry_run=False) == []
+    lmtokens_portal.advance(days=7)
+    (swept,) = api.sweep_tokens(dry_run=False, only="rotations")
+    assert (swept.rotation, swept.deleted) == ("finished", True)
+    assert stored_token(lmtokens_portal, old.id) is None
+    assert rotation.new is not None
+    assert stored(lmtokens_portal, rotation.new.id).note == ""
+    assert api.sweep_tokens(dry_run=False) == []
+
+
+def test_shell_sweeps_rotations(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    old = lmtokens_portal.create_token(32)
+    lmtokens.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap="1h")
+    lmtokens_portal.advance(hours=1)
+    assert works(lmtokens_portal, old)
+    completed = run_shell("sweep", "--only", "rotations", "-o", "jsonl")
+    assert (completed.returncode, json.loads(completed.stdout)["reason"]) == (0, "rotation")
+    completed = run_shell("sweep", "--yes", "-o", "jsonl")
+    assert (completed.returncode, json.loads(completed.stdout)["rotation"]) == (3, "in_use"), completed.stderr
+    lmtokens_portal.advance(hours=1)
+    completed = run_shell("sweep", "--yes", "-o", "jsonl")
+    assert (completed.returncode, json.loads(completed.stdout)["rotation"]) == (0, "quarantine"), completed.stderr
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_callable_receives_the_secret_once(lmtokens_portal: Portal, kind: str) -> None:
+    old = lmtokens_portal.create_token(32)
+    received: list[lmtokens.CreatedToken] = []
+    checked: list[lmtokens.Token] = []
+    rotation = api_for(kind, lmtokens_portal).rotate_token(
+        old.id, deliver=received.append, overlap=0, quarantine=0, then=checked.append
+    )
+    (token,) = received
+    assert (rotation.state, rotation.changes) == ("finished", 5)
+    assert [each.id for each in checked] == [token.id]
+    assert checked[0].access_key is None
+    assert works(lmtokens_portal, stored(lmtokens_portal, token.id))
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_check_that_raises_leaves_both_tokens(lmtokens_portal: Portal, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "token.json"
+    old = lmtokens_portal.create_token(32)
+    api = api_for(kind, lmtokens_portal)
+
+    def fail(_: lmtokens.Token) -> None:
+        raise RuntimeError("the service does not start")
+
+    with pytest.raises(lmtokens.RotationError, match="then raised RuntimeError") as raised:
+        api.rotate_token(old.id, deliver=to_file(path), overlap=0, then=fail)
+    assert isinstance(raised.value.__cause__, RuntimeError)
+    assert works(lmtokens_portal, delivered(path))
+    assert works(lmtokens_portal, old)
+    assert api.rotate_token(old.id, deliver=to_file(path), overlap=0).state == "quarantine"
+    assert works(lmtokens_portal, delivered(path))
+    assert not works(lmtokens_portal, old)
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_rotation_is_cancelled(lmtokens_portal: Portal, kind: str, tmp_path: Path) -> None:
+    api = api_for(kind, lmtokens_portal)
+    old = lmtokens_portal.create_token(32, note="ci")
+    rotation = api.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap=0)
+    assert rotation.new is not None
+    with passing_time(lmtokens_portal):
+        cancelled = api.cancel_rotation(rotation.new)
+    assert (cancelled.state, cancelled.old.id, cancelled.old.note) == ("cancelled", old.id, "ci")
+    assert works(lmtokens_portal, old)
+    assert stored(lmtokens_portal, rotation.new.id).status == 1
+    with pytest.raises(lmtokens.RotationError, match="no token is to replace it"):
+        api.cancel_rotation(lmtokens_portal.create_token(32).id)
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_token_in_use_is_kept_until_it_is_idle(lmtokens_portal: Portal, kind: str, tmp_path: Path) -> None:
+    api = api_for(kind, lmtokens_portal)
+    old = lmtokens_portal.create_token(32)
+
+    def rotate(**arguments: Any) -> lmtokens.Rotation:
+        return api.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap="1h", **arguments)
+
+    rotate()
+    lmtokens_portal.advance(hours=1)
+    assert works(lmtokens_portal, old)
+    rotation = rotate()
+    assert (rotation.state, rotation.is_used_here, rotation.last_used_from) == ("in_use", True, "127.0.0.1")
+    assert rotation.last_used_on == rotation.old.last_used_on is not None
+    assert works(lmtokens_portal, old)
+    (finished,) = api.finish_rotations()
+    assert finished.state == "in_use"
+    lmtokens_portal.advance(hours=1)
+    (finished,) = api.finish_rotations()
+    assert finished.state == "quarantine"
+
+
+@pytest.mark.parametrize("kind", ["client", "async"])
+def test_client_that_rotates_its_own_token_uses_the_new_one(lmtokens_portal: Portal, kind: str, tmp_path: Path) -> None:
+    own = lmtokens_portal.create_token(1)
+    api = api_for(kind, lmtokens_portal, **credentials_of(own))
+    rotation = api.rotate_token(own.id, deliver=to_file(tmp_path / "token.json"), overlap=0)
+    assert rotation.new is not None
+    assert rotation.state == "quarantine"
+    who = api.whoami()
+    assert who.token is not None
+    assert who.token.id == rotation.new.id
+    with pytest.raises(lmtokens.AuthenticationError):
+        lmtokens_portal.client(**credentials_of(own)).whoami()
+
+
+def test_module_functions_use_the_new_token_of_the_default_client(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    own = lmtokens_portal.create_token(1)
+    api_for("functions", lmtokens_portal, **credentials_of(own))
+    rotation = lmtokens.rotate_token(own.id, deliver=to_file(tmp_path / "token.json"), overlap=0)
+    who = lmtokens.whoami()
+    assert rotation.new is not None
+    assert who.token is not None
+    assert who.token.id == rotation.new.id
+
+
+def test_expiry_is_carried_over(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    token = lmtokens.add_token(32, "ci", expires=timedelta(days=90))
+    rotation = lmtokens.rotate_token(token, deliver=to_file(tmp_path / "token.json"), overlap=0, quarantine=0)
+    assert rotation.new is not None
+    assert rotation.new.expires_on == token.expires_on
+    assert delivered(tmp_path / "token.json")["expires_on"] is not None
+    assert stored(lmtokens_portal, rotation.new.id).note.startswith(f"[lmtokens {rotation.new.id} expires ")
+
+
+def test_note_can_be_replaced(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    old = lmtokens_portal.create_token(32, note="ci")
+    rotation = lmtokens.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap=0, note="new")
+    assert rotation.new is not None
+    assert rotation.new.note == "new"
+
+
+def test_command_receives_the_secret(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    path = tmp_path / "token.json"
+    old = lmtokens_portal.create_token(32)
+    store = to_command(["sh", "-c", f"cat > {path}"])
+    assert lmtokens.rotate_token(old.id, deliver=store, overlap=0).state == "quarantine"
+    assert works(lmtokens_portal, delivered(path))
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_failed_delivery_leaves_the_old_token(lmtokens_portal: Portal, kind: str) -> None:
+    old = lmtokens_portal.create_token(32)
+
+    def fail(_: lmtokens.CreatedToken) -> None:
+        raise OSError("full")
+
+    with pytest.raises(lmtokens.DeliveryError, match="deliver raised OSError"):
+        api_for(kind, lmtokens_portal).rotate_token(old.id, deliver=fail, overlap=0)
+    assert works(lmtokens_portal, old)
+    assert [token.id for token in lmtokens_portal.tokens if token.admin_id == 32] == [old.id]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"overlap": -1}, ValueError, "invalid overlap -1; expected 0 to 315360000 seconds"),
+        ({"overlap": float("nan")}, ValueError, "invalid overlap NaN"),
+        ({"overlap": "1w"}, ValueError, "90s, 30m, 24h, 7d"),
+        ({"overlap": None}, TypeError, "overlap must be a number of seconds"),
+        ({"overlap": 0, "quarantine": datetime(2027, 1, 1, tzinfo=timezone.utc)}, TypeError, "quarantine must be"),
+        ({"overlap": 0, "then": "systemctl restart"}, TypeError, "then must be a callable"),
+        ({"overlap": 0, "note": "[lmtokens 5"}, ValueError, "invalid note"),
+        ({}, TypeError, "overlap"),
+    ],
+)
+def test_invalid_arguments_are_refused(
+    lmtokens_portal: Portal, arguments: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        lmtokens.rotate_token(5, deliver=lambda _: None, **arguments)
+    assert lmtokens_portal.record == []
+
+
+def test_bearer_token_needs_permission(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    bearer = lmtokens_portal.create_token(32, type="bearer")
+    with pytest.raises(lmtokens.RotationError, match="is a bearer token") as raised:
+        lmtokens.rotate_token(bearer.id, deliver=to_file(tmp_path / "token.json"), overlap=0)
+    assert "allow_bearer=True" in str(raised.value.suggestion)
+    assert modifying_requests(lmtokens_portal) == []
+
+
+def test_shell_rotates_finishes_and_cancels(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    path = tmp_path / "token.json"
+    old = lmtokens_portal.create_token(32, note="ci")
+    rotate = ("rotate", str(old.id), "--to", f"file:{path}", "--overlap", "24h", "-o", "json")
+    for _ in range(2):
+        completed = run_shell(*rotate)
+        assert completed.returncode == 0, completed.stderr
+        (shown,) = json.loads(completed.stdout)
+        assert (shown["old_id"], shown["state"], shown["new_id"]) == (old.id, "overlap", delivered(path)["id"])
+        assert f"token {old.id} is disabled after" in completed.stderr
+    lmtokens_portal.advance(hours=24)
+    assert works(lmtokens_portal, old)
+    completed = run_shell("rotate", "--finish", "-o", "jsonl")
+    assert completed.returncode == 3
+    assert json.loads(completed.stdout)["state"] == "in_use"
+    assert "is in use and still works" in completed.stderr
+    assert "127.0.0.1" in completed.stderr
+    completed = run_shell("rotate", "--finish", str(old.id), "--force", "-o", "jsonl")
+    assert (completed.returncode, json.loads(completed.stdout)["state"]) == (0, "quarantine"), completed.stderr
+    with passing_time(lmtokens_portal):
+        completed = run_shell("rotate", "--cancel", str(old.id), "-o", "jsonl")
+    assert (completed.returncode, json.loads(completed.stdout)["state"]) == (0, "cancelled"), completed.stderr
+    assert works(lmtokens_portal, old)
+
+
+def test_shell_runs_the_check(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    path = tmp_path / "token.json"
+    old = lmtokens_portal.create_token(32)
+    rotate = ("rotate", old.access_id, "--to", f"file:{path}", "--overlap", "0")
+    completed = run_shell(*rotate, "--then", "sh -c 'echo checking; exit 3'")
+    assert completed.returncode == 1
+    assert "checking" in completed.stderr
+    assert "both tokens work" in completed.stderr
+    assert works(lmtokens_portal, old)
+    assert works(lmtokens_portal, delivered(path))
+    completed = run_shell(*rotate, "--then", f"touch {tmp_path / 'checked'}")
+    assert completed.returncode == 0, completed.stderr
+    assert (tmp_path / "checked").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("99", "--to", "file:PATH", "--overlap", "0"), 5, "not found"),
+        (("5", "--to", "file:PATH"), 2, "--overlap"),
+        (("5", "--overlap", "0"), 2, "--to"),
+        (("5", "--to", "-", "--overlap", "0"), 2, "invalid --to"),
+        (("5", "--to", "file:PATH", "--overlap", "1w"), 2, "invalid duration"),
+        (("--finish", "--cancel", "5"), 2, "cannot be used with"),
+        (("--cancel", "5", "--force"), 2, "cannot be used with"),
+        ((), 2, "required"),
+    ],
+)
+def test_shell_refuses(
+    lmtokens_portal: Portal, arguments: tuple[str, ...], status: int, message: str, tmp_path: Path
+) -> None:
+    completed = run_shell("rotate", *(word.replace("PATH", str(tmp_path / "token.json")) for word in arguments))
+    assert completed.returncode == status, completed.stderr
+    assert message in completed.stderr
+    assert modifying_requests(lmtokens_portal) == []
+
+
+def rotate_many(tmp_path: Path, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+    """Run ``lmtokens rotate`` for several tokens; return its exit code, its rows and its standard error."""
+    keys = tmp_path / "keys"
+    keys.mkdir(mode=0o700, exist_ok=True)
+    to = f"file:{keys}/{{old_id}}.json"
+    completed = run_shell("rotate", "--to", to, "--overlap", "1h", "-o", "json", *arguments)
+    return completed.returncode, json.loads(completed.stdout or "[]"), completed.stderr
+
+
+def test_shell_rotates_all_old_tokens_again_and_again(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    month = int(datetime.now(timezone.utc).timestamp()) - 30 * 86400
+    old = [lmtokens_portal.create_token(32, created_on=month) for _ in range(3)]
+    lmtokens_portal.create_token(32, created_on=month, status=1)
+    lmtokens_portal.create_token(32, created_on=month, type="bearer")
+    lmtokens_portal.create_token(32)
+    arguments = ("--user", "32", "--older-than", "7d")
+    status, rows, shown = rotate_many(tmp_path, *arguments, "--dry-run")
+    assert (status, [row["old_id"] for row in rows]) == (0, [token.id for token in old])
+    assert "3 tokens would be rotated" in shown
+    assert modifying_requests(lmtokens_portal) == []
+    for _ in range(2):
+        status, rows, _ = rotate_many(tmp_path, *arguments)
+        assert status == 0
+        assert [(row["old_id"], row["state"]) for row in rows] == [(token.id, "overlap") for token in old]
+    for token in old:
+        assert works(lmtokens_portal, delivered(tmp_path / "keys" / f"{token.id}.json"))
+    assert len(list((tmp_path / "keys").iterdir())) == 3
+    lmtokens_portal.advance(hours=2)
+    _, rows, _ = rotate_many(tmp_path, *arguments)
+    assert [row["state"] for row in rows] == ["quarantine"] * 3
+    assert rotate_many(tmp_path, *arguments)[:2] == (0, [])
+
+
+def test_shell_stops_if_the_first_rotation_fails(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    old = [lmtokens_portal.create_token(32) for _ in range(3)]
+    status, rows, shown = rotate_many(tmp_path, "--user", "32", "--then", "false")
+    assert status == 1
+    assert [(row["old_id"], row["state"]) for row in rows] == [(old[0].id, "failed")]
+    assert "2 tokens were not rotated" in shown
+    assert all(works(lmtokens_portal, token) for token in old)
+
+
+def test_shell_goes_on_after_a_later_rotation_fails(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    old = [lmtokens_portal.create_token(32) for _ in range(3)]
+    (tmp_path / "keys").mkdir(mode=0o700)
+    (tmp_path / "keys" / f"{old[1].id}.json").write_text("of another token")
+    status, rows, shown = rotate_many(tmp_path, "--filter", "adminId:32")
+    assert status == 3
+    assert [row["state"] for row in rows] == ["overlap", "failed", "overlap"]
+    assert "exists already" in shown
+
+
+def test_shell_rotates_the_calling_token_last(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    first = lmtokens_portal.create_token(1)
+    other = lmtokens_portal.create_token(1)
+    environment = {"LM_ACCESS_ID": first.access_id, "LM_ACCESS_KEY": first.access_key.reveal()}
+    lmtokens_portal.create_token(32)
+    keys = tmp_path / "keys"
+    keys.mkdir(mode=0o700)
+    command = ("--user", "1", "--to", f"file:{keys}/{{access_id}}.json", "--overlap", "0", "-o", "jsonl")
+    completed = run_shell("rotate", *command, environment=environment)
+    assert completed.returncode == 0, completed.stderr
+    rows = [json.loads(line) for line in completed.stdout.splitlines()]
+    assert rows[-1]["old_id"] == first.id
+    assert other.id in {row["old_id"] for row in rows}
+    assert {row["state"] for row in rows} == {"quarantine"}
+    assert works(lmtokens_portal, delivered(keys / f"{first.access_id}.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--to", "file:{note}.json"), "invalid placeholder"),
+        (("--to", "file:{old_id"), "invalid placeholder"),
+        (("--to", "file:{old_id}.json", "--overwrite"), "--overwrite cannot be combined"),
+        (("--to", "file:x", "5"), "cannot be used with"),
+    ],
+)
+def test_shell_refuses_templates(lmtokens_portal: Portal, arguments: tuple[str, ...], message: str) -> None:
+    completed = run_shell("rotate", "--user", "32", "--overlap", "0", *arguments)
+    assert completed.returncode == 2, completed.stderr
+    assert message in completed.stderr
+    assert lmtokens_portal.record == []
