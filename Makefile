@@ -93,12 +93,13 @@ bench-rust: ## Measure signing and parsing in the core
 	cargo bench --locked --no-default-features --bench core
 
 .PHONY: soak
-soak: $(BIN)/.installed ## Kill and interrupt creates and bulk runs for minutes, report what remains; audit many tokens
+soak: $(BIN)/.installed ## Kill creates, bulk runs and rotations for minutes, report what remains; audit many tokens
 	$(BIN)/python tests/soak/outcomes.py
 	$(BIN)/python tests/soak/create.py
 	$(BIN)/python tests/soak/commit.py
 	$(BIN)/python tests/soak/bulk.py
 	$(BIN)/python tests/soak/journal.py
+	$(BIN)/python tests/soak/rotate.py
 	$(BIN)/python tests/soak/interrupt.py
 	$(BIN)/python tests/soak/audit.py
 

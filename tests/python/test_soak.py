@@ -37,6 +37,13 @@ def test_killed_and_resumed_bulk_run_creates_each_token_once() -> None:
     assert found["enabled tokens whose key signed a request"] == rows
 
 
+def test_killed_rotations_leave_a_working_token() -> None:
+    kills, races = 8, 3
+    found = soak("rotate.py", kills, races, 20261126)
+    assert found["kills"] == kills
+    assert sum(count for label, count in found.items() if label.startswith("race: ")) == races
+
+
 def test_removed_damaged_and_forged_journals_do_no_harm() -> None:
     found = soak("journal.py", 3, 20, 6, 20261126)
     assert (found["flips"], found["flips refused"]) == (20, 20)
