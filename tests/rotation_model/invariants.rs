@@ -14,6 +14,7 @@ pub(crate) enum Invariant {
     WorkingTokenIsHeld,
     BystanderIsUntouched,
     ConsumerIsNotCutOff,
+    CheckPrecedesDisabling,
     /// What allows to read several tokens one after another: a token that is out, or deleted, stays so.
     OutStaysOut,
     Recoverable,
@@ -27,6 +28,7 @@ impl fmt::Display for Invariant {
             Invariant::WorkingTokenIsHeld => "no working token with a holder",
             Invariant::BystanderIsUntouched => "a bystander was changed",
             Invariant::ConsumerIsNotCutOff => "O was disabled while its program uses it",
+            Invariant::CheckPrecedesDisabling => "O was disabled before the check of N succeeded",
             Invariant::OutStaysOut => "a token takes part again",
             Invariant::Recoverable => "the rotation cannot be brought to an end",
         })
@@ -59,6 +61,10 @@ impl Model {
         }
         if world.old.status != Status::Enabled && world.old.consumer == Consumer::UsesOld {
             return Some(Invariant::ConsumerIsNotCutOff);
+        }
+        let new = world.token(world.old.replaced_by);
+        if world.old.status == Status::Disabled && new.exists() && !new.checked {
+            return Some(Invariant::CheckPrecedesDisabling);
         }
         None
     }

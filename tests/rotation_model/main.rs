@@ -1,12 +1,12 @@
 //! An exhaustive model of the rotation protocol: every order in which its processes can read and write, crash
 //! and start again.
 //!
-//! Token O is to be replaced by a successor N. Each function that `src/lifecycle/rotation/` will have is one step of
-//! the model, and either reads or sends one write:
+//! Token O is to be replaced by a successor N. Each step of the model either reads or sends one write. In the files of
+//! `src/lifecycle/`, a write and the reads that allow it are one function, with the name of the write:
 //!
 //! | file | functions that read | functions that write |
 //! | --- | --- | --- |
-//! | `rotate.rs` | `find_successors`, `read_old`, `elect`, `confirm_old`, `read_before_enable`, `verify_delivered`, `read_before_commit`, `read_before_mark`, `find_leftovers` | `create_successor`, `withdraw`, `deliver`, `enable_successor`, `disable_rejected`, `delete_rejected`, `commit`, `mark_replaces`, `disable_leftover` |
+//! | `rotate.rs` | `find_successors`, `read_old`, `elect`, `confirm_old`, `read_before_enable`, `verify_delivered`, `read_before_commit`, `read_before_mark`, `find_leftovers` | `create_successor`, `withdraw`, `deliver`, `enable_successor`, `disable_rejected`, `delete_rejected`, `commit`, `mark_unchecked`, `mark_replaces`, `disable_leftover` |
 //! | `resume.rs` | `lock_pending`, `await_late_writes`, `continue_successor`, `await_superseded` | `delete_pending`, `mark_superseded` |
 //! | `cancel.rs` | `cancel`, `check_old`, `await_cancelled`, `recheck_old` | `mark_cancelled`, `restore_old`, `disable_cancelled`, `keep_successor` |
 //! | `finish.rs` | `finish`, `read_before_disable`, `confirm_successor`, `read_before_delete` | `disable_leftover`, `disable_old`, `restore_old`, `delete_old`, `clear_marker` |
@@ -48,11 +48,11 @@ mod world;
 use explorer::{Graph, Worlds};
 use invariants::{Invariant, Recovery};
 use rules::{Actor, Model, Rule, Scenario};
-use world::{Age, Note, Status, Token, World};
+use world::{Note, Status, Token, World};
 
 /// A pending token with a tag that was copied from one of ours.
 const COPIED_TAG: Token =
-    Token { status: Status::Disabled, note: Note::Tag, listed: Note::Tag, age: Age::OverAnHour, used: false };
+    Token { status: Status::Disabled, note: Note::Tag, listed: Note::Tag, ..Token::NOT_CREATED };
 /// An enabled token with a marker that was copied from one of ours.
 const COPIED_MARKER: Token =
     Token { status: Status::Enabled, note: Note::ReplacesDue, listed: Note::ReplacesDue, ..COPIED_TAG };
@@ -73,6 +73,7 @@ fn files(actors: &[Actor], ids: u8) -> Scenario {
         files: true,
         take_over: false,
         consumer: false,
+        check: false,
         bystander: COPIED_TAG,
     }
 }
@@ -92,6 +93,10 @@ fn with_consumer(actors: &[Actor], ids: u8) -> Scenario {
 
 fn with_copied_marker(actors: &[Actor], ids: u8) -> Scenario {
     Scenario { bystander: COPIED_MARKER, ..files(actors, ids) }
+}
+
+fn with_check(actors: &[Actor], ids: u8) -> Scenario {
+    Scenario { check: true, ..files(actors, ids) }
 }
 
 /// The same processes, without crashes and lost responses.
@@ -193,11 +198,14 @@ all_rules_hold! {
     two_cancellers_and_finisher: reliable(files(&[R0, C, C, F], 3));
     copied_marker: reliable(with_copied_marker(&[R0, C, F], 3));
     program_that_uses_the_old_token: with_consumer(&[R0, F], 3);
+    check_that_may_fail: with_check(&[R0, F], 3);
+    check_that_may_fail_for_two_rotators: reliable(with_check(&[R0, R1, C, F], 2));
 }
 
 mod large {
     use super::{
-        A, C, F, R0, R1, S, callables, explore, files, take_over, with_consumer, with_copied_marker,
+        A, C, F, R0, R1, S, callables, explore, files, take_over, with_check, with_consumer,
+        with_copied_marker,
     };
 
     all_rules_hold! {
@@ -214,14 +222,15 @@ mod large {
         two_rotators_that_take_over_and_finisher: take_over(&[R0, R1, F], 2);
         copied_marker: with_copied_marker(&[R0, C, F, S], 3);
         program_that_uses_the_old_token: with_consumer(&[R0, F, F, S], 3);
+        check_that_may_fail: with_check(&[R0, R0, C, F], 2);
     }
 }
 
 /// Each rule, a scenario that shows why it is needed, and what is violated without it.
 fn dropped_rules() -> Vec<(Rule, Scenario, Invariant)> {
     use Invariant::{
-        BystanderIsUntouched, ConsumerIsNotCutOff, LiveSuccessorIsHeld, OneLiveSuccessor, Recoverable,
-        WorkingTokenIsHeld,
+        BystanderIsUntouched, CheckPrecedesDisabling, ConsumerIsNotCutOff, LiveSuccessorIsHeld,
+        OneLiveSuccessor, Recoverable, WorkingTokenIsHeld,
     };
     let cancel_and_finish = reliable(files(&[R0, C, F], 2));
     vec![
@@ -242,6 +251,7 @@ fn dropped_rules() -> Vec<(Rule, Scenario, Invariant)> {
         (Rule::KeepPrevious, reliable(files(&[R0, C], 2)), WorkingTokenIsHeld),
         (Rule::ReadBeforeDisable, cancel_and_finish.clone(), WorkingTokenIsHeld),
         (Rule::DisableLeftovers, reliable(callables(&[R0, R1, F], 2)), Recoverable),
+        (Rule::AwaitCheck, reliable(with_check(&[R0, F], 2)), CheckPrecedesDisabling),
         (Rule::InUse, with_consumer(&[R0, F], 2), ConsumerIsNotCutOff),
         (Rule::RecentUse, with_consumer(&[R0, F], 2), Recoverable),
         (Rule::ConfirmSuccessor, reliable(files(&[R0, C, F, A], 2)), WorkingTokenIsHeld),

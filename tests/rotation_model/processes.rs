@@ -11,7 +11,7 @@ use std::fmt;
 use crate::rules::{Actor, Model, Rule};
 use crate::world::{Age, BYSTANDER, Consumer, Id, NONE, Note, Process, Status, TOKENS, Token, World, Write};
 
-/// A function that rotation will have.
+/// A function of the rotation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Step {
     // rotate
@@ -33,6 +33,7 @@ pub(crate) enum Step {
     ReadBeforeCommit,
     Commit,
     ReadBeforeMark,
+    MarkUnchecked,
     MarkReplaces,
     FindLeftovers,
     DeletePending,
@@ -92,6 +93,7 @@ impl Step {
             Step::EnableSuccessor => Write::Enable(token),
             Step::DisableRejected | Step::DisableLeftover | Step::DisableCancelled => Write::Disable(token),
             Step::Commit => Write::Commit(token),
+            Step::MarkUnchecked => Write::Mark(token, Note::Unchecked),
             Step::MarkReplaces => Write::Mark(token, Note::Replaces),
             Step::MarkSuperseded => Write::Mark(token, Note::Superseded),
             Step::MarkCancelled => Write::Mark(token, Note::Cancelled),
@@ -225,7 +227,7 @@ impl Model {
     pub(crate) fn takes_part(&self, token: Token, note: Note) -> bool {
         token.exists()
             && match note {
-                Note::Tag | Note::Replaces | Note::ReplacesDue => true,
+                Note::Tag | Note::Unchecked | Note::Replaces | Note::ReplacesDue => true,
                 Note::Superseded | Note::Cancelled => self.has(Rule::Settle),
                 Note::SupersededSettled | Note::CancelledSettled | Note::Final => false,
             }

@@ -43,6 +43,8 @@ pub(crate) enum Rule {
     ReadBeforeDisable,
     /// O is disabled only after all cancelled and superseded successors.
     DisableLeftovers,
+    /// O is not disabled before the caller's check of N has succeeded.
+    AwaitCheck,
     /// O is not disabled while its program uses it.
     InUse,
     /// In use means a use within half the overlap before now, not after a fixed moment.
@@ -56,7 +58,7 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    pub(crate) const ALL: [Rule; 22] = [
+    pub(crate) const ALL: [Rule; 23] = [
         Rule::Election,
         Rule::WaitForList,
         Rule::ReadListed,
@@ -74,6 +76,7 @@ impl Rule {
         Rule::KeepPrevious,
         Rule::ReadBeforeDisable,
         Rule::DisableLeftovers,
+        Rule::AwaitCheck,
         Rule::InUse,
         Rule::RecentUse,
         Rule::ConfirmSuccessor,
@@ -122,6 +125,7 @@ impl fmt::Display for Actor {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Scenario {
     pub(crate) actors: Vec<Actor>,
     /// How many successors can be created.
@@ -134,6 +138,8 @@ pub(crate) struct Scenario {
     pub(crate) take_over: bool,
     /// A program uses O until it has read the new secret.
     pub(crate) consumer: bool,
+    /// The caller checks N before O is disabled, and the check may fail.
+    pub(crate) check: bool,
     /// A token of the same owner with a note copied from one of ours.
     pub(crate) bystander: Token,
 }
@@ -148,6 +154,7 @@ impl fmt::Display for Scenario {
         for (is_set, words) in [
             (self.take_over, ", take-over"),
             (self.consumer, ", a program that uses O"),
+            (self.check, ", a check that may fail"),
             (self.bystander.is_enabled(), ", a copied marker"),
         ] {
             write!(formatter, "{}", if is_set { words } else { "" })?;

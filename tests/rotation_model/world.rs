@@ -26,6 +26,8 @@ pub(crate) enum Status {
 pub(crate) enum Note {
     /// A tag that names O: pending.
     Tag,
+    /// "replaces O", without a time: the caller's check has failed.
+    Unchecked,
     /// "replaces O after T", before T.
     Replaces,
     /// The same, after T.
@@ -41,9 +43,9 @@ pub(crate) enum Note {
 }
 
 impl Note {
-    /// "replaces O after T".
+    /// "replaces O", with or without a time.
     pub(crate) fn replaces(self) -> bool {
-        matches!(self, Note::Replaces | Note::ReplacesDue)
+        matches!(self, Note::Unchecked | Note::Replaces | Note::ReplacesDue)
     }
 
     pub(crate) fn is_cancelled(self) -> bool {
@@ -93,6 +95,8 @@ pub(crate) struct Token {
     pub(crate) listed: Note,
     pub(crate) age: Age,
     pub(crate) used: bool,
+    /// The caller's check has succeeded, or cannot fail.
+    pub(crate) checked: bool,
 }
 
 impl Token {
@@ -102,6 +106,7 @@ impl Token {
         listed: Note::Final,
         age: Age::OverAnHour,
         used: false,
+        checked: false,
     };
 
     pub(crate) fn exists(self) -> bool {
@@ -264,6 +269,7 @@ impl World {
         // Only a pending token is judged by its age and use.
         token.age = Age::OverAnHour;
         token.used = false;
+        token.checked |= note == Note::Replaces;
         if note.is_out() {
             self.start_clock(1 << id);
         } else {
@@ -308,6 +314,7 @@ impl World {
                     listed: Note::Tag,
                     age: Age::InsideLease,
                     used: false,
+                    checked: !model.scenario.check,
                 };
                 self.pending[usize::from(id)] = Pending { destination, delivered: false, locked_by: NONE };
                 true

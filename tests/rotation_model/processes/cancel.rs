@@ -12,7 +12,7 @@ impl Turn<'_> {
             let token = self.world.token(id);
             let replaces_old = self.world.old.replaced_by == id;
             let can_be_cancelled = match token.note {
-                Note::Tag | Note::Replaces | Note::ReplacesDue => true,
+                Note::Tag | Note::Unchecked | Note::Replaces | Note::ReplacesDue => true,
                 Note::Cancelled | Note::CancelledSettled => token.is_enabled() || replaces_old,
                 Note::Superseded | Note::SupersededSettled => token.is_enabled(),
                 Note::Final => replaces_old,

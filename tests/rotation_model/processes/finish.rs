@@ -18,7 +18,7 @@ impl Turn<'_> {
                 .any(|(other, token)| other != id && token.is_enabled() && token.note.is_out());
             if self.world.old_is_untouched()
                 && token.exists()
-                && token.listed == Note::ReplacesDue
+                && self.is_due(token.listed)
                 && !(leftovers && self.rule(Rule::DisableLeftovers))
                 && !(old.consumer != Consumer::UsesNew && self.rule(Rule::InUse))
             {
@@ -48,9 +48,14 @@ impl Turn<'_> {
         }
     }
 
+    /// Whether a successor with this note may take the place of O.
+    fn is_due(&self, note: Note) -> bool {
+        note == Note::ReplacesDue || (note == Note::Unchecked && !self.rule(Rule::AwaitCheck))
+    }
+
     pub(super) fn read_before_disable(&mut self) {
         let id = self.process.token;
-        let intact = self.token().is_enabled() && self.token().note == Note::ReplacesDue;
+        let intact = self.token().is_enabled() && self.is_due(self.token().note);
         if intact || !self.rule(Rule::ReadBeforeDisable) {
             self.go("enabled and marked", Step::DisableOld, id);
         } else {
@@ -60,7 +65,7 @@ impl Turn<'_> {
 
     pub(super) fn read_before_delete(&mut self) {
         let id = self.process.token;
-        let intact = self.token().is_enabled() && self.token().note == Note::ReplacesDue;
+        let intact = self.token().is_enabled() && self.token().note.replaces();
         if intact || !self.rule(Rule::KeepMarker) {
             self.go("enabled and marked", Step::DeleteOld, id);
         } else {

@@ -2,7 +2,7 @@
 
 use crate::processes::{Step, Turn};
 use crate::rules::Rule;
-use crate::world::{Age, BYSTANDER, NONE, Pending, Write};
+use crate::world::{Age, BYSTANDER, NONE, Note, Pending, Write};
 
 impl Turn<'_> {
     /// Lists the tokens of the owner, which may not show the newest ones, and finds the first that takes part.
@@ -26,6 +26,8 @@ impl Turn<'_> {
             self.end("O is replaced, disabled or gone");
         } else if id == NONE {
             self.go("enabled", Step::CreateSuccessor, NONE);
+        } else if self.world.token(id).note == Note::Unchecked {
+            self.go("enabled", Step::ReadBeforeMark, id);
         } else {
             self.go("enabled", Step::LockPending, id);
         }
@@ -144,12 +146,21 @@ impl Turn<'_> {
         }
     }
 
+    /// The caller checks N, and then N is read.
     pub(super) fn read_before_mark(&mut self) {
         let id = self.process.token;
-        if self.token().is_pending() && self.token().is_enabled() {
-            self.go("enabled", Step::MarkReplaces, id);
-        } else {
+        let token = self.token();
+        if !token.is_enabled() || !matches!(token.note, Note::Tag | Note::Unchecked) {
             self.end("N was taken away");
+            return;
+        }
+        self.go("enabled", Step::MarkReplaces, id);
+        if self.model.scenario.check {
+            if token.note == Note::Tag {
+                self.go("the check fails", Step::MarkUnchecked, id);
+            } else {
+                self.end("the check fails again");
+            }
         }
     }
 
