@@ -628,7 +628,7 @@ class TestShell:
         (row,) = json.loads(result.stdout)
         assert (row["deleted"], row["kept"]) == (
             False,
-            "it was replaced by another token; enable it or delete it yourself",
+            "a rotation replaced it; lmtokens rotate --finish deletes it, lmtokens rotate --cancel enables it",
         )
         assert requests_with_method(lmtokens_portal, "DELETE") == []
 

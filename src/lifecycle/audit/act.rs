@@ -88,7 +88,7 @@ fn keeps(client: &Client, action: Action, token: &Token) -> Option<&'static str>
             Some(_) => Some("it is pending, and its note may have been changed; delete it yourself"),
             None => token
                 .replaced_by()
-                .map(|_| "it was replaced by another token; enable it or delete it yourself"),
+                .map(|_| "a rotation replaced it; lmtokens rotate --finish deletes it, lmtokens rotate --cancel enables it"),
         },
     }
 }

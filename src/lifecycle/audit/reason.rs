@@ -103,7 +103,7 @@ reasons! {
     /// Its create ended before its secret was delivered, more than an hour ago.
     Pending = "pending", Warning, "sweep it; if its note was changed, delete it yourself";
     /// A step of its rotation has been due for more than a day.
-    RotationStuck = "rotation_stuck", Warning, "read its marker in the portal, and do the overdue step yourself";
+    RotationStuck = "rotation_stuck", Warning, "finish its rotation with lmtokens rotate --finish, or end it with lmtokens rotate --cancel";
     /// Enabled, although its owner is suspended.
     OwnerSuspended = "owner_suspended", Critical, "disable it";
     /// Enabled, and its owner can also log in to the portal.
