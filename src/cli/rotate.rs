@@ -99,8 +99,8 @@ pub(super) struct Rotate {
     /// Replace an existing file of --to. The file of the old token needs no --overwrite
     #[arg(long)]
     overwrite: bool,
-    /// List the tokens that --user, --filter and --older-than select, without rotating them
-    #[arg(long, conflicts_with = "token")]
+    /// List the tokens that would be rotated, each with the destination of its secret, without changing anything
+    #[arg(long)]
     dry_run: bool,
     /// Trust all users who can write to the folder of --to file:
     #[arg(long)]
@@ -150,7 +150,7 @@ impl Rotate {
     pub(super) fn run(mut self, host: &Host) -> Result<u8, Failure> {
         let Self { quarantine, force, output: format, .. } = self;
         let (token, finish, cancel) = (self.token.take(), self.finish.take(), self.cancel.take());
-        if let Some(token) = token {
+        if let Some(token) = token.clone().filter(|_| !self.dry_run) {
             let destination = self.destination(None)?;
             let rotation = self.rotation(token, destination);
             let (mut output, client) = (Output::open()?, self.connection.client(host, false)?);
@@ -168,29 +168,37 @@ impl Rotate {
             let rotations = run_until_signal(call(finish, &client))?;
             return print(&mut output, format, &rotations);
         }
-        self.run_many(host)
+        self.run_many(token, host)
     }
 
-    fn run_many(self, host: &Host) -> Result<u8, Failure> {
-        if self.overwrite {
+    /// Rotates all selected tokens, or lists them.
+    fn run_many(self, token: Option<Target>, host: &Host) -> Result<u8, Failure> {
+        let is_single = token.is_some();
+        if self.overwrite && !is_single {
             let message =
                 "--overwrite cannot be combined with several tokens: one could replace the secret of another";
             return Err(Error::argument(message).into());
         }
         let selection = self.filter.clone().map_or(Selection::All, Selection::Raw);
         let select = SelectForRotation {
+            token,
             admin: self.user.clone(),
             selection,
             older_than: self.older_than,
             allow_bearer: self.allow_bearer,
         };
+        let destination_of = |token: &Token, row: usize| {
+            let placeholders = (!is_single).then(|| Placeholders::of(token, row + 1));
+            self.destination(placeholders.as_ref())
+        };
         // Fails before anything is sent if the template is wrong.
-        self.destination(Some(&Placeholders::default()))?;
+        self.destination((!is_single).then(Placeholders::default).as_ref())?;
         let mut output = Output::open()?;
         let client = self.connection.client(host, false)?;
         let tokens = run_until_signal(call(select, &client))?;
         if self.dry_run {
-            let rows: Vec<Members> = tokens.iter().map(selected).collect();
+            let row = |(row, token)| Ok(selected(token, &destination_of(token, row)?.describe()));
+            let rows = tokens.iter().enumerate().map(row).collect::<Result<Vec<Members>>>()?;
             output.write(&output::list(&rows, self.output)?)?;
             say(&format!("{} tokens would be rotated", tokens.len()));
             return Ok(exit::DONE);
@@ -198,7 +206,7 @@ impl Rotate {
         let count = tokens.len();
         let mut rotations = Vec::with_capacity(count);
         for (row, token) in tokens.into_iter().enumerate() {
-            let destination = self.destination(Some(&Placeholders::of(&token, row + 1)))?;
+            let destination = destination_of(&token, row)?;
             rotations.push((token.clone(), self.rotation(Target::Token(Box::new(token)), destination)));
         }
         let status = Arc::new(AtomicU8::new(exit::DONE));
@@ -265,6 +273,10 @@ impl Placeholders {
         let mut filled = String::with_capacity(word.len());
         let mut rest = word;
         while let Some((before, after)) = rest.split_once('{') {
+            if after.starts_with("id}") {
+                let message = "{id} in --to is not known before the new token is created; use {old_id}";
+                return Err(Error::argument(message));
+            }
             let found = after.split_once('}').and_then(|(name, after)| {
                 let value = Self::NAMES.iter().zip(&self.0).find(|(known, _)| **known == name)?.1;
                 Some((value, after))
@@ -297,7 +309,7 @@ fn write_rows(output: &mut Output, format: ListFormat, rotations: &[Rotation]) -
     Ok(())
 }
 
-fn selected(token: &Token) -> Members {
+fn selected(token: &Token, destination: &str) -> Members {
     Members(vec![
         ("old_id", json!(token.id)),
         ("access_id", json!(token.access_id)),
@@ -305,6 +317,7 @@ fn selected(token: &Token) -> Members {
         ("admin_name", json!(token.admin_name)),
         ("created_on", json!(token.created_on.map(iso_8601))),
         ("note", json!(token.note)),
+        ("destination", json!(destination)),
     ])
 }
 

@@ -9,11 +9,13 @@ use crate::lifecycle::sweep::agreed_time;
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::operation::Operation;
 use crate::tag::Tag;
-use crate::tokens::{ListTokens, Selection, User, is_self};
+use crate::tokens::{ListTokens, Selection, Target, User, is_self};
 
-/// Finds tokens to rotate. Disabled tokens are not, and new tokens of rotations neither.
+/// Finds tokens to rotate: enabled ones that have not expired, and are not the new tokens of rotations.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SelectForRotation {
+    /// The only token to select; `None` for all.
+    pub token: Option<Target>,
     /// The owner; `None` for every user.
     pub admin: Option<User>,
     /// The tokens to select.
@@ -29,28 +31,27 @@ impl Operation for SelectForRotation {
 
     /// Returns the calling token last: once it is rotated, these calls can no longer be signed with it.
     async fn run(self, client: &Client) -> Result<Vec<Token>> {
-        let Self { admin, selection, older_than, allow_bearer } = self;
-        let mut listing = ListTokens { admin, selection, ..ListTokens::default() }.start();
-        let mut tokens = Vec::new();
-        while let Some(page) = listing.next_page(client).await? {
-            let now = i64::try_from(agreed_time(client)?.as_secs()).unwrap_or(i64::MAX);
-            let is_old = |token: &Token| match older_than {
-                None => true,
-                Some(age) => token.created_on.is_some_and(|created_on| {
-                    now.saturating_sub(created_on) > i64::try_from(age.as_secs()).unwrap_or(i64::MAX)
-                }),
-            };
-            let is_new_of_rotation = |token: &Token| {
-                let tag = token.note.as_deref().and_then(Tag::parse);
-                token.replaces().is_some() || tag.is_some()
-            };
-            tokens.extend(page.into_iter().filter(|token| {
-                token.status == Some(TokenStatus::Enabled)
-                    && (allow_bearer || token.r#type == TokenType::Lmv1)
-                    && !is_new_of_rotation(token)
-                    && is_old(token)
-            }));
-        }
+        let Self { token, admin, selection, older_than, allow_bearer } = self;
+        let mut tokens = match token {
+            Some(token) => vec![token.read(client).await?],
+            None => ListTokens { admin, selection, ..ListTokens::default() }.collect(client).await?,
+        };
+        let now = agreed_time(client)?;
+        let is_old = |token: &Token, age: Duration| {
+            let created_on = token.created_on.and_then(|created_on| u64::try_from(created_on).ok());
+            created_on.is_some_and(|created_on| now.saturating_sub(Duration::from_secs(created_on)) > age)
+        };
+        let is_new_of_rotation = |token: &Token| {
+            let tag = token.note.as_deref().and_then(Tag::parse);
+            token.replaces().is_some() || tag.is_some()
+        };
+        tokens.retain(|token| {
+            token.status == Some(TokenStatus::Enabled)
+                && (allow_bearer || token.r#type == TokenType::Lmv1)
+                && !is_new_of_rotation(token)
+                && !token.is_expired(now)
+                && older_than.is_none_or(|age| is_old(token, age))
+        });
         tokens.sort_by_key(|token| (is_self(client, token) == Some(true), token.id));
         Ok(tokens)
     }
