@@ -181,8 +181,10 @@ impl Shared {
 
     fn replace(&self, old: &Token, token: &Token, tag: &Tag) -> Result<()> {
         let Some(pending) = self.take_or_adopt(tag)? else { return Err(self.missing(token)) };
-        let existing = match (self.file.has(token)?, self.file.may_replace([old])?) {
-            (Some(true), _) => Existing::Replaced,
+        // The file beside may hold the only copy of the old secret, since a rotation to this path was cancelled.
+        let is_kept = self.file.has(token)? == Some(true) || self.previous().has(old)? == Some(true);
+        let existing = match (is_kept, self.file.may_replace([old, token])?) {
+            (true, true) => Existing::Replaced,
             (_, true) => Existing::KeptBeside,
             (_, false) => Existing::Refused,
         };
@@ -212,14 +214,19 @@ impl Shared {
     }
 
     fn forget(&self, old: &Token) -> Result<()> {
-        let mut path = self.file.path.clone().into_os_string();
-        path.push(PREVIOUS);
-        let previous = ToFile { path: path.into(), ..self.file.clone() };
+        let previous = self.previous();
         if previous.has(old)? == Some(true) {
             let removed = previous.folder()?.remove(previous.name());
             removed.map_err(|error| failed(format!("cannot remove {}: {error}", previous.path.display())))?;
         }
         Ok(())
+    }
+
+    /// Returns the file beside, with the secret that was replaced.
+    fn previous(&self) -> ToFile {
+        let mut path = self.file.path.clone().into_os_string();
+        path.push(PREVIOUS);
+        ToFile { path: path.into(), ..self.file.clone() }
     }
 
     fn take_over(&self, tag: &Tag) -> Result<bool> {
