@@ -9,7 +9,6 @@ use super::target::{Located, Target};
 use crate::client::{Client, Method, Moment, Request};
 use crate::error::{Error, Result};
 use crate::ids::{AdminId, Note, Status, TokenId};
-use crate::marker::Marker;
 use crate::model::{Origin, Token};
 use crate::operation::Operation;
 use crate::tag::Tag;
@@ -62,9 +61,9 @@ struct Body<'a> {
 impl Operation for UpdateToken {
     type Output = Token;
 
-    /// Sends the change. A change of the note keeps the marker before it. Enabling a token also removes what would
-    /// delete it if it is disabled again: the tag of a pending token, and the part of the marker that says by which token
-    /// it is replaced.
+    /// Sends the change. A change of the note keeps the marker before it. Enabling a token also removes the tag of a
+    /// pending token: sweep would delete it if it is disabled again. The marker of a token that a rotation disabled stays,
+    /// so that the rotation stops and says so, instead of disabling the token again.
     async fn run(self, client: &Client) -> Result<Token> {
         let client = &self.target.withholding(client);
         let Change { note, status } = self.change;
@@ -97,15 +96,12 @@ fn new_note(token: &Token, note: Option<&Note>, status: Option<Status>) -> Optio
     let is_enabled = status == Some(Status::Enabled);
     let shown = token.note.as_deref().unwrap_or_default();
     let tagged = Tag::parse(shown);
-    let kept = |marker| if is_enabled { Marker { replaced_by: None, ..marker } } else { marker };
     let of_tag = tagged.and_then(|(tag, _)| tag.marker(TokenId::new(token.id).ok()?));
-    let marker = token.marker.map(kept).or(of_tag);
-    let is_unmarked = is_enabled && (tagged.is_some() || marker != token.marker);
+    let marker = token.marker.or(of_tag);
     let own = match (note, tagged) {
         (Some(note), _) => note.as_str(),
-        (None, _) if !is_unmarked => return None,
-        (None, Some((_, rest))) => rest.unwrap_or_default(),
-        (None, None) => shown,
+        (None, Some((_, rest))) if is_enabled => rest.unwrap_or_default(),
+        (None, _) => return None,
     };
     Some(marker.map_or_else(|| own.to_owned(), |marker| marker.write(own)))
 }
