@@ -53,7 +53,7 @@ pub enum Advice {
     /// Take a rotation over, or rotate again later.
     TakeOver {
         /// The seconds after which its process has ended for sure.
-        seconds: i64,
+        seconds: u64,
     },
     /// Allow bearer tokens to be rotated.
     AllowBearer,

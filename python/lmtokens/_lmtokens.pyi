@@ -399,9 +399,10 @@ class Client:
         """
         Enable a token.
 
-        What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
-        token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
-        expiry too. The token is read before it is changed, as by ``update_token``.
+        The tag of a pending token is removed from its note, so that no sweep deletes it if it is disabled again. A marker
+        is kept. An expiry therefore stays, and a token that a rotation disabled stays part of it: ``finish_rotations``
+        and ``sweep_tokens`` report it and leave it enabled. Call ``cancel_rotation`` to end the rotation as well; it
+        enables the token too. The token is read before it is changed, as by ``update_token``.
 
         Args:
             token (int | str | Token): the token, its id or its access id.
@@ -515,7 +516,8 @@ class Client:
         call whose process was killed is continued by the next one with the same destination, and nothing is stored
         elsewhere.
 
-        If the token signs this call, the client signs its next calls with the new one.
+        If the token signs this call, the client signs its next calls with the new one. Other objects that were made with
+        the old key keep it, such as other clients and ``LMv1Auth``: make them again during the overlap.
 
         Args:
             token (int | str | Token): the token to replace, its id or its access id.
@@ -561,9 +563,9 @@ class Client:
             ...     client.rotate_token(token, deliver=to_file(path), overlap=0).state
             'quarantine'
         """
-    def sweep_tokens(self, /, *, dry_run: "bool" = True, only: "Literal['orphans', 'expired', 'rotations'] | None" = None) -> list[SweptToken]:
+    def sweep_tokens(self, /, *, dry_run: "bool" = True, only: "Literal['orphans', 'expired', 'rotations', 'abandoned'] | None" = None) -> list[SweptToken]:
         """
-        Find what is due: orphans, expired tokens and rotations. Optionally do it: delete, disable or restore tokens.
+        Find what is due: orphans, expired and abandoned tokens, rotations. Optionally do it: delete, disable or restore.
 
         Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
         that signs the call is never deleted.
@@ -581,11 +583,15 @@ class Client:
         A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
         continued as by ``finish_rotations``, with a quarantine of 7 days.
 
+        A token is abandoned if it was to replace another one, but that rotation was cancelled or another token took its
+        part; it is deleted once it is disabled and the time in its marker is 7 days ago.
+
         All other tokens are left alone.
 
         Args:
             dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` does what is due.
-            only (str | None): find only ``"orphans"``, ``"expired"`` tokens or ``"rotations"``; default ``None``: all.
+            only (str | None): find only ``"orphans"``, ``"expired"`` or ``"abandoned"`` tokens, or ``"rotations"``;
+                default ``None``: all.
 
         Returns:
             list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,
@@ -1082,9 +1088,10 @@ class SweptToken:
         ``None`` if it is due.
         """
     @property
-    def reason(self, /) -> Literal["orphan", "expired", "rotation"]:
+    def reason(self, /) -> Literal["orphan", "expired", "rotation", "abandoned"]:
         """
-        str: why it was found: ``"orphan"``, ``"expired"``, or ``"rotation"``: the next step of its rotation was due.
+        str: why it was found: ``"orphan"``, ``"expired"``, ``"rotation"``: the next step of its rotation was due, or
+        ``"abandoned"``: it was to replace another token, and that rotation was given up.
         """
     @property
     def rotation(self, /) -> Literal["overlap", "in_use", "quarantine", "finished", "restored", "cancelled", "too_late", "failed"] | None:
@@ -1740,9 +1747,10 @@ class _AsyncCore:
         """
         Enable a token.
 
-        What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
-        token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
-        expiry too. The token is read before it is changed, as by ``update_token``.
+        The tag of a pending token is removed from its note, so that no sweep deletes it if it is disabled again. A marker
+        is kept. An expiry therefore stays, and a token that a rotation disabled stays part of it: ``finish_rotations``
+        and ``sweep_tokens`` report it and leave it enabled. Call ``cancel_rotation`` to end the rotation as well; it
+        enables the token too. The token is read before it is changed, as by ``update_token``.
 
         Args:
             token (int | str | Token): the token, its id or its access id.
@@ -1819,7 +1827,8 @@ class _AsyncCore:
         call whose process was killed is continued by the next one with the same destination, and nothing is stored
         elsewhere.
 
-        If the token signs this call, the client signs its next calls with the new one.
+        If the token signs this call, the client signs its next calls with the new one. Other objects that were made with
+        the old key keep it, such as other clients and ``LMv1Auth``: make them again during the overlap.
 
         Args:
             token (int | str | Token): the token to replace, its id or its access id.
@@ -1865,9 +1874,9 @@ class _AsyncCore:
             ...     client.rotate_token(token, deliver=to_file(path), overlap=0).state
             'quarantine'
         """
-    def sweep_tokens(self, /, *, dry_run: "bool" = True, only: "Literal['orphans', 'expired', 'rotations'] | None" = None) -> Coroutine[Any, Any, list[SweptToken]]:
+    def sweep_tokens(self, /, *, dry_run: "bool" = True, only: "Literal['orphans', 'expired', 'rotations', 'abandoned'] | None" = None) -> Coroutine[Any, Any, list[SweptToken]]:
         """
-        Find what is due: orphans, expired tokens and rotations. Optionally do it: delete, disable or restore tokens.
+        Find what is due: orphans, expired and abandoned tokens, rotations. Optionally do it: delete, disable or restore.
 
         Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
         that signs the call is never deleted.
@@ -1885,11 +1894,15 @@ class _AsyncCore:
         A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
         continued as by ``finish_rotations``, with a quarantine of 7 days.
 
+        A token is abandoned if it was to replace another one, but that rotation was cancelled or another token took its
+        part; it is deleted once it is disabled and the time in its marker is 7 days ago.
+
         All other tokens are left alone.
 
         Args:
             dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` does what is due.
-            only (str | None): find only ``"orphans"``, ``"expired"`` tokens or ``"rotations"``; default ``None``: all.
+            only (str | None): find only ``"orphans"``, ``"expired"`` or ``"abandoned"`` tokens, or ``"rotations"``;
+                default ``None``: all.
 
         Returns:
             list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,
@@ -2317,9 +2330,10 @@ def enable_token(token: int | str | Token) -> Token:
     """
     Enable a token.
 
-    What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
-    token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
-    expiry too. The token is read before it is changed, as by ``update_token``.
+    The tag of a pending token is removed from its note, so that no sweep deletes it if it is disabled again. A marker
+    is kept. An expiry therefore stays, and a token that a rotation disabled stays part of it: ``finish_rotations``
+    and ``sweep_tokens`` report it and leave it enabled. Call ``cancel_rotation`` to end the rotation as well; it
+    enables the token too. The token is read before it is changed, as by ``update_token``.
 
     Args:
         token (int | str | Token): the token, its id or its access id.
@@ -2464,7 +2478,8 @@ def rotate_token(token: int | str | Token, *, deliver: Destination, overlap: "fl
     call whose process was killed is continued by the next one with the same destination, and nothing is stored
     elsewhere.
 
-    If the token signs this call, the client signs its next calls with the new one.
+    If the token signs this call, the client signs its next calls with the new one. Other objects that were made with
+    the old key keep it, such as other clients and ``LMv1Auth``: make them again during the overlap.
 
     Args:
         token (int | str | Token): the token to replace, its id or its access id.
@@ -2543,9 +2558,9 @@ def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryv
         'LMv1 exampleAccessId00001:MDljOGVkMWVlYzdhOTg4ZTRkODhmMzRmZTIyMmY4MDM3ODk2Nzc5ZDIzNGQyNzQ1YWUxMmMxZGFiODhkYTJlYQ==:1700000000000'
     """
 
-def sweep_tokens(*, dry_run: "bool" = True, only: "Literal['orphans', 'expired', 'rotations'] | None" = None) -> list[SweptToken]:
+def sweep_tokens(*, dry_run: "bool" = True, only: "Literal['orphans', 'expired', 'rotations', 'abandoned'] | None" = None) -> list[SweptToken]:
     """
-    Find what is due: orphans, expired tokens and rotations. Optionally do it: delete, disable or restore tokens.
+    Find what is due: orphans, expired and abandoned tokens, rotations. Optionally do it: delete, disable or restore.
 
     Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
     that signs the call is never deleted.
@@ -2563,11 +2578,15 @@ def sweep_tokens(*, dry_run: "bool" = True, only: "Literal['orphans', 'expired',
     A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
     continued as by ``finish_rotations``, with a quarantine of 7 days.
 
+    A token is abandoned if it was to replace another one, but that rotation was cancelled or another token took its
+    part; it is deleted once it is disabled and the time in its marker is 7 days ago.
+
     All other tokens are left alone.
 
     Args:
         dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` does what is due.
-        only (str | None): find only ``"orphans"``, ``"expired"`` tokens or ``"rotations"``; default ``None``: all.
+        only (str | None): find only ``"orphans"``, ``"expired"`` or ``"abandoned"`` tokens, or ``"rotations"``;
+            default ``None``: all.
 
     Returns:
         list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,

@@ -33,7 +33,8 @@ class LMv1Auth(_Signer):
     ``aiohttp.ClientSession(middlewares=[LMv1Auth()])``. None of the three libraries is a dependency.
 
     The constructor takes the same portal, credential and connection arguments as ``Client``, and uses the same
-    credential sources. Bearer tokens work as well.
+    credential sources. Bearer tokens work as well. The object keeps its credentials: make a new
+    one after a rotation of its token.
 
     The object is bound to its portal's origin: a request to any other address raises an error, and a redirect to
     another origin is followed without credentials. The signature covers the exact bytes of the body and the path, but

@@ -42,8 +42,8 @@ use crate::model::Token;
 use crate::operation::Operation;
 use crate::tokens::Target;
 
-/// How long an old token stays disabled before it is deleted, unless the caller says otherwise.
-const QUARANTINE: Duration = Duration::from_secs(7 * 86_400);
+/// How long a token stays disabled before it is deleted, unless the caller says otherwise.
+pub(super) const QUARANTINE: Duration = Duration::from_secs(7 * 86_400);
 
 /// Replaces a token by a new one, or continues an interrupted rotation of it.
 #[derive(Clone)]

@@ -1,14 +1,15 @@
-//! Sweep: deleting pending tokens that interrupted creates left behind, and expired tokens, and finishing rotations.
+//! Sweep: deleting pending tokens that interrupted creates left behind, expired tokens and tokens of rotations that were
+//! given up, and finishing rotations.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::reconcile::{LeftPending, MAX_SKEW, delete_listed, left_pending};
-use super::rotation::{ListedRotations, Rotation, RotationState, finish_rotation};
+use super::rotation::{ListedRotations, QUARANTINE, Rotation, RotationState, finish_rotation};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TokenId;
-use crate::model::{Token, iso_8601};
+use crate::model::{Token, TokenStatus, iso_8601};
 use crate::operation::Operation;
 use crate::tokens::{FindToken, ListTokens};
 
@@ -24,11 +25,13 @@ pub(crate) enum SweepReason {
     Expired,
     /// The next step of its rotation is due.
     Rotation,
+    /// It was to replace another token, but that rotation was cancelled, or another token took its part.
+    Abandoned,
 }
 
 impl SweepReason {
     /// All reasons.
-    pub(crate) const ALL: [Self; 3] = [Self::Orphan, Self::Expired, Self::Rotation];
+    pub(crate) const ALL: [Self; 4] = [Self::Orphan, Self::Expired, Self::Rotation, Self::Abandoned];
 
     /// Returns the word for it.
     #[must_use]
@@ -37,6 +40,7 @@ impl SweepReason {
             Self::Orphan => "orphan",
             Self::Expired => "expired",
             Self::Rotation => "rotation",
+            Self::Abandoned => "abandoned",
         }
     }
 
@@ -47,6 +51,7 @@ impl SweepReason {
             Self::Orphan => "orphans",
             Self::Expired => "expired",
             Self::Rotation => "rotations",
+            Self::Abandoned => "abandoned",
         }
     }
 }
@@ -95,6 +100,7 @@ impl Swept {
         let (reason, kept) = match left_long_ago(token, now) {
             Some(left) => (SweepReason::Orphan, left.note_problem),
             None if token.is_expired(now) => (SweepReason::Expired, None),
+            None if was_abandoned_long_ago(token, now) => (SweepReason::Abandoned, None),
             None => return None,
         };
         Some(Self { token: token.clone(), reason, deleted: false, kept, rotation: None, error: None })
@@ -116,7 +122,7 @@ impl Operation for SweepTokens {
             let found = page.iter().filter_map(|token| Swept::found(token, now));
             swept.extend(found.filter(|found| self.only.is_none_or(|only| found.reason == only)));
             for token in &page {
-                rotations.add(token);
+                rotations.add(token, now);
             }
         }
         if self.only.is_some_and(|only| only != SweepReason::Rotation) {
@@ -257,6 +263,14 @@ fn clocks_differ(portal: Duration, local: Duration) -> Error {
     );
     Error::new(ErrorKind::Response, message)
         .suggest("set this machine's clock; if it is right, the portal or a proxy sends a wrong Date header")
+}
+
+/// Returns whether a token was to replace another one, is disabled, and was cancelled or superseded long ago.
+fn was_abandoned_long_ago(token: &Token, now: Duration) -> bool {
+    let Some(marker) = token.marker.filter(|marker| marker.replaces.is_some()) else { return false };
+    let since = marker.cancelled.or(marker.superseded).and_then(|since| u64::try_from(since).ok());
+    token.status == Some(TokenStatus::Disabled)
+        && since.is_some_and(|since| now.saturating_sub(Duration::from_secs(since)) > QUARANTINE)
 }
 
 /// Returns what a create left pending long enough ago that it is not in progress any more.

@@ -190,6 +190,58 @@ def test_rotation_is_cancelled(lmtokens_portal: Portal, kind: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("kind", VARIANTS)
+def test_old_token_that_is_enabled_is_reported_until_its_rotation_is_cancelled(
+    lmtokens_portal: Portal, kind: str, tmp_path: Path
+) -> None:
+    api = api_for(kind, lmtokens_portal)
+    old = lmtokens_portal.create_token(32, note="ci")
+    rotation = api.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap=0)
+    assert rotation.new is not None
+    assert api.enable_token(old.id).replaced_by == rotation.new.id
+    for _ in range(2):
+        (finished,) = api.finish_rotations()
+        assert finished.state == "failed"
+        assert "enabled by others" in str(finished.error)
+        assert f"cancel_rotation({old.id})" in str(finished.error)
+        assert api.sweep_tokens(dry_run=False) == []
+    lmtokens_portal.advance(days=7)
+    (swept,) = api.sweep_tokens(dry_run=False)
+    assert "enabled by others" in str(swept.error)
+    assert works(lmtokens_portal, old)
+    with passing_time(lmtokens_portal):
+        assert api.cancel_rotation(old.id).state == "cancelled"
+    assert stored(lmtokens_portal, old.id).note == "ci"
+    assert works(lmtokens_portal, old)
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_sweep_deletes_the_new_token_of_a_cancelled_rotation(
+    lmtokens_portal: Portal, kind: str, tmp_path: Path
+) -> None:
+    api = api_for(kind, lmtokens_portal)
+    old = lmtokens_portal.create_token(32, note="ci")
+    rotation = api.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap=0)
+    assert rotation.new is not None
+    with passing_time(lmtokens_portal):
+        api.cancel_rotation(old.id)
+    lmtokens_portal.advance(days=6, hours=23)
+    assert api.sweep_tokens() == []
+    lmtokens_portal.advance(hours=1)
+    for only in ("abandoned", None):
+        (due,) = api.sweep_tokens(only=only)
+        assert (due.token.id, due.reason, due.deleted) == (rotation.new.id, "abandoned", False)
+    assert api.sweep_tokens(only="rotations", dry_run=False) == []
+    # One that was enabled again is not deleted.
+    api.enable_token(rotation.new.id)
+    assert api.sweep_tokens(dry_run=False) == []
+    api.disable_token(rotation.new.id)
+    (swept,) = api.sweep_tokens(dry_run=False)
+    assert (swept.deleted, swept.rotation, swept.error) == (True, None, None)
+    assert stored_token(lmtokens_portal, rotation.new.id) is None
+    assert works(lmtokens_portal, old)
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_token_in_use_is_kept_until_it_is_idle(lmtokens_portal: Portal, kind: str, tmp_path: Path) -> None:
     api = api_for(kind, lmtokens_portal)
     old = lmtokens_portal.create_token(32)
@@ -396,6 +448,38 @@ def test_shell_rotates_all_old_tokens_again_and_again(lmtokens_portal: Portal, t
     assert rotate_many(tmp_path, *arguments)[:2] == (0, [])
 
 
+def test_shell_shows_what_would_be_rotated(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    path = tmp_path / "token.json"
+    tokens = [lmtokens_portal.create_token(32, status=status, note="ci") for status in (2, 1)]
+    for token, count in zip(tokens, (1, 0)):
+        completed = run_shell(
+            "rotate", token.access_id, "--to", f"file:{path}", "--overlap", "0", "--dry-run", "-o", "json"
+        )
+        assert completed.returncode == 0, completed.stderr
+        rows = [(row["old_id"], row["destination"]) for row in json.loads(completed.stdout)]
+        assert rows == [(token.id, str(path))] * count
+        assert f"{count} tokens would be rotated" in completed.stderr
+    assert modifying_requests(lmtokens_portal) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shell_reports_that_another_process_is_rotating(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    old = lmtokens_portal.create_token(32)
+    path = tmp_path / "token.json"
+    command = ("rotate", str(old.id), "--to", f"file:{path}", "--overlap", "0")
+    statuses: list[int] = []
+
+    def check(_: lmtokens.Token) -> None:
+        # The file is locked until the call ends; after a failed check, it can be continued at once.
+        statuses.append(run_shell(*command).returncode)
+
+    lmtokens.rotate_token(old.id, deliver=to_file(path), overlap=0, then=check)
+    assert statuses == [1]
+    assert run_shell(*command).returncode == 0
+    assert run_shell("rotate", "--finish", "999").returncode == 5
+    assert run_shell("rotate", "--cancel", "999").returncode == 5
+
+
 def test_shell_stops_if_the_first_rotation_fails(lmtokens_portal: Portal, tmp_path: Path) -> None:
     old = [lmtokens_portal.create_token(32) for _ in range(3)]
     status, rows, shown = rotate_many(tmp_path, "--user", "32", "--then", "false")
@@ -437,6 +521,7 @@ def test_shell_rotates_the_calling_token_last(lmtokens_portal: Portal, tmp_path:
     [
         (("--to", "file:{note}.json"), "invalid placeholder"),
         (("--to", "file:{old_id"), "invalid placeholder"),
+        (("--to", "file:{id}.json"), "{id} in --to is not known before the new token is created; use {old_id}"),
         (("--to", "file:{old_id}.json", "--overwrite"), "--overwrite cannot be combined"),
         (("--to", "file:x", "5"), "cannot be used with"),
     ],

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::cancel::{replaced, stub};
 use super::guarded::{GuardedClient, SETTLES, Step};
 use super::refused_calls::{RefusedCall, last_refused_call};
+use super::resume::{AGE, check_age, is_left};
 use super::successors::{Role, Successor, find_successors};
 use super::wait::wait_until;
 use super::{FinishRotations, QUARANTINE, Rotation, RotationState, wrong_state};
@@ -15,9 +16,11 @@ use crate::client::Client;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{Status, TokenId};
+use crate::lifecycle::sweep::agreed_time;
 use crate::marker::Marker;
 use crate::model::{Token, TokenStatus};
 use crate::operation::Operation;
+use crate::tag::Tag;
 use crate::tokens::{ListTokens, refuse_self};
 
 /// How a rotation ends.
@@ -72,13 +75,15 @@ impl Finisher<'_> {
     }
 
     async fn old_is_gone(&self, successors: Vec<Successor>) -> Result<(Option<Token>, Next)> {
-        for Successor { token, role } in successors {
-            if matches!(role, Role::Replaces { .. }) && token.status == Some(TokenStatus::Enabled) {
-                let new = self.clear_marker(&token).await?;
-                return Ok((Some(new.unwrap_or(token)), Next::End(RotationState::Finished)));
-            }
+        let takes_its_place = |new: &Successor| new.is_enabled() && new.role.out_since().is_none();
+        let Some(Successor { token, role }) = successors.into_iter().find(takes_its_place) else {
+            return Ok((None, Next::End(RotationState::Finished)));
+        };
+        if let Role::Pending(tag) = role {
+            check_age(self.portal, self.old, &token, &tag, AGE)?;
         }
-        Ok((None, Next::End(RotationState::Finished)))
+        let new = self.clear_marker(&token).await?;
+        Ok((Some(new.unwrap_or(token)), Next::End(RotationState::Finished)))
     }
 
     async fn old_is_enabled(&self, old: &Token, successors: Vec<Successor>) -> Result<(Option<Token>, Next)> {
@@ -121,7 +126,8 @@ impl Finisher<'_> {
     fn in_use(&self, old: &Token, new: &Token, after: i64, now: i64) -> Option<i64> {
         let overlap = after.saturating_sub(new.created_on?);
         let last_used_on = old.last_used_on?;
-        (self.ending.checks_use && last_used_on > now.saturating_sub(overlap / 2)).then_some(last_used_on)
+        let checks_use = self.ending.checks_use && overlap > 0;
+        (checks_use && last_used_on > now.saturating_sub(overlap / 2)).then_some(last_used_on)
     }
 
     /// Disables an enabled token that is cancelled or superseded, once that has taken effect and another token is
@@ -255,15 +261,21 @@ impl Finisher<'_> {
         deleted.await.map(|_| ())
     }
 
-    /// Removes the marker of a token whose predecessor is deleted. Its expiry is kept.
+    /// Removes the marker or the tag of a token whose predecessor is deleted. Its expiry is kept.
     async fn clear_marker(&self, new: &Token) -> Result<Option<Token>> {
-        let old_id = TokenId::new(self.old.id)?;
+        let (old_id, new_id) = (TokenId::new(self.old.id)?, TokenId::new(new.id)?);
         let cleared = self.portal.write_with(self.old, new, |old, now| {
-            let Some(marker) = now.marker.filter(|_| old.is_none() && is_intact(now, old_id)) else {
-                return Ok(Step::Done(now.clone()));
+            let shown = now.note.as_deref().unwrap_or_default();
+            let is_due = old.is_none() && now.status == Some(TokenStatus::Enabled);
+            let (marker, own) = match Role::of(now, old_id).filter(|_| is_due) {
+                Some(Role::Replaces { .. }) => (now.marker, shown),
+                Some(Role::Pending(tag)) => {
+                    (tag.marker(new_id), Tag::parse(shown).and_then(|(_, own)| own).unwrap_or_default())
+                }
+                _ => return Ok(Step::Done(now.clone())),
             };
-            let marker = Marker { replaces: None, ..marker };
-            Ok(Step::note(marker.write(now.note.as_deref().unwrap_or_default())))
+            let marker = Marker { replaces: None, ..marker.unwrap_or(Marker::of(new_id)) };
+            Ok(Step::note(marker.write(own)))
         });
         cleared.await
     }
@@ -296,8 +308,10 @@ async fn finish_rotations(operation: FinishRotations, client: &Client) -> Result
     }
     let mut rotations = Vec::new();
     let mut listed = ListedRotations::default();
-    for token in ListTokens::default().collect(client).await? {
-        listed.add(&token);
+    let tokens = ListTokens::default().collect(client).await?;
+    let now = agreed_time(client)?;
+    for token in &tokens {
+        listed.add(token, now);
     }
     for old in listed.old_tokens(None) {
         let part = client.start_part();
@@ -328,29 +342,32 @@ pub(in crate::lifecycle) struct ListedRotations(BTreeMap<i64, ListedRotation>);
 struct ListedRotation {
     /// The old token, or what is known of it.
     old: Token,
-    /// When the next step is due.
-    due: i64,
+    /// When the next step is due; `None` if `rotate` must continue it.
+    due: Option<i64>,
     /// Whether the old token says so, not the new one.
     is_disabled: bool,
 }
 
 impl ListedRotations {
-    /// Adds a token of the list, if it is part of a rotation.
-    pub(in crate::lifecycle) fn add(&mut self, token: &Token) {
-        let Some(marker) = token.marker else { return };
-        if let Some((_, due)) = marker.replaced_by {
-            let is_disabled = true;
-            self.0.insert(token.id, ListedRotation { old: token.clone(), due, is_disabled });
+    /// Adds a token of a list that was read at a time, if it is part of a rotation. One that may be in progress is not
+    /// added.
+    pub(in crate::lifecycle) fn add(&mut self, token: &Token, now: Duration) {
+        if let Some((_, due)) = replaced_by(token) {
+            let listed = ListedRotation { old: token.clone(), due: Some(due), is_disabled: true };
+            self.0.insert(token.id, listed);
         }
-        let is_out = marker.cancelled.is_some() || marker.superseded.is_some();
-        if let Some((old, Some(due))) = marker.replaces
-            && !is_out
-        {
-            let listed = ListedRotation { old: stub(old, token), due, is_disabled: false };
-            let known = self.0.entry(old.get()).or_insert_with(|| listed);
-            if !known.is_disabled {
-                known.due = known.due.min(due);
-            }
+        let Some(old) = replaced(token) else { return };
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let is_enabled = token.status == Some(TokenStatus::Enabled);
+        let due = match Role::of(token, old) {
+            Some(Role::Replaces { after }) => after,
+            Some(Role::Pending(tag)) if is_enabled && is_left(token, &tag, now) => None,
+            _ => return,
+        };
+        let listed = ListedRotation { old: stub(old, token), due, is_disabled: false };
+        let known = self.0.entry(old.get()).or_insert_with(|| listed);
+        if !known.is_disabled {
+            known.due = [known.due, due].into_iter().flatten().min();
         }
     }
 
@@ -360,8 +377,8 @@ impl ListedRotations {
 
     /// Returns the old tokens of the rotations whose next step is due at a time, or of all.
     pub(in crate::lifecycle) fn old_tokens(self, due_at: Option<i64>) -> impl Iterator<Item = Token> {
-        let listed = self.0.into_values();
-        listed.filter(move |listed| due_at.is_none_or(|time| listed.due <= time)).map(|listed| listed.old)
+        let is_due = move |due: Option<i64>| due_at.is_none_or(|time| due.is_some_and(|due| due <= time));
+        self.0.into_values().filter(move |listed| is_due(listed.due)).map(|listed| listed.old)
     }
 }
 

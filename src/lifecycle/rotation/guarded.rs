@@ -142,7 +142,7 @@ impl GuardedClient {
             // A token that is not found is read again: a proxy can answer 404 too.
             let is_open = error.details().maybe_applied
                 || error.kind() == ErrorKind::NotFound
-                || leased.remaining().is_some_and(|remaining| remaining.is_zero());
+                || leased.may_read_again(&self.client, &error);
             if !is_open || !rounds.next_after_pause(&self.client).await {
                 return Err(error);
             }
@@ -177,7 +177,7 @@ impl GuardedClient {
                 Some(now) if is_as_expected(&now) => {}
                 _ => return Ok(None),
             }
-            if leased.remaining().is_none_or(|remaining| !remaining.is_zero()) {
+            if !leased.is_over() {
                 return action.await.map(Some);
             }
         }
@@ -205,6 +205,7 @@ impl GuardedClient {
 
     async fn delete(&self, client: &Client, token: &Token) -> Result<()> {
         refuse_self(&self.client, token, "deleting")?;
+        // `write` reads the token again if the outcome is unknown, which also waits for a list that lags.
         let target = Target::Token(Box::new(token.clone()));
         DeleteToken { target, force: true }.run(client).await.map(drop)
     }

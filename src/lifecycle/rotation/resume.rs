@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::guarded::{SETTLES, Step};
+use super::guarded::{GuardedClient, SETTLES, Step};
 use super::rotate::{Enabled, Next, Rotator, SETTLED, has_tag};
 use super::successors::Role;
 use super::wait::wait_until;
@@ -16,7 +16,7 @@ use crate::model::{Token, TokenStatus};
 use crate::tag::Tag;
 
 /// The age from which a token of another process is taken over without a proof that the process has ended.
-const AGE: Duration = Duration::from_secs(3600);
+pub(super) const AGE: Duration = Duration::from_secs(3600);
 
 /// What is added to the lease, after which no process enables its token.
 const MARGIN: Duration = Duration::from_secs(120);
@@ -25,7 +25,8 @@ impl Rotator<'_> {
     pub(super) async fn continue_successor(&self, old: &Token, found: Token, tag: Tag) -> Result<Next> {
         let destination = &self.settings.destination;
         if !destination.take_over(&tag).await? {
-            self.check_age(&found, &tag)?;
+            let least = if self.settings.take_over { LEASE + MARGIN } else { AGE };
+            check_age(&self.portal, &self.old, &found, &tag, least)?;
         }
         // Its process has ended, but the last write of that may still be on its way.
         let until = self.portal.now()?.saturating_add(SETTLES);
@@ -56,28 +57,16 @@ impl Rotator<'_> {
                     let secret = Some(secret);
                     self.complete(old, Enabled { token, tag, secret, is_continued: true }).await
                 }
+                None if self.portal.read(&self.old).await?.is_none() => {
+                    // Its secret was delivered before it was enabled, and no other token is left.
+                    let token = Token { note: last.map(str::to_owned), ..now.clone() };
+                    self.mark_replaces(&token, Some(&tag), Some(self.portal.now()?)).await?;
+                    Ok(Next::Finish(None))
+                }
                 None => self.mark_superseded(&now, &tag).await,
             },
             _ => Err(self.needs_cancel(&now, "somebody disabled it")),
         }
-    }
-
-    /// Fails if the token may be that of a process that is still running.
-    fn check_age(&self, found: &Token, tag: &Tag) -> Result<()> {
-        let least = if self.settings.take_over { LEASE + MARGIN } else { AGE };
-        let least = i64::try_from(least.as_secs()).unwrap_or(i64::MAX);
-        let tagged = i64::try_from(tag.seconds).unwrap_or(i64::MAX);
-        let created = found.created_on.unwrap_or(tagged).max(tagged);
-        let age = self.portal.now()?.saturating_sub(created);
-        if age > least {
-            return Ok(());
-        }
-        let problem = format!(
-            "another process created token {} to replace it {} s ago, and may still be running",
-            found.id,
-            age.max(0)
-        );
-        Err(wrong_state(&self.old, &problem).suggest(Advice::TakeOver { seconds: least.saturating_sub(age) }))
     }
 
     /// Marks an enabled token whose secret is lost, so that another one takes its part.
@@ -108,4 +97,37 @@ impl Rotator<'_> {
             format!("token {}, which was to replace it, was changed by others: {problem}", token.id);
         wrong_state(&self.old, &problem).suggest(Advice::CancelRotation { id: token.id })
     }
+}
+
+/// Fails if the new token is younger than this, so that it may be that of a process that is still running.
+pub(super) fn check_age(
+    portal: &GuardedClient,
+    old: &Token,
+    found: &Token,
+    tag: &Tag,
+    least: Duration,
+) -> Result<()> {
+    let age = age_of(found, tag, portal.now()?);
+    if age > least {
+        return Ok(());
+    }
+    let problem = format!(
+        "another process created token {} to replace it {} s ago, and may still be running",
+        found.id,
+        age.as_secs()
+    );
+    let seconds = least.saturating_sub(age).as_secs();
+    Err(wrong_state(old, &problem).suggest(Advice::TakeOver { seconds }))
+}
+
+/// Returns whether a pending token is so old that its process has ended.
+pub(super) fn is_left(token: &Token, tag: &Tag, now: i64) -> bool {
+    age_of(token, tag, now) > AGE
+}
+
+/// Returns the age of a pending token, by the later of its two times.
+fn age_of(token: &Token, tag: &Tag, now: i64) -> Duration {
+    let tagged = i64::try_from(tag.seconds).unwrap_or(i64::MAX);
+    let seconds = now.saturating_sub(token.created_on.unwrap_or(tagged).max(tagged));
+    Duration::from_secs(seconds.try_into().unwrap_or(0))
 }

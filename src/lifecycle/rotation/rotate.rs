@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::cancel::stub;
 use super::finish::{Ending, Finisher, replaced_by};
 use super::guarded::{GuardedClient, LAG_CHECK, MAX_LAG, SETTLES, Step};
 use super::successors::{Role, Successor, find_successors};
@@ -22,7 +23,7 @@ use crate::model::{Token, TokenStatus, TokenType};
 use crate::secret::Secret;
 use crate::tag::{RunId, Tag};
 use crate::times::Expiry;
-use crate::tokens::{NewToken, User, is_self, refuse_self};
+use crate::tokens::{FindToken, ListTokens, NewToken, Target, User, is_self, refuse_self};
 
 /// A rotation in progress.
 pub(super) struct Rotator<'a> {
@@ -56,6 +57,14 @@ pub(super) struct Enabled {
     pub(super) is_continued: bool,
 }
 
+/// What a read shows of the old token.
+enum Old {
+    Enabled(Box<Token>),
+    /// It was marked as replaced when it was disabled.
+    Replaced,
+    Deleted,
+}
+
 /// The end of one attempt to create the new token.
 enum Attempt {
     Enabled(Box<Enabled>),
@@ -67,7 +76,7 @@ const MAX_ROUNDS: u32 = 6;
 
 /// Rotates a token.
 pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Rotation> {
-    let old = settings.token.clone().read(client).await?;
+    let old = find_old(&settings.token, client).await?;
     client.visibility().record_seen();
     if let Some(replaced) = old.replaces() {
         let problem = format!("it is the new token of the rotation of token {replaced}");
@@ -90,7 +99,7 @@ pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Ro
         TokenType::Other(_) => return Err(wrong_state(&old, "its type is not known")),
     };
     if r#type == Type::Bearer {
-        // The portal may delete it before the new one is enabled.
+        // The portal may delete it before the new one is enabled, and has then accepted these calls without it.
         refuse_self(client, &old, "rotating")?;
     }
     let owner = AdminId::new(old.admin_id.unwrap_or_default()).map_err(Error::of_portal)?;
@@ -113,6 +122,25 @@ pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Ro
     rotator.rotate().await
 }
 
+/// Reads the token to replace. If it does not exist, but an enabled token is to replace it, that one tells what it was.
+async fn find_old(token: &Target, client: &Client) -> Result<Token> {
+    let missing = match token.clone().read(client).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => error,
+        found => return found,
+    };
+    let old_id = match token {
+        Target::Token(copy) => TokenId::new(copy.id)?,
+        Target::Find(FindToken::Id(id)) => *id,
+        Target::Find(FindToken::AccessId(_)) => return Err(missing),
+    };
+    let tokens = ListTokens::default().collect(client).await?;
+    let is_left = |new: &&Token| {
+        let role = Role::of(new, old_id).filter(|role| role.out_since().is_none());
+        new.status == Some(TokenStatus::Enabled) && role.is_some()
+    };
+    tokens.iter().find(is_left).map(|new| stub(old_id, new)).ok_or(missing)
+}
+
 /// Returns the note of the new token.
 fn note_of(settings: &RotateToken, old: &Token) -> Result<Option<Note>> {
     if settings.note.is_some() {
@@ -127,13 +155,22 @@ impl Rotator<'_> {
         let mut rounds = Rounds::at_most(MAX_ROUNDS);
         loop {
             let first = self.find_first().await?;
-            let Some(old) = self.read_old().await? else { break };
+            let old = match self.read_old().await? {
+                Old::Enabled(old) => Some(old),
+                Old::Replaced => break,
+                Old::Deleted => None,
+            };
             let next = match first {
-                None => self.create_successor(&old).await?,
-                Some(Successor { token, role: Role::Pending(tag) }) => {
-                    self.continue_successor(&old, token, tag).await?
+                // Nothing is left to replace, or to take its place.
+                first if old.is_none() && !first.as_ref().is_some_and(Successor::is_enabled) => {
+                    let message = format!("token {} does not exist any more", self.old.id);
+                    return Err(Error::new(ErrorKind::NotFound, message));
                 }
-                Some(Successor { token, role: Role::Replaces { after: None } }) => {
+                None => self.create_successor(old.as_deref().unwrap_or(&self.old)).await?,
+                Some(Successor { token, role: Role::Pending(tag) }) => {
+                    self.continue_successor(old.as_deref().unwrap_or(&self.old), token, tag).await?
+                }
+                Some(Successor { token, role: Role::Replaces { after: None } }) if old.is_some() => {
                     self.check_and_mark(&token, None).await?;
                     Next::Finish(None)
                 }
@@ -195,22 +232,16 @@ impl Rotator<'_> {
         Ok(successors.into_iter().find(|successor| successor.role.takes_part(now)))
     }
 
-    /// Reads the old token; `None` if it is disabled because another one replaces it.
-    async fn read_old(&self) -> Result<Option<Token>> {
-        let Some(old) = self.portal.read(&self.old).await? else {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!("token {} does not exist any more", self.old.id),
-            ));
-        };
+    async fn read_old(&self) -> Result<Old> {
+        let Some(old) = self.portal.read(&self.old).await? else { return Ok(Old::Deleted) };
         if replaced_by(&old).is_some() {
-            return Ok(None);
+            return Ok(Old::Replaced);
         }
         if old.status != Some(TokenStatus::Enabled) {
             return Err(wrong_state(&old, "it is disabled, but not by a rotation")
                 .suggest("enable it to rotate it, or create a new token"));
         }
-        Ok(Some(old))
+        Ok(Old::Enabled(Box::new(old)))
     }
 
     pub(super) async fn create_successor(&self, old: &Token) -> Result<Next> {
@@ -278,7 +309,7 @@ impl Rotator<'_> {
         delivered();
         match self.enable_successor(token, tag, leased).await {
             // The lease is over.
-            Err(_) if leased.remaining().is_some_and(|remaining| remaining.is_zero()) => Ok(false),
+            Err(_) if leased.is_over() => Ok(false),
             outcome => outcome.map(|()| true),
         }
     }
@@ -447,8 +478,12 @@ impl Rotator<'_> {
                 Err(unmarked) => error.suggest(format!("its state could not be noted either: {unmarked}")),
             });
         }
-        let overlap = i64::try_from(self.settings.overlap.as_secs()).unwrap_or(i64::MAX);
-        let after = self.portal.now()?.saturating_add(overlap);
+        let now = self.portal.now()?;
+        // Every process takes the overlap from the creation of the new token to this time.
+        let after = match i64::try_from(self.settings.overlap.as_secs()) {
+            Ok(0) => token.created_on.unwrap_or(now),
+            overlap => now.saturating_add(overlap.unwrap_or(i64::MAX)),
+        };
         let marked = self.mark_replaces(token, tag, Some(after)).await?;
         self.conclude(&marked).await;
         Ok(marked)
@@ -463,7 +498,12 @@ impl Rotator<'_> {
     }
 
     /// Marks the new token as the one that replaces the old one. It expires when that one would have.
-    async fn mark_replaces(&self, token: &Token, tag: Option<&Tag>, after: Option<i64>) -> Result<Token> {
+    pub(super) async fn mark_replaces(
+        &self,
+        token: &Token,
+        tag: Option<&Tag>,
+        after: Option<i64>,
+    ) -> Result<Token> {
         let id = TokenId::new(token.id)?;
         let marked = self.portal.write_with(&self.old, token, |old, now| {
             if now.status != Some(TokenStatus::Enabled) {
@@ -480,7 +520,8 @@ impl Rotator<'_> {
                 return Ok(Step::Done(None));
             }
             let replaces = Some((self.old_id, after));
-            let expires = old.and_then(Token::expires_on);
+            let own = tag.and_then(|tag| tag.expires).or(now.expires_on());
+            let expires = old.map_or(own, Token::expires_on);
             let marker = Marker { replaces, expires, ..Marker::of(id) };
             Ok(Step::note(marker.write(token.note.as_deref().unwrap_or_default())))
         });

@@ -4,7 +4,7 @@ use super::guarded::{GuardedClient, SETTLES};
 use crate::error::{Error, Result};
 use crate::ids::{AdminId, TokenId, Type};
 use crate::lifecycle::reconcile::{is_near, tokens_of};
-use crate::model::{Token, TokenType};
+use crate::model::{Token, TokenStatus, TokenType};
 use crate::tag::Tag;
 
 /// What a token's note says about the token that it replaces.
@@ -59,6 +59,12 @@ impl Role {
 pub(super) struct Successor {
     pub(super) token: Token,
     pub(super) role: Role,
+}
+
+impl Successor {
+    pub(super) fn is_enabled(&self) -> bool {
+        self.token.status == Some(TokenStatus::Enabled)
+    }
 }
 
 /// Finds the tokens that name `old`, the oldest first. The list tells which tokens there are. Each of them is then read

@@ -222,9 +222,10 @@ operations! {
 
     /// Enable a token.
     ///
-    /// What lmtokens would delete the token for if it is disabled again is removed from its note: the tag of a pending
-    /// token, and the part of the marker that says by which token it is replaced. The rest of the marker is kept, an
-    /// expiry too. The token is read before it is changed, as by ``update_token``.
+    /// The tag of a pending token is removed from its note, so that no sweep deletes it if it is disabled again. A marker
+    /// is kept. An expiry therefore stays, and a token that a rotation disabled stays part of it: ``finish_rotations``
+    /// and ``sweep_tokens`` report it and leave it enabled. Call ``cancel_rotation`` to end the rotation as well; it
+    /// enables the token too. The token is read before it is changed, as by ``update_token``.
     ///
     /// Args:
     ///     token (int | str | Token): the token, its id or its access id.
@@ -282,7 +283,7 @@ operations! {
         |_| Ok(DeleteToken { target: token, force })
     }
 
-    /// Find what is due: orphans, expired tokens and rotations. Optionally do it: delete, disable or restore tokens.
+    /// Find what is due: orphans, expired and abandoned tokens, rotations. Optionally do it: delete, disable or restore.
     ///
     /// Tokens of every process and machine are found, of both types. Each is read again before it is deleted. The token
     /// that signs the call is never deleted.
@@ -300,11 +301,15 @@ operations! {
     /// A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
     /// continued as by ``finish_rotations``, with a quarantine of 7 days.
     ///
+    /// A token is abandoned if it was to replace another one, but that rotation was cancelled or another token took its
+    /// part; it is deleted once it is disabled and the time in its marker is 7 days ago.
+    ///
     /// All other tokens are left alone.
     ///
     /// Args:
     ///     dry_run (bool): ``True`` (the default) only lists the tokens; ``False`` does what is due.
-    ///     only (str | None): find only ``"orphans"``, ``"expired"`` tokens or ``"rotations"``; default ``None``: all.
+    ///     only (str | None): find only ``"orphans"``, ``"expired"`` or ``"abandoned"`` tokens, or ``"rotations"``;
+    ///         default ``None``: all.
     ///
     /// Returns:
     ///     list[SweptToken]: the tokens that are due and those that are kept, each with ``token``, ``reason``,
@@ -322,7 +327,11 @@ operations! {
     ///     >>> with lmtokens.sandbox.Portal() as portal:
     ///     ...     portal.client().sweep_tokens()
     ///     []
-    #[signature(*, dry_run: "bool" = true, only: "Literal['orphans', 'expired', 'rotations'] | None" = None)]
+    #[signature(
+        *,
+        dry_run: "bool" = true,
+        only: "Literal['orphans', 'expired', 'rotations', 'abandoned'] | None" = None,
+    )]
     fn sweep_tokens(
         #[pyo3(from_py_with = plain::dry_run)] dry_run: bool,
         #[pyo3(from_py_with = domain::only)] only: Option<SweepReason>,
@@ -416,7 +425,8 @@ operations! {
     /// call whose process was killed is continued by the next one with the same destination, and nothing is stored
     /// elsewhere.
     ///
-    /// If the token signs this call, the client signs its next calls with the new one.
+    /// If the token signs this call, the client signs its next calls with the new one. Other objects that were made with
+    /// the old key keep it, such as other clients and ``LMv1Auth``: make them again during the overlap.
     ///
     /// Args:
     ///     token (int | str | Token): the token to replace, its id or its access id.

@@ -43,7 +43,7 @@ literals! {
     /// The state of a row after a run.
     RowState(&'static str) = Str: "created" | "failed" | "unknown" | "skipped";
     /// Why a sweep found a token.
-    SweepReason(&'static str) = Str: "orphan" | "expired" | "rotation";
+    SweepReason(&'static str) = Str: "orphan" | "expired" | "rotation" | "abandoned";
     /// The state of an entry of a journal.
     EntryState(&'static str) = Str: "created" | "pending" | "failed" | "unknown" | "damaged";
 }

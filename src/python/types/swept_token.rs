@@ -41,7 +41,8 @@ impl SweptToken {
         self.token.clone()
     }
 
-    /// str: why it was found: ``"orphan"``, ``"expired"``, or ``"rotation"``: the next step of its rotation was due.
+    /// str: why it was found: ``"orphan"``, ``"expired"``, ``"rotation"``: the next step of its rotation was due, or
+    /// ``"abandoned"``: it was to replace another token, and that rotation was given up.
     #[getter]
     fn reason(&self) -> SweepReason {
         SweepReason(self.reason.as_str())

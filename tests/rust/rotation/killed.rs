@@ -238,3 +238,79 @@ async fn of_two_rotations_at_once_one_replaces_the_token() {
         assert_eq!(holders, 1);
     }
 }
+
+/// Drops rotations to a destination, each at a later request, until the new token is enabled.
+async fn kill_after_enabling(fixture: &Fixture, destination: impl Fn() -> Arc<dyn Destination>) {
+    for request in 1.. {
+        kill_at(fixture, at_once_to(fixture, destination()), request, Death::AfterActing).await;
+        if fixture.successors().iter().any(|new| new.status == ENABLED) {
+            break;
+        }
+        for new in fixture.successors() {
+            fixture.delete(target(new.id.into())).await;
+        }
+    }
+    assert!(Tag::parse(&fixture.only_successor().note).is_some());
+}
+
+/// As `kill_after_enabling`, and deletes the old token.
+async fn lose_old_token(fixture: &Fixture, destination: impl Fn() -> Arc<dyn Destination>) {
+    kill_after_enabling(fixture, destination).await;
+    fixture.delete(target(fixture.old.id.into())).await;
+}
+
+fn at_once_to(fixture: &Fixture, destination: Arc<dyn Destination>) -> RotateToken {
+    RotateToken { overlap: Duration::ZERO, ..fixture.rotation_to(destination) }
+}
+
+#[tokio::test]
+async fn a_new_token_whose_predecessor_others_deleted_is_completed() {
+    let fixture = Fixture::start();
+    lose_old_token(&fixture, || fixture.file()).await;
+    assert_eq!(state(fixture.run(at_once(&fixture)).await.unwrap()), RotationState::Finished);
+    let new = fixture.only_successor();
+    assert_eq!((new.note.as_str(), new.status), ("ci", ENABLED));
+    let text = std::fs::read_to_string(fixture.folder.path()).unwrap();
+    assert!(text.contains(new.access_key.reveal()) && fixture.works(&new).await);
+    // Now it is a token like any other.
+    assert_eq!(fixture.rotate().await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_new_token_whose_predecessor_others_deleted_is_kept_without_its_secret() {
+    for finishes in [false, true] {
+        let fixture = Fixture::start();
+        let memory = Fixture::memory();
+        lose_old_token(&fixture, || memory.clone()).await;
+        let new = fixture.only_successor();
+        let finish = || FinishRotations { token: Some(target(new.id.into())), ..Fixture::finish_all() };
+        for error in [
+            fixture.run(at_once_to(&fixture, memory.clone())).await.unwrap_err(),
+            fixture.run(finish()).await.unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("may still be running"), "{error}");
+        }
+        assert!(fixture.finish().await.unwrap().is_empty());
+        fixture.advance(Duration::from_secs(3700));
+        if finishes {
+            assert_eq!(fixture.finish_one().await.unwrap(), RotationState::Finished);
+        } else {
+            let rotation = fixture.run(at_once_to(&fixture, memory.clone())).await.unwrap();
+            assert_eq!(state(rotation), RotationState::Finished);
+        }
+        let kept = fixture.only_successor();
+        assert_eq!((kept.note.as_str(), kept.status, kept.id), ("ci", ENABLED, new.id));
+        assert!(memory.holds(&kept));
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_rotation_is_reported_once_it_is_old_enough() {
+    let fixture = Fixture::start();
+    kill_after_enabling(&fixture, || fixture.file()).await;
+    assert!(fixture.finish().await.unwrap().is_empty());
+    fixture.advance(Duration::from_secs(3700));
+    let error = fixture.finish_one().await.unwrap_err();
+    assert!(error.to_string().contains("no token is marked"), "{error}");
+    assert_eq!(fixture.old().status, ENABLED);
+}

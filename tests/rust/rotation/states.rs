@@ -396,3 +396,55 @@ async fn a_disabled_token_is_not_rotated() {
     assert_eq!(error.kind(), ErrorKind::Rotation, "{error}");
     assert!(fixture.folder.names().is_empty());
 }
+
+#[tokio::test]
+async fn a_new_token_that_was_not_checked_is_kept_if_others_delete_the_old_one() {
+    for finishes in [false, true] {
+        let fixture = Fixture::start();
+        let check: Arc<dyn Check> = Arc::new(FailingCheck(Mutex::new(2)));
+        let rotation = || RotateToken { then: Some(Arc::clone(&check)), ..fixture.rotation() };
+        fixture.run(rotation()).await.unwrap_err();
+        let error = fixture.finish_one().await.unwrap_err();
+        assert!(error.to_string().contains("has not succeeded"), "{error}");
+        fixture.delete(target(fixture.old.id.into())).await;
+        let ended =
+            if finishes { fixture.finish_one().await } else { fixture.run(rotation()).await.unwrap().state };
+        assert_eq!(ended.unwrap(), RotationState::Finished);
+        let new = fixture.only_successor();
+        assert_eq!((new.note.as_str(), new.status), ("ci", ENABLED));
+        assert!(fixture.is_held(&new));
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_without_overlap_does_not_check_the_use_of_the_old_token() {
+    let fixture = Fixture::start();
+    let path = Some(format!("/setting/admins/32/apitokens/{}", fixture.old.id));
+    let method = Some("PATCH".to_owned());
+    let fault =
+        Fault { method, path, status: Some(403), times: None, ..FaultKind::StatusBeforeActing.into() };
+    fixture.portal.add_fault(fault).unwrap();
+    let rotation = RotateToken { overlap: Duration::ZERO, ..fixture.rotation() };
+    assert_eq!(fixture.run(rotation).await.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    fixture.portal.clear_faults();
+    assert!(fixture.works(&fixture.old()).await);
+    assert!(matches!(fixture.finish_one().await.unwrap(), RotationState::Quarantine { .. }));
+}
+
+#[tokio::test]
+async fn the_old_secret_is_kept_beside_until_the_rotation_ends() {
+    let fixture = Fixture::in_place();
+    let rotation = |overwrite| {
+        let (path, form) = (fixture.folder.path(), Form::Json);
+        let file = ToFile { path, form, overwrite, trust_folder: false };
+        RotateToken { overlap: Duration::ZERO, ..fixture.rotation_to(file.destination()) }
+    };
+    for overwrite in [false, true] {
+        fixture.run(rotation(overwrite)).await.unwrap();
+        fixture.cancel(fixture.old.id.into()).await.unwrap();
+        assert!(fixture.works(&fixture.old()).await && fixture.is_held(&fixture.old()));
+        // The file has the secret of the cancelled token.
+        let error = fixture.run(rotation(false)).await.unwrap_err();
+        assert!(error.to_string().contains("exists already"), "{error}");
+    }
+}
