@@ -80,7 +80,7 @@ pub(super) struct Rotate {
     /// Keep the old token disabled for this time before it is deleted
     #[arg(long, value_name = "DURATION", value_parser = times::duration, default_value = "7d")]
     quarantine: Duration,
-    /// Run a command once the new secret is in place, for example to restart its user and to check it; if it fails, the
+    /// Run a command once the new secret is in place, for example to restart the program that uses it; if it fails, the
     /// rotation stops with both tokens working
     #[arg(long, value_name = "COMMAND", value_parser = words)]
     then: Option<Words>,
@@ -342,7 +342,9 @@ fn explain(rotation: &Rotation) -> u8 {
             let shown = if *is_this_address { " (from which the new token was verified)" } else { "" };
             let time = iso_8601(*last_used_on);
             say(&format!("token {id} {is}: last {used} {time} from {address}{shown}"));
-            say("hint: let its user take the new secret and run the command again, or pass --force");
+            say(
+                "hint: let the program that uses it take the new secret and run the command again, or pass --force",
+            );
             return exit::PARTLY_DONE;
         }
         Ok(RotationState::Quarantine { until }) => {

@@ -15,14 +15,16 @@ use crate::model::iso_8601;
 use crate::operation::call;
 use crate::token_output::Members;
 
-/// List or do what is due: delete pending tokens of interrupted creates and expired tokens, finish rotations
+/// List or do what is due: delete orphans, expired and abandoned tokens, finish rotations
 ///
 /// A pending token is listed if lmtokens created it and its secret was never confirmed as delivered: it is disabled,
 /// was never used, has a note that begins with a tag of lmtokens, and is more than an hour old by the portal's clock
 /// and this machine's, which must agree within an hour. A token whose note was changed after its create is listed as
 /// kept, and is never deleted. A token has expired if the time in the marker of its note has passed by both clocks; it
 /// is deleted even if it is in use. A rotation is due if its overlap or quarantine is over; its old token is listed.
-/// The exit code is 3 if something that is due could not be done, for example because an old token is in use.
+/// The new token of a rotation is abandoned 7 days after the rotation was cancelled or another token took its part, if
+/// it is disabled. The exit code is 3 if something that is due could not be done, for example because an old token is
+/// in use.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Sweep {

@@ -222,7 +222,7 @@ mod large {
         two_rotators_that_take_over_and_finisher: take_over(&[R0, R1, F], 2);
         copied_marker: with_copied_marker(&[R0, C, F, S], 3);
         program_that_uses_the_old_token: with_consumer(&[R0, F, F, S], 3);
-        check_that_may_fail: with_check(&[R0, R0, C, F], 2);
+        check_that_may_fail: with_check(&[R0, C, F], 2);
     }
 }
 

@@ -99,7 +99,7 @@ pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Ro
         TokenType::Other(_) => return Err(wrong_state(&old, "its type is not known")),
     };
     if r#type == Type::Bearer {
-        // The portal may delete it before the new one is enabled, and has then accepted these calls without it.
+        // The portal may delete it before the new one is enabled.
         refuse_self(client, &old, "rotating")?;
     }
     let owner = AdminId::new(old.admin_id.unwrap_or_default()).map_err(Error::of_portal)?;
