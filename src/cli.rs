@@ -12,6 +12,7 @@ mod bulk;
 mod connection;
 mod destination;
 mod exit;
+mod explain;
 mod host;
 mod output;
 mod progress;
@@ -64,6 +65,7 @@ enum Command {
     Rotate(rotate::Rotate),
     Sweep(sweep::Sweep),
     Audit(audit::Audit),
+    Explain(explain::Explain),
     Sandbox(sandbox::Sandbox),
 }
 
@@ -75,6 +77,7 @@ impl Command {
             Self::Rotate(rotate) => rotate.run(host),
             Self::Sweep(sweep) => sweep.run(host),
             Self::Audit(audit) => audit.run(host),
+            Self::Explain(explain) => explain.run(host),
             Self::Sandbox(sandbox) => sandbox.run(),
         }
     }

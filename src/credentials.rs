@@ -207,12 +207,7 @@ impl Identity {
         };
         let network = Network::of_arguments(&arguments.network)?;
         // Invalid credentials are reported even if the portal is missing too; the prompt comes last.
-        let credentials = match arguments.credentials()? {
-            Some(credentials) => Some((credentials, Provenance::Arguments, Vec::new())),
-            None => environment::credentials(environment)?.map(|found| {
-                (found.credentials, Provenance::Environment(found.names), found.ignored_sources)
-            }),
-        };
+        let credentials = given(arguments, environment)?;
         let (portal, portal_from, overridden) = match portal(arguments, environment)? {
             Some((portal, from, overridden)) => (portal, from, overridden),
             None if prompt.is_available() => {
@@ -229,14 +224,7 @@ impl Identity {
             Purpose::Requests => network.completed(&portal, environment)?,
             Purpose::Signatures => network,
         };
-        let (credentials, credentials_from, ignored_sources) = match credentials {
-            Some(found) => found,
-            None if prompt.is_available() => (ask(prompt)?, Provenance::Prompt, Vec::new()),
-            None => {
-                return Err(Error::credentials("no credentials in the arguments or the environment")
-                    .suggest(Advice::SupplyCredentials));
-            }
-        };
+        let (credentials, credentials_from, ignored_sources) = given_or_asked(credentials, prompt)?;
         Ok(Self {
             portal,
             portal_from,
@@ -282,6 +270,39 @@ pub(crate) fn override_warning(
 ) -> Option<String> {
     let notice = override_notice(overridden, name).filter(|_| !portal.is_loopback())?;
     Some(format!("{notice}: requests go to {}; unset it to use the argument", portal.base_url()))
+}
+
+/// Credentials, their source, and the variables with others that were ignored.
+type Found = (Credentials, Provenance, Vec<&'static str>);
+
+fn given(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<Found>> {
+    if let Some(credentials) = arguments.credentials()? {
+        return Ok(Some((credentials, Provenance::Arguments, Vec::new())));
+    }
+    let found = environment::credentials(environment)?;
+    Ok(found.map(|found| (found.credentials, Provenance::Environment(found.names), found.ignored_sources)))
+}
+
+fn given_or_asked(given: Option<Found>, prompt: &dyn Prompt) -> Result<Found> {
+    match given {
+        Some(found) => Ok(found),
+        None if prompt.is_available() => Ok((ask(prompt)?, Provenance::Prompt, Vec::new())),
+        None => Err(Error::credentials("no credentials in the arguments or the environment")
+            .suggest(Advice::SupplyCredentials)),
+    }
+}
+
+/// Returns the credentials alone, for calls that do not need a portal.
+pub(crate) fn credentials(
+    arguments: &Arguments,
+    environment: &dyn Environment,
+    prompt: &dyn Prompt,
+) -> Result<Credentials> {
+    if arguments.credentials()?.is_none() {
+        environment::reject_profiles(environment)?;
+    }
+    let (credentials, ..) = given_or_asked(given(arguments, environment)?, prompt)?;
+    Ok(credentials)
 }
 
 /// Returns the portal's address, its source, and the arguments that it overrides. A base URL from any source wins over a

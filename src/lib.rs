@@ -16,7 +16,7 @@
 //! | `network` | timeouts, trusted certificates, client certificate, proxy |
 //! | `process` | per-process state, rebuilt after `fork()` |
 //! | `sandbox` | the embedded portal; it never uses the client, so that each can reveal errors of the other |
-//! | `ids` `lmv1` `secret` `model` `filter` `tag` `marker` `times` `portal` `event` `error` … | vocabulary: no I/O |
+//! | `ids` `lmv1` `explain` `secret` `model` `filter` `tag` `marker` `times` `portal` `event` `error` … | vocabulary: no I/O |
 
 #![cfg_attr(
     not(all(feature = "python", feature = "cli")),
@@ -33,6 +33,7 @@ pub(crate) mod credentials;
 pub(crate) mod destinations;
 pub(crate) mod error;
 pub(crate) mod event;
+pub(crate) mod explain;
 pub(crate) mod filter;
 pub(crate) mod ids;
 mod json;

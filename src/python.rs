@@ -31,7 +31,7 @@ mod _lmtokens {
     use crate::python::operations::deliver::{ToCommand, ToFile, to_command, to_file};
     #[pymodule_export]
     use crate::python::operations::functions::{
-        _forget_default_client, _signing_stages, configure, default_client, sign,
+        _forget_default_client, _signing_stages, configure, default_client, explain_signature, sign,
     };
     #[pymodule_export]
     use crate::python::operations::list::{TokenIterator, TokenPages, list_tokens};
@@ -46,6 +46,8 @@ mod _lmtokens {
     use crate::python::operations::temporary::{AsyncTemporaryToken, TemporaryToken, temporary_token};
     #[pymodule_export]
     use crate::python::types::audit::{Audit, Finding};
+    #[pymodule_export]
+    use crate::python::types::explanation::{SignatureCause, SignatureExplanation};
     #[pymodule_export]
     use crate::python::types::filter::{Field, Filter, Where};
     #[pymodule_export]

@@ -1,11 +1,12 @@
-//! Signs requests that other HTTP libraries send to one portal.
+//! Signs requests that other HTTP libraries send to one portal, and explains signatures that other code made.
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::credentials::Identity;
+use crate::credentials::{self, Arguments, Credentials, Environment, Identity, Prompt};
 use crate::error::{Error, Result};
+use crate::explain::{self, Explanation, PortalTime, SentRequest};
 use crate::lmv1::{self, Request};
 use crate::strict_url;
 
@@ -69,6 +70,31 @@ impl Signer {
         let decoded = percent_decode_str(path).decode_utf8().ok()?;
         same_origin.then(|| decoded.into_owned())
     }
+}
+
+/// Explains the `Authorization` header that other code made for a request, with the key of the credential sources.
+pub(crate) fn explain(
+    header: &str,
+    mut request: SentRequest<'_>,
+    (arguments, environment, prompt): (&Arguments, &dyn Environment, &dyn Prompt),
+    clock: &dyn Clock,
+) -> Result<Explanation> {
+    let header = explain::header_value(header)?;
+    let Credentials::Lmv1 { access_id, access_key, .. } =
+        credentials::credentials(arguments, environment, prompt)?
+    else {
+        return Err(Error::credentials(
+            "the credentials are a bearer token, which does not sign; expected an access id and an access key",
+        ));
+    };
+    // Without a portal, a host in the signed path is found if the request has a URL.
+    if request.host.is_none()
+        && let Ok(Some((portal, ..))) = credentials::portal(arguments, environment)
+    {
+        request.host = Some(portal.host().to_owned());
+    }
+    let token = explain::Token { access_id: &access_id, access_key: &access_key };
+    Ok(explain::explain(header, &request, Some(token), PortalTime::at(clock.now_ms())))
 }
 
 /// Returns the URL without its query, which is not signed: the library may send characters in it that no URL may have.

@@ -35,6 +35,10 @@ pub mod event {
     pub use crate::event::{Event, Observer};
 }
 
+pub mod explain {
+    pub use crate::explain::{Cause, Explanation, PortalTime, SentRequest, Token, explain};
+}
+
 pub mod ids {
     pub use crate::ids::{AdminId, Concurrency, MAX_ID, Note, Status, TokenId, Type};
 }

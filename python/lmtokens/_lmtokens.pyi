@@ -10,7 +10,7 @@ from os import PathLike
 from typing import Any, Final, Literal, final, overload
 from typing_extensions import Self, disjoint_base
 
-__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "Rotation", "RowResult", "Secret", "Summary", "SweptToken", "TemporaryToken", "ToCommand", "ToFile", "Token", "TokenIterator", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_AsyncTemporaryToken", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "cancel_rotation", "configure", "default_client", "delete_token", "disable_token", "enable_token", "find_token", "finish_rotations", "list_tokens", "read_journal", "rotate_token", "sign", "sweep_tokens", "temporary_token", "to_command", "to_file", "update_token", "whoami"]
+__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "Rotation", "RowResult", "Secret", "SignatureCause", "SignatureExplanation", "Summary", "SweptToken", "TemporaryToken", "ToCommand", "ToFile", "Token", "TokenIterator", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_AsyncTemporaryToken", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "cancel_rotation", "configure", "default_client", "delete_token", "disable_token", "enable_token", "explain_signature", "find_token", "finish_rotations", "list_tokens", "read_journal", "rotate_token", "sign", "sweep_tokens", "temporary_token", "to_command", "to_file", "update_token", "whoami"]
 
 __version__: Final[str]
 
@@ -1024,6 +1024,47 @@ class Secret:
 
         Returns:
             str: the secret in plain text.
+        """
+
+@final
+class SignatureCause:
+    """
+    A mistake that makes an LMv1 header invalid.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def explanation(self, /) -> str:
+        """
+        str: what to change.
+        """
+    @property
+    def name(self, /) -> str:
+        """
+        str: its name, which does not change: ``"query"``, ``"raw-digest"``, ``"key-quotes"``, …
+        """
+
+@final
+class SignatureExplanation:
+    """
+    What is wrong with an LMv1 header, from ``explain_signature``.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def causes(self, /) -> list[SignatureCause]:
+        """
+        list[SignatureCause]: what is wrong; empty if nothing is.
+        """
+    @property
+    def correct(self, /) -> bool:
+        """
+        bool: whether the header is the one that the portal computes for the same time. An epoch outside the portal's
+        window is a cause, but not an error of the signature: only you know when the header was made.
+        """
+    @property
+    def string_to_sign(self, /) -> str | None:
+        """
+        str | None: the correct string to sign, for the epoch in the header in milliseconds; ``None`` without an epoch.
+        Compare it with yours. The correct header is not part of the result: it would be a credential for 30 minutes.
         """
 
 @final
@@ -2345,6 +2386,42 @@ def enable_token(token: int | str | Token) -> Token:
         The same errors as ``update_token``.
 
     Source: the vendor's page "Adding API Tokens": status 2 is enabled.
+    """
+
+def explain_signature(authorization: "str | Secret", method: "str", path: "str", body: "bytes | bytearray | memoryview" = ..., *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None) -> "SignatureExplanation":
+    """
+    Find the mistake in an LMv1 header that other code made, or confirm that the header is correct.
+
+    Contacts no portal. Known mistakes are tried one by one and in pairs: in the encoding of the signature, the access key,
+    the parts of the string to sign and their order, and the form of the header. A mistake is reported only if it gives
+    exactly this signature.
+
+    Args:
+        authorization (str | Secret): the value of the ``Authorization`` header, with or without the header's name.
+        method (str): the HTTP method of the request, in any case.
+        path (str): the path of the request with its query, or its URL; with or without ``/santaba/rest``.
+        body (bytes | bytearray | memoryview): the exact bytes of the body; default none. ``GET`` and ``HEAD`` send no
+            body: a signature that covers it is then wrong.
+        access_id (str | Secret | None): the access id of the token; default from the environment, as for ``Client``.
+        access_key (str | Secret | None): its access key; default from the environment.
+
+    Returns:
+        SignatureExplanation: ``correct``, ``causes`` and the correct ``string_to_sign``. ``correct`` does not depend on
+            the current time: an epoch more than 30 minutes away from this machine's clock is reported in ``causes``,
+            as ``"time-window"``.
+
+    Raises:
+        ValueError: an invalid method or path, or a header with a bearer token, which is not signed.
+        CredentialsError: no credentials, half a pair, malformed credentials, or a bearer token.
+
+    Example:
+        >>> import lmtokens
+        >>> pair = {"access_id": "exampleAccessId00001", "access_key": "invented-key"}
+        >>> header = lmtokens.sign("GET", "/setting/admins", **pair)
+        >>> lmtokens.explain_signature(header, "GET", "/setting/admins?size=5", **pair).correct
+        True
+        >>> lmtokens.explain_signature(header, "POST", "/setting/admins", b"{}", **pair)
+        <lmtokens.SignatureExplanation incorrect: other-method, body-missing>
     """
 
 def find_token(token: int | str | Token) -> Token:

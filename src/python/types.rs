@@ -4,6 +4,7 @@ pub(crate) mod audit;
 mod deleted;
 pub(crate) mod enums;
 pub(crate) mod errors;
+pub(crate) mod explanation;
 pub(crate) mod filter;
 pub(crate) mod journal_entry;
 pub(crate) mod literals;

@@ -72,6 +72,11 @@ def sign(**changed: Any) -> str:
     return lmtokens.sign(**given)
 
 
+def explain_signature(**changed: Any) -> lmtokens.SignatureExplanation:
+    given = {"authorization": "LMv1 a:b:c", "method": "GET", "path": "/x", "access_id": ACCESS_ID, **changed}
+    return lmtokens.explain_signature(**{"access_key": ACCESS_KEY, **given})
+
+
 def operation_calls() -> Iterator[tuple[str, str, Callable[[Any], object]]]:
     """Yield a call for each parameter of each operation, with valid values for the other parameters."""
     valid = {
@@ -102,6 +107,12 @@ CALLS: list[tuple[str, str, Callable[[Any], object]]] = [
     ("sign-access_id", "access_id", lambda value: sign(access_id=value)),
     ("sign-access_key", "access_key", lambda value: sign(access_key=value)),
     ("sign-timestamp_ms", "timestamp_ms", lambda value: sign(timestamp_ms=value)),
+    ("explain_signature-authorization", "authorization", lambda value: explain_signature(authorization=value)),
+    ("explain_signature-method", "method", lambda value: explain_signature(method=value)),
+    ("explain_signature-path", "path", lambda value: explain_signature(path=value)),
+    ("explain_signature-body", "body", lambda value: explain_signature(body=value)),
+    ("explain_signature-access_id", "access_id", lambda value: explain_signature(access_id=value)),
+    ("explain_signature-access_key", "access_key", lambda value: explain_signature(access_key=value)),
     ("Secret-text", "text", lmtokens.Secret),
     *sorted(operation_calls()),
 ]

@@ -27,6 +27,8 @@ use crate::tokens::{AccessId, FindToken, Selection, Target, User, UserName};
 arguments! {
     access_id: secret::Secret = read_secret;
     access_key: secret::Secret = read_secret;
+    authorization: secret::Secret = read_secret;
+    path: String = text;
     status: i64 = status_number;
     format: &'static str = one_of::<Form>(&["json", "env", "env-file", "key"]);
     on_error: &'static str = one_of::<OnError>(&["continue", "stop"]);

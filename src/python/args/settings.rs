@@ -78,12 +78,13 @@ impl Settings {
         self.resolved(py, Asking::Allowed, Identity::resolve_for_signing)
     }
 
-    fn resolved(
+    /// Resolves what depends on the credential sources.
+    pub(crate) fn resolved<T>(
         self,
         py: Python<'_>,
         asking: Asking,
-        resolve: fn(&Arguments, &dyn Environment, &dyn Prompt) -> crate::error::Result<Identity>,
-    ) -> PyResult<Identity> {
+        resolve: impl FnOnce(&Arguments, &dyn Environment, &dyn Prompt) -> crate::error::Result<T>,
+    ) -> PyResult<T> {
         let arguments = Arguments {
             company: self.company,
             domain: self.domain,

@@ -1,4 +1,4 @@
-//! The default client of the module functions, and `sign`.
+//! The default client of the module functions, `sign` and `explain_signature`.
 
 use std::sync::Arc;
 
@@ -6,13 +6,15 @@ use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
 
 use crate::clock::{Clock as _, SystemClock};
+use crate::explain::SentRequest;
 use crate::lmv1::{self, SigningKey};
 use crate::python::args::domain::{self, Body};
 use crate::python::args::plain;
-use crate::python::args::settings::{Settings, function_of_settings, with_client_settings};
+use crate::python::args::settings::{Asking, Settings, function_of_settings, setting, with_client_settings};
 use crate::python::operations::client::Client;
+use crate::python::types::explanation::SignatureExplanation;
 use crate::secret::Secret;
-use crate::{credentials, error};
+use crate::{credentials, error, signer};
 
 /// Not a lock: a forked child could inherit it locked.
 static DEFAULT_CLIENT: ArcSwapOption<Py<Client>> = ArcSwapOption::const_empty();
@@ -131,6 +133,68 @@ fn signed(
     let timestamp_ms = timestamp_ms.unwrap_or_else(|| SystemClock.now_ms());
     let request = lmv1::Request { method: &method, timestamp_ms, body, resource_path };
     Ok(request.authorization(access_id, &SigningKey::new(access_key.reveal().as_bytes())))
+}
+
+/// Find the mistake in an LMv1 header that other code made, or confirm that the header is correct.
+///
+/// Contacts no portal. Known mistakes are tried one by one and in pairs: in the encoding of the signature, the access key,
+/// the parts of the string to sign and their order, and the form of the header. A mistake is reported only if it gives
+/// exactly this signature.
+///
+/// Args:
+///     authorization (str | Secret): the value of the ``Authorization`` header, with or without the header's name.
+///     method (str): the HTTP method of the request, in any case.
+///     path (str): the path of the request with its query, or its URL; with or without ``/santaba/rest``.
+///     body (bytes | bytearray | memoryview): the exact bytes of the body; default none. ``GET`` and ``HEAD`` send no
+///         body: a signature that covers it is then wrong.
+///     access_id (str | Secret | None): the access id of the token; default from the environment, as for ``Client``.
+///     access_key (str | Secret | None): its access key; default from the environment.
+///
+/// Returns:
+///     SignatureExplanation: ``correct``, ``causes`` and the correct ``string_to_sign``. ``correct`` does not depend on
+///         the current time: an epoch more than 30 minutes away from this machine's clock is reported in ``causes``,
+///         as ``"time-window"``.
+///
+/// Raises:
+///     ValueError: an invalid method or path, or a header with a bearer token, which is not signed.
+///     CredentialsError: no credentials, half a pair, malformed credentials, or a bearer token.
+///
+/// Example:
+///     >>> import lmtokens
+///     >>> pair = {"access_id": "exampleAccessId00001", "access_key": "invented-key"}
+///     >>> header = lmtokens.sign("GET", "/setting/admins", **pair)
+///     >>> lmtokens.explain_signature(header, "GET", "/setting/admins?size=5", **pair).correct
+///     True
+///     >>> lmtokens.explain_signature(header, "POST", "/setting/admins", b"{}", **pair)
+///     <lmtokens.SignatureExplanation incorrect: other-method, body-missing>
+#[pyfunction]
+#[pyo3(signature = (
+    authorization: "str | Secret",
+    method: "str",
+    path: "str",
+    body: "bytes | bytearray | memoryview" = Body::EMPTY,
+    *,
+    access_id: "str | Secret | None" = None,
+    access_key: "str | Secret | None" = None,
+) -> "SignatureExplanation",
+text_signature = "(authorization, method, path, body=b'', *, access_id=None, access_key=None)")]
+#[allow(clippy::too_many_arguments, reason = "they are the parameters of the Python API")]
+pub(crate) fn explain_signature(
+    py: Python<'_>,
+    #[pyo3(from_py_with = domain::authorization)] authorization: Secret,
+    #[pyo3(from_py_with = plain::method)] method: String,
+    #[pyo3(from_py_with = domain::path)] path: String,
+    body: Body<'_>,
+    #[pyo3(from_py_with = setting::access_id)] access_id: Option<Secret>,
+    #[pyo3(from_py_with = setting::access_key)] access_key: Option<Secret>,
+) -> PyResult<SignatureExplanation> {
+    let request = SentRequest::new(&method, &path, &body.0)?;
+    let settings = Settings { access_id, access_key, ..Settings::none() };
+    let explanation = settings.resolved(py, Asking::Allowed, |arguments, environment, prompt| {
+        let sources = (arguments, environment, prompt);
+        signer::explain(authorization.reveal(), request, sources, &SystemClock)
+    })?;
+    Ok(SignatureExplanation(explanation))
 }
 
 /// Return the stages of a signature, for tests against vectors: (string to sign, hex digest, base64 signature).

@@ -1,0 +1,130 @@
+//! `lmtokens explain`.
+
+use std::io::Read as _;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::exit;
+use super::host::Host;
+use super::output::Output;
+use super::report::Failure;
+use super::signals::Signal;
+use crate::clock::SystemClock;
+use crate::credentials::{Arguments, ProcessEnvironment};
+use crate::error::{Error, Result};
+use crate::explain::{Explanation, SentRequest};
+use crate::{printable, signer};
+
+/// Find the mistake in an LMv1 header that other code made
+///
+/// Reads the access id and key from the usual credential sources and contacts no portal. Known mistakes are tried one by
+/// one and in pairs; a mistake is reported only if it gives exactly this signature. The exit code is 0 if the header is
+/// correct, else 1. An epoch more than 30 minutes away from this machine's clock is reported, but does not make the header
+/// incorrect.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Explain {
+    /// Set the HTTP method of the request
+    #[arg(long)]
+    method: String,
+    /// Set the path of the request with its query, or its URL; with or without /santaba/rest
+    #[arg(long)]
+    path: String,
+    /// Set the body of the request: a text, @FILE for the bytes of a file, or @- for those of standard input
+    #[arg(long, allow_hyphen_values = true, default_value = "", hide_default_value = true)]
+    data: String,
+    /// Set the value of the Authorization header; - reads it from standard input, since it is a credential for 30 minutes
+    #[arg(long, value_name = "HEADER")]
+    authorization: String,
+    /// Select the output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
+    output: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// Lines for people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lmtokens explain --method GET --path '/setting/admins?size=5' --authorization 'LMv1 ...'
+  ./script.sh | lmtokens explain --method POST --path /setting/admins/32/apitokens --data @body.json --authorization -
+
+Exit codes: 0 correct, 1 incorrect, 2 invalid arguments, 4 no credentials";
+
+impl Explain {
+    pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
+        let mut output = Output::open()?;
+        if self.authorization == "-" && self.data == "@-" {
+            let message =
+                "both --authorization and --data read from standard input; expected at most one of them";
+            return Err(Error::argument(message).into());
+        }
+        let data = data(&self.data)?;
+        let request = SentRequest::new(&self.method, &self.path, &data)?;
+        let header = if self.authorization == "-" {
+            String::from_utf8(standard_input()?)
+                .map_err(|_| Error::argument("the header on standard input is not valid UTF-8"))?
+        } else {
+            self.authorization
+        };
+        let (arguments, prompt) = (Arguments::default(), host.prompt.as_ref());
+        let explanation =
+            signer::explain(&header, request, (&arguments, &ProcessEnvironment, prompt), &SystemClock);
+        if host.prompt.is_interrupted() {
+            return Err(Failure::Signal(Signal::INTERRUPT));
+        }
+        let explanation = explanation?;
+        output.write(&match self.output {
+            Format::Text => text(&explanation),
+            Format::Json => json_text(&explanation),
+        })?;
+        Ok(if explanation.correct { exit::DONE } else { exit::FAILED })
+    }
+}
+
+fn data(argument: &str) -> Result<Vec<u8>> {
+    match argument.strip_prefix('@') {
+        None => Ok(argument.as_bytes().to_vec()),
+        Some("-") => standard_input(),
+        Some(path) => {
+            std::fs::read(path).map_err(|error| Error::argument(format!("cannot read {path}: {error}")))
+        }
+    }
+}
+
+fn standard_input() -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut bytes);
+    read.map_err(|error| Error::argument(format!("cannot read standard input: {error}")))?;
+    Ok(bytes)
+}
+
+fn text(explanation: &Explanation) -> String {
+    let verdict = if explanation.correct { "correct" } else { "incorrect" };
+    let mut lines = vec![verdict.to_owned()];
+    for cause in &explanation.causes {
+        lines.push(format!("{}: {}", cause.name(), cause.explanation()));
+    }
+    if let Some(string) = explanation.string_to_sign.as_ref().filter(|_| !explanation.correct) {
+        lines.push(format!("string to sign: {}", printable::line(string)));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn json_text(explanation: &Explanation) -> String {
+    let cause =
+        |cause: &crate::explain::Cause| json!({"name": cause.name(), "explanation": cause.explanation()});
+    let causes: Vec<_> = explanation.causes.iter().map(cause).collect();
+    let value = json!({
+        "correct": explanation.correct,
+        "causes": causes,
+        "string_to_sign": explanation.string_to_sign,
+    });
+    printable::json(&format!("{value:#}")) + "\n"
+}
