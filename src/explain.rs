@@ -165,9 +165,14 @@ pub(crate) fn header_value(header: &str) -> Result<&str> {
 }
 
 /// Returns whether a header has a bearer token, and not the fields of an LMv1 header after the wrong word.
-fn is_bearer(header: &str) -> bool {
+pub(crate) fn is_bearer(header: &str) -> bool {
     let (scheme, value) = header.split_once(' ').unwrap_or(("", header));
     value.contains("lmb_") || scheme.eq_ignore_ascii_case("Bearer") && value.split(':').count() != 3
+}
+
+/// Returns the access id that a header names, however it is written.
+pub(crate) fn access_id(header: &str) -> String {
+    Header::read(header).access_id
 }
 
 fn causes_of_signature(

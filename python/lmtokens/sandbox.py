@@ -86,6 +86,8 @@ class Seen:
         user_agent: The value of ``User-Agent``.
         signature: The result of checking the ``Authorization`` header: ``"valid"``, ``"invalid"``, ``"stale"``,
             ``"absent"``, ``"malformed"``, ``"unknown-id"``, ``"bearer-valid"`` or ``"bearer-invalid"``.
+        causes: The mistakes that explain a refused LMv1 header: the names that ``explain_signature`` uses. The
+            response header ``X-Sandbox-Hint`` says what to change.
         access_id: The access id in an LMv1 header.
         token_id: The id of the token in the ``Authorization`` header.
         status: The HTTP status of the response; ``None`` if there was no response.
@@ -102,6 +104,7 @@ class Seen:
     headers: list[str]
     user_agent: str | None
     signature: Signature
+    causes: list[str]
     access_id: str | None
     token_id: int | None
     status: int | None

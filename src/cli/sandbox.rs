@@ -25,7 +25,7 @@ use crate::token_output::export;
 /// Without COMMAND, prints the environment variables of the sandbox and runs until it is interrupted. With COMMAND,
 /// runs it with those variables, without other LM_* variables and with NO_PROXY for 127.0.0.1, forwards signals to it and
 /// exits with its status: 128 plus the number of the signal that ended it, 127 if it is not found, 126 if it cannot be
-/// run. COMMAND does not outlive lmtokens. The sandbox listens on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user)
+/// run. COMMAND does not outlive lmtokens. A line on standard error explains each LMv1 header that is refused. The sandbox listens on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user)
 /// and 33 (viewer).
 #[derive(Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -62,7 +62,7 @@ impl Sandbox {
             return Ok(advance.run()?);
         }
         let record = self.record.as_deref().map(Record::create).transpose()?;
-        let portal = Portal::start(self.settings)?;
+        let portal = Portal::start_reporting(self.settings, say)?;
         let status = match self.command.split_first() {
             Some((program, arguments)) => run_command(&portal, program, arguments)?,
             None => serve(&portal)?,

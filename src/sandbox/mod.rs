@@ -5,7 +5,7 @@
 //!
 //! The path of a request: `server` (HTTP) → `request` (the request as received) → `rest` → `act` (the checks in the
 //! real portal's order: `auth`, `rate_limit`) → `resources` (`user`, `token`, `page`, `filter`) → `envelope` (version 3
-//! or version 1) → `reply`. `faults` selects the fault of a request and `apply_fault` applies it. `record` stores the requests,
+//! or version 1) → `reply`. `hint` explains refused headers. `faults` selects the fault of a request and `apply_fault` applies it. `record` stores the requests,
 //! `store` the state.
 //!
 //! `command` has the commands that [`Portal`], the HTTP control (`control`) and Python share; `arguments` reads them
@@ -27,6 +27,7 @@ mod control;
 mod envelope;
 mod faults;
 mod filter;
+mod hint;
 mod history;
 mod page;
 mod random;
@@ -77,8 +78,17 @@ pub struct Portal {
 impl Portal {
     /// Starts a sandbox in its own thread and returns when it listens.
     pub fn start(settings: Settings) -> Result<Self, Error> {
+        Self::start_with(settings, None)
+    }
+
+    /// As [`Portal::start`], and passes a line to `report` for each LMv1 header that the sandbox refuses.
+    pub(crate) fn start_reporting(settings: Settings, report: fn(&str)) -> Result<Self, Error> {
+        Self::start_with(settings, Some(report))
+    }
+
+    fn start_with(settings: Settings, report: Option<fn(&str)>) -> Result<Self, Error> {
         let port = settings.port;
-        let shared = Arc::new(Shared::new(settings)?);
+        let shared = Arc::new(Shared::new(settings, report)?);
         let (server, address) = Server::start(port, &shared)?;
         Ok(Self { address, shared, server: Mutex::new(Some(server)) })
     }
@@ -257,15 +267,17 @@ struct Shared {
     /// The generator after it made the built-in credentials: a reset repeats the later ones of a seed.
     generator: Generator,
     store: Mutex<Store>,
+    /// Receives a line for each refused header.
+    report: Option<fn(&str)>,
 }
 
 impl Shared {
-    fn new(settings: Settings) -> Result<Self, Error> {
+    fn new(settings: Settings, report: Option<fn(&str)>) -> Result<Self, Error> {
         let window = settings.window()?;
         let mut generator = Generator::new(settings.seed);
         let built_in = BuiltIn::new(&mut generator)?;
         let store = Mutex::new(Store::new(&settings, window, &built_in, generator.clone()));
-        Ok(Self { settings, window, built_in, generator, store })
+        Ok(Self { settings, window, built_in, generator, store, report })
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {

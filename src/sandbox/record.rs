@@ -28,6 +28,8 @@ pub struct Seen {
     pub user_agent: Option<String>,
     /// The result of checking the `Authorization` header.
     pub signature: Signature,
+    /// The mistakes that explain a refused LMv1 header.
+    pub causes: Vec<String>,
     /// The access id in an LMv1 header.
     pub access_id: Option<String>,
     /// The id of the token in the `Authorization` header.
@@ -110,6 +112,7 @@ fn seen(request: &ReceivedRequest, verification: &Verification, fault: Option<Fa
             .get("user-agent")
             .map(|value| clean(String::from_utf8_lossy(value.as_bytes()))),
         signature: verification.signature,
+        causes: Vec::new(),
         access_id: verification.access_id.as_deref().map(|id| clean(Cow::Borrowed(id))),
         token_id: verification.token_id,
         status: None,

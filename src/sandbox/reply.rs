@@ -16,6 +16,7 @@ use tokio::time::Sleep;
 use super::clock::Clock;
 use super::rate_limit::Rate;
 
+const HINT: HeaderName = HeaderName::from_static("x-sandbox-hint");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-rate-limit-limit");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("x-rate-limit-remaining");
 const RATE_WINDOW: HeaderName = HeaderName::from_static("x-rate-limit-window");
@@ -63,6 +64,8 @@ pub(super) struct Reply {
     pub(super) delivery: Delivery,
     pub(super) rate: RateHeaderValues,
     pub(super) location: Option<String>,
+    /// Why the header was refused.
+    pub(super) hint: Option<String>,
     pub(super) date: String,
 }
 
@@ -75,6 +78,7 @@ impl Reply {
             delivery: Delivery::Whole,
             rate: RateHeaderValues::Absent,
             location: None,
+            hint: None,
             date: clock.http_date(),
         }
     }
@@ -111,6 +115,9 @@ impl Reply {
         }
         if let Some(location) = self.location.and_then(|location| HeaderValue::try_from(location).ok()) {
             headers.insert(LOCATION, location);
+        }
+        if let Some(hint) = self.hint.and_then(|hint| HeaderValue::try_from(hint).ok()) {
+            headers.insert(HINT, hint);
         }
         let rate = match self.rate {
             RateHeaderValues::Absent => return response,

@@ -8,6 +8,8 @@ use super::apply_fault::apply_fault;
 use super::auth::verify;
 use super::envelope::{Rejection, Version, render};
 use super::faults::Fault;
+use super::hint::{Refused, hint};
+use super::record::without_secrets;
 use super::reply::{ConnectionClosed, Reply};
 use super::request::ReceivedRequest;
 use super::store::Store;
@@ -17,15 +19,18 @@ const FAULT_HEADER: &str = "x-sandbox-fault";
 
 /// Handles a request under `/santaba/rest`.
 pub(super) async fn serve(shared: &Arc<Shared>, request: ReceivedRequest) -> Result<Reply, ConnectionClosed> {
-    let (active, verification, fault) = {
+    let (active, verification, refused, fault) = {
         let mut store = shared.store();
         let verification = verify(&store, &request);
+        let refused = Refused::of(&store, &request, &verification);
         let fault = next_fault(&mut store, &request);
         let kind = fault.as_ref().ok().and_then(|fault| fault.as_ref().map(|fault| fault.kind));
         let entry = store.record.open(&request, &verification, kind);
-        (Arc::new(ActiveRequest { request, entry, generation: store.generation }), verification, fault)
+        let active = ActiveRequest { request, entry, generation: store.generation };
+        (Arc::new(active), verification, refused, fault)
     };
-    let result = match fault {
+    let causes = refused.map(|refused| refused.causes(&active.request)).unwrap_or_default();
+    let mut result = match fault {
         Ok(None) => Ok(act_verified(shared, &active, &verification, version(&active.request))),
         Ok(Some(fault)) => apply_fault(shared, &active, &fault).await,
         Err(rejection) => {
@@ -33,10 +38,19 @@ pub(super) async fn serve(shared: &Arc<Shared>, request: ReceivedRequest) -> Res
             Ok(Reply::json(shared.clock(), status, body))
         }
     };
-    if let Ok(reply) = &result
-        && let Some(seen) = shared.store().record.entry(active.entry)
-    {
-        seen.status = Some(reply.status);
+    if let Some(seen) = shared.store().record.entry(active.entry) {
+        seen.status = result.as_ref().ok().map(|reply| reply.status);
+        seen.causes = causes.iter().map(|cause| cause.name().to_owned()).collect();
+    }
+    if !causes.is_empty() {
+        let hint = hint(&causes);
+        if let Some(report) = shared.report {
+            let (method, path) = (&active.request.method, without_secrets(&active.request.path));
+            report(&format!("the sandbox refused {method} {path}: {hint}"));
+        }
+        if let Ok(reply) = &mut result {
+            reply.hint = Some(hint);
+        }
     }
     result
 }

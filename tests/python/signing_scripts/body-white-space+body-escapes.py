@@ -1,0 +1,12 @@
+import base64
+import hashlib
+import hmac
+import json
+import os
+import time
+
+epoch = str(int(time.time() * 1000))
+string = os.environ["METHOD"] + epoch + json.dumps(json.loads(os.environ["BODY"])) + os.environ["RESOURCE"]
+digest = hmac.new(os.environ["LM_ACCESS_KEY"].encode(), string.encode(), hashlib.sha256).hexdigest()
+signature = base64.b64encode(digest.encode()).decode()
+print(f"LMv1 {os.environ['LM_ACCESS_ID']}:{signature}:{epoch}")

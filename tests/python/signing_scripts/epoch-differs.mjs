@@ -1,0 +1,8 @@
+import { createHmac } from "node:crypto";
+
+const { LM_ACCESS_ID, LM_ACCESS_KEY, METHOD, BODY, RESOURCE } = process.env;
+const epoch = Date.now();
+const digest = createHmac("sha256", LM_ACCESS_KEY).update(METHOD + epoch + BODY + RESOURCE).digest("hex");
+await new Promise((resolve) => setTimeout(resolve, 30));
+const signature = Buffer.from(digest).toString("base64");
+console.log(`LMv1 ${LM_ACCESS_ID}:${signature}:${Date.now()}`);
