@@ -21,6 +21,7 @@ mod rotate;
 mod sandbox;
 mod signals;
 mod sweep;
+mod users;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -60,6 +61,7 @@ Exit codes:
 
 #[derive(Subcommand)]
 enum Command {
+    Users(users::Users),
     Add(add::Add),
     Bulk(bulk::Bulk),
     Rotate(rotate::Rotate),
@@ -72,6 +74,7 @@ enum Command {
 impl Command {
     fn run(self, host: &Host) -> Result<u8, Failure> {
         match self {
+            Self::Users(users) => users.run(host),
             Self::Add(add) => add.run(host),
             Self::Bulk(bulk) => bulk.run(host),
             Self::Rotate(rotate) => rotate.run(host),

@@ -40,7 +40,7 @@ mod _lmtokens {
     #[pymodule_export]
     use crate::python::operations::table::{
         add_token, audit_tokens, cancel_rotation, delete_token, disable_token, enable_token, find_token,
-        finish_rotations, rotate_token, sweep_tokens, update_token, whoami,
+        finish_rotations, list_users, rotate_token, sweep_tokens, update_token, whoami,
     };
     #[pymodule_export]
     use crate::python::operations::temporary::{AsyncTemporaryToken, TemporaryToken, temporary_token};
@@ -52,6 +52,8 @@ mod _lmtokens {
     use crate::python::types::filter::{Field, Filter, Where};
     #[pymodule_export]
     use crate::python::types::journal_entry::{JournalEntry, read_journal};
+    #[pymodule_export]
+    use crate::python::types::listed_user::User;
     #[pymodule_export]
     use crate::python::types::new_token::NewToken;
     #[pymodule_export]

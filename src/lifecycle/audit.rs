@@ -20,8 +20,8 @@ use crate::model::Token;
 use crate::operation::Operation;
 use crate::process;
 use crate::token_output::{Members, TOKEN_MEMBERS, token_members};
-use crate::tokens::{ListTokens, Owners, is_self, owners, token_disabled_days};
-use rules::{SECONDS_PER_DAY, View};
+use crate::tokens::{ListTokens, ListUsers, is_self, token_disabled_days};
+use rules::{Owners, SECONDS_PER_DAY, View};
 
 pub use act::Action;
 pub use earlier::{EarlierReport, Gone};
@@ -252,8 +252,8 @@ async fn audit_portal(
     let of_profile: Option<Arc<str>> = profile.as_deref().map(Arc::from);
     let mut limitations = Vec::new();
     let owners = if settings.rules.need_owners() {
-        match owners(client).await {
-            Ok(owners) => Some(owners),
+        match ListUsers.run(client).await {
+            Ok(users) => Some(users.into_iter().map(|user| (user.id, user)).collect()),
             Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) => {
                 limitations
                     .push(format!("owners were not checked, because the users cannot be listed: {error}"));

@@ -7,6 +7,7 @@ pub(crate) mod errors;
 pub(crate) mod explanation;
 pub(crate) mod filter;
 pub(crate) mod journal_entry;
+pub(crate) mod listed_user;
 pub(crate) mod literals;
 pub(crate) mod new_token;
 pub(crate) mod rotation;

@@ -5,13 +5,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::list::{MAX_STEPS, endless, sized};
-use super::unreadable::Unreadable;
-use crate::client::{Client, Method, Request, off_thread};
+use super::list::{MAX_STEPS, endless};
+use super::users::UserPages;
+use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::{Condition, Field, Filter, Operator, Value};
-use crate::ids::{AdminId, PageSize};
-use crate::json::{items, members};
+use crate::ids::AdminId;
 use crate::printable::is_hidden;
 
 /// A user, by id or by name.
@@ -102,74 +101,17 @@ async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> 
     // The portal calls the field `username` here and `adminName` in tokens.
     let condition = Condition::new(Field::AdminName, Operator::Equal, Value::Text(name.clone()))?;
     let filter = Filter::from(condition).for_portal(None).replacen(Field::AdminName.name(), "username", 1);
-    let mut size = PageSize::default();
-    let mut offset = 0;
-    let mut has_reported = false;
-    let mut id = None;
-    for step in 1.. {
-        if step > MAX_STEPS {
-            // The portal ignores the filter and the offset.
-            return Err(endless("users"));
-        }
-        let mut query = vec![
-            ("offset", offset.to_string()),
-            ("sort", "+id".to_owned()),
-            ("fields", "id,username".to_owned()),
-        ];
-        if !filter.is_empty() {
-            query.push(("filter", filter.clone()));
-        }
-        let request = Request {
-            method: Method::Get,
-            endpoint: "/setting/admins",
-            resource_path: "/setting/admins".to_owned(),
-            query,
-            body: None,
+    let mut pages = UserPages::matching(Some(filter).filter(|filter| !filter.is_empty()));
+    for _ in 0..MAX_STEPS {
+        let Some(users) = pages.next_page(client).await? else {
+            return Err(Error::new(ErrorKind::NotFound, format!("user {name:?} not found")).suggest(
+                "check the spelling, or pass the user's id: these credentials may not be permitted to view users",
+            ));
         };
-        let body = sized(client, &request, &mut size).await?.body;
-        let name = name.clone();
-        let page = off_thread(body.len(), move || users(&body, &name)).await.flatten();
-        let Some(UserPage { found, received, unreadable }) = page else {
-            return Err(Error::new(ErrorKind::Response, "the response does not contain a list of users"));
-        };
-        if !has_reported {
-            unreadable.report(client, "users");
-            has_reported = unreadable.count > 0;
+        if let Some(user) = users.iter().find(|user| user.name.as_ref() == Some(name)) {
+            return AdminId::new(user.id).map_err(Error::of_portal);
         }
-        id = found;
-        if id.is_some() || received < size.get() as usize {
-            break;
-        }
-        offset += received;
     }
-    match id {
-        Some(id) => AdminId::new(id).map_err(Error::of_portal),
-        None => Err(Error::new(ErrorKind::NotFound, format!("user {name:?} not found")).suggest(
-            "check the spelling, or pass the user's id: these credentials may not be permitted to view users",
-        )),
-    }
-}
-
-/// A page of a list of users.
-struct UserPage {
-    /// The id of the first user with the name.
-    found: Option<i64>,
-    received: usize,
-    unreadable: Unreadable,
-}
-
-/// Reads a page and looks for a name.
-fn users(body: &[u8], name: &str) -> Option<UserPage> {
-    let [list] = members(std::str::from_utf8(body).ok()?, ["items"]).ok()??;
-    let mut found = None;
-    let mut unreadable = Unreadable::default();
-    let look = |item| match members(item, ["id", "username"]) {
-        Ok(Some([id, username])) => {
-            let is_named = username.text().as_deref() == Some(name);
-            found = found.or_else(|| id.whole_number().filter(|_| is_named));
-        }
-        _ => unreadable.add(item),
-    };
-    let received = items(list.raw()?, look)?;
-    Some(UserPage { found, received, unreadable })
+    // The portal ignores the filter and the offset.
+    Err(endless("users"))
 }

@@ -66,6 +66,7 @@ PUBLIC = {
     "TokenType",
     "TransportError",
     "TwoFactorRequiredError",
+    "User",
     "Where",
     "Whoami",
     "__version__",

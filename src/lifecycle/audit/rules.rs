@@ -1,5 +1,6 @@
 //! The rules of an audit, applied to one token.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::earlier::EarlierReport;
@@ -8,7 +9,7 @@ use crate::lifecycle::sweep::left_long_ago;
 use crate::marker::Marker;
 use crate::model::{Token, TokenStatus};
 use crate::times::END_OF_9999;
-use crate::tokens::{Owners, is_administrator};
+use crate::tokens::{ListedUser, is_administrator};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(super) const SECONDS_PER_DAY: i64 = 24 * 3600;
@@ -47,6 +48,9 @@ impl Rules {
     }
 }
 
+/// Users by their ids.
+pub(super) type Owners = HashMap<i64, ListedUser>;
+
 /// One portal as an audit sees it.
 pub(super) struct View<'a> {
     pub(super) rules: &'a Rules,
@@ -81,10 +85,10 @@ impl View<'_> {
             }
             AuditReason::NeverUsed => !token.was_used && created_before(self.rules.never_used_after),
             AuditReason::Old => created_before(self.rules.old_after),
-            AuditReason::OwnerSuspended => owner.is_some_and(|owner| owner.is_suspended),
-            AuditReason::OwnerNotApiOnly => owner.is_some_and(|owner| owner.can_log_in),
+            AuditReason::OwnerSuspended => owner.is_some_and(ListedUser::is_suspended),
+            AuditReason::OwnerNotApiOnly => owner.is_some_and(|owner| owner.api_only == Some(false)),
             AuditReason::Administrator => {
-                owner.is_some_and(|owner| owner.is_administrator) || is_administrator(&token.roles)
+                owner.is_some_and(ListedUser::is_administrator) || is_administrator(&token.roles)
             }
             AuditReason::AddressChanged => {
                 let earlier = self.earlier.and_then(|earlier| earlier.address(self.portal, token.id));

@@ -20,7 +20,9 @@ use crate::python::operations::deliver::{Deliver, Then};
 use crate::python::operations::functions::default_client;
 use crate::python::runtime::awaitable::Awaitable;
 use crate::times::Expiry;
-use crate::tokens::{Change, DeleteToken, Deleted, Target, UpdateToken, User, Whoami, WhoamiReport};
+use crate::tokens::{
+    Change, DeleteToken, Deleted, ListUsers, ListedUser, Target, UpdateToken, User, Whoami, WhoamiReport,
+};
 
 /// A row: docstring, Python signature, parameters, result type, and a closure that builds the operation from the
 /// parameters. The closure's argument is the queue on which the call runs Python callbacks.
@@ -149,6 +151,29 @@ operations! {
             token,
             destination: deliver.map(|deliver| deliver.destination(queue)),
         })
+    }
+
+    /// List the users of the portal, for example to look up the id of one.
+    ///
+    /// A user may be missing if others are deleted meanwhile.
+    ///
+    /// Returns:
+    ///     list[User]: the users that the credentials may view, in the order of their ids.
+    ///
+    /// Raises:
+    ///     APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
+    ///         response that could not be understood.
+    ///
+    /// Source: the vendor's API contract, GET on the users.
+    ///
+    /// Example:
+    ///     >>> import lmtokens.sandbox
+    ///     >>> with lmtokens.sandbox.Portal() as portal:
+    ///     ...     [(user.id, user.name) for user in portal.client().list_users()]
+    ///     [(1, 'admin'), (32, 'api-user'), (33, 'viewer')]
+    #[signature()]
+    fn list_users() -> Vec<ListedUser> {
+        |_| Ok(ListUsers)
     }
 
     /// Find a token of any user by its id or access id.

@@ -1,0 +1,41 @@
+//! `lmtokens users`.
+
+use clap::Args;
+
+use super::connection::Connection;
+use super::exit;
+use super::host::Host;
+use super::output::{self, ListFormat, Output};
+use super::report::Failure;
+use super::signals::run_until_signal;
+use crate::operation::call;
+use crate::token_output::Members;
+use crate::tokens::{ListUsers, ListedUser};
+
+/// List the users of the portal with their ids
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Users {
+    /// Select the output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
+    output: ListFormat,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lmtokens users
+  lmtokens users -o csv
+  lmtokens users -o json | jq '.[] | select(.api_only).id'";
+
+impl Users {
+    pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
+        let mut output = Output::open()?;
+        let client = self.connection.client(host, false)?;
+        let users = run_until_signal(call(ListUsers, &client))?;
+        let rows: Vec<Members> = users.iter().map(ListedUser::members).collect();
+        output.write(&output::list(&rows, self.output)?)?;
+        Ok(exit::DONE)
+    }
+}
