@@ -1,7 +1,7 @@
 //! The command `lmtokens`: data to standard output, everything else to standard error, exit codes for scripts.
 //!
-//! Dependencies point downwards: this file → one file per command → `connection`, `destination` → `output` → `report` →
-//! `progress` → `advice`, `exit`, `host`, `signals`.
+//! Dependencies point downwards: this file → one file per command → `each` → `connection`, `destination`, `dry_run` →
+//! `output` → `report` → `progress` → `advice`, `exit`, `host`, `signals`, `usage`.
 
 #![allow(clippy::doc_markdown, reason = "doc comments are help texts here, and backticks would be printed")]
 
@@ -10,29 +10,39 @@ mod advice;
 mod audit;
 mod bulk;
 mod connection;
+mod delete;
 mod destination;
+mod disable;
+mod dry_run;
+mod each;
+mod enable;
 mod exit;
 mod explain;
 mod host;
+mod list;
 mod output;
 mod progress;
 mod report;
 mod rotate;
 mod sandbox;
+mod show;
 mod signals;
 mod sweep;
+mod update;
+mod usage;
 mod users;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::error::Error;
 pub(crate) use host::Host;
-use report::{Failure, say};
+use report::{Failure, Level, Settings};
 use signals::Signal;
 
 /// Manage LogicMonitor API tokens
@@ -40,29 +50,51 @@ use signals::Signal;
 /// Credentials are read from LM_COMPANY, LM_ACCESS_ID and LM_ACCESS_KEY (or LM_BEARER_TOKEN); at a terminal, lmtokens
 /// prompts for missing ones. Secrets are never passed as arguments.
 #[derive(Parser)]
-#[command(name = "lmtokens", version, arg_required_else_help = true, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "lmtokens", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = exit::list(&SPECIAL_CODES))]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    messages: Messages,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    success
-  1    failure
-  2    invalid arguments or settings
-  3    partial success
-  4    credentials missing, rejected or without permission
-  5    user or token not found
-  6    rate limit reached
-  7    outcome unknown: a token may have been created
-  10   findings of an audit
-  130  interrupted (another signal: 128 plus its number)";
+/// The special exit codes of all commands.
+const SPECIAL_CODES: [u8; 6] = [
+    exit::PARTLY_DONE,
+    exit::AUTHENTICATION,
+    exit::NOT_FOUND,
+    exit::RATE_LIMIT,
+    exit::OUTCOME_UNKNOWN,
+    exit::FINDINGS,
+];
+
+/// The options of every command, before or after its name.
+#[derive(Args)]
+#[command(next_help_heading = "Message options")]
+struct Messages {
+    /// Print only warnings and errors to standard error
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Print each request to standard error, with its status and its time
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Select the format of standard error: text, or one JSON object per message
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(value_parser = PossibleValuesParser::new(["text", "json"]))]
+    error_format: String,
+}
 
 #[derive(Subcommand)]
 enum Command {
     Users(users::Users),
+    List(list::List),
+    Show(show::Show),
     Add(add::Add),
+    Update(update::Update),
+    Enable(enable::Enable),
+    Disable(disable::Disable),
+    Delete(delete::Delete),
     Bulk(bulk::Bulk),
     Rotate(rotate::Rotate),
     Sweep(sweep::Sweep),
@@ -75,7 +107,13 @@ impl Command {
     fn run(self, host: &Host) -> Result<u8, Failure> {
         match self {
             Self::Users(users) => users.run(host),
+            Self::List(list) => list.run(host),
+            Self::Show(show) => show.run(host),
             Self::Add(add) => add.run(host),
+            Self::Update(update) => update.run(host),
+            Self::Enable(enable) => enable.run(host),
+            Self::Disable(disable) => disable.run(host),
+            Self::Delete(delete) => delete.run(host),
             Self::Bulk(bulk) => bulk.run(host),
             Self::Rotate(rotate) => rotate.run(host),
             Self::Sweep(sweep) => sweep.run(host),
@@ -115,11 +153,15 @@ pub(crate) fn run(host: &Host) -> Ended {
     let words = program.chain(host.arguments.iter().cloned());
     let parsed = check_note(&host.arguments).and_then(|()| Arguments::try_parse_from(words));
     let command = match parsed {
-        Ok(arguments) => arguments.command,
-        Err(message) => {
+        Ok(Arguments { command, messages }) => {
+            report::configure(messages.settings());
+            command
+        }
+        Err(mut message) => {
             let status = if message.use_stderr() {
-                // It may repeat an argument.
-                say(message.render().to_string().trim_end());
+                report::configure(Settings { least: Level::Info, is_json: asks_for_json(&host.arguments) });
+                let advice = usage::advice(&mut message);
+                report::report_usage(message.render().to_string().trim_end(), advice.as_deref());
                 exit::USAGE
             } else if message.print().is_ok() {
                 exit::DONE
@@ -137,18 +179,38 @@ pub(crate) fn run(host: &Host) -> Ended {
     Ended { status, expects_interrupt }
 }
 
+impl Messages {
+    fn settings(&self) -> Settings {
+        let least = match (self.quiet, self.verbose) {
+            (true, _) => Level::Warning,
+            (false, true) => Level::Debug,
+            (false, false) => Level::Info,
+        };
+        Settings { least, is_json: self.error_format == "json" }
+    }
+}
+
+/// Returns whether an invalid command line asks for messages in JSON.
+fn asks_for_json(words: &[OsString]) -> bool {
+    let options = words.iter().take_while(|word| *word != "--");
+    let pairs = options.clone().zip(options.clone().skip(1));
+    options.clone().any(|word| word == "--error-format=json")
+        || pairs.into_iter().any(|(option, value)| option == "--error-format" && value == "json")
+}
+
 /// Fails if `--note` is followed by an option instead of its value. A note may begin with a hyphen, but with
 /// `add 32 --note --dry-run`, the user wants a dry run and not this note.
 fn check_note(words: &[OsString]) -> Result<(), clap::Error> {
+    let words: Vec<Cow<'_, str>> = words.iter().map(|word| word.to_string_lossy()).collect();
     let mut arguments = Arguments::command();
     arguments.build();
-    let name = words.first().filter(|name| *name == "add" || *name == "rotate");
-    let Some(command) = name.and_then(|name| arguments.find_subcommand_mut(name)) else { return Ok(()) };
+    let names: Vec<&str> = arguments.get_subcommands().map(clap::Command::get_name).collect();
+    let name = words.iter().find(|word| names.contains(&&***word)).cloned();
+    let Some(command) = name.and_then(|name| arguments.find_subcommand_mut(&*name)) else { return Ok(()) };
     let short: Vec<char> = command.get_arguments().filter_map(clap::Arg::get_short).collect();
     let is_option = |word: &str| {
         word.strip_prefix('-').is_some_and(|rest| rest.starts_with('-') || rest.starts_with(short.as_slice()))
     };
-    let words: Vec<Cow<'_, str>> = words.iter().map(|word| word.to_string_lossy()).collect();
     let mut pairs = words.iter().zip(words.iter().skip(1)).take_while(|(word, _)| *word != "--");
     let Some((_, next)) = pairs.find(|(word, next)| *word == "--note" && is_option(next)) else {
         return Ok(());

@@ -16,7 +16,7 @@ mod transport;
 mod visibility;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -64,6 +64,8 @@ pub struct Client {
     new_secret: Option<Secret>,
     /// The requests of the current call.
     traffic: Arc<Traffic>,
+    /// In a dry run, the first request that would change something.
+    planned: Option<Arc<OnceLock<Request>>>,
 }
 
 struct Shared {
@@ -119,6 +121,7 @@ impl Client {
             deadline: None,
             new_secret: None,
             traffic: Arc::default(),
+            planned: None,
         }
     }
 
@@ -191,6 +194,13 @@ impl Client {
         Self { new_secret: token.access_key.clone(), ..self.clone() }
     }
 
+    /// Returns this client for a dry run: a request that would change something is not sent, but fails and is left in
+    /// `planned`.
+    #[must_use]
+    pub(crate) fn for_dry_run(&self, planned: &Arc<OnceLock<Request>>) -> Self {
+        Self { planned: Some(Arc::clone(planned)), ..self.clone() }
+    }
+
     /// Returns the portal and the credentials.
     #[must_use]
     pub fn identity(&self) -> &Identity {
@@ -252,6 +262,11 @@ impl Client {
 
     /// Sends a request, repeats it as the policy allows, and returns the successful response.
     pub async fn send(&self, request: &Request) -> Result<Response> {
+        if let Some(planned) = self.planned.as_ref().filter(|_| request.method.is_write()) {
+            // Only the first one: later ones may depend on its response.
+            let _ = planned.set(request.clone());
+            return Err(Error::argument("a dry run sends no request that changes something"));
+        }
         let started = Instant::now();
         let mut progress = Progress::default();
         // In a box, or the future of an operation would hold one for each of its requests, and be moved with them.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::advice::Advice;
 use crate::model::{RateHeaders, Token};
 
@@ -15,7 +17,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub(crate) const INTERNAL_ERROR: &str = "internal error in lmtokens; please report it";
 
 /// The kind of an error. Each is one exception class of the Python API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// An invalid argument; nothing was sent.
     Argument,

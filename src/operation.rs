@@ -1,9 +1,10 @@
 //! The shape that every public operation has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::Client;
-use crate::error::Result;
+use crate::client::{Client, Request};
+use crate::error::{Error, Result};
 use crate::event::Event;
 
 /// One public operation: a value that holds checked arguments and runs against a client.
@@ -31,6 +32,16 @@ pub async fn call<O: Operation>(operation: O, client: &Client) -> Result<O::Outp
     let call = client.start_call(Duration::ZERO);
     let result = operation.run(&call.client).await;
     call.complete(result)
+}
+
+/// Runs an operation up to its first request that would change something, and returns this request instead of sending it.
+pub(crate) async fn planned_request<O: Operation>(operation: O, client: &Client) -> Result<Request> {
+    let planned = Arc::default();
+    let result = call(operation, &client.for_dry_run(&planned)).await;
+    match planned.get() {
+        Some(request) => Ok(request.clone()),
+        None => Err(result.err().unwrap_or_else(|| Error::argument("nothing would be changed"))),
+    }
 }
 
 /// Returns the event to report if the caller can no longer receive a result or an error of `O`; `None` if that does no

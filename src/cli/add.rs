@@ -1,6 +1,5 @@
 //! `lmtokens add`.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use clap::Args;
@@ -8,12 +7,13 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::connection::Connection;
 use super::destination::{To, ToStdout};
+use super::dry_run;
 use super::exit;
 use super::host::Host;
 use super::output::{Format, Output};
 use super::report::{Failure, say};
 use super::signals::run_until_signal;
-use crate::client::{Client, Request};
+use crate::client::{Client, Method, Request};
 use crate::error::Error;
 use crate::ids::{Note, Status, Type};
 use crate::lifecycle::AddToken;
@@ -28,7 +28,7 @@ use crate::tokens::{NewToken, User};
 /// deleted. With --to file: or command:, standard output receives only the token's id. If an earlier run for the same
 /// file was killed, the same command finishes it instead of creating another token.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = exit::help(EXAMPLES, &[exit::AUTHENTICATION, exit::NOT_FOUND, exit::RATE_LIMIT, exit::OUTCOME_UNKNOWN]))]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Add {
     /// Id or name of the token's owner
@@ -95,7 +95,7 @@ impl Add {
         let client = self.connection.client(host, self.dry_run)?;
         if self.dry_run {
             destination.map_or(Ok(()), |destination| destination.check(None))?;
-            output.write(&dry_run(&token, &client)?)?;
+            output.write(&planned(&token, &client)?)?;
             return Ok(exit::DONE);
         }
         let Some(destination) = destination else {
@@ -113,7 +113,7 @@ impl Add {
 }
 
 /// Returns the two requests that create and enable the token.
-fn dry_run(token: &NewToken, client: &Client) -> Result<String, Failure> {
+fn planned(token: &NewToken, client: &Client) -> Result<String, Failure> {
     let admin_id = run_until_signal(token.admin.id(client))?;
     let note = token.note().unwrap_or_default();
     let pending_note = if note.is_empty() { "TAG".to_owned() } else { format!("TAG {note}") };
@@ -123,17 +123,12 @@ fn dry_run(token: &NewToken, client: &Client) -> Result<String, Failure> {
         None => note.to_owned(),
     };
     let patch = token.request_with(admin_id, Some(final_note.as_str()), token.status)?;
-    let query: Vec<(&str, &str)> = post.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let portal = &client.identity().portal;
-    Ok(format!(
-        "POST {}\n{}\nafter the key is delivered:\nPATCH {}/ID\n{}\n",
-        portal.url(&post.resource_path, &query),
-        body(&post),
-        portal.url(&patch.resource_path, &[]),
-        body(&patch)
-    ))
-}
-
-fn body(request: &Request) -> Cow<'_, str> {
-    String::from_utf8_lossy(request.body.as_deref().unwrap_or_default())
+    let patch = Request {
+        method: Method::Patch,
+        resource_path: format!("{}/ID", patch.resource_path),
+        query: Vec::new(),
+        ..patch
+    };
+    let [post, patch] = [post, patch].map(|request| dry_run::shown(&request, client));
+    Ok(format!("{post}after the key is delivered:\n{patch}"))
 }

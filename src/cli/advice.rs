@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::advice::Advice;
+use crate::token_output::quoted;
 
 /// Returns a remedy in the terms of the shell.
 pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
@@ -10,14 +11,14 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::Text(text) => return text.clone(),
         Advice::Finish { id, note, status } => {
             return format!(
-                "finish token {id} in Python with lmtokens.update_token({id}, note={note:?}, status={}), or delete \
-                 both the token and the delivered key",
-                status.number()
+                "finish token {id} with lmtokens update {id} --note={} --status {status}, or delete both the token and the \
+                 delivered key",
+                quoted(note)
             )
             .into();
         }
         Advice::Delete { id } => {
-            return format!("delete it in Python with lmtokens.delete_token({id})").into();
+            return format!("delete it with lmtokens delete {id}").into();
         }
         Advice::UseReported { id } => {
             return format!("compare token {id} with the user's list of tokens before you use it").into();
@@ -39,9 +40,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             "pass --no-lock if the file system has no locks, and run only one process per journal"
         }
         Advice::TrustOwner => "pass --trust-folder if you trust its owner",
-        Advice::Force => {
-            "use other credentials, or pass force=True to the Python function, such as lmtokens.delete_token"
-        }
+        Advice::Force => "use other credentials, or pass --force to do it all the same",
         Advice::Sweep => "run lmtokens sweep --yes when the token is more than an hour old",
         Advice::ResumeOrSweep => {
             "delete the pending tokens: run the command again with --resume, or lmtokens sweep --yes after an hour"

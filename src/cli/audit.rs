@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::exit;
 use super::host::Host;
 use super::output::{self, ListFormat, Output};
-use super::report::{Failure, report_each, say};
+use super::report::{Failure, report_each, say, warn};
 use super::signals::run_until_signal;
 use crate::lifecycle::{self, Action, AuditReason, AuditTokens, Finding, Rules, Severity};
 use crate::operation::call;
@@ -31,7 +31,7 @@ use crate::token_output::Members;
 /// Critical: owner_suspended. Warning: idle, never_used, old, expired, pending, rotation_stuck, address_changed. Info:
 /// disabled, no_note, owner_not_api_only, administrator.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = exit::help(EXAMPLES, &[exit::PARTLY_DONE, exit::AUTHENTICATION, exit::RATE_LIMIT, exit::FINDINGS]))]
 #[command(group(ArgGroup::new("action").args(["disable", "delete"])))]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Audit {
@@ -168,7 +168,7 @@ fn changes(audit: &lifecycle::Audit) -> Vec<Members> {
 fn say_summary(audit: &lifecycle::Audit, action: Option<Action>, is_diff: bool) {
     for portal in &audit.portals {
         for limitation in &portal.limitations {
-            say(&format!("warning: {limitation}"));
+            warn(limitation);
         }
     }
     let checked: u64 = audit.portals.iter().map(|portal| portal.checked).sum();

@@ -15,7 +15,7 @@ use super::exit;
 use super::host::Host;
 use super::output::Output;
 use super::progress::Progress;
-use super::report::{Failure, report, say};
+use super::report::{Failure, report, say, say_failure, shows_progress};
 use super::signals::{Unfinished, run_until_signal};
 use crate::error::Error;
 use crate::ids::Concurrency;
@@ -31,7 +31,7 @@ use results::Results;
 /// The journal is readable by its owner only; --export prints its keys. To correct a row that failed, change it in FILE
 /// and use --resume.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = exit::help(EXAMPLES, &[exit::PARTLY_DONE, exit::AUTHENTICATION, exit::RATE_LIMIT]))]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Bulk {
     /// File to read; - is standard input
@@ -134,7 +134,7 @@ impl Bulk {
         let results = results.map(Results::open).transpose()?;
         let client = self.connection.client(host, false)?;
         let mut run = tokens.start(&client)?;
-        let progress = Progress::start(total);
+        let progress = Progress::start(total, shows_progress());
         let ended = run_until_signal(follow(&mut run, &progress, results));
         drop(progress);
         if let Err(Unfinished::Stopped(_)) = ended {
@@ -164,7 +164,7 @@ async fn follow(run: &mut Run, progress: &Progress, mut results: Option<Results>
     let mut failure = None;
     while let Some(result) = run.next().await? {
         progress.advance();
-        say_failure(&result);
+        report_row(&result);
         if let Some(output) = &mut results
             && let Err(error) = output.write(&result).await
         {
@@ -175,13 +175,13 @@ async fn follow(run: &mut Run, progress: &Progress, mut results: Option<Results>
     failure.map_or(Ok(()), Err)
 }
 
-fn say_failure(result: &RowResult) {
+fn report_row(result: &RowResult) {
     let (word, error) = match &result.outcome {
         Outcome::Created(_) | Outcome::Skipped { .. } => return,
         Outcome::Failed(error) => ("failed", error),
         Outcome::Unknown(error) => ("unknown", error),
     };
-    say(&printable::line(&format!("line {}: {word}: {error}", result.row.line)));
+    say_failure(&printable::line(&format!("line {}: {word}: {error}", result.row.line)));
 }
 
 fn say_summary(summary: &Summary, total: u64) {

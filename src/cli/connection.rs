@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::host::Host;
-use super::report::{Failure, StderrObserver, say};
+use super::report::{Failure, StderrObserver, say, warn};
 use super::signals::Signal;
 use crate::client::{Client, OnLimit, Policy};
 use crate::credentials::{self, Identity, ProcessEnvironment, Timeouts};
@@ -35,7 +35,7 @@ pub(super) struct Connection {
 fn say_override(portal: &PortalAddress, overridden: &[&str], dry_run: bool) {
     let option = |argument: &str| format!("--{argument}");
     if let Some(warning) = credentials::override_warning(portal, overridden, option) {
-        say(&format!("warning: {warning}"));
+        warn(&warning);
     } else if let Some(notice) = credentials::override_notice(overridden, option).filter(|_| dry_run) {
         say(&notice);
     }

@@ -140,6 +140,15 @@ pub(super) enum ListFormat {
     Csv,
 }
 
+/// Returns one object in a format. A table has one line per member.
+pub(super) fn one(members: &Members, format: ListFormat) -> Result<String> {
+    match format {
+        ListFormat::Table => Ok(table(members)),
+        ListFormat::Json => json(members),
+        ListFormat::Jsonl | ListFormat::Csv => list(std::slice::from_ref(members), format),
+    }
+}
+
 /// Returns rows with the same members in a format, for CSV with the header line.
 pub(super) fn list(rows: &[Members], format: ListFormat) -> Result<String> {
     list_part(rows, format, true)

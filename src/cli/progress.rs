@@ -8,12 +8,12 @@ use crate::lock::locked;
 
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// A progress bar, shown until it is dropped. It is hidden unless standard error is a terminal.
+/// A progress bar, shown until it is dropped. It is hidden unless `is_shown` and standard error is a terminal.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    pub(super) fn start(total: usize) -> Self {
-        let bar = ProgressBar::new(total as u64);
+    pub(super) fn start(total: usize, is_shown: bool) -> Self {
+        let bar = if is_shown { ProgressBar::new(total as u64) } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed} ({eta} left)") {
             bar.set_style(style);
         }

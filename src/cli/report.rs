@@ -1,18 +1,22 @@
 //! Messages on standard error: failures, warnings and what takes long.
 
 use std::io::{self, Write as _};
+use std::iter;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use super::advice::words;
 use super::exit;
 use super::progress;
 use super::signals::{Signal, Unfinished};
-use crate::advice::{Advice, joined};
+use crate::advice::joined;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer, Severity};
 use crate::lock::locked;
 use crate::printable;
+use crate::token_output::Members;
 
 /// Why a command failed.
 pub(super) enum Failure {
@@ -31,12 +35,13 @@ impl Failure {
                 exit::of(error)
             }
             Self::Output(error) => {
-                say(&format!("error: cannot write to standard output: {error}"));
+                let message = format!("cannot write to standard output: {error}");
+                report(&Error::new(ErrorKind::Delivery, message));
                 exit::FAILED
             }
             Self::Signal(signal) => {
                 let ended = if signal.is_interrupt() { "interrupted" } else { "terminated" };
-                say(&format!("{ended} by {}", signal.name()));
+                say_failure(&format!("{ended} by {}", signal.name()));
                 signal.exit_status()
             }
         }
@@ -58,11 +63,91 @@ impl From<Unfinished> for Failure {
     }
 }
 
-/// Writes lines to standard error, their control characters escaped: they may contain text from a portal, from a file or
+/// The importance of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(super) enum Level {
+    Debug,
+    Info,
+    Warning,
+    Error,
+}
+
+/// Which messages are written, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    /// The least important level that is written.
+    pub(super) least: Level,
+    /// Whether each message is one JSON object on a line.
+    pub(super) is_json: bool,
+}
+
+/// Set once, before the command runs.
+static SETTINGS: Mutex<Settings> = Mutex::new(Settings { least: Level::Info, is_json: false });
+
+/// Selects the messages of this process.
+pub(super) fn configure(settings: Settings) {
+    *locked(&SETTINGS) = settings;
+}
+
+/// Returns whether a progress bar does not disturb the messages.
+pub(super) fn shows_progress() -> bool {
+    let settings = *locked(&SETTINGS);
+    settings.least <= Level::Info && !settings.is_json
+}
+
+/// Writes a message to standard error, its control characters escaped: it may contain text from a portal, from a file or
 /// from an argument. A closed standard error must not stop a command.
-pub(super) fn say(lines: &str) {
-    let text = printable::lines(lines) + "\n";
-    let _ = progress::aside(|| io::stderr().write_all(text.as_bytes()));
+fn write(level: Level, text: impl FnOnce() -> String, members: impl FnOnce() -> Vec<(&'static str, Value)>) {
+    let settings = *locked(&SETTINGS);
+    if level < settings.least {
+        return;
+    }
+    let text = if settings.is_json {
+        let word = match level {
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        };
+        let mut all = Members(vec![("level", json!(word))]);
+        all.0.extend(members());
+        printable::json(&serde_json::to_string(&all).unwrap_or_default())
+    } else {
+        printable::lines(&text())
+    };
+    let _ = progress::aside(|| io::stderr().write_all((text + "\n").as_bytes()));
+}
+
+/// Writes information, which `--quiet` omits.
+pub(super) fn say(text: &str) {
+    write(Level::Info, || text.to_owned(), || vec![("message", json!(text))]);
+}
+
+/// Writes a warning.
+pub(super) fn warn(text: &str) {
+    write(Level::Warning, || format!("warning: {text}"), || vec![("message", json!(text))]);
+}
+
+/// Writes what failed in a part of the command, or why it ended early.
+pub(super) fn say_failure(text: &str) {
+    write(Level::Error, || text.to_owned(), || vec![("message", json!(text))]);
+}
+
+/// Writes an error of the command line.
+pub(super) fn report_usage(text: &str, advice: Option<&str>) {
+    // What follows is for people.
+    let (message, _) = text.split_once("\n\nUsage: ").unwrap_or((text, ""));
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let members =
+        || vec![("kind", json!(ErrorKind::Argument)), ("message", json!(message)), ("hint", json!(advice))];
+    write(Level::Error, || with_hint(text.to_owned(), advice), members);
+}
+
+fn with_hint(text: String, hint: Option<&str>) -> String {
+    match hint {
+        Some(hint) => format!("{text}\nhint: {hint}"),
+        None => text,
+    }
 }
 
 /// Reports the errors of single tokens. Returns the exit code that they give a command; `None` without any.
@@ -76,23 +161,42 @@ pub(super) fn report_each<'a>(errors: impl Iterator<Item = &'a Error>) -> Option
 
 /// Writes an error with its causes, its candidates and its advice.
 pub(super) fn report(error: &Error) {
-    say(&format!("error: {error}{}", facts(error)));
-    let mut cause = error.details().cause.as_ref();
-    while let Some(error) = cause {
-        say(&format!("  caused by: {error}{}", facts(error)));
-        cause = error.details().cause.as_ref();
-    }
-    for token in error.details().candidates.iter().flatten() {
-        let access_id = token.access_id.as_deref().unwrap_or("none");
-        say(&format!("  candidate: token {}, access id {access_id}", token.id));
-    }
-    say_advice(&error.details().advice);
+    let hint = joined(&error.details().advice, words);
+    let causes = || iter::successors(error.details().cause.as_ref(), |cause| cause.details().cause.as_ref());
+    let candidates = || error.details().candidates.iter().flatten();
+    let text = || {
+        let mut lines = vec![format!("error: {error}{}", facts(error))];
+        lines.extend(causes().map(|cause| format!("  caused by: {cause}{}", facts(cause))));
+        lines.extend(candidates().map(|token| {
+            let access_id = token.access_id.as_deref().unwrap_or("none");
+            format!("  candidate: token {}, access id {access_id}", token.id)
+        }));
+        with_hint(lines.join("\n"), hint.as_deref())
+    };
+    let all = || {
+        let mut all = members(error);
+        all.extend([
+            ("causes", causes().map(|cause| json!(Members(members(cause)))).collect()),
+            (
+                "candidates",
+                candidates().map(|token| json!({"id": token.id, "access_id": token.access_id})).collect(),
+            ),
+            ("hint", json!(hint)),
+        ]);
+        all
+    };
+    write(Level::Error, text, all);
 }
 
-fn say_advice(advice: &[Advice]) {
-    if let Some(advice) = joined(advice, words) {
-        say(&format!("hint: {advice}"));
-    }
+fn members(error: &Error) -> Vec<(&'static str, Value)> {
+    let details = error.details();
+    vec![
+        ("kind", json!(details.kind)),
+        ("message", json!(details.message)),
+        ("status", json!(details.status)),
+        ("code", json!(details.code)),
+        ("maybe_applied", json!(details.maybe_applied)),
+    ]
 }
 
 fn facts(error: &Error) -> String {
@@ -126,12 +230,14 @@ impl StderrObserver {
 
 impl Observer for StderrObserver {
     fn observe(&self, event: Event) {
-        match event.severity() {
-            Severity::Debug => return,
+        let (level, prefix) = match event.severity() {
+            Severity::Debug => (Level::Debug, ""),
             Severity::Info if matches!(event, Event::LongWait { .. }) && !self.reports_wait() => return,
-            Severity::Info => say(&event.message()),
-            Severity::Warning => say(&format!("warning: {}", event.message())),
-        }
-        say_advice(&event.advice());
+            Severity::Info => (Level::Info, ""),
+            Severity::Warning => (Level::Warning, "warning: "),
+        };
+        let hint = || joined(&event.advice(), words);
+        let text = || with_hint(format!("{prefix}{}", event.message()), hint().as_deref());
+        write(level, text, || vec![("message", json!(event.message())), ("hint", json!(hint()))]);
     }
 }

@@ -28,7 +28,7 @@ use crate::token_output::export;
 /// run. COMMAND does not outlive lmtokens. A line on standard error explains each LMv1 header that is refused. The sandbox listens on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user)
 /// and 33 (viewer).
 #[derive(Args)]
-#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(after_help = exit::help(EXAMPLES, &[exit::CANNOT_RUN, exit::NO_COMMAND]), args_conflicts_with_subcommands = true)]
 pub(super) struct Sandbox {
     #[command(subcommand)]
     action: Option<Action>,

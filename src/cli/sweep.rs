@@ -26,7 +26,7 @@ use crate::token_output::Members;
 /// it is disabled. The exit code is 3 if something that is due could not be done, for example because an old token is
 /// in use.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = exit::help(EXAMPLES, &[exit::PARTLY_DONE, exit::AUTHENTICATION, exit::RATE_LIMIT]))]
 pub(super) struct Sweep {
     /// Do what is due instead of only listing it
     #[arg(long)]

@@ -14,7 +14,7 @@ use crate::tokens::{ListUsers, ListedUser};
 
 /// List the users of the portal with their ids
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = exit::help(EXAMPLES, &exit::OF_CALL))]
 pub(super) struct Users {
     /// Select the output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]

@@ -1,5 +1,7 @@
 //! Finding one token. The portal has no request for a single token, so its lists are filtered.
 
+use std::str::FromStr;
+
 use super::expected::is_same_token;
 use super::list::filtered;
 use crate::client::Client;
@@ -34,6 +36,20 @@ pub enum FindToken {
     Id(TokenId),
     /// By its access id.
     AccessId(AccessId),
+}
+
+impl FromStr for FindToken {
+    type Err = Error;
+
+    /// Reads a token from a text of the command line: digits are an id. The error does not repeat other texts, which may
+    /// be a key.
+    fn from_str(text: &str) -> Result<Self> {
+        match text.parse::<i64>() {
+            // Not `032` or `+32`.
+            Ok(id) if id.to_string() == text => TokenId::new(id).map(Self::Id),
+            _ => AccessId::new(text).map(Self::AccessId),
+        }
+    }
 }
 
 impl FindToken {

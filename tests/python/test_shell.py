@@ -259,9 +259,10 @@ def test_dry_run_sends_nothing(lmtokens_portal: Portal, extra: list[str]) -> Non
     completed = run_shell("add", "32", "--dry-run", *extra)
     url = f"{lmtokens_portal.base_url}/setting/admins/32/apitokens"
     post, last = (f"{url}?type=bearer", '"ci","status":1') if extra else (url, '"","status":2')
+    signature = "Authorization: LMv1 ********\n"
     expected = (
-        f'POST {post}\n{{"note":"TAG{" ci" if extra else ""}","status":1}}\n'
-        f'after the key is delivered:\nPATCH {url}/ID\n{{"note":{last}}}\n'
+        f'POST {post}\n{signature}{{"note":"TAG{" ci" if extra else ""}","status":1}}\n'
+        f'after the key is delivered:\nPATCH {url}/ID\n{signature}{{"note":{last}}}\n'
     )
     assert (completed.returncode, completed.stdout, completed.stderr) == (0, expected, "")
     assert lmtokens_portal.record == []

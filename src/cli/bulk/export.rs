@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Format;
 use crate::cli::exit;
 use crate::cli::output::{self, ListFormat, Output};
-use crate::cli::report::{Failure, say};
+use crate::cli::report::{Failure, say, say_failure};
 use crate::error::{Error, Result};
 use crate::lifecycle::{EntryState, JournalEntry, ReadJournal, read_journal};
 use crate::model::Token;
@@ -47,7 +47,7 @@ fn say_damage(entries: &[JournalEntry]) -> bool {
     let damaged = entries.iter().filter(|entry| entry.state == EntryState::Damaged);
     let problems: Vec<&str> = damaged.filter_map(|entry| entry.error.as_deref()).collect();
     for problem in &problems {
-        say(&format!("{problem}; keys may be missing"));
+        say_failure(&format!("{problem}; keys may be missing"));
     }
     !problems.is_empty()
 }
@@ -57,10 +57,10 @@ fn say_unfinished(entries: &[JournalEntry]) -> bool {
     let pending = entries.iter().filter(|entry| entry.state == EntryState::Pending);
     let ids: Vec<String> = pending.filter_map(|entry| Some(entry.token.as_ref()?.id.to_string())).collect();
     if !ids.is_empty() {
-        say(&format!("not known to be enabled, and not printed: tokens {}", ids.join(", ")));
+        say_failure(&format!("not known to be enabled, and not printed: tokens {}", ids.join(", ")));
     }
     if unfinished > 0 {
-        say(&format!(
+        say_failure(&format!(
             "{unfinished} rows are not finished ({}); run the bulk command again with --resume",
             counts(entries)
         ));

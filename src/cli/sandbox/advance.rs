@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The times that the sandbox reports, its rate limits and its lags follow. Signatures remain valid: the sandbox compares
 /// them with the clock as it would be without advances.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = exit::help(EXAMPLES, &[]))]
 pub(super) struct Advance {
     /// Time span, such as 90s, 30m, 24h or 7d, or a number of seconds; it adds to earlier advances
     #[arg(value_name = "DURATION", value_parser = duration)]

@@ -99,8 +99,8 @@ impl Watchdog {
             .stderr(Stdio::null())
             .spawn();
         if let Err(error) = &shell {
-            crate::cli::report::say(&format!(
-                "warning: cannot start /bin/sh ({error}): the command will not end if lmtokens is killed"
+            crate::cli::report::warn(&format!(
+                "cannot start /bin/sh ({error}): the command will not end if lmtokens is killed"
             ));
         }
         Self(shell.ok())

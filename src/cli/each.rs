@@ -1,0 +1,115 @@
+//! One call for each of several tokens.
+
+use std::sync::{Arc, Mutex};
+
+use clap::Args;
+
+use super::connection::Connection;
+use super::dry_run;
+use super::exit;
+use super::host::Host;
+use super::output::{self, Output};
+use super::report::{Failure, report, say};
+use super::signals::{Signal, run_until_signal};
+use crate::error::{Error, ErrorKind, Result};
+use crate::operation::{Operation, call, planned_request};
+use crate::printable;
+use crate::tokens::{FindToken, Target};
+
+/// The tokens of a command that changes each of them.
+#[derive(Args)]
+pub(super) struct Each {
+    /// Ids or access ids of the tokens
+    #[arg(value_name = "TOKEN", required = true, allow_negative_numbers = true)]
+    tokens: Vec<String>,
+    /// Print the requests that would change the tokens without sending them
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Each {
+    /// Runs an operation on each token and prints a line for it with the word for what was done. After a rejection of
+    /// the credentials, no further token is tried: repeated failures lock a token. With `confirms`, the user is asked
+    /// first.
+    pub(super) fn run<O: Operation>(
+        self,
+        host: &Host,
+        done: &str,
+        confirms: bool,
+        operation: impl Fn(Target) -> O,
+    ) -> Result<u8, Failure> {
+        let finds: Vec<FindToken> = self.tokens.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+        if confirms && !self.dry_run && !confirm(host, &self.tokens)? {
+            say("nothing was changed");
+            return Ok(exit::FAILED);
+        }
+        let output = Arc::new(Mutex::new(Output::open()?));
+        let client = self.connection.client(host, self.dry_run)?;
+        let total = finds.len();
+        let mut succeeded = 0;
+        let mut failures = Vec::new();
+        let mut is_rejected = false;
+        let all = async {
+            for (position, (given, find)) in self.tokens.iter().zip(finds).enumerate() {
+                let label = match &find {
+                    FindToken::Id(id) => format!("token {id}"),
+                    // The access id is not repeated: it may be a key in the wrong place.
+                    FindToken::AccessId(_) => format!("token {} of {total}", position + 1),
+                };
+                let operation = operation(Target::Find(find));
+                let line = if self.dry_run {
+                    planned_request(operation, &client).await.map(|request| dry_run::shown(&request, &client))
+                } else {
+                    call(operation, &client).await.map(|_| format!("{given} {done}\n"))
+                };
+                match line {
+                    Ok(line) => {
+                        succeeded += 1;
+                        output::write_in_background(&output, line, Output::write_durably).await?;
+                    }
+                    Err(mut error) => {
+                        if total > 1 {
+                            error.details_mut().message.insert_str(0, &format!("{label}: "));
+                        }
+                        report(&error);
+                        failures.push(exit::of(&error));
+                        is_rejected = error.kind() == ErrorKind::Authentication;
+                        if is_rejected {
+                            break;
+                        }
+                    }
+                }
+            }
+            Ok(())
+        };
+        let ended = run_until_signal(all);
+        if total > 1 && !self.dry_run {
+            say(&format!("{succeeded} of {total} {done}"));
+        }
+        ended?;
+        Ok(match failures.as_slice() {
+            [] => exit::DONE,
+            [.., last] if is_rejected => *last,
+            _ if succeeded > 0 => exit::PARTLY_DONE,
+            [first, rest @ ..] if rest.iter().all(|other| other == first) => *first,
+            _ => exit::FAILED,
+        })
+    }
+}
+
+/// Asks whether to delete the tokens. Later, the handler of signals would keep Ctrl-C from the prompt.
+fn confirm(host: &Host, tokens: &[String]) -> Result<bool, Failure> {
+    if !host.prompt.is_available() {
+        let problem = "no prompt available to confirm the deletion";
+        return Err(Error::argument(problem).suggest("pass --yes to delete without asking").into());
+    }
+    let names = printable::line(&tokens.join(", "));
+    let answer = host.prompt.ask(&format!("Delete permanently: {names}? [y/N] "));
+    if host.prompt.is_interrupted() {
+        return Err(Failure::Signal(Signal::INTERRUPT));
+    }
+    // The end of the input is a no.
+    Ok(answer.is_ok_and(|answer| matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")))
+}

@@ -1,0 +1,149 @@
+"""The options for messages, the help and the advice on invalid command lines are those of every command."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import SHELL, StubServer, run_at_terminal, run_shell
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmtokens.sandbox import Portal
+
+COMMANDS = re.findall(r"^  (\w+)  ", run_shell("--help").stdout.split("Options:")[0], re.MULTILINE)
+COMMANDS.remove("help")
+
+
+def messages(stderr: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stderr.splitlines()]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "sandbox advance"])
+def test_help_has_examples_and_exit_codes(command: str) -> None:
+    completed = run_shell(*command.split(), "--help")
+    assert (completed.returncode, completed.stderr) == (0, "")
+    examples = completed.stdout.split("\nExamples:\n")[1].split("\n\n")[0].splitlines()
+    assert len(examples) >= (1 if " " in command else 2)
+    assert all(re.search(rf"\blmtokens {command}\b", example) for example in examples), examples
+    codes = completed.stdout.split("\nExit codes:\n")[1].splitlines()
+    assert [re.split("  +", code.strip())[0] for code in codes if code][:3] == ["0", "1", "2"]
+    for option in ("--quiet", "--verbose", "--error-format"):
+        assert option in completed.stdout
+
+
+def test_quiet_omits_information_only(lmtokens_portal: Portal) -> None:
+    lmtokens_portal.create_token()
+    assert "nothing is due" in run_shell("sweep").stderr
+    assert run_shell("sweep", "-q").stderr == run_shell("--quiet", "sweep").stderr == ""
+    assert run_shell("-q", "show", "99999").stderr.startswith("error: token with id 99999 not found")
+    with StubServer(b'{"total": 1, "items": [null]}') as server:
+        shown = run_shell("users", "-q", environment={"LM_BASE_URL": server.base_url}).stderr
+    assert shown.startswith("warning: skipped items")
+
+
+def test_quiet_hides_the_progress_bar(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("admin_id\n32\n")
+    for options, is_shown in (([], True), (["-q"], False), (["--error-format", "json"], False)):
+        journal = str(tmp_path / f"journal{len(options)}")
+        command = [*SHELL, "bulk", str(rows), "--journal", journal, *options]
+        ended = run_at_terminal(command, [], environment={"TERM": "xterm"})
+        assert ended.status == 0, ended.shown
+        assert ("1/1" in ended.shown) is is_shown
+
+
+@pytest.mark.parametrize("arguments", [["-v", "show", "101"], ["show", "101", "--verbose"]])
+def test_verbose_prints_requests(lmtokens_portal: Portal, arguments: list[str]) -> None:
+    completed = run_shell(*arguments)
+    assert completed.returncode == 0
+    lines = completed.stderr.splitlines()
+    assert len(lines) == len(lmtokens_portal.record) == 1
+    assert re.fullmatch(r"GET /setting/admins/apitokens: 200 after [\d.]+ s \(attempt 1\)", lines[0])
+    assert run_shell("show", "101").stderr == ""
+
+
+class TestJson:
+    def test_error_has_facts(self, lmtokens_portal: Portal) -> None:
+        for arguments in (["users", "--error-format", "json"], ["--error-format=json", "users"]):
+            lmtokens_portal.fail("status-before-acting", status=403, code=1403, message="keep out")
+            completed = run_shell(*arguments)
+            assert (completed.returncode, completed.stdout) == (4, "")
+            (error,) = messages(completed.stderr)
+            assert (error["level"], error["kind"], error["status"]) == ("error", "permission_denied", 403)
+            assert (error["code"], error["maybe_applied"], error["causes"]) == (1403, False, [])
+            assert error["message"] == "keep out"
+
+    def test_unknown_outcome_has_causes_and_candidates(self, lmtokens_portal: Portal) -> None:
+        lmtokens_portal.fail("act-then-close", method="PATCH", times=None)
+        completed = run_shell("add", "32", "--error-format", "json")
+        error = messages(completed.stderr)[-1]
+        assert (completed.returncode, error["kind"], error["maybe_applied"]) == (7, "outcome_unknown", True)
+        assert error["causes"][0]["kind"] == "transport"
+        (candidate,) = error["candidates"]
+        assert candidate["id"] == lmtokens_portal.tokens[-1].id
+        assert "lmtokens" in error["hint"]
+
+    @pytest.mark.usefixtures("lmtokens_portal")
+    def test_information_and_requests_are_messages_too(self) -> None:
+        completed = run_shell("sweep", "-v", "--error-format", "json")
+        shown = messages(completed.stderr)
+        assert {message["level"] for message in shown} == {"debug", "info"}
+        assert shown[-1] == {"level": "info", "message": "nothing is due"}
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["nosuch", "--error-format", "json"], "nosuch"),
+            (["--error-format=json", "add"], "<USER>"),
+            (["add", "32", "--error-format=json", "--nosuch"], "--nosuch"),
+            (["add", "0", "--error-format=json"], "admin_id"),
+            (["add", "32", "--error-format=json", "--note", "--disabled"], "--note has no value"),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    )
+    def test_invalid_usage_is_a_message(self, arguments: list[str], words: str) -> None:
+        completed = run_shell(*arguments)
+        assert (completed.returncode, completed.stdout) == (2, "")
+        (error,) = messages(completed.stderr)
+        assert (error["level"], error["kind"]) == ("error", "argument")
+        assert words in error["message"]
+        assert not error["message"].startswith("error: ")
+        assert "Usage:" not in error["message"]
+
+    def test_command_of_the_sandbox_keeps_its_options(self) -> None:
+        completed = run_shell("sandbox", "--", "sh", "-c", "echo $0 $@", "--error-format", "json", "-q")
+        assert (completed.returncode, completed.stdout) == (0, "--error-format json -q\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["add", "32", "--access-key", "invented-secret"], "secrets are never arguments; set LM_ACCESS_KEY in"),
+        (["list", "--access-key=invented-secret"], "set LM_ACCESS_KEY"),
+        (["delete", "5", "--api-key", "invented-secret"], "set LM_ACCESS_KEY"),
+        (["--secret", "invented-secret", "list"], "set LM_ACCESS_KEY"),
+        (["users", "--bearer-token", "invented-secret"], "set LM_BEARER_TOKEN"),
+        (["show", "--access-id", "x"], "set LM_ACCESS_ID and LM_ACCESS_KEY"),
+        (["create", "32"], "use lmtokens add"),
+        (["ls"], "use lmtokens list"),
+        (["revoke", "5"], "use lmtokens delete"),
+        (["lst"], "'list'"),
+        (["list", "--statu", "enabled"], "'--status'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_advice_on_invalid_usage(arguments: list[str], words: str) -> None:
+    completed = run_shell(*arguments)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert words in completed.stderr
+    assert "invented-secret" not in completed.stderr
+    if "secrets" in words:
+        assert "tip:" not in completed.stderr
+
+
+def test_missing_command_of_the_sandbox_is_127() -> None:
+    assert run_shell("sandbox", "--", "nosuch-command").returncode == 127
