@@ -26,11 +26,13 @@ mod report;
 mod rotate;
 mod sandbox;
 mod show;
+mod sign;
 mod signals;
 mod sweep;
 mod update;
 mod usage;
 mod users;
+mod whoami;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -99,6 +101,8 @@ enum Command {
     Rotate(rotate::Rotate),
     Sweep(sweep::Sweep),
     Audit(audit::Audit),
+    Whoami(whoami::Whoami),
+    Sign(sign::Sign),
     Explain(explain::Explain),
     Sandbox(sandbox::Sandbox),
 }
@@ -118,6 +122,8 @@ impl Command {
             Self::Rotate(rotate) => rotate.run(host),
             Self::Sweep(sweep) => sweep.run(host),
             Self::Audit(audit) => audit.run(host),
+            Self::Whoami(whoami) => whoami.run(host),
+            Self::Sign(sign) => sign.run(host),
             Self::Explain(explain) => explain.run(host),
             Self::Sandbox(sandbox) => sandbox.run(),
         }

@@ -87,7 +87,7 @@ impl Credentials {
     }
 
     /// Returns the access id of a pair.
-    fn access_id(&self) -> Option<&str> {
+    pub(crate) fn access_id(&self) -> Option<&str> {
         match self {
             Self::Lmv1 { access_id, .. } => Some(access_id),
             Self::Bearer { .. } => None,
