@@ -23,7 +23,7 @@ pub(super) struct Disable {
 const EXAMPLES: &str = "\
 Examples:
   lmtokens disable 248 249
-  lmtokens list --unused-for 90d --fields id -o csv | tail -n +2 | xargs lmtokens disable";
+  lmtokens list --unused-for 90d --fields id -o csv | tail -n +2 | xargs -r lmtokens disable";
 
 impl Disable {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {

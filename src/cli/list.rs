@@ -96,6 +96,10 @@ impl List {
             };
         }
         let rows: Vec<Members> = tokens.iter().map(|token| row(token, &fields)).collect();
+        if rows.is_empty() && self.output == ListFormat::Csv {
+            output.write(&format!("{}\n", fields.join(",")))?;
+            return Ok(exit::DONE);
+        }
         output.write(&output::list(&rows, self.output)?)?;
         Ok(exit::DONE)
     }

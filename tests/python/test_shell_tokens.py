@@ -79,7 +79,12 @@ class TestList:
         assert listed("--user", "40", "--limit", "2") == [ids["plain"], ids["disabled"]]
         assert listed("--user", "40", "--limit", "0") == []
         assert run_shell("list", "--user", "40", "--count").stdout == "3\n"
-        assert run_shell("list", "--note", "nothing", "-o", "json").stdout == "[]\n"
+
+    def test_empty_list_is_valid_data(self, lmtokens_portal: Portal) -> None:
+        nothing = ["list", "--note", "nothing", "-o"]
+        assert run_shell(*nothing, "json").stdout == "[]\n"
+        assert run_shell(*nothing, "csv", "--fields", "id,note").stdout == "id,note\n"
+        assert run_shell(*nothing, "jsonl").stdout == run_shell(*nothing, "table").stdout == ""
 
     def test_unused_for_needs_a_create_and_a_last_use_before(self, lmtokens_portal: Portal) -> None:
         now = int(time.time())
