@@ -9,6 +9,7 @@ mod add;
 mod advice;
 mod audit;
 mod bulk;
+mod completions;
 mod connection;
 mod delete;
 mod destination;
@@ -105,6 +106,7 @@ enum Command {
     Sign(sign::Sign),
     Explain(explain::Explain),
     Sandbox(sandbox::Sandbox),
+    Completions(completions::Completions),
 }
 
 impl Command {
@@ -126,6 +128,7 @@ impl Command {
             Self::Sign(sign) => sign.run(host),
             Self::Explain(explain) => explain.run(host),
             Self::Sandbox(sandbox) => sandbox.run(),
+            Self::Completions(completions) => completions.run(),
         }
     }
 
