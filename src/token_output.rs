@@ -205,6 +205,45 @@ pub(crate) fn quoted(text: &str) -> String {
 mod tests {
     use super::{PortalAddress, portal_variables};
 
+    #[cfg(unix)]
+    #[test]
+    fn shells_read_a_thousand_random_values_unchanged() {
+        use std::io::Write as _;
+        use std::process::{Command, Stdio};
+
+        use proptest::strategy::{Strategy as _, ValueTree as _};
+        use proptest::test_runner::TestRunner;
+        use zeroize::Zeroizing;
+
+        use super::exports;
+
+        let mut runner = TestRunner::deterministic();
+        let mut value = |pattern| {
+            let strategy = proptest::string::string_regex(pattern).unwrap();
+            strategy.new_tree(&mut runner).unwrap().current()
+        };
+        let mut values: Vec<String> = (0..900).map(|_| value("[!-~]{1,60}")).collect();
+        values.extend((0..100).map(|_| value("[^\0]{1,20}")));
+        let script = values.iter().map(|value| {
+            let commands = exports(&[("LM_ACCESS_KEY", Zeroizing::new(value.clone()))]).unwrap();
+            commands + "printf '%s\\0' \"$LM_ACCESS_KEY\"\n"
+        });
+        let script: String = script.collect();
+        for shell in ["sh", "bash", "dash", "zsh"] {
+            let child = Command::new(shell).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+            // Not every machine has them all.
+            let Ok(mut child) = child else { continue };
+            let mut stdin = child.stdin.take().unwrap();
+            let script = script.clone();
+            let writer = std::thread::spawn(move || stdin.write_all(script.as_bytes()));
+            let output = child.wait_with_output().unwrap();
+            writer.join().unwrap().unwrap();
+            let shown: Vec<&[u8]> = output.stdout.split(|byte| *byte == 0).collect();
+            let expected: Vec<&[u8]> = values.iter().map(String::as_bytes).chain([&b""[..]]).collect();
+            assert_eq!(shown, expected, "{shell}");
+        }
+    }
+
     #[test]
     fn a_portal_is_named_by_its_company_or_else_by_its_base_url() {
         let shown = |base_url: &str| {

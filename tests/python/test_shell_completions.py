@@ -34,7 +34,7 @@ printf '%s\n' "${COMPREPLY[@]}"
         (["lmtokens", "sandbox", "adv"], ["advance"]),
         (["lmtokens", "audit", "--fail-on", "w"], ["warning"]),
     ],
-    ids=lambda value: " ".join(value),
+    ids=" ".join,
 )
 def test_bash_completes(words: list[str], expected: list[str]) -> None:
     completed = subprocess.run(
