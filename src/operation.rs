@@ -34,7 +34,8 @@ pub async fn call<O: Operation>(operation: O, client: &Client) -> Result<O::Outp
     call.complete(result)
 }
 
-/// Runs an operation up to its first request that would change something, and returns this request instead of sending it.
+/// Runs an operation up to its first request that would change something, and returns it without sending
+/// it.
 pub(crate) async fn planned_request<O: Operation>(operation: O, client: &Client) -> Result<Request> {
     let planned = Arc::default();
     let result = call(operation, &client.for_dry_run(&planned)).await;

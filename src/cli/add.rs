@@ -28,7 +28,7 @@ use crate::tokens::{NewToken, User};
 /// deleted. With --to file: or command:, standard output receives only the token's id. If an earlier run for the same
 /// file was killed, the same command finishes it instead of creating another token.
 #[derive(Args)]
-#[command(after_help = exit::help(EXAMPLES, &[exit::AUTHENTICATION, exit::NOT_FOUND, exit::RATE_LIMIT, exit::OUTCOME_UNKNOWN]))]
+#[command(after_help = exit::help(EXAMPLES, &CODES))]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Add {
     /// Id or name of the token's owner
@@ -67,6 +67,8 @@ pub(super) struct Add {
     #[command(flatten)]
     connection: Connection,
 }
+
+const CODES: [u8; 4] = [exit::AUTHENTICATION, exit::NOT_FOUND, exit::RATE_LIMIT, exit::OUTCOME_UNKNOWN];
 
 const EXAMPLES: &str = r#"Examples:
   lmtokens add 32 --note ci

@@ -95,8 +95,8 @@ pub(super) fn shows_progress() -> bool {
     settings.least <= Level::Info && !settings.is_json
 }
 
-/// Writes a message to standard error, its control characters escaped: it may contain text from a portal, from a file or
-/// from an argument. A closed standard error must not stop a command.
+/// Writes a message to standard error, its control characters escaped: it may contain text from a portal, from a file
+/// or from an argument. A closed standard error must not stop a command.
 fn write(level: Level, text: impl FnOnce() -> String, members: impl FnOnce() -> Vec<(&'static str, Value)>) {
     let settings = *locked(&SETTINGS);
     if level < settings.least {

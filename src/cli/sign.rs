@@ -19,8 +19,8 @@ use crate::process;
 
 /// Print the Authorization header of one request, for a request that you send yourself
 ///
-/// The header is a credential: the portal accepts it for 30 minutes, for the same method, path and body only. The portal
-/// is not contacted.
+/// The header is a credential: the portal accepts it for 30 minutes, for the same method, path and body only. The
+/// portal is not contacted.
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &[exit::AUTHENTICATION]))]
 pub(super) struct Sign {

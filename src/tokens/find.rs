@@ -41,8 +41,8 @@ pub enum FindToken {
 impl FromStr for FindToken {
     type Err = Error;
 
-    /// Reads a token from a text of the command line: digits are an id. The error does not repeat other texts, which may
-    /// be a key.
+    /// Reads a token from a text of the command line: digits are an id. The error does not repeat other texts, which
+    /// may be a key.
     fn from_str(text: &str) -> Result<Self> {
         match text.parse::<i64>() {
             // Not `032` or `+32`.

@@ -55,6 +55,23 @@ def test_interrupt_before_any_request(lmtokens_portal: Portal, tmp_path: Path) -
     assert lmtokens_portal.record == []
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["users"], ["list"], ["show", "101"], ["whoami"], ["disable", "103", "104"], ["delete", "103", "--yes"]],
+    ids=lambda command: command[0],
+)
+def test_interrupt_during_a_request(lmtokens_portal: Portal, command: list[str]) -> None:
+    lmtokens_portal.fail("delay", seconds=HANG_TIMEOUT * 2, times=None)
+    with start_shell(*command) as process:
+        wait_until(lambda: lmtokens_portal.record)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=HANG_TIMEOUT)
+    assert (process.returncode, out) == (130, "")
+    assert err.endswith("interrupted by SIGINT\n")
+    assert "Traceback" not in err
+    assert len(lmtokens_portal.record) == 1
+
+
 def test_interrupt_outside_the_native_command(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(arguments: list[str]) -> int:
         raise KeyboardInterrupt
