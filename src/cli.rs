@@ -11,6 +11,7 @@ mod audit;
 mod bulk;
 mod completions;
 mod connection;
+mod data;
 mod delete;
 mod destination;
 mod disable;

@@ -8,6 +8,7 @@ use crate::credentials::{self, Arguments, Credentials, Environment, Identity, Pr
 use crate::error::{Error, Result};
 use crate::explain::{self, Explanation, PortalTime, SentRequest};
 use crate::lmv1::{self, Request};
+use crate::secret::Secret;
 use crate::strict_url;
 
 /// Signs requests to one portal, and to no other address.
@@ -72,14 +73,20 @@ impl Signer {
     }
 }
 
-/// Explains the `Authorization` header that other code made for a request, with the key of the credential sources.
-pub(crate) fn explain(
-    header: &str,
-    mut request: SentRequest<'_>,
-    (arguments, environment, prompt): (&Arguments, &dyn Environment, &dyn Prompt),
-    clock: &dyn Clock,
-) -> Result<Explanation> {
-    let header = explain::header_value(header)?;
+/// An access id and an access key, without a portal.
+pub(crate) struct SigningPair {
+    access_id: String,
+    access_key: Secret,
+    /// The host of the portal, if one is named.
+    host: Option<String>,
+}
+
+/// Reads the credential sources for `SigningPair::explain`.
+pub(crate) fn signing_pair(
+    arguments: &Arguments,
+    environment: &dyn Environment,
+    prompt: &dyn Prompt,
+) -> Result<SigningPair> {
     let Credentials::Lmv1 { access_id, access_key, .. } =
         credentials::credentials(arguments, environment, prompt)?
     else {
@@ -87,14 +94,24 @@ pub(crate) fn explain(
             "the credentials are a bearer token, which does not sign; expected an access id and an access key",
         ));
     };
-    // Without a portal, a host in the signed path is found if the request has a URL.
-    if request.host.is_none()
-        && let Ok(Some((portal, ..))) = credentials::portal(arguments, environment)
-    {
-        request.host = Some(portal.host().to_owned());
+    let portal = credentials::portal(arguments, environment).ok().flatten();
+    Ok(SigningPair { access_id, access_key, host: portal.map(|(portal, ..)| portal.host().to_owned()) })
+}
+
+impl SigningPair {
+    /// Explains the signature in a header that other code made for a request.
+    pub(crate) fn explain(
+        self,
+        header: &str,
+        mut request: SentRequest<'_>,
+        clock: &dyn Clock,
+    ) -> Result<Explanation> {
+        let header = explain::header_value(header)?;
+        // Without a portal, a host in the signed path is found if the request has a URL.
+        request.host = request.host.or(self.host);
+        let token = explain::Token { access_id: &self.access_id, access_key: &self.access_key };
+        Ok(explain::explain(header, &request, Some(token), PortalTime::at(clock.now_ms())))
     }
-    let token = explain::Token { access_id: &access_id, access_key: &access_key };
-    Ok(explain::explain(header, &request, Some(token), PortalTime::at(clock.now_ms())))
 }
 
 /// Returns the URL without its query, which is not signed: the library may send characters in it that no URL may have.

@@ -10,7 +10,7 @@ from os import PathLike
 from typing import Any, Final, Literal, final, overload
 from typing_extensions import Self, disjoint_base
 
-__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "Rotation", "RowResult", "Secret", "SignatureCause", "SignatureExplanation", "Summary", "SweptToken", "TemporaryToken", "ToCommand", "ToFile", "Token", "TokenIterator", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_AsyncTemporaryToken", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "cancel_rotation", "configure", "default_client", "delete_token", "disable_token", "enable_token", "explain_signature", "find_token", "finish_rotations", "list_tokens", "read_journal", "rotate_token", "sign", "sweep_tokens", "temporary_token", "to_command", "to_file", "update_token", "whoami"]
+__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "Rotation", "RowResult", "Secret", "SignatureCause", "SignatureExplanation", "Summary", "SweptToken", "TemporaryToken", "ToCommand", "ToFile", "Token", "TokenIterator", "User", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_AsyncTemporaryToken", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "cancel_rotation", "configure", "default_client", "delete_token", "disable_token", "enable_token", "explain_signature", "find_token", "finish_rotations", "list_tokens", "list_users", "read_journal", "rotate_token", "sign", "sweep_tokens", "temporary_token", "to_command", "to_file", "update_token", "whoami"]
 
 __version__: Final[str]
 
@@ -501,6 +501,27 @@ class Client:
             ...     disabled = client.add_token(32, "old", 1)
             ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
             ['old']
+        """
+    def list_users(self, /) -> list[User]:
+        """
+        List the users of the portal, for example to look up the id of one.
+
+        A user may be missing if others are deleted meanwhile.
+
+        Returns:
+            list[User]: the users that the credentials may view, in the order of their ids.
+
+        Raises:
+            APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
+                response that could not be understood.
+
+        Source: the vendor's API contract, GET on the users.
+
+        Example:
+            >>> import lmtokens.sandbox
+            >>> with lmtokens.sandbox.Portal() as portal:
+            ...     [(user.id, user.name) for user in portal.client().list_users()]
+            [(1, 'admin'), (32, 'api-user'), (33, 'viewer')]
         """
     def rotate_token(self, /, token: int | str | Token, *, deliver: Destination, overlap: "float | str | timedelta", quarantine: "float | str | timedelta" = 604800.0, then: Then | None = None, note: str | None = None, allow_bearer: "bool" = False, take_over: "bool" = False, force: "bool" = False) -> Rotation:
         """
@@ -1289,6 +1310,55 @@ class TokenIterator:
     def __next__(self, /) -> Token: ...
 
 @final
+class User:
+    """
+    A user, as the portal reported it. Immutable; two users are equal if all members are.
+
+    Members that the portal did not send are ``None``; members that this version does not know are ignored.
+    """
+    def __eq__(self, value: object, /) -> bool: ...
+    def __hash__(self, /) -> int: ...
+    def __ne__(self, value: object, /) -> bool: ...
+    def __repr__(self, /) -> str: ...
+    @property
+    def api_only(self, /) -> bool | None:
+        """
+        bool | None: whether the user can only use the API and not log in to the portal.
+        """
+    @property
+    def email(self, /) -> str | None:
+        """
+        str | None: the e-mail address.
+        """
+    @property
+    def id(self, /) -> int:
+        """
+        int: the id, which ``admin_id`` arguments take.
+        """
+    @property
+    def name(self, /) -> str | None:
+        """
+        str | None: the user name.
+        """
+    @property
+    def roles(self, /) -> list[str]:
+        """
+        list[str]: the names of the roles.
+        """
+    @property
+    def status(self, /) -> str | None:
+        """
+        str | None: ``"active"`` or ``"suspended"``.
+        """
+    def to_dict(self, /) -> "dict[str, object]":
+        """
+        Return the user as a ``dict`` for ``json``.
+
+        Returns:
+            dict[str, object]: the members by attribute name.
+        """
+
+@final
 class Where:
     """
     The fields of a token by which a list can be filtered, as attributes of ``lmtokens.where``.
@@ -1853,6 +1923,27 @@ class _AsyncCore:
             >>> with lmtokens.sandbox.Portal() as portal:
             ...     portal.client().finish_rotations()
             []
+        """
+    def list_users(self, /) -> Coroutine[Any, Any, list[User]]:
+        """
+        List the users of the portal, for example to look up the id of one.
+
+        A user may be missing if others are deleted meanwhile.
+
+        Returns:
+            list[User]: the users that the credentials may view, in the order of their ids.
+
+        Raises:
+            APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
+                response that could not be understood.
+
+        Source: the vendor's API contract, GET on the users.
+
+        Example:
+            >>> import lmtokens.sandbox
+            >>> with lmtokens.sandbox.Portal() as portal:
+            ...     [(user.id, user.name) for user in portal.client().list_users()]
+            [(1, 'admin'), (32, 'api-user'), (33, 'viewer')]
         """
     def rotate_token(self, /, token: int | str | Token, *, deliver: Destination, overlap: "float | str | timedelta", quarantine: "float | str | timedelta" = 604800.0, then: Then | None = None, note: str | None = None, allow_bearer: "bool" = False, take_over: "bool" = False, force: "bool" = False) -> Coroutine[Any, Any, Rotation]:
         """
@@ -2512,6 +2603,28 @@ def list_tokens(admin_id: int | str | None = None, *, type: "Literal['lmv1', 'be
         ...     disabled = client.add_token(32, "old", 1)
         ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
         ['old']
+    """
+
+def list_users() -> list[User]:
+    """
+    List the users of the portal, for example to look up the id of one.
+
+    A user may be missing if others are deleted meanwhile.
+
+    Returns:
+        list[User]: the users that the credentials may view, in the order of their ids.
+
+    Raises:
+        APIError, TransportError, ResponseError: the portal rejected the request, could not be reached, or sent a
+            response that could not be understood.
+
+    Source: the vendor's API contract, GET on the users.
+
+    Example:
+        >>> import lmtokens.sandbox
+        >>> with lmtokens.sandbox.Portal() as portal:
+        ...     [(user.id, user.name) for user in portal.client().list_users()]
+        [(1, 'admin'), (32, 'api-user'), (33, 'viewer')]
     """
 
 def read_journal(path: str | PathLike[str], *, skip_damaged: "bool" = False) -> "list[JournalEntry]":

@@ -1,10 +1,9 @@
 //! `lmtokens explain`.
 
-use std::io::Read as _;
-
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::data;
 use super::exit;
 use super::host::Host;
 use super::output::Output;
@@ -12,8 +11,8 @@ use super::report::Failure;
 use super::signals::Signal;
 use crate::clock::SystemClock;
 use crate::credentials::{Arguments, ProcessEnvironment};
-use crate::error::{Error, Result};
-use crate::explain::{Explanation, SentRequest};
+use crate::error::Error;
+use crate::explain::{self, Explanation, SentRequest};
 use crate::{printable, signer};
 
 /// Find the mistake in an LMv1 header that other code made
@@ -23,7 +22,7 @@ use crate::{printable, signer};
 /// correct, else 1. An epoch more than 30 minutes away from this machine's clock is reported, but does not make the header
 /// incorrect.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = exit::help(EXAMPLES, &[exit::AUTHENTICATION]))]
 pub(super) struct Explain {
     /// Set the HTTP method of the request
     #[arg(long)]
@@ -53,9 +52,7 @@ enum Format {
 const EXAMPLES: &str = "\
 Examples:
   lmtokens explain --method GET --path '/setting/admins?size=5' --authorization 'LMv1 ...'
-  ./script.sh | lmtokens explain --method POST --path /setting/admins/32/apitokens --data @body.json --authorization -
-
-Exit codes: 0 correct, 1 incorrect, 2 invalid arguments, 4 no credentials";
+  ./script.sh | lmtokens explain --method PUT --path /x --data @body.json --authorization -";
 
 impl Explain {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
@@ -65,44 +62,32 @@ impl Explain {
                 "both --authorization and --data read from standard input; expected at most one of them";
             return Err(Error::argument(message).into());
         }
-        let data = data(&self.data)?;
+        let is_piped = self.authorization == "-";
+        if !is_piped {
+            // A header that is refused needs no prompt.
+            explain::header_value(&self.authorization)?;
+        }
+        let (arguments, environment) = (Arguments::default(), ProcessEnvironment);
+        let pair = signer::signing_pair(&arguments, &environment, host.prompt.as_ref());
+        if host.prompt.is_interrupted() {
+            return Err(Failure::Signal(Signal::INTERRUPT));
+        }
+        let pair = pair?;
+        let data = data::read(&self.data)?;
         let request = SentRequest::new(&self.method, &self.path, &data)?;
-        let header = if self.authorization == "-" {
-            String::from_utf8(standard_input()?)
+        let header = if is_piped {
+            String::from_utf8(data::standard_input()?)
                 .map_err(|_| Error::argument("the header on standard input is not valid UTF-8"))?
         } else {
             self.authorization
         };
-        let (arguments, prompt) = (Arguments::default(), host.prompt.as_ref());
-        let explanation =
-            signer::explain(&header, request, (&arguments, &ProcessEnvironment, prompt), &SystemClock);
-        if host.prompt.is_interrupted() {
-            return Err(Failure::Signal(Signal::INTERRUPT));
-        }
-        let explanation = explanation?;
+        let explanation = pair.explain(&header, request, &SystemClock)?;
         output.write(&match self.output {
             Format::Text => text(&explanation),
             Format::Json => json_text(&explanation),
         })?;
         Ok(if explanation.correct { exit::DONE } else { exit::FAILED })
     }
-}
-
-fn data(argument: &str) -> Result<Vec<u8>> {
-    match argument.strip_prefix('@') {
-        None => Ok(argument.as_bytes().to_vec()),
-        Some("-") => standard_input(),
-        Some(path) => {
-            std::fs::read(path).map_err(|error| Error::argument(format!("cannot read {path}: {error}")))
-        }
-    }
-}
-
-fn standard_input() -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = std::io::stdin().read_to_end(&mut bytes);
-    read.map_err(|error| Error::argument(format!("cannot read standard input: {error}")))?;
-    Ok(bytes)
 }
 
 fn text(explanation: &Explanation) -> String {
@@ -118,8 +103,7 @@ fn text(explanation: &Explanation) -> String {
 }
 
 fn json_text(explanation: &Explanation) -> String {
-    let cause =
-        |cause: &crate::explain::Cause| json!({"name": cause.name(), "explanation": cause.explanation()});
+    let cause = |cause: &explain::Cause| json!({"name": cause.name(), "explanation": cause.explanation()});
     let causes: Vec<_> = explanation.causes.iter().map(cause).collect();
     let value = json!({
         "correct": explanation.correct,

@@ -1,21 +1,17 @@
 //! `lmtokens sign`.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
-
 use clap::Args;
 
+use super::data;
 use super::exit;
 use super::host::Host;
 use super::output::Output;
 use super::report::Failure;
-use super::signals::{Signal, run_until_signal};
+use super::signals::Signal;
 use crate::clock::{Clock as _, SystemClock};
 use crate::credentials::{self, Arguments, Credentials, ProcessEnvironment};
 use crate::error::Error;
 use crate::lmv1::{self, Request};
-use crate::process;
 
 /// Print the Authorization header of one request, for a request that you send yourself
 ///
@@ -30,14 +26,14 @@ pub(super) struct Sign {
     /// Percent-decoded path after /santaba/rest, without the query
     #[arg(value_name = "PATH")]
     path: String,
-    /// Sign the body in this file; - is standard input [default: no body]
-    #[arg(long, value_name = "FILE")]
-    data: Option<PathBuf>,
+    /// Sign this body: a text, @FILE for the bytes of a file, or @- for those of standard input [default: no body]
+    #[arg(long, allow_hyphen_values = true, default_value = "", hide_default_value = true)]
+    data: String,
 }
 
 const EXAMPLES: &str = r#"Examples:
   curl -H "Authorization: $(lmtokens sign GET /x)" -H 'X-Version: 3' "$LM_BASE_URL/x"
-  lmtokens sign POST /setting/admins/32/apitokens --data body.json"#;
+  lmtokens sign POST /setting/admins/32/apitokens --data @body.json"#;
 
 impl Sign {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
@@ -54,28 +50,10 @@ impl Sign {
             let problem = "a bearer token does not sign: it is itself what is sent with every request";
             return Err(Error::credentials(problem).suggest("set LM_ACCESS_ID and LM_ACCESS_KEY").into());
         }
-        let body = match self.data {
-            // A pipe may never end, which must not delay the handling of signals.
-            Some(path) => run_until_signal(async {
-                let name = path.display().to_string();
-                let read = process::blocking(move || read(&path)).await.flatten();
-                read.map_err(|error| Error::argument(format!("cannot read {name}: {error}")))
-            })?,
-            None => Vec::new(),
-        };
+        let body = data::read(&self.data)?;
         let timestamp_ms = SystemClock.now_ms();
         let request = Request { method: &method, timestamp_ms, body: &body, resource_path: &self.path };
         output.write(&format!("{}\n", credentials.authorization(&request)))?;
         Ok(exit::DONE)
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    if path == Path::new("-") {
-        io::stdin().read_to_end(&mut body)?;
-    } else {
-        File::open(path)?.read_to_end(&mut body)?;
-    }
-    Ok(body)
 }

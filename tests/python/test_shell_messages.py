@@ -24,7 +24,7 @@ def messages(stderr: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("command", [*COMMANDS, "sandbox advance"])
 def test_help_has_examples_and_exit_codes(command: str) -> None:
-    completed = run_shell(*command.split(), "--help")
+    completed = run_shell(*command.split(), "--help", environment={"COLUMNS": "100"})
     assert (completed.returncode, completed.stderr) == (0, "")
     examples = completed.stdout.split("\nExamples:\n")[1].split("\n\n")[0].splitlines()
     assert len(examples) >= (1 if " " in command else 2)

@@ -75,7 +75,7 @@ class TestSign:
         file = tmp_path / "body.json"
         file.write_bytes(b'{"note": "r\xc3\xa9sum\xc3\xa9"}\r\n')
         path = "/setting/admins/32/apitokens"
-        signed = run_shell("sign", "post", path, "--data", str(file))
+        signed = run_shell("sign", "post", path, "--data", f"@{file}")
         assert (signed.returncode, signed.stderr) == (0, "")
         status, token = send(lmtokens_portal, "POST", path, signed.stdout.strip(), file.read_bytes())
         assert (status, token["note"]) == (200, "résumé")
@@ -86,7 +86,7 @@ class TestSign:
     def test_standard_input_is_signed_as_it_is(self) -> None:
         body = b"\x00\xff\r\n"
         completed = subprocess.run(
-            [*SHELL, "sign", "PUT", "/x", "--data", "-"],
+            [*SHELL, "sign", "PUT", "/x", "--data", "@-"],
             input=body,
             capture_output=True,
             env={**os.environ, **PAIR},
@@ -112,7 +112,7 @@ class TestSign:
             (["GET", "x"], PAIR, 2, "does not begin with a slash"),
             (["GET", "/santaba/rest/x"], PAIR, 2, "/santaba/rest, which is not signed"),
             (["GET", "/x?size=1"], PAIR, 2, "query"),
-            (["PUT", "/x", "--data", "/no/such/file"], PAIR, 2, "cannot read /no/such/file"),
+            (["PUT", "/x", "--data", "@/no/such/file"], PAIR, 2, "cannot read /no/such/file"),
             (["GET", "/x"], {}, 4, "LM_ACCESS_KEY"),
             (["GET", "/x"], {"LM_ACCESS_ID": ACCESS_ID}, 4, "LM_ACCESS_KEY"),
             (["GET", "/x"], {"LM_BEARER_TOKEN": "lmb_unit-test-bearer-that-opens-nothing"}, 4, "does not sign"),
@@ -124,8 +124,16 @@ class TestSign:
         assert words in completed.stderr
         assert "unit-test-bearer" not in completed.stderr
 
-    def test_interrupt_while_the_body_is_awaited(self) -> None:
-        command = [*SHELL, "sign", "PUT", "/x", "--data", "-", "-v"]
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["sign", "PUT", "/x", "--data", "@-"],
+            ["explain", "--method", "PUT", "--path", "/x", "--authorization", "LMv1 a:b:1", "--data", "@-"],
+            ["explain", "--method", "PUT", "--path", "/x", "--authorization", "-"],
+        ],
+    )
+    def test_interrupt_while_standard_input_is_awaited(self, arguments: list[str]) -> None:
+        command = [*SHELL, *arguments]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **PAIR}
         ) as process:

@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use pyo3::prelude::*;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::explain::SentRequest;
+use crate::explain::{self, SentRequest};
 use crate::lmv1::{self, SigningKey};
 use crate::python::args::domain::{self, Body};
 use crate::python::args::plain;
@@ -190,10 +190,9 @@ pub(crate) fn explain_signature(
 ) -> PyResult<SignatureExplanation> {
     let request = SentRequest::new(&method, &path, &body.0)?;
     let settings = Settings { access_id, access_key, ..Settings::none() };
-    let explanation = settings.resolved(py, Asking::Allowed, |arguments, environment, prompt| {
-        let sources = (arguments, environment, prompt);
-        signer::explain(authorization.reveal(), request, sources, &SystemClock)
-    })?;
+    explain::header_value(authorization.reveal())?;
+    let pair = settings.resolved(py, Asking::Allowed, signer::signing_pair)?;
+    let explanation = pair.explain(authorization.reveal(), request, &SystemClock)?;
     Ok(SignatureExplanation(explanation))
 }
 
