@@ -73,7 +73,7 @@ const CODES: [u8; 4] = [exit::AUTHENTICATION, exit::NOT_FOUND, exit::RATE_LIMIT,
 const EXAMPLES: &str = r#"Examples:
   lmtokens add 32 --note ci
   eval "$(lmtokens add api-user --type bearer -o env)"
-  lmtokens add 32 -o env-file > ci.env && docker run --env-file ci.env IMAGE
+  lmtokens add 32 --to file:ci.env -o env-file && docker run --env-file ci.env IMAGE
   lmtokens add 32 --to file:ci.json --expires 30d
   lmtokens add 32 --to 'command:vault kv put secret/ci -'"#;
 
@@ -93,7 +93,7 @@ impl Add {
             .into());
         }
         let destination = self.to.destination(self.output, self.overwrite, self.trust_folder)?;
-        let mut output = Output::open()?;
+        let output = Output::open()?;
         let client = self.connection.client(host, self.dry_run)?;
         if self.dry_run {
             destination.map_or(Ok(()), |destination| destination.check(None))?;

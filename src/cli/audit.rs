@@ -110,7 +110,7 @@ impl Audit {
         };
         let is_diff = self.diff.is_some();
         let audit = AuditTokens { rules, diff: self.diff, action, all: self.all };
-        let mut output = Output::open()?;
+        let output = Output::open()?;
         let client = self.connection.client(host, false)?;
         let audit = run_until_signal(call(audit, &client))?;
 

@@ -14,14 +14,14 @@ use crate::tokens::DeleteToken;
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &exit::OF_CHANGES))]
 pub(super) struct Delete {
-    #[command(flatten)]
-    each: Each,
     /// Delete without asking; needed if there is no terminal
     #[arg(long)]
     yes: bool,
     /// Delete also the token that signs this call
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    each: Each,
 }
 
 const EXAMPLES: &str = "\

@@ -13,11 +13,11 @@ use crate::tokens::UpdateToken;
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &exit::OF_CHANGES))]
 pub(super) struct Disable {
-    #[command(flatten)]
-    each: Each,
     /// Disable also the token that signs this call
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    each: Each,
 }
 
 const EXAMPLES: &str = "\

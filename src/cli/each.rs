@@ -1,5 +1,6 @@
 //! One call for each of several tokens.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use clap::Args;
@@ -9,8 +10,9 @@ use super::dry_run;
 use super::exit;
 use super::host::Host;
 use super::output::{self, Output};
-use super::report::{Failure, report, say};
+use super::report::{Failure, report, say, say_failure};
 use super::signals::{Signal, run_until_signal};
+use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Operation, call, planned_request};
 use crate::printable;
@@ -40,36 +42,51 @@ impl Each {
         confirms: bool,
         operation: impl Fn(Target) -> O,
     ) -> Result<u8, Failure> {
-        let finds: Vec<FindToken> = self.tokens.iter().map(|text| text.parse()).collect::<Result<_>>()?;
-        if confirms && !self.dry_run && !confirm(host, &self.tokens)? {
-            say("nothing was changed");
-            return Ok(exit::FAILED);
+        let mut given = HashSet::new();
+        let tokens: Vec<&str> =
+            self.tokens.iter().map(String::as_str).filter(|text| given.insert(*text)).collect();
+        let finds: Vec<FindToken> = tokens.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+        let confirms = confirms && !self.dry_run;
+        if confirms && !host.prompt.is_available() {
+            let problem = "no prompt available to confirm the deletion";
+            return Err(Error::argument(problem).suggest("pass --yes to delete without asking").into());
         }
         let output = Arc::new(Mutex::new(Output::open()?));
         let client = self.connection.client(host, self.dry_run)?;
+        if confirms && !confirm(host, &client, &tokens)? {
+            say("nothing was changed");
+            return Ok(exit::FAILED);
+        }
         let total = finds.len();
         let mut succeeded = 0;
         let mut failures = Vec::new();
         let mut is_rejected = false;
+        let mut in_progress = None;
         let all = async {
-            for (position, (given, find)) in self.tokens.iter().zip(finds).enumerate() {
+            for (position, (given, find)) in tokens.iter().zip(finds).enumerate() {
                 let label = match &find {
                     FindToken::Id(id) => format!("token {id}"),
                     // The access id is not repeated: it may be a key in the wrong place.
                     FindToken::AccessId(_) => format!("token {} of {total}", position + 1),
                 };
                 let operation = operation(Target::Find(find));
+                in_progress = Some(label.clone());
                 let line = if self.dry_run {
                     planned_request(operation, &client).await.map(|request| dry_run::shown(&request, &client))
                 } else {
                     call(operation, &client).await.map(|_| format!("{given} {done}\n"))
                 };
+                in_progress = None;
                 match line {
                     Ok(line) => {
                         succeeded += 1;
                         output::write_in_background(&output, line, Output::write_durably).await?;
                     }
                     Err(mut error) => {
+                        if error.details().maybe_applied {
+                            error = error
+                                .suggest(format!("the token may be {done}: look at it before you try again"));
+                        }
                         if total > 1 {
                             error.details_mut().message.insert_str(0, &format!("{label}: "));
                         }
@@ -85,6 +102,9 @@ impl Each {
             Ok(())
         };
         let ended = run_until_signal(all);
+        if let Some(label) = in_progress.filter(|_| !self.dry_run) {
+            say_failure(&format!("{label} may be {done}: its call was interrupted"));
+        }
         if total > 1 && !self.dry_run {
             say(&format!("{succeeded} of {total} {done}"));
         }
@@ -100,13 +120,10 @@ impl Each {
 }
 
 /// Asks whether to delete the tokens. Later, the handler of signals would keep Ctrl-C from the prompt.
-fn confirm(host: &Host, tokens: &[String]) -> Result<bool, Failure> {
-    if !host.prompt.is_available() {
-        let problem = "no prompt available to confirm the deletion";
-        return Err(Error::argument(problem).suggest("pass --yes to delete without asking").into());
-    }
+fn confirm(host: &Host, client: &Client, tokens: &[&str]) -> Result<bool, Failure> {
     let names = printable::line(&tokens.join(", "));
-    let answer = host.prompt.ask(&format!("Delete permanently: {names}? [y/N] "));
+    let portal = client.identity().portal.base_url();
+    let answer = host.prompt.ask(&format!("Delete permanently from {portal}: {names}? [y/N] "));
     if host.prompt.is_interrupted() {
         return Err(Failure::Signal(Signal::INTERRUPT));
     }

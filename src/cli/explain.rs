@@ -56,7 +56,7 @@ Examples:
 
 impl Explain {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
-        let mut output = Output::open()?;
+        let output = Output::open()?;
         if self.authorization == "-" && self.data == "@-" {
             let message =
                 "both --authorization and --data read from standard input; expected at most one of them";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser as _};
 
 use super::connection::Connection;
 use super::exit;
@@ -40,13 +40,14 @@ pub(super) struct List {
     #[arg(value_parser = PossibleValuesParser::new(["enabled", "disabled"]).try_map(|word| word.parse::<Status>()))]
     status: Option<Status>,
     /// Select tokens whose note contains a text
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new())]
     note: Option<String>,
     /// Select tokens that were created and not used for this time: 30m, 24h, 90d or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     unused_for: Option<Duration>,
     /// Select tokens with a filter in the portal's syntax, which is sent unchanged
     #[arg(long, value_name = "FILTER", conflicts_with_all = ["status", "note", "unused_for"])]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     filter: Option<String>,
     /// Print only these members, in this order, separated by commas [default: all; the most important ones in a table]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -76,8 +77,13 @@ const COLUMNS: [&str; 7] = ["id", "type", "access_id", "admin_name", "status", "
 
 impl List {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
-        let mut output = Output::open()?;
+        let output = Output::open()?;
         let client = self.connection.client(host, false)?;
+        if self.unused_for.is_some() {
+            // The response tells the portal's time, by which the tokens are judged.
+            let one = FirstTokens { list: ListTokens::default(), limit: Some(1) };
+            run_until_signal(call(one, &client))?;
+        }
         let selection = match self.filter {
             Some(raw) => Selection::Raw(raw),
             None => selection(self.status, self.note, self.unused_for, &client)?,
@@ -88,7 +94,12 @@ impl List {
             output.write(&format!("{}\n", tokens.len()))?;
             return Ok(exit::DONE);
         }
-        let mut fields: Vec<&str> = self.fields.iter().map(String::as_str).collect();
+        let mut fields: Vec<&str> = Vec::new();
+        for field in &self.fields {
+            if !fields.contains(&field.as_str()) {
+                fields.push(field);
+            }
+        }
         if fields.is_empty() {
             fields = match self.output {
                 ListFormat::Table => COLUMNS.to_vec(),
@@ -119,7 +130,7 @@ fn selection(
         conditions.push((Field::Note, Operator::Contains, Value::Text(note)));
     }
     if let Some(duration) = unused_for {
-        let since = Duration::from_millis(client.now_ms()).saturating_sub(duration);
+        let since = Duration::from_millis(client.portal_now_ms()).saturating_sub(duration);
         let since = Value::Number(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
         conditions.push((Field::CreatedOn, Operator::Less, since.clone()));
         // 0 is never.

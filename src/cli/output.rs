@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::progress;
 use super::report::Failure;
+use super::signals::run_until_signal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::locked;
 use crate::model::{Token, TokenStatus};
@@ -54,9 +55,15 @@ impl Output {
         Ok(Self { is_terminal: file.is_terminal(), file })
     }
 
-    /// Writes `text` durably.
-    pub(super) fn write(&mut self, text: &str) -> Result<(), Failure> {
-        self.write_durably(text).map_err(Failure::Output)
+    /// Writes `text` durably, or until a signal arrives: a pipe that its reader does not read blocks the write.
+    pub(super) fn write(&self, text: &str) -> Result<(), Failure> {
+        let file = self.file.try_clone().map_err(Failure::Output)?;
+        let mut own = Self { file, is_terminal: self.is_terminal };
+        let text = text.to_owned();
+        let written = run_until_signal(async {
+            Ok(process::blocking(move || own.write_durably(&text)).await.flatten())
+        });
+        written?.map_err(Failure::Output)
     }
 
     /// Writes `text`.
@@ -216,7 +223,9 @@ fn shown(name: &str, value: &Value) -> String {
 }
 
 fn trimmed(table: &Table) -> String {
-    let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned() + "\n").collect();
+    // Each cell has a space on both sides. The first one of a row may be empty.
+    let shown = |line: String| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n";
+    let lines: Vec<String> = table.lines().map(shown).collect();
     lines.concat()
 }
 

@@ -34,7 +34,7 @@ Examples:
 impl Show {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         let find: FindToken = self.token.parse()?;
-        let mut output = Output::open()?;
+        let output = Output::open()?;
         let client = self.connection.client(host, false)?;
         let token = run_until_signal(call(find, &client))?;
         output.write(&output::one(&token_members(&token), self.output)?)?;

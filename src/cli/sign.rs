@@ -39,7 +39,7 @@ impl Sign {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         let method = lmv1::check_method(&self.method)?;
         lmv1::check_resource_path(&self.path)?;
-        let mut output = Output::open()?;
+        let output = Output::open()?;
         let credentials =
             credentials::credentials(&Arguments::default(), &ProcessEnvironment, host.prompt.as_ref());
         if host.prompt.is_interrupted() {

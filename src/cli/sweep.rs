@@ -51,7 +51,7 @@ Examples:
 
 impl Sweep {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
-        let mut output = Output::open()?;
+        let output = Output::open()?;
         let client = self.connection.client(host, false)?;
         let swept = run_until_signal(call(SweepTokens { delete: self.yes, only: self.only }, &client))?;
         let rows: Vec<Members> = swept.iter().map(members).collect();

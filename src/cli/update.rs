@@ -16,8 +16,6 @@ use crate::tokens::{Change, UpdateToken};
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &exit::OF_CHANGES))]
 pub(super) struct Update {
-    #[command(flatten)]
-    each: Each,
     /// Set the note; write --note=TEXT if it begins with -- or with a short option, and --note= to remove it
     #[arg(long, allow_hyphen_values = true, value_parser = |note: &str| Note::new(note))]
     note: Option<Note>,
@@ -28,6 +26,8 @@ pub(super) struct Update {
     /// Disable also the token that signs this call
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    each: Each,
 }
 
 const EXAMPLES: &str = "\

@@ -44,17 +44,18 @@ pub(super) fn advice(error: &mut clap::Error) -> Option<String> {
     }
 }
 
-/// Returns the variable for the credential that an unknown option names.
+/// Returns the variable for the credential that an unknown option names, in any spelling.
 fn variable(option: &str) -> Option<&'static str> {
-    let option = option.strip_prefix("--")?;
-    let is_any_of = |words: &[&str]| words.iter().any(|word| option.contains(word));
-    if is_any_of(&["bearer", "token"]) {
-        Some("LM_BEARER_TOKEN")
-    } else if is_any_of(&["access-id", "access_id", "api-id", "api_id"]) {
-        Some("LM_ACCESS_ID and LM_ACCESS_KEY")
-    } else if is_any_of(&["key", "secret", "password"]) {
-        Some("LM_ACCESS_KEY")
-    } else {
-        None
+    let name: String = option.chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = name.to_ascii_lowercase();
+    let name =
+        ["lm", "api"].iter().fold(name.as_str(), |name, prefix| name.strip_prefix(prefix).unwrap_or(name));
+    match name {
+        "token" | "bearer" | "bearertoken" | "authorization" | "auth" => Some("LM_BEARER_TOKEN"),
+        "accessid" | "id" => Some("LM_ACCESS_ID and LM_ACCESS_KEY"),
+        "accesskey" | "key" | "secret" | "secretkey" | "password" | "passwd" | "pass" => {
+            Some("LM_ACCESS_KEY")
+        }
+        _ => None,
     }
 }

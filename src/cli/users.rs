@@ -31,7 +31,7 @@ Examples:
 
 impl Users {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
-        let mut output = Output::open()?;
+        let output = Output::open()?;
         let client = self.connection.client(host, false)?;
         let users = run_until_signal(call(ListUsers, &client))?;
         let rows: Vec<Members> = users.iter().map(ListedUser::members).collect();

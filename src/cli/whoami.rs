@@ -34,7 +34,7 @@ Examples:
 
 impl Whoami {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
-        let mut output = Output::open()?;
+        let output = Output::open()?;
         let client = self.connection.client(host, false)?;
         let report = run_until_signal(call(WhoamiOperation, &client))?;
         output.write(&output::one(&members(&report), self.output)?)?;

@@ -42,6 +42,26 @@ def test_interrupt_while_the_result_is_written(lmtokens_portal: Portal) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("command", [["list", "-o", "jsonl"], ["users"], ["show", "101"], ["sign", "GET", "/x"]])
+def test_interrupt_while_nobody_reads_the_output(lmtokens_portal: Portal, command: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while os.write(writing, b"\n" * 65_536):
+            pass
+    os.set_blocking(writing, True)
+    try:
+        with subprocess.Popen([*SHELL, *command], stdin=subprocess.DEVNULL, stdout=writing) as process:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(HANG_TIMEOUT) == 130
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert len(lmtokens_portal.record) <= 2
+
+
 def test_interrupt_before_any_request(lmtokens_portal: Portal, tmp_path: Path) -> None:
     # The input is a FIFO, so the command waits for it before it calls the portal.
     rows = tmp_path / "in.csv"

@@ -126,6 +126,8 @@ class TestJson:
         (["list", "--access-key=invented-secret"], "set LM_ACCESS_KEY"),
         (["delete", "5", "--api-key", "invented-secret"], "set LM_ACCESS_KEY"),
         (["--secret", "invented-secret", "list"], "set LM_ACCESS_KEY"),
+        (["show", "5", "--accessKey", "invented-secret"], "set LM_ACCESS_KEY"),
+        (["whoami", "--LM_ACCESS_KEY=invented-secret"], "set LM_ACCESS_KEY"),
         (["users", "--bearer-token", "invented-secret"], "set LM_BEARER_TOKEN"),
         (["show", "--access-id", "x"], "set LM_ACCESS_ID and LM_ACCESS_KEY"),
         (["create", "32"], "use lmtokens add"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,15 @@ from api_variants import credentials_of, modifying_requests, stored_token
 from support import (
     ACCESS_ID,
     ACCESS_KEY,
+    HANG_TIMEOUT,
     SHELL,
     TOKENS_PATH,
     StubServer,
     run_at_terminal,
     run_shell,
     run_shell_to_closed_pipe,
+    start_shell,
+    wait_until,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +65,22 @@ class TestList:
         assert lines[0].split() == ["id", "type", "access_id", "admin_name", "status", "note", "last_used_on"]
         assert "disabled" in lines[-1]
         assert "two  words" in lines[-1]
+
+    def test_empty_first_cell_keeps_its_column(self, lmtokens_portal: Portal) -> None:
+        token = lmtokens_portal.create_token()
+        header, row = run_shell("list", "--user", "32", "--fields", "note,id").stdout.splitlines()
+        assert row.index(str(token.id)) == header.index("id")
+
+    def test_condition_without_text_is_refused(self, lmtokens_portal: Portal) -> None:
+        for option in ("--note", "--filter"):
+            assert run_shell("list", option, "").returncode == 2
+        assert lmtokens_portal.record == []
+
+    def test_unused_for_follows_the_clock_of_the_portal(self, lmtokens_portal: Portal) -> None:
+        token = lmtokens_portal.create_token()
+        assert token.id not in listed("--unused-for", "90d")
+        lmtokens_portal.advance(days=100)
+        assert token.id in listed("--unused-for", "90d")
 
     def test_conditions_select_tokens(self, lmtokens_portal: Portal) -> None:
         lmtokens_portal.add_user("robot", id=40)
@@ -237,6 +257,28 @@ class TestChanges:
         assert (completed.returncode, completed.stdout) == (2, "")
         assert lmtokens_portal.record == []
 
+    def test_change_that_may_have_been_applied_is_said(self, lmtokens_portal: Portal) -> None:
+        first, second = lmtokens_portal.create_token(), lmtokens_portal.create_token()
+        lmtokens_portal.fail("act-then-delay", method="PATCH", seconds=HANG_TIMEOUT, times=None)
+        completed = run_shell("disable", "--timeout", "0.2", str(first.id), str(second.id))
+        assert completed.returncode == 1
+        assert completed.stderr.count("the token may be disabled") == 2
+
+    def test_interrupted_change_is_named(self, lmtokens_portal: Portal) -> None:
+        token = lmtokens_portal.create_token()
+        lmtokens_portal.fail("act-then-delay", method="DELETE", seconds=HANG_TIMEOUT, times=None)
+        with start_shell("delete", "--yes", str(token.id)) as process:
+            wait_until(lambda: token.id not in [left.id for left in lmtokens_portal.tokens])
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=HANG_TIMEOUT)
+        assert process.returncode == 130
+        assert f"token {token.id} may be deleted: its call was interrupted" in err
+
+    def test_token_that_is_given_twice_is_changed_once(self, lmtokens_portal: Portal) -> None:
+        token = lmtokens_portal.create_token()
+        completed = run_shell("delete", "--yes", str(token.id), str(token.id))
+        assert (completed.returncode, completed.stdout) == (0, f"{token.id} deleted\n")
+
     def test_closed_pipe_stops_the_command(self, lmtokens_portal: Portal) -> None:
         tokens = [lmtokens_portal.create_token() for _ in range(3)]
         completed = run_shell_to_closed_pipe("disable", *(str(token.id) for token in tokens))
@@ -292,7 +334,7 @@ class TestConfirmation:
         token = lmtokens_portal.create_token()
         ended = run_at_terminal([*SHELL, "delete", str(token.id)], [("[y/N]", answer)], environment={"CI": ""})
         assert ended.status == status, ended.shown
-        assert f"Delete permanently: {token.id}? [y/N]" in ended.shown
+        assert f"Delete permanently from {lmtokens_portal.base_url}: {token.id}? [y/N]" in ended.shown
         assert (stored_token(lmtokens_portal, token.id) is None) is (status == 0)
         assert ("deleted" in ended.shown) is (status == 0)
         assert ("nothing was changed" in ended.shown) is (status == 1)

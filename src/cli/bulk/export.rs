@@ -18,7 +18,7 @@ const UNFINISHED: [EntryState; 3] = [EntryState::Pending, EntryState::Failed, En
 /// Prints the finished tokens, their keys in plain text.
 pub(super) fn export(journal: &Path, format: Format, skip_damaged: bool) -> Result<u8, Failure> {
     let ReadJournal { portal, entries } = read_journal(journal, skip_damaged)?;
-    let mut output = Output::open()?;
+    let output = Output::open()?;
     let finished: Vec<&Token> = entries
         .iter()
         .filter(|entry| entry.state == EntryState::Created)
