@@ -428,6 +428,12 @@ impl Client {
         });
     }
 
+    /// Sets the portal's clock, as a response does.
+    #[cfg(test)]
+    pub(crate) fn set_portal_time(&self, time: SystemTime) {
+        self.portal_clock().set(time, self.now_ms());
+    }
+
     fn portal_clock(&self) -> OfProcess<PortalClock> {
         self.shared.portal_clock.get_or_init(PortalClock::default)
     }

@@ -142,6 +142,15 @@ pub trait Destination: Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
+    /// As `recover`, of a token that is marked as the one that replaces `old`, until [`Destination::conclude`].
+    fn recover_placed<'a>(
+        &'a self,
+        _old: TokenId,
+        _token: &'a Token,
+    ) -> BoxFuture<'a, Result<Option<Secret>>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// Removes what was delivered: the token will never be enabled. It may be that of another process that has ended.
     fn discard<'a>(&'a self, _token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(async { Ok(()) })

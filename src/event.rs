@@ -107,6 +107,13 @@ pub enum Event {
         /// The owner's number in the operating system.
         owner: u32,
     },
+    /// A rotation was cancelled after its new token was enabled. Both tokens work.
+    RotationInterrupted {
+        /// The id of the old token.
+        old: i64,
+        /// The id of the new token.
+        new: i64,
+    },
     /// A rotation waits for the portal's clock.
     Waiting {
         /// What happens then.
@@ -277,6 +284,7 @@ impl Event {
                 )
             }
             Self::Waiting { what, remaining } => format!("waiting {} s until {what}", remaining.as_secs()),
+            Self::RotationInterrupted { old, new } => rotation_interrupted(*old, *new),
             Self::AuditLogUnreadable { token_id, reason } => {
                 format!(
                     "cannot tell whether programs still try to use token {token_id}, which is deleted: {reason}"
@@ -344,6 +352,7 @@ impl Event {
             | Self::FinishedEarlier { .. }
             | Self::ClearedEarlier { .. }
             | Self::OrphansRemoved { .. } => Vec::new(),
+            Self::RotationInterrupted { .. } => vec![Advice::RotateAgain],
             Self::FolderOfAnotherUser { .. } => vec![Advice::TrustFolder],
             Self::PendingFilesRemain { .. } => {
                 vec!["repeat the call that was interrupted, which finishes it, or delete both the token and the file".into()]
@@ -367,6 +376,12 @@ impl Event {
             Self::OutcomeLost { advice, .. } => advice.clone(),
         }
     }
+}
+
+fn rotation_interrupted(old: i64, new: i64) -> String {
+    format!(
+        "the rotation of token {old} was interrupted after token {new}, which is to replace it, was enabled: both work"
+    )
 }
 
 fn attempt_outcome(status: Option<u16>, attempt: u32, elapsed: Duration, pause: Option<Duration>) -> String {

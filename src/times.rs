@@ -74,12 +74,22 @@ pub enum Expiry {
     At(i64),
 }
 
+/// Ten years, the longest time span of a token. Milliseconds and times since 1970 are more.
+const MAX_SPAN: Duration = Duration::from_secs(315_360_000);
+
+/// Checks a time span of a rotation.
+pub(crate) fn check_span(name: &str, span: Duration) -> Result<()> {
+    if span <= MAX_SPAN {
+        return Ok(());
+    }
+    Err(Error::invalid(name, format_args!("{} s", span.as_secs()), "at most 315360000 s (ten years)"))
+}
+
 impl Expiry {
-    /// Ten years. Milliseconds and times since 1970 are more.
-    const MAX: Duration = Duration::from_secs(315_360_000);
     /// The default of a temporary token.
     #[cfg(feature = "python")]
     pub(crate) const ONE_HOUR: Self = Self::After(Duration::from_secs(3600));
+
     /// The accepted values, for messages.
     pub(crate) const EXPECTED: &str = "an aware datetime, or a timedelta or number of seconds (not milliseconds) from now, above \
                                        0 and at most 315360000 (ten years)";
@@ -93,7 +103,7 @@ impl Expiry {
     }
 
     fn after_duration(duration: Duration) -> Option<Self> {
-        (Duration::ZERO < duration && duration <= Self::MAX).then_some(Self::After(duration))
+        (Duration::ZERO < duration && duration <= MAX_SPAN).then_some(Self::After(duration))
     }
 
     /// Returns the time at which a token expires that is created now, seconds since 1970-01-01 UTC.
@@ -176,7 +186,7 @@ mod tests {
     #[test]
     fn an_expiry_is_after_now_and_within_ten_years() {
         assert_eq!("30d".parse::<Expiry>().ok(), Some(Expiry::After(Duration::from_secs(2_592_000))));
-        assert_eq!("3650d".parse::<Expiry>().ok(), Some(Expiry::After(Expiry::MAX)));
+        assert_eq!("3650d".parse::<Expiry>().ok(), Some(Expiry::After(MAX_SPAN)));
         for text in ["0", "0d", "3651d", "1801353600", "1801353600000"] {
             assert!(text.parse::<Expiry>().is_err(), "{text:?}");
         }

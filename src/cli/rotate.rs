@@ -372,7 +372,7 @@ fn explain(rotation: &Rotation) -> u8 {
 }
 
 fn members(rotation: &Rotation) -> Members {
-    let Rotation { old, new, state, changes } = rotation;
+    let Rotation { old, new, state, changes, .. } = rotation;
     let state = state.as_ref().ok().copied();
     let (last_used_on, last_used_from) = match state {
         Some(RotationState::InUse { last_used_on, address, .. }) => (Some(last_used_on), address),

@@ -245,6 +245,20 @@ impl Shared {
         secret
     }
 
+    fn recover_placed(&self, old: TokenId, token_id: i64) -> Result<Option<Secret>> {
+        let folder = self.file.folder()?;
+        for tag in Earlier::replacing(&folder, self.file.name(), old)? {
+            let Ok(Some(mut pending)) = self.take_or_adopt(&tag) else { continue };
+            let is_of_token = pending.token().is_some_and(|token| token.id == token_id);
+            let secret = if is_of_token { pending.read_secret(&tag)? } else { None };
+            self.keep(tag, pending);
+            if secret.is_some() {
+                return Ok(secret);
+            }
+        }
+        Ok(None)
+    }
+
     fn missing(&self, token: &Token) -> Error {
         failed(format!(
             "the key of token {} is neither in {} nor in a pending file beside it",
@@ -341,6 +355,11 @@ impl Destination for FileDestination {
     fn recover<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<Option<Secret>>> {
         let (shared, tag) = (Arc::clone(&self.0), *tag);
         Box::pin(blocking(move || shared.recover(&tag)))
+    }
+
+    fn recover_placed<'a>(&'a self, old: TokenId, token: &'a Token) -> BoxFuture<'a, Result<Option<Secret>>> {
+        let (shared, token_id) = (Arc::clone(&self.0), token.id);
+        Box::pin(blocking(move || shared.recover_placed(old, token_id)))
     }
 
     fn discard<'a>(&'a self, _token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {

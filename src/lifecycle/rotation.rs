@@ -40,6 +40,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Note;
 use crate::model::Token;
 use crate::operation::Operation;
+use crate::times::check_span;
 use crate::tokens::Target;
 
 /// How long a token stays disabled before it is deleted, unless the caller says otherwise.
@@ -58,7 +59,8 @@ pub struct RotateToken {
     pub quarantine: Duration,
     /// The note of the new token; `None` takes that of the old one.
     pub note: Option<Note>,
-    /// A check of the new token before the old one is disabled.
+    /// A check of the new token before the old one is disabled. It must end within half an hour: an hour after its
+    /// create, another process may take the new token over.
     pub then: Option<Arc<dyn Check>>,
     /// Whether a bearer token may be rotated: a second one may replace the first at once.
     pub allow_bearer: bool,
@@ -103,6 +105,8 @@ pub struct Rotation {
     pub state: Result<RotationState>,
     /// The number of creates and changes of this call. The portal may send an e-mail for each.
     pub changes: u32,
+    /// Whether this call deleted the old token.
+    pub deleted_old: bool,
 }
 
 /// What remains of a rotation. Times are seconds since 1970-01-01 UTC.
@@ -172,6 +176,8 @@ impl Operation for RotateToken {
     type Output = Rotation;
 
     async fn run(self, client: &Client) -> Result<Rotation> {
+        check_span("overlap", self.overlap)?;
+        check_span("quarantine", self.quarantine)?;
         Box::pin(rotate::rotate(&self, client)).await
     }
 }

@@ -1,6 +1,7 @@
 //! Sweep: deleting pending tokens that interrupted creates left behind, expired tokens and tokens of rotations that were
 //! given up, and finishing rotations.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -9,12 +10,13 @@ use super::rotation::{ListedRotations, QUARANTINE, Rotation, RotationState, fini
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TokenId;
-use crate::model::{Token, TokenStatus, iso_8601};
+use crate::model::{Token, TokenStatus, TokenType, iso_8601};
 use crate::operation::Operation;
+use crate::tag::Tag;
 use crate::tokens::{FindToken, ListTokens};
 
-/// The minimum age of an orphan.
-const AGE: Duration = Duration::from_secs(3600);
+/// The minimum age of an orphan: no create or rotation is in progress for so long.
+pub(super) const AGE: Duration = Duration::from_secs(3600);
 
 /// Why a sweep deletes a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +107,21 @@ impl Swept {
         };
         Some(Self { token: token.clone(), reason, deleted: false, kept, rotation: None, error: None })
     }
+
+    /// Keeps a bearer token that is to replace one that is gone: the portal deleted that one when it created this one.
+    fn keep_if_last(&mut self, ids: &HashSet<i64>) {
+        let tag = self.token.note.as_deref().and_then(Tag::parse).map(|(tag, _)| tag);
+        let replaces = tag.and_then(|tag| tag.replaces).filter(|_| self.reason == SweepReason::Orphan);
+        let is_last = replaces.is_some_and(|old| !ids.contains(&old.get()));
+        if is_last && self.token.r#type == TokenType::Bearer && self.kept.is_none() {
+            self.kept = Some("the token that it replaces is gone; rotate it again");
+        }
+    }
+
+    /// Returns whether the portal rejected the credentials. Repeated failures lock a token.
+    fn is_rejected(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Authentication)
+    }
 }
 
 impl Operation for SweepTokens {
@@ -117,17 +134,23 @@ impl Operation for SweepTokens {
         let mut swept = Vec::new();
         let mut clock = SweepClock::start();
         let mut rotations = ListedRotations::default();
+        let mut ids = HashSet::new();
         while let Some(page) = listing.next_page(client).await? {
             let now = clock.now(client)?;
             let found = page.iter().filter_map(|token| Swept::found(token, now));
             swept.extend(found.filter(|found| self.only.is_none_or(|only| found.reason == only)));
             for token in &page {
                 rotations.add(token, now);
+                ids.insert(token.id);
             }
         }
         if self.only.is_some_and(|only| only != SweepReason::Rotation) {
             rotations = ListedRotations::default();
         }
+        for each in &mut swept {
+            each.keep_if_last(&ids);
+        }
+        let mut is_rejected = false;
         if self.delete {
             let mut found = std::mem::take(&mut swept).into_iter();
             for each in found.by_ref() {
@@ -136,18 +159,20 @@ impl Operation for SweepTokens {
                     continue;
                 }
                 swept.extend(delete(client, each, &mut clock).await);
-                // Repeated authentication failures lock a token.
-                let error = swept.last().and_then(|last| last.error.as_ref());
-                if error.is_some_and(|error| error.kind() == ErrorKind::Authentication) {
+                is_rejected = swept.last().is_some_and(Swept::is_rejected);
+                if is_rejected {
                     break;
                 }
             }
             swept.extend(found);
         }
-        if !rotations.is_empty() {
+        if !rotations.is_empty() && !is_rejected {
             let now = i64::try_from(clock.now(client)?.as_secs()).unwrap_or(i64::MAX);
             for old in rotations.old_tokens(Some(now)) {
-                swept.push(sweep_rotation(client, old, self.delete).await?);
+                swept.push(sweep_rotation(client, old, self.delete).await);
+                if swept.last().is_some_and(Swept::is_rejected) {
+                    break;
+                }
             }
         }
         Ok(swept)
@@ -175,24 +200,24 @@ async fn delete(client: &Client, found: Swept, clock: &mut SweepClock) -> Option
 }
 
 /// Does what is due for the rotation of a token, or reads the token.
-async fn sweep_rotation(client: &Client, old: Token, acts: bool) -> Result<Swept> {
+async fn sweep_rotation(client: &Client, old: Token, acts: bool) -> Swept {
     let part = client.start_part();
     let (reason, error) = (SweepReason::Rotation, None);
     let mut swept = Swept { token: old, reason, deleted: false, kept: None, rotation: None, error };
     let rotation = if acts {
         finish_rotation(&part.client, &swept.token).await.map(Some)
     } else {
-        FindToken::Id(TokenId::new(swept.token.id)?).optional(&part.client).await.map(|found| {
+        read(&part.client, &swept.token).await.map(|found| {
             swept.token = found.unwrap_or_else(|| swept.token.clone());
             None
         })
     };
     match part.complete(rotation) {
-        Ok(Some(Rotation { old, state, .. })) => {
+        Ok(Some(Rotation { old, state, deleted_old, .. })) => {
             swept.token = old;
             match state {
                 Ok(state) => {
-                    swept.deleted = state == RotationState::Finished;
+                    swept.deleted = deleted_old;
                     swept.kept =
                         matches!(state, RotationState::InUse { .. }).then_some("programs still use it");
                     swept.rotation = Some(state);
@@ -201,11 +226,13 @@ async fn sweep_rotation(client: &Client, old: Token, acts: bool) -> Result<Swept
             }
         }
         Ok(None) => {}
-        // Repeated authentication failures lock a token.
-        Err(error) if error.kind() == ErrorKind::Authentication => return Err(error),
         Err(error) => swept.error = Some(error),
     }
-    Ok(swept)
+    swept
+}
+
+async fn read(client: &Client, token: &Token) -> Result<Option<Token>> {
+    FindToken::Id(TokenId::new(token.id)?).optional(client).await
 }
 
 /// The time during one sweep, by the earliest of all readings: a token of a create that is in progress must not look

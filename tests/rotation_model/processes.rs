@@ -431,6 +431,7 @@ impl Turn<'_> {
                 (Step::Finish, NONE)
             }
             Step::DeleteOrphan => (Step::Sweep, NONE),
+            Step::DisableCancelled => (Step::Cancel, NONE),
             _ => (Step::End, NONE),
         };
         // The secret of a token is discarded once the token is deleted, or is not there.

@@ -1,6 +1,9 @@
 //! Rotations at the sandbox over a real socket.
 
+mod bearer;
+mod interference;
 mod killed;
+mod own_token;
 mod states;
 
 use std::sync::{Arc, Mutex};

@@ -4,23 +4,23 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::cancel::{replaced, stub};
 use super::guarded::{GuardedClient, SETTLES, Step};
 use super::refused_calls::{RefusedCall, last_refused_call};
-use super::resume::{AGE, check_age, is_left};
-use super::successors::{Role, Successor, find_successors};
-use super::wait::wait_until;
+use super::resume::{check_age, is_left};
+use super::successors::{Role, Successor, find_successors, old_of, replaced, stub};
+use super::wait::await_mark;
 use super::{FinishRotations, QUARANTINE, Rotation, RotationState, wrong_state};
 use crate::advice::Advice;
 use crate::client::Client;
 use crate::error::{ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{Status, TokenId};
-use crate::lifecycle::sweep::agreed_time;
+use crate::lifecycle::sweep::{AGE, agreed_time};
 use crate::marker::Marker;
 use crate::model::{Token, TokenStatus};
 use crate::operation::Operation;
 use crate::tag::Tag;
+use crate::times::check_span;
 use crate::tokens::{ListTokens, refuse_self};
 
 /// How a rotation ends.
@@ -47,7 +47,12 @@ const MAX_STEPS: u32 = 16;
 
 /// What one step came to.
 enum Next {
-    Again,
+    Again {
+        /// Whether the step deleted the old token.
+        deleted: bool,
+    },
+    /// The old token was enabled again.
+    Restored(Box<Token>),
     End(RotationState),
 }
 
@@ -55,35 +60,64 @@ impl Finisher<'_> {
     /// Does what is due, and returns what remains.
     pub(super) async fn finish(&self) -> Result<Rotation> {
         let mut old = self.old.clone();
+        let (mut last_new, mut deletes) = (None, false);
         for _ in 0..MAX_STEPS {
             let successors = find_successors(self.portal, &old).await?;
             let now = self.portal.read(&old).await?;
             let is_gone = now.is_none();
             old = now.unwrap_or(old);
             let (new, next) = if is_gone {
-                self.old_is_gone(successors).await?
+                self.old_is_gone(&old, successors, last_new).await?
             } else if let Some(new) = replaced_by(&old) {
                 self.old_is_replaced(&old, new, successors).await?
             } else {
                 self.old_is_enabled(&old, successors).await?
             };
-            if let Next::End(state) = next {
-                return Ok(Rotation { old, new, state: Ok(state), changes: self.portal.changes() });
-            }
+            let state = match next {
+                Next::Again { deleted } => {
+                    deletes |= deleted;
+                    last_new = new;
+                    continue;
+                }
+                Next::Restored(restored) => {
+                    old = *restored;
+                    RotationState::Restored
+                }
+                Next::End(state) => state,
+            };
+            let (changes, deleted_old) = (self.portal.changes(), deletes);
+            return Ok(Rotation { old, new, state: Ok(state), changes, deleted_old });
         }
         Err(wrong_state(&old, "its state changes faster than it can be read"))
     }
 
-    async fn old_is_gone(&self, successors: Vec<Successor>) -> Result<(Option<Token>, Next)> {
-        let takes_its_place = |new: &Successor| new.is_enabled() && new.role.out_since().is_none();
-        let Some(Successor { token, role }) = successors.into_iter().find(takes_its_place) else {
-            return Ok((None, Next::End(RotationState::Finished)));
+    /// Ends a rotation whose old token is deleted. `last_new` is the new token when this call deleted it.
+    async fn old_is_gone(
+        &self,
+        old: &Token,
+        successors: Vec<Successor>,
+        last_new: Option<Token>,
+    ) -> Result<(Option<Token>, Next)> {
+        let takes_its_place = |new: &&Successor| new.is_enabled() && new.role.out_since().is_none();
+        let Some(Successor { token, role }) = successors.iter().find(takes_its_place) else {
+            let others = successors.into_iter().map(|successor| successor.token);
+            return match others.chain(last_new).next() {
+                None => Ok((None, Next::End(RotationState::Finished))),
+                Some(new) => {
+                    let problem = format!("it is deleted, and token {}, which replaces it, is not", new.id);
+                    Err(wrong_state(old, &format!("{problem} enabled, or its rotation was cancelled"))
+                        .suggest(format!(
+                            "find out whether token {} is needed, and enable or delete it",
+                            new.id
+                        )))
+                }
+            };
         };
         if let Role::Pending(tag) = role {
-            check_age(self.portal, self.old, &token, &tag, AGE)?;
+            check_age(self.portal, self.old, token, tag, AGE)?;
         }
-        let new = self.clear_marker(&token).await?;
-        Ok((Some(new.unwrap_or(token)), Next::End(RotationState::Finished)))
+        let new = self.clear_marker(token).await?;
+        Ok((Some(new.unwrap_or_else(|| token.clone())), Next::End(RotationState::Finished)))
     }
 
     async fn old_is_enabled(&self, old: &Token, successors: Vec<Successor>) -> Result<(Option<Token>, Next)> {
@@ -91,8 +125,7 @@ impl Finisher<'_> {
         let Some(Successor { token: new, role: Role::Replaces { after } }) =
             successors.iter().find(is_marked)
         else {
-            return Err(wrong_state(old, "no token is marked as the one that replaces it")
-                .suggest("rotate it again, which continues a rotation or starts one"));
+            return Ok((None, Next::End(self.disable_leftovers(old, &successors).await?)));
         };
         if new.status != Some(TokenStatus::Enabled) {
             return Err(wrong_state(old, &format!("token {}, which replaces it, was disabled", new.id))
@@ -103,6 +136,9 @@ impl Finisher<'_> {
                 wrong_state(old, "it is disabled, but not by lmtokens").suggest("enable it, or delete it")
             );
         }
+        for leftover in &successors {
+            self.disable_leftover(new, leftover).await?;
+        }
         let Some(after) = *after else {
             let problem = format!("the check of token {}, which is to replace it, has not succeeded", new.id);
             return Err(wrong_state(old, &problem).suggest(Advice::RotateAgain));
@@ -111,15 +147,41 @@ impl Finisher<'_> {
         if now < after {
             return Ok((Some(new.clone()), Next::End(RotationState::Overlap { until: after })));
         }
-        for leftover in successors.iter().filter(|successor| successor.token.id != new.id) {
-            self.disable_leftover(new, leftover).await?;
-        }
         if let Some(last_used_on) = self.in_use(old, new, after, now) {
             let address = old.last_auth_ip.as_ref().and_then(|address| address.parse().ok());
             return Ok((Some(new.clone()), Next::End(in_use(last_used_on, address, new))));
         }
         self.disable_old(old, new).await?;
-        Ok((Some(new.clone()), Next::Again))
+        Ok((Some(new.clone()), Next::Again { deleted: false }))
+    }
+
+    /// Disables the tokens that are left of rotations that were given up, although no other token is to replace the old
+    /// one. One that was used since is needed by somebody.
+    async fn disable_leftovers(&self, old: &Token, successors: &[Successor]) -> Result<RotationState> {
+        let is_left = |successor: &&Successor| successor.is_enabled() && successor.role.out_since().is_some();
+        let leftovers: Vec<_> = successors.iter().filter(is_left).collect();
+        let is_pending = successors.iter().any(|successor| successor.role.out_since().is_none());
+        if is_pending || leftovers.is_empty() {
+            return Err(wrong_state(old, "no token is marked as the one that replaces it")
+                .suggest("rotate it again, which continues a rotation or starts one"));
+        }
+        if old.status != Some(TokenStatus::Enabled) {
+            return Err(
+                wrong_state(old, "it is disabled, but not by lmtokens").suggest("enable it, or delete it")
+            );
+        }
+        for leftover in leftovers {
+            let since = leftover.role.out_since().unwrap_or_default().saturating_add(SETTLES);
+            let token = &leftover.token;
+            if let Some(last_used_on) =
+                token.last_used_on.filter(|used| self.ending.checks_use && *used > since)
+            {
+                let address = token.last_auth_ip.as_ref().and_then(|address| address.parse().ok());
+                return Ok(RotationState::InUse { last_used_on, address, is_this_address: false });
+            }
+            self.disable_leftover(old, leftover).await?;
+        }
+        Ok(RotationState::Cancelled)
     }
 
     /// Returns when the old token was last used, if that is within the last half of the overlap.
@@ -130,21 +192,18 @@ impl Finisher<'_> {
         (checks_use && last_used_on > now.saturating_sub(overlap / 2)).then_some(last_used_on)
     }
 
-    /// Disables an enabled token that is cancelled or superseded, once that has taken effect and another token is
-    /// enabled and marked.
-    pub(super) async fn disable_leftover(&self, new: &Token, leftover: &Successor) -> Result<()> {
+    /// Disables an enabled token that is cancelled or superseded, once that has taken effect and another token works:
+    /// the old one, or one that is marked.
+    pub(super) async fn disable_leftover(&self, other: &Token, leftover: &Successor) -> Result<()> {
         let old_id = TokenId::new(self.old.id)?;
-        let Some(since) = leftover.role.out_since() else { return Ok(()) };
-        if leftover.token.status != Some(TokenStatus::Enabled) {
-            return Ok(());
-        }
-        wait_until(self.portal, since.saturating_add(SETTLES), "the mark on a token takes effect").await?;
-        let is_out = |now: &Token, time| {
-            Role::of(now, old_id).and_then(Role::out_since).is_some_and(|since| since + SETTLES <= time)
-        };
-        let disabled = self.portal.write_with(new, &leftover.token, |new, now| {
-            let is_replaced = new.is_some_and(|new| is_intact(new, old_id));
-            let is_due = is_replaced && is_out(now, self.portal.now()?);
+        let Some(since) = leftover.role.out_since().filter(|_| leftover.is_enabled()) else { return Ok(()) };
+        await_mark(self.portal, self.old, &leftover.token, since).await?;
+        let disabled = self.portal.write_with(other, &leftover.token, |other, now| {
+            let works = other.is_some_and(|other| {
+                let is_plain = other.status == Some(TokenStatus::Enabled) && replaced_by(other).is_none();
+                if other.id == old_id.get() { is_plain } else { is_intact(other, old_id) }
+            });
+            let is_due = works && Role::of(now, old_id).and_then(Role::out_since) == Some(since);
             Ok(match now.status {
                 Some(TokenStatus::Enabled) if is_due => Step::status(Status::Disabled),
                 _ => Step::Done(()),
@@ -161,7 +220,7 @@ impl Finisher<'_> {
             ))
         })?;
         let quarantine = i64::try_from(self.ending.quarantine.as_secs()).unwrap_or(i64::MAX);
-        let delete_after = self.portal.now()?.saturating_add(quarantine);
+        let delete_after = self.portal.portal_now()?.saturating_add(quarantine);
         let disabled = self.portal.write_with(new, old, |new, now| {
             if now.status != Some(TokenStatus::Enabled) || replaced_by(now).is_some() {
                 return Ok(Step::Done(()));
@@ -199,11 +258,17 @@ impl Finisher<'_> {
         let new = match new {
             Some(Successor { token, .. }) => Some(token),
             // Its marker may have been removed.
-            None => self.portal.read(&Token { id: new_id.get(), access_id: None, ..old.clone() }).await?,
+            None => self.portal.read(&stub(new_id, old)).await?,
         };
         let Some(new) = new.filter(is_enabled_successor) else {
-            self.restore_old(old, new_id).await?;
-            return Ok((None, Next::End(RotationState::Restored)));
+            let stub = stub(new_id, old);
+            let is_due = |new: Option<&Token>| !new.is_some_and(is_enabled_successor);
+            let restored = restore_old(self.portal, old, &stub, is_due).await?;
+            let is_enabled = |old: &Token| old.status == Some(TokenStatus::Enabled);
+            let next = restored
+                .filter(is_enabled)
+                .map_or(Next::Again { deleted: false }, |old| Next::Restored(Box::new(old)));
+            return Ok((None, next));
         };
         if !is_intact(&new, old_id) {
             return Err(wrong_state(old, &format!("the marker in the note of token {new_id} was removed"))
@@ -218,17 +283,17 @@ impl Finisher<'_> {
             let state = in_use(time, address, &new);
             return Ok((Some(new), Next::End(state)));
         }
-        self.delete_old(old, &new).await?;
-        Ok((Some(new), Next::Again))
+        let deleted = self.delete_old(old, &new).await?;
+        Ok((Some(new), Next::Again { deleted }))
     }
 
-    /// Returns the last refused call with the old token in a day. A log that may not be read is reported.
+    /// Returns the last refused call with the old token in a day. A log that these credentials may not read, or that
+    /// the portal does not have, is reported.
     async fn last_refused_call(&self, old: &Token) -> Result<Option<RefusedCall>> {
         const DAY: i64 = 86_400;
         let client = self.portal.client();
         match last_refused_call(client, old, self.portal.now()?.saturating_sub(DAY)).await {
-            Err(error) if error.kind() == ErrorKind::Authentication => Err(error),
-            Err(error) => {
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) => {
                 client.report(Event::AuditLogUnreadable { token_id: old.id, reason: error.to_string() });
                 Ok(None)
             }
@@ -236,19 +301,10 @@ impl Finisher<'_> {
         }
     }
 
-    /// Enables the old token again, if the one that replaces it is not as it was.
-    pub(super) async fn restore_old(&self, old: &Token, new: TokenId) -> Result<()> {
-        let witness = Token { id: new.get(), access_id: None, ..old.clone() };
-        let restored = self.portal.write_with(&witness, old, |new_now, now| {
-            let is_due = replaced_by(now).is_some_and(|(by, _)| by == new)
-                && !new_now.is_some_and(is_enabled_successor);
-            Ok(if is_due { restored(now) } else { Step::Done(()) })
-        });
-        restored.await.map(|_| ())
-    }
-
-    async fn delete_old(&self, old: &Token, new: &Token) -> Result<()> {
+    /// Deletes the old token. Returns whether this call did.
+    async fn delete_old(&self, old: &Token, new: &Token) -> Result<bool> {
         let (old_id, new_id) = (TokenId::new(old.id)?, TokenId::new(new.id)?);
+        let mut is_sent = false;
         let deleted = self.portal.write_with(new, old, |new, now| {
             let is_disabled = now.status == Some(TokenStatus::Disabled);
             let is_due = match replaced_by(now).filter(|_| is_disabled) {
@@ -256,9 +312,10 @@ impl Finisher<'_> {
                 None => false,
             };
             let is_replaced = new.is_some_and(|new| is_intact(new, old_id));
-            Ok(if is_due && is_replaced { Step::Delete } else { Step::Done(()) })
+            is_sent = is_due && is_replaced;
+            Ok(if is_sent { Step::Delete } else { Step::Done(()) })
         });
-        deleted.await.map(|_| ())
+        Ok(deleted.await?.is_none() && is_sent)
     }
 
     /// Removes the marker or the tag of a token whose predecessor is deleted. Its expiry is kept.
@@ -290,6 +347,7 @@ impl Operation for FinishRotations {
     type Output = Vec<Rotation>;
 
     async fn run(self, client: &Client) -> Result<Vec<Rotation>> {
+        check_span("quarantine", self.quarantine)?;
         Box::pin(finish_rotations(self, client)).await
     }
 }
@@ -302,8 +360,7 @@ async fn finish_rotations(operation: FinishRotations, client: &Client) -> Result
     };
     if let Some(token) = operation.token {
         let named = token.read(client).await?;
-        let old = replaced(&named).map_or(named.clone(), |old| stub(old, &named));
-        let portal = GuardedClient::new(client);
+        let (old, portal) = (old_of(&named), GuardedClient::new(client));
         return Ok(vec![Finisher { portal: &portal, old: &old, ending }.finish().await?]);
     }
     let mut rotations = Vec::new();
@@ -322,7 +379,8 @@ async fn finish_rotations(operation: FinishRotations, client: &Client) -> Result
             // Repeated authentication failures lock a token.
             Err(error) if error.kind() == ErrorKind::Authentication => return Err(error),
             Err(error) => {
-                rotations.push(Rotation { old, new: None, state: Err(error), changes: portal.changes() });
+                let changes = portal.changes();
+                rotations.push(Rotation { old, new: None, state: Err(error), changes, deleted_old: false });
             }
         }
     }
@@ -362,6 +420,11 @@ impl ListedRotations {
         let due = match Role::of(token, old) {
             Some(Role::Replaces { after }) => after,
             Some(Role::Pending(tag)) if is_enabled && is_left(token, &tag, now) => None,
+            // Somebody must disable it, once its mark has taken effect.
+            Some(role) if is_enabled => match role.out_since() {
+                Some(since) => Some(since.saturating_add(SETTLES)),
+                None => return,
+            },
             _ => return,
         };
         let listed = ListedRotation { old: stub(old, token), due, is_disabled: false };
@@ -382,8 +445,23 @@ impl ListedRotations {
     }
 }
 
+/// Enables an old token again that was disabled in favor of `new`, if a read of that one allows it. Returns the old
+/// token as it is then; `None` if it does not exist.
+pub(super) async fn restore_old(
+    portal: &GuardedClient,
+    old: &Token,
+    new: &Token,
+    is_due: impl Fn(Option<&Token>) -> bool,
+) -> Result<Option<Token>> {
+    let restored = portal.write_with(new, old, |new_now, now| {
+        let is_replaced = replaced_by(now).is_some_and(|(by, _)| by.get() == new.id);
+        Ok(if is_replaced && is_due(new_now) { restored(now) } else { Step::Done(now.clone()) })
+    });
+    restored.await
+}
+
 /// Returns the change that enables an old token again.
-pub(super) fn restored<T>(old: &Token) -> Step<T> {
+fn restored<T>(old: &Token) -> Step<T> {
     let marker = old.marker.map(|marker| Marker { replaced_by: None, ..marker });
     let own = old.note.as_deref().unwrap_or_default();
     let note = marker.map_or_else(|| own.to_owned(), |marker| marker.write(own));

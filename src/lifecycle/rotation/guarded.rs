@@ -8,7 +8,7 @@ use crate::client::{Client, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AdminId, Status, TokenId};
 use crate::lifecycle::rounds::Rounds;
-use crate::lifecycle::sweep::agreed_time;
+use crate::lifecycle::sweep::{agreed_time, portal_time};
 use crate::model::Token;
 use crate::operation::Operation as _;
 use crate::tokens::{DeleteToken, FindToken, Target, change, is_same_token, refuse_self};
@@ -16,9 +16,10 @@ use crate::tokens::{DeleteToken, FindToken, Target, change, is_same_token, refus
 /// The time after which a mark (cancelled, superseded) takes effect.
 pub(super) const SETTLES: i64 = 60;
 
-/// The most time from a read to the end of the write that it allows. It is shorter than [`SETTLES`], so that a write
-/// that was allowed before a mark has landed when the mark takes effect.
-const MAX_READ_AGE: Duration = Duration::from_secs(50);
+/// The most time from a read to the end of the write that it allows. What was read may be [`MAX_LAG`] old already: both
+/// together are shorter than [`SETTLES`], so that a write that was allowed before a mark has landed when the mark takes
+/// effect.
+const MAX_READ_AGE: Duration = Duration::from_secs(25);
 
 /// How long the portal's lists may be out of date, and how often they are read meanwhile.
 pub(super) const MAX_LAG: Duration = Duration::from_secs(30);
@@ -79,9 +80,15 @@ impl GuardedClient {
         self.changes.load(Ordering::Relaxed)
     }
 
-    /// Returns the time by the portal's clock, seconds since 1970-01-01 UTC.
+    /// Returns the earlier time of the portal's clock and the local one, which judges whether a time has come, seconds
+    /// since 1970-01-01 UTC.
     pub(super) fn now(&self) -> Result<i64> {
-        Ok(i64::try_from(agreed_time(&self.client)?.as_secs()).unwrap_or(i64::MAX))
+        agreed_time(&self.client).map(seconds)
+    }
+
+    /// Returns the time by the portal's clock, which all processes share. Notes are written with it.
+    pub(super) fn portal_now(&self) -> Result<i64> {
+        portal_time(&self.client).map(seconds)
     }
 
     /// Reads a token; `None` if it does not exist. Another token with its id is an error.
@@ -117,12 +124,13 @@ impl GuardedClient {
     ) -> Result<Option<T>> {
         let mut rounds = Rounds::at_most(MAX_ROUNDS);
         loop {
-            let leased = self.leased();
+            let read_at = self.moment();
             let witness = match witness {
-                Some(witness) => read(&leased, witness).await?,
+                Some(witness) => self.read(witness).await?,
                 None => None,
             };
-            let Some(now) = read(&leased, token).await? else { return Ok(None) };
+            let Some(now) = self.read(token).await? else { return Ok(None) };
+            let leased = self.leased(read_at);
             let written = match decide(witness.as_ref(), &now)? {
                 Step::Done(done) => return Ok(Some(done)),
                 Step::Delete => self.delete(&leased, &now).await,
@@ -171,21 +179,30 @@ impl GuardedClient {
         is_as_expected: impl Fn(&Token) -> bool,
         action: impl Future<Output = Result<T>>,
     ) -> Result<Option<T>> {
+        let mut rounds = Rounds::at_most(MAX_ROUNDS);
         loop {
-            let leased = self.leased();
-            match read(&leased, token).await? {
+            let read_at = self.moment();
+            match self.read(token).await? {
                 Some(now) if is_as_expected(&now) => {}
                 _ => return Ok(None),
             }
-            if !leased.is_over() {
+            if !self.leased(read_at).is_over() {
                 return action.await.map(Some);
+            }
+            if !rounds.next() {
+                let message = format!("reading token {} took too long to rely on it", token.id);
+                return Err(Error::new(ErrorKind::RequestTimeout, message));
             }
         }
     }
 
-    /// Returns the client for what a read that begins now allows.
-    fn leased(&self) -> Client {
-        self.client.for_lease(Moment::at(self.client.now_ms()), MAX_READ_AGE, "reading the token")
+    fn moment(&self) -> Moment {
+        Moment::at(self.client.now_ms())
+    }
+
+    /// Returns the client for the writes that a read allows, which began at a moment.
+    fn leased(&self, read_at: Moment) -> Client {
+        self.client.for_lease(read_at, MAX_READ_AGE, "reading the token")
     }
 
     async fn change(
@@ -221,6 +238,10 @@ async fn read(client: &Client, token: &Token) -> Result<Option<Token>> {
     }
 }
 
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
 fn unchanged(token: &Token) -> Error {
     let mut error = Error::new(
         ErrorKind::Response,
@@ -228,4 +249,45 @@ fn unchanged(token: &Token) -> Error {
     );
     error.details_mut().maybe_applied = true;
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+    use crate::credentials::{Credentials, Identity, Provenance, Timeouts};
+    use crate::network::Network;
+    use crate::portal::PortalAddress;
+    use crate::secret::Secret;
+
+    #[derive(Debug)]
+    struct Slow;
+
+    impl Clock for Slow {
+        fn now_ms(&self) -> u64 {
+            SystemClock.now_ms() - 600_000
+        }
+    }
+
+    #[test]
+    fn a_slow_clock_delays_and_does_not_change_what_is_written() {
+        let identity = Identity {
+            portal: PortalAddress::at("https://portal.example.com/santaba/rest", None).unwrap(),
+            portal_from: Provenance::Arguments,
+            overridden: Vec::new(),
+            credentials: Credentials::from_bearer(Secret::new("lmb_test".to_owned())).unwrap(),
+            credentials_from: Provenance::Arguments,
+            ignored_sources: Vec::new(),
+            timeouts: Timeouts::default(),
+            network: Network::default(),
+        };
+        let client = Client::with_clock(identity, None, Arc::new(Slow));
+        let (now, portal) = (SystemTime::now(), GuardedClient::new(&client));
+        client.set_portal_time(now);
+        let written = seconds(now.duration_since(UNIX_EPOCH).unwrap());
+        assert!(portal.portal_now().unwrap().abs_diff(written) <= 1);
+        assert!(portal.now().unwrap().abs_diff(written - 600) <= 1);
+    }
 }

@@ -78,7 +78,10 @@ impl Operation for RotateTokens {
                 Ok(rotation) => (rotation, false),
                 Err(error) => {
                     let is_last = is_fatal(error.kind());
-                    (Rotation { old: token, new: None, state: Err(error), changes: 0 }, is_last)
+                    (
+                        Rotation { old: token, new: None, state: Err(error), changes: 0, deleted_old: false },
+                        is_last,
+                    )
                 }
             };
             (self.on_end)(&result);

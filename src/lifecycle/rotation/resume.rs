@@ -3,20 +3,18 @@
 use std::time::Duration;
 
 use super::guarded::{GuardedClient, SETTLES, Step};
-use super::rotate::{Enabled, Next, Rotator, SETTLED, has_tag};
+use super::rotate::{Enabled, Next, Rotator, has_tag};
 use super::successors::Role;
-use super::wait::wait_until;
+use super::wait::{await_mark, wait_until};
 use super::wrong_state;
 use crate::advice::Advice;
 use crate::error::{Error, Result};
 use crate::ids::TokenId;
+use crate::lifecycle::sweep::AGE;
 use crate::lifecycle::two_phase::LEASE;
 use crate::marker::Marker;
-use crate::model::{Token, TokenStatus};
+use crate::model::{Token, TokenStatus, TokenType};
 use crate::tag::Tag;
-
-/// The age from which a token of another process is taken over without a proof that the process has ended.
-pub(super) const AGE: Duration = Duration::from_secs(3600);
 
 /// What is added to the lease, after which no process enables its token.
 const MARGIN: Duration = Duration::from_secs(120);
@@ -24,7 +22,8 @@ const MARGIN: Duration = Duration::from_secs(120);
 impl Rotator<'_> {
     pub(super) async fn continue_successor(&self, old: &Token, found: Token, tag: Tag) -> Result<Next> {
         let destination = &self.settings.destination;
-        if !destination.take_over(&tag).await? {
+        let is_own = tag.run == self.run;
+        if !destination.take_over(&tag).await? && !is_own {
             let least = if self.settings.take_over { LEASE + MARGIN } else { AGE };
             check_age(&self.portal, &self.old, &found, &tag, least)?;
         }
@@ -33,7 +32,7 @@ impl Rotator<'_> {
         wait_until(&self.portal, until, "every write of the interrupted rotation has ended").await?;
         // If this fails, the destination keeps the delivery for the next process.
         let Some(now) = self.portal.read(&found).await? else {
-            destination.discard(&found, &tag).await?;
+            self.discard_if_gone(&found, &tag).await?;
             return Ok(Next::Again(None));
         };
         let Some((shown, last)) = now.note.as_deref().and_then(Tag::parse).filter(|(shown, _)| *shown == tag)
@@ -44,29 +43,51 @@ impl Rotator<'_> {
         if let Some(problem) = shown.note_problem(last) {
             return Err(self.needs_cancel(&now, problem));
         }
+        // As it will be.
+        let marker = tag.marker(TokenId::new(now.id)?);
+        let token = Token { note: last.map(str::to_owned), marker, ..now.clone() };
+        let is_old_gone = self.portal.read(&self.old).await?.is_none();
         match now.status {
+            Some(TokenStatus::Disabled) if !now.was_used && is_old_gone => self.go_forward(token, tag).await,
             Some(TokenStatus::Disabled) if !now.was_used => {
-                if self.withdraw(&now, &tag).await? {
+                if self.withdraw(&now, &tag, true).await? {
                     destination.discard(&now, &tag).await?;
                 }
                 Ok(Next::Again(None))
             }
             Some(TokenStatus::Enabled) => match destination.recover(&tag).await? {
                 Some(secret) => {
-                    let token = Token { note: last.map(str::to_owned), ..now.clone() };
                     let secret = Some(secret);
                     self.complete(old, Enabled { token, tag, secret, is_continued: true }).await
                 }
-                None if self.portal.read(&self.old).await?.is_none() => {
+                None if is_old_gone => {
                     // Its secret was delivered before it was enabled, and no other token is left.
-                    let token = Token { note: last.map(str::to_owned), ..now.clone() };
-                    self.mark_replaces(&token, Some(&tag), Some(self.portal.now()?)).await?;
+                    self.mark_replaces(&token, Some(&tag), Some(self.portal.portal_now()?)).await?;
                     Ok(Next::Finish(None))
                 }
                 None => self.mark_superseded(&now, &tag).await,
             },
             _ => Err(self.needs_cancel(&now, "somebody disabled it")),
         }
+    }
+
+    /// Enables the new token, or replaces it if its secret is lost: the portal deleted the old bearer token when it
+    /// created this one, so that no token of the user works.
+    async fn go_forward(&self, token: Token, tag: Tag) -> Result<Next> {
+        let destination = &self.settings.destination;
+        if self.old.r#type != TokenType::Bearer {
+            return Err(self.needs_cancel(&token, "the old token is deleted"));
+        }
+        if let Some(secret) = destination.recover(&tag).await? {
+            self.enable_successor(&token, &tag, self.portal.client(), &mut false).await?;
+            let secret = Some(secret);
+            return self.complete(&self.old, Enabled { token, tag, secret, is_continued: true }).await;
+        }
+        if !self.delete_pending(&token, &tag, true).await? {
+            return Err(self.taken_away(&token));
+        }
+        destination.discard(&token, &tag).await?;
+        self.create_successor(&self.old).await
     }
 
     /// Marks an enabled token whose secret is lost, so that another one takes its part.
@@ -80,13 +101,13 @@ impl Rotator<'_> {
             if !has_tag(now, tag) {
                 return Err(self.taken_away(now));
             }
-            let superseded = Some(self.portal.now()?);
+            let superseded = Some(self.portal.portal_now()?);
             let marker = tag.marker(id).unwrap_or(Marker::of(id));
             let marker = Marker { replaces: Some((self.old_id, None)), superseded, ..marker };
             Ok(Step::note(marker.write(last.unwrap_or_default())))
         });
         if let Some(since) = marked.await? {
-            wait_until(&self.portal, since.saturating_add(SETTLES), SETTLED).await?;
+            await_mark(&self.portal, &self.old, token, since).await?;
         }
         self.settings.destination.abandon(tag).await?;
         Ok(Next::Again(None))

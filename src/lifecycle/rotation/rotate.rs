@@ -2,12 +2,11 @@
 
 use std::time::Instant;
 
-use super::cancel::stub;
 use super::finish::{Ending, Finisher, replaced_by};
-use super::guarded::{GuardedClient, LAG_CHECK, MAX_LAG, SETTLES, Step};
-use super::successors::{Role, Successor, find_successors};
+use super::guarded::{GuardedClient, LAG_CHECK, MAX_LAG, Step};
+use super::successors::{Role, Successor, find_successors, old_of, stub};
 use super::verify::{Verdict, credentials_of, verify_delivered};
-use super::wait::wait_until;
+use super::wait::await_mark;
 use super::{RotateToken, Rotation, RotationState, wrong_state};
 use crate::advice::Advice;
 use crate::client::Client;
@@ -15,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{AdminId, Note, Status, TokenId, Type};
 use crate::lifecycle::add::checked;
+use crate::lifecycle::reconcile::{delete, left_pending, prove_absent, prove_visibility};
 use crate::lifecycle::rounds::Rounds;
 use crate::lifecycle::sweep::agreed_time;
 use crate::lifecycle::two_phase::{Created, Pending, TwoPhase};
@@ -26,6 +26,7 @@ use crate::times::Expiry;
 use crate::tokens::{FindToken, ListTokens, NewToken, Target, User, is_self, refuse_self};
 
 /// A rotation in progress.
+#[derive(Clone)]
 pub(super) struct Rotator<'a> {
     pub(super) settings: &'a RotateToken,
     pub(super) portal: GuardedClient,
@@ -34,7 +35,7 @@ pub(super) struct Rotator<'a> {
     pub(super) old_id: TokenId,
     owner: AdminId,
     new: NewToken,
-    run: RunId,
+    pub(super) run: RunId,
 }
 
 /// What follows after a step.
@@ -77,7 +78,6 @@ const MAX_ROUNDS: u32 = 6;
 /// Rotates a token.
 pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Rotation> {
     let old = find_old(&settings.token, client).await?;
-    client.visibility().record_seen();
     if let Some(replaced) = old.replaces() {
         let problem = format!("it is the new token of the rotation of token {replaced}");
         return Err(wrong_state(&old, &problem).suggest("finish or cancel that rotation first"));
@@ -122,11 +122,19 @@ pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Ro
     rotator.rotate().await
 }
 
-/// Reads the token to replace. If it does not exist, but an enabled token is to replace it, that one tells what it was.
+/// Reads the token to replace. If it does not exist, but a token is to replace it, that one tells what it was; the
+/// caller may also name that one.
 async fn find_old(token: &Target, client: &Client) -> Result<Token> {
     let missing = match token.clone().read(client).await {
         Err(error) if error.kind() == ErrorKind::NotFound => error,
-        found => return found,
+        Err(error) => return Err(error),
+        Ok(found) => {
+            let old = old_of(&found);
+            let is_left = old.id != found.id
+                && is_left(&found, TokenId::new(old.id)?)
+                && GuardedClient::new(client).read(&old).await?.is_none();
+            return Ok(if is_left { as_old(&found, TokenId::new(old.id)?) } else { found });
+        }
     };
     let old_id = match token {
         Target::Token(copy) => TokenId::new(copy.id)?,
@@ -134,11 +142,23 @@ async fn find_old(token: &Target, client: &Client) -> Result<Token> {
         Target::Find(FindToken::AccessId(_)) => return Err(missing),
     };
     let tokens = ListTokens::default().collect(client).await?;
-    let is_left = |new: &&Token| {
-        let role = Role::of(new, old_id).filter(|role| role.out_since().is_none());
-        new.status == Some(TokenStatus::Enabled) && role.is_some()
-    };
-    tokens.iter().find(is_left).map(|new| stub(old_id, new)).ok_or(missing)
+    tokens.iter().find(|new| is_left(new, old_id)).map(|new| as_old(new, old_id)).ok_or(missing)
+}
+
+/// Returns whether a token is to replace one that does not exist, and can. A bearer token that is not enabled yet may
+/// have taken the place of the old one when it was created.
+fn is_left(new: &Token, old_id: TokenId) -> bool {
+    let takes_part = Role::of(new, old_id).is_some_and(|role| role.out_since().is_none());
+    takes_part && (new.status == Some(TokenStatus::Enabled) || new.r#type == TokenType::Bearer)
+}
+
+/// Returns an old token that does not exist any more, as far as its new token tells what it was.
+fn as_old(new: &Token, old_id: TokenId) -> Token {
+    let tagged = new.note.as_deref().and_then(Tag::parse);
+    let note = tagged.map_or(new.note.as_deref(), |(_, last)| last).map(str::to_owned);
+    let expires = tagged.and_then(|(tag, _)| tag.expires).or(new.expires_on());
+    let marker = expires.map(|time| Marker { expires: Some(time), ..Marker::of(old_id) });
+    Token { marker, note, ..stub(old_id, new) }
 }
 
 /// Returns the note of the new token.
@@ -162,7 +182,10 @@ impl Rotator<'_> {
             };
             let next = match first {
                 // Nothing is left to replace, or to take its place.
-                first if old.is_none() && !first.as_ref().is_some_and(Successor::is_enabled) => {
+                first
+                    if old.is_none()
+                        && !first.as_ref().is_some_and(|first| is_left(&first.token, self.old_id)) =>
+                {
                     let message = format!("token {} does not exist any more", self.old.id);
                     return Err(Error::new(ErrorKind::NotFound, message));
                 }
@@ -171,16 +194,18 @@ impl Rotator<'_> {
                     self.continue_successor(old.as_deref().unwrap_or(&self.old), token, tag).await?
                 }
                 Some(Successor { token, role: Role::Replaces { after: None } }) if old.is_some() => {
+                    let secret = self.secret_for_own_calls(&token).await?;
                     self.check_and_mark(&token, None).await?;
-                    Next::Finish(None)
+                    Next::Finish(self.switched(&token, secret)?)
                 }
                 Some(Successor { token, role: Role::Replaces { .. } }) => {
+                    let secret = self.secret_for_own_calls(&token).await?;
                     self.conclude(&token).await;
-                    Next::Finish(None)
+                    Next::Finish(self.switched(&token, secret)?)
                 }
-                Some(Successor { role, .. }) => {
+                Some(Successor { token, role }) => {
                     let since = role.out_since().unwrap_or_default();
-                    wait_until(&self.portal, since.saturating_add(SETTLES), SETTLED).await?;
+                    await_mark(&self.portal, &self.old, &token, since).await?;
                     Next::Again(None)
                 }
             };
@@ -228,7 +253,7 @@ impl Rotator<'_> {
     /// Returns the token with the lowest id of those that take part.
     async fn find_first(&self) -> Result<Option<Successor>> {
         let successors = find_successors(&self.portal, &self.old).await?;
-        let now = self.portal.now()?;
+        let now = self.portal.portal_now()?;
         Ok(successors.into_iter().find(|successor| successor.role.takes_part(now)))
     }
 
@@ -270,6 +295,16 @@ impl Rotator<'_> {
                 destination.release(tag).await?;
                 return Ok(Attempt::Nothing(Some(cause)));
             }
+            // Where a list shows what these credentials create, one without the token is as good as a response.
+            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {
+                return match prove_visibility(client, self.owner, self.run).await {
+                    Ok(true) => {
+                        destination.release(tag).await?;
+                        Ok(Attempt::Nothing(Some(error)))
+                    }
+                    _ => Err(error),
+                };
+            }
             Err(error) => {
                 if !error.details().maybe_applied {
                     let _ = destination.abandon(tag).await;
@@ -277,7 +312,10 @@ impl Rotator<'_> {
                 return Err(error);
             }
         };
-        let ended = self.enable_if_first(&token, tag, &leased, || guard.is_delivered = true).await;
+        let this = self.withholding_secret_of(&token);
+        let mut is_enabling = false;
+        let delivered = || guard.is_delivered = true;
+        let ended = this.enable_if_first(&token, tag, &leased, delivered, &mut is_enabling).await;
         guard.disarm();
         match ended {
             Ok(true) => {
@@ -285,29 +323,37 @@ impl Rotator<'_> {
                 Ok(Attempt::Enabled(Box::new(Enabled { token, tag: *tag, secret, is_continued: false })))
             }
             Ok(false) => {
-                if self.withdraw(&token, tag).await? {
+                if this.withdraw(&token, tag, is_enabling).await? {
                     destination.discard(&token, tag).await?;
                 }
                 Ok(Attempt::Nothing(None))
             }
-            Err(error) => Err(self.give_up(&token, tag, error).await),
+            Err(error) => Err(this.give_up(&token, tag, is_enabling, error).await),
         }
     }
 
-    /// Returns whether the new token is enabled; `false` if it must be withdrawn.
+    /// Returns this rotation with messages that do not repeat the secret of the new token.
+    fn withholding_secret_of(&self, token: &Token) -> Self {
+        let client = self.portal.client().withholding_secret_of(token);
+        Self { portal: self.portal.with(&client), ..self.clone() }
+    }
+
+    /// Returns whether the new token is enabled; `false` if it must be withdrawn. `is_enabling` becomes true before the
+    /// first request that may enable it.
     async fn enable_if_first(
         &self,
         token: &Token,
         tag: &Tag,
         leased: &Client,
         delivered: impl FnOnce(),
+        is_enabling: &mut bool,
     ) -> Result<bool> {
         if !self.elect(token, tag).await? {
             return Ok(false);
         }
         self.settings.destination.deliver(token, tag).await?;
         delivered();
-        match self.enable_successor(token, tag, leased).await {
+        match self.enable_successor(token, tag, leased, is_enabling).await {
             // The lease is over.
             Err(_) if leased.is_over() => Ok(false),
             outcome => outcome.map(|()| true),
@@ -342,7 +388,7 @@ impl Rotator<'_> {
             }
             _ => return Err(self.taken_away(token)),
         }
-        let now = self.portal.now()?;
+        let now = self.portal.portal_now()?;
         let first = successors.iter().find(|successor| successor.role.takes_part(now));
         let is_first = first.is_some_and(|first| first.token.id == token.id);
         Ok(is_first && self.confirm_old().await?)
@@ -357,24 +403,61 @@ impl Rotator<'_> {
         })
     }
 
-    /// Deletes the new token, if it is disabled and was never used. A token that is not there counts as deleted.
-    /// Returns whether it is.
-    pub(super) async fn withdraw(&self, token: &Token, tag: &Tag) -> Result<bool> {
+    /// Deletes the new token, unless it has taken the place of the old one. Returns whether it is surely gone.
+    /// `may_be_enabled`: whether this process, or another one, may have enabled it.
+    pub(super) async fn withdraw(&self, token: &Token, tag: &Tag, may_be_enabled: bool) -> Result<bool> {
         if self.old.r#type == TokenType::Bearer && self.portal.read(&self.old).await?.is_none() {
-            // It took the place of the old one when it was created.
             return Ok(false);
         }
+        self.delete_pending(token, tag, may_be_enabled).await
+    }
+
+    /// Deletes a pending token that was never used and whose note nobody has changed. Returns whether it is surely
+    /// gone.
+    pub(super) async fn delete_pending(
+        &self,
+        token: &Token,
+        tag: &Tag,
+        may_be_enabled: bool,
+    ) -> Result<bool> {
+        let mut is_sent = false;
+        // Of a token that was created a moment ago, a shorter note is one that the portal has cut.
+        let is_cut = |now: &Token| {
+            let shown = now.note.as_deref().and_then(Tag::parse).and_then(|(_, last)| last);
+            let given = token.note.as_deref().unwrap_or_default();
+            !may_be_enabled && given.starts_with(shown.unwrap_or_default())
+        };
         let kept = self.portal.write(token, |now| {
-            let is_unused = now.status == Some(TokenStatus::Disabled) && !now.was_used;
-            Ok(if is_unused && has_tag(now, tag) { Step::Delete } else { Step::Done(()) })
+            let left = left_pending(now).filter(|left| left.tag == *tag);
+            is_sent = left.is_some_and(|left| left.note_problem.is_none() || is_cut(now));
+            Ok(if is_sent { Step::Delete } else { Step::Done(()) })
         });
-        Ok(kept.await?.is_none())
+        match kept.await? {
+            Some(()) => Ok(false),
+            None if is_sent => Ok(true),
+            None if may_be_enabled => self.is_absent(token).await,
+            // A list that lags: the response to the create says whose it is.
+            None => delete(self.portal.client(), token.clone()).await.map(|()| true),
+        }
+    }
+
+    /// Returns whether a token that is not shown does not exist. A list may be out of date.
+    async fn is_absent(&self, token: &Token) -> Result<bool> {
+        prove_absent(self.portal.client(), self.owner, TokenId::new(token.id)?, self.run).await
+    }
+
+    /// Removes what was delivered of a token that is not shown, if it does not exist.
+    pub(super) async fn discard_if_gone(&self, token: &Token, tag: &Tag) -> Result<()> {
+        if self.is_absent(token).await? {
+            self.settings.destination.discard(token, tag).await?;
+        }
+        Ok(())
     }
 
     /// Withdraws a token that is not enabled because of an error, and returns the error.
-    async fn give_up(&self, token: &Token, tag: &Tag, error: Error) -> Error {
+    async fn give_up(&self, token: &Token, tag: &Tag, may_be_enabled: bool, error: Error) -> Error {
         let id = token.id;
-        match self.withdraw(token, tag).await {
+        match self.withdraw(token, tag, may_be_enabled).await {
             Ok(true) => {
                 let _ = self.settings.destination.discard(token, tag).await;
                 error.suggest(format!("token {} still works; the new token {id} is deleted", self.old.id))
@@ -386,15 +469,25 @@ impl Rotator<'_> {
         }
     }
 
-    async fn enable_successor(&self, token: &Token, tag: &Tag, leased: &Client) -> Result<()> {
-        let portal = self.portal.with(leased);
+    /// Enables the new token. `is_enabling` becomes true before the first request that does so.
+    pub(super) async fn enable_successor(
+        &self,
+        token: &Token,
+        tag: &Tag,
+        leased: &Client,
+        is_enabling: &mut bool,
+    ) -> Result<()> {
+        let portal = self.portal.with(&leased.withholding_secret_of(token));
         let enabled = portal.write(token, |now| {
             Ok(match now.status {
                 _ if !has_tag(now, tag) => Step::Done(false),
                 Some(TokenStatus::Enabled) => Step::Done(true),
                 // Somebody disabled it.
                 _ if now.was_used => Step::Done(false),
-                _ => Step::status(Status::Enabled),
+                _ => {
+                    *is_enabling = true;
+                    Step::status(Status::Enabled)
+                }
             })
         });
         if enabled.await? == Some(true) { Ok(()) } else { Err(self.taken_away(token)) }
@@ -402,42 +495,67 @@ impl Rotator<'_> {
 
     /// Verifies the delivered secret, puts it in place and marks the token.
     pub(super) async fn complete(&self, old: &Token, enabled: Enabled) -> Result<Next> {
-        let Enabled { token, tag, secret, is_continued } = &enabled;
+        let mut guard = UnfinishedGuard {
+            client: self.portal.client(),
+            old: old.id,
+            new: enabled.token.id,
+            is_armed: true,
+        };
+        let ended = self.complete_guarded(old, enabled).await;
+        guard.is_armed = false;
+        ended
+    }
+
+    async fn complete_guarded(&self, old: &Token, enabled: Enabled) -> Result<Next> {
+        let Enabled { token, tag, secret, is_continued } = enabled;
         let destination = &self.settings.destination;
-        let Some(secret) = destination.recover(tag).await?.or_else(|| secret.clone()) else {
+        let Some(secret) = destination.recover(&tag).await?.or(secret) else {
             return Err(wrong_state(old, "the destination has lost the new secret"));
         };
-        let client = self.portal.client().withholding_secret_of(token);
-        match verify_delivered(&client, token, secret.clone()).await? {
+        let token = Token { access_key: Some(secret.clone()), ..token };
+        let this = self.withholding_secret_of(&token);
+        match verify_delivered(this.portal.client(), &token, secret.clone()).await? {
             Verdict::Accepted => {}
             Verdict::Rejected(cause) => {
                 let message = format!("the portal rejects the delivered secret of token {}", token.id);
                 let error = wrong_state(old, &message);
-                return Err(if *is_continued {
+                return Err(if is_continued {
                     error.suggest(Advice::CancelRotation { id: token.id })
                 } else {
-                    self.delete_rejected(token, tag).await?;
+                    this.delete_rejected(&token, &tag).await?;
                     error
                 }
                 .caused_by(cause));
             }
         }
-        let done = Token { access_key: Some(secret.clone()), ..token.clone() };
-        self.commit(old, &done, tag).await?;
-        let marked = self.check_and_mark(&done, Some(tag)).await?;
-        let switched = match is_self(self.portal.client(), old) {
-            Some(true) => Some(self.portal.client().with_credentials(credentials_of(token, secret)?)),
-            _ => None,
-        };
-        if let Some(client) = &switched {
-            client.share_credentials();
-        }
-        for leftover in find_successors(&self.portal, old).await? {
+        this.commit(old, &token, &tag).await?;
+        let marked = this.check_and_mark(&token, Some(&tag)).await?;
+        let switched = self.switched(&token, Some(secret))?;
+        for leftover in find_successors(&this.portal, old).await? {
             if leftover.token.id != marked.id {
-                self.finisher().disable_leftover(&marked, &leftover).await?;
+                this.finisher().disable_leftover(&marked, &leftover).await?;
             }
         }
         Ok(Next::Finish(switched))
+    }
+
+    /// Returns the secret of a marked token, if this client calls with the credentials of the old one.
+    async fn secret_for_own_calls(&self, new: &Token) -> Result<Option<Secret>> {
+        match is_self(self.portal.client(), &self.old) {
+            Some(true) => self.settings.destination.recover_placed(self.old_id, new).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// Lets a client that calls with the credentials of the old token call with those of the new one from now on.
+    fn switched(&self, new: &Token, secret: Option<Secret>) -> Result<Option<Client>> {
+        let client = self.portal.client();
+        let Some(secret) = secret.filter(|_| is_self(client, &self.old) == Some(true)) else {
+            return Ok(None);
+        };
+        let client = client.with_credentials(credentials_of(new, secret)?);
+        client.share_credentials();
+        Ok(Some(client))
     }
 
     /// Disables and deletes a token whose secret does not work.
@@ -449,22 +567,32 @@ impl Rotator<'_> {
                 _ => Step::status(Status::Disabled),
             })
         });
-        match disabled.await? {
-            Some(true) if !self.withdraw(token, tag).await? => Err(self.taken_away(token)),
-            Some(false) => Err(self.taken_away(token)),
-            _ => self.settings.destination.discard(token, tag).await,
+        if disabled.await? == Some(false) || !self.withdraw(token, tag, true).await? {
+            return Err(self.taken_away(token));
         }
+        self.settings.destination.discard(token, tag).await
     }
 
     /// Puts the delivered secret in place.
     async fn commit(&self, old: &Token, token: &Token, tag: &Tag) -> Result<()> {
+        let destination = &self.settings.destination;
         let committed = self.portal.act(
             token,
             |now| has_tag(now, tag) && now.status == Some(TokenStatus::Enabled),
-            self.settings.destination.replace(old, token, tag),
+            destination.replace(old, token, tag),
         );
-        // The delivered secret is kept: the token may be enabled.
-        committed.await?.ok_or_else(|| self.taken_away(token))
+        if committed.await?.is_some() {
+            return Ok(());
+        }
+        match self.portal.read(token).await? {
+            None => self.discard_if_gone(token, tag).await?,
+            Some(now) if now.status == Some(TokenStatus::Disabled) => destination.discard(token, tag).await?,
+            Some(_) => {
+                let kept = format!("its key is kept at {}", destination.location(tag));
+                return Err(self.taken_away(token).suggest(kept));
+            }
+        }
+        Err(self.taken_away(token))
     }
 
     /// Lets the caller check the new token, marks it and ends the delivery. `tag` is that of its create, if it is not
@@ -478,7 +606,7 @@ impl Rotator<'_> {
                 Err(unmarked) => error.suggest(format!("its state could not be noted either: {unmarked}")),
             });
         }
-        let now = self.portal.now()?;
+        let now = self.portal.portal_now()?;
         // Every process takes the overlap from the creation of the new token to this time.
         let after = match i64::try_from(self.settings.overlap.as_secs()) {
             Ok(0) => token.created_on.unwrap_or(now),
@@ -523,7 +651,16 @@ impl Rotator<'_> {
             let own = tag.and_then(|tag| tag.expires).or(now.expires_on());
             let expires = old.map_or(own, Token::expires_on);
             let marker = Marker { replaces, expires, ..Marker::of(id) };
-            Ok(Step::note(marker.write(token.note.as_deref().unwrap_or_default())))
+            let shown = now.note.as_deref();
+            let own = match Tag::parse(shown.unwrap_or_default()) {
+                // The portal may have changed white space and the like.
+                Some((tag, last)) if tag.note_problem(last).is_none() => token.note.as_deref(),
+                // Somebody has edited it since.
+                Some((_, last)) if self.settings.note.is_none() => last,
+                Some(_) => token.note.as_deref(),
+                None => shown,
+            };
+            Ok(Step::note(marker.write(own.unwrap_or_default())))
         });
         marked.await?.flatten().ok_or_else(|| self.taken_away(token))
     }
@@ -540,8 +677,21 @@ fn is_unreadable(cause: Option<&Error>) -> bool {
     cause.is_some_and(|cause| cause.kind() == ErrorKind::Response)
 }
 
-/// What happens when a mark is old enough, for messages.
-pub(super) const SETTLED: &str = "the mark on a token takes effect";
+/// Reports the rotation if it is dropped between enabling the new token and marking it.
+struct UnfinishedGuard<'a> {
+    client: &'a Client,
+    old: i64,
+    new: i64,
+    is_armed: bool,
+}
+
+impl Drop for UnfinishedGuard<'_> {
+    fn drop(&mut self) {
+        if self.is_armed {
+            self.client.report(Event::RotationInterrupted { old: self.old, new: self.new });
+        }
+    }
+}
 
 /// Returns whether a token still has the tag of its create.
 pub(super) fn has_tag(token: &Token, tag: &Tag) -> bool {

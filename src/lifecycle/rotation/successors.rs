@@ -67,6 +67,25 @@ impl Successor {
     }
 }
 
+/// Returns the token that a token names as the one that it replaces.
+pub(super) fn replaced(token: &Token) -> Option<TokenId> {
+    let by_marker = token.marker.and_then(|marker| marker.replaces).map(|(old, _)| old);
+    by_marker.or_else(|| token.note.as_deref().and_then(Tag::parse).and_then(|(tag, _)| tag.replaces))
+}
+
+/// Returns what a reading of the old token looks like that may not exist any more.
+pub(super) fn stub(id: TokenId, new: &Token) -> Token {
+    Token { id: id.get(), access_id: None, status: None, marker: None, note: None, ..new.clone() }
+}
+
+/// Returns the old token of the rotation that a token is part of, as far as that token tells.
+pub(super) fn old_of(token: &Token) -> Token {
+    match replaced(token) {
+        Some(old) if Role::of(token, old).is_some() => stub(old, token),
+        _ => token.clone(),
+    }
+}
+
 /// Finds the tokens that name `old`, the oldest first. The list tells which tokens there are. Each of them is then read
 /// by itself, because what a list shows of a token may be out of date.
 pub(super) async fn find_successors(portal: &GuardedClient, old: &Token) -> Result<Vec<Successor>> {

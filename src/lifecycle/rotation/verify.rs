@@ -24,9 +24,11 @@ pub(super) fn credentials_of(token: &Token, secret: Secret) -> Result<Credential
 }
 
 /// Sends a harmless request with a token. A token that was just enabled may be rejected for a moment, and repeated
-/// failures lock it, so there are few attempts. Fails if the portal cannot be asked.
+/// failures lock it, so there are few attempts. A response that says nothing about the token does not count as one.
+/// Fails if the portal cannot be asked.
 pub(super) async fn verify_delivered(client: &Client, token: &Token, secret: Secret) -> Result<Verdict> {
     const PAUSES: [u64; 5] = [1, 2, 4, 8, 0];
+    const PAUSE: u64 = 2;
     const MAX_TIME: Duration = Duration::from_secs(120);
     let request = Request {
         method: Method::Get,
@@ -36,24 +38,39 @@ pub(super) async fn verify_delivered(client: &Client, token: &Token, secret: Sec
         body: None,
     };
     let client = client.with_credentials(credentials_of(token, secret)?).without_retries();
+    let mut unanswered = None;
     let attempts = async {
-        let mut outcome = Ok(Verdict::Accepted);
-        for pause in PAUSES {
-            outcome = match client.send(&request).await {
-                Ok(_) => return Ok(Verdict::Accepted),
-                Err(error) => match error.kind() {
-                    // The credentials are valid, even if their user may not list tokens.
-                    ErrorKind::PermissionDenied | ErrorKind::NotFound => return Ok(Verdict::Accepted),
-                    ErrorKind::Authentication => Ok(Verdict::Rejected(error)),
-                    _ => Err(error),
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let Err(error) = client.send(&request).await else { return Ok(Verdict::Accepted) };
+            let pause = match error.kind() {
+                // The credentials are valid, even if their user may not list tokens.
+                ErrorKind::PermissionDenied | ErrorKind::NotFound => return Ok(Verdict::Accepted),
+                ErrorKind::Authentication => match pauses.next() {
+                    Some(pause) if pause > 0 => pause,
+                    _ => return Ok(Verdict::Rejected(error)),
                 },
+                ErrorKind::RateLimit
+                | ErrorKind::Server
+                | ErrorKind::Transport
+                | ErrorKind::RequestTimeout
+                    if !client.is_over() =>
+                {
+                    unanswered = Some(error);
+                    PAUSE
+                }
+                _ => return Err(error),
             };
             tokio::time::sleep(Duration::from_secs(pause)).await;
         }
-        outcome
     };
-    tokio::time::timeout(MAX_TIME, attempts).await.unwrap_or_else(|_| {
+    let verdict = tokio::time::timeout(MAX_TIME, attempts).await;
+    verdict.unwrap_or_else(|_| {
         let message = format!("whether the portal accepts token {} was not clear within 2 minutes", token.id);
-        Err(Error::new(ErrorKind::RequestTimeout, message))
+        let error = Error::new(ErrorKind::RequestTimeout, message);
+        Err(match unanswered {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        })
     })
 }

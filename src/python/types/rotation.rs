@@ -28,7 +28,7 @@ impl<'py> IntoPyObject<'py> for lifecycle::Rotation {
     const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = <Rotation as pyo3::PyTypeInfo>::TYPE_HINT;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        let Self { old, new, state, changes } = self;
+        let Self { old, new, state, changes, .. } = self;
         let (state, error) = match state {
             Ok(state) => (Some(state), None),
             Err(error) => (None, Some(error)),

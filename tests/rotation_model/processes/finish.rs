@@ -2,7 +2,7 @@
 
 use crate::processes::{Step, Turn};
 use crate::rules::Rule;
-use crate::world::{Consumer, Id, NONE, Note, Status};
+use crate::world::{Consumer, Id, NONE, Note, Status, Token};
 
 impl Turn<'_> {
     /// Lists the tokens that name O, reads O, and decides what is due.
@@ -73,14 +73,17 @@ impl Turn<'_> {
         }
     }
 
-    /// An enabled successor that is out, while another one is enabled and marked.
+    /// An enabled successor that is out, while another one is enabled and marked, or O works and is not to be replaced.
     pub(super) fn leftover(&self) -> Option<Id> {
         let replaced = self.world.successors().any(|(_, token)| token.is_enabled() && token.note.replaces());
+        let takes_part =
+            |(_, token): (Id, Token)| token.exists() && (token.note == Note::Tag || token.note.replaces());
+        let given_up = self.world.old_is_untouched() && !self.world.created().any(takes_part);
         let mut successors = self.world.successors();
         let (id, _) = successors.find(|&(id, token)| {
             token.is_enabled() && token.note.is_out_settled() && self.world.old.replaced_by != id
         })?;
-        replaced.then_some(id)
+        (replaced || given_up).then_some(id)
     }
 
     pub(super) fn confirm_successor(&mut self) {

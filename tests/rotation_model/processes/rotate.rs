@@ -141,6 +141,8 @@ impl Turn<'_> {
         let id = self.process.token;
         if self.token().is_pending() && self.token().is_enabled() {
             self.go("enabled", Step::Commit, id);
+        } else if self.token().is_enabled() {
+            self.end("N was marked by others, and its secret is kept");
         } else {
             self.end_and_discard("N was taken away");
         }

@@ -15,6 +15,9 @@ enum Death {
     AfterActing,
 }
 
+/// Every operation sends more requests.
+const LEAST_REQUESTS: u32 = 8;
+
 /// Drops an operation at its request with this number. Returns whether it sent so many.
 async fn kill_at<O: Operation>(fixture: &Fixture, operation: O, request: u32, death: Death) -> bool
 where
@@ -91,6 +94,7 @@ async fn a_killed_rotation_is_continued_by_another_process() {
             );
             assert_rotated(&fixture, &context).await;
             if !is_killed {
+                assert!(request > LEAST_REQUESTS, "{context}");
                 break;
             }
         }
@@ -116,6 +120,7 @@ async fn a_killed_rotation_is_cancelled_by_another_process() {
             assert_eq!(fixture.old().status, ENABLED, "{context}");
             assert!(fixture.successors().iter().all(|new| new.status == DISABLED), "{context}");
             if !is_killed {
+                assert!(request > LEAST_REQUESTS, "{context}");
                 break;
             }
         }
@@ -140,6 +145,7 @@ async fn a_killed_cancellation_is_continued() {
             assert_eq!(fixture.old().status, ENABLED, "{context}");
             assert!(fixture.successors().iter().all(|new| new.status == DISABLED), "{context}");
             if !is_killed {
+                assert!(request > LEAST_REQUESTS, "{context}");
                 break;
             }
         }
@@ -162,6 +168,7 @@ async fn a_killed_end_is_continued() {
             let new = fixture.only_successor();
             assert_eq!((new.note.as_str(), new.status), ("ci", ENABLED), "{context}");
             if !is_killed {
+                assert!(request > LEAST_REQUESTS, "{context}");
                 break;
             }
         }

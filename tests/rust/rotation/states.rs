@@ -224,9 +224,10 @@ async fn a_portal_that_cuts_notes_is_noticed_before_anything_is_delivered() {
         let rotation = RotateToken { note: Some(Note::new("a long note").unwrap()), ..fixture.rotation() };
         let rotation = tokio::time::timeout(3 * HANG_TIMEOUT, call(rotation, &client)).await.unwrap();
         let error = rotation.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Rotation, "{limit}: {error}");
         // Of a tag that is cut before its random part, nothing proves whose it is.
-        let most = if limit == 20 { 2 } else { 0 };
+        let (kind, most) =
+            if limit == 20 { (ErrorKind::OutcomeUnknown, 2) } else { (ErrorKind::Rotation, 0) };
+        assert_eq!(error.kind(), kind, "{limit}: {error}");
         assert!(fixture.successors().len() <= most, "{limit}: {:?}", fixture.successors());
         assert!(fixture.successors().iter().all(|new| new.status == DISABLED && !fixture.is_held(new)));
         assert_eq!(fixture.old().status, ENABLED);
