@@ -1,5 +1,6 @@
 //! A new token as text with its secret in plain text, for destinations only.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
@@ -55,6 +56,73 @@ impl Form {
             Self::Key => format!("{}\n", revealed(token)),
         }))
     }
+
+    /// Returns whether a text in this format has this token and nothing else. The secret alone does not show whose it
+    /// is.
+    pub(crate) fn has_only(self, text: &str, token: &Token) -> bool {
+        let Some(values) = self.values_in(text) else { return false };
+        let is = |name: &str, value: Value| values.get(name) == Some(&value);
+        match (self, &token.access_id) {
+            (Self::Json, Some(access_id)) => is("access_id", json!(access_id)),
+            // A bearer token, or one that is known by its id only.
+            (Self::Json, None) => {
+                is("id", json!(token.id))
+                    && is("type", json!(token.r#type.as_str()))
+                    && is("admin_id", json!(token.admin_id))
+            }
+            (_, Some(access_id)) => is("LM_ACCESS_ID", json!(access_id)),
+            (_, None) => false,
+        }
+    }
+
+    /// Returns whether a text in this format has one token and nothing else.
+    pub(crate) fn has_one_token(self, text: &str) -> bool {
+        self.values_in(text).is_some()
+    }
+
+    /// Reads a text that has one token and nothing else; `None` for any other text.
+    fn values_in(self, text: &str) -> Option<BTreeMap<String, Value>> {
+        match self {
+            Self::Json => {
+                let values: BTreeMap<String, Value> = serde_json::from_str(text).ok()?;
+                let is_known = |name: &String| {
+                    name == ACCESS_KEY || TOKEN_MEMBERS.iter().any(|(known, _)| known == name)
+                };
+                (values.contains_key(ACCESS_KEY) && values.keys().all(is_known)).then_some(values)
+            }
+            Self::Env => {
+                let (commands, unset) = text.strip_suffix('\n')?.rsplit_once("\nunset ")?;
+                let is_known = |name| selecting_variables().any(|known| known == name);
+                let commands = commands.lines().map(|line| {
+                    let (name, quoted) = line.strip_prefix("export ")?.split_once('=')?;
+                    let value = quoted.strip_prefix('\'')?.strip_suffix('\'')?.replace(r"'\''", "");
+                    (!value.contains('\'')).then(|| (name.to_owned(), value))
+                });
+                if unset.split(' ').all(is_known) { variables_of(commands) } else { None }
+            }
+            Self::EnvFile => {
+                variables_of(text.lines().map(|line| {
+                    line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+                }))
+            }
+            Self::Key => None,
+        }
+    }
+}
+
+/// Returns variables by their names; `None` if one occurs twice or is not one of those that name a portal and a token.
+fn variables_of(
+    variables: impl Iterator<Item = Option<(String, String)>>,
+) -> Option<BTreeMap<String, Value>> {
+    let mut values = BTreeMap::new();
+    for variable in variables {
+        let (name, value) = variable?;
+        let is_known = selecting_variables().any(|known| known == name);
+        if !is_known || values.insert(name, Value::String(value)).is_some() {
+            return None;
+        }
+    }
+    (!values.is_empty()).then_some(values)
 }
 
 /// Named values in a fixed order, serialised as a JSON object.
@@ -68,6 +136,8 @@ impl Serialize for Members {
 
 /// The name of a member of a token, and what reads its value.
 type Member = (&'static str, fn(&Token) -> Value);
+
+const ACCESS_KEY: &str = "access_key";
 
 /// The members of a token without its secret.
 pub(crate) const TOKEN_MEMBERS: [Member; 16] = [
@@ -102,7 +172,7 @@ pub(crate) fn members(token: &Token) -> Members {
     let left_out = ["replaces", "replaced_by", "last_used_on", "last_auth_ip", "user_permission"];
     members.retain(|(name, _)| !left_out.contains(name));
     let secret = token.access_key.as_ref().map(Secret::reveal);
-    members.insert(3, ("access_key", json!(secret)));
+    members.insert(3, (ACCESS_KEY, json!(secret)));
     Members(members)
 }
 

@@ -5,7 +5,9 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::pending_file::{Earlier, Existing, PREVIOUS, Pending};
+use zeroize::Zeroizing;
+
+use super::pending_file::{Earlier, Existing, Pending, previous_name, read_start};
 use super::secure_file::{check_file, check_folder, failed, folder_of};
 use super::secure_folder::{Entry, SecureFolder};
 use super::{Attempt, BoxFuture, Destination, Remaining, Remains, RequestedToken};
@@ -14,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::ids::TokenId;
 use crate::lock::locked;
-use crate::model::{Token, TokenType};
+use crate::model::Token;
 use crate::process;
 use crate::secret::Secret;
 use crate::tag::Tag;
@@ -58,41 +60,99 @@ impl ToFile {
             .map_err(|error| failed(format!("cannot open the folder {}: {error}", path.display())))
     }
 
-    /// As `folder`, and fails if the file exists and must not be replaced. A file with the secret of the token that is
-    /// replaced may be.
+    /// As `folder`, and fails if the file exists and must not be replaced by that of a token that replaces another.
     fn folder_for_new(&self, replaces: Option<&Token>) -> Result<Arc<SecureFolder>> {
         let folder = self.folder()?;
-        if !self.may_replace(replaces)? && self.path.symlink_metadata().is_ok() {
-            return Err(failed(format!("{} exists already", self.path.display())).suggest(Advice::Overwrite));
+        match replaces {
+            Some(old) => self.existing(old).map(|_| folder),
+            None if !self.overwrite && self.path.symlink_metadata().is_ok() => Err(self.exists()),
+            None => Ok(folder),
         }
-        Ok(folder)
     }
 
-    /// Returns whether the file may be replaced, or is surely that of one of these tokens.
-    fn may_replace<'a>(&self, tokens: impl IntoIterator<Item = &'a Token>) -> Result<bool> {
-        let mut is_allowed = self.overwrite;
-        for token in tokens {
-            is_allowed = is_allowed || self.has(token)? == Some(true);
-        }
-        Ok(is_allowed)
+    fn exists(&self) -> Error {
+        failed(format!("{} exists already", self.path.display())).suggest(Advice::Overwrite)
     }
 
-    /// Returns whether the file is there and that of a token; `None` if its format does not show whose it is.
-    fn has(&self, token: &Token) -> Result<Option<bool>> {
-        let name = self.name();
-        if self.folder()?.entry(name).ok() != Some(Entry::Own) {
-            return Ok(Some(false));
-        }
-        match &token.access_id {
-            Some(access_id) if self.form != Form::Key && token.r#type == TokenType::Lmv1 => {
-                let text = std::fs::read(&self.path)
-                    .map(zeroize::Zeroizing::new)
-                    .map_err(|error| failed(format!("cannot read {}: {error}", self.path.display())))?;
-                Ok(Some(text.windows(access_id.len()).any(|part| part == access_id.as_bytes())))
+    /// Returns what happens to the file when that of a token that replaces `old` takes its place. Fails if it must not
+    /// be replaced. The secret of `old` is kept, because it is needed if the rotation is cancelled.
+    fn existing(&self, old: &Token) -> Result<Existing> {
+        let previous = self.previous(old);
+        let is_kept = match previous.content(old)? {
+            Content::Missing => false,
+            Content::Only | Content::Included | Content::Unknown => true,
+            Content::Other => {
+                let message = format!(
+                    "{} exists already and is not the file of token {}",
+                    previous.path.display(),
+                    old.id
+                );
+                return Err(failed(message).suggest("move it to another folder"));
             }
-            _ => Ok(None),
+        };
+        let kept = if is_kept { Existing::Replaced } else { Existing::KeptAs(previous.name().to_owned()) };
+        match self.content(old)? {
+            Content::Missing => Ok(Existing::Refused),
+            Content::Only => Ok(kept),
+            Content::Included | Content::Unknown if self.overwrite => Ok(kept),
+            Content::Other if self.overwrite => Ok(Existing::Replaced),
+            // A cancelled rotation left the secret of the token that was to replace the old one.
+            Content::Other if previous.content(old)? == Content::Only && self.has_one_token()? => {
+                Ok(Existing::Replaced)
+            }
+            _ => Err(self.exists()),
         }
     }
+
+    /// Returns what the file has of a token.
+    fn content(&self, token: &Token) -> Result<Content> {
+        match self.folder()?.entry(self.name()) {
+            Ok(Entry::Own) => {}
+            Ok(Entry::Missing) => return Ok(Content::Missing),
+            _ => return Ok(Content::Other),
+        }
+        let Some((text, is_whole)) = self.read()? else { return Ok(Content::Missing) };
+        if is_whole && self.form.has_only(&text, token) {
+            return Ok(Content::Only);
+        }
+        Ok(match &token.access_id {
+            Some(access_id) if text.contains(access_id) => Content::Included,
+            Some(_) if is_whole && self.form != Form::Key => Content::Other,
+            _ => Content::Unknown,
+        })
+    }
+
+    fn has_one_token(&self) -> Result<bool> {
+        Ok(self.read()?.is_some_and(|(text, is_whole)| is_whole && self.form.has_one_token(&text)))
+    }
+
+    /// Reads the beginning of the file; `None` if it is not a regular file of this user. Returns whether that is all.
+    fn read(&self) -> Result<Option<(Zeroizing<String>, bool)>> {
+        let cannot = |error| failed(format!("cannot read {}: {error}", self.path.display()));
+        let Some(mut file) = self.folder()?.open_own(self.name()).map_err(cannot)? else { return Ok(None) };
+        let (text, is_whole) = read_start(&mut file).map_err(cannot)?;
+        Ok(Some((Zeroizing::new(String::from_utf8_lossy(&text).into_owned()), is_whole)))
+    }
+
+    /// Returns the file beside, in which the secret of a token is kept when it is replaced.
+    fn previous(&self, old: &Token) -> Self {
+        Self { path: self.path.with_file_name(previous_name(self.name(), old.id)), ..self.clone() }
+    }
+}
+
+/// What a file has of a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// There is no file.
+    Missing,
+    /// The token and nothing else.
+    Only,
+    /// Something besides the token, or the token in another format.
+    Included,
+    /// Not the token, or not a file of this user.
+    Other,
+    /// Its format does not show whose it is.
+    Unknown,
 }
 
 /// A file as the destination of one call.
@@ -170,25 +230,24 @@ impl Shared {
         match self.take_or_adopt(tag)? {
             Some(pending) => {
                 let existing = if self.file.overwrite { Existing::Replaced } else { Existing::Refused };
-                pending.put_in_place(token, self.file.form, existing)?;
+                pending.put_in_place(token, self.file.form, &existing)?;
                 pending.remove_placed()
             }
             // An earlier process committed it, and was killed before it could say so.
-            None if self.file.has(token)? != Some(false) => Ok(()),
+            None if !matches!(self.file.content(token)?, Content::Missing | Content::Other) => Ok(()),
             None => Err(self.missing(token)),
         }
     }
 
     fn replace(&self, old: &Token, token: &Token, tag: &Tag) -> Result<()> {
         let Some(pending) = self.take_or_adopt(tag)? else { return Err(self.missing(token)) };
-        // The file beside may hold the only copy of the old secret, since a rotation to this path was cancelled.
-        let is_kept = self.file.has(token)? == Some(true) || self.previous().has(old)? == Some(true);
-        let existing = match (is_kept, self.file.may_replace([old, token])?) {
-            (true, true) => Existing::Replaced,
-            (_, true) => Existing::KeptBeside,
-            (_, false) => Existing::Refused,
+        let existing = match self.file.content(token) {
+            // An earlier process was killed after this step.
+            Ok(Content::Only) => Ok(Existing::Replaced),
+            Ok(_) => self.file.existing(old),
+            Err(error) => Err(error),
         };
-        let placed = pending.put_in_place(token, self.file.form, existing);
+        let placed = existing.and_then(|existing| pending.put_in_place(token, self.file.form, &existing));
         self.keep(*tag, pending);
         placed
     }
@@ -214,19 +273,12 @@ impl Shared {
     }
 
     fn forget(&self, old: &Token) -> Result<()> {
-        let previous = self.previous();
-        if previous.has(old)? == Some(true) {
+        let previous = self.file.previous(old);
+        if previous.content(old)? == Content::Only {
             let removed = previous.folder()?.remove(previous.name());
             removed.map_err(|error| failed(format!("cannot remove {}: {error}", previous.path.display())))?;
         }
         Ok(())
-    }
-
-    /// Returns the file beside, with the secret that was replaced.
-    fn previous(&self) -> ToFile {
-        let mut path = self.file.path.clone().into_os_string();
-        path.push(PREVIOUS);
-        ToFile { path: path.into(), ..self.file.clone() }
     }
 
     fn take_over(&self, tag: &Tag) -> Result<bool> {

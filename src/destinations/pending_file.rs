@@ -10,5 +10,6 @@ mod pending;
 mod record;
 
 pub(super) use earlier::Earlier;
-pub(super) use names::PREVIOUS;
+pub(super) use examine::read_start;
+pub(super) use names::previous_name;
 pub(super) use pending::{Existing, Pending};

@@ -46,7 +46,7 @@ impl Earlier {
             let path = folder.path_of(&Names::of(target, &tag).pending);
             match settled(folder, target, &tag)? {
                 Examined::Gone => {}
-                Examined::InProgress => return Err(in_use(folder, target)),
+                Examined::InProgress => return Err(in_use(folder, target, &tag, None)),
                 // A token that is to replace another one is finished by its rotation only.
                 Examined::Record(record)
                     if record.is(requested, &tag)

@@ -10,7 +10,7 @@ use super::names::Names;
 use super::record::Record;
 use crate::destinations::secure_file::failed;
 use crate::destinations::secure_folder::{Entry, SecureFolder};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tag::Tag;
 
 /// No record is longer, so that a longer file is not read.
@@ -60,16 +60,38 @@ fn examine_file(folder: &SecureFolder, name: &OsStr, tag: &Tag) -> io::Result<Ex
     Ok(Examined::Gone)
 }
 
-/// Returns the error for a final file that another create is using.
-pub(super) fn in_use(folder: &SecureFolder, target: &OsStr) -> Error {
-    failed(format!("another create is writing to {}", folder.path_of(target).display()))
-        .suggest("wait until it ends, or use another path")
+/// Returns the error for a final file that another call is using, with this tag. `own` is that of this call.
+pub(super) fn in_use(folder: &SecureFolder, target: &OsStr, tag: &Tag, own: Option<&Tag>) -> Error {
+    let path = folder.path_of(target);
+    match tag.replaces {
+        Some(old) if own.is_some_and(|own| own.replaces == Some(old)) => {
+            let message = format!("another process is rotating token {old} to {}", path.display());
+            Error::new(ErrorKind::Rotation, message).suggest("wait until it ends")
+        }
+        Some(old) => failed(format!("another process is rotating token {old} to {}", path.display()))
+            .suggest("wait until it ends, or use another path"),
+        None => failed(format!("another create is writing to {}", path.display()))
+            .suggest("wait until it ends, or use another path"),
+    }
 }
 
-/// Reads a file from its beginning.
-pub(super) fn read(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {
+/// Reads the beginning of a file, which is all of a file with a token. Returns whether that is all.
+pub(in crate::destinations) fn read_start(file: &mut File) -> io::Result<(Zeroizing<Vec<u8>>, bool)> {
     let mut text = Zeroizing::new(Vec::new());
     file.rewind()?;
-    file.take(MAX_BYTES).read_to_end(&mut text)?;
+    let length = file.take(MAX_BYTES).read_to_end(&mut text)?;
+    Ok((text, u64::try_from(length).is_ok_and(|length| length < MAX_BYTES)))
+}
+
+/// Reads a file that is kept, of any size.
+pub(super) fn read_whole(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut text = Zeroizing::new(Vec::new());
+    file.rewind()?;
+    file.read_to_end(&mut text)?;
     Ok(text)
+}
+
+/// Reads the beginning of a file, which is all of a file with a token.
+pub(super) fn read(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {
+    read_start(file).map(|(text, _)| text)
 }

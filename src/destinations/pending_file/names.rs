@@ -9,8 +9,6 @@ use crate::error::Result;
 use crate::tag::Tag;
 
 const SUFFIX: &str = ".pending";
-/// What is appended to the final file's name for the file of the token that was replaced last.
-pub(in crate::destinations) const PREVIOUS: &str = ".previous";
 
 /// The names of the files of one create.
 #[derive(Clone)]
@@ -21,8 +19,6 @@ pub(super) struct Names {
     pub(super) pending: OsString,
     /// `PATH.TAG.new`: the final file while it is being written.
     pub(super) new: OsString,
-    /// `PATH.previous`: the final file of the token that was replaced last.
-    pub(super) previous: OsString,
 }
 
 impl Names {
@@ -36,9 +32,15 @@ impl Names {
             target: target.to_owned(),
             pending: with(&format!(".{tag}{SUFFIX}")),
             new: with(&format!(".{tag}.new")),
-            previous: with(PREVIOUS),
         }
     }
+}
+
+/// Returns `PATH.ID.previous`: the final file of a token that was replaced.
+pub(in crate::destinations) fn previous_name(target: &OsStr, old_id: i64) -> OsString {
+    let mut name = target.to_owned();
+    name.push(format!(".{old_id}.previous"));
+    name
 }
 
 /// Returns the tags of the pending files of a final file, the newest first.

@@ -1,6 +1,6 @@
 //! A pending file that this process writes, or has taken over.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::examine::{Examined, examine, in_use, read};
+use super::examine::{Examined, examine, in_use, read, read_whole};
 use super::names::{Names, tags};
 use super::record::Record;
 use crate::advice::Advice;
@@ -28,12 +28,11 @@ pub(super) const PAUSE: Duration = Duration::from_millis(25);
 pub(super) const TRIES: u32 = 40;
 
 /// What happens to a final file that exists with another text.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::destinations) enum Existing {
     Refused,
     Replaced,
-    /// Replaced, and its text kept in `PATH.previous`.
-    KeptBeside,
+    /// Replaced, and its text kept in a new file of this name.
+    KeptAs(OsString),
 }
 
 /// A pending file that this process has locked. Dropped without a record, it is removed, unless the token is to replace
@@ -83,9 +82,10 @@ impl Pending {
             }
             sleep(PAUSE);
         };
-        let (is_proof, process_id) = (tag.replaces.is_some(), std::process::id());
-        let pending = Self { folder, names, file, portal, record: None, is_proof, process_id };
+        let process_id = std::process::id();
+        let mut pending = Self { folder, names, file, portal, record: None, is_proof: false, process_id };
         pending.keep_out_others(tag)?;
+        pending.is_proof = tag.replaces.is_some();
         Ok(pending)
     }
 
@@ -97,14 +97,12 @@ impl Pending {
             let mut in_progress = Vec::new();
             for tag in tags(&self.folder, &self.names.target)?.into_iter().filter(|tag| tag != own) {
                 if matches!(examine(&self.folder, &self.names.target, &tag)?, Examined::InProgress) {
-                    in_progress.push(tag.to_string());
+                    in_progress.push(tag);
                 }
             }
-            if in_progress.is_empty() {
-                return Ok(());
-            }
-            if in_progress.iter().any(|tag| *tag < own.to_string()) || tries.next().is_none() {
-                return Err(in_use(&self.folder, &self.names.target));
+            let Some(first) = in_progress.into_iter().min_by_key(Tag::to_string) else { return Ok(()) };
+            if first.to_string() < own.to_string() || tries.next().is_none() {
+                return Err(in_use(&self.folder, &self.names.target, &first, Some(own)));
             }
             sleep(PAUSE);
         }
@@ -131,7 +129,7 @@ impl Pending {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if tries.next().is_some() => sleep(PAUSE),
-                Err(TryLockError::WouldBlock) => return Err(in_use(&folder, target)),
+                Err(TryLockError::WouldBlock) => return Err(in_use(&folder, target, tag, Some(tag))),
                 Err(TryLockError::Error(error)) => return Err(cannot(&error)),
             }
         }
@@ -201,7 +199,7 @@ impl Pending {
         &self,
         now: &Token,
         form: Form,
-        existing: Existing,
+        existing: &Existing,
     ) -> Result<()> {
         let (pending, target) = (self.path(), self.folder.path_of(&self.names.target));
         let (pending, target) = (pending.display(), target.display());
@@ -211,10 +209,16 @@ impl Pending {
         let is_kept = self.is_intact().unwrap_or(false);
         if let Err(error) = self.place(text.as_bytes(), existing) {
             let failure = failed(format!("cannot move the secret from {pending} to {target}: {error}"));
-            return Err(match (is_kept, error.kind()) {
-                (false, _) => failure.suggest(Advice::Delete { id: token.id }),
-                (true, io::ErrorKind::AlreadyExists) => failure.suggest(Advice::Overwrite).suggest(REPEAT),
-                (true, _) => failure.suggest(REPEAT),
+            let exists = error.kind() == io::ErrorKind::AlreadyExists;
+            return Err(match (is_kept, exists, self.is_proof) {
+                (false, ..) => failure.suggest(Advice::Delete { id: token.id }),
+                // The token is enabled: another path would be that of another token.
+                (true, true, true) => {
+                    failure.suggest("move that file to another folder").suggest(Advice::RotateAgain)
+                }
+                (true, false, true) => failure.suggest(Advice::RotateAgain),
+                (true, true, false) => failure.suggest(Advice::Overwrite).suggest(REPEAT),
+                (true, false, false) => failure.suggest(REPEAT),
             });
         }
         if !is_kept {
@@ -234,8 +238,8 @@ impl Pending {
     }
 
     /// Writes the final file beside its place, moves it there, and checks that it is there.
-    fn place(&self, text: &[u8], existing: Existing) -> io::Result<()> {
-        let Names { target, new, previous, .. } = &self.names;
+    fn place(&self, text: &[u8], existing: &Existing) -> io::Result<()> {
+        let Names { target, new, .. } = &self.names;
         if !self.folder.is_in_place()? {
             return Err(io::Error::other("the folder was replaced by another process"));
         }
@@ -250,13 +254,18 @@ impl Pending {
             if *old == text {
                 return Ok(());
             }
-            if existing == Existing::KeptBeside {
-                self.write_new(&old, |folder| folder.rename(new, previous))?;
+            if let Existing::KeptAs(previous) = existing {
+                let kept = read_whole(&mut file)
+                    .and_then(|old| self.write_new(&old, |folder| folder.rename_to_new(new, previous)));
+                kept.map_err(|error| {
+                    let previous = self.folder.path_of(previous);
+                    io::Error::other(format!("cannot keep the old secret in {}: {error}", previous.display()))
+                })?;
             }
         }
         let file = self.write_new(text, |folder| match existing {
             Existing::Refused => folder.rename_to_new(new, target),
-            Existing::Replaced | Existing::KeptBeside => folder.rename(new, target),
+            Existing::Replaced | Existing::KeptAs(_) => folder.rename(new, target),
         })?;
         if !self.folder.names_file(target, &file)? || !self.folder.is_in_place()? {
             return Err(io::Error::other("it was replaced by another process"));

@@ -456,8 +456,8 @@ operations! {
     /// Args:
     ///     token (int | str | Token): the token to replace, its id or its access id.
     ///     deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object): the destination of the new key, as
-    ///         for ``add_token``. A file that holds the key of the old token is replaced even without
-    ///         ``overwrite=True``, and kept as ``PATH.previous``.
+    ///         for ``add_token``. A file with the key of the old token and nothing else is replaced even without
+    ///         ``overwrite=True``. The old key is kept as ``PATH.ID.previous``, with the id of the old token.
     ///     overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
     ///         ``timedelta``. 0 disables the old token in this call.
     ///     quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7

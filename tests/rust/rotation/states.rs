@@ -65,10 +65,11 @@ async fn the_file_of_the_old_token_is_replaced_and_kept_beside() {
     let other = fixture.successors().into_iter().find(|token| token.id > one.id).unwrap();
     let mut names = fixture.folder.names();
     names.sort();
-    assert_eq!(names, ["token.json", "token.json.previous"]);
-    let text = |name| std::fs::read_to_string(fixture.folder.path().with_file_name(name)).unwrap();
+    let previous = format!("token.json.{}.previous", one.id);
+    assert_eq!(names, ["token.json", &previous]);
+    let text = |name: &str| std::fs::read_to_string(fixture.folder.path().with_file_name(name)).unwrap();
     assert!(text("token.json").contains(other.access_key.reveal()));
-    assert!(text("token.json.previous").contains(one.access_key.reveal()));
+    assert!(text(&previous).contains(one.access_key.reveal()));
 
     // The file of another token is not replaced.
     std::fs::write(fixture.folder.path(), "another file").unwrap();
