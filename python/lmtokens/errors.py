@@ -19,7 +19,7 @@
     ├─ ResponseError                        a response that could not be understood
     ├─ OutcomeUnknownError                  a create may have succeeded; holds candidates
     ├─ DeliveryError                        a secret could not be delivered
-    ├─ RotationError                        a rotation cannot go on now
+    ├─ RotationError                        a token cannot be rotated now
     └─ SelfLockoutError                     would disable or delete the token that signs the call
 
 Invalid arguments raise plain ``TypeError`` and ``ValueError``.
@@ -260,8 +260,8 @@ class DeliveryError(LMTokensError):
 class RotationError(LMTokensError):
     """A rotation cannot be continued, finished or cancelled now.
 
-    The message says why, for example that another process is at it, or that somebody disabled one of the tokens. A
-    token of the owner works whose secret is where it was delivered.
+    The message says why, for example that another process is rotating the token, or that somebody disabled one of the
+    tokens. A token of the owner works whose secret is where it was delivered.
     """
 
 

@@ -56,7 +56,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             )
             .into();
         }
-        Advice::AllowBearer => "pass --allow-bearer to rotate it nevertheless",
+        Advice::AllowBearer => "pass --allow-bearer to rotate it",
         Advice::WaitLonger => {
             "try again later, or allow a longer wait with --max-wait; all clients of the portal share the rate limit"
         }

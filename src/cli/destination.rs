@@ -35,13 +35,18 @@ impl FromStr for To {
             return Ok(Self::File(path.into()));
         }
         if let Some(words) = text.strip_prefix("command:") {
-            let words = shlex::split(words).filter(|words| !words.is_empty());
-            return words
-                .map(|words| Self::Command(words.into_iter().map(OsString::from).collect()))
-                .ok_or_else(|| Error::argument("the command is empty, or its quotes are not closed"));
+            return split(words).map(Self::Command);
         }
         Err(Error::argument("expected -, file:PATH or command:COMMAND"))
     }
+}
+
+/// Returns the words of a command.
+pub(super) fn split(text: &str) -> Result<Vec<OsString>> {
+    let words = shlex::split(text).filter(|words| !words.is_empty());
+    words
+        .map(|words| words.into_iter().map(OsString::from).collect())
+        .ok_or_else(|| Error::argument("the command is empty, or its quotes are not closed"))
 }
 
 impl To {

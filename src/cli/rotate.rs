@@ -1,6 +1,5 @@
 //! `lmtokens rotate`.
 
-use std::ffi::OsString;
 use std::io;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -11,13 +10,13 @@ use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::connection::Connection;
-use super::destination::To;
+use super::destination::{To, split};
 use super::exit;
 use super::host::Host;
 use super::output::{self, Format, ListFormat, Output};
 use super::report::{Failure, report, say};
 use super::signals::run_until_signal;
-use crate::destinations::{BoxFuture, Destination};
+use crate::destinations::{BoxFuture, Destination, ToCommand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{Note, TokenId};
 use crate::lifecycle::{
@@ -26,7 +25,6 @@ use crate::lifecycle::{
 };
 use crate::model::{Token, TokenStatus, iso_8601};
 use crate::operation::call;
-use crate::process::refused;
 use crate::times;
 use crate::token_output::Members;
 use crate::tokens::{AccessId, FindToken, Selection, Target, User};
@@ -60,12 +58,12 @@ pub(super) struct Rotate {
     older_than: Option<Duration>,
     /// Finish rotations: do what is due for that of one token, or for all
     #[arg(long, value_name = "TOKEN", value_parser = target, num_args = 0..=1)]
-    #[arg(conflicts_with_all = ["token", "user", "filter", "older_than", "to", "overlap", "then", "note", "dry_run"])]
+    #[arg(conflicts_with_all = OF_ROTATE)]
     #[allow(clippy::option_option, reason = "the form in which clap reads an option with an optional value")]
     finish: Option<Option<Target>>,
     /// Cancel the rotation of a token: it works again, and the new one is disabled
     #[arg(long, value_name = "TOKEN", value_parser = target)]
-    #[arg(conflicts_with_all = ["token", "user", "filter", "older_than", "to", "overlap", "then", "note", "dry_run"])]
+    #[arg(conflicts_with_all = OF_ROTATE)]
     #[arg(conflicts_with_all = ["finish", "quarantine", "force"])]
     cancel: Option<Target>,
     /// Deliver the secret to a file (file:PATH), or as JSON to the standard input of a command (command:COMMAND). With
@@ -81,9 +79,9 @@ pub(super) struct Rotate {
     #[arg(long, value_name = "DURATION", value_parser = times::duration, default_value = "7d")]
     quarantine: Duration,
     /// Run a command once the new secret is in place, for example to restart the program that uses it; if it fails, the
-    /// rotation stops with both tokens working
-    #[arg(long, value_name = "COMMAND", value_parser = words)]
-    then: Option<Words>,
+    /// rotation stops with both tokens working. It must end within 30 minutes
+    #[arg(long, value_name = "COMMAND", value_parser = then_command)]
+    then: Option<ToCommand>,
     /// Set the note of the new token [default: the note of the old one]
     #[arg(long, allow_hyphen_values = true, value_parser = |note: &str| Note::new(note))]
     note: Option<Note>,
@@ -93,7 +91,7 @@ pub(super) struct Rotate {
     /// Continue a rotation of another machine 12 minutes after it created its token, instead of after an hour
     #[arg(long)]
     take_over: bool,
-    /// Disable old tokens even if they are in use
+    /// Disable and delete old tokens even if they are in use
     #[arg(long)]
     force: bool,
     /// Replace an existing file of --to. The file of the old token needs no --overwrite
@@ -115,6 +113,24 @@ pub(super) struct Rotate {
     connection: Connection,
 }
 
+/// The arguments of a rotation that is started or continued.
+const OF_ROTATE: [&str; 14] = [
+    "token",
+    "user",
+    "filter",
+    "older_than",
+    "to",
+    "overlap",
+    "then",
+    "note",
+    "allow_bearer",
+    "take_over",
+    "overwrite",
+    "dry_run",
+    "trust_folder",
+    "format",
+];
+
 const MODES: [&str; 6] = ["token", "user", "filter", "older_than", "finish", "cancel"];
 
 const EXAMPLES: &str = "\
@@ -126,15 +142,14 @@ Examples:
   lmtokens rotate --cancel 17
 
 Exit codes: 0 if the overlap runs or the old token is disabled, also when called again; 3 if the old token is still in
-use or a rotation cannot go on; 1 if another process is at it.";
+use or a rotation of several failed; 1 if another process is rotating the token or --then failed; 5 if the token does
+not exist.";
 
-/// The words of a command.
-#[derive(Debug, Clone)]
-struct Words(Vec<String>);
-
-fn words(text: &str) -> Result<Words> {
-    let words = shlex::split(text).filter(|words| !words.is_empty());
-    words.map(Words).ok_or_else(|| Error::argument("the command is empty, or its quotes are not closed"))
+/// Reads the command of `--then`. While it runs, the new token is not marked yet, and a call on another machine may
+/// replace it after an hour.
+fn then_command(text: &str) -> Result<ToCommand> {
+    const TIMEOUT: Duration = Duration::from_secs(1800);
+    ToCommand::new(split(text)?, TIMEOUT)
 }
 
 /// Reads a token: digits are an id.
@@ -149,6 +164,9 @@ fn target(text: &str) -> Result<Target> {
 impl Rotate {
     pub(super) fn run(mut self, host: &Host) -> Result<u8, Failure> {
         let Self { quarantine, force, output: format, .. } = self;
+        if let Some(then) = &self.then {
+            then.check_program()?;
+        }
         let (token, finish, cancel) = (self.token.take(), self.finish.take(), self.cancel.take());
         if let Some(token) = token.clone().filter(|_| !self.dry_run) {
             let destination = self.destination(None)?;
@@ -179,6 +197,7 @@ impl Rotate {
                 "--overwrite cannot be combined with several tokens: one could replace the secret of another";
             return Err(Error::argument(message).into());
         }
+        self.check_template(is_single)?;
         let selection = self.filter.clone().map_or(Selection::All, Selection::Raw);
         let select = SelectForRotation {
             token,
@@ -188,11 +207,9 @@ impl Rotate {
             allow_bearer: self.allow_bearer,
         };
         let destination_of = |token: &Token, row: usize| {
-            let placeholders = (!is_single).then(|| Placeholders::of(token, row + 1));
+            let placeholders = (!is_single).then_some(Placeholders(Some((token, row + 1))));
             self.destination(placeholders.as_ref())
         };
-        // Fails before anything is sent if the template is wrong.
-        self.destination((!is_single).then(Placeholders::default).as_ref())?;
         let mut output = Output::open()?;
         let client = self.connection.client(host, false)?;
         let tokens = run_until_signal(call(select, &client))?;
@@ -226,7 +243,7 @@ impl Rotate {
     }
 
     fn rotation(&self, token: Target, destination: Arc<dyn Destination>) -> RotateToken {
-        let then = self.then.clone().map(|Words(words)| Arc::new(ThenCommand(words)) as Arc<dyn Check>);
+        let then = self.then.clone().map(|then| Arc::new(ThenCommand(then)) as Arc<dyn Check>);
         RotateToken {
             token,
             destination,
@@ -240,12 +257,25 @@ impl Rotate {
         }
     }
 
+    /// Fails if `--to` is wrong, or does not name another file for each token.
+    fn check_template(&self, is_single: bool) -> Result<()> {
+        self.destination((!is_single).then_some(Placeholders(None)).as_ref())?;
+        if let (false, Some(To::File(path))) = (is_single, &self.to) {
+            let path = path.display().to_string();
+            if !path.contains("{old_id}") && !path.contains("{access_id}") {
+                let expected = "a path with {old_id} or {access_id}: each token needs a file of its own";
+                return Err(Error::invalid("--to", format_args!("{:?}", format!("file:{path}")), expected));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the destination of a token; of several, with its placeholders filled in.
-    fn destination(&self, placeholders: Option<&Placeholders>) -> Result<Arc<dyn Destination>> {
+    fn destination(&self, placeholders: Option<&Placeholders<'_>>) -> Result<Arc<dyn Destination>> {
         let to = self.to.clone().unwrap_or(To::Stdout);
         let to = match placeholders {
             Some(placeholders) => to.map_words(|word| placeholders.fill(word))?,
-            None => to,
+            None => to.map_words(Placeholders::refuse)?,
         };
         to.destination(self.format, self.overwrite, self.trust_folder)?.ok_or_else(|| {
             let expected = "file:PATH or command:COMMAND: a rotation must be able to repeat a delivery";
@@ -254,19 +284,44 @@ impl Rotate {
     }
 }
 
-/// The values of placeholders in `--to`. They are filled into words that are split already, so that no value becomes
-/// another argument, and none of them is chosen by a user of the portal.
-#[derive(Default)]
-struct Placeholders([String; 4]);
+/// The placeholders in `--to`, of a token and its number in the list; of none when the template is checked. They are
+/// filled into words that are split already, so that no value becomes another argument, and none of them is chosen by a
+/// user of the portal.
+struct Placeholders<'a>(Option<(&'a Token, usize)>);
 
-impl Placeholders {
-    const NAMES: [&str; 4] = ["old_id", "access_id", "admin_id", "row"];
+impl Placeholders<'_> {
+    const NAMES: [&'static str; 4] = ["old_id", "access_id", "admin_id", "row"];
 
-    fn of(old: &Token, row: usize) -> Self {
-        let access_id = old.access_id.as_deref().unwrap_or("none");
-        let is_plain = access_id.bytes().all(|b| b.is_ascii_alphanumeric());
-        let access_id = if is_plain { access_id.to_owned() } else { "hidden".to_owned() };
-        Self([old.id.to_string(), access_id, old.admin_id.unwrap_or_default().to_string(), row.to_string()])
+    /// Returns the value of a placeholder; `None` if the name is not known.
+    fn value(&self, name: &str) -> Result<Option<String>> {
+        if !Self::NAMES.contains(&name) {
+            return Ok(None);
+        }
+        let Some((old, row)) = self.0 else { return Ok(Some(String::new())) };
+        let access_id = old.access_id.as_ref().filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()));
+        Ok(Some(match (name, access_id) {
+            ("old_id", _) => old.id.to_string(),
+            ("admin_id", _) => old.admin_id.unwrap_or_default().to_string(),
+            ("row", _) => row.to_string(),
+            (_, Some(access_id)) => access_id.clone(),
+            (_, None) => {
+                let message =
+                    format!("token {} has no access id for {{access_id}} in --to; use {{old_id}}", old.id);
+                return Err(Error::argument(message));
+            }
+        }))
+    }
+
+    /// Refuses placeholders in the destination of a single token, whose path would contain them literally.
+    fn refuse(word: &str) -> Result<String> {
+        let placeholder = Self::NAMES.iter().map(|name| format!("{{{name}}}")).find(|it| word.contains(it));
+        match placeholder {
+            None => Ok(word.to_owned()),
+            Some(placeholder) => {
+                let message = format!("{placeholder} in --to needs --user, --filter or --older-than");
+                Err(Error::argument(message))
+            }
+        }
     }
 
     fn fill(&self, word: &str) -> Result<String> {
@@ -277,16 +332,13 @@ impl Placeholders {
                 let message = "{id} in --to is not known before the new token is created; use {old_id}";
                 return Err(Error::argument(message));
             }
-            let found = after.split_once('}').and_then(|(name, after)| {
-                let value = Self::NAMES.iter().zip(&self.0).find(|(known, _)| **known == name)?.1;
-                Some((value, after))
-            });
-            let Some((value, after)) = found else {
+            let (name, after) = after.split_once('}').unwrap_or_default();
+            let Some(value) = self.value(name)? else {
                 let expected = "{old_id}, {access_id}, {admin_id} or {row}";
                 return Err(Error::invalid("placeholder in --to", format_args!("{word:?}"), expected));
             };
             filled.push_str(before);
-            filled.push_str(value);
+            filled.push_str(&value);
             rest = after;
         }
         filled.push_str(rest);
@@ -339,12 +391,10 @@ fn explain(rotation: &Rotation) -> u8 {
                 _ => ("is not deleted, because programs still try to use it", "refused"),
             };
             let address = address.map_or_else(|| "an unknown address".to_owned(), |it| it.to_string());
-            let shown = if *is_this_address { " (from which the new token was verified)" } else { "" };
+            let shown = if *is_this_address { " (the address that last used the new token)" } else { "" };
             let time = iso_8601(*last_used_on);
             say(&format!("token {id} {is}: last {used} {time} from {address}{shown}"));
-            say(
-                "hint: let the program that uses it take the new secret and run the command again, or pass --force",
-            );
+            say("hint: give the new secret to the program that uses it, then run the command again");
             return exit::PARTLY_DONE;
         }
         Ok(RotationState::Quarantine { until }) => {
@@ -393,29 +443,16 @@ fn members(rotation: &Rotation) -> Members {
 }
 
 /// A command that checks the new token. Its output goes to standard error.
-struct ThenCommand(Vec<String>);
+struct ThenCommand(ToCommand);
 
 impl Check for ThenCommand {
     fn run<'a>(&'a self, _token: &'a Token) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
-            let failed = |message| Error::new(ErrorKind::Rotation, message);
-            let mut words = self.0.iter().map(OsString::from);
-            let program = words.next().unwrap_or_default();
-            let name = program.to_string_lossy().into_owned();
-            let mut child = tokio::process::Command::new(program)
-                .args(words)
-                .stdin(Stdio::null())
-                .stdout(Stdio::from(io::stderr()))
-                .kill_on_drop(true)
-                .spawn()
-                .map_err(|error| refused(failed(format!("cannot run {name}: {error}")), &error))?;
-            let status =
-                child.wait().await.map_err(|error| failed(format!("cannot wait for {name}: {error}")))?;
-            if status.success() {
-                return Ok(());
-            }
-            Err(failed(format!("{name} failed with {status}; both tokens work"))
-                .suggest("repair the cause and run the command again, which continues the rotation"))
+            self.0.run("", || Stdio::from(io::stderr())).await.map_err(|error| {
+                let message = format!("{}; both tokens work", error.details().message);
+                Error::new(ErrorKind::Rotation, message)
+                    .suggest("repair the cause and run the command again, which continues the rotation")
+            })
         })
     }
 }

@@ -22,8 +22,8 @@ use crate::token_output::Members;
 /// and this machine's, which must agree within an hour. A token whose note was changed after its create is listed as
 /// kept, and is never deleted. A token has expired if the time in the marker of its note has passed by both clocks; it
 /// is deleted even if it is in use. A rotation is due if its overlap or quarantine is over; its old token is listed.
-/// The new token of a rotation is abandoned 7 days after the rotation was cancelled or another token took its part, if
-/// it is disabled. The exit code is 3 if something that is due could not be done, for example because an old token is
+/// The new token of a rotation is abandoned 7 days after the rotation was cancelled or another token replaced the old
+/// one instead, if it is disabled. The exit code is 3 if something that is due could not be done, for example because an old token is
 /// in use.
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &[exit::PARTLY_DONE, exit::AUTHENTICATION, exit::RATE_LIMIT]))]
@@ -73,7 +73,9 @@ impl Sweep {
         let found = swept.len() - kept.len();
         if self.yes {
             let deleted = swept.iter().filter(|swept| swept.deleted).count();
-            let advanced = swept.iter().filter(|swept| swept.rotation.is_some()).count();
+            let is_advanced =
+                |swept: &&Swept| swept.rotation.is_some() && swept.kept.is_none() && !swept.deleted;
+            let advanced = swept.iter().filter(is_advanced).count();
             let rotations =
                 if advanced > 0 { format!(", {advanced} rotations advanced") } else { String::new() };
             say(&format!("{deleted} of {found} deleted{rotations}"));

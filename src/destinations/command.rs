@@ -43,35 +43,39 @@ impl ToCommand {
         self.program.to_string_lossy().into_owned()
     }
 
-    async fn run(&self, token: &Token) -> Result<()> {
-        let text = Zeroizing::new(json_line(token)?);
+    /// Runs the command with a text on its standard input. Its output goes to `output`.
+    pub(crate) async fn run(&self, input: &str, output: fn() -> Stdio) -> Result<()> {
+        tokio::time::timeout(self.timeout, self.run_to_end(input, output)).await.unwrap_or_else(|_| {
+            let seconds = self.timeout.as_secs_f64();
+            Err(failed(format!("{} did not exit within {seconds} s and was killed", self.name())))
+        })
+    }
+
+    async fn run_to_end(&self, input: &str, output: fn() -> Stdio) -> Result<()> {
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(output())
+            .stderr(output())
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| refused(failed(format!("cannot run {}: {error}", self.name())), &error))?;
         let stdin = child.stdin.take();
         let feed = async {
             let Some(mut stdin) = stdin else { return Ok(()) };
-            stdin.write_all(text.as_bytes()).await?;
+            stdin.write_all(input.as_bytes()).await?;
             stdin.shutdown().await
         };
         let (written, status) = tokio::join!(feed, child.wait());
         let status = status.map_err(|error| failed(format!("cannot wait for {}: {error}", self.name())))?;
         if !status.success() {
-            return Err(failed(format!("{} failed with {status}", self.name())).suggest(
-                "run it by hand to see its output, which is not shown here because it may contain the secret",
-            ));
+            return Err(failed(format!("{} failed with {status}", self.name())));
         }
         written.map_err(|error| failed(format!("{} did not read the whole token: {error}", self.name())))
     }
-}
 
-impl Destination for ToCommand {
-    fn check(&self, _replaces: Option<&Token>) -> Result<()> {
+    /// Fails if the program does not exist.
+    pub(crate) fn check_program(&self) -> Result<()> {
         let is_there = match Path::new(&self.program).components().count() {
             1 => std::env::var_os("PATH").is_none_or(|folders| {
                 std::env::split_paths(&folders).any(|folder| {
@@ -86,12 +90,20 @@ impl Destination for ToCommand {
         }
         Err(failed(format!("cannot find the command {}", self.name())))
     }
+}
+
+impl Destination for ToCommand {
+    fn check(&self, _replaces: Option<&Token>) -> Result<()> {
+        self.check_program()
+    }
 
     fn deliver<'a>(&'a self, token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(async {
-            tokio::time::timeout(self.timeout, self.run(token)).await.unwrap_or_else(|_| {
-                let seconds = self.timeout.as_secs_f64();
-                Err(failed(format!("{} did not exit within {seconds} s and was killed", self.name())))
+            let text = Zeroizing::new(json_line(token)?);
+            self.run(&text, Stdio::null).await.map_err(|error| {
+                error.suggest(
+                    "run it by hand to see its output, which is not shown here because it may contain the secret",
+                )
             })
         })
     }

@@ -58,7 +58,7 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
             )
             .into();
         }
-        Advice::AllowBearer => "pass allow_bearer=True to rotate it nevertheless",
+        Advice::AllowBearer => "pass allow_bearer=True to rotate it",
         Advice::WaitLonger => "call again later, or pass a larger max_wait",
         Advice::NameCompany => "pass company=\"acme\" (for acme.logicmonitor.com), or set LM_COMPANY",
         Advice::SupplyCredentials => {

@@ -326,8 +326,8 @@ operations! {
     /// A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
     /// continued as by ``finish_rotations``, with a quarantine of 7 days.
     ///
-    /// A token is abandoned if it was to replace another one, but that rotation was cancelled or another token took its
-    /// part; it is deleted once it is disabled and the time in its marker is 7 days ago.
+    /// A token is abandoned if it was to replace another one, but that rotation was cancelled or another token
+    /// replaces the old one instead; it is deleted once it is disabled and the time in its marker is 7 days ago.
     ///
     /// All other tokens are left alone.
     ///
@@ -471,7 +471,7 @@ operations! {
     ///     take_over (bool): continue a rotation of another machine 12 minutes after it created its token, instead of
     ///         after an hour; default ``False``. A killed process on the same machine, with the same file, is continued
     ///         at once.
-    ///     force (bool): disable the old token even if it is in use; default ``False``.
+    ///     force (bool): disable and delete the old token even if it is in use; default ``False``.
     ///
     /// Returns:
     ///     Rotation: the old and the new token, the state of the rotation, and when the next step is due.
@@ -479,7 +479,7 @@ operations! {
     /// Raises:
     ///     TypeError, ValueError: an argument is invalid; nothing was sent.
     ///     NotFoundError: the token does not exist, or the credentials may not view it.
-    ///     RotationError: the rotation cannot go on now, for example because another process is at it, the token is
+    ///     RotationError: the token cannot be rotated now, for example because another process is rotating it, it is
     ///         disabled, or ``then`` raised; the old token works.
     ///     DeliveryError: the destination failed; the old token works.
     ///     SelfLockoutError: the call would disable the token that signs it, and its client has no other.
@@ -541,16 +541,16 @@ operations! {
     ///     token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
     ///     quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
     ///         deleted; default 7 days.
-    ///     force (bool): disable old tokens even if they are in use; default ``False``.
+    ///     force (bool): disable and delete old tokens even if they are in use; default ``False``.
     ///
     /// Returns:
-    ///     list[Rotation]: all rotations, also those for which nothing is due. One that cannot go on has the state
+    ///     list[Rotation]: all rotations, also those for which nothing is due. One that cannot be finished has the state
     ///         ``"failed"`` and an ``error``, and does not stop the others.
     ///
     /// Raises:
     ///     TypeError, ValueError: an argument is invalid; nothing was sent.
     ///     NotFoundError: the token does not exist, or the credentials may not view it.
-    ///     RotationError: the rotation of ``token`` cannot go on.
+    ///     RotationError: the token is not being rotated, or its rotation cannot be finished now.
     ///     APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
     ///         response that could not be understood.
     ///

@@ -9,7 +9,7 @@ use crate::python::types::errors::LazyException;
 use crate::python::types::literals::RotationWord;
 use crate::python::types::token::datetime;
 
-/// What a rotation has come to.
+/// The result of a rotation.
 #[pyclass(frozen, module = "lmtokens")]
 pub struct Rotation {
     old: Token,
@@ -56,7 +56,7 @@ impl Rotation {
     /// old token within a day, so that it is not deleted; ``"quarantine"``: the old token is disabled, and deleted when
     /// ``due``; ``"finished"``: the old token is deleted; ``"restored"``: the new token was disabled or deleted by
     /// others, so that the old one works again; ``"cancelled"``; ``"too_late"``: it could not be cancelled, and the new
-    /// token is kept; ``"failed"``: ``error`` says why it cannot go on.
+    /// token is kept; ``"failed"``: ``error`` says why.
     #[getter]
     fn state(&self) -> RotationWord {
         RotationWord(self.state.map_or("failed", RotationState::word))
@@ -69,7 +69,8 @@ impl Rotation {
         self.state.and_then(RotationState::due).map(|seconds| datetime(py, seconds)).transpose()
     }
 
-    /// datetime.datetime | None: for ``"in_use"``, when the old token was last used: aware, in UTC, to the second.
+    /// datetime.datetime | None: for ``"in_use"``, when the old token was last used or, if it is disabled already, when the
+    /// portal last refused a call with it: aware, in UTC, to the second.
     #[getter]
     fn last_used_on<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDateTime>>> {
         match self.state {
@@ -78,7 +79,7 @@ impl Rotation {
         }
     }
 
-    /// str | None: for ``"in_use"``, the address from which the old token was last used.
+    /// str | None: for ``"in_use"``, the address of that call.
     #[getter]
     fn last_used_from(&self) -> Option<String> {
         match self.state {
@@ -103,7 +104,7 @@ impl Rotation {
         self.changes
     }
 
-    /// LMTokensError | None: why the rotation cannot go on.
+    /// LMTokensError | None: for ``"failed"``, why the rotation cannot be continued or finished now.
     #[getter]
     fn error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.error.get(py)
