@@ -115,19 +115,19 @@ pub trait Destination: Send + Sync {
     }
 
     /// As `commit`, of a token that replaces `old`: the secret of that one is kept as well until
-    /// [`Destination::forget`], and the delivery can be recovered until [`Destination::conclude`].
+    /// [`Destination::remove_previous`], and the delivery can be recovered until [`Destination::remove_pending`].
     fn replace<'a>(&'a self, _old: &'a Token, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         self.commit(token, tag)
     }
 
-    /// Ends the delivery of a token that replaces `old`: its note says so. It may be that of another process that has
-    /// ended.
-    fn conclude<'a>(&'a self, _old: TokenId, _token: &'a Token) -> BoxFuture<'a, Result<()>> {
+    /// Removes the pending delivery of a token that replaces `old`: its note says so. It may be that of another process
+    /// that has ended.
+    fn remove_pending<'a>(&'a self, _old: TokenId, _token: &'a Token) -> BoxFuture<'a, Result<()>> {
         Box::pin(async { Ok(()) })
     }
 
     /// Removes the secret of a token that was replaced and is deleted, if it was kept.
-    fn forget<'a>(&'a self, _old: &'a Token) -> BoxFuture<'a, Result<()>> {
+    fn remove_previous<'a>(&'a self, _old: &'a Token) -> BoxFuture<'a, Result<()>> {
         Box::pin(async { Ok(()) })
     }
 
@@ -142,7 +142,7 @@ pub trait Destination: Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
-    /// As `recover`, of a token that is marked as the one that replaces `old`, until [`Destination::conclude`].
+    /// As `recover`, of a token that is marked as the one that replaces `old`, until [`Destination::remove_pending`].
     fn recover_placed<'a>(
         &'a self,
         _old: TokenId,

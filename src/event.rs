@@ -287,7 +287,7 @@ impl Event {
             Self::RotationInterrupted { old, new } => rotation_interrupted(*old, *new),
             Self::AuditLogUnreadable { token_id, reason } => {
                 format!(
-                    "cannot tell whether programs still try to use token {token_id}, which is deleted: {reason}"
+                    "cannot read the audit log: {reason}; deleting token {token_id} without checking for refused calls"
                 )
             }
             Self::FinishedEarlier { token_id, destination } => {

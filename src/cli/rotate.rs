@@ -385,13 +385,13 @@ fn explain(rotation: &Rotation) -> u8 {
                 iso_8601(*until)
             ));
         }
-        Ok(RotationState::InUse { last_used_on, address, is_this_address }) => {
+        Ok(RotationState::InUse { last_used_on, address, is_same_address }) => {
             let (is, used) = match old.status {
                 Some(TokenStatus::Enabled) => ("is in use and still works", "used"),
                 _ => ("is not deleted, because programs still try to use it", "refused"),
             };
             let address = address.map_or_else(|| "an unknown address".to_owned(), |it| it.to_string());
-            let shown = if *is_this_address { " (the address that last used the new token)" } else { "" };
+            let shown = if *is_same_address { " (the address that last used the new token)" } else { "" };
             let time = iso_8601(*last_used_on);
             say(&format!("token {id} {is}: last {used} {time} from {address}{shown}"));
             say("hint: give the new secret to the program that uses it, then run the command again");
@@ -434,7 +434,7 @@ fn members(rotation: &Rotation) -> Members {
         ("admin_id", json!(old.admin_id)),
         ("admin_name", json!(old.admin_name)),
         ("note", json!(old.note)),
-        ("state", json!(state.map_or("failed", RotationState::word))),
+        ("state", json!(state.map_or("failed", RotationState::as_str))),
         ("due", json!(state.and_then(RotationState::due).map(iso_8601))),
         ("last_used_on", json!(last_used_on.map(iso_8601))),
         ("last_used_from", json!(last_used_from)),

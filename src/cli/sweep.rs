@@ -23,8 +23,8 @@ use crate::token_output::Members;
 /// kept, and is never deleted. A token has expired if the time in the marker of its note has passed by both clocks; it
 /// is deleted even if it is in use. A rotation is due if its overlap or quarantine is over; its old token is listed.
 /// The new token of a rotation is abandoned 7 days after the rotation was cancelled or another token replaced the old
-/// one instead, if it is disabled. The exit code is 3 if something that is due could not be done, for example because an old token is
-/// in use.
+/// one instead, if it is disabled. The exit code is 3 if something that is due could not be done, for example because
+/// an old token is in use.
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &[exit::PARTLY_DONE, exit::AUTHENTICATION, exit::RATE_LIMIT]))]
 pub(super) struct Sweep {
@@ -102,6 +102,6 @@ fn members(swept: &Swept) -> Members {
         ("reason", json!(swept.reason.as_str())),
         ("deleted", json!(swept.deleted)),
         ("kept", json!(swept.kept)),
-        ("rotation", json!(swept.rotation.map(RotationState::word))),
+        ("rotation", json!(swept.rotation.map(RotationState::as_str))),
     ])
 }

@@ -260,7 +260,7 @@ impl Shared {
         }
     }
 
-    fn conclude(&self, old: TokenId, token_id: i64) -> Result<()> {
+    fn remove_pending(&self, old: TokenId, token_id: i64) -> Result<()> {
         let folder = self.file.folder()?;
         for tag in Earlier::replacing(&folder, self.file.name(), old)? {
             // That of another process is not this one.
@@ -272,7 +272,7 @@ impl Shared {
         Ok(())
     }
 
-    fn forget(&self, old: &Token) -> Result<()> {
+    fn remove_previous(&self, old: &Token) -> Result<()> {
         let previous = self.file.previous(old);
         if previous.content(old)? == Content::Only {
             let removed = previous.folder()?.remove(previous.name());
@@ -389,14 +389,14 @@ impl Destination for FileDestination {
         Box::pin(blocking(move || shared.replace(&old, &token, &tag)))
     }
 
-    fn conclude<'a>(&'a self, old: TokenId, token: &'a Token) -> BoxFuture<'a, Result<()>> {
+    fn remove_pending<'a>(&'a self, old: TokenId, token: &'a Token) -> BoxFuture<'a, Result<()>> {
         let (shared, token_id) = (Arc::clone(&self.0), token.id);
-        Box::pin(blocking(move || shared.conclude(old, token_id)))
+        Box::pin(blocking(move || shared.remove_pending(old, token_id)))
     }
 
-    fn forget<'a>(&'a self, old: &'a Token) -> BoxFuture<'a, Result<()>> {
+    fn remove_previous<'a>(&'a self, old: &'a Token) -> BoxFuture<'a, Result<()>> {
         let (shared, old) = (Arc::clone(&self.0), old.clone());
-        Box::pin(blocking(move || shared.forget(&old)))
+        Box::pin(blocking(move || shared.remove_previous(&old)))
     }
 
     fn take_over<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<bool>> {

@@ -94,14 +94,14 @@ pub trait Check: Send + Sync {
     fn run<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, Result<()>>;
 }
 
-/// What a rotation has come to.
+/// The result of a rotation.
 #[derive(Debug)]
 pub struct Rotation {
     /// The token that is replaced, as it was last read.
     pub old: Token,
     /// The token that replaces it, without its secret.
     pub new: Option<Token>,
-    /// What remains; of several rotations, the error of one that cannot go on.
+    /// What remains; of several rotations, the error of one that failed.
     pub state: Result<RotationState>,
     /// The number of creates and changes of this call. The portal may send an e-mail for each.
     pub changes: u32,
@@ -124,8 +124,8 @@ pub enum RotationState {
         last_used_on: i64,
         /// The address of that use.
         address: Option<IpAddr>,
-        /// Whether that is the address from which the new token was last used.
-        is_this_address: bool,
+        /// Whether the new token was last used from that address too.
+        is_same_address: bool,
     },
     /// The old token is disabled, and is deleted after a time.
     Quarantine {
@@ -145,7 +145,7 @@ pub enum RotationState {
 impl RotationState {
     /// Returns the word for it.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Overlap { .. } => "overlap",
             Self::InUse { .. } => "in_use",
@@ -167,9 +167,24 @@ impl RotationState {
     }
 }
 
-/// Returns the error for a rotation that cannot go on.
+/// Returns the error for a token of which no rotation can be started.
+fn cannot_rotate(old: &Token, problem: &str) -> Error {
+    Error::new(ErrorKind::Rotation, format!("cannot rotate token {}: {problem}", old.id))
+}
+
+/// Returns the error for a rotation that cannot be continued, finished or cancelled.
 fn wrong_state(old: &Token, problem: &str) -> Error {
-    Error::new(ErrorKind::Rotation, format!("the rotation of token {} cannot go on: {problem}", old.id))
+    Error::new(ErrorKind::Rotation, format!("cannot continue the rotation of token {}: {problem}", old.id))
+}
+
+/// Returns the error for a rotation that other processes change too.
+fn changed_by_others(old: &Token, attempts: u32) -> Error {
+    wrong_state(old, &format!("gave up after {attempts} attempts: other processes keep changing it"))
+}
+
+/// Returns the error for a token that has no new token.
+fn not_rotated(token: &Token) -> Error {
+    Error::new(ErrorKind::Rotation, format!("token {} is not being rotated", token.id))
 }
 
 impl Operation for RotateToken {

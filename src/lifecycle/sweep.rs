@@ -27,7 +27,7 @@ pub(crate) enum SweepReason {
     Expired,
     /// The next step of its rotation is due.
     Rotation,
-    /// It was to replace another token, but that rotation was cancelled, or another token took its part.
+    /// It was to replace another token, but that rotation was cancelled, or another token replaces that one.
     Abandoned,
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct Swept {
     pub deleted: bool,
     /// Why it is kept.
     pub kept: Option<&'static str>,
-    /// What the rotation of the token has come to.
+    /// The state of the rotation of the token.
     pub rotation: Option<RotationState>,
     /// Why what is due could not be done.
     pub error: Option<Error>,

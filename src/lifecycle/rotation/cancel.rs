@@ -4,7 +4,7 @@ use super::finish::{replaced_by, restore_old};
 use super::guarded::{GuardedClient, Step};
 use super::successors::{Role, Successor, find_successors, old_of, stub};
 use super::wait::{await_mark, is_plausible};
-use super::{CancelRotation, Rotation, RotationState, wrong_state};
+use super::{CancelRotation, Rotation, RotationState, changed_by_others, not_rotated, wrong_state};
 use crate::advice::Advice;
 use crate::client::Client;
 use crate::error::Result;
@@ -62,7 +62,7 @@ async fn find_new(portal: &GuardedClient, old: &Token, named: &Token) -> Result<
         .or_else(|| successors.iter().find(|successor| successor.is_enabled()))
         // It may be cancelled already.
         .or(successors.last());
-    found.map(|found| found.token.clone()).ok_or_else(|| wrong_state(old, "no token is to replace it"))
+    found.map(|found| found.token.clone()).ok_or_else(|| not_rotated(old))
 }
 
 /// Finds another new token that is enabled, or can be.
@@ -94,7 +94,7 @@ impl Cancellation<'_> {
                 break;
             }
             if !rounds.next() {
-                return Err(wrong_state(old, "other processes change it all the time"));
+                return Err(changed_by_others(old, rounds.number()));
             }
         }
         if restore_old(portal, old, new, |_| true).await?.is_some() {

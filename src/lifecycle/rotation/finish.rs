@@ -1,6 +1,6 @@
 //! The end of a rotation: the old token is disabled once its overlap is over, and deleted once its quarantine is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use super::refused_calls::{RefusedCall, last_refused_call};
 use super::resume::{check_age, is_left};
 use super::successors::{Role, Successor, find_successors, old_of, replaced, stub};
 use super::wait::await_mark;
-use super::{FinishRotations, QUARANTINE, Rotation, RotationState, wrong_state};
+use super::{
+    FinishRotations, QUARANTINE, Rotation, RotationState, changed_by_others, not_rotated, wrong_state,
+};
 use crate::advice::Advice;
 use crate::client::Client;
 use crate::error::{ErrorKind, Result};
@@ -88,7 +90,7 @@ impl Finisher<'_> {
             let (changes, deleted_old) = (self.portal.changes(), deletes);
             return Ok(Rotation { old, new, state: Ok(state), changes, deleted_old });
         }
-        Err(wrong_state(&old, "its state changes faster than it can be read"))
+        Err(changed_by_others(&old, MAX_STEPS))
     }
 
     /// Ends a rotation whose old token is deleted. `last_new` is the new token when this call deleted it.
@@ -129,7 +131,7 @@ impl Finisher<'_> {
         };
         if new.status != Some(TokenStatus::Enabled) {
             return Err(wrong_state(old, &format!("token {}, which replaces it, was disabled", new.id))
-                .suggest(format!("enable token {}, or cancel the rotation", new.id)));
+                .suggest(Advice::CancelRotation { id: old.id }));
         }
         if old.status != Some(TokenStatus::Enabled) {
             return Err(
@@ -161,9 +163,12 @@ impl Finisher<'_> {
         let is_left = |successor: &&Successor| successor.is_enabled() && successor.role.out_since().is_some();
         let leftovers: Vec<_> = successors.iter().filter(is_left).collect();
         let is_pending = successors.iter().any(|successor| successor.role.out_since().is_none());
-        if is_pending || leftovers.is_empty() {
+        if !is_pending && leftovers.is_empty() {
+            return Err(not_rotated(old));
+        }
+        if is_pending {
             return Err(wrong_state(old, "no token is marked as the one that replaces it")
-                .suggest("rotate it again, which continues a rotation or starts one"));
+                .suggest(Advice::RotateAgain));
         }
         if old.status != Some(TokenStatus::Enabled) {
             return Err(
@@ -177,7 +182,7 @@ impl Finisher<'_> {
                 token.last_used_on.filter(|used| self.ending.checks_use && *used > since)
             {
                 let address = token.last_auth_ip.as_ref().and_then(|address| address.parse().ok());
-                return Ok(RotationState::InUse { last_used_on, address, is_this_address: false });
+                return Ok(RotationState::InUse { last_used_on, address, is_same_address: false });
             }
             self.disable_leftover(old, leftover).await?;
         }
@@ -214,10 +219,9 @@ impl Finisher<'_> {
 
     async fn disable_old(&self, old: &Token, new: &Token) -> Result<()> {
         let (old_id, new_id) = (TokenId::new(old.id)?, TokenId::new(new.id)?);
-        refuse_self(self.portal.client(), old, "disabling").map_err(|error| {
-            error.suggest(format!(
-                "finish the rotation with the credentials of token {new_id}, which are valid"
-            ))
+        refuse_self(self.portal.client(), old, "disabling").map_err(|mut error| {
+            error.details_mut().advice.clear();
+            error.suggest(format!("finish the rotation with the credentials of token {new_id}"))
         })?;
         let quarantine = i64::try_from(self.ending.quarantine.as_secs()).unwrap_or(i64::MAX);
         let delete_after = self.portal.portal_now()?.saturating_add(quarantine);
@@ -340,7 +344,7 @@ impl Finisher<'_> {
 
 fn in_use(last_used_on: i64, address: Option<IpAddr>, new: &Token) -> RotationState {
     let of_new = new.last_auth_ip.as_ref().and_then(|address| address.parse().ok());
-    RotationState::InUse { last_used_on, address, is_this_address: address.is_some() && address == of_new }
+    RotationState::InUse { last_used_on, address, is_same_address: address.is_some() && address == of_new }
 }
 
 impl Operation for FinishRotations {
@@ -395,24 +399,34 @@ pub(in crate::lifecycle) async fn finish_rotation(client: &Client, old: &Token) 
 
 /// The rotations that a list shows, by the id of their old token.
 #[derive(Default)]
-pub(in crate::lifecycle) struct ListedRotations(BTreeMap<i64, ListedRotation>);
+pub(in crate::lifecycle) struct ListedRotations {
+    rotations: BTreeMap<i64, ListedRotation>,
+    /// The ids of the tokens that can replace others: they are enabled, and neither cancelled nor superseded.
+    enabled: BTreeSet<i64>,
+}
 
 struct ListedRotation {
     /// The old token, or what is known of it.
     old: Token,
     /// When the next step is due; `None` if `rotate` must continue it.
     due: Option<i64>,
-    /// Whether the old token says so, not the new one.
-    is_disabled: bool,
+    /// The id of the new token, if the old token is disabled and names it.
+    new_id: Option<i64>,
+    /// Whether the old token says when, not the new one.
+    is_replaced: bool,
 }
 
 impl ListedRotations {
     /// Adds a token of a list that was read at a time, if it is part of a rotation. One that may be in progress is not
     /// added.
     pub(in crate::lifecycle) fn add(&mut self, token: &Token, now: Duration) {
-        if let Some((_, due)) = replaced_by(token) {
-            let listed = ListedRotation { old: token.clone(), due: Some(due), is_disabled: true };
-            self.0.insert(token.id, listed);
+        if is_enabled_successor(token) {
+            self.enabled.insert(token.id);
+        }
+        if let Some((new_id, due)) = replaced_by(token) {
+            let new_id = (token.status == Some(TokenStatus::Disabled)).then(|| new_id.get());
+            let listed = ListedRotation { old: token.clone(), due: Some(due), new_id, is_replaced: true };
+            self.rotations.insert(token.id, listed);
         }
         let Some(old) = replaced(token) else { return };
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
@@ -427,21 +441,27 @@ impl ListedRotations {
             },
             _ => return,
         };
-        let listed = ListedRotation { old: stub(old, token), due, is_disabled: false };
-        let known = self.0.entry(old.get()).or_insert_with(|| listed);
-        if !known.is_disabled {
+        let listed = ListedRotation { old: stub(old, token), due, new_id: None, is_replaced: false };
+        let known = self.rotations.entry(old.get()).or_insert_with(|| listed);
+        if !known.is_replaced {
             known.due = [known.due, due].into_iter().flatten().min();
         }
     }
 
     pub(in crate::lifecycle) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rotations.is_empty()
     }
 
-    /// Returns the old tokens of the rotations whose next step is due at a time, or of all.
+    /// Returns the old tokens of the rotations whose next step is due at a time, or of all. An old token is enabled
+    /// again at once if the new one does not work.
     pub(in crate::lifecycle) fn old_tokens(self, due_at: Option<i64>) -> impl Iterator<Item = Token> {
-        let is_due = move |due: Option<i64>| due_at.is_none_or(|time| due.is_some_and(|due| due <= time));
-        self.0.into_values().filter(move |listed| is_due(listed.due)).map(|listed| listed.old)
+        let Self { rotations, enabled } = self;
+        let is_due = move |listed: &ListedRotation| match (due_at, listed.new_id) {
+            (None, _) => true,
+            (_, Some(new_id)) if !enabled.contains(&new_id) => true,
+            (Some(time), _) => listed.due.is_some_and(|due| due <= time),
+        };
+        rotations.into_values().filter(is_due).map(|listed| listed.old)
     }
 }
 

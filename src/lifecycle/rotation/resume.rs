@@ -90,7 +90,7 @@ impl Rotator<'_> {
         self.create_successor(&self.old).await
     }
 
-    /// Marks an enabled token whose secret is lost, so that another one takes its part.
+    /// Marks an enabled token whose secret is lost, so that another one replaces the old one.
     async fn mark_superseded(&self, token: &Token, tag: &Tag) -> Result<Next> {
         let id = TokenId::new(token.id)?;
         let (_, last) = token.note.as_deref().and_then(Tag::parse).unwrap_or((*tag, None));
@@ -138,7 +138,11 @@ pub(super) fn check_age(
         age.as_secs()
     );
     let seconds = least.saturating_sub(age).as_secs();
-    Err(wrong_state(old, &problem).suggest(Advice::TakeOver { seconds }))
+    Err(wrong_state(old, &problem).suggest(match least {
+        AGE => Advice::TakeOver { seconds },
+        // It was taken over as early as that is safe.
+        _ => format!("rotate it again in {seconds} s").into(),
+    }))
 }
 
 /// Returns whether a pending token is so old that its process has ended.

@@ -7,7 +7,7 @@ use super::guarded::{GuardedClient, LAG_CHECK, MAX_LAG, Step};
 use super::successors::{Role, Successor, find_successors, old_of, stub};
 use super::verify::{Verdict, credentials_of, verify_delivered};
 use super::wait::await_mark;
-use super::{RotateToken, Rotation, RotationState, wrong_state};
+use super::{RotateToken, Rotation, RotationState, cannot_rotate, changed_by_others, wrong_state};
 use crate::advice::Advice;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -80,13 +80,13 @@ pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Ro
     let old = find_old(&settings.token, client).await?;
     if let Some(replaced) = old.replaces() {
         let problem = format!("it is the new token of the rotation of token {replaced}");
-        return Err(wrong_state(&old, &problem).suggest("finish or cancel that rotation first"));
+        return Err(cannot_rotate(&old, &problem).suggest("finish that rotation first"));
     }
     if old.note.as_deref().and_then(Tag::parse).is_some() {
-        return Err(wrong_state(&old, "its create is not finished"));
+        return Err(cannot_rotate(&old, "its create is not finished").suggest(Advice::Sweep));
     }
     if old.is_expired(agreed_time(client)?) {
-        return Err(wrong_state(&old, "it has expired").suggest("change its expiry, or create a new token"));
+        return Err(cannot_rotate(&old, "it has expired").suggest("create a new token"));
     }
     let r#type = match old.r#type {
         TokenType::Lmv1 => Type::Lmv1,
@@ -94,9 +94,9 @@ pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Ro
         TokenType::Bearer => {
             let problem =
                 "it is a bearer token, which the portal may delete as soon as another one is created";
-            return Err(wrong_state(&old, problem).suggest(Advice::AllowBearer));
+            return Err(cannot_rotate(&old, problem).suggest(Advice::AllowBearer));
         }
-        TokenType::Other(_) => return Err(wrong_state(&old, "its type is not known")),
+        TokenType::Other(_) => return Err(cannot_rotate(&old, "its type is not known")),
     };
     if r#type == Type::Bearer {
         // The portal may delete it before the new one is enabled.
@@ -228,14 +228,14 @@ impl Rotator<'_> {
         let rotation = self.finisher().finish().await?;
         if matches!(rotation.state, Ok(RotationState::Finished)) {
             // The rotation is complete even if the void secret cannot be removed.
-            let _ = self.settings.destination.forget(&self.old).await;
+            let _ = self.settings.destination.remove_previous(&self.old).await;
         }
         Ok(rotation)
     }
 
     fn gave_up(&self, rounds: &Rounds, cause: Option<Error>) -> Error {
         match cause {
-            None => wrong_state(&self.old, "other processes change it all the time"),
+            None => changed_by_others(&self.old, rounds.number()),
             Some(cause) => {
                 let problem = format!("gave up after {} attempts: {cause}", rounds.number());
                 wrong_state(&self.old, &problem).caused_by(cause)
@@ -263,8 +263,9 @@ impl Rotator<'_> {
             return Ok(Old::Replaced);
         }
         if old.status != Some(TokenStatus::Enabled) {
-            return Err(wrong_state(&old, "it is disabled, but not by a rotation")
-                .suggest("enable it to rotate it, or create a new token"));
+            return Err(
+                cannot_rotate(&old, "it is disabled, but not by a rotation").suggest("enable it first")
+            );
         }
         Ok(Old::Enabled(Box::new(old)))
     }
@@ -619,7 +620,7 @@ impl Rotator<'_> {
 
     /// Ends the delivery of a marked token. What remains of it is reported: the secret is in place.
     async fn conclude(&self, token: &Token) {
-        if let Err(error) = self.settings.destination.conclude(self.old_id, token).await {
+        if let Err(error) = self.settings.destination.remove_pending(self.old_id, token).await {
             let shown = vec![error.to_string()];
             self.portal.client().report(Event::PendingFilesRemain { shown, more: 0 });
         }

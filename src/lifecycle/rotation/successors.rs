@@ -1,7 +1,7 @@
 //! The tokens whose notes name another token as the one that they replace.
 
 use super::guarded::{GuardedClient, SETTLES};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AdminId, TokenId, Type};
 use crate::lifecycle::reconcile::{is_near, tokens_of};
 use crate::model::{Token, TokenStatus, TokenType};
@@ -14,7 +14,7 @@ pub(super) enum Role {
     Pending(Tag),
     /// It works, and replaces it after a time; `None` until a check of the caller succeeds.
     Replaces { after: Option<i64> },
-    /// Another token took its part.
+    /// Another token replaces the old one.
     Superseded { since: i64 },
     /// The rotation was cancelled.
     Cancelled { since: i64 },
@@ -101,5 +101,23 @@ pub(super) async fn find_successors(portal: &GuardedClient, old: &Token) -> Resu
         successors.extend(Role::of(&token, old_id).map(|role| Successor { token, role }));
     }
     successors.sort_by_key(|successor| successor.token.id);
+    refuse_copies(&successors)?;
     Ok(successors)
+}
+
+/// Fails if two tokens have the same tag: which of them is the new token cannot be told, so neither is changed.
+fn refuse_copies(successors: &[Successor]) -> Result<()> {
+    for (number, one) in successors.iter().enumerate() {
+        let is_copy = |other: &&Successor| matches!(one.role, Role::Pending(_)) && other.role == one.role;
+        if let Some(other) = successors.iter().skip(number + 1).find(is_copy) {
+            let message = format!(
+                "tokens {} and {} have the same tag: the note of one of them is a copy",
+                one.token.id, other.token.id
+            );
+            return Err(
+                Error::new(ErrorKind::Rotation, message).suggest("remove the tag from the note of the copy")
+            );
+        }
+    }
+    Ok(())
 }

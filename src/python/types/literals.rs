@@ -38,7 +38,7 @@ literals! {
     /// The word for a kind of credentials.
     CredentialsKind(&'static str) = Str: "LMv1" | "bearer";
     /// The state of a rotation.
-    RotationWord(&'static str) = Str: "overlap" | "in_use" | "quarantine" | "finished" | "restored" | "cancelled"
+    RotationState(&'static str) = Str: "overlap" | "in_use" | "quarantine" | "finished" | "restored" | "cancelled"
         | "too_late" | "failed";
     /// The state of a row after a run.
     RowState(&'static str) = Str: "created" | "failed" | "unknown" | "skipped";

@@ -6,7 +6,7 @@ use pyo3::types::PyDateTime;
 use crate::lifecycle::{self, RotationState};
 use crate::model::Token;
 use crate::python::types::errors::LazyException;
-use crate::python::types::literals::RotationWord;
+use crate::python::types::literals;
 use crate::python::types::token::datetime;
 
 /// The result of a rotation.
@@ -58,8 +58,8 @@ impl Rotation {
     /// others, so that the old one works again; ``"cancelled"``; ``"too_late"``: it could not be cancelled, and the new
     /// token is kept; ``"failed"``: ``error`` says why.
     #[getter]
-    fn state(&self) -> RotationWord {
-        RotationWord(self.state.map_or("failed", RotationState::word))
+    fn state(&self) -> literals::RotationState {
+        literals::RotationState(self.state.map_or("failed", RotationState::as_str))
     }
 
     /// datetime.datetime | None: when the next step is due: aware, in UTC, to the second; ``None`` if there is none, or
@@ -88,12 +88,11 @@ impl Rotation {
         }
     }
 
-    /// bool | None: for ``"in_use"``, whether the old token was last used from the address from which the new one was
-    /// verified, such as this machine; otherwise ``None``.
+    /// bool | None: for ``"in_use"``, whether the new token was last used from that address too; otherwise ``None``.
     #[getter]
-    fn is_used_here(&self) -> Option<bool> {
+    fn is_same_address(&self) -> Option<bool> {
         match self.state {
-            Some(RotationState::InUse { is_this_address, .. }) => Some(is_this_address),
+            Some(RotationState::InUse { is_same_address, .. }) => Some(is_same_address),
             _ => None,
         }
     }
@@ -112,7 +111,7 @@ impl Rotation {
 
     fn __repr__(&self) -> String {
         let new = self.new.as_ref().map(|new| format!(" by {}", new.id)).unwrap_or_default();
-        let state = self.state.map_or("failed", RotationState::word);
+        let state = self.state.map_or("failed", RotationState::as_str);
         format!("<lmtokens.Rotation of {}{new}, {state}>", self.old.id)
     }
 }

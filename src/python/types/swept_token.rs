@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use crate::lifecycle::{self, RotationState, Swept};
 use crate::model::Token;
 use crate::python::types::errors::LazyException;
-use crate::python::types::literals::{RotationWord, SweepReason};
+use crate::python::types::literals::{self, SweepReason};
 
 /// A token that ``sweep_tokens`` found: something is due for it, or it is kept.
 #[pyclass(frozen, module = "lmtokens")]
@@ -28,7 +28,7 @@ impl<'py> IntoPyObject<'py> for Swept {
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
         let Self { token, reason, deleted, kept, rotation, error } = self;
-        let rotation = rotation.map(RotationState::word);
+        let rotation = rotation.map(RotationState::as_str);
         Bound::new(py, SweptToken { token, reason, deleted, kept, rotation, error: error.into() })
     }
 }
@@ -63,8 +63,8 @@ impl SweptToken {
 
     /// str | None: the state of its rotation after what was due was done, as ``Rotation.state``; ``None`` in a dry run.
     #[getter]
-    fn rotation(&self) -> Option<RotationWord> {
-        self.rotation.map(RotationWord)
+    fn rotation(&self) -> Option<literals::RotationState> {
+        self.rotation.map(literals::RotationState)
     }
 
     /// LMTokensError | None: why what was due could not be done.

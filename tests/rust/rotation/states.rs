@@ -94,11 +94,11 @@ async fn a_token_in_use_is_not_disabled() {
     fixture.rotate().await.unwrap();
     fixture.advance(DAY);
     assert!(fixture.works(&fixture.old()).await);
-    let RotationState::InUse { last_used_on, is_this_address, .. } = state(fixture.rotate().await.unwrap())
+    let RotationState::InUse { last_used_on, is_same_address, .. } = state(fixture.rotate().await.unwrap())
     else {
         panic!("not in use")
     };
-    assert_eq!((last_used_on, is_this_address), (fixture.old().last_used_on, true));
+    assert_eq!((last_used_on, is_same_address), (fixture.old().last_used_on, true));
     assert_eq!(fixture.old().status, ENABLED);
     assert!(matches!(fixture.finish_one().await.unwrap(), RotationState::InUse { .. }));
     fixture.advance(DAY);
