@@ -446,16 +446,16 @@ class Client:
             token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
             quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
                 deleted; default 7 days.
-            force (bool): disable old tokens even if they are in use; default ``False``.
+            force (bool): disable and delete old tokens even if they are in use; default ``False``.
 
         Returns:
-            list[Rotation]: all rotations, also those for which nothing is due. One that cannot go on has the state
+            list[Rotation]: all rotations, also those for which nothing is due. One that cannot be finished has the state
                 ``"failed"`` and an ``error``, and does not stop the others.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
             NotFoundError: the token does not exist, or the credentials may not view it.
-            RotationError: the rotation of ``token`` cannot go on.
+            RotationError: the token is not being rotated, or its rotation cannot be finished now.
             APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
                 response that could not be understood.
 
@@ -543,8 +543,8 @@ class Client:
         Args:
             token (int | str | Token): the token to replace, its id or its access id.
             deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object): the destination of the new key, as
-                for ``add_token``. A file that holds the key of the old token is replaced even without
-                ``overwrite=True``, and kept as ``PATH.previous``.
+                for ``add_token``. A file with the key of the old token and nothing else is replaced even without
+                ``overwrite=True``. The old key is kept as ``PATH.ID.previous``, with the id of the old token.
             overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
                 ``timedelta``. 0 disables the old token in this call.
             quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
@@ -558,7 +558,7 @@ class Client:
             take_over (bool): continue a rotation of another machine 12 minutes after it created its token, instead of
                 after an hour; default ``False``. A killed process on the same machine, with the same file, is continued
                 at once.
-            force (bool): disable the old token even if it is in use; default ``False``.
+            force (bool): disable and delete the old token even if it is in use; default ``False``.
 
         Returns:
             Rotation: the old and the new token, the state of the rotation, and when the next step is due.
@@ -566,7 +566,7 @@ class Client:
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
             NotFoundError: the token does not exist, or the credentials may not view it.
-            RotationError: the rotation cannot go on now, for example because another process is at it, the token is
+            RotationError: the token cannot be rotated now, for example because another process is rotating it, it is
                 disabled, or ``then`` raised; the old token works.
             DeliveryError: the destination failed; the old token works.
             SelfLockoutError: the call would disable the token that signs it, and its client has no other.
@@ -604,8 +604,8 @@ class Client:
         A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
         continued as by ``finish_rotations``, with a quarantine of 7 days.
 
-        A token is abandoned if it was to replace another one, but that rotation was cancelled or another token took its
-        part; it is deleted once it is disabled and the time in its marker is 7 days ago.
+        A token is abandoned if it was to replace another one, but that rotation was cancelled or another token
+        replaces the old one instead; it is deleted once it is disabled and the time in its marker is 7 days ago.
 
         All other tokens are left alone.
 
@@ -918,7 +918,7 @@ class NewToken:
 @final
 class Rotation:
     """
-    What a rotation has come to.
+    The result of a rotation.
     """
     def __repr__(self, /) -> str: ...
     @property
@@ -935,23 +935,23 @@ class Rotation:
     @property
     def error(self, /) -> Any | None:
         """
-        LMTokensError | None: why the rotation cannot go on.
+        LMTokensError | None: for ``"failed"``, why the rotation cannot be continued or finished now.
         """
     @property
-    def is_used_here(self, /) -> bool | None:
+    def is_same_address(self, /) -> bool | None:
         """
-        bool | None: for ``"in_use"``, whether the old token was last used from the address from which the new one was
-        verified, such as this machine; otherwise ``None``.
+        bool | None: for ``"in_use"``, whether the new token was last used from that address too; otherwise ``None``.
         """
     @property
     def last_used_from(self, /) -> str | None:
         """
-        str | None: for ``"in_use"``, the address from which the old token was last used.
+        str | None: for ``"in_use"``, the address of that call.
         """
     @property
     def last_used_on(self, /) -> datetime | None:
         """
-        datetime.datetime | None: for ``"in_use"``, when the old token was last used: aware, in UTC, to the second.
+        datetime.datetime | None: for ``"in_use"``, when the old token was last used or, if it is disabled already, when the
+        portal last refused a call with it: aware, in UTC, to the second.
         """
     @property
     def new(self, /) -> Token | None:
@@ -971,7 +971,7 @@ class Rotation:
         old token within a day, so that it is not deleted; ``"quarantine"``: the old token is disabled, and deleted when
         ``due``; ``"finished"``: the old token is deleted; ``"restored"``: the new token was disabled or deleted by
         others, so that the old one works again; ``"cancelled"``; ``"too_late"``: it could not be cancelled, and the new
-        token is kept; ``"failed"``: ``error`` says why it cannot go on.
+        token is kept; ``"failed"``: ``error`` says why.
         """
 
 @final
@@ -1905,16 +1905,16 @@ class _AsyncCore:
             token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
             quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
                 deleted; default 7 days.
-            force (bool): disable old tokens even if they are in use; default ``False``.
+            force (bool): disable and delete old tokens even if they are in use; default ``False``.
 
         Returns:
-            list[Rotation]: all rotations, also those for which nothing is due. One that cannot go on has the state
+            list[Rotation]: all rotations, also those for which nothing is due. One that cannot be finished has the state
                 ``"failed"`` and an ``error``, and does not stop the others.
 
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
             NotFoundError: the token does not exist, or the credentials may not view it.
-            RotationError: the rotation of ``token`` cannot go on.
+            RotationError: the token is not being rotated, or its rotation cannot be finished now.
             APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
                 response that could not be understood.
 
@@ -1965,8 +1965,8 @@ class _AsyncCore:
         Args:
             token (int | str | Token): the token to replace, its id or its access id.
             deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object): the destination of the new key, as
-                for ``add_token``. A file that holds the key of the old token is replaced even without
-                ``overwrite=True``, and kept as ``PATH.previous``.
+                for ``add_token``. A file with the key of the old token and nothing else is replaced even without
+                ``overwrite=True``. The old key is kept as ``PATH.ID.previous``, with the id of the old token.
             overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
                 ``timedelta``. 0 disables the old token in this call.
             quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
@@ -1980,7 +1980,7 @@ class _AsyncCore:
             take_over (bool): continue a rotation of another machine 12 minutes after it created its token, instead of
                 after an hour; default ``False``. A killed process on the same machine, with the same file, is continued
                 at once.
-            force (bool): disable the old token even if it is in use; default ``False``.
+            force (bool): disable and delete the old token even if it is in use; default ``False``.
 
         Returns:
             Rotation: the old and the new token, the state of the rotation, and when the next step is due.
@@ -1988,7 +1988,7 @@ class _AsyncCore:
         Raises:
             TypeError, ValueError: an argument is invalid; nothing was sent.
             NotFoundError: the token does not exist, or the credentials may not view it.
-            RotationError: the rotation cannot go on now, for example because another process is at it, the token is
+            RotationError: the token cannot be rotated now, for example because another process is rotating it, it is
                 disabled, or ``then`` raised; the old token works.
             DeliveryError: the destination failed; the old token works.
             SelfLockoutError: the call would disable the token that signs it, and its client has no other.
@@ -2026,8 +2026,8 @@ class _AsyncCore:
         A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
         continued as by ``finish_rotations``, with a quarantine of 7 days.
 
-        A token is abandoned if it was to replace another one, but that rotation was cancelled or another token took its
-        part; it is deleted once it is disabled and the time in its marker is 7 days ago.
+        A token is abandoned if it was to replace another one, but that rotation was cancelled or another token
+        replaces the old one instead; it is deleted once it is disabled and the time in its marker is 7 days ago.
 
         All other tokens are left alone.
 
@@ -2547,16 +2547,16 @@ def finish_rotations(token: int | str | Token | None = None, *, quarantine: "flo
         token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
         quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
             deleted; default 7 days.
-        force (bool): disable old tokens even if they are in use; default ``False``.
+        force (bool): disable and delete old tokens even if they are in use; default ``False``.
 
     Returns:
-        list[Rotation]: all rotations, also those for which nothing is due. One that cannot go on has the state
+        list[Rotation]: all rotations, also those for which nothing is due. One that cannot be finished has the state
             ``"failed"`` and an ``error``, and does not stop the others.
 
     Raises:
         TypeError, ValueError: an argument is invalid; nothing was sent.
         NotFoundError: the token does not exist, or the credentials may not view it.
-        RotationError: the rotation of ``token`` cannot go on.
+        RotationError: the token is not being rotated, or its rotation cannot be finished now.
         APIError, TransportError, ResponseError: the portal rejected a request, could not be reached, or sent a
             response that could not be understood.
 
@@ -2674,8 +2674,8 @@ def rotate_token(token: int | str | Token, *, deliver: Destination, overlap: "fl
     Args:
         token (int | str | Token): the token to replace, its id or its access id.
         deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object): the destination of the new key, as
-            for ``add_token``. A file that holds the key of the old token is replaced even without
-            ``overwrite=True``, and kept as ``PATH.previous``.
+            for ``add_token``. A file with the key of the old token and nothing else is replaced even without
+            ``overwrite=True``. The old key is kept as ``PATH.ID.previous``, with the id of the old token.
         overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
             ``timedelta``. 0 disables the old token in this call.
         quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
@@ -2689,7 +2689,7 @@ def rotate_token(token: int | str | Token, *, deliver: Destination, overlap: "fl
         take_over (bool): continue a rotation of another machine 12 minutes after it created its token, instead of
             after an hour; default ``False``. A killed process on the same machine, with the same file, is continued
             at once.
-        force (bool): disable the old token even if it is in use; default ``False``.
+        force (bool): disable and delete the old token even if it is in use; default ``False``.
 
     Returns:
         Rotation: the old and the new token, the state of the rotation, and when the next step is due.
@@ -2697,7 +2697,7 @@ def rotate_token(token: int | str | Token, *, deliver: Destination, overlap: "fl
     Raises:
         TypeError, ValueError: an argument is invalid; nothing was sent.
         NotFoundError: the token does not exist, or the credentials may not view it.
-        RotationError: the rotation cannot go on now, for example because another process is at it, the token is
+        RotationError: the token cannot be rotated now, for example because another process is rotating it, it is
             disabled, or ``then`` raised; the old token works.
         DeliveryError: the destination failed; the old token works.
         SelfLockoutError: the call would disable the token that signs it, and its client has no other.
@@ -2768,8 +2768,8 @@ def sweep_tokens(*, dry_run: "bool" = True, only: "Literal['orphans', 'expired',
     A rotation is due if its overlap or its quarantine is over, or if its old token is deleted already. It is
     continued as by ``finish_rotations``, with a quarantine of 7 days.
 
-    A token is abandoned if it was to replace another one, but that rotation was cancelled or another token took its
-    part; it is deleted once it is disabled and the time in its marker is 7 days ago.
+    A token is abandoned if it was to replace another one, but that rotation was cancelled or another token
+    replaces the old one instead; it is deleted once it is disabled and the time in its marker is 7 days ago.
 
     All other tokens are left alone.
 
