@@ -46,6 +46,11 @@ impl Marker {
         Self { token, replaces: None, replaced_by: None, expires: None, superseded: None, cancelled: None }
     }
 
+    /// Returns this marker without the token that this one replaces.
+    pub(crate) fn without_rotation(self) -> Self {
+        Self { replaces: None, superseded: None, cancelled: None, ..self }
+    }
+
     /// Returns whether the token has expired at a time, seconds since 1970-01-01 UTC.
     #[must_use]
     pub fn is_expired(&self, now: u64) -> bool {

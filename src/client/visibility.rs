@@ -46,11 +46,6 @@ impl Visibility {
         }
     }
 
-    /// Records that a list showed a token of a user whose tokens these credentials manage.
-    pub(crate) fn record_seen(&self) {
-        self.sees_own.store(true, Ordering::Relaxed);
-    }
-
     /// Returns whether a list has shown a token that these credentials created.
     pub(crate) fn sees_own(&self) -> bool {
         self.sees_own.load(Ordering::Relaxed)

@@ -9,6 +9,7 @@ use super::target::{Located, Target};
 use crate::client::{Client, Method, Moment, Request};
 use crate::error::{Error, Result};
 use crate::ids::{AdminId, Note, Status, TokenId};
+use crate::marker::Marker;
 use crate::model::{Origin, Token};
 use crate::operation::Operation;
 use crate::tag::Tag;
@@ -62,8 +63,9 @@ impl Operation for UpdateToken {
     type Output = Token;
 
     /// Sends the change. A change of the note keeps the marker before it. Enabling a token also removes the tag of a
-    /// pending token: sweep would delete it if it is disabled again. The marker of a token that a rotation disabled stays,
-    /// so that the rotation stops and says so, instead of disabling the token again.
+    /// pending token: sweep would delete it if it is disabled again. The new token of a rotation that was cancelled becomes
+    /// a token like any other: sweep would disable it again. The marker of a token that a rotation disabled stays, so
+    /// that the rotation stops and says so, instead of disabling the token again.
     async fn run(self, client: &Client) -> Result<Token> {
         let client = &self.target.withholding(client);
         let Change { note, status } = self.change;
@@ -98,9 +100,13 @@ fn new_note(token: &Token, note: Option<&Note>, status: Option<Status>) -> Optio
     let tagged = Tag::parse(shown);
     let of_tag = tagged.and_then(|(tag, _)| tag.marker(TokenId::new(token.id).ok()?));
     let marker = token.marker.or(of_tag);
+    let is_out = |marker: &Marker| marker.cancelled.or(marker.superseded).is_some();
+    let returns = is_enabled && marker.as_ref().is_some_and(is_out);
+    let marker = marker.map(|marker| if returns { marker.without_rotation() } else { marker });
     let own = match (note, tagged) {
         (Some(note), _) => note.as_str(),
         (None, Some((_, rest))) if is_enabled => rest.unwrap_or_default(),
+        (None, None) if returns => shown,
         (None, _) => return None,
     };
     Some(marker.map_or_else(|| own.to_owned(), |marker| marker.write(own)))

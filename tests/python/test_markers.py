@@ -108,13 +108,29 @@ def test_enabling_keeps_the_marker(lmtokens_portal: Portal, kind: str) -> None:
         f"{REPLACED}; {EXPIRES}",
         EXPIRES,
         "replaces 17 after 2027-01-31T00:00Z",
-        "replaces 17; cancelled 2027-01-31T00:00:01Z",
     ]:
         for enable in (api.enable_token, lambda id: api.update_token(id, status=2)):
             stored = marked_token(lmtokens_portal, parts, status=1)
             token = enable(stored.id)
             assert (token.note, token.status) == ("ci", 2)
             assert whole_note(lmtokens_portal, stored) == f"[lmtokens {stored.id} {parts}] ci"
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+@pytest.mark.parametrize("word", ["cancelled", "superseded"])
+def test_enabling_ends_the_part_in_a_rotation_that_was_given_up(lmtokens_portal: Portal, kind: str, word: str) -> None:
+    api = api_for(kind, lmtokens_portal)
+    given_up = f"{word} 2027-01-31T00:00:01Z"
+    for parts, left in [("replaces 17", ""), (f"replaces 17; {EXPIRES}", EXPIRES)]:
+        for enable in (api.enable_token, lambda id: api.update_token(id, status=2)):
+            stored = marked_token(lmtokens_portal, f"{parts}; {given_up}", status=1)
+            token = enable(stored.id)
+            assert (token.note, token.status, token.replaces) == ("ci", 2, None)
+            marker = f"[lmtokens {stored.id} {left}] " if left else ""
+            assert whole_note(lmtokens_portal, stored) == f"{marker}ci"
+        stored = marked_token(lmtokens_portal, f"{parts}; {given_up}", status=2)
+        api.update_token(stored.id, note="new")
+        assert whole_note(lmtokens_portal, stored) == f"[lmtokens {stored.id} {parts}; {given_up}] new"
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -175,8 +175,7 @@ impl Cancellation<'_> {
             let is_cancelled = matches!(Role::of(now, old_id), Some(Role::Cancelled { .. }));
             let is_due = old.is_none() && is_enabled(now) && is_cancelled;
             let Some(marker) = now.marker.filter(|_| is_due) else { return Ok(Step::Done(())) };
-            let marker = Marker { replaces: None, cancelled: None, superseded: None, ..marker };
-            Ok(Step::note(marker.write(now.note.as_deref().unwrap_or_default())))
+            Ok(Step::note(marker.without_rotation().write(now.note.as_deref().unwrap_or_default())))
         });
         kept.await.map(|_| ())
     }

@@ -413,8 +413,7 @@ impl Rotator<'_> {
         self.delete_pending(token, tag, may_be_enabled).await
     }
 
-    /// Deletes a pending token that was never used and whose note nobody has changed. Returns whether it is surely
-    /// gone.
+    /// Deletes a pending token that was never used and whose note is unchanged. Returns whether it is surely gone.
     pub(super) async fn delete_pending(
         &self,
         token: &Token,
