@@ -348,8 +348,10 @@ impl Placeholders<'_> {
 
 /// Prints rotations and says what remains of each. Returns the exit code.
 fn print(output: &mut Output, format: ListFormat, rotations: &[Rotation]) -> Result<u8, Failure> {
+    // Before the rows: standard output may be closed.
+    let status = rotations.iter().map(explain).max().unwrap_or(exit::DONE);
     write_rows(output, format, rotations)?;
-    Ok(rotations.iter().map(explain).max().unwrap_or(exit::DONE))
+    Ok(status)
 }
 
 fn write_rows(output: &mut Output, format: ListFormat, rotations: &[Rotation]) -> Result<(), Failure> {
@@ -414,6 +416,7 @@ fn explain(rotation: &Rotation) -> u8 {
             return exit::FAILED;
         }
         Err(error) => {
+            say(&format!("the rotation of token {id} failed:"));
             report(error);
             return exit::PARTLY_DONE;
         }

@@ -167,6 +167,11 @@ def test_check_that_raises_leaves_both_tokens(lmtokens_portal: Portal, kind: str
     with pytest.raises(lmtokens.RotationError, match="then raised RuntimeError") as raised:
         api.rotate_token(old.id, deliver=to_file(path), overlap=0, then=fail)
     assert isinstance(raised.value.__cause__, RuntimeError)
+    assert "both tokens work" in str(raised.value)
+    assert "call rotate_token again" in str(raised.value.suggestion)
+    with pytest.raises(lmtokens.RotationError) as unfinished:
+        api.rotate_token(old.id, deliver=to_file(path), overlap=0, then=lambda _: print)
+    assert "then must be done when it returns" in str(unfinished.value.__cause__)
     assert works(lmtokens_portal, delivered(path))
     assert works(lmtokens_portal, old)
     assert api.rotate_token(old.id, deliver=to_file(path), overlap=0).state == "quarantine"
@@ -185,7 +190,7 @@ def test_rotation_is_cancelled(lmtokens_portal: Portal, kind: str, tmp_path: Pat
     assert (cancelled.state, cancelled.old.id, cancelled.old.note) == ("cancelled", old.id, "ci")
     assert works(lmtokens_portal, old)
     assert stored(lmtokens_portal, rotation.new.id).status == 1
-    with pytest.raises(lmtokens.RotationError, match="no token is to replace it"):
+    with pytest.raises(lmtokens.RotationError, match="is not being rotated"):
         api.cancel_rotation(lmtokens_portal.create_token(32).id)
 
 
@@ -238,6 +243,51 @@ def test_sweep_deletes_the_new_token_of_a_cancelled_rotation(
 
 
 @pytest.mark.parametrize("kind", VARIANTS)
+def test_old_token_works_again_at_the_next_sweep_after_the_new_one_is_deleted(
+    lmtokens_portal: Portal, kind: str, tmp_path: Path
+) -> None:
+    api = api_for(kind, lmtokens_portal)
+    old = lmtokens_portal.create_token(32)
+    rotation = api.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap=0)
+    assert api.sweep_tokens() == []
+    assert rotation.new is not None
+    api.delete_token(rotation.new.id)
+    (due,) = api.sweep_tokens()
+    assert (due.token.id, due.reason) == (old.id, "rotation")
+    (swept,) = api.sweep_tokens(dry_run=False)
+    assert (swept.rotation, swept.error) == ("restored", None)
+    assert works(lmtokens_portal, old)
+    assert api.sweep_tokens(dry_run=False) == []
+
+
+@pytest.mark.parametrize("status", [1, 2])
+def test_token_with_a_copy_of_the_new_note_is_not_changed(lmtokens_portal: Portal, status: int, tmp_path: Path) -> None:
+    old = lmtokens_portal.create_token(32)
+
+    class Killed:
+        def deliver(self, _: lmtokens.CreatedToken) -> None:
+            pass
+
+        def commit(self, _: lmtokens.CreatedToken) -> None:
+            raise OSError("killed")
+
+    with pytest.raises(lmtokens.DeliveryError):
+        lmtokens.rotate_token(old.id, deliver=Killed(), overlap=0)
+    new = max(lmtokens_portal.tokens, key=lambda token: token.id)
+    other = lmtokens_portal.create_token(32, note=new.note, status=status)
+    lmtokens_portal.advance(minutes=59)
+    count = len(modifying_requests(lmtokens_portal))
+    for call in (
+        lambda: lmtokens.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap=0),
+        lambda: lmtokens.finish_rotations(new.id),
+        lambda: lmtokens.cancel_rotation(old.id),
+    ):
+        with pytest.raises(lmtokens.RotationError, match=f"tokens {new.id} and {other.id} have the same tag"):
+            call()
+    assert len(modifying_requests(lmtokens_portal)) == count
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
 def test_token_in_use_is_kept_until_it_is_idle(lmtokens_portal: Portal, kind: str, tmp_path: Path) -> None:
     api = api_for(kind, lmtokens_portal)
     old = lmtokens_portal.create_token(32)
@@ -249,7 +299,7 @@ def test_token_in_use_is_kept_until_it_is_idle(lmtokens_portal: Portal, kind: st
     lmtokens_portal.advance(hours=1)
     assert works(lmtokens_portal, old)
     rotation = rotate()
-    assert (rotation.state, rotation.is_used_here, rotation.last_used_from) == ("in_use", True, "127.0.0.1")
+    assert (rotation.state, rotation.is_same_address, rotation.last_used_from) == ("in_use", True, "127.0.0.1")
     assert rotation.last_used_on == rotation.old.last_used_on is not None
     assert works(lmtokens_portal, old)
     (finished,) = api.finish_rotations()
@@ -290,6 +340,11 @@ def test_expiry_is_carried_over(lmtokens_portal: Portal, tmp_path: Path) -> None
     assert rotation.new.expires_on == token.expires_on
     assert delivered(tmp_path / "token.json")["expires_on"] is not None
     assert stored(lmtokens_portal, rotation.new.id).note.startswith(f"[lmtokens {rotation.new.id} expires ")
+
+
+def test_overlap_below_a_second_is_not_none(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    old = lmtokens_portal.create_token(32)
+    assert lmtokens.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap=0.5).state == "overlap"
 
 
 def test_note_can_be_replaced(lmtokens_portal: Portal, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyFrozenSet, PySet};
 
+use crate::advice::Advice;
 use crate::destinations::{self, BoxFuture, Destination};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lifecycle::Check;
@@ -15,7 +16,7 @@ use crate::printable;
 use crate::python::args::domain;
 use crate::python::args::plain::{self, wrong_type};
 use crate::python::args::stub_types::{FilePath, Words};
-use crate::python::runtime::callback_queue::{CallbackQueue, Raised};
+use crate::python::runtime::callback_queue::{self, CallbackQueue, Raised};
 use crate::tag::Tag;
 
 /// A file as a destination; ``lmtokens.deliver.to_file`` makes one.
@@ -205,7 +206,7 @@ impl PythonDestination {
             Ok(py.None())
         };
         let what = format!("the destination's {method}");
-        run(&self.queue, code, ErrorKind::Delivery, &what).await
+        run(&self.queue, code, check_delivered, ErrorKind::Delivery, &what).await
     }
 }
 
@@ -213,11 +214,12 @@ impl PythonDestination {
 async fn run(
     queue: &std::sync::Weak<CallbackQueue>,
     code: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
+    check: callback_queue::Check,
     kind: ErrorKind,
     what: &str,
 ) -> Result<()> {
     let outcome = match queue.upgrade() {
-        Some(queue) => queue.call(code, check_done).await,
+        Some(queue) => queue.call(code, check).await,
         None => Err(Raised::NoCaller),
     };
     outcome.map_err(|raised| match raised {
@@ -263,12 +265,27 @@ impl Check for PythonCheck {
     fn run<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, Result<()>> {
         let (callable, token) = (Arc::clone(&self.callable), token.without_secret());
         let code = move |py: Python<'_>| callable.bind(py).call1((token,)).map(Bound::unbind);
-        Box::pin(run(&self.queue, code, ErrorKind::Rotation, "then"))
+        Box::pin(async {
+            run(&self.queue, code, check_then, ErrorKind::Rotation, "then").await.map_err(|mut error| {
+                error.details_mut().message.push_str("; both tokens work");
+                error.suggest(Advice::RotateAgain)
+            })
+        })
     }
 }
 
-/// Checks that the result of a destination is not work that is still to be done: the secret would be lost.
-fn check_done(result: &Bound<'_, PyAny>) -> PyResult<()> {
+/// Checks the result of a destination: the secret would be lost if it were not stored yet.
+fn check_delivered(result: &Bound<'_, PyAny>) -> PyResult<()> {
+    check_done(result, "a destination")
+}
+
+/// Checks the result of `then=`: the old token would be disabled before the check has ended.
+fn check_then(result: &Bound<'_, PyAny>) -> PyResult<()> {
+    check_done(result, "then")
+}
+
+/// Checks that the result of code of the caller is not work that is still to be done.
+fn check_done(result: &Bound<'_, PyAny>, what: &str) -> PyResult<()> {
     let class = result.get_type();
     // Python, too, looks up special methods on the class.
     let has_any = |names: &[&str]| -> PyResult<bool> {
@@ -289,8 +306,8 @@ fn check_done(result: &Bound<'_, PyAny>) -> PyResult<()> {
         result.call_method0("close")?;
     }
     Err(PyTypeError::new_err(format!(
-        "a destination must be done when it returns, but this one returned an object of type {}; store the secret before \
-         returning, wait for threads and processes, and use coroutine functions with AsyncClient only",
+        "{what} must be done when it returns, but returned an object of type {}; finish the work before returning, wait \
+         for threads and processes, and use coroutine functions with AsyncClient only",
         class.name()?
     )))
 }

@@ -522,7 +522,8 @@ operations! {
         |queue| Ok(RotateToken {
             token,
             destination: deliver.destination(queue),
-            overlap: Duration::from_secs_f64(overlap),
+            // An overlap below a second is not none.
+            overlap: Duration::from_secs_f64(overlap.ceil()),
             quarantine: Duration::from_secs_f64(quarantine),
             note,
             then: then.map(|then| then.check(queue)),
