@@ -112,17 +112,3 @@ def test_sweep_keeps_the_bearer_token_that_took_the_place_of_the_old_one(
         rotation = client.rotate_token(old.id, deliver=to_file(path), overlap=0, allow_bearer=True)
     assert (rotation.state, rotation.old.id) == ("finished", old.id)
     assert client.sweep_tokens() == []
-
-
-def test_sweep_restores_the_old_token_as_soon_as_the_new_one_is_gone(lmtokens_portal: Portal, tmp_path: Path) -> None:
-    client = lmtokens_portal.client()
-    old = lmtokens_portal.create_token(32, note="ci")
-    new = client.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap=0).new
-    assert new is not None
-    assert client.sweep_tokens() == []
-    client.delete_token(new.id)
-    (due,) = client.sweep_tokens()
-    assert (due.token.id, due.reason) == (old.id, "rotation")
-    (swept,) = client.sweep_tokens(dry_run=False)
-    assert (swept.rotation, swept.token.status, swept.deleted) == ("restored", 2, False)
-    assert client.sweep_tokens() == []

@@ -42,8 +42,8 @@ pub(super) struct Rotator<'a> {
 pub(super) enum Next {
     /// Look again at what the portal has; after an attempt that failed and left no token, with its error.
     Again(Option<Error>),
-    /// A token is marked as the one that replaces the old one. The client has its credentials if it called with those
-    /// of the old one.
+    /// A token is marked as the one that replaces the old one. The client, if any, is for further requests: it withholds
+    /// the new secret, and has the new credentials if it called with the old ones.
     Finish(Option<Client>),
 }
 
@@ -530,13 +530,13 @@ impl Rotator<'_> {
         }
         this.commit(old, &token, &tag).await?;
         let marked = this.check_and_mark(&token, Some(&tag)).await?;
-        let switched = self.switched(&token, Some(secret))?;
+        let switched = this.switched(&token, Some(secret))?;
         for leftover in find_successors(&this.portal, old).await? {
             if leftover.token.id != marked.id {
                 this.finisher().disable_leftover(&marked, &leftover).await?;
             }
         }
-        Ok(Next::Finish(switched))
+        Ok(Next::Finish(Some(switched.unwrap_or_else(|| this.portal.client().clone()))))
     }
 
     /// Returns the secret of a marked token, if this client calls with the credentials of the old one.

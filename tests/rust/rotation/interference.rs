@@ -515,3 +515,32 @@ async fn an_own_token_is_not_that_of_another_process() {
     assert!(matches!(state(rotation), RotationState::Overlap { .. }));
     assert!(memory.holds(&fixture.only_successor()));
 }
+
+#[tokio::test]
+async fn an_error_does_not_repeat_the_new_secret() {
+    let fixture = Arc::new(Fixture::start());
+    let secret = Arc::new(Mutex::new(String::new()));
+    let (portal, seen) = (Arc::clone(&fixture.portal), Arc::clone(&secret));
+    // The next change of the new token is refused with a message that repeats its secret.
+    let observer = OnMark(
+        move || {
+            let new = portal.tokens().pop().unwrap();
+            seen.lock().unwrap().push_str(new.access_key.reveal());
+            let fault = Fault {
+                method: Some("PATCH".to_owned()),
+                times: None,
+                code: Some(1400),
+                message: Some(format!("the key {} is not wanted", new.access_key.reveal())),
+                ..FaultKind::ErrorIn200.into()
+            };
+            portal.add_fault(fault).unwrap();
+        },
+        AtomicU32::new(0),
+    );
+    let client = fixture.client().observed_by(Arc::new(observer));
+    let error = run(fixture.rotation(), &client).await.unwrap_err();
+    let secret = secret.lock().unwrap();
+    assert!(!secret.is_empty() && fixture.only_successor().status == ENABLED);
+    assert!(error.to_string().contains("message is withheld"), "{error}");
+    assert!(!format!("{error} {:?}", error.details()).contains(secret.as_str()), "{error}");
+}
