@@ -143,7 +143,7 @@ impl ToFile {
 /// What a file has of a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
-    /// There is no file.
+    /// The file does not exist.
     Missing,
     /// The token and nothing else.
     Only,

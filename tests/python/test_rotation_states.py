@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import lmtokens
@@ -112,3 +113,26 @@ def test_sweep_keeps_the_bearer_token_that_took_the_place_of_the_old_one(
         rotation = client.rotate_token(old.id, deliver=to_file(path), overlap=0, allow_bearer=True)
     assert (rotation.state, rotation.old.id) == ("finished", old.id)
     assert client.sweep_tokens() == []
+
+
+def test_interrupted_rotation_is_logged(
+    lmtokens_portal: Portal, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = lmtokens_portal.create_token(32, note="ci")
+    path = tmp_path / "token.json"
+    # The first change enables the new token, and the second one marks it.
+    lmtokens_portal.fail("delay", method="PATCH", skip=1, seconds=30)
+
+    async def interrupt() -> None:
+        client = lmtokens_portal.async_client()
+        await asyncio.wait_for(client.rotate_token(old.id, deliver=to_file(path), overlap="1d"), 3)
+
+    with caplog.at_level("WARNING", "lmtokens"), pytest.raises(asyncio.TimeoutError):
+        asyncio.run(interrupt())
+    (message,) = [record.getMessage() for record in caplog.records if "interrupted" in record.getMessage()]
+    assert message.startswith(f"the rotation of token {old.id} was interrupted")
+    assert "call rotate_token again" in message
+    lmtokens_portal.clear_faults()
+    with passing_time(lmtokens_portal):
+        rotation = lmtokens_portal.client().rotate_token(old.id, deliver=to_file(path), overlap="1d")
+    assert rotation.state == "overlap"
