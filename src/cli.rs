@@ -78,7 +78,7 @@ const SPECIAL_CODES: [u8; 6] = [
 #[command(next_help_heading = "Message options")]
 struct Messages {
     /// Print only warnings and errors to standard error
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// Print each request to standard error, with its status and its time
     #[arg(short, long, global = true)]

@@ -40,7 +40,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             "pass --no-lock if the file system has no locks, and run only one process per journal"
         }
         Advice::TrustOwner => "pass --trust-folder if you trust its owner",
-        Advice::Force => "use other credentials, or pass --force to do it all the same",
+        Advice::Force => "use other credentials, or pass --force to change the token anyway",
         Advice::Sweep => "run lmtokens sweep --yes when the token is more than an hour old",
         Advice::ResumeOrSweep => {
             "delete the pending tokens: run the command again with --resume, or lmtokens sweep --yes after an hour"

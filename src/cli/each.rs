@@ -84,14 +84,15 @@ impl Each {
                     }
                     Err(mut error) => {
                         if error.details().maybe_applied {
-                            error = error
-                                .suggest(format!("the token may be {done}: look at it before you try again"));
+                            failures.push(exit::OUTCOME_UNKNOWN);
+                            error = error.suggest(format!("look at it with lmtokens show: it may be {done}"));
+                        } else {
+                            failures.push(exit::of(&error));
                         }
                         if total > 1 {
                             error.details_mut().message.insert_str(0, &format!("{label}: "));
                         }
                         report(&error);
-                        failures.push(exit::of(&error));
                         is_rejected = error.kind() == ErrorKind::Authentication;
                         if is_rejected {
                             break;

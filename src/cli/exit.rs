@@ -19,7 +19,7 @@ pub(super) const NO_COMMAND: u8 = 127;
 /// The special exit codes of a command that calls a portal.
 pub(super) const OF_CALL: [u8; 3] = [AUTHENTICATION, NOT_FOUND, RATE_LIMIT];
 /// The special exit codes of a command that changes several tokens.
-pub(super) const OF_CHANGES: [u8; 4] = [PARTLY_DONE, AUTHENTICATION, NOT_FOUND, RATE_LIMIT];
+pub(super) const OF_CHANGES: [u8; 5] = [PARTLY_DONE, AUTHENTICATION, NOT_FOUND, RATE_LIMIT, OUTCOME_UNKNOWN];
 
 /// Returns the end of a help text: examples, and the exit codes.
 pub(super) fn help(examples: &str, special: &[u8]) -> String {
@@ -34,7 +34,7 @@ pub(super) fn list(special: &[u8]) -> String {
             AUTHENTICATION => "credentials missing, rejected or without permission",
             NOT_FOUND => "user or token not found",
             RATE_LIMIT => "rate limit reached",
-            OUTCOME_UNKNOWN => "outcome unknown: a token may have been created",
+            OUTCOME_UNKNOWN => "outcome unknown: the portal may have applied the request",
             FINDINGS => "findings of an audit",
             CANNOT_RUN => "COMMAND cannot be run",
             NO_COMMAND => "COMMAND not found",

@@ -17,7 +17,7 @@ use crate::{printable, signer};
 
 /// Find the mistake in an LMv1 header that other code made
 ///
-/// Reads the access id and key from the usual credential sources and contacts no portal. Known mistakes are tried one by
+/// Reads the access id and key from the usual credential sources. The portal is not contacted. Known mistakes are tried one by
 /// one and in pairs; a mistake is reported only if it gives exactly this signature. The exit code is 0 if the header is
 /// correct, else 1. An epoch more than 30 minutes away from this machine's clock is reported, but does not make the header
 /// incorrect.
@@ -51,7 +51,7 @@ enum Format {
 
 const EXAMPLES: &str = "\
 Examples:
-  lmtokens explain --method GET --path '/setting/admins?size=5' --authorization 'LMv1 ...'
+  ./script.sh | lmtokens explain --method GET --path '/setting/admins?size=5' --authorization -
   ./script.sh | lmtokens explain --method PUT --path /x --data @body.json --authorization -";
 
 impl Explain {

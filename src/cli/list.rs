@@ -23,8 +23,8 @@ use crate::tokens::{ListTokens, Selection, User};
 
 /// List tokens, without their keys
 ///
-/// Both types and the tokens of all users are listed, as far as the credentials may view them. Tokens are selected that
-/// meet all conditions. --note compares the note without the markers of lmtokens, --filter the whole one.
+/// Both types and the tokens of all users are listed, as far as the credentials may view them. A token is listed if
+/// it meets all conditions. --note compares the note without the markers of lmtokens, --filter the whole one.
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &exit::OF_CALL))]
 pub(super) struct List {
@@ -42,7 +42,7 @@ pub(super) struct List {
     /// Select tokens whose note contains a text
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, value_parser = NonEmptyStringValueParser::new())]
     note: Option<String>,
-    /// Select tokens that were created and not used for this time: 30m, 24h, 90d or a number of seconds
+    /// Select tokens that were created, and last used if ever, longer ago than this: 30m, 24h, 90d or a number of seconds
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     unused_for: Option<Duration>,
     /// Select tokens with a filter in the portal's syntax, which is sent unchanged

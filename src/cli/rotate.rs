@@ -38,8 +38,11 @@ use crate::tokens::{AccessId, FindToken, Selection, Target, User};
 /// The command does what is due and prints what remains. Nothing runs by itself: run it again, or lmtokens rotate
 /// --finish on any machine. What is in progress is written in the notes of both tokens. The same command therefore
 /// continues a rotation that was killed.
+///
+/// The exit code is 0 if the overlap runs or the old token is disabled, also when called again; 3 if the old token is still
+/// in use, or if a rotation of several failed; 1 if another process is rotating the token, or if --then failed.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = exit::help(EXAMPLES, &[exit::PARTLY_DONE, exit::AUTHENTICATION, exit::NOT_FOUND, exit::RATE_LIMIT, exit::OUTCOME_UNKNOWN]))]
 #[command(group = ArgGroup::new("mode").args(MODES).required(true).multiple(true))]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct Rotate {
@@ -139,11 +142,7 @@ Examples:
   lmtokens rotate 17 --to file:/etc/ci.json --overlap 0 --then 'systemctl restart ci'
   lmtokens rotate --older-than 90d --to 'file:keys/{old_id}.json' --overlap 24h
   lmtokens rotate --finish
-  lmtokens rotate --cancel 17
-
-Exit codes: 0 if the overlap runs or the old token is disabled, also when called again; 3 if the old token is still in
-use or a rotation of several failed; 1 if another process is rotating the token or --then failed; 5 if the token does
-not exist.";
+  lmtokens rotate --cancel 17";
 
 /// Reads the command of `--then`. While it runs, the new token is not marked yet, and a call on another machine may
 /// replace it after an hour.

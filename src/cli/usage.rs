@@ -51,8 +51,8 @@ fn variable(option: &str) -> Option<&'static str> {
     let name =
         ["lm", "api"].iter().fold(name.as_str(), |name, prefix| name.strip_prefix(prefix).unwrap_or(name));
     match name {
-        "token" | "bearer" | "bearertoken" | "authorization" | "auth" => Some("LM_BEARER_TOKEN"),
-        "accessid" | "id" => Some("LM_ACCESS_ID and LM_ACCESS_KEY"),
+        "bearer" | "bearertoken" | "authorization" | "auth" => Some("LM_BEARER_TOKEN"),
+        "accessid" => Some("LM_ACCESS_ID and LM_ACCESS_KEY"),
         "accesskey" | "key" | "secret" | "secretkey" | "password" | "passwd" | "pass" => {
             Some("LM_ACCESS_KEY")
         }

@@ -137,7 +137,7 @@ fn signed(
 
 /// Find the mistake in an LMv1 header that other code made, or confirm that the header is correct.
 ///
-/// Contacts no portal. Known mistakes are tried one by one and in pairs: in the encoding of the signature, the access key,
+/// The portal is not contacted. Known mistakes are tried one by one and in pairs: in the encoding of the signature, the access key,
 /// the parts of the string to sign and their order, and the form of the header. A mistake is reported only if it gives
 /// exactly this signature.
 ///
@@ -145,8 +145,8 @@ fn signed(
 ///     authorization (str | Secret): the value of the ``Authorization`` header, with or without the header's name.
 ///     method (str): the HTTP method of the request, in any case.
 ///     path (str): the path of the request with its query, or its URL; with or without ``/santaba/rest``.
-///     body (bytes | bytearray | memoryview): the exact bytes of the body; default none. ``GET`` and ``HEAD`` send no
-///         body: a signature that covers it is then wrong.
+///     body (bytes | bytearray | memoryview): the exact bytes of the body; default none. ``GET`` and ``HEAD`` do not
+///         send a body: a signature that covers it is then wrong.
 ///     access_id (str | Secret | None): the access id of the token; default from the environment, as for ``Client``.
 ///     access_key (str | Secret | None): its access key; default from the environment.
 ///
