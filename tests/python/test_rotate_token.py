@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import lmtokens
 import pytest
@@ -307,6 +310,23 @@ def test_token_in_use_is_kept_until_it_is_idle(lmtokens_portal: Portal, kind: st
     lmtokens_portal.advance(hours=1)
     (finished,) = api.finish_rotations()
     assert finished.state == "quarantine"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is not an address of every system")
+def test_use_from_another_address_is_reported(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    old = lmtokens_portal.create_token(32)
+    lmtokens.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap="1h")
+    lmtokens_portal.advance(hours=1)
+    signature = lmtokens.sign("GET", "/setting/admins", **credentials_of(old))
+    url = urlsplit(lmtokens_portal.base_url)
+    assert url.hostname is not None
+    connection = HTTPConnection(url.hostname, url.port, source_address=("127.0.0.2", 0))
+    connection.request("GET", f"{url.path}/setting/admins", headers={"Authorization": signature, "X-Version": "3"})
+    assert connection.getresponse().status == 200
+    connection.close()
+    (finished,) = lmtokens.finish_rotations()
+    assert (finished.state, finished.is_same_address, finished.last_used_from) == ("in_use", False, "127.0.0.2")
+    assert "the address that last used the new token" not in run_shell("rotate", "--finish").stderr
 
 
 @pytest.mark.parametrize("kind", ["client", "async"])

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def add(path: Path, format: str = "json", **arguments: Any) -> lmtokens.Token:
     """Create a token whose key is in a file."""
     deliver: Any = to_file(path, format)  # type: ignore[arg-type]
-    return lmtokens.add_token(32, "ci", deliver=deliver, **arguments)
+    token: lmtokens.Token = lmtokens.add_token(32, "ci", deliver=deliver, **arguments)
+    return token
 
 
 def rotate(token: int, path: Path, format: str = "json", *, overwrite: bool = False, **more: Any) -> lmtokens.Rotation:

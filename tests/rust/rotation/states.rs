@@ -447,4 +447,7 @@ async fn the_old_secret_is_kept_beside_until_the_rotation_ends() {
         fixture.cancel(fixture.old.id.into()).await.unwrap();
         assert!(fixture.works(&fixture.old()).await && fixture.is_held(&fixture.old()));
     }
+    // The file has the secret of the cancelled token only, so that it may be replaced.
+    fixture.run(rotation(false)).await.unwrap();
+    assert!(fixture.is_held(&fixture.old()));
 }
