@@ -6,8 +6,8 @@
 //!
 //! | file | functions that read | functions that write |
 //! | --- | --- | --- |
-//! | `rotate.rs` | `find_successors`, `read_old`, `elect`, `confirm_old`, `read_before_enable`, `verify_delivered`, `read_before_commit`, `read_before_mark`, `find_leftovers` | `create_successor`, `withdraw`, `deliver`, `enable_successor`, `disable_rejected`, `delete_rejected`, `commit`, `mark_unchecked`, `mark_replaces`, `disable_leftover` |
-//! | `resume.rs` | `lock_pending`, `await_late_writes`, `continue_successor`, `await_superseded` | `delete_pending`, `mark_superseded` |
+//! | `rotate.rs` | `find_successors`, `read_old`, `elect`, `confirm_old`, `read_before_enable`, `verify_delivered`, `read_before_commit`, `read_before_mark`, `find_leftovers` | `create_successor`, `withdraw`, `delete_pending`, `deliver`, `enable_successor`, `disable_rejected`, `delete_rejected`, `commit`, `mark_unchecked`, `mark_replaces`, `disable_leftover` |
+//! | `resume.rs` | `lock_pending`, `await_late_writes`, `continue_successor`, `await_superseded` | `mark_superseded` |
 //! | `cancel.rs` | `cancel`, `check_old`, `await_cancelled`, `recheck_old` | `mark_cancelled`, `restore_old`, `disable_cancelled`, `keep_successor` |
 //! | `finish.rs` | `finish`, `read_before_disable`, `confirm_successor`, `read_before_delete` | `disable_leftover`, `disable_old`, `restore_old`, `delete_old`, `clear_marker` |
 //! | `sweep.rs` | `sweep` | `delete_orphan` |
@@ -21,7 +21,8 @@
 //! - nothing else changes these tokens, except a person who enables O or disables N once.
 //!
 //! Simplified are reads of several tokens, which are one step. In an election this makes no difference, because
-//! [`Invariant::OutStaysOut`] holds. Bearer tokens, expiry and an overlap that was changed are not modeled.
+//! [`Invariant::OutStaysOut`] holds. Bearer tokens, expiry, an overlap that was changed and the use of a token that is
+//! out are not modeled.
 //!
 //! The search is short enough to be written here. A model checker from a registry would add its own dependencies,
 //! and would not replace the backward search of [`Recovery`].
