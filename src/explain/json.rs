@@ -10,6 +10,12 @@ use super::variants::{Variant, permutations};
 /// Larger bodies are not written in other ways.
 const MAX_LENGTH: usize = 64 * 1024;
 
+/// Deeper bodies are not written in other ways: their indentation would be longer than they are.
+const MAX_DEPTH: usize = 16;
+
+/// How many bytes are written at most, in all ways together.
+const MAX_WRITTEN: usize = 8 * 1024 * 1024;
+
 /// With more members, only the sorted order is tried.
 const MAX_PERMUTED: usize = 3;
 
@@ -60,6 +66,9 @@ pub(super) fn rewritten(body: &str) -> Vec<Variant> {
         return Vec::new();
     };
     let (Some(tokens), Some(sorted)) = (tokens(body), tokens(&sorted)) else { return Vec::new() };
+    if depth(&tokens) > MAX_DEPTH {
+        return Vec::new();
+    }
     let as_sent: Vec<&Token<'_>> = tokens.iter().collect();
     let mut orders = vec![(as_sent.clone(), None)];
     orders.push((sorted.iter().collect(), Some(Cause::BodyKeyOrder)));
@@ -67,8 +76,13 @@ pub(super) fn rewritten(body: &str) -> Vec<Variant> {
 
     let strings_as_sent = if body.contains("\\u") { Strings::Escaped } else { Strings::Utf8 };
     let mut variants = Vec::new();
+    let mut length = 0;
     for (tokens, order) in &orders {
+        if length > MAX_WRITTEN {
+            break;
+        }
         let mut add = |text: String, causes: &[Option<Cause>]| {
+            length += text.len();
             let causes: Vec<Cause> = order.iter().chain(causes.iter().flatten()).copied().collect();
             variants.push(Variant { bytes: text.into_bytes().into(), causes });
         };
@@ -109,6 +123,20 @@ fn tokens(json: &str) -> Option<Vec<Token<'_>>> {
         rest = after.trim_start();
     }
     Some(tokens)
+}
+
+/// Returns how deep objects and arrays are nested.
+fn depth(tokens: &[Token<'_>]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for token in tokens {
+        match token {
+            Token::Plain("{" | "[") => depth += 1,
+            Token::Plain("}" | "]") => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// Returns the tokens of an object with its members in every order.

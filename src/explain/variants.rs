@@ -36,6 +36,7 @@ fn distinct(mut variants: Vec<Variant>) -> Vec<Variant> {
 }
 
 pub(super) fn keys(token: Token<'_>) -> Vec<Variant> {
+    const MAX_CUTS: usize = 16;
     let key = token.access_key.reveal();
     let around =
         |before: &str, after: &str| Zeroizing::new(format!("{before}{key}{after}")).as_bytes().to_vec();
@@ -61,7 +62,7 @@ pub(super) fn keys(token: Token<'_>) -> Vec<Variant> {
     let standard = key.replace('-', "+").replace('_', "/");
     let decoded = LENIENT_BASE64.decode(standard.trim_end_matches('='));
     variants.extend(decoded.ok().map(|decoded| variant(decoded, &[Cause::KeyBase64Decoded])));
-    let ends = key.match_indices(['#', '=']).map(|(index, _)| index);
+    let ends = key.match_indices(['#', '=']).map(|(index, _)| index).take(MAX_CUTS);
     let last = key.char_indices().next_back().map(|(index, _)| index);
     let cut = ends.chain(last).filter_map(|end| key.get(..end));
     variants.extend(cut.map(|start| variant(start, &[Cause::KeyTruncated])));

@@ -13,6 +13,7 @@ use super::record::without_secrets;
 use super::reply::{ConnectionClosed, Reply};
 use super::request::ReceivedRequest;
 use super::store::Store;
+use crate::process;
 
 /// The header by which a request selects a fault for itself.
 const FAULT_HEADER: &str = "x-sandbox-fault";
@@ -29,7 +30,14 @@ pub(super) async fn serve(shared: &Arc<Shared>, request: ReceivedRequest) -> Res
         let active = ActiveRequest { request, entry, generation: store.generation };
         (Arc::new(active), verification, refused, fault)
     };
-    let causes = refused.map(|refused| refused.causes(&active.request)).unwrap_or_default();
+    let causes = match refused {
+        // The search takes a while if the body is long, and must not delay other requests.
+        Some(refused) => {
+            let active = Arc::clone(&active);
+            process::blocking(move || refused.causes(&active.request)).await.unwrap_or_default()
+        }
+        None => Vec::new(),
+    };
     let mut result = match fault {
         Ok(None) => Ok(act_verified(shared, &active, &verification, version(&active.request))),
         Ok(Some(fault)) => apply_fault(shared, &active, &fault).await,

@@ -372,3 +372,20 @@ def test_sandbox_command_writes_a_line_for_each_refused_header() -> None:
     start = "the sandbox refused GET /santaba/rest/setting/admins: signature: encode the signature as base64"
     assert line.startswith(start)
     assert "; time-window: " in line
+
+
+def test_deep_and_long_inputs_are_explained_in_bounded_time() -> None:
+    bodies = ["[" * 100 + "1," * 32_000 + "1" + "]" * 100, json.dumps({"a": [{"b": 1}] * 6_000})]
+    for body in bodies:
+        assert len(body) > 60_000
+        started = time.monotonic()
+        explained = lmtokens.explain_signature(
+            "LMv1 a:" + "A" * 88 + ":1769000000000",
+            "POST",
+            "/x",
+            body.encode(),
+            access_id="a" * 20,
+            access_key="=" * 20_000,
+        )
+        assert not explained.correct
+        assert time.monotonic() - started < HANG_TIMEOUT
