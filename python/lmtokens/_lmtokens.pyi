@@ -638,7 +638,7 @@ class Client:
         The token is created, enabled, when the block is entered, as by ``add_token(expires=…)``, and is deleted by the
         same client when the block ends: also by an exception, Ctrl-C or the cancellation of its task. A token that no
         longer exists is ignored. If the process is killed, the token remains until it expires and ``sweep_tokens``
-        deletes it. If the creation is interrupted, a warning says what may remain, as for ``add_token``.
+        deletes it. A child process that is forked inside the block does not delete it. If the creation is interrupted, a warning says what may remain, as for ``add_token``.
 
         A Ctrl-C or cancellation during the deletion takes effect after it; a second one ends the deletion. If the
         deletion fails or is ended, a warning is logged that names the token and its expiry. The error is raised unless
@@ -1649,7 +1649,7 @@ class _AsyncCore:
         The token is created, enabled, when the block is entered, as by ``add_token(expires=…)``, and is deleted by the
         same client when the block ends: also by an exception, Ctrl-C or the cancellation of its task. A token that no
         longer exists is ignored. If the process is killed, the token remains until it expires and ``sweep_tokens``
-        deletes it. If the creation is interrupted, a warning says what may remain, as for ``add_token``.
+        deletes it. A child process that is forked inside the block does not delete it. If the creation is interrupted, a warning says what may remain, as for ``add_token``.
 
         A Ctrl-C or cancellation during the deletion takes effect after it; a second one ends the deletion. If the
         deletion fails or is ended, a warning is logged that names the token and its expiry. The error is raised unless
@@ -2113,6 +2113,14 @@ class _AsyncTemporaryToken:
     def delete(self, token: Token, /) -> Coroutine[Any, Any, None]:
         """
         Return the future of the deletion, with its call.
+        """
+    def delete_now(self, token: Token, /) -> None:
+        """
+        Delete the token without an event loop.
+        """
+    def is_of_this_process(self, /) -> bool:
+        """
+        Return whether this process created the token. A child process leaves it to its parent.
         """
 
 @final
@@ -2803,7 +2811,7 @@ def temporary_token(admin_id: int | str, note: str | None = None, *, expires: da
     The token is created, enabled, when the block is entered, as by ``add_token(expires=…)``, and is deleted by the
     same client when the block ends: also by an exception, Ctrl-C or the cancellation of its task. A token that no
     longer exists is ignored. If the process is killed, the token remains until it expires and ``sweep_tokens``
-    deletes it. If the creation is interrupted, a warning says what may remain, as for ``add_token``.
+    deletes it. A child process that is forked inside the block does not delete it. If the creation is interrupted, a warning says what may remain, as for ``add_token``.
 
     A Ctrl-C or cancellation during the deletion takes effect after it; a second one ends the deletion. If the
     deletion fails or is ended, a warning is logged that names the token and its expiry. The error is raised unless

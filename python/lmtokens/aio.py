@@ -249,10 +249,17 @@ class AsyncTemporaryToken:
         traceback: TracebackType | None,
     ) -> None:
         token, self._token = self._token, None
-        if token is None:
+        if token is None or not self._native.is_of_this_process():
             return
+        # The event loop has imported it.
+        from asyncio.events import _get_running_loop
+
         try:
-            await _delete_temporary(self._native, token)
+            if _get_running_loop() is None:
+                # The coroutine is closed after its loop.
+                self._native.delete_now(token)
+            else:
+                await _delete_temporary(self._native, token)
         except Exception:
             # The exception of the block matters more; a warning reports the failed deletion.
             if error is None:

@@ -466,3 +466,35 @@ class TestCancellation:
         run(main())
         assert len(requests_with_method(lmtokens_portal, "POST")) == 11
         assert ids(lmtokens_portal) == []
+
+
+def test_child_process_of_the_block_leaves_the_token_to_its_parent(lmtokens_portal: Portal) -> None:
+    block = lmtokens.temporary_token(32)
+    token = block.__enter__()
+    child = os.fork()
+    if child == 0:
+        block.__exit__(None, None, None)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert lmtokens.find_token(token.id).id == token.id
+    block.__exit__(None, None, None)
+    assert token.id not in [left.id for left in lmtokens_portal.tokens]
+
+
+def test_coroutine_that_is_closed_after_its_loop_deletes_the_token(lmtokens_portal: Portal) -> None:
+    entered: list[lmtokens.CreatedToken] = []
+
+    async def use() -> None:
+        async with lmtokens_portal.async_client().temporary_token(32) as token:
+            entered.append(token)
+            await asyncio.sleep(HANG_TIMEOUT)
+
+    coroutine = use()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(coroutine)
+    while not entered:
+        loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    coroutine.close()
+    assert entered[0].id not in [left.id for left in lmtokens_portal.tokens]
+    del task

@@ -1,5 +1,6 @@
 //! `temporary_token`: a token that exists during a `with` block.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::{PyException, PyRuntimeError};
@@ -22,11 +23,13 @@ use crate::tokens::{Deleted, NewToken, User};
 struct Creation {
     client: Arc<PyClient>,
     token: Mutex<Option<NewToken>>,
+    /// The process that created it. A child that a fork made inside the block leaves the token to it.
+    process: AtomicU32,
 }
 
 impl Creation {
     fn new(client: &Arc<PyClient>, token: NewToken) -> Self {
-        Self { client: Arc::clone(client), token: Mutex::new(Some(token)) }
+        Self { client: Arc::clone(client), token: Mutex::new(Some(token)), process: AtomicU32::new(0) }
     }
 
     /// Returns the operation that creates the token, once.
@@ -36,7 +39,16 @@ impl Creation {
                 "a temporary token can be entered only once; call temporary_token() for each with statement",
             )
         })?;
+        self.process.store(std::process::id(), Ordering::Relaxed);
         Ok(AddToken { token, destination: None })
+    }
+
+    fn is_of_this_process(&self) -> bool {
+        self.process.load(Ordering::Relaxed) == std::process::id()
+    }
+
+    fn delete(&self, py: Python<'_>, token: model::Token) -> PyResult<()> {
+        self.client.wait(py, |_| Ok(DeleteTemporary { token })).map(|Deleted| ())
     }
 }
 
@@ -65,13 +77,14 @@ impl TemporaryToken {
 
     #[pyo3(signature = (*exception: "object") -> "None")]
     fn __exit__(&self, py: Python<'_>, exception: &Bound<'_, PyTuple>) -> PyResult<()> {
-        let Some(token) = locked(&self.created).take() else { return Ok(()) };
-        let deleted = self.creation.client.wait(py, |_| Ok(DeleteTemporary { token }));
+        let created = locked(&self.created).take();
+        let Some(token) = created.filter(|_| self.creation.is_of_this_process()) else { return Ok(()) };
+        let deleted = self.creation.delete(py, token);
         let is_raising = exception.iter().next().is_some_and(|class| !class.is_none());
         match deleted {
             // The exception of the block matters more; a warning reports the failed deletion.
             Err(error) if is_raising && error.is_instance_of::<PyException>(py) => Ok(()),
-            outcome => outcome.map(|Deleted| ()),
+            outcome => outcome,
         }
     }
 }
@@ -86,6 +99,17 @@ impl AsyncTemporaryToken {
     fn create<'py>(&self, py: Python<'py>) -> PyResult<Awaitable<'py, model::Token>> {
         let create = self.0.take()?;
         self.0.client.awaitable(py, |_| Ok(create))
+    }
+
+    /// Return whether this process created the token. A child process leaves it to its parent.
+    fn is_of_this_process(&self) -> bool {
+        self.0.is_of_this_process()
+    }
+
+    /// Delete the token without an event loop.
+    #[pyo3(signature = (token, /))]
+    fn delete_now(&self, py: Python<'_>, token: &Bound<'_, Token>) -> PyResult<()> {
+        self.0.delete(py, token.get().core().clone())
     }
 
     /// Return the future of the deletion, with its call.
@@ -137,7 +161,7 @@ temporary_operation! {
     /// The token is created, enabled, when the block is entered, as by ``add_token(expires=…)``, and is deleted by the
     /// same client when the block ends: also by an exception, Ctrl-C or the cancellation of its task. A token that no
     /// longer exists is ignored. If the process is killed, the token remains until it expires and ``sweep_tokens``
-    /// deletes it. If the creation is interrupted, a warning says what may remain, as for ``add_token``.
+    /// deletes it. A child process that is forked inside the block does not delete it. If the creation is interrupted, a warning says what may remain, as for ``add_token``.
     ///
     /// A Ctrl-C or cancellation during the deletion takes effect after it; a second one ends the deletion. If the
     /// deletion fails or is ended, a warning is logged that names the token and its expiry. The error is raised unless
