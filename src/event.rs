@@ -264,14 +264,12 @@ impl Event {
                 )
             }
             Self::OrphansRemoved { ids, run } => {
-                let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
-                format!("deleted pending tokens that run {run} had left, disabled: {}", ids.join(", "))
+                format!("deleted pending tokens that run {run} had left, disabled: {}", joined(ids))
             }
             Self::OrphansKept { ids, run } => {
-                let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
                 format!(
                     "kept pending tokens of run {run}, disabled, because their notes were changed after their create: {}",
-                    ids.join(", ")
+                    joined(ids)
                 )
             }
             Self::OrphansRemain { count, run } => {
@@ -388,6 +386,10 @@ fn attempt_outcome(status: Option<u16>, attempt: u32, elapsed: Duration, pause: 
     let response = status.map_or_else(|| "no response".to_owned(), |status| status.to_string());
     let retry = pause.map(|pause| format!(", retry in {:.3} s", pause.as_secs_f64())).unwrap_or_default();
     format!("{response} after {:.3} s (attempt {attempt}{retry})", elapsed.as_secs_f64())
+}
+
+fn joined(ids: &[i64]) -> String {
+    ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn listed(what: &str, shown: &[String], more: usize) -> String {
