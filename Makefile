@@ -7,6 +7,10 @@ BIN := .venv/bin
 BENCH := target/bench
 WHEELS := target/wheels
 STUB := python/lmtokens/_lmtokens.pyi
+# Many tests wait for a timeout, so that more of them than cores can run at once.
+RUST_TEST_THREADS ?= 4
+# A number, or auto for one per core.
+PYTEST_WORKERS ?= auto
 # All files below folders, without find: it is missing in some containers.
 files_below = $(foreach path,$(wildcard $(addsuffix /*,$1)),$(call files_below,$(path)) $(path))
 SOURCES := $(filter %.rs %.py %.pyi %/py.typed,$(call files_below,src python)) Cargo.toml Cargo.lock pyproject.toml \
@@ -45,11 +49,11 @@ format: $(BIN)/.tools ## Format all code
 
 .PHONY: test-rust
 test-rust: ## Test the core without Python
-	cargo test --locked --no-default-features
+	cargo test --locked --no-default-features -- --test-threads=$(RUST_TEST_THREADS)
 
 .PHONY: test-python
 test-python: $(BIN)/.installed ## Test the built wheel through its public API
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
 
 .PHONY: smoke
 smoke: $(BIN)/.installed ## Test the built wheel in every installed CPython from 3.9 on

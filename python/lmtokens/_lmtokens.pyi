@@ -550,7 +550,8 @@ class Client:
             quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
                 days.
             then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
-                restart the program that uses it, and to check that it works. If it raises, the rotation stops with both
+                restart the program that uses it, and to check that it works. It must end within 30 minutes: an hour
+                after the create, another machine may replace the new token. If it raises, the rotation stops with both
                 tokens working, and the next call calls it again.
             note (str | None): the note of the new token; default ``None``: the note of the old one.
             allow_bearer (bool): rotate a bearer token too; default ``False``. The portal may delete a user's bearer
@@ -1972,7 +1973,8 @@ class _AsyncCore:
             quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
                 days.
             then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
-                restart the program that uses it, and to check that it works. If it raises, the rotation stops with both
+                restart the program that uses it, and to check that it works. It must end within 30 minutes: an hour
+                after the create, another machine may replace the new token. If it raises, the rotation stops with both
                 tokens working, and the next call calls it again.
             note (str | None): the note of the new token; default ``None``: the note of the old one.
             allow_bearer (bool): rotate a bearer token too; default ``False``. The portal may delete a user's bearer
@@ -2689,7 +2691,8 @@ def rotate_token(token: int | str | Token, *, deliver: Destination, overlap: "fl
         quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
             days.
         then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
-            restart the program that uses it, and to check that it works. If it raises, the rotation stops with both
+            restart the program that uses it, and to check that it works. It must end within 30 minutes: an hour
+            after the create, another machine may replace the new token. If it raises, the rotation stops with both
             tokens working, and the next call calls it again.
         note (str | None): the note of the new token; default ``None``: the note of the old one.
         allow_bearer (bool): rotate a bearer token too; default ``False``. The portal may delete a user's bearer
