@@ -11,7 +11,6 @@ and the bystanders must be unchanged. Prints how often each state was found.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
@@ -25,7 +24,18 @@ from typing import TYPE_CHECKING, Callable
 
 from lmtokens.deliver import to_file
 from lmtokens.sandbox import Portal
-from soak_helpers import ENABLED, KINDS, PATIENCE, SECONDS, TAG, arguments, settle, show, wait_for_requests
+from soak_helpers import (
+    ENABLED,
+    KINDS,
+    PATIENCE,
+    SECONDS,
+    TAG,
+    arguments,
+    delivered_files,
+    settle,
+    show,
+    wait_for_requests,
+)
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import StoredToken
@@ -141,13 +151,7 @@ def run_until_killed(portal: Portal, directory: Path, admin_id: int, wait: Calla
 def read_delivered_keys(directory: Path) -> Delivered:
     """Read the keys of the files in a directory."""
     keys = Delivered({}, {})
-    for path in directory.iterdir():
-        assert path.stat().st_mode & 0o777 == 0o600, path
-        try:
-            members = json.loads(path.read_text())
-        except ValueError:
-            assert path.suffix in {".pending", ".new"}, f"{path} is torn"
-            continue
+    for path, members in delivered_files(directory):
         by_id = keys.final if path.suffix == ".json" else keys.pending
         by_id[members["id"]] = members["access_key"]
     return keys

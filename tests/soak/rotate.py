@@ -12,7 +12,6 @@ enabled, with its key in a file. Prints how often each state was found.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING
 import lmtokens
 from lmtokens.deliver import to_file
 from lmtokens.sandbox import Portal
-from soak_helpers import ENABLED, KINDS, SECONDS, TAG, arguments, settle, show, wait_for_requests
+from soak_helpers import ENABLED, KINDS, SECONDS, TAG, arguments, delivered_files, settle, show, wait_for_requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,16 +142,7 @@ def stored(portal: Portal, id: int) -> StoredToken | None:
 
 def held_keys(directory: Path) -> dict[int, str]:
     """Return the keys in the files of a directory, by token id."""
-    keys = {}
-    for path in directory.iterdir():
-        assert path.stat().st_mode & 0o777 == 0o600, path
-        try:
-            members = json.loads(path.read_text())
-        except ValueError:
-            assert path.suffix in {".pending", ".new"}, f"{path} is torn"
-            continue
-        keys[members["id"]] = members["access_key"]
-    return keys
+    return {members["id"]: members["access_key"] for _, members in delivered_files(directory)}
 
 
 def enabled_tokens(portal: Portal, admin_id: int) -> list[StoredToken]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from lmtokens.sandbox import FaultKind, Portal
 
@@ -65,6 +68,18 @@ def wait_for_requests(portal: Portal, number: int, seconds: float = PATIENCE) ->
     deadline = time.monotonic() + seconds
     while len(portal.record) < number and time.monotonic() < deadline:
         pass
+
+
+def delivered_files(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Read the files of a directory, each with what was delivered to it. Only unfinished ones may be torn."""
+    for path in directory.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600, path
+        try:
+            members = json.loads(path.read_text())
+        except ValueError:
+            assert path.suffix in {".pending", ".new"}, f"{path} is torn"
+            continue
+        yield path, members
 
 
 def show(counts: Counter[str]) -> None:
