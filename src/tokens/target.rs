@@ -183,9 +183,15 @@ pub(crate) fn is_mask_of(masked: &str, bearer: &str) -> Option<bool> {
     if same >= CLEAR_CHARACTERS.min(bearer.len()) {
         return Some(true);
     }
-    // A mask in the middle leaves less than the usual beginning clear.
-    let is_mask = |part: &[u8]| matches!(part, [a, b, c] if a == b && b == c);
-    if masked.as_bytes().windows(3).position(is_mask).is_some_and(|at| at < CLEAR_CHARACTERS) {
+    // A mask in the middle leaves less than the usual beginning clear. One of letters must be longer to be told from
+    // chance: of 500 random beginnings, one has the same letter three times.
+    let starts_mask = |part: &[u8], repeated: fn(&u8) -> bool| {
+        part.first().is_some_and(|first| repeated(first) && part.iter().all(|b| b == first))
+    };
+    let has_mask = |length: usize, repeated: fn(&u8) -> bool| {
+        masked.as_bytes().windows(length).take(CLEAR_CHARACTERS).any(|part| starts_mask(part, repeated))
+    };
+    if has_mask(3, |b| !b.is_ascii_alphanumeric()) || has_mask(6, u8::is_ascii_alphanumeric) {
         return None;
     }
     // The mask is whatever character is repeated at the end.

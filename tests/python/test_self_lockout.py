@@ -144,6 +144,8 @@ class TestOddPortals:
             masked(OTHER_BEARER, clear=19),
             masked(OTHER_BEARER, clear=10, mask="."),
             OTHER_BEARER[:10] + "…" + OTHER_BEARER[-30:],
+            "lmb_aaab..." + OTHER_BEARER[-30:],
+            OTHER_BEARER[:10] + "xxxxxx" + OTHER_BEARER[-30:],
             "*" * 20 + OTHER_BEARER[-30:],
             "\N{BULLET}" * 40,
             "0123456789abcdef" * 4,
@@ -173,6 +175,13 @@ class TestOddPortals:
                 OWN_CHANGES[change](api, own)
             assert changes(portal) == []
             OWN_CHANGES[change](api, other)
+            assert len(changes(portal)) == 1
+
+    def test_repeated_letter_is_no_mask(self, change: str) -> None:
+        with OddPortal() as portal:
+            other = portal.add("other", type="bearer")
+            portal.bearers[0]["accessKey"] = masked("lmb_sandbox-aaab000c" + OTHER_BEARER)
+            OWN_CHANGES[change](client_of(portal, "bearer"), other)
             assert len(changes(portal)) == 1
 
     @pytest.mark.parametrize(("own_type", "other_type"), [("lmv1", "bearer"), ("bearer", "lmv1")])
