@@ -51,8 +51,9 @@ use signals::Signal;
 
 /// Manage LogicMonitor API tokens
 ///
-/// Credentials are read from LM_COMPANY, LM_ACCESS_ID and LM_ACCESS_KEY (or LM_BEARER_TOKEN); at a terminal, lmtokens
-/// prompts for missing ones. Secrets are never passed as arguments.
+/// Credentials are read from LM_COMPANY, LM_ACCESS_ID and LM_ACCESS_KEY (or LM_BEARER_TOKEN), or from a file that
+/// LM_ACCESS_KEY_FILE (or LM_BEARER_TOKEN_FILE) names; at a terminal, lmtokens prompts for missing ones. Secrets are never
+/// passed as arguments.
 #[derive(Parser)]
 #[command(name = "lmtokens", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = exit::list(&SPECIAL_CODES))]

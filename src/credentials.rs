@@ -4,6 +4,7 @@
 
 mod arguments;
 mod environment;
+mod secret_file;
 mod sources;
 mod validate;
 

@@ -111,9 +111,9 @@ class Client:
         access_id (str | Secret | None): the access id of an LMv1 token. Environment: ``LM_ACCESS_ID``, also
             ``LM_API_ID``.
         access_key (str | Secret | None): its access key; one that begins with ``lmb_`` is a bearer token. Environment:
-            ``LM_ACCESS_KEY``, also ``LM_API_KEY``.
-        bearer_token (str | Secret | None): a bearer token, instead of a pair. Environment: ``LM_BEARER_TOKEN``, used
-            if no pair is set.
+            ``LM_ACCESS_KEY``, also ``LM_API_KEY``, or ``LM_ACCESS_KEY_FILE`` with the path of a file that holds it.
+        bearer_token (str | Secret | None): a bearer token, instead of a pair. Environment: ``LM_BEARER_TOKEN``, or
+            ``LM_BEARER_TOKEN_FILE`` with the path of a file that holds it; used if no pair is set.
         domain (str | None): the part of the portal's host after the company; default ``"logicmonitor.com"``.
             Environment: ``LM_DOMAIN_NAME``.
         base_url (str | None): the portal's address, if it does not follow from company and domain; https, or http to

@@ -1,6 +1,9 @@
 //! Settings in environment variables, with the names that other tools for LogicMonitor use. An empty variable counts as
 //! unset.
 
+use std::path::Path;
+
+use super::secret_file;
 use super::validate::{BEARER_PREFIX, check_copied};
 use super::{Credentials, Environment, Provenance, Timeouts};
 use crate::error::{Error, Result};
@@ -8,17 +11,58 @@ use crate::portal::{PortalAddress, check_domain};
 use crate::secret::Secret;
 
 const COMPANY: [&str; 3] = ["LM_COMPANY", "LM_ACCOUNT", "LM_PORTAL"];
-const PAIRS: [(&str, &str); 2] = [("LM_ACCESS_ID", "LM_ACCESS_KEY"), ("LM_API_ID", "LM_API_KEY")];
-const BEARER_TOKEN: &str = "LM_BEARER_TOKEN";
+const PAIRS: [(&str, Variable); 2] = [
+    ("LM_ACCESS_ID", Variable { name: "LM_ACCESS_KEY", file: Some("LM_ACCESS_KEY_FILE") }),
+    ("LM_API_ID", Variable { name: "LM_API_KEY", file: None }),
+];
+const BEARER_TOKEN: Variable = Variable { name: "LM_BEARER_TOKEN", file: Some("LM_BEARER_TOKEN_FILE") };
 const DOMAIN: &str = "LM_DOMAIN_NAME";
 pub(super) const BASE_URL: &str = "LM_BASE_URL";
 const TIMEOUT: &str = "LM_TIMEOUT";
 const PROFILES: [&str; 2] = ["LM_PROFILE", "LM_CONFIG_FILE"];
 
+/// A variable with a secret, and the variable that names a file with the secret instead.
+struct Variable {
+    name: &'static str,
+    file: Option<&'static str>,
+}
+
+impl Variable {
+    fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        [self.name].into_iter().chain(self.file)
+    }
+
+    /// Returns the secret and the name of the variable that it is from.
+    fn read(&self, environment: &dyn Environment) -> Result<Option<(Secret, &'static str)>> {
+        let value = environment.unchecked(self.name)?.map(|value| (Secret::new(value), self.name));
+        let Some(file_name) = self.file else { return Ok(value) };
+        let Some(path) = environment.filled(file_name)? else { return Ok(value) };
+        // The message repeats neither the content nor the path: it may be the secret itself.
+        let text = secret_file::read_secret(Path::new(&path)).map_err(|error| {
+            Error::configuration(format!("cannot read the file that {file_name} names: {error}"))
+                .suggest(format!("set {file_name} to the path of a file with the secret and nothing else"))
+        })?;
+        match value {
+            Some((value, _)) if value != text => Err(differ(self.name, file_name)),
+            Some(found) => Ok(Some(found)),
+            None => Ok(Some((text, file_name))),
+        }
+    }
+}
+
 /// Returns the names of the variables that select a portal or credentials.
 pub(crate) fn selecting_variables() -> impl Iterator<Item = &'static str> {
-    let pairs = PAIRS.into_iter().flat_map(|(id, key)| [id, key]);
-    COMPANY.into_iter().chain([DOMAIN, BASE_URL]).chain(pairs).chain([BEARER_TOKEN])
+    COMPANY.into_iter().chain([DOMAIN, BASE_URL]).chain(credential_variables())
+}
+
+fn credential_variables() -> impl Iterator<Item = &'static str> {
+    let pairs = PAIRS.into_iter().flat_map(|(id, key)| [id].into_iter().chain(key.names()));
+    pairs.chain(BEARER_TOKEN.names())
+}
+
+/// Returns whether a variable has a value, which may be invalid.
+fn is_set(environment: &dyn Environment, name: &str) -> bool {
+    environment.os_variable(name).map_or(true, |value| value.is_some_and(|value| !value.is_empty()))
 }
 
 /// Credentials found in the environment.
@@ -85,15 +129,16 @@ pub(super) fn timeouts(environment: &dyn Environment) -> Result<Option<Timeouts>
 
 pub(super) fn credentials(environment: &dyn Environment) -> Result<Option<Found>> {
     let mut pair: Option<(Credentials, Vec<&'static str>)> = None;
-    for (id_name, key_name) in PAIRS {
+    for (id_name, key_variable) in PAIRS {
         let id = environment.unchecked(id_name)?.map(Secret::new);
-        let key = environment.unchecked(key_name)?.map(Secret::new);
-        let (id, key, names) = match (id, key) {
+        let (id, key, names) = match (id, key_variable.read(environment)?) {
             (None, None) => continue,
-            (Some(id), Some(key)) => (Some(id), key, vec![id_name, key_name]),
-            (None, Some(key)) if key.reveal().starts_with(BEARER_PREFIX) => (None, key, vec![key_name]),
-            (None, Some(key)) => return Err(half(id_name, key_name, &key)),
-            (Some(id), None) => return Err(half(key_name, id_name, &id)),
+            (Some(id), Some((key, key_name))) => (Some(id), key, vec![id_name, key_name]),
+            (None, Some((key, key_name))) if key.reveal().starts_with(BEARER_PREFIX) => {
+                (None, key, vec![key_name])
+            }
+            (None, Some((key, key_name))) => return Err(half(id_name, key_name, &key)),
+            (Some(id), None) => return Err(half(key_variable.name, id_name, &id)),
         };
         let credentials = Credentials::from_pair(id.as_ref().map(Secret::reveal), key)
             .map_err(|error| located(error, &source(&names)))?;
@@ -103,23 +148,19 @@ pub(super) fn credentials(environment: &dyn Environment) -> Result<Option<Found>
             Some((first, names)) if first.access_id() != credentials.access_id() => {
                 return Err(differ(names.first().copied().unwrap_or_default(), id_name));
             }
-            Some((_, names)) => return Err(differ(names.last().copied().unwrap_or_default(), key_name)),
+            Some((_, names)) => {
+                return Err(differ(names.last().copied().unwrap_or_default(), key_variable.name));
+            }
         }
     }
-    let bearer = environment.unchecked(BEARER_TOKEN);
     if let Some((credentials, names)) = pair {
-        // It is ignored, so it may even be invalid UTF-8.
-        let is_set = !matches!(bearer, Ok(None));
-        return Ok(Some(Found {
-            credentials,
-            names,
-            ignored_sources: is_set.then_some(BEARER_TOKEN).into_iter().collect(),
-        }));
+        // They are ignored, so they may even be invalid.
+        let ignored_sources = BEARER_TOKEN.names().filter(|name| is_set(environment, name)).collect();
+        return Ok(Some(Found { credentials, names, ignored_sources }));
     }
-    let Some(token) = bearer?.map(Secret::new) else { return Ok(None) };
-    let names = vec![BEARER_TOKEN];
-    let credentials = Credentials::from_bearer(token).map_err(|error| located(error, &source(&names)))?;
-    Ok(Some(Found { credentials, names, ignored_sources: Vec::new() }))
+    let Some((token, name)) = BEARER_TOKEN.read(environment)? else { return Ok(None) };
+    let credentials = Credentials::from_bearer(token).map_err(|error| located(error, &source(&[name])))?;
+    Ok(Some(Found { credentials, names: vec![name], ignored_sources: Vec::new() }))
 }
 
 fn source(names: &[&'static str]) -> String {

@@ -8,7 +8,7 @@ use lmtokens::testing::network;
 use super::{ACCESS_ID, ACCESS_KEY, FakePrompt, environment};
 use crate::support::{assert_contains_no_part, secret};
 
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 17] = [
     "LM_COMPANY",
     "LM_ACCOUNT",
     "LM_PORTAL",
@@ -17,6 +17,8 @@ const VARIABLES: [&str; 15] = [
     "LM_API_ID",
     "LM_API_KEY",
     "LM_BEARER_TOKEN",
+    "LM_ACCESS_KEY_FILE",
+    "LM_BEARER_TOKEN_FILE",
     "LM_DOMAIN_NAME",
     "LM_BASE_URL",
     "LM_TIMEOUT",
