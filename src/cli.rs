@@ -23,6 +23,7 @@ mod explain;
 mod host;
 mod list;
 mod output;
+mod profile;
 mod progress;
 mod report;
 mod rotate;
@@ -52,16 +53,33 @@ use signals::Signal;
 /// Manage LogicMonitor API tokens
 ///
 /// Credentials are read from LM_COMPANY, LM_ACCESS_ID and LM_ACCESS_KEY (or LM_BEARER_TOKEN), or from a file that
-/// LM_ACCESS_KEY_FILE (or LM_BEARER_TOKEN_FILE) names; at a terminal, lmtokens prompts for missing ones. Secrets are never
-/// passed as arguments.
+/// LM_ACCESS_KEY_FILE (or LM_BEARER_TOKEN_FILE) names, or else from a profile (lmtokens profile); at a terminal, lmtokens
+/// prompts for missing ones. Secrets are never passed as arguments.
 #[derive(Parser)]
 #[command(name = "lmtokens", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = exit::list(&SPECIAL_CODES))]
 struct Arguments {
+    /// Use a profile for the portal and the credentials, before or after the command [env: LM_PROFILE]
+    // `Connection` has this option too, and clap hands the value down.
+    #[arg(long, value_name = "NAME", global = true)]
+    profile: Option<String>,
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
     messages: Messages,
+}
+
+impl Arguments {
+    /// Fails if `--profile` is given to a command without credentials.
+    fn check_profile(self) -> Result<Self, clap::Error> {
+        let has_credentials =
+            !matches!(self.command, Command::Sandbox(_) | Command::Profile(_) | Command::Completions(_));
+        if self.profile.is_some() && !has_credentials {
+            let message = "--profile cannot be used with this command";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
+        }
+        Ok(self)
+    }
 }
 
 /// The special exit codes of all commands.
@@ -107,6 +125,7 @@ enum Command {
     Whoami(whoami::Whoami),
     Sign(sign::Sign),
     Explain(explain::Explain),
+    Profile(profile::ProfileCommand),
     Sandbox(sandbox::Sandbox),
     Completions(completions::Completions),
 }
@@ -129,6 +148,7 @@ impl Command {
             Self::Whoami(whoami) => whoami.run(host),
             Self::Sign(sign) => sign.run(host),
             Self::Explain(explain) => explain.run(host),
+            Self::Profile(profile) => profile.run(host),
             Self::Sandbox(sandbox) => sandbox.run(),
             Self::Completions(completions) => completions.run(),
         }
@@ -163,8 +183,9 @@ pub(crate) fn run(host: &Host) -> Ended {
     let program = std::iter::once(OsString::from("lmtokens"));
     let words = program.chain(host.arguments.iter().cloned());
     let parsed = check_note(&host.arguments).and_then(|()| Arguments::try_parse_from(words));
+    let parsed = parsed.and_then(Arguments::check_profile);
     let command = match parsed {
-        Ok(Arguments { command, messages }) => {
+        Ok(Arguments { command, messages, .. }) => {
             report::configure(messages.settings());
             command
         }

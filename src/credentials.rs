@@ -1,10 +1,14 @@
-//! Credential sources: arguments → environment → prompt. The first source that has credentials wins and is reported.
+//! Credential sources: arguments → environment → profile → prompt. The first source that has credentials wins and is
+//! reported.
 //!
-//! Half a pair in one source is an error. It is never completed from another source.
+//! Half a pair in one source is an error. It is never completed from another source. Credentials of a profile are sent to
+//! the portal of the profile only.
 
 mod arguments;
 mod environment;
+mod profiles;
 mod secret_file;
+mod selection;
 mod sources;
 mod validate;
 
@@ -12,6 +16,8 @@ use std::fmt;
 
 pub use arguments::{Arguments, Timeouts};
 pub(crate) use environment::selecting_variables;
+pub(crate) use profiles::{ConfigFile, DEFAULT, PROFILES, Profile, check_name, config_path};
+pub(crate) use secret_file::read_secret_from;
 pub(crate) use sources::ProcessEnvironment;
 pub use sources::{Environment, NoPrompt, Prompt, not_utf8};
 pub(crate) use validate::{
@@ -25,6 +31,7 @@ use crate::lmv1::{self, SigningKey};
 use crate::network::Network;
 use crate::portal::PortalAddress;
 use crate::secret::Secret;
+use selection::Selection;
 use validate::{check_copied, check_pair};
 
 /// What authenticates a request.
@@ -127,6 +134,13 @@ pub enum Provenance {
     Arguments,
     /// These environment variables.
     Environment(Vec<&'static str>),
+    /// A profile of the configuration file.
+    Profile {
+        /// Its name.
+        name: String,
+        /// The path of the file.
+        path: String,
+    },
     /// The interactive prompt.
     Prompt,
     /// A rotation of the credentials that the client had before.
@@ -138,6 +152,7 @@ impl fmt::Display for Provenance {
         match self {
             Self::Arguments => f.write_str("arguments"),
             Self::Environment(names) => write!(f, "environment ({})", names.join(", ")),
+            Self::Profile { name, path } => write!(f, "profile {name} in {path}"),
             Self::Prompt => f.write_str("prompt"),
             Self::Rotation => f.write_str("rotation"),
         }
@@ -157,7 +172,7 @@ pub struct Identity {
     pub credentials: Credentials,
     /// The source of the credentials.
     pub credentials_from: Provenance,
-    /// Environment variables with other credentials, which were ignored.
+    /// Environment variables with other credentials or another portal, which were ignored.
     pub ignored_sources: Vec<&'static str>,
     /// The timeouts of an attempt.
     pub timeouts: Timeouts,
@@ -197,10 +212,8 @@ impl Identity {
         environment: &dyn Environment,
         prompt: &dyn Prompt,
     ) -> Result<Self> {
-        if arguments.credentials()?.is_none() || (arguments.company.is_none() && arguments.base_url.is_none())
-        {
-            environment::reject_profiles(environment)?;
-        }
+        arguments.credentials()?;
+        let selection = Selection::of(arguments, environment)?;
         arguments.check_copied()?;
         let timeouts = match arguments.timeouts {
             None if purpose == Purpose::Requests => environment::timeouts(environment)?.unwrap_or_default(),
@@ -208,13 +221,12 @@ impl Identity {
         };
         let network = Network::of_arguments(&arguments.network)?;
         // Invalid credentials are reported even if the portal is missing too; the prompt comes last.
-        let credentials = given(arguments, environment)?;
-        let (portal, portal_from, overridden) = match portal(arguments, environment)? {
+        let credentials = selection.given(arguments)?;
+        let (portal, portal_from, overridden) = match selection.portal(arguments)? {
             Some((portal, from, overridden)) => (portal, from, overridden),
             None if prompt.is_available() => {
-                let company = prompt.ask("LogicMonitor company (acme in acme.logicmonitor.com): ")?;
-                copied::check("company", &company)?;
-                let domain = domain(arguments, environment)?;
+                let company = ask_company(prompt)?;
+                let domain = domain(arguments, selection.environment)?;
                 (PortalAddress::of_company(&company, domain.as_deref())?, Provenance::Prompt, Vec::new())
             }
             None => {
@@ -225,7 +237,8 @@ impl Identity {
             Purpose::Requests => network.completed(&portal, environment)?,
             Purpose::Signatures => network,
         };
-        let (credentials, credentials_from, ignored_sources) = given_or_asked(credentials, prompt)?;
+        let (credentials, credentials_from, ignored_sources) =
+            selection.given_or_asked(credentials, prompt)?;
         Ok(Self {
             portal,
             portal_from,
@@ -276,43 +289,31 @@ pub(crate) fn override_warning(
 /// Credentials, their source, and the variables with others that were ignored.
 type Found = (Credentials, Provenance, Vec<&'static str>);
 
-fn given(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<Found>> {
-    if let Some(credentials) = arguments.credentials()? {
-        return Ok(Some((credentials, Provenance::Arguments, Vec::new())));
-    }
-    let found = environment::credentials(environment)?;
-    Ok(found.map(|found| (found.credentials, Provenance::Environment(found.names), found.ignored_sources)))
-}
-
-fn given_or_asked(given: Option<Found>, prompt: &dyn Prompt) -> Result<Found> {
-    match given {
-        Some(found) => Ok(found),
-        None if prompt.is_available() => Ok((ask(prompt)?, Provenance::Prompt, Vec::new())),
-        None => Err(Error::credentials("no credentials in the arguments or the environment")
-            .suggest(Advice::SupplyCredentials)),
-    }
-}
-
 /// Returns the credentials alone, for calls that do not need a portal.
 pub(crate) fn credentials(
     arguments: &Arguments,
     environment: &dyn Environment,
     prompt: &dyn Prompt,
 ) -> Result<Credentials> {
-    if arguments.credentials()?.is_none() {
-        environment::reject_profiles(environment)?;
+    if let Some(credentials) = arguments.credentials()? {
+        return Ok(credentials);
     }
-    let (credentials, ..) = given_or_asked(given(arguments, environment)?, prompt)?;
-    Ok(credentials)
+    let selection = Selection::of(arguments, environment)?;
+    let given = selection.given(arguments)?;
+    selection.given_or_asked(given, prompt).map(|(credentials, ..)| credentials)
 }
 
-/// Returns the portal's address, its source, and the arguments that it overrides. A base URL from any source wins over a
-/// company, so that a program with a hard-coded company can be pointed at a sandbox; the company is then only a display
-/// name.
-pub(crate) fn portal(
-    arguments: &Arguments,
-    environment: &dyn Environment,
-) -> Result<Option<(PortalAddress, Provenance, Vec<&'static str>)>> {
+/// A portal's address, its source, and the arguments that it overrides.
+type FoundPortal = (PortalAddress, Provenance, Vec<&'static str>);
+
+/// Returns the portal of the arguments, the environment or a profile.
+pub(crate) fn portal(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<FoundPortal>> {
+    Selection::of(arguments, environment)?.portal(arguments)
+}
+
+/// Returns the portal of the arguments or the environment. A base URL from either wins over a company, so that a program
+/// with a hard-coded company can be pointed at a sandbox; the company is then only a display name.
+fn named_portal(arguments: &Arguments, environment: &dyn Environment) -> Result<Option<FoundPortal>> {
     let from_argument = arguments.base_url.clone().map(|url| (url, Provenance::Arguments));
     let base_url =
         from_argument.map_or_else(|| environment::base_url(environment), |found| Ok(Some(found)))?;
@@ -358,11 +359,27 @@ fn domain(arguments: &Arguments, environment: &dyn Environment) -> Result<Option
     }
 }
 
-fn ask(prompt: &dyn Prompt) -> Result<Credentials> {
-    let access_id = prompt.ask("Access id (empty for a bearer token): ")?;
-    let access_id = Some(access_id.trim()).filter(|id| !id.is_empty());
-    match access_id {
-        Some(_) => Credentials::from_pair(access_id, prompt.ask_secret("Access key (not shown): ")?),
-        None => Credentials::from_bearer(prompt.ask_secret("Bearer token (not shown): ")?),
+/// Returns an error with its source.
+fn located(mut error: Error, source: &str) -> Error {
+    let message = format!("{} ({source})", error.details().message);
+    error.details_mut().message = message;
+    error
+}
+
+/// Asks for the company.
+pub(crate) fn ask_company(prompt: &dyn Prompt) -> Result<String> {
+    let company = prompt.ask("LogicMonitor company (acme in acme.logicmonitor.com): ")?;
+    copied::check("company", &company).map(|()| company)
+}
+
+/// Asks for credentials, of which the access id may be known.
+pub(crate) fn ask(prompt: &dyn Prompt, access_id: Option<Secret>) -> Result<Credentials> {
+    let access_id = match access_id {
+        Some(access_id) => access_id,
+        None => Secret::new(prompt.ask("Access id (empty for a bearer token): ")?.trim().to_owned()),
+    };
+    match access_id.reveal() {
+        "" => Credentials::from_bearer(prompt.ask_secret("Bearer token (not shown): ")?),
+        id => Credentials::from_pair(Some(id), prompt.ask_secret("Access key (not shown): ")?),
     }
 }

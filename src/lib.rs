@@ -12,7 +12,7 @@
 //! | `operation` | the trait that all operations implement |
 //! | `signer` | signatures for requests that other HTTP libraries send |
 //! | `client` | one request: permit → sign → attempt → outcome → retry or response |
-//! | `credentials` | credential sources: arguments, environment, prompt |
+//! | `credentials` | credential sources: arguments, environment, profile, prompt |
 //! | `network` | timeouts, trusted certificates, client certificate, proxy |
 //! | `process` | per-process state, rebuilt after `fork()` |
 //! | `sandbox` | the embedded portal; it never uses the client, so that each can reveal errors of the other |

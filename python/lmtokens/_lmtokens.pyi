@@ -102,8 +102,22 @@ class Client:
     A client of one portal with one set of credentials. Threads may share it. Idle connections are kept for at most 20 s,
     and no longer than the portal's ``Keep-Alive`` header allows.
 
-    Missing settings are read from the environment; a missing company or credentials are then asked for if there is an
-    interactive prompt (and ``CI`` is not set). Credentials are taken as a whole from the first source that has any.
+    Missing settings are read from the environment, then from a profile of the configuration file; a missing company or
+    credentials are then asked for if there is an interactive prompt (and ``CI`` is not set). Credentials are taken as a
+    whole from the first source that has any.
+
+    The configuration file is ``LM_CONFIG_FILE``, else ``lmtokens/config.toml`` in ``XDG_CONFIG_HOME`` or ``~/.config``
+    (Windows: in ``APPDATA``). It is read only if a call needs it. ``lmtokens profile`` manages it::
+
+        default = "acme"
+
+        [profiles.acme]
+        company = "acme"  # or base_url; also domain
+        access_id = "..."
+        access_key = "..."  # or bearer_token instead of both
+
+    Only the owner of the file may have access to it if it holds a secret. Credentials of a profile with an address are
+    not sent to another portal.
 
     Args:
         company (str | None): the name (``"acme"``), the portal's host or the URL of one of its pages. Environment:
@@ -114,6 +128,10 @@ class Client:
             ``LM_ACCESS_KEY``, also ``LM_API_KEY``, or ``LM_ACCESS_KEY_FILE`` with the path of a file that holds it.
         bearer_token (str | Secret | None): a bearer token, instead of a pair. Environment: ``LM_BEARER_TOKEN``, or
             ``LM_BEARER_TOKEN_FILE`` with the path of a file that holds it; used if no pair is set.
+        profile (str | None): the profile that has the settings which no argument sets. The portal and the credentials of
+            the environment are then ignored. Environment: ``LM_PROFILE``, which is refused beside variables with
+            credentials. Default: if neither the arguments nor the environment have credentials, the file's default
+            profile.
         domain (str | None): the part of the portal's host after the company; default ``"logicmonitor.com"``.
             Environment: ``LM_DOMAIN_NAME``.
         base_url (str | None): the portal's address, if it does not follow from company and domain; https, or http to
@@ -151,7 +169,7 @@ class Client:
     """
     def __enter__(self, /) -> Self: ...
     def __exit__(self, /, *exception: "object") -> "None": ...
-    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, profile: "str | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str:
         """
@@ -1462,12 +1480,13 @@ class Whoami:
     @property
     def credentials_from(self, /) -> str:
         """
-        str: their source: ``"arguments"``, ``"environment (LM_ACCESS_ID, LM_ACCESS_KEY)"``, ``"prompt"``, …
+        str: their source: ``"arguments"``, ``"environment (LM_ACCESS_ID, LM_ACCESS_KEY)"``, ``"profile acme in PATH"``,
+        ``"prompt"``, …
         """
     @property
     def ignored_sources(self, /) -> list[str]:
         """
-        list[str]: environment variables that hold other credentials and were ignored.
+        list[str]: environment variables that hold other credentials or name another portal, and were ignored.
         """
     @property
     def limitation(self, /) -> str | None:
@@ -1482,7 +1501,8 @@ class Whoami:
     @property
     def portal_from(self, /) -> str:
         """
-        str: the source of the portal: ``"arguments"``, ``"environment (LM_COMPANY)"``, ``"prompt"``, …
+        str: the source of the portal: ``"arguments"``, ``"environment (LM_COMPANY)"``, ``"profile acme in PATH"``,
+        ``"prompt"``, …
         """
     @property
     def roles(self, /) -> list[str]:
@@ -1536,7 +1556,7 @@ class _AsyncCore:
     The native base of `AsyncClient`: its methods return futures with their calls, of which `AsyncClient` makes
     coroutines.
     """
-    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, profile: "str | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str:
         """
@@ -2159,7 +2179,7 @@ class _Signer:
     """
     def __copy__(self, /) -> _Signer: ...
     def __deepcopy__(self, memo: "object", /) -> "_Signer": ...
-    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None) -> "Self": ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, profile: "str | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None) -> "Self": ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str: ...
     def _authorization(self, /, method: "str", url: "str", body: "bytes") -> "str":
@@ -2401,13 +2421,13 @@ def cancel_rotation(token: int | str | Token) -> Rotation:
             response that could not be understood. Call again to continue.
     """
 
-def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Client":
+def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, profile: "str | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Client":
     """
     Set the default client of the module functions.
 
     Args:
-        company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy,
-            max_attempts, deadline, on_limit, max_wait, on_wait: as for ``Client``.
+        company, access_id, access_key, bearer_token, profile, domain, base_url, timeout, ca_bundle, client_cert,
+            proxy, max_attempts, deadline, on_limit, max_wait, on_wait: as for ``Client``.
 
     Returns:
         Client: the new default client.
@@ -2418,7 +2438,8 @@ def configure(company: "str | None" = None, *, access_id: "str | Secret | None" 
 
 def default_client() -> "Client":
     """
-    Return the client of the module functions: the one from ``configure``, or one created from the environment now.
+    Return the client of the module functions: the one from ``configure``, or one created from the environment or the
+    default profile now.
 
     A failure is not remembered: the next call tries again.
 
@@ -2426,7 +2447,8 @@ def default_client() -> "Client":
         Client: the same object until ``configure`` is called.
 
     Raises:
-        ConfigurationError, CredentialsError: the environment does not name a portal, or holds no credentials.
+        ConfigurationError, CredentialsError: the environment and the default profile do not name a portal, or have no
+            credentials.
     """
 
 def delete_token(token: int | str | Token, *, force: "bool" = False) -> None:

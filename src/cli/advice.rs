@@ -61,10 +61,10 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             "try again later, or allow a longer wait with --max-wait; all clients of the portal share the rate limit"
         }
         Advice::NameCompany => {
-            "pass --company acme (for acme.logicmonitor.com), or set LM_COMPANY in the environment"
+            "pass --company acme (for acme.logicmonitor.com) or --profile, or set LM_COMPANY in the environment"
         }
         Advice::SupplyCredentials => {
-            "set LM_ACCESS_ID and LM_ACCESS_KEY, or LM_BEARER_TOKEN, in the environment"
+            "set LM_ACCESS_ID and LM_ACCESS_KEY, or LM_BEARER_TOKEN, in the environment, or pass --profile"
         }
         Advice::ProxyCredentials => {
             "put the proxy's credentials into its URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"

@@ -14,6 +14,10 @@ use crate::portal::PortalAddress;
 #[derive(Args)]
 #[command(next_help_heading = "Portal options")]
 pub(super) struct Connection {
+    /// Use a profile for the portal and the credentials [env: LM_PROFILE] [default: the default profile, if the
+    /// environment has no credentials]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Select the portal by its company: a name (acme), host or URL [env: LM_COMPANY]
     #[arg(long)]
     company: Option<String>,
@@ -57,6 +61,7 @@ impl Connection {
             company: self.company.clone(),
             domain: self.domain.clone(),
             base_url: self.base_url.clone(),
+            profile: self.profile.clone(),
             timeouts: self.timeout.map(|seconds| Timeouts::from_seconds(None, seconds)).transpose()?,
             ..credentials::Arguments::default()
         })

@@ -39,6 +39,9 @@ pub(super) struct Explain {
     /// Select the output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
     output: Format,
+    /// Use the key of a profile [env: LM_PROFILE] [default: the default profile, if the environment has no credentials]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -67,7 +70,8 @@ impl Explain {
             // A header that is refused needs no prompt.
             explain::header_value(&self.authorization)?;
         }
-        let (arguments, environment) = (Arguments::default(), ProcessEnvironment);
+        let (arguments, environment) =
+            (Arguments { profile: self.profile, ..Arguments::default() }, ProcessEnvironment);
         let pair = signer::signing_pair(&arguments, &environment, host.prompt.as_ref());
         if host.prompt.is_interrupted() {
             return Err(Failure::Signal(Signal::INTERRUPT));

@@ -29,6 +29,9 @@ pub(super) struct Sign {
     /// Sign this body: a text, @FILE for the bytes of a file, or @- for those of standard input [default: no body]
     #[arg(long, allow_hyphen_values = true, default_value = "", hide_default_value = true)]
     data: String,
+    /// Use the key of a profile [env: LM_PROFILE] [default: the default profile, if the environment has no credentials]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
 }
 
 const EXAMPLES: &str = r#"Examples:
@@ -40,8 +43,11 @@ impl Sign {
         let method = lmv1::check_method(&self.method)?;
         lmv1::check_resource_path(&self.path)?;
         let output = Output::open()?;
-        let credentials =
-            credentials::credentials(&Arguments::default(), &ProcessEnvironment, host.prompt.as_ref());
+        let credentials = credentials::credentials(
+            &Arguments { profile: self.profile, ..Arguments::default() },
+            &ProcessEnvironment,
+            host.prompt.as_ref(),
+        );
         if host.prompt.is_interrupted() {
             return Err(Failure::Signal(Signal::INTERRUPT));
         }

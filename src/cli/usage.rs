@@ -38,7 +38,7 @@ pub(super) fn advice(error: &mut clap::Error) -> Option<String> {
             // They would pass the secret in another place.
             error.remove(ContextKind::Suggested);
             error.remove(ContextKind::SuggestedArg);
-            Some(format!("secrets are never arguments; set {variable} in the environment"))
+            Some(format!("secrets are never arguments; set {variable} in the environment, or use a profile"))
         }
         _ => None,
     }

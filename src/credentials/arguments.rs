@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::network;
 use crate::secret::Secret;
 
-/// Settings of a caller. A setting that is `None` is read from the next source.
+/// Settings of a caller, or of a profile. A setting that is `None` is read from the next source.
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
     /// Company name, host of its portal, or URL of a page of the portal.
@@ -24,6 +24,8 @@ pub struct Arguments {
     pub access_key: Option<Secret>,
     /// A bearer token.
     pub bearer_token: Option<Secret>,
+    /// The name of a profile with other settings.
+    pub profile: Option<String>,
     /// Timeouts.
     pub timeouts: Option<Timeouts>,
     /// CA bundle, client certificate and proxy.
@@ -31,6 +33,14 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    pub(super) fn has_address(&self) -> bool {
+        self.company.is_some() || self.base_url.is_some()
+    }
+
+    pub(super) fn has_credentials(&self) -> bool {
+        self.access_id.is_some() || self.access_key.is_some() || self.bearer_token.is_some()
+    }
+
     /// Checks the settings for traces of copying, except credentials and paths, which are checked as such.
     pub(super) fn check_copied(&self) -> Result<()> {
         let settings = [

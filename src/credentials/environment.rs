@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::secret_file;
 use super::validate::{BEARER_PREFIX, check_copied};
-use super::{Credentials, Environment, Provenance, Timeouts};
+use super::{Credentials, Environment, Provenance, Timeouts, located};
 use crate::error::{Error, Result};
 use crate::portal::{PortalAddress, check_domain};
 use crate::secret::Secret;
@@ -19,7 +19,7 @@ const BEARER_TOKEN: Variable = Variable { name: "LM_BEARER_TOKEN", file: Some("L
 const DOMAIN: &str = "LM_DOMAIN_NAME";
 pub(super) const BASE_URL: &str = "LM_BASE_URL";
 const TIMEOUT: &str = "LM_TIMEOUT";
-const PROFILES: [&str; 2] = ["LM_PROFILE", "LM_CONFIG_FILE"];
+pub(super) const PROFILE: &str = "LM_PROFILE";
 
 /// A variable with a secret, and the variable that names a file with the secret instead.
 struct Variable {
@@ -50,9 +50,9 @@ impl Variable {
     }
 }
 
-/// Returns the names of the variables that select a portal or credentials.
+/// Returns the names of the variables that select a portal, credentials or a profile.
 pub(crate) fn selecting_variables() -> impl Iterator<Item = &'static str> {
-    COMPANY.into_iter().chain([DOMAIN, BASE_URL]).chain(credential_variables())
+    COMPANY.into_iter().chain([DOMAIN, BASE_URL]).chain(credential_variables()).chain([PROFILE])
 }
 
 fn credential_variables() -> impl Iterator<Item = &'static str> {
@@ -61,8 +61,13 @@ fn credential_variables() -> impl Iterator<Item = &'static str> {
 }
 
 /// Returns whether a variable has a value, which may be invalid.
-fn is_set(environment: &dyn Environment, name: &str) -> bool {
+pub(super) fn is_set(environment: &dyn Environment, name: &str) -> bool {
     environment.os_variable(name).map_or(true, |value| value.is_some_and(|value| !value.is_empty()))
+}
+
+/// Returns the first variable with credentials that is set.
+pub(super) fn credential_variable(environment: &dyn Environment) -> Option<&'static str> {
+    credential_variables().find(|name| is_set(environment, name))
 }
 
 /// Credentials found in the environment.
@@ -71,19 +76,6 @@ pub(super) struct Found {
     pub(super) credentials: Credentials,
     pub(super) names: Vec<&'static str>,
     pub(super) ignored_sources: Vec<&'static str>,
-}
-
-/// Fails if a profile is named. Ignoring it would send the request with other credentials than the user wants.
-pub(super) fn reject_profiles(environment: &dyn Environment) -> Result<()> {
-    for name in PROFILES {
-        if environment.filled(name)?.is_some() {
-            return Err(Error::configuration(format!(
-                "{name} is set, but this version does not support profiles"
-            ))
-            .suggest(format!("unset {name} and set the credentials as arguments or environment variables")));
-        }
-    }
-    Ok(())
 }
 
 /// Returns the portal that the variables name, with a domain of the arguments or the environment. Variables with
@@ -165,12 +157,6 @@ pub(super) fn credentials(environment: &dyn Environment) -> Result<Option<Found>
 
 fn source(names: &[&'static str]) -> String {
     format!("from {}", names.join(" and "))
-}
-
-fn located(mut error: Error, source: &str) -> Error {
-    let message = format!("{} ({source})", error.details().message);
-    error.details_mut().message = message;
-    error
 }
 
 fn half(missing: &str, present: &str, value: &Secret) -> Error {

@@ -8,22 +8,29 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// Far above the size of a secret.
+/// Far above the size of a secret, and of a file with a thousand profiles.
 const MAX_SIZE: usize = 1 << 20;
 
 /// Reads a regular file of UTF-8 text, also through a symbolic link.
-fn read(path: &Path) -> io::Result<Zeroizing<String>> {
+pub(super) fn read(path: &Path) -> io::Result<(Zeroizing<String>, Metadata)> {
     // Opening a device can have effects of its own.
     check_regular(&std::fs::metadata(path)?)?;
     let file = open_without_waiting(path)?;
     let metadata = file.metadata()?;
     check_regular(&metadata)?;
-    read_text(file, usize::try_from(metadata.len()).unwrap_or_default())
+    let size = usize::try_from(metadata.len()).unwrap_or_default();
+    Ok((read_text(file, size)?, metadata))
 }
 
 /// Reads the secret in a file.
 pub(super) fn read_secret(path: &Path) -> io::Result<Secret> {
-    read(path).map(|text| secret(&text))
+    read(path).map(|(text, _)| secret(&text))
+}
+
+/// Reads a secret to the end of `source`.
+pub(crate) fn read_secret_from(source: impl io::Read) -> io::Result<Secret> {
+    const USUAL_SIZE: usize = 4096;
+    read_text(source, USUAL_SIZE).map(|text| secret(&text))
 }
 
 /// Returns the secret that a text holds. Most editors end a file with a line break, which does not belong to the secret.

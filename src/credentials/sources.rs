@@ -54,6 +54,16 @@ impl Environment for ProcessEnvironment {
     }
 }
 
+/// An environment without variables.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NoVariables;
+
+impl Environment for NoVariables {
+    fn variable(&self, _name: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+}
+
 /// An interactive prompt, at a terminal or in a notebook.
 pub trait Prompt {
     /// Returns whether the user can be asked.

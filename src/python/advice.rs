@@ -60,9 +60,12 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
         }
         Advice::AllowBearer => "pass allow_bearer=True to rotate it",
         Advice::WaitLonger => "call again later, or pass a larger max_wait",
-        Advice::NameCompany => "pass company=\"acme\" (for acme.logicmonitor.com), or set LM_COMPANY",
+        Advice::NameCompany => {
+            "pass company=\"acme\" (for acme.logicmonitor.com) or profile=, or set LM_COMPANY"
+        }
         Advice::SupplyCredentials => {
-            "pass access_id= and access_key= (or bearer_token=), or set LM_ACCESS_ID and LM_ACCESS_KEY (or LM_BEARER_TOKEN)"
+            "pass access_id= and access_key= (or bearer_token=) or profile=, or set LM_ACCESS_ID and LM_ACCESS_KEY (or \
+             LM_BEARER_TOKEN)"
         }
         Advice::ProxyCredentials => {
             "put them into the proxy's URL, percent-encoded (http://USER:PASSWORD@HOST:PORT), as proxy= or in HTTPS_PROXY"

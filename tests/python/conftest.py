@@ -1,4 +1,4 @@
-"""Fixtures for all tests. No test uses this machine's portal, proxies or default client."""
+"""Fixtures for all tests. No test uses this machine's portal, profiles, proxies or default client."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith("LM_") or name == "CI" or name.lower() in _PROXIES:
             monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
     _lmtokens._forget_default_client()
     yield
     _lmtokens._forget_default_client()

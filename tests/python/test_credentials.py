@@ -1,4 +1,4 @@
-"""Credential sources: arguments, then the environment, then a prompt at a terminal or in a notebook."""
+"""Credential sources: arguments, then the environment, then a prompt. Profiles are in ``test_profiles``."""
 
 from __future__ import annotations
 
@@ -169,13 +169,6 @@ def test_aliases_with_different_values_are_rejected(setenv: Any, variables: dict
 def test_aliases_with_equal_values_are_accepted(setenv: Any) -> None:
     setenv(LM_COMPANY="acme", LM_ACCOUNT="acme", LM_API_ID=ACCESS_ID, LM_API_KEY=ACCESS_KEY, **PAIR)
     assert repr(lmtokens.Client()).startswith(ACME)
-
-
-@pytest.mark.parametrize("name", ["LM_PROFILE", "LM_CONFIG_FILE"])
-def test_profile_is_not_silently_ignored(setenv: Any, name: str) -> None:
-    setenv(LM_COMPANY="acme", **{name: "production"}, **PAIR)
-    with pytest.raises(ConfigurationError, match=name):
-        lmtokens.Client()
 
 
 @pytest.mark.parametrize(

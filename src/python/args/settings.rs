@@ -17,6 +17,7 @@ pub(crate) struct Settings {
     pub(crate) access_id: Option<Secret>,
     pub(crate) access_key: Option<Secret>,
     pub(crate) bearer_token: Option<Secret>,
+    pub(crate) profile: Option<String>,
     pub(crate) domain: Option<String>,
     pub(crate) base_url: Option<String>,
     pub(crate) timeout: Option<Timeouts>,
@@ -44,6 +45,7 @@ impl Settings {
             access_id: None,
             access_key: None,
             bearer_token: None,
+            profile: None,
             domain: None,
             base_url: None,
             timeout: None,
@@ -92,6 +94,7 @@ impl Settings {
             access_id: self.access_id,
             access_key: self.access_key,
             bearer_token: self.bearer_token,
+            profile: self.profile,
             timeouts: self.timeout,
             network: network::Arguments {
                 ca_bundle: self.ca_bundle.map(|bundle| bundle.0),
@@ -123,6 +126,7 @@ pub(crate) mod setting {
         access_id: Option<Secret> = optional(read_secret);
         access_key: Option<Secret> = optional(read_secret);
         bearer_token: Option<Secret> = optional(read_secret);
+        profile: Option<String> = optional(text);
         domain: Option<String> = optional(text);
         base_url: Option<String> = optional(text);
         proxy: Option<Secret> = optional(read_secret);
@@ -147,6 +151,7 @@ macro_rules! with_settings {
                 access_id: "str | Secret | None" = None,
                 access_key: "str | Secret | None" = None,
                 bearer_token: "str | Secret | None" = None,
+                profile: "str | None" = None,
                 domain: "str | None" = None,
                 base_url: "str | None" = None,
                 timeout: "float | tuple[float, float] | None" = None,
@@ -160,6 +165,7 @@ macro_rules! with_settings {
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::access_id)] access_id: Option<$crate::secret::Secret>,
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::access_key)] access_key: Option<$crate::secret::Secret>,
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::bearer_token)] bearer_token: Option<$crate::secret::Secret>,
+                #[pyo3(from_py_with = $crate::python::args::settings::setting::profile)] profile: Option<String>,
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::domain)] domain: Option<String>,
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::base_url)] base_url: Option<String>,
                 timeout: Option<$crate::credentials::Timeouts>,
@@ -169,7 +175,8 @@ macro_rules! with_settings {
                 $($parameters)*
             ]
             [
-                company access_id access_key bearer_token domain base_url timeout ca_bundle client_cert proxy
+                company access_id access_key bearer_token profile domain base_url timeout ca_bundle client_cert
+                proxy
                 $($name)*
             ]
             $($rest)*

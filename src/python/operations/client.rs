@@ -20,8 +20,22 @@ use crate::python::runtime::wait::wait;
 /// A client of one portal with one set of credentials. Threads may share it. Idle connections are kept for at most 20 s,
 /// and no longer than the portal's ``Keep-Alive`` header allows.
 ///
-/// Missing settings are read from the environment; a missing company or credentials are then asked for if there is an
-/// interactive prompt (and ``CI`` is not set). Credentials are taken as a whole from the first source that has any.
+/// Missing settings are read from the environment, then from a profile of the configuration file; a missing company or
+/// credentials are then asked for if there is an interactive prompt (and ``CI`` is not set). Credentials are taken as a
+/// whole from the first source that has any.
+///
+/// The configuration file is ``LM_CONFIG_FILE``, else ``lmtokens/config.toml`` in ``XDG_CONFIG_HOME`` or ``~/.config``
+/// (Windows: in ``APPDATA``). It is read only if a call needs it. ``lmtokens profile`` manages it::
+///
+///     default = "acme"
+///
+///     [profiles.acme]
+///     company = "acme"  # or base_url; also domain
+///     access_id = "..."
+///     access_key = "..."  # or bearer_token instead of both
+///
+/// Only the owner of the file may have access to it if it holds a secret. Credentials of a profile with an address are
+/// not sent to another portal.
 ///
 /// Args:
 ///     company (str | None): the name (``"acme"``), the portal's host or the URL of one of its pages. Environment:
@@ -32,6 +46,10 @@ use crate::python::runtime::wait::wait;
 ///         ``LM_ACCESS_KEY``, also ``LM_API_KEY``, or ``LM_ACCESS_KEY_FILE`` with the path of a file that holds it.
 ///     bearer_token (str | Secret | None): a bearer token, instead of a pair. Environment: ``LM_BEARER_TOKEN``, or
 ///         ``LM_BEARER_TOKEN_FILE`` with the path of a file that holds it; used if no pair is set.
+///     profile (str | None): the profile that has the settings which no argument sets. The portal and the credentials of
+///         the environment are then ignored. Environment: ``LM_PROFILE``, which is refused beside variables with
+///         credentials. Default: if neither the arguments nor the environment have credentials, the file's default
+///         profile.
 ///     domain (str | None): the part of the portal's host after the company; default ``"logicmonitor.com"``.
 ///         Environment: ``LM_DOMAIN_NAME``.
 ///     base_url (str | None): the portal's address, if it does not follow from company and domain; https, or http to

@@ -19,7 +19,8 @@ use crate::{credentials, error, signer};
 /// Not a lock: a forked child could inherit it locked.
 static DEFAULT_CLIENT: ArcSwapOption<Py<Client>> = ArcSwapOption::const_empty();
 
-/// Return the client of the module functions: the one from ``configure``, or one created from the environment now.
+/// Return the client of the module functions: the one from ``configure``, or one created from the environment or the
+/// default profile now.
 ///
 /// A failure is not remembered: the next call tries again.
 ///
@@ -27,7 +28,8 @@ static DEFAULT_CLIENT: ArcSwapOption<Py<Client>> = ArcSwapOption::const_empty();
 ///     Client: the same object until ``configure`` is called.
 ///
 /// Raises:
-///     ConfigurationError, CredentialsError: the environment does not name a portal, or holds no credentials.
+///     ConfigurationError, CredentialsError: the environment and the default profile do not name a portal, or have no
+///         credentials.
 #[pyfunction]
 #[pyo3(signature = () -> "Client")]
 pub(crate) fn default_client(py: Python<'_>) -> PyResult<Py<Client>> {
@@ -53,8 +55,8 @@ with_client_settings! {
     /// Set the default client of the module functions.
     ///
     /// Args:
-    ///     company, access_id, access_key, bearer_token, domain, base_url, timeout, ca_bundle, client_cert, proxy,
-    ///         max_attempts, deadline, on_limit, max_wait, on_wait: as for ``Client``.
+    ///     company, access_id, access_key, bearer_token, profile, domain, base_url, timeout, ca_bundle, client_cert,
+    ///         proxy, max_attempts, deadline, on_limit, max_wait, on_wait: as for ``Client``.
     ///
     /// Returns:
     ///     Client: the new default client.

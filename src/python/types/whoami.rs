@@ -38,7 +38,8 @@ impl Whoami {
         self.0.identity.portal.company()
     }
 
-    /// str: the source of the portal: ``"arguments"``, ``"environment (LM_COMPANY)"``, ``"prompt"``, …
+    /// str: the source of the portal: ``"arguments"``, ``"environment (LM_COMPANY)"``, ``"profile acme in PATH"``,
+    /// ``"prompt"``, …
     #[getter]
     fn portal_from(&self) -> String {
         self.0.identity.portal_from.to_string()
@@ -56,13 +57,14 @@ impl Whoami {
         CredentialsKind(self.0.identity.credentials.kind())
     }
 
-    /// str: their source: ``"arguments"``, ``"environment (LM_ACCESS_ID, LM_ACCESS_KEY)"``, ``"prompt"``, …
+    /// str: their source: ``"arguments"``, ``"environment (LM_ACCESS_ID, LM_ACCESS_KEY)"``, ``"profile acme in PATH"``,
+    /// ``"prompt"``, …
     #[getter]
     fn credentials_from(&self) -> String {
         self.0.identity.credentials_from.to_string()
     }
 
-    /// list[str]: environment variables that hold other credentials and were ignored.
+    /// list[str]: environment variables that hold other credentials or name another portal, and were ignored.
     #[getter]
     fn ignored_sources(&self) -> Vec<&'static str> {
         self.0.identity.ignored_sources.clone()

@@ -91,6 +91,7 @@ fn misplaced(marker: &str) -> Vec<(&'static str, Arguments)> {
             "proxy",
             Arguments { network: network::Arguments { proxy: hidden(), ..Default::default() }, ..whole() },
         ),
+        ("profile", Arguments { profile: text(), ..whole() }),
         ("nowhere", Arguments { company: None, access_id: None, access_key: None, ..whole() }),
     ]
 }

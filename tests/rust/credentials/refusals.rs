@@ -166,13 +166,17 @@ fn a_newer_key_with_its_id_is_a_pair() {
 }
 
 #[test]
-fn profiles_are_rejected_instead_of_ignored() {
-    for name in ["LM_PROFILE", "LM_CONFIG_FILE"] {
-        let without_credentials = given(None, None, None);
-        assert_says(resolve(&without_credentials, &[(name, "work")]), ErrorKind::Configuration, &[name]);
-        let without_portal = Arguments { company: None, ..pair_arguments() };
-        assert_says(resolve(&without_portal, &[(name, "work")]), ErrorKind::Configuration, &[name]);
+fn a_profile_that_does_not_exist_is_an_error() {
+    let without_credentials = given(None, None, None);
+    let without_portal = Arguments { company: None, ..pair_arguments() };
+    for arguments in [&without_credentials, &without_portal] {
+        for name in ["LM_PROFILE", "LM_CONFIG_FILE"] {
+            let variables = [(name, "work"), ("LM_PROFILE", "work")];
+            assert_says(resolve(arguments, &variables), ErrorKind::Configuration, &[name]);
+        }
     }
+    let named = Arguments { profile: Some("work".to_owned()), ..pair_arguments() };
+    assert_says(resolve(&named, &[]), ErrorKind::Configuration, &["unknown profile"]);
 }
 
 #[test]

@@ -1,0 +1,298 @@
+//! Profiles: named sets of settings in a configuration file, which is read only if a call needs it.
+//!
+//! No message repeats text of the file, which may hold secrets, except the names of profiles.
+
+use std::fs::Metadata;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml_edit::{Document, DocumentMut, Item, TableLike};
+
+use super::secret_file;
+use super::sources::NoVariables;
+use super::{Arguments, Credentials, Environment, Provenance, located, named_portal};
+use crate::error::{Error, Result};
+use crate::portal::PortalAddress;
+use crate::secret::Secret;
+
+const CONFIG_FILE: &str = "LM_CONFIG_FILE";
+
+/// The key of the table with the profiles.
+pub(crate) const PROFILES: &str = "profiles";
+
+/// The key with the name of the default profile.
+pub(crate) const DEFAULT: &str = "default";
+
+/// The keys of a profile.
+const KEYS: [&str; 6] = ["company", "domain", "base_url", "access_id", "access_key", "bearer_token"];
+
+/// The keys of a profile whose values are secrets.
+const SECRET_KEYS: [&str; 2] = ["access_key", "bearer_token"];
+
+/// A configuration file with profiles.
+pub(crate) struct ConfigFile {
+    path: PathBuf,
+    document: Document<String>,
+}
+
+/// The settings of a profile.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    /// The profile and its file.
+    pub(crate) provenance: Provenance,
+    /// Its portal and its credentials.
+    pub(crate) settings: Arguments,
+}
+
+/// Returns the path of the configuration file, and whether `LM_CONFIG_FILE` names it.
+fn path(environment: &dyn Environment) -> Result<Option<(PathBuf, bool)>> {
+    if let Some(path) = environment.filled(CONFIG_FILE)? {
+        return Ok(Some((path.into(), true)));
+    }
+    // Relative paths are to be ignored, as the XDG Base Directory Specification says.
+    let folder = |name: &str| {
+        let value = environment.os_variable(name)?.map(PathBuf::from);
+        Ok::<_, Error>(value.filter(|path| path.is_absolute()))
+    };
+    let settings = if cfg!(windows) {
+        folder("APPDATA")?
+    } else {
+        match folder("XDG_CONFIG_HOME")? {
+            Some(folder) => Some(folder),
+            None => folder("HOME")?.map(|home| home.join(".config")),
+        }
+    };
+    Ok(settings.map(|folder| (folder.join("lmtokens").join("config.toml"), false)))
+}
+
+/// Returns the path of the configuration file, which may not exist.
+pub(crate) fn config_path(environment: &dyn Environment) -> Result<PathBuf> {
+    path(environment)?.map(|(path, _)| path).ok_or_else(|| {
+        Error::configuration("the configuration file has no path: the home folder is unknown")
+            .suggest(format!("set {CONFIG_FILE} to the path of the file"))
+    })
+}
+
+impl ConfigFile {
+    /// Reads the configuration file; `None` if it does not exist and `LM_CONFIG_FILE` does not name it.
+    pub(crate) fn read(environment: &dyn Environment) -> Result<Option<Self>> {
+        let Some((path, is_named)) = path(environment)? else { return Ok(None) };
+        let (text, metadata) = match secret_file::read(&path) {
+            Ok(read) => read,
+            // The home folder of some system users is /dev/null.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) && !is_named =>
+            {
+                return Ok(None);
+            }
+            // The value of the variable may be a misplaced secret.
+            Err(error) if is_named => {
+                return Err(Error::configuration(format!(
+                    "cannot read the file that {CONFIG_FILE} names: {error}"
+                ))
+                .suggest(format!("correct or unset {CONFIG_FILE}")));
+            }
+            Err(error) => {
+                return Err(Error::configuration(format!("cannot read {}: {error}", path.display())));
+            }
+        };
+        let file = Self::parse(path, &text)?;
+        file.check_access(&metadata)?;
+        file.check_keys("the file", file.document.as_table(), &[DEFAULT, PROFILES])?;
+        file.check_names()?;
+        Ok(Some(file))
+    }
+
+    fn parse(path: PathBuf, text: &str) -> Result<Self> {
+        match Document::parse(text.to_owned()) {
+            Ok(document) => Ok(Self { path, document }),
+            // The message of the parser would show the line.
+            Err(error) => Err(Error::configuration(format!(
+                "{} is not valid TOML: syntax error{}",
+                path.display(),
+                in_line(text, error.span())
+            ))
+            .suggest("check the quotation marks: every value is a string in double quotes")),
+        }
+    }
+
+    /// Returns the path of the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the file for changes. They keep its comments and its order.
+    pub(crate) fn into_document(self) -> DocumentMut {
+        self.document.into_mut()
+    }
+
+    fn profiles(&self) -> Result<Option<&dyn TableLike>> {
+        let Some(item) = self.document.get(PROFILES) else { return Ok(None) };
+        let table = item.as_table_like();
+        table.map(Some).ok_or_else(|| self.error(PROFILES, "is not a table", item.span()))
+    }
+
+    /// Returns the names of all profiles, in the order of the file.
+    pub(crate) fn names(&self) -> Result<Vec<&str>> {
+        let profiles = self.profiles()?;
+        Ok(profiles.map(|profiles| profiles.iter().map(|(name, _)| name).collect()).unwrap_or_default())
+    }
+
+    /// Returns the name of the default profile.
+    pub(crate) fn default_name(&self) -> Result<Option<&str>> {
+        let Some(item) = self.document.get(DEFAULT) else { return Ok(None) };
+        let name = item.as_str();
+        name.map(Some).ok_or_else(|| self.error(DEFAULT, "is not a string", item.span()))
+    }
+
+    /// Returns a profile. `source` completes "unknown profile".
+    pub(crate) fn profile(&self, name: &str, source: &str) -> Result<Profile> {
+        let found = self.profiles()?.and_then(|profiles| profiles.get(name));
+        let item = found.ok_or_else(|| unknown(source, Some(self)))?;
+        let shown = format!("profile {name}");
+        let table = item.as_table_like().ok_or_else(|| self.error(&shown, "is not a table", item.span()))?;
+        self.check_keys(&shown, table, &KEYS)?;
+        let text = |key: &str| {
+            let Some(item) = table.get(key) else { return Ok(None) };
+            let text = item.as_str().map(|text| Some(text.to_owned()));
+            text.ok_or_else(|| self.error(&format!("{key} of {shown}"), "is not a string", item.span()))
+        };
+        let secret = |key: &str| text(key).map(|text| text.map(Secret::new));
+        let settings = Arguments {
+            company: text("company")?,
+            domain: text("domain")?,
+            base_url: text("base_url")?,
+            access_id: secret("access_id")?,
+            access_key: secret("access_key")?,
+            bearer_token: secret("bearer_token")?,
+            ..Arguments::default()
+        };
+        Profile::new(name, &self.path, settings)
+    }
+
+    fn error(&self, what: &str, problem: &str, span: Option<Range<usize>>) -> Error {
+        let place = in_line(self.document.raw(), span);
+        Error::configuration(format!("invalid {}: {what} {problem}{place}", self.path.display()))
+    }
+
+    fn check_names(&self) -> Result<()> {
+        let Some(profiles) = self.profiles()? else { return Ok(()) };
+        let Some((name, _)) = profiles.iter().find(|(name, _)| check_name(name).is_err()) else {
+            return Ok(());
+        };
+        let span = profiles.key(name).and_then(toml_edit::Key::span);
+        Err(self.error("the name of a profile", &format!("is not {NAME}"), span))
+    }
+
+    /// Fails if a table has another key than the known ones. Ignoring it could send a request with other settings than
+    /// the user wants.
+    fn check_keys(&self, what: &str, table: &dyn TableLike, known: &[&str]) -> Result<()> {
+        let Some((name, _)) = table.iter().find(|(name, _)| !known.contains(name)) else { return Ok(()) };
+        let span = table.key(name).and_then(toml_edit::Key::span);
+        Err(self.error(what, &format!("has an unknown key, expected {}", known.join(", ")), span))
+    }
+
+    /// Fails if other users can read or replace secrets in the file.
+    #[cfg(unix)]
+    fn check_access(&self, metadata: &Metadata) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+        const OTHERS: u32 = 0o077;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & OTHERS == 0 || !self.holds_secrets()? {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(Error::configuration(format!("{path} holds secrets, and other users can access it (mode {mode:03o})"))
+            .suggest("make it accessible to its owner only (chmod 600), and replace the secrets if others may have read them"))
+    }
+
+    #[cfg(not(unix))]
+    fn check_access(&self, _metadata: &Metadata) -> Result<()> {
+        Ok(())
+    }
+
+    fn holds_secrets(&self) -> Result<bool> {
+        let has_secret = |profile: &Item| {
+            let table = profile.as_table_like();
+            table.is_some_and(|table| SECRET_KEYS.iter().any(|key| table.contains_key(key)))
+        };
+        Ok(self.profiles()?.is_some_and(|profiles| profiles.iter().any(|(_, profile)| has_secret(profile))))
+    }
+}
+
+impl Profile {
+    /// Creates a profile of the configuration file at `path`.
+    pub(crate) fn new(name: &str, path: &Path, settings: Arguments) -> Result<Self> {
+        let provenance = Provenance::Profile { name: name.to_owned(), path: path.display().to_string() };
+        let profile = Self { provenance, settings };
+        profile.settings.check_copied().map_err(|error| profile.located(error))?;
+        Ok(profile)
+    }
+
+    /// Returns the credentials.
+    pub(crate) fn credentials(&self) -> Result<Option<Credentials>> {
+        self.settings.credentials().map_err(|error| self.located(error))
+    }
+
+    /// Returns the portal, with another domain if one is given.
+    pub(crate) fn portal(&self, domain: Option<&str>) -> Result<Option<PortalAddress>> {
+        if self.settings.base_url.is_some() && domain.is_some() {
+            return Err(Error::configuration(format!(
+                "domain cannot be combined with the base_url of {}",
+                self.provenance
+            )));
+        }
+        let domain = domain.map(str::to_owned).or_else(|| self.settings.domain.clone());
+        let found = named_portal(&Arguments { domain, ..self.settings.clone() }, &NoVariables);
+        found.map(|found| found.map(|(portal, ..)| portal)).map_err(|error| self.located(error))
+    }
+
+    fn located(&self, error: Error) -> Error {
+        located(error, &format!("from {}", self.provenance))
+    }
+
+    /// Returns the profile that an argument or `LM_PROFILE` names. `source` completes "unknown profile".
+    pub(super) fn named(name: &str, source: &str, environment: &dyn Environment) -> Result<Self> {
+        match ConfigFile::read(environment)? {
+            Some(file) => file.profile(name, source),
+            None => Err(unknown(source, None)),
+        }
+    }
+
+    /// Returns the default profile of the configuration file, if it names one.
+    pub(super) fn default(environment: &dyn Environment) -> Result<Option<Self>> {
+        let Some(file) = ConfigFile::read(environment)? else { return Ok(None) };
+        let name = file.default_name()?;
+        name.map(|name| file.profile(name, &format!(" as default of {}", file.path.display()))).transpose()
+    }
+}
+
+const NAME: &str = "1 to 64 letters, digits, hyphens, underscores and dots";
+
+/// Fails if a profile cannot have this name. Names are shown in messages.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if (1..=64).contains(&name.len()) && name.bytes().all(is_allowed) {
+        return Ok(());
+    }
+    Err(Error::configuration(format!("invalid name of a profile; expected {NAME}")))
+}
+
+/// Returns the error for a profile that does not exist. It does not repeat the name, which may be a misplaced secret.
+fn unknown(source: &str, file: Option<&ConfigFile>) -> Error {
+    let names = file.and_then(|file| file.names().ok()).unwrap_or_default();
+    let expected = match file {
+        Some(file) if !names.is_empty() => format!("{} has {}", file.path.display(), names.join(", ")),
+        Some(file) => format!("{} has none", file.path.display()),
+        None => "the configuration file does not exist".to_owned(),
+    };
+    let error = Error::configuration(format!("unknown profile{source}: {expected}"));
+    if names.is_empty() { error.suggest("create the profile with lmtokens profile add") } else { error }
+}
+
+/// Returns the place of a part of a text, in words.
+fn in_line(text: &str, span: Option<Range<usize>>) -> String {
+    let before = span.and_then(|span| text.get(..span.start));
+    before.map_or_else(String::new, |before| format!(" in line {}", before.split('\n').count()))
+}
