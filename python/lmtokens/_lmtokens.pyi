@@ -350,6 +350,10 @@ class Client:
             >>> [(finding.reasons, finding.severity, finding.remedy) for finding in audit]
             [([AuditReason.NO_NOTE], Severity.INFO, 'set a note that names the program that uses it')]
         """
+    @property
+    def base_url(self, /) -> str:
+        """
+        str: the portal's address, ending with ``/santaba/rest``.
     def cancel_rotation(self, /, token: int | str | Token) -> Rotation:
         """
         Cancel a rotation: the old token works again, and the new one is disabled.
@@ -1816,6 +1820,10 @@ class _AsyncCore:
             >>> [(finding.reasons, finding.severity, finding.remedy) for finding in audit]
             [([AuditReason.NO_NOTE], Severity.INFO, 'set a note that names the program that uses it')]
         """
+    @property
+    def base_url(self, /) -> str:
+        """
+        str: the portal's address, ending with ``/santaba/rest``.
     def cancel_rotation(self, /, token: int | str | Token) -> Coroutine[Any, Any, Rotation]:
         """
         Cancel a rotation: the old token works again, and the new one is disabled.
@@ -2189,6 +2197,11 @@ class _Signer:
     def _is_bound_to(self, /, url: str) -> bool:
         """
         Return whether a URL belongs to the portal.
+        """
+    @property
+    def base_url(self, /) -> str:
+        """
+        str: the portal's address, ending with ``/santaba/rest``. Only requests to it are signed.
         """
 
 @final

@@ -141,7 +141,7 @@ _next_page = _coroutine_function(_TokenPages.next)
 _create_temporary = _coroutine_function(_AsyncTemporaryToken.create)
 _delete_temporary = _coroutine_function(_AsyncTemporaryToken.delete, _outlasting_a_cancellation)
 
-for _name in [name for name in vars(_AsyncCore) if not name.startswith("_")]:
+for _name in [name for name, value in vars(_AsyncCore).items() if callable(value) and not name.startswith("_")]:
     setattr(AsyncClient, _name, _coroutine_method(_name))
 AsyncClient.add_tokens.__doc__ = Client.add_tokens.__doc__
 AsyncClient.list_tokens.__doc__ = Client.list_tokens.__doc__

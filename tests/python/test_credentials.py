@@ -81,6 +81,15 @@ def test_base_url_may_be_combined_with_a_company(setenv: Any) -> None:
     assert "https://example.com/santaba/rest" in repr(lmtokens.Client(base_url="https://example.com/santaba/rest"))
 
 
+@pytest.mark.parametrize("construct", [lmtokens.Client, lmtokens.AsyncClient, lmtokens.configure, lmtokens.LMv1Auth])
+def test_base_url_of_a_client_is_that_of_its_portal(setenv: Any, construct: Any) -> None:
+    setenv(LM_COMPANY="acme", **PAIR)
+    assert construct().base_url == "https://acme.logicmonitor.com/santaba/rest"
+    assert construct(base_url="http://127.0.0.1:9/santaba/rest/").base_url == "http://127.0.0.1:9/santaba/rest"
+    with pytest.raises(AttributeError):
+        construct().base_url = "https://example.com/santaba/rest"
+
+
 def test_base_url_needs_no_company(setenv: Any) -> None:
     setenv(LM_BASE_URL="http://127.0.0.1:9/santaba/rest", **PAIR)
     assert "Client http://127.0.0.1:9/santaba/rest," in repr(lmtokens.Client())

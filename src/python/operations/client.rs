@@ -176,6 +176,12 @@ impl PyClient {
 
 #[pymethods]
 impl Client {
+    /// str: the portal's address, ending with ``/santaba/rest``.
+    #[getter]
+    fn base_url(&self) -> &str {
+        self.0.core().identity().portal.base_url()
+    }
+
     /// Close the idle connections. The client stays usable: the next call opens new ones.
     fn close(&self) {
         self.0.core().close_connections();
@@ -206,6 +212,12 @@ impl Client {
 
 #[pymethods]
 impl AsyncCore {
+    /// str: the portal's address, ending with ``/santaba/rest``.
+    #[getter]
+    fn base_url(&self) -> &str {
+        self.0.core().identity().portal.base_url()
+    }
+
     fn _close(&self) {
         self.0.core().close_connections();
     }

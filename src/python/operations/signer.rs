@@ -23,6 +23,12 @@ with_settings! {
 
 #[pymethods]
 impl Signer {
+    /// str: the portal's address, ending with ``/santaba/rest``. Only requests to it are signed.
+    #[getter]
+    fn base_url(&self) -> &str {
+        self.0.identity().portal.base_url()
+    }
+
     /// Return whether a URL belongs to the portal.
     fn _is_bound_to(&self, url: &str) -> bool {
         self.0.is_bound_to(url)
