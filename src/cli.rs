@@ -46,7 +46,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::error::Error;
-pub(crate) use host::Host;
+pub(crate) use host::{Host, Keyring};
 use report::{Failure, Level, Settings};
 use signals::Signal;
 

@@ -5,6 +5,7 @@
 //! the portal of the profile only.
 
 mod arguments;
+mod credential_process;
 mod environment;
 mod profiles;
 mod secret_file;
@@ -140,6 +141,8 @@ pub enum Provenance {
         name: String,
         /// The path of the file.
         path: String,
+        /// The key in the file that says where the secret is, if the file does not hold it.
+        through: Option<&'static str>,
     },
     /// The interactive prompt.
     Prompt,
@@ -147,12 +150,25 @@ pub enum Provenance {
     Rotation,
 }
 
+impl Provenance {
+    /// Returns the source of a secret that the file of a profile does not hold.
+    fn through(&self, key: &'static str) -> Self {
+        match self.clone() {
+            Self::Profile { name, path, .. } => Self::Profile { name, path, through: Some(key) },
+            other => other,
+        }
+    }
+}
+
 impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Arguments => f.write_str("arguments"),
             Self::Environment(names) => write!(f, "environment ({})", names.join(", ")),
-            Self::Profile { name, path } => write!(f, "profile {name} in {path}"),
+            Self::Profile { name, path, through: None } => write!(f, "profile {name} in {path}"),
+            Self::Profile { name, path, through: Some(key) } => {
+                write!(f, "{key} of profile {name} in {path}")
+            }
             Self::Prompt => f.write_str("prompt"),
             Self::Rotation => f.write_str("rotation"),
         }
@@ -221,7 +237,7 @@ impl Identity {
         };
         let network = Network::of_arguments(&arguments.network)?;
         // Invalid credentials are reported even if the portal is missing too; the prompt comes last.
-        let credentials = selection.given(arguments)?;
+        let credentials = selection.given(arguments, environment)?;
         let (portal, portal_from, overridden) = match selection.portal(arguments)? {
             Some((portal, from, overridden)) => (portal, from, overridden),
             None if prompt.is_available() => {
@@ -299,7 +315,7 @@ pub(crate) fn credentials(
         return Ok(credentials);
     }
     let selection = Selection::of(arguments, environment)?;
-    let given = selection.given(arguments)?;
+    let given = selection.given(arguments, environment)?;
     selection.given_or_asked(given, prompt).map(|(credentials, ..)| credentials)
 }
 

@@ -6,6 +6,7 @@
 
 mod advice;
 mod args;
+mod keyring;
 mod operations;
 mod runtime;
 #[cfg(feature = "sandbox")]

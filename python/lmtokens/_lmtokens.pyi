@@ -116,6 +116,11 @@ class Client:
         access_id = "..."
         access_key = "..."  # or bearer_token instead of both
 
+    In place of the secret, a profile may have ``keyring = true``: the secret is in the keyring of the operating system
+    (``pip install 'lmtokens[keyring]'``). Or it has ``credential_process = ["PROGRAM", "ARGUMENT"]``: a command that
+    prints the secret, or a JSON object with ``access_id`` and ``access_key``, or with ``bearer_token``. No shell is
+    involved, the output is not shown and used as long as this process runs, and the command is killed after 30 s.
+
     Only the owner of the file may have access to it if it holds a secret. Credentials of a profile with an address are
     not sent to another portal.
 

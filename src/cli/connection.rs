@@ -73,7 +73,7 @@ impl Connection {
 
     /// Returns the client. It prompts for missing credentials if a prompt is available.
     pub(super) fn client(&self, host: &Host, dry_run: bool) -> Result<Client, Failure> {
-        let identity = Identity::resolve(&self.arguments()?, &ProcessEnvironment, host.prompt.as_ref());
+        let identity = Identity::resolve(&self.arguments()?, host, host.prompt.as_ref());
         if host.prompt.is_interrupted() {
             return Err(Failure::Signal(Signal::INTERRUPT));
         }

@@ -10,7 +10,7 @@ use super::output::Output;
 use super::report::Failure;
 use super::signals::Signal;
 use crate::clock::SystemClock;
-use crate::credentials::{Arguments, ProcessEnvironment};
+use crate::credentials::Arguments;
 use crate::error::Error;
 use crate::explain::{self, Explanation, SentRequest};
 use crate::{printable, signer};
@@ -70,9 +70,8 @@ impl Explain {
             // A header that is refused needs no prompt.
             explain::header_value(&self.authorization)?;
         }
-        let (arguments, environment) =
-            (Arguments { profile: self.profile, ..Arguments::default() }, ProcessEnvironment);
-        let pair = signer::signing_pair(&arguments, &environment, host.prompt.as_ref());
+        let arguments = Arguments { profile: self.profile, ..Arguments::default() };
+        let pair = signer::signing_pair(&arguments, host, host.prompt.as_ref());
         if host.prompt.is_interrupted() {
             return Err(Failure::Signal(Signal::INTERRUPT));
         }

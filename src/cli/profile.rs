@@ -46,7 +46,11 @@ Example of the file:
   [profiles.acme]
   company = "acme"  # or base_url; also domain
   access_id = "..."
-  access_key = "..."  # or bearer_token instead of both"#;
+  access_key = "..."  # or bearer_token instead of both
+
+In place of the secret:
+  keyring = true  # in the keyring of the operating system
+  credential_process = ["PROGRAM", "ARGUMENT"]  # a command that prints it, or JSON like lmtokens add -o json"#;
 
 #[derive(Subcommand)]
 enum Action {
@@ -100,10 +104,12 @@ Examples:
   lmtokens profile default acme
   LM_CONFIG_FILE=other.toml lmtokens profile default acme";
 
-/// Add a profile, its secret in plain text in the configuration file
+/// Add a profile
 ///
-/// At a terminal, lmtokens prompts for what is missing. Otherwise, it reads the secret from standard input: the access
-/// key that belongs to --access-id, or a bearer token, which begins with lmb_.
+/// The secret is stored in the keyring of the operating system, if the Python package keyring is installed and finds one;
+/// else in plain text in the configuration file, which only its owner can read. At a terminal, lmtokens prompts for what is
+/// missing. Otherwise, it reads the secret from standard input: the access key that belongs to --access-id, or a bearer
+/// token, which begins with lmb_.
 #[derive(Args)]
 #[command(after_help = exit::help(ADD_EXAMPLES, &[exit::AUTHENTICATION]))]
 struct Add {
@@ -121,6 +127,9 @@ struct Add {
     /// Set the access id of an LMv1 token
     #[arg(long, value_name = "ID")]
     access_id: Option<String>,
+    /// Store the secret in the configuration file, even if there is a keyring
+    #[arg(long)]
+    plain_text: bool,
     /// Make the profile the default
     #[arg(long)]
     default: bool,
@@ -225,17 +234,29 @@ impl Add {
         let path = config_path(&ProcessEnvironment)?;
         let profile = Profile::new(&self.name, &path, settings)?;
         profile.portal(None)?;
-        warn(&format!("the secret will be in plain text in {}, readable by you only", path.display()));
+        let to_keyring = !self.plain_text && host.keyring.is_available();
+        if !to_keyring {
+            let path = path.display();
+            warn(&format!("the secret will be in plain text in {path}, readable by you only"));
+        }
         let credentials = credentials(host, profile.settings.access_id.clone())?;
 
         let mut edit = Edit::open()?;
         edit.check_new(&self.name, self.overwrite)?;
-        edit.set_profile(&self.name, &profile.settings, &credentials);
+        let was_in_keyring = edit.uses_keyring(&self.name);
+        if to_keyring {
+            host.keyring.set(&self.name, credentials.secret())?;
+        }
+        edit.set_profile(&self.name, &profile.settings, &credentials, to_keyring);
         if self.default {
             edit.set_default(&self.name);
         }
         let path = edit.save()?;
-        say(&format!("added profile {} to {}", self.name, path.display()));
+        if was_in_keyring && !to_keyring {
+            host.keyring.delete(&self.name)?;
+        }
+        let place = if to_keyring { ", and its secret to the keyring" } else { "" };
+        say(&format!("added profile {} to {}{place}", self.name, path.display()));
         Ok(())
     }
 }
@@ -288,6 +309,9 @@ impl Remove {
         }
         let mut edit = Edit::open()?;
         edit.check_exists(&self.name)?;
+        if edit.uses_keyring(&self.name) {
+            host.keyring.delete(&self.name)?;
+        }
         edit.remove(&self.name);
         let path = edit.save()?;
         say(&format!("removed profile {} from {}", self.name, path.display()));
@@ -303,20 +327,23 @@ fn existing_file() -> Result<ConfigFile> {
     })
 }
 
-/// Returns what a profile contains.
+/// Returns what a profile contains, without a call of its keyring or its command.
 fn members(name: &str, is_default: bool, profile: &Profile) -> Result<Members> {
     let portal = profile.portal(None)?;
-    let credentials = profile.credentials()?;
-    let access_id = match &credentials {
-        Some(Credentials::Lmv1 { access_id, .. }) => Some(access_id),
-        _ => None,
+    let (kind, secret) = match profile.outside() {
+        Some(outside) => (None, Some(outside.key())),
+        None => match profile.credentials(&ProcessEnvironment)? {
+            Some((credentials, _)) => (Some(credentials.kind()), Some(MASK)),
+            None => (None, None),
+        },
     };
+    let access_id = profile.settings.access_id.as_ref().filter(|_| secret.is_some());
     Ok(Members(vec![
         ("name", json!(name)),
         ("default", json!(is_default)),
         ("base_url", json!(portal.as_ref().map(PortalAddress::base_url))),
-        ("credentials", json!(credentials.as_ref().map(Credentials::kind))),
-        ("access_id", json!(access_id)),
-        ("secret", json!(credentials.as_ref().map(|_| MASK))),
+        ("credentials", json!(kind)),
+        ("access_id", json!(access_id.map(Secret::reveal))),
+        ("secret", json!(secret)),
     ]))
 }

@@ -9,7 +9,7 @@ use super::output::Output;
 use super::report::Failure;
 use super::signals::Signal;
 use crate::clock::{Clock as _, SystemClock};
-use crate::credentials::{self, Arguments, Credentials, ProcessEnvironment};
+use crate::credentials::{self, Arguments, Credentials};
 use crate::error::Error;
 use crate::lmv1::{self, Request};
 
@@ -45,7 +45,7 @@ impl Sign {
         let output = Output::open()?;
         let credentials = credentials::credentials(
             &Arguments { profile: self.profile, ..Arguments::default() },
-            &ProcessEnvironment,
+            host,
             host.prompt.as_ref(),
         );
         if host.prompt.is_interrupted() {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, DocumentMut, Item, TableLike};
 
+use super::credential_process;
 use super::secret_file;
 use super::sources::NoVariables;
 use super::{Arguments, Credentials, Environment, Provenance, located, named_portal};
@@ -25,9 +26,14 @@ pub(crate) const PROFILES: &str = "profiles";
 pub(crate) const DEFAULT: &str = "default";
 
 /// The keys of a profile.
-const KEYS: [&str; 6] = ["company", "domain", "base_url", "access_id", "access_key", "bearer_token"];
+const KEYS: [&str; 8] =
+    ["company", "domain", "base_url", "access_id", "access_key", "bearer_token", "keyring", PROCESS];
+
+/// The key of a command that prints credentials.
+const PROCESS: &str = "credential_process";
 
 /// The keys of a profile whose values are secrets.
+#[cfg(unix)]
 const SECRET_KEYS: [&str; 2] = ["access_key", "bearer_token"];
 
 /// A configuration file with profiles.
@@ -37,12 +43,32 @@ pub(crate) struct ConfigFile {
 }
 
 /// The settings of a profile.
-#[derive(Debug)]
 pub(crate) struct Profile {
     /// The profile and its file.
     pub(crate) provenance: Provenance,
-    /// Its portal and its credentials.
+    /// Its portal and the credentials that are in the file.
     pub(crate) settings: Arguments,
+    name: String,
+    outside: Option<Outside>,
+}
+
+/// Where the secret of a profile is, if it is not in the file.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Outside {
+    /// In the keyring of the operating system.
+    Keyring,
+    /// In the output of a command.
+    Process(Vec<String>),
+}
+
+impl Outside {
+    /// Returns the key in the file.
+    pub(crate) fn key(&self) -> &'static str {
+        match self {
+            Self::Keyring => "keyring",
+            Self::Process(_) => PROCESS,
+        }
+    }
 }
 
 /// Returns the path of the configuration file, and whether `LM_CONFIG_FILE` names it.
@@ -168,7 +194,37 @@ impl ConfigFile {
             bearer_token: secret("bearer_token")?,
             ..Arguments::default()
         };
-        Profile::new(name, &self.path, settings)
+        let outside = self.outside(&shown, table)?;
+        let has_secret = settings.access_key.is_some() || settings.bearer_token.is_some();
+        if let Some(outside) = outside.as_ref().filter(|_| has_secret) {
+            let what = format!("{shown} has {} and a secret;", outside.key());
+            return Err(self.error(&what, "expected one of them", None));
+        }
+        Ok(Profile { outside, ..Profile::new(name, &self.path, settings)? })
+    }
+
+    /// Returns where else the secret of a profile is.
+    fn outside(&self, shown: &str, table: &dyn TableLike) -> Result<Option<Outside>> {
+        let invalid = |key: &str, problem: &str, item: &Item| {
+            self.error(&format!("{key} of {shown}"), problem, item.span())
+        };
+        let keyring = match table.get("keyring") {
+            Some(item) => item.as_bool().ok_or_else(|| invalid("keyring", "is not true or false", item))?,
+            None => false,
+        };
+        let words = |item: &Item| -> Option<Vec<String>> {
+            let words = item.as_array()?.iter().map(|word| word.as_str().map(str::to_owned));
+            words.collect::<Option<Vec<_>>>().filter(|words| !words.is_empty())
+        };
+        let Some(item) = table.get(PROCESS) else {
+            return Ok(keyring.then_some(Outside::Keyring));
+        };
+        let problem = "is not a list of a program and its arguments, each in quotation marks";
+        let words = words(item).ok_or_else(|| invalid(PROCESS, problem, item))?;
+        if keyring {
+            return Err(self.error(shown, "has keyring and credential_process, expected one", item.span()));
+        }
+        Ok(Some(Outside::Process(words)))
     }
 
     fn error(&self, what: &str, problem: &str, span: Option<Range<usize>>) -> Error {
@@ -193,18 +249,36 @@ impl ConfigFile {
         Err(self.error(what, &format!("has an unknown key, expected {}", known.join(", ")), span))
     }
 
-    /// Fails if other users can read or replace secrets in the file.
+    /// Fails if other users can read a secret in the file, or change a command in it.
     #[cfg(unix)]
     fn check_access(&self, metadata: &Metadata) -> Result<()> {
-        use std::os::unix::fs::PermissionsExt as _;
-        const OTHERS: u32 = 0o077;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & OTHERS == 0 || !self.holds_secrets()? {
-            return Ok(());
+        use std::os::unix::fs::MetadataExt as _;
+        const ACCESS: u32 = 0o077;
+        const WRITE: u32 = 0o022;
+        let (mode, path) = (metadata.mode() & 0o777, self.path.display());
+        let has_command = self.has_key(&[PROCESS])?;
+        if self.has_key(&SECRET_KEYS)? && mode & ACCESS != 0 {
+            return Err(Error::configuration(format!(
+                "{path} holds secrets, and other users can access it (mode {mode:03o})"
+            ))
+            .suggest(
+                "make it accessible to its owner only (chmod 600), and replace the secrets if others may have read them",
+            ));
         }
-        let path = self.path.display();
-        Err(Error::configuration(format!("{path} holds secrets, and other users can access it (mode {mode:03o})"))
-            .suggest("make it accessible to its owner only (chmod 600), and replace the secrets if others may have read them"))
+        if has_command && mode & WRITE != 0 {
+            return Err(Error::configuration(format!(
+                "{path} has a {PROCESS}, and other users can change it (mode {mode:03o})"
+            ))
+            .suggest("make it writable by its owner only (chmod go-w)"));
+        }
+        let owner = metadata.uid();
+        if has_command && owner != 0 && owner != rustix::process::geteuid().as_raw() {
+            return Err(Error::configuration(format!(
+                "{path} has a {PROCESS}, and belongs to another user (id {owner})"
+            ))
+            .suggest("use a file of your own"));
+        }
+        Ok(())
     }
 
     #[cfg(not(unix))]
@@ -212,27 +286,63 @@ impl ConfigFile {
         Ok(())
     }
 
-    fn holds_secrets(&self) -> Result<bool> {
-        let has_secret = |profile: &Item| {
+    /// Returns whether a profile has one of these keys.
+    #[cfg(unix)]
+    fn has_key(&self, keys: &[&str]) -> Result<bool> {
+        let has_key = |profile: &Item| {
             let table = profile.as_table_like();
-            table.is_some_and(|table| SECRET_KEYS.iter().any(|key| table.contains_key(key)))
+            table.is_some_and(|table| keys.iter().any(|key| table.contains_key(key)))
         };
-        Ok(self.profiles()?.is_some_and(|profiles| profiles.iter().any(|(_, profile)| has_secret(profile))))
+        Ok(self.profiles()?.is_some_and(|profiles| profiles.iter().any(|(_, profile)| has_key(profile))))
     }
 }
 
 impl Profile {
     /// Creates a profile of the configuration file at `path`.
     pub(crate) fn new(name: &str, path: &Path, settings: Arguments) -> Result<Self> {
-        let provenance = Provenance::Profile { name: name.to_owned(), path: path.display().to_string() };
-        let profile = Self { provenance, settings };
+        let provenance =
+            Provenance::Profile { name: name.to_owned(), path: path.display().to_string(), through: None };
+        let profile = Self { provenance, settings, name: name.to_owned(), outside: None };
         profile.settings.check_copied().map_err(|error| profile.located(error))?;
         Ok(profile)
     }
 
-    /// Returns the credentials.
-    pub(crate) fn credentials(&self) -> Result<Option<Credentials>> {
-        self.settings.credentials().map_err(|error| self.located(error))
+    /// Returns where the secret is, if it is not in the file.
+    pub(crate) fn outside(&self) -> Option<&Outside> {
+        self.outside.as_ref()
+    }
+
+    /// Returns whether the profile has credentials, which may be invalid.
+    pub(super) fn has_credentials(&self) -> bool {
+        self.outside.is_some() || self.settings.has_credentials()
+    }
+
+    /// Returns the credentials and their source.
+    pub(crate) fn credentials(
+        &self,
+        environment: &dyn Environment,
+    ) -> Result<Option<(Credentials, Provenance)>> {
+        let Some(outside) = &self.outside else {
+            let credentials = self.settings.credentials().map_err(|error| self.located(error))?;
+            return Ok(credentials.map(|credentials| (credentials, self.provenance.clone())));
+        };
+        let provenance = self.provenance.through(outside.key());
+        let source = provenance.to_string();
+        let credentials = match outside {
+            Outside::Process(words) => {
+                credential_process::credentials(words, &self.settings, &source, environment)?
+            }
+            Outside::Keyring => {
+                let secret = environment.keyring_secret(&self.name).map_err(|error| self.located(error))?;
+                let secret = secret.ok_or_else(|| {
+                    Error::credentials(format!("the keyring has no secret of {}", self.provenance))
+                        .suggest("store it with lmtokens profile add --overwrite")
+                })?;
+                let settings = Arguments { access_key: Some(secret), ..self.settings.clone() };
+                settings.credentials().map_err(|error| located(error, &format!("from {source}")))?
+            }
+        };
+        Ok(credentials.map(|credentials| (credentials, provenance)))
     }
 
     /// Returns the portal, with another domain if one is given.

@@ -46,7 +46,11 @@ impl<'a> Selection<'a> {
     }
 
     /// Returns the credentials of the arguments, the environment or the profile.
-    pub(super) fn given(&self, arguments: &Arguments) -> Result<Option<Found>> {
+    pub(super) fn given(
+        &self,
+        arguments: &Arguments,
+        environment: &dyn Environment,
+    ) -> Result<Option<Found>> {
         if let Some(credentials) = arguments.credentials()? {
             return Ok(Some((credentials, Provenance::Arguments, self.replaced.clone())));
         }
@@ -55,8 +59,8 @@ impl<'a> Selection<'a> {
             return Ok(Some((found.credentials, source, found.ignored_sources)));
         }
         let Some(profile) = &self.profile else { return Ok(None) };
-        let credentials = profile.credentials()?;
-        Ok(credentials.map(|credentials| (credentials, profile.provenance.clone(), self.replaced.clone())))
+        let found = profile.credentials(environment)?;
+        Ok(found.map(|(credentials, source)| (credentials, source, self.replaced.clone())))
     }
 
     /// Asks for credentials if none are given.
@@ -80,7 +84,7 @@ impl<'a> Selection<'a> {
         };
         // Credentials must not be sent to another portal than theirs.
         if !arguments.has_credentials()
-            && profile.settings.has_credentials()
+            && profile.has_credentials()
             && let Some(own) = profile.portal(None)?
             && own.base_url() != portal.base_url()
         {

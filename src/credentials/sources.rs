@@ -24,6 +24,18 @@ pub trait Environment {
         copied::check(name, &value).map(|()| Some(value))
     }
 
+    /// Waits for something outside this process: calls `is_over`, which waits for a moment, until it returns `true`.
+    /// Fails if the user interrupts.
+    fn wait(&self, is_over: &mut (dyn FnMut() -> bool + Send)) -> Result<()> {
+        while !is_over() {}
+        Ok(())
+    }
+
+    /// Returns the secret of a profile in the keyring of the operating system; `None` if it has none.
+    fn keyring_secret(&self, _profile: &str) -> Result<Option<Secret>> {
+        Err(Error::configuration("no keyring available"))
+    }
+
     /// As [`Environment::filled`], for credentials and paths, which are checked as such, and for patterns.
     fn unchecked(&self, name: &str) -> Result<Option<String>> {
         Ok(self.variable(name)?.filter(|value| !value.is_empty()))

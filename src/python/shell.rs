@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 
-use crate::cli::{self, Host};
+use crate::cli::{self, Host, Keyring};
 use crate::credentials::Prompt;
 use crate::error::Result;
 use crate::python::args::environment::PythonPrompt;
+use crate::python::keyring;
 use crate::python::operations::client::user_agent_suffix;
 use crate::secret::Secret;
 
@@ -18,8 +19,10 @@ use crate::secret::Secret;
 #[pyfunction]
 #[pyo3(signature = (arguments: "list[str]") -> "int")]
 pub(crate) fn _shell(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
+    let interrupted = Arc::new(AtomicBool::new(false));
     let host = Host {
-        prompt: Arc::new(AttachedPrompt::default()),
+        prompt: Arc::new(AttachedPrompt { interrupted: Arc::clone(&interrupted) }),
+        keyring: Arc::new(AttachedKeyring { interrupted }),
         user_agent_suffix: user_agent_suffix(py),
         arguments,
     };
@@ -32,9 +35,8 @@ pub(crate) fn _shell(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
 }
 
 /// A prompt for code that runs detached.
-#[derive(Default)]
 struct AttachedPrompt {
-    interrupted: AtomicBool,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl AttachedPrompt {
@@ -62,6 +64,41 @@ impl Prompt for AttachedPrompt {
     }
 
     fn is_interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed) || Python::attach(|py| py.check_signals().is_err())
+        // Checking consumes the signal.
+        let is_interrupted = Python::attach(|py| py.check_signals().is_err());
+        self.interrupted.fetch_or(is_interrupted, Ordering::Relaxed) || is_interrupted
+    }
+}
+
+/// The keyring for code that runs detached.
+struct AttachedKeyring {
+    interrupted: Arc<AtomicBool>,
+}
+
+impl AttachedKeyring {
+    fn with<T>(&self, call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T> {
+        Python::attach(|py| {
+            call(py).map_err(|error| {
+                keyring::failure(py, error, |_interrupt| self.interrupted.store(true, Ordering::Relaxed))
+            })
+        })
+    }
+}
+
+impl Keyring for AttachedKeyring {
+    fn is_available(&self) -> bool {
+        self.with(keyring::is_available).unwrap_or(false)
+    }
+
+    fn get(&self, profile: &str) -> Result<Option<Secret>> {
+        self.with(|py| keyring::get(py, profile))
+    }
+
+    fn set(&self, profile: &str, secret: &Secret) -> Result<()> {
+        self.with(|py| keyring::set(py, profile, secret))
+    }
+
+    fn delete(&self, profile: &str) -> Result<()> {
+        self.with(|py| keyring::delete(py, profile))
     }
 }

@@ -1,4 +1,4 @@
-"""Fixtures for all tests. No test uses this machine's portal, profiles, proxies or default client."""
+"""Fixtures for all tests. No test uses this machine's portal, profiles, keyring, proxies or default client."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if name.startswith("LM_") or name == "CI" or name.lower() in _PROXIES:
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     _lmtokens._forget_default_client()
     yield
     _lmtokens._forget_default_client()

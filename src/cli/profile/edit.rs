@@ -60,8 +60,20 @@ impl Edit {
             .suggest("use another name, or pass --overwrite to replace it"))
     }
 
-    /// Adds or replaces a profile.
-    pub(super) fn set_profile(&mut self, name: &str, settings: &Arguments, credentials: &Credentials) {
+    /// Returns whether the secret of a profile is in the keyring.
+    pub(super) fn uses_keyring(&self, name: &str) -> bool {
+        let profile = self.profiles().and_then(|profiles| profiles.get(name));
+        profile.and_then(|profile| profile.get("keyring")).and_then(Item::as_bool) == Some(true)
+    }
+
+    /// Adds or replaces a profile. Its secret is written unless it is in the keyring.
+    pub(super) fn set_profile(
+        &mut self,
+        name: &str,
+        settings: &Arguments,
+        credentials: &Credentials,
+        uses_keyring: bool,
+    ) {
         let (access_id, access_key, bearer_token) = match credentials {
             Credentials::Lmv1 { access_id, access_key, .. } => {
                 (Some(access_id.as_str()), Some(access_key.reveal()), None)
@@ -82,8 +94,10 @@ impl Edit {
         set(profile, "domain", settings.domain.as_deref());
         set(profile, "base_url", settings.base_url.as_deref());
         set(profile, "access_id", access_id);
-        set(profile, "access_key", access_key);
-        set(profile, "bearer_token", bearer_token);
+        set(profile, "access_key", access_key.filter(|_| !uses_keyring));
+        set(profile, "bearer_token", bearer_token.filter(|_| !uses_keyring));
+        set(profile, "keyring", uses_keyring.then_some(true));
+        set(profile, "credential_process", None::<&str>);
     }
 
     /// Sets the default profile.
@@ -115,12 +129,12 @@ impl Edit {
 }
 
 /// Sets or removes a value. One that is replaced keeps the comments around it.
-fn set(table: &mut dyn TableLike, key: &str, text: Option<&str>) {
-    let Some(text) = text else {
+fn set(table: &mut dyn TableLike, key: &str, value: Option<impl Into<Value>>) {
+    let Some(value) = value else {
         table.remove(key);
         return;
     };
-    let mut value = Value::from(text);
+    let mut value = value.into();
     match table.get_mut(key).and_then(Item::as_value_mut) {
         Some(before) => {
             *value.decor_mut() = before.decor().clone();

@@ -9,6 +9,8 @@ use pyo3::prelude::*;
 
 use crate::credentials::{Environment, Prompt, not_utf8};
 use crate::error::{Error, Result};
+use crate::python::keyring;
+use crate::python::runtime::gate::{GateGuard, detached};
 use crate::secret::Secret;
 
 /// An interrupt that Python code raised: Ctrl-C or `SystemExit`.
@@ -58,6 +60,24 @@ impl Environment for OsEnviron<'_> {
 
     fn os_variable(&self, name: &str) -> Result<Option<OsString>> {
         self.get(name)
+    }
+
+    fn wait(&self, is_over: &mut (dyn FnMut() -> bool + Send)) -> Result<()> {
+        let py = self.environ.py();
+        let _inside = GateGuard::enter(py);
+        while !detached(py, &mut *is_over) {
+            py.check_signals().map_err(|error| {
+                self.interrupt.keep(py, error);
+                Error::credentials("interrupted")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn keyring_secret(&self, profile: &str) -> Result<Option<Secret>> {
+        let py = self.environ.py();
+        keyring::get(py, profile)
+            .map_err(|error| keyring::failure(py, error, |error| self.interrupt.keep(py, error)))
     }
 }
 

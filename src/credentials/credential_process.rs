@@ -1,0 +1,174 @@
+//! `credential_process` of a profile: a command that prints credentials.
+
+use std::collections::HashMap;
+use std::io;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::secret_file::read_secret_from;
+use super::{Arguments, Credentials, Environment, located};
+use crate::error::{Error, Result};
+use crate::lock::locked;
+use crate::process::{PerProcess, start_thread};
+use crate::secret::Secret;
+
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Returns the credentials that a command prints, or printed in this process. The access id may be in `settings`.
+/// `source` names the command in messages, which repeat neither its words nor its output.
+pub(super) fn credentials(
+    words: &[String],
+    settings: &Arguments,
+    source: &str,
+    environment: &dyn Environment,
+) -> Result<Option<Credentials>> {
+    let outputs = OUTPUTS.get_or_init(Mutex::default);
+    let before = locked(&outputs).get(words).cloned();
+    let is_new = before.is_none();
+    let output = match before {
+        Some(output) => output,
+        None => run(words, TIME_LIMIT, environment).map_err(|problem| match problem {
+            Problem::Text(text) => Error::credentials(format!("{source} {text}")).suggest(
+                "run the command by hand to see its output, which is not shown here because it may contain the secret",
+            ),
+            Problem::Interrupted(error) => error,
+        })?,
+    };
+    let settings = parse(&output, settings).ok_or_else(|| {
+        Error::credentials(format!("{source} printed something else than credentials")).suggest(
+            "print the secret alone, or a JSON object with access_id and access_key, or with bearer_token",
+        )
+    })?;
+    let credentials = settings.credentials().map_err(|error| located(error, &format!("from {source}")))?;
+    if is_new {
+        locked(&outputs).insert(words.to_owned(), output);
+    }
+    Ok(credentials)
+}
+
+/// A JSON object as `lmtokens add -o json` prints it. Other members are ignored.
+#[derive(Deserialize)]
+struct Output {
+    access_id: Option<Zeroizing<String>>,
+    access_key: Option<Zeroizing<String>>,
+    bearer_token: Option<Zeroizing<String>>,
+}
+
+/// What commands printed in this process.
+static OUTPUTS: PerProcess<Mutex<HashMap<Vec<String>, Secret>>> = PerProcess::new();
+
+fn parse(output: &Secret, settings: &Arguments) -> Option<Arguments> {
+    let text = output.reveal();
+    if !text.trim_start().starts_with('{') {
+        let is_line = !text.is_empty() && !text.contains(['\n', '\r']);
+        return is_line.then(|| Arguments { access_key: Some(output.clone()), ..settings.clone() });
+    }
+    let Output { access_id, access_key, bearer_token } = serde_json::from_str(text).ok()?;
+    let secret = |mut text: Zeroizing<String>| Secret::new(std::mem::take(&mut *text));
+    (access_key.is_some() || bearer_token.is_some()).then(|| Arguments {
+        access_id: access_id
+            .map(secret)
+            .or_else(|| settings.access_id.clone().filter(|_| access_key.is_some())),
+        access_key: access_key.map(secret),
+        bearer_token: bearer_token.map(secret),
+        ..settings.clone()
+    })
+}
+
+enum Problem {
+    /// What the command did.
+    Text(String),
+    Interrupted(Error),
+}
+
+/// Runs a command and returns what it printed. It is killed if it takes longer than `limit`, or at an interrupt.
+fn run(words: &[String], limit: Duration, environment: &dyn Environment) -> Result<Secret, Problem> {
+    let text = |text: String| Problem::Text(text);
+    let [program, arguments @ ..] = words else { return Err(text("is empty".to_owned())) };
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        // It may contain the secret, too.
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| text(format!("cannot be run: {error}")))?;
+    let (sender, output) = mpsc::channel();
+    let mut running = Running { output, text: None, ends: Instant::now() + limit };
+    let read = child.stdout.take().map(|stdout| move || drop(sender.send(read_secret_from(stdout))));
+    let started = read.map_or(Ok(()), |read| start_thread("lmtokens-output", read).map(drop));
+    let waited = started
+        .map_err(|error| text(format!("cannot be read: {error}")))
+        .and_then(|()| environment.wait(&mut || running.is_over(&mut child)).map_err(Problem::Interrupted));
+    let status = child.try_wait();
+    if !matches!(status, Ok(Some(_))) {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    waited?;
+    match (running.text, status) {
+        (Some(Ok(output)), Ok(Some(status))) if status.success() => Ok(output),
+        (Some(Err(error)), _) => Err(text(format!("printed what cannot be read: {error}"))),
+        (_, Ok(Some(status))) if !status.success() => Err(text(format!("failed with {status}"))),
+        (_, Err(error)) => Err(text(format!("cannot be waited for: {error}"))),
+        _ => Err(text(format!("did not end within {} s and was killed", limit.as_secs_f64()))),
+    }
+}
+
+struct Running {
+    output: Receiver<io::Result<Secret>>,
+    text: Option<io::Result<Secret>>,
+    ends: Instant,
+}
+
+impl Running {
+    /// Waits for a moment. Returns whether the command has ended, or should.
+    fn is_over(&mut self, child: &mut Child) -> bool {
+        const TICK: Duration = Duration::from_millis(20);
+        if self.text.is_some() {
+            // It has closed its output, so that it is about to end.
+            std::thread::sleep(Duration::from_millis(1));
+        } else if let Ok(text) = self.output.recv_timeout(TICK) {
+            self.text = Some(text);
+        }
+        let has_ended = !matches!(child.try_wait(), Ok(None));
+        has_ended && self.text.is_some() || Instant::now() >= self.ends
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Problem, run};
+    use crate::credentials::ProcessEnvironment;
+    use std::time::{Duration, Instant};
+
+    fn problem(command: &str) -> String {
+        let words = ["sh", "-c", command].map(str::to_owned);
+        let started = Instant::now();
+        let outcome = run(&words, Duration::from_millis(300), &ProcessEnvironment);
+        assert!(started.elapsed() < Duration::from_secs(20));
+        match outcome {
+            Err(Problem::Text(text)) => text,
+            Err(Problem::Interrupted(error)) => error.to_string(),
+            Ok(_) => "none".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_killed() {
+        assert_eq!(problem("exec sleep 60"), "did not end within 0.3 s and was killed");
+        // Its output is closed, or held open by another process.
+        assert_eq!(problem("exec >&-; exec sleep 60"), "did not end within 0.3 s and was killed");
+        assert_eq!(problem("sleep 60 & exit 0"), "did not end within 0.3 s and was killed");
+    }
+
+    #[test]
+    fn a_command_without_end_is_not_read_to_the_end() {
+        assert_eq!(problem("yes"), "printed what cannot be read: it is larger than 1048576 bytes");
+    }
+}

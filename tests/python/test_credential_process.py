@@ -1,0 +1,227 @@
+"""``credential_process``: a command of a profile that prints credentials."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lmtokens
+import pytest
+from lmtokens import ConfigurationError, CredentialsError
+from profile_helpers import BEARER
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, run_python, run_shell, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lmtokens.sandbox import Portal
+
+CONSTRUCTORS: list[Any] = [lmtokens.Client, lmtokens.AsyncClient, lmtokens.LMv1Auth, lmtokens.configure]
+SOURCE = r"credential_process of profile acme in .*config\.toml"
+PAIR = json.dumps({"access_id": ACCESS_ID, "access_key": ACCESS_KEY, "note": "ignored", "id": 17})
+
+
+@pytest.fixture
+def write_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Write a profile whose credentials the given shell command prints."""
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv("LM_CONFIG_FILE", str(path))
+
+    def write(command: str | list[str], **settings: str) -> Path:
+        words = ["sh", "-c", command] if isinstance(command, str) else command
+        text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in {"company": "acme", **settings}.items())
+        path.write_text(f"[profiles.acme]\n{text}credential_process = {json.dumps(words)}\n")
+        path.chmod(0o644)
+        return path
+
+    return write
+
+
+def prints(output: str) -> str:
+    return f"printf %s {shlex.quote(output)}"
+
+
+def is_refused(message: str, error: type[Exception] = CredentialsError) -> None:
+    with pytest.raises(error, match=message) as caught:
+        lmtokens.Client(profile="acme")
+    shown = f"{caught.value!r} {getattr(caught.value, 'suggestion', '')}"
+    assert not any(value in shown for value in ("marker", ACCESS_ID, ACCESS_KEY, BEARER))
+
+
+@pytest.mark.parametrize("construct", CONSTRUCTORS)
+@pytest.mark.parametrize(
+    ("output", "settings", "kind"),
+    [
+        (PAIR, {}, "LMv1"),
+        (json.dumps({"bearer_token": BEARER}), {}, "bearer"),
+        # The same as `lmtokens add --type bearer -o json` prints.
+        (json.dumps({"id": 1, "access_id": None, "access_key": BEARER}), {}, "bearer"),
+        (json.dumps({"access_key": ACCESS_KEY}), {"access_id": ACCESS_ID}, "LMv1"),
+        (ACCESS_KEY, {"access_id": ACCESS_ID}, "LMv1"),
+        (f"{ACCESS_KEY}\n", {"access_id": ACCESS_ID}, "LMv1"),
+        (f"{BEARER}\n", {}, "bearer"),
+    ],
+)
+def test_output_is_used_and_reported(
+    write_process: Any, construct: Any, output: str, settings: dict[str, str], kind: str
+) -> None:
+    path = write_process(prints(output), **settings)
+    shown = repr(construct(profile="acme"))
+    assert (
+        f"https://acme.logicmonitor.com/santaba/rest, {kind} from credential_process of profile acme in {path}" in shown
+    )
+
+
+def test_request_is_signed_with_the_output(
+    write_process: Any, lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LM_COMPANY", "LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    token = lmtokens_portal.create_token(1)
+    output = json.dumps({"access_id": token.access_id, "access_key": token.access_key.reveal()})
+    path = write_process(prints(output), base_url=lmtokens_portal.base_url)
+    monkeypatch.setenv("LM_CONFIG_FILE", str(path))
+    monkeypatch.setenv("LM_PROFILE", "acme")
+    who = lmtokens.whoami()
+    assert who.credentials_from == f"credential_process of profile acme in {path}"
+    assert who.portal_from == f"profile acme in {path}"
+    assert run_shell("add", "32", "-o", "json").returncode == 0
+    assert lmtokens_portal.record[-1].token_id == token.id
+
+
+def test_output_is_used_as_long_as_the_process_runs(write_process: Any, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    write_process(f"echo >> {shlex.quote(str(runs))}; {prints(PAIR)}")
+    for construct in CONSTRUCTORS:
+        construct(profile="acme")
+    assert runs.read_text() == "\n"
+    # Not if it was unusable.
+    write_process(f"echo >> {shlex.quote(str(runs))}; echo '{{'")
+    for _ in range(2):
+        is_refused("printed something else than credentials")
+    assert runs.read_text() == "\n\n\n"
+
+
+def test_command_is_not_run_if_it_is_not_needed(write_process: Any, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    path = write_process(f"echo >> {shlex.quote(str(runs))}")
+    path.write_text(f'default = "acme"\n{path.read_text()}')
+    lmtokens.Client("acme", access_id=ACCESS_ID, access_key=ACCESS_KEY)
+    lmtokens.Client(profile="acme", access_id=ACCESS_ID, access_key=ACCESS_KEY)
+    listed = json.loads(run_shell("profile", "list", "-o", "json").stdout)
+    assert [row["secret"] for row in listed] == ["credential_process"]
+    assert run_shell("profile", "show", "acme").returncode == 0
+    assert not runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (prints("marker one\nmarker two\n"), "printed something else than credentials"),
+        (prints('{"access_key": "marker'), "printed something else than credentials"),
+        (prints('{"access_id": 1234, "access_key": "marker"}'), "printed something else than credentials"),
+        (prints('{"AccessKeyId": "marker", "SecretAccessKey": "marker"}'), "printed something else than credentials"),
+        (prints("{}"), "printed something else than credentials"),
+        (prints("[]marker"), "access_id is missing"),
+        ("true", "printed something else than credentials"),
+        ("printf '\\377'", "printed what cannot be read: it is not valid UTF-8"),
+        ("echo marker; exit 3", "failed with exit status: 3"),
+        ("echo marker >&2; kill -9 $$", "failed with signal: 9"),
+        (prints('{"access_id": "marker1234", "access_key": "lmb_x y"}'), "invalid bearer_token"),
+        (prints(ACCESS_KEY), "access_id is missing"),
+    ],
+)
+def test_unusable_output_is_refused_and_not_shown(
+    write_process: Any, capfd: pytest.CaptureFixture[str], command: str, message: str
+) -> None:
+    write_process(command)
+    is_refused(f"{SOURCE} {message}|{message}.* .from {SOURCE}")
+    assert capfd.readouterr() == ("", "")
+    completed = run_shell("add", "32", "--profile", "acme")
+    assert completed.returncode == 4
+    assert message in completed.stderr
+    assert "marker" not in completed.stdout + completed.stderr
+
+
+def test_command_that_cannot_be_run_is_refused(write_process: Any) -> None:
+    write_process(["/nonexistent/marker"])
+    is_refused(f"{SOURCE} cannot be run: No such file")
+
+
+@pytest.mark.parametrize("value", ['"vault read"', "[]", "[1]", "true", '["sh", ["-c"]]'])
+def test_command_that_is_no_list_of_words_is_refused(write_process: Any, value: str) -> None:
+    path = write_process("true")
+    path.write_text(f'[profiles.acme]\ncompany = "acme"\ncredential_process = {value}\n')
+    is_refused("credential_process of profile acme is not a list of a program and its arguments", ConfigurationError)
+
+
+@pytest.mark.parametrize("key", ["access_key", "bearer_token", "keyring"])
+def test_command_beside_another_secret_is_refused(write_process: Any, key: str) -> None:
+    path = write_process("true")
+    value = "true" if key == "keyring" else '"x"'
+    path.write_text(f"{path.read_text()}{key} = {value}\n")
+    path.chmod(0o600)
+    is_refused("expected one", ConfigurationError)
+
+
+def test_command_that_others_can_change_is_refused(write_process: Any) -> None:
+    write_process(prints(PAIR)).chmod(0o664)
+    is_refused("has a credential_process, and other users can change it", ConfigurationError)
+
+
+def test_command_that_reads_its_input_does_not_wait(write_process: Any) -> None:
+    write_process(f"cat; {prints(PAIR)}")
+    code = "import lmtokens; print(lmtokens.Client(profile='acme'))"
+    assert "credential_process" in run_python(code, stdin="rows of a program").stdout
+
+
+def test_other_threads_run_meanwhile(write_process: Any, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    # It ends only once another thread has created the file.
+    write_process(f"while ! [ -e {shlex.quote(str(ready))} ]; do sleep 0.02; done; {prints(PAIR)}")
+    thread = threading.Timer(0.1, ready.touch)
+    thread.start()
+    assert "credential_process" in repr(lmtokens.Client(profile="acme"))
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("program", ["python", "shell"])
+def test_ctrl_c_ends_the_call_and_the_command(write_process: Any, tmp_path: Path, program: str) -> None:
+    started = tmp_path / "started"
+    write_process(f"echo $$ > {shlex.quote(str(started))}; exec sleep 1000")
+    code = """
+import lmtokens
+try:
+    lmtokens.Client(profile="acme")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    command = [sys.executable, "-c", code] if program == "python" else [*SHELL, "add", "32", "--profile", "acme"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: started.exists() and started.read_text().strip())
+    interrupted = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=HANG_TIMEOUT)
+    # The command would take longer to be killed by its time limit.
+    assert time.monotonic() - interrupted < 20
+    if program == "python":
+        assert (process.returncode, stdout) == (0, "interrupted\n"), stderr
+    else:
+        assert (process.returncode, stdout) == (130, ""), stderr
+    pid = int(started.read_text())
+    wait_until(lambda: has_ended(pid))
