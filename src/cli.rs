@@ -46,7 +46,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::error::Error;
-pub(crate) use host::{Host, Keyring};
+pub(crate) use host::Host;
 use report::{Failure, Level, Settings};
 use signals::Signal;
 

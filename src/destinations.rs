@@ -1,7 +1,8 @@
-//! Destinations of a new token's secret: a file, or the standard input of a command.
+//! Destinations of a new token's secret: a file, a keyring, or the standard input of a command.
 
 mod command;
 mod file;
+mod keyring;
 mod pending_file;
 pub(crate) mod secure_file;
 mod secure_folder;
@@ -18,6 +19,7 @@ use crate::times::Expiry;
 
 pub(crate) use command::ToCommand;
 pub use file::ToFile;
+pub(crate) use keyring::{Keyring, ToKeyring};
 
 /// A boxed future, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

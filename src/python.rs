@@ -29,7 +29,7 @@ mod _lmtokens {
     #[pymodule_export]
     use crate::python::operations::client::{AsyncCore, Client};
     #[pymodule_export]
-    use crate::python::operations::deliver::{ToCommand, ToFile, to_command, to_file};
+    use crate::python::operations::deliver::{ToCommand, ToFile, ToKeyring, to_command, to_file, to_keyring};
     #[pymodule_export]
     use crate::python::operations::functions::{
         _forget_default_client, _signing_stages, configure, default_client, explain_signature, sign,

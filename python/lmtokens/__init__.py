@@ -10,7 +10,7 @@ TokenStatus.ENABLED
 # Import the errors first: importing the extension loads their classes.
 from lmtokens import errors as errors
 from lmtokens._lmtokens import *  # noqa: F403
-from lmtokens._lmtokens import ToCommand, ToFile, Where, to_command, to_file
+from lmtokens._lmtokens import ToCommand, ToFile, ToKeyring, Where, to_command, to_file, to_keyring
 from lmtokens._lmtokens import __version__ as __version__
 from lmtokens.errors import *  # noqa: F403
 
@@ -42,7 +42,7 @@ else:  # Type checkers would accept any name.
 
 
 del TYPE_CHECKING
-del ToCommand, ToFile, to_command, to_file  # public in lmtokens.deliver
+del ToCommand, ToFile, ToKeyring, to_command, to_file, to_keyring  # public in lmtokens.deliver
 
 where = Where()
 """The members of a token that a list can be filtered by: ``lmtokens.where.status == 1``."""

@@ -10,7 +10,7 @@ from os import PathLike
 from typing import Any, Final, Literal, final, overload
 from typing_extensions import Self, disjoint_base
 
-__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "Rotation", "RowResult", "Secret", "SignatureCause", "SignatureExplanation", "Summary", "SweptToken", "TemporaryToken", "ToCommand", "ToFile", "Token", "TokenIterator", "User", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_AsyncTemporaryToken", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "cancel_rotation", "configure", "default_client", "delete_token", "disable_token", "enable_token", "explain_signature", "find_token", "finish_rotations", "list_tokens", "list_users", "read_journal", "rotate_token", "sign", "sweep_tokens", "temporary_token", "to_command", "to_file", "update_token", "whoami"]
+__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "Rotation", "RowResult", "Secret", "SignatureCause", "SignatureExplanation", "Summary", "SweptToken", "TemporaryToken", "ToCommand", "ToFile", "ToKeyring", "Token", "TokenIterator", "User", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_AsyncTemporaryToken", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "cancel_rotation", "configure", "default_client", "delete_token", "disable_token", "enable_token", "explain_signature", "find_token", "finish_rotations", "list_tokens", "list_users", "read_journal", "rotate_token", "sign", "sweep_tokens", "temporary_token", "to_command", "to_file", "to_keyring", "update_token", "whoami"]
 
 __version__: Final[str]
 
@@ -199,10 +199,10 @@ class Client:
             status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
                 ``"enabled"`` or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-            deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that
-                receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
-                callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
-                ``discard(token)``. Default ``None``: the key is only in the result.
+            deliver (ToFile | ToKeyring | ToCommand | Callable[[CreatedToken], object] | object | None): the destination
+                that receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_keyring(…)``,
+                ``to_command([…])``, a callable that takes the token, or an object with ``deliver(token)`` and optionally
+                ``commit(token)`` and ``discard(token)``. Default ``None``: the key is only in the result.
             expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
                 rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
                 portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
@@ -359,6 +359,7 @@ class Client:
     def base_url(self, /) -> str:
         """
         str: the portal's address, ending with ``/santaba/rest``.
+        """
     def cancel_rotation(self, /, token: int | str | Token) -> Rotation:
         """
         Cancel a rotation: the old token works again, and the new one is disabled.
@@ -1216,6 +1217,13 @@ class ToFile:
     """
     def __repr__(self, /) -> str: ...
 
+@final
+class ToKeyring:
+    """
+    An entry of the keyring as a destination; ``lmtokens.deliver.to_keyring`` makes one.
+    """
+    def __repr__(self, /) -> str: ...
+
 @disjoint_base
 class Token:
     """
@@ -1732,10 +1740,10 @@ class _AsyncCore:
             status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
                 ``"enabled"`` or ``TokenStatus.ENABLED``.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-            deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that
-                receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
-                callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
-                ``discard(token)``. Default ``None``: the key is only in the result.
+            deliver (ToFile | ToKeyring | ToCommand | Callable[[CreatedToken], object] | object | None): the destination
+                that receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_keyring(…)``,
+                ``to_command([…])``, a callable that takes the token, or an object with ``deliver(token)`` and optionally
+                ``commit(token)`` and ``discard(token)``. Default ``None``: the key is only in the result.
             expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
                 rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
                 portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
@@ -1829,6 +1837,7 @@ class _AsyncCore:
     def base_url(self, /) -> str:
         """
         str: the portal's address, ending with ``/santaba/rest``.
+        """
     def cancel_rotation(self, /, token: int | str | Token) -> Coroutine[Any, Any, Rotation]:
         """
         Cancel a rotation: the old token works again, and the new one is disabled.
@@ -2257,10 +2266,10 @@ def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 
         status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
             ``"enabled"`` or ``TokenStatus.ENABLED``.
         type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-        deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that
-            receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
-            callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
-            ``discard(token)``. Default ``None``: the key is only in the result.
+        deliver (ToFile | ToKeyring | ToCommand | Callable[[CreatedToken], object] | object | None): the destination
+            that receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_keyring(…)``,
+            ``to_command([…])``, a callable that takes the token, or an object with ``deliver(token)`` and optionally
+            ``commit(token)`` and ``discard(token)``. Default ``None``: the key is only in the result.
         expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
             rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
             portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
@@ -2955,6 +2964,31 @@ def to_file(path: str | PathLike[str], format: "Literal['json', 'env', 'env-file
         ...     token = portal.client().add_token(32, "ci", deliver=to_file(path))
         >>> oct(os.stat(path).st_mode & 0o777), token.access_key
         ('0o600', None)
+    """
+
+def to_keyring(name: "str", *, overwrite: "bool" = False) -> "ToKeyring":
+    """
+    Deliver the secret of a new token to the keyring of the operating system, for a profile with ``keyring = true``.
+
+    The entry of the service ``lmtokens`` with the profile's name holds the access id and the access key, or the bearer
+    token, as JSON. Until the token is enabled, it is in an entry ``NAME.<tag>.pending``, so that an old secret is kept.
+    Needs the package keyring: ``pip install 'lmtokens[keyring]'``.
+
+    Args:
+        name (str): the name of the profile, which may not exist yet.
+        overwrite (bool): replace an existing entry; default ``False``: an existing entry is an error before the token
+            is created.
+
+    Returns:
+        ToKeyring: for ``deliver=``.
+
+    Raises:
+        ValueError: a name that no profile can have.
+
+    Example:
+        >>> from lmtokens.deliver import to_keyring
+        >>> to_keyring("acme")
+        <lmtokens.deliver.ToKeyring the keyring entry acme>
     """
 
 def update_token(token: int | str | Token, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus | None" = None, *, force: "bool" = False) -> Token:

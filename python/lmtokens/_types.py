@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from os import PathLike
 from typing import Any, ClassVar, Protocol, SupportsFloat, TypeVar, Union
 
-from lmtokens._lmtokens import CreatedToken, NewToken, ToCommand, ToFile, Token
+from lmtokens._lmtokens import CreatedToken, NewToken, ToCommand, ToFile, Token, ToKeyring
 
 __all__ = ["Age", "Destination", "OnWait", "Ordered", "Progress", "Reasons", "Rows", "Then", "Values", "Words"]
 
@@ -49,7 +49,7 @@ class _Time(Protocol):
 
 
 Age = Union[SupportsFloat, timedelta]
-Destination = Union[ToFile, ToCommand, Callable[[CreatedToken], object], _Delivers]
+Destination = Union[ToFile, ToKeyring, ToCommand, Callable[[CreatedToken], object], _Delivers]
 OnWait = Callable[[float], object]
 Ordered = Union[SupportsFloat, _Time]
 Progress = Union[bool, Callable[[int, int], object]]

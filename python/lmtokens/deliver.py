@@ -2,7 +2,7 @@
 
 The token is enabled only after its secret has been delivered. ``deliver=`` takes one of:
 
-- ``to_file(…)`` or ``to_command([…])``;
+- ``to_file(…)``, ``to_keyring(…)`` or ``to_command([…])``;
 - a callable that takes the token, whose ``access_key`` is the secret;
 - an object with ``deliver(token)`` and optionally ``commit(token)``, called after the token has been enabled, and
   ``discard(token)``, called if the token is deleted after its secret was delivered.
@@ -14,6 +14,6 @@ All other results are ignored, as are open files, HTTP responses and database cu
 and ``discard``. A destination may call this package.
 """
 
-from lmtokens._lmtokens import ToCommand, ToFile, to_command, to_file
+from lmtokens._lmtokens import ToCommand, ToFile, ToKeyring, to_command, to_file, to_keyring
 
-__all__ = ["ToCommand", "ToFile", "to_command", "to_file"]
+__all__ = ["ToCommand", "ToFile", "ToKeyring", "to_command", "to_file", "to_keyring"]

@@ -48,11 +48,11 @@ pub(super) struct Add {
     /// seconds, at most 3650d [default: never]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     expires: Option<Expiry>,
-    /// Deliver the secret to standard output (-), to a file (file:PATH), or as JSON to the standard input of a command
-    /// (command:COMMAND)
+    /// Deliver the secret to standard output (-), to a file (file:PATH), to the keyring of the operating system for the
+    /// profile NAME (keyring:NAME), or as JSON to the standard input of a command (command:COMMAND)
     #[arg(long, value_name = "DESTINATION", default_value = "-")]
     to: To,
-    /// Replace an existing file of --to after the new token is enabled
+    /// Replace an existing file or keyring entry of --to after the new token is enabled
     #[arg(long)]
     overwrite: bool,
     /// Trust all users who can write to the folder of --to file:
@@ -92,7 +92,8 @@ impl Add {
             )
             .into());
         }
-        let destination = self.to.destination(self.output, self.overwrite, self.trust_folder)?;
+        let destination =
+            self.to.destination(&host.keyring, self.output, self.overwrite, self.trust_folder)?;
         let output = Output::open()?;
         let client = self.connection.client(host, self.dry_run)?;
         if self.dry_run {

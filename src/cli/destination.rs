@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::output::{self, Format, Output};
-use crate::destinations::{BoxFuture, Destination, ToCommand, ToFile};
+use crate::destinations::{BoxFuture, Destination, Keyring, ToCommand, ToFile, ToKeyring};
 use crate::error::{Error, Result};
 use crate::model::Token;
 use crate::portal::PortalAddress;
@@ -22,6 +22,8 @@ pub(super) enum To {
     Stdout,
     File(PathBuf),
     Command(Vec<OsString>),
+    /// An entry of the keyring.
+    Keyring(String),
 }
 
 impl FromStr for To {
@@ -37,7 +39,10 @@ impl FromStr for To {
         if let Some(words) = text.strip_prefix("command:") {
             return split(words).map(Self::Command);
         }
-        Err(Error::argument("expected -, file:PATH or command:COMMAND"))
+        if let Some(name) = text.strip_prefix("keyring:") {
+            return Ok(Self::Keyring(name.to_owned()));
+        }
+        Err(Error::argument("expected -, file:PATH, keyring:NAME or command:COMMAND"))
     }
 }
 
@@ -50,7 +55,7 @@ pub(super) fn split(text: &str) -> Result<Vec<OsString>> {
 }
 
 impl To {
-    /// Returns the destination with its path, or each word of its command, replaced.
+    /// Returns the destination with its path, its name or each word of its command replaced.
     pub(super) fn map_words(self, replace: impl Fn(&str) -> Result<String>) -> Result<Self> {
         let replaced = |word: &OsStr| match word.to_str() {
             Some(word) => replace(word).map(OsString::from),
@@ -59,6 +64,7 @@ impl To {
         Ok(match self {
             Self::Stdout => Self::Stdout,
             Self::File(path) => Self::File(replaced(path.as_os_str())?.into()),
+            Self::Keyring(name) => Self::Keyring(replace(&name)?),
             Self::Command(words) => {
                 Self::Command(words.iter().map(|word| replaced(word)).collect::<Result<_>>()?)
             }
@@ -68,19 +74,24 @@ impl To {
     /// Returns the destination; `None` for standard output.
     pub(super) fn destination(
         self,
+        keyring: &Arc<dyn Keyring>,
         format: Option<Format>,
         overwrite: bool,
         trust_folder: bool,
     ) -> Result<Option<Arc<dyn Destination>>> {
         match self {
             Self::Stdout if overwrite || trust_folder => {
-                Err(Error::argument("--overwrite and --trust-folder need --to file:PATH"))
+                Err(Error::argument("--overwrite and --trust-folder need --to file:PATH or keyring:NAME"))
             }
             Self::Stdout => Ok(None),
             Self::File(path) => {
                 let form = file_form(format)?;
                 Ok(Some(ToFile { path, form, overwrite, trust_folder }.destination()))
             }
+            Self::Keyring(_) if format.is_some() || trust_folder => {
+                Err(Error::argument("--output and --trust-folder cannot be combined with --to keyring:"))
+            }
+            Self::Keyring(name) => Ok(Some(Arc::new(ToKeyring::new(Arc::clone(keyring), name, overwrite)?))),
             Self::Command(_) if format.is_some() || overwrite || trust_folder => Err(Error::argument(
                 "a command receives the token as JSON; --output, --overwrite and --trust-folder cannot be combined with it",
             )),

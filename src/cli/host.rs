@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::credentials::{Environment, ProcessEnvironment, Prompt};
+use crate::destinations::Keyring;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -12,23 +13,11 @@ pub(crate) struct Host {
     /// The prompt for missing credentials.
     pub(crate) prompt: Arc<dyn Prompt + Send + Sync>,
     /// The keyring of the operating system.
-    pub(crate) keyring: Arc<dyn Keyring + Send + Sync>,
+    pub(crate) keyring: Arc<dyn Keyring>,
     /// The text that is appended to the `User-Agent`.
     pub(crate) user_agent_suffix: String,
     /// The arguments of the command, without the program's name.
     pub(crate) arguments: Vec<OsString>,
-}
-
-/// The keyring of the operating system, which may not be available.
-pub(crate) trait Keyring {
-    /// Returns whether it can store secrets.
-    fn is_available(&self) -> bool;
-    /// Returns the secret of a profile; `None` if it has none.
-    fn get(&self, profile: &str) -> Result<Option<Secret>>;
-    /// Stores the secret of a profile.
-    fn set(&self, profile: &str, secret: &Secret) -> Result<()>;
-    /// Removes the secret of a profile, if it has one.
-    fn delete(&self, profile: &str) -> Result<()>;
 }
 
 impl Environment for Host {

@@ -168,7 +168,7 @@ impl Rotate {
         }
         let (token, finish, cancel) = (self.token.take(), self.finish.take(), self.cancel.take());
         if let Some(token) = token.clone().filter(|_| !self.dry_run) {
-            let destination = self.destination(None)?;
+            let destination = self.destination(host, None)?;
             let rotation = self.rotation(token, destination);
             let (mut output, client) = (Output::open()?, self.connection.client(host, false)?);
             let rotation = run_until_signal(call(rotation, &client))?;
@@ -196,7 +196,7 @@ impl Rotate {
                 "--overwrite cannot be combined with several tokens: one could replace the secret of another";
             return Err(Error::argument(message).into());
         }
-        self.check_template(is_single)?;
+        self.check_template(host, is_single)?;
         let selection = self.filter.clone().map_or(Selection::All, Selection::Raw);
         let select = SelectForRotation {
             token,
@@ -207,7 +207,7 @@ impl Rotate {
         };
         let destination_of = |token: &Token, row: usize| {
             let placeholders = (!is_single).then_some(Placeholders(Some((token, row + 1))));
-            self.destination(placeholders.as_ref())
+            self.destination(host, placeholders.as_ref())
         };
         let mut output = Output::open()?;
         let client = self.connection.client(host, false)?;
@@ -256,28 +256,35 @@ impl Rotate {
         }
     }
 
-    /// Fails if `--to` is wrong, or does not name another file for each token.
-    fn check_template(&self, is_single: bool) -> Result<()> {
-        self.destination((!is_single).then_some(Placeholders(None)).as_ref())?;
-        if let (false, Some(To::File(path))) = (is_single, &self.to) {
-            let path = path.display().to_string();
-            if !path.contains("{old_id}") && !path.contains("{access_id}") {
-                let expected = "a path with {old_id} or {access_id}: each token needs a file of its own";
-                return Err(Error::invalid("--to", format_args!("{:?}", format!("file:{path}")), expected));
-            }
+    /// Fails if `--to` is wrong, or does not name another file or entry for each token.
+    fn check_template(&self, host: &Host, is_single: bool) -> Result<()> {
+        self.destination(host, (!is_single).then_some(Placeholders(None)).as_ref())?;
+        let template = match &self.to {
+            Some(To::File(path)) => format!("file:{}", path.display()),
+            Some(To::Keyring(name)) => format!("keyring:{name}"),
+            _ => return Ok(()),
+        };
+        if !is_single && !template.contains("{old_id}") && !template.contains("{access_id}") {
+            let expected = "a path or name with {old_id} or {access_id}: each token needs a file or keyring entry of its own";
+            return Err(Error::invalid("--to", format_args!("{template:?}"), expected));
         }
         Ok(())
     }
 
     /// Returns the destination of a token; of several, with its placeholders filled in.
-    fn destination(&self, placeholders: Option<&Placeholders<'_>>) -> Result<Arc<dyn Destination>> {
+    fn destination(
+        &self,
+        host: &Host,
+        placeholders: Option<&Placeholders<'_>>,
+    ) -> Result<Arc<dyn Destination>> {
         let to = self.to.clone().unwrap_or(To::Stdout);
         let to = match placeholders {
             Some(placeholders) => to.map_words(|word| placeholders.fill(word))?,
             None => to.map_words(Placeholders::refuse)?,
         };
-        to.destination(self.format, self.overwrite, self.trust_folder)?.ok_or_else(|| {
-            let expected = "file:PATH or command:COMMAND: a rotation must be able to repeat a delivery";
+        to.destination(&host.keyring, self.format, self.overwrite, self.trust_folder)?.ok_or_else(|| {
+            let expected =
+                "file:PATH, keyring:NAME or command:COMMAND: a rotation must be able to repeat a delivery";
             Error::invalid("--to", "-", expected)
         })
     }
@@ -296,7 +303,7 @@ impl Placeholders<'_> {
         if !Self::NAMES.contains(&name) {
             return Ok(None);
         }
-        let Some((old, row)) = self.0 else { return Ok(Some(String::new())) };
+        let Some((old, row)) = self.0 else { return Ok(Some("0".to_owned())) };
         let access_id = old.access_id.as_ref().filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric()));
         Ok(Some(match (name, access_id) {
             ("old_id", _) => old.id.to_string(),

@@ -62,7 +62,8 @@ struct Output {
 /// What commands printed in this process.
 static OUTPUTS: PerProcess<Mutex<HashMap<Vec<String>, Secret>>> = PerProcess::new();
 
-fn parse(output: &Secret, settings: &Arguments) -> Option<Arguments> {
+/// Returns the settings in the output of a command or in an entry of a keyring, the other ones being `settings`.
+pub(super) fn parse(output: &Secret, settings: &Arguments) -> Option<Arguments> {
     let text = output.reveal();
     if !text.trim_start().starts_with('{') {
         let is_line = !text.is_empty() && !text.contains(['\n', '\r']);

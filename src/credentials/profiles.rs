@@ -338,7 +338,9 @@ impl Profile {
                     Error::credentials(format!("the keyring has no secret of {}", self.provenance))
                         .suggest("store it with lmtokens profile add --overwrite")
                 })?;
-                let settings = Arguments { access_key: Some(secret), ..self.settings.clone() };
+                let settings = credential_process::parse(&secret, &self.settings).ok_or_else(|| {
+                    Error::credentials(format!("{source} holds something else than credentials"))
+                })?;
                 settings.credentials().map_err(|error| located(error, &format!("from {source}")))?
             }
         };

@@ -1,10 +1,15 @@
 //! The keyring of the operating system, through the package `keyring`, which is imported only if it is needed. It is
 //! called from native code, so that no Python frame of this package holds a secret.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pyo3::exceptions::{PyException, PyImportError};
 use pyo3::prelude::*;
 
-use crate::error::Error;
+use crate::destinations::Keyring;
+use crate::error::{Error, Result};
+use crate::python::runtime::gate::attached;
 use crate::secret::Secret;
 
 /// The service of all entries. Their user names are the names of profiles.
@@ -18,21 +23,18 @@ pub(crate) fn get(py: Python<'_>, profile: &str) -> PyResult<Option<Secret>> {
 }
 
 /// Returns whether there is a keyring that can store secrets.
-#[cfg(feature = "cli")]
-pub(crate) fn is_available(py: Python<'_>) -> PyResult<bool> {
+fn is_available(py: Python<'_>) -> PyResult<bool> {
     // The backends that stand for none have a priority of 0 or less.
     py.import("keyring")?.call_method0("get_keyring")?.getattr("priority")?.gt(0)
 }
 
 /// Stores the secret of a profile.
-#[cfg(feature = "cli")]
-pub(crate) fn set(py: Python<'_>, profile: &str, secret: &Secret) -> PyResult<()> {
+fn set(py: Python<'_>, profile: &str, secret: &Secret) -> PyResult<()> {
     py.import("keyring")?.call_method1("set_password", (SERVICE, profile, secret.reveal())).map(drop)
 }
 
 /// Removes the secret of a profile, if the keyring has one.
-#[cfg(feature = "cli")]
-pub(crate) fn delete(py: Python<'_>, profile: &str) -> PyResult<()> {
+fn delete(py: Python<'_>, profile: &str) -> PyResult<()> {
     if get(py, profile)?.is_some() {
         py.import("keyring")?.call_method1("delete_password", (SERVICE, profile))?;
     }
@@ -53,4 +55,40 @@ pub(crate) fn failure(py: Python<'_>, error: PyErr, keep: impl FnOnce(PyErr)) ->
         keep(error);
     }
     Error::credentials(message)
+}
+
+/// The keyring for code that runs detached.
+#[derive(Default)]
+pub(crate) struct AttachedKeyring {
+    /// Whether the user interrupted a call.
+    pub(crate) interrupted: Arc<AtomicBool>,
+}
+
+impl AttachedKeyring {
+    fn with<T>(&self, call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T> {
+        let done = attached(|py| {
+            call(py).map_err(|error| {
+                failure(py, error, |_interrupt| self.interrupted.store(true, Ordering::Relaxed))
+            })
+        });
+        done.unwrap_or_else(|| Err(Error::credentials("the interpreter exits")))
+    }
+}
+
+impl Keyring for AttachedKeyring {
+    fn is_available(&self) -> bool {
+        self.with(is_available).unwrap_or(false)
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Secret>> {
+        self.with(|py| get(py, name))
+    }
+
+    fn set(&self, name: &str, secret: &Secret) -> Result<()> {
+        self.with(|py| set(py, name, secret))
+    }
+
+    fn delete(&self, name: &str) -> Result<()> {
+        self.with(|py| delete(py, name))
+    }
 }

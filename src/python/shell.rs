@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 
-use crate::cli::{self, Host, Keyring};
+use crate::cli::{self, Host};
 use crate::credentials::Prompt;
 use crate::error::Result;
 use crate::python::args::environment::PythonPrompt;
-use crate::python::keyring;
+use crate::python::keyring::AttachedKeyring;
 use crate::python::operations::client::user_agent_suffix;
 use crate::secret::Secret;
 
@@ -67,38 +67,5 @@ impl Prompt for AttachedPrompt {
         // Checking consumes the signal.
         let is_interrupted = Python::attach(|py| py.check_signals().is_err());
         self.interrupted.fetch_or(is_interrupted, Ordering::Relaxed) || is_interrupted
-    }
-}
-
-/// The keyring for code that runs detached.
-struct AttachedKeyring {
-    interrupted: Arc<AtomicBool>,
-}
-
-impl AttachedKeyring {
-    fn with<T>(&self, call: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T> {
-        Python::attach(|py| {
-            call(py).map_err(|error| {
-                keyring::failure(py, error, |_interrupt| self.interrupted.store(true, Ordering::Relaxed))
-            })
-        })
-    }
-}
-
-impl Keyring for AttachedKeyring {
-    fn is_available(&self) -> bool {
-        self.with(keyring::is_available).unwrap_or(false)
-    }
-
-    fn get(&self, profile: &str) -> Result<Option<Secret>> {
-        self.with(|py| keyring::get(py, profile))
-    }
-
-    fn set(&self, profile: &str, secret: &Secret) -> Result<()> {
-        self.with(|py| keyring::set(py, profile, secret))
-    }
-
-    fn delete(&self, profile: &str) -> Result<()> {
-        self.with(|py| keyring::delete(py, profile))
     }
 }

@@ -30,6 +30,7 @@ pub(crate) use arguments;
 arguments! {
     method: String = text;
     resource_path: String = text;
+    name: String = text;
     force: bool = flag;
     dry_run: bool = flag;
     resume: bool = flag;

@@ -1,4 +1,4 @@
-//! Destinations: `to_file`, `to_command` and those of the caller.
+//! Destinations: `to_file`, `to_keyring`, `to_command` and those of the caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use crate::printable;
 use crate::python::args::domain;
 use crate::python::args::plain::{self, wrong_type};
 use crate::python::args::stub_types::{FilePath, Words};
+use crate::python::keyring::AttachedKeyring;
 use crate::python::runtime::callback_queue::{self, CallbackQueue, Raised};
 use crate::tag::Tag;
 
@@ -26,6 +27,17 @@ pub(crate) struct ToFile(destinations::ToFile);
 /// A command as a destination; ``lmtokens.deliver.to_command`` makes one.
 #[pyclass(frozen, module = "lmtokens.deliver")]
 pub(crate) struct ToCommand(destinations::ToCommand);
+
+/// An entry of the keyring as a destination; ``lmtokens.deliver.to_keyring`` makes one.
+#[pyclass(frozen, module = "lmtokens.deliver")]
+pub(crate) struct ToKeyring(Arc<destinations::ToKeyring>);
+
+#[pymethods]
+impl ToKeyring {
+    fn __repr__(&self) -> String {
+        format!("<lmtokens.deliver.ToKeyring {}>", self.0.describe())
+    }
+}
 
 #[pymethods]
 impl ToFile {
@@ -146,6 +158,41 @@ pub(crate) fn to_command(
     Ok(destinations::ToCommand::new(words, timeout).map(ToCommand)?)
 }
 
+/// Deliver the secret of a new token to the keyring of the operating system, for a profile with ``keyring = true``.
+///
+/// The entry of the service ``lmtokens`` with the profile's name holds the access id and the access key, or the bearer
+/// token, as JSON. Until the token is enabled, it is in an entry ``NAME.<tag>.pending``, so that an old secret is kept.
+/// Needs the package keyring: ``pip install 'lmtokens[keyring]'``.
+///
+/// Args:
+///     name (str): the name of the profile, which may not exist yet.
+///     overwrite (bool): replace an existing entry; default ``False``: an existing entry is an error before the token
+///         is created.
+///
+/// Returns:
+///     ToKeyring: for ``deliver=``.
+///
+/// Raises:
+///     ValueError: a name that no profile can have.
+///
+/// Example:
+///     >>> from lmtokens.deliver import to_keyring
+///     >>> to_keyring("acme")
+///     <lmtokens.deliver.ToKeyring the keyring entry acme>
+#[pyfunction]
+#[pyo3(signature = (
+    name: "str",
+    *,
+    overwrite: "bool" = false,
+) -> "ToKeyring")]
+pub(crate) fn to_keyring(
+    #[pyo3(from_py_with = plain::name)] name: String,
+    #[pyo3(from_py_with = plain::overwrite)] overwrite: bool,
+) -> PyResult<ToKeyring> {
+    let keyring = Arc::new(AttachedKeyring::default());
+    Ok(ToKeyring(Arc::new(destinations::ToKeyring::new(keyring, name, overwrite)?)))
+}
+
 /// The argument ``deliver=``.
 pub(crate) enum Deliver {
     Native(Arc<dyn Destination>),
@@ -167,10 +214,13 @@ impl<'py> FromPyObject<'_, 'py> for Deliver {
         if let Ok(command) = object.cast::<ToCommand>() {
             return Ok(Self::Native(Arc::new(command.get().0.clone())));
         }
+        if let Ok(keyring) = object.cast::<ToKeyring>() {
+            return Ok(Self::Native(Arc::clone(&keyring.get().0) as Arc<dyn Destination>));
+        }
         if object.hasattr("deliver")? || object.is_callable() {
             return Ok(Self::Python(object.to_owned().unbind()));
         }
-        let expected = "to_file(…), to_command(…), a callable that takes the token, or an object with a method deliver(token)";
+        let expected = "to_file(…), to_keyring(…), to_command(…), a callable that takes the token, or an object with a method deliver(token)";
         Err(wrong_type("deliver", expected, &object))
     }
 }
@@ -298,7 +348,8 @@ fn check_done(result: &Bound<'_, PyAny>, what: &str) -> PyResult<()> {
     let is_destination = result.is_callable()
         || has_any(&["deliver"])?
         || result.is_instance_of::<ToFile>()
-        || result.is_instance_of::<ToCommand>();
+        || result.is_instance_of::<ToCommand>()
+        || result.is_instance_of::<ToKeyring>();
     if !(is_lazy || runs_elsewhere || is_destination) {
         return Ok(());
     }

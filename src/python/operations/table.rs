@@ -87,10 +87,10 @@ operations! {
     ///     status (int | str | TokenStatus): 1, ``"disabled"`` or ``TokenStatus.DISABLED``; 2 (the default),
     ///         ``"enabled"`` or ``TokenStatus.ENABLED``.
     ///     type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
-    ///     deliver (ToFile | ToCommand | Callable[[CreatedToken], object] | object | None): the destination that
-    ///         receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_command([…])``, a
-    ///         callable that takes the token, or an object with ``deliver(token)`` and optionally ``commit(token)`` and
-    ///         ``discard(token)``. Default ``None``: the key is only in the result.
+    ///     deliver (ToFile | ToKeyring | ToCommand | Callable[[CreatedToken], object] | object | None): the destination
+    ///         that receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_keyring(…)``,
+    ///         ``to_command([…])``, a callable that takes the token, or an object with ``deliver(token)`` and optionally
+    ///         ``commit(token)`` and ``discard(token)``. Default ``None``: the key is only in the result.
     ///     expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
     ///         rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
     ///         portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
