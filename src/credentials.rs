@@ -242,7 +242,7 @@ impl Identity {
             Some((portal, from, overridden)) => (portal, from, overridden),
             None if prompt.is_available() => {
                 let company = ask_company(prompt)?;
-                let domain = domain(arguments, selection.environment)?;
+                let domain = selection.domain(arguments)?;
                 (PortalAddress::of_company(&company, domain.as_deref())?, Provenance::Prompt, Vec::new())
             }
             None => {

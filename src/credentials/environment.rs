@@ -16,7 +16,7 @@ const PAIRS: [(&str, Variable); 2] = [
     ("LM_API_ID", Variable { name: "LM_API_KEY", file: None }),
 ];
 const BEARER_TOKEN: Variable = Variable { name: "LM_BEARER_TOKEN", file: Some("LM_BEARER_TOKEN_FILE") };
-const DOMAIN: &str = "LM_DOMAIN_NAME";
+pub(super) const DOMAIN: &str = "LM_DOMAIN_NAME";
 pub(super) const BASE_URL: &str = "LM_BASE_URL";
 const TIMEOUT: &str = "LM_TIMEOUT";
 pub(super) const PROFILE: &str = "LM_PROFILE";

@@ -1,9 +1,9 @@
 //! Which of the environment and a profile completes the arguments.
 
-use super::environment::{self, PROFILE};
+use super::environment::{self, BASE_URL, DOMAIN, PROFILE};
 use super::profiles::Profile;
 use super::sources::NoVariables;
-use super::{Arguments, Environment, Found, FoundPortal, Prompt, Provenance, ask, named_portal};
+use super::{Arguments, Environment, Found, FoundPortal, Prompt, Provenance, ask, domain, named_portal};
 use crate::advice::Advice;
 use crate::error::{Error, Result};
 
@@ -12,7 +12,7 @@ pub(super) struct Selection<'a> {
     /// The variables that name a portal and credentials. A profile that is named replaces them.
     pub(super) environment: &'a dyn Environment,
     profile: Option<Profile>,
-    /// The variables that a named profile replaces.
+    /// The variables that the profile replaces.
     replaced: Vec<&'static str>,
 }
 
@@ -30,7 +30,11 @@ impl<'a> Selection<'a> {
             let has_credentials =
                 arguments.has_credentials() || environment::credential_variable(environment).is_some();
             let profile = if has_credentials { None } else { Profile::default(environment)? };
-            return Ok(Self { environment, profile, replaced: Vec::new() });
+            // A base URL has no domain.
+            let has_base_url = profile.as_ref().is_some_and(|profile| profile.settings.base_url.is_some());
+            let replaced =
+                [DOMAIN].into_iter().filter(|name| has_base_url && environment::is_set(environment, name));
+            return Ok(Self { environment, replaced: replaced.collect(), profile });
         };
         let is_argument = arguments.profile.is_some();
         if !is_argument && let Some(variable) = environment::credential_variable(environment) {
@@ -76,12 +80,12 @@ impl<'a> Selection<'a> {
 
     /// Returns the portal of the arguments, the environment or the profile.
     pub(super) fn portal(&self, arguments: &Arguments) -> Result<Option<FoundPortal>> {
-        let found = named_portal(arguments, self.environment)?;
-        let Some(profile) = &self.profile else { return Ok(found) };
-        let Some((portal, source, _)) = &found else {
-            let portal = profile.portal(arguments.domain.as_deref())?;
-            return Ok(portal.map(|portal| (portal, profile.provenance.clone(), Vec::new())));
+        let Some(profile) = &self.profile else { return named_portal(arguments, self.environment) };
+        let found = match self.named_portal(profile, arguments)? {
+            Some(found) => Some(found),
+            None => self.portal_of(profile, arguments)?,
         };
+        let Some((portal, source, _)) = &found else { return Ok(None) };
         // Credentials must not be sent to another portal than theirs.
         if !arguments.has_credentials()
             && profile.has_credentials()
@@ -97,6 +101,42 @@ impl<'a> Selection<'a> {
             .suggest("use a profile of that portal, or other credentials"));
         }
         Ok(found)
+    }
+
+    /// Returns the portal that the arguments or the environment name. A company without a domain is in that of the
+    /// profile.
+    fn named_portal(&self, profile: &Profile, arguments: &Arguments) -> Result<Option<FoundPortal>> {
+        let has_domain = arguments.domain.is_some() || environment::is_set(self.environment, DOMAIN);
+        let has_base_url = arguments.base_url.is_some() || environment::is_set(self.environment, BASE_URL);
+        if !has_domain && !has_base_url {
+            let domain = profile.settings.domain.clone();
+            let found = named_portal(&Arguments { domain, ..arguments.clone() }, self.environment);
+            // A company that is a host has a domain of its own.
+            if let Ok(found) = found {
+                return Ok(found);
+            }
+        }
+        named_portal(arguments, self.environment)
+    }
+
+    /// Returns the portal of the profile, in another domain if one is given.
+    fn portal_of(&self, profile: &Profile, arguments: &Arguments) -> Result<Option<FoundPortal>> {
+        let (domain, source) = match &arguments.domain {
+            Some(domain) => (Some(domain.clone()), Provenance::Arguments),
+            None if profile.settings.base_url.is_some() => (None, profile.provenance.clone()),
+            None => match environment::domain(self.environment)? {
+                Some(domain) => (Some(domain), Provenance::Environment(vec![DOMAIN])),
+                None => (None, profile.provenance.clone()),
+            },
+        };
+        let portal = profile.portal(domain.as_deref())?;
+        Ok(portal.map(|portal| (portal, source, Vec::new())))
+    }
+
+    /// Returns the domain of a company that has none.
+    pub(super) fn domain(&self, arguments: &Arguments) -> Result<Option<String>> {
+        let domain = domain(arguments, self.environment)?;
+        Ok(domain.or_else(|| self.profile.as_ref()?.settings.domain.clone()))
     }
 
     /// Returns the error for a call without credentials.

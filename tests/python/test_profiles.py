@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
-from lmtokens import ConfigurationError, CredentialsError
+from lmtokens import ConfigurationError, CredentialsError, sandbox
 from profile_helpers import ACME, BEARER, GOV, write_profiles
 from support import ACCESS_ID, ACCESS_KEY, run_python, run_shell
 
@@ -22,6 +22,7 @@ OTHER_KEY = "invented-other-key"
 PAIR: dict[str, Any] = {"access_id": OTHER_ID, "access_key": OTHER_KEY}
 AT_ACME = "https://acme.logicmonitor.com/santaba/rest"
 AT_OTHER = "https://other.logicmonitor.com/santaba/rest"
+AT_GOV = "https://acme.lmgov.us/santaba/rest"
 
 
 @pytest.fixture
@@ -129,6 +130,14 @@ WINNERS: list[tuple[dict[str, str], dict[str, str], str | None, str, str]] = [
     ),
     ({}, {"LM_PROFILE": "acme", "LM_COMPANY": "other"}, None, AT_ACME, "LMv1 from profile acme"),
     ({}, {"LM_COMPANY": "acme"}, "acme", AT_ACME, "LMv1 from profile acme"),
+    # A company without a domain is in that of the profile.
+    ({"company": "acme", "profile": "gov"}, {}, None, AT_GOV, "bearer from profile gov"),
+    ({"company": "acme"}, {"LM_PROFILE": "gov"}, None, AT_GOV, "bearer from profile gov"),
+    ({"company": "acme"}, {}, "gov", AT_GOV, "bearer from profile gov"),
+    ({}, {"LM_COMPANY": "acme"}, "gov", AT_GOV, "bearer from profile gov"),
+    ({}, {"LM_DOMAIN_NAME": "lmgov.us"}, "gov", AT_GOV, "bearer from profile gov"),
+    ({"company": "acme", "profile": "gov", **PAIR}, {}, None, AT_GOV, "LMv1 from arguments"),
+    ({"company": "other.logicmonitor.com", "profile": "gov", **PAIR}, {}, None, AT_OTHER, "LMv1 from arguments"),
     # two profiles
     ({"profile": "acme"}, {"LM_PROFILE": "gov"}, "gov", AT_ACME, "LMv1 from profile acme"),
     ({}, {"LM_PROFILE": "acme"}, "gov", AT_ACME, "LMv1 from profile acme"),
@@ -170,16 +179,24 @@ CONFLICTS: list[tuple[dict[str, str], dict[str, str], str | None, str]] = [
         r"but the portal from environment \(LM_BASE_URL\)",
     ),
     ({"profile": "acme", "domain": "lmgov.us", "company": "acme"}, {}, None, "but the portal from arguments is"),
+    ({"profile": "acme", "domain": "lmgov.us"}, {}, None, f"but the portal from arguments is {AT_GOV}"),
+    ({"domain": "lmgov.us"}, {"LM_PROFILE": "acme"}, None, f"but the portal from arguments is {AT_GOV}"),
+    ({"domain": "lmgov.us"}, {}, "acme", f"but the portal from arguments is {AT_GOV}"),
+    ({}, {"LM_DOMAIN_NAME": "lmgov.us"}, "acme", rf"from environment \(LM_DOMAIN_NAME\) is {AT_GOV}"),
+    ({}, {"LM_COMPANY": "acme", "LM_DOMAIN_NAME": "lmgov.us"}, "acme", rf"from environment \(LM_COMPANY\) is {AT_GOV}"),
+    ({"company": "acme.logicmonitor.com"}, {}, "gov", f"are for {AT_GOV}, but the portal from arguments is {AT_ACME}"),
     # The default profile is used as a whole or not at all.
     ({}, {"LM_ACCESS_ID": OTHER_ID, "LM_ACCESS_KEY": OTHER_KEY}, "acme", "company is missing"),
     ({**PAIR}, {}, "acme", "company is missing"),
 ]
 
 
+@pytest.mark.parametrize("construct", CONSTRUCTORS)
 @pytest.mark.parametrize(("arguments", "variables", "default", "message"), CONFLICTS)
 def test_sources_that_contradict_each_other_are_refused(
     config: Path,
     monkeypatch: pytest.MonkeyPatch,
+    construct: Any,
     arguments: dict[str, Any],
     variables: dict[str, str],
     default: str | None,
@@ -188,7 +205,27 @@ def test_sources_that_contradict_each_other_are_refused(
     write_profiles(config, default, acme=ACME, gov=GOV)
     set_all(monkeypatch, **variables)
     with pytest.raises(ConfigurationError, match=message):
-        lmtokens.Client(**arguments)
+        construct(**arguments)
+
+
+def test_shell_sends_credentials_of_a_profile_to_its_domain_only(config: Path) -> None:
+    for environment, words in (({}, ["--profile", "acme"]), ({"LM_PROFILE": "acme"}, [])):
+        for command in (["add", "32", "--dry-run"], ["whoami"]):
+            refused = run_shell(*command, *words, "--domain", "evil.example", environment=environment)
+            assert refused.returncode == 2
+            assert "but the portal from arguments is https://acme.evil.example/" in refused.stderr
+            assert refused.stdout == ""
+
+
+def test_domain_beside_a_default_profile_with_a_base_url_is_reported(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sandbox.Portal() as portal:
+        pair = {"access_id": portal.access_id, "access_key": portal.access_key.reveal()}
+        write_profiles(config, "sandbox", sandbox={**pair, "base_url": portal.base_url})
+        assert lmtokens.Client().whoami().ignored_sources == []
+        monkeypatch.setenv("LM_DOMAIN_NAME", "lmgov.us")
+        assert lmtokens.Client().whoami().ignored_sources == ["LM_DOMAIN_NAME"]
 
 
 @pytest.mark.parametrize(
