@@ -182,7 +182,8 @@ impl Ended {
 pub(crate) fn run(host: &Host) -> Ended {
     let program = std::iter::once(OsString::from("lmtokens"));
     let words = program.chain(host.arguments.iter().cloned());
-    let parsed = check_note(&host.arguments).and_then(|()| Arguments::try_parse_from(words));
+    let checked = check_note(&host.arguments).and_then(|()| check_one_profile(&host.arguments));
+    let parsed = checked.and_then(|()| Arguments::try_parse_from(words));
     let parsed = parsed.and_then(Arguments::check_profile);
     let command = match parsed {
         Ok(Arguments { command, messages, .. }) => {
@@ -228,6 +229,17 @@ fn asks_for_json(words: &[OsString]) -> bool {
     let pairs = options.clone().zip(options.clone().skip(1));
     options.clone().any(|word| word == "--error-format=json")
         || pairs.into_iter().any(|(option, value)| option == "--error-format" && value == "json")
+}
+
+/// Fails if `--profile` is given before the command and after it, where clap would take the last one.
+fn check_one_profile(words: &[OsString]) -> Result<(), clap::Error> {
+    let words = words.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--");
+    let is_profile = |word: &Cow<'_, str>| word == "--profile" || word.starts_with("--profile=");
+    if words.filter(is_profile).count() < 2 {
+        return Ok(());
+    }
+    let message = "--profile cannot be used multiple times";
+    Err(Arguments::command().error(ErrorKind::ArgumentConflict, message))
 }
 
 /// Fails if `--note` is followed by an option instead of its value. A note may begin with a hyphen, but with

@@ -451,6 +451,14 @@ def test_dry_run_of_a_bulk_run_uses_the_portal_of_a_profile(config: Path, tmp_pa
     assert "but the portal from arguments is" in refused.stderr
 
 
+@pytest.mark.parametrize("words", [["--profile", "gov"], ["--profile=gov"]])
+def test_shell_refuses_two_profiles(config: Path, words: list[str]) -> None:
+    for arguments in ([*words, "add", "32", "--profile", "acme"], ["add", "32", *words, "--profile=acme"]):
+        refused = run_shell(*arguments, "--dry-run")
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "--profile cannot be used multiple times" in refused.stderr
+
+
 @pytest.mark.parametrize("command", [["sandbox", "--", "true"], ["profile", "list"]])
 def test_shell_refuses_a_profile_for_commands_without_a_portal(config: Path, command: list[str]) -> None:
     for words in (["--profile", "acme", *command], [command[0], "--profile", "acme", *command[1:]]):
