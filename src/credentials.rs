@@ -17,7 +17,10 @@ use std::fmt;
 
 pub use arguments::{Arguments, Timeouts};
 pub(crate) use environment::selecting_variables;
-pub(crate) use profiles::{ConfigFile, DEFAULT, PROFILES, Profile, check_name, config_path};
+pub(crate) use profiles::{
+    ConfigFile, ConfigPath, DEFAULT, KEYS, PROFILES, Profile, check_name,
+    config_path,
+};
 pub(crate) use secret_file::read_secret_from;
 pub(crate) use sources::ProcessEnvironment;
 pub use sources::{Environment, NoPrompt, Prompt, not_utf8};
@@ -139,8 +142,8 @@ pub enum Provenance {
     Profile {
         /// Its name.
         name: String,
-        /// The path of the file.
-        path: String,
+        /// The file, as messages name it.
+        file: String,
         /// The key in the file that says where the secret is, if the file does not hold it.
         through: Option<&'static str>,
     },
@@ -154,7 +157,7 @@ impl Provenance {
     /// Returns the source of a secret that the file of a profile does not hold.
     fn through(&self, key: &'static str) -> Self {
         match self.clone() {
-            Self::Profile { name, path, .. } => Self::Profile { name, path, through: Some(key) },
+            Self::Profile { name, file, .. } => Self::Profile { name, file, through: Some(key) },
             other => other,
         }
     }
@@ -165,9 +168,9 @@ impl fmt::Display for Provenance {
         match self {
             Self::Arguments => f.write_str("arguments"),
             Self::Environment(names) => write!(f, "environment ({})", names.join(", ")),
-            Self::Profile { name, path, through: None } => write!(f, "profile {name} in {path}"),
-            Self::Profile { name, path, through: Some(key) } => {
-                write!(f, "{key} of profile {name} in {path}")
+            Self::Profile { name, file, through: None } => write!(f, "profile {name} in {file}"),
+            Self::Profile { name, file, through: Some(key) } => {
+                write!(f, "{key} of profile {name} in {file}")
             }
             Self::Prompt => f.write_str("prompt"),
             Self::Rotation => f.write_str("rotation"),

@@ -5,7 +5,7 @@ mod edit;
 use std::io::{self, IsTerminal as _};
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::exit;
 use super::host::Host;
@@ -26,8 +26,8 @@ use edit::Edit;
 /// Manage profiles: named portals with their credentials
 ///
 /// A command uses the profile of --profile or LM_PROFILE. If the environment has no credentials, it uses the default
-/// profile. The profiles are in the file LM_CONFIG_FILE, else in lmtokens/config.toml in XDG_CONFIG_HOME or ~/.config (on
-/// Windows in APPDATA).
+/// profile. The profiles are in the file LM_CONFIG_FILE (/dev/null for none), else in lmtokens/config.toml in XDG_CONFIG_HOME
+/// or ~/.config (on Windows in APPDATA).
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &[exit::AUTHENTICATION]))]
 pub(super) struct ProfileCommand {
@@ -165,7 +165,7 @@ impl ProfileCommand {
         match self.action {
             Action::List(list) => list.run()?,
             Action::Show(show) => show.run()?,
-            Action::Default(default) => default.run()?,
+            Action::Default(default) => default.run(host)?,
             Action::Add(add) => add.run(host)?,
             Action::Remove(remove) => return remove.run(host),
         }
@@ -181,7 +181,7 @@ impl List {
         if let Some(file) = &file {
             let default = file.default_name()?;
             for name in file.names()? {
-                rows.push(members(name, default == Some(name), &file.profile(name, "")?)?);
+                rows.push(row(file, name, default == Some(name)));
             }
         }
         if rows.is_empty() {
@@ -197,21 +197,21 @@ impl Show {
         let file = existing_file()?;
         let default = file.default_name()?;
         let name = self.name.as_deref().or(default).ok_or_else(|| {
-            Error::configuration(format!("{} has no default profile", file.path().display()))
+            Error::configuration(format!("{} has no default profile", file.path()))
                 .suggest("name a profile, or set the default with lmtokens profile default")
         })?;
         let members = members(name, default == Some(name), &file.profile(name, "")?)?;
-        output.write(&output::one(&members, self.output)?)
+        output.write(&output::one(&Members(members), self.output)?)
     }
 }
 
 impl SetDefault {
-    fn run(self) -> Result<(), Failure> {
-        let mut edit = Edit::open()?;
+    fn run(self, host: &Host) -> Result<(), Failure> {
+        let mut edit = Edit::open(host)?;
         edit.check_exists(&self.name)?;
         edit.set_default(&self.name);
         let path = edit.save()?;
-        say(&format!("{} is the default profile of {}", self.name, path.display()));
+        say(&format!("{} is the default profile of {path}", self.name));
         Ok(())
     }
 }
@@ -220,7 +220,7 @@ impl Add {
     fn run(self, host: &Host) -> Result<(), Failure> {
         check_name(&self.name)?;
         // Before the secret is asked for. The file stays unlocked meanwhile.
-        Edit::open()?.check_new(&self.name, self.overwrite)?;
+        Edit::read()?.check_new(&self.name, self.overwrite)?;
         let mut settings = Arguments {
             company: self.company,
             domain: self.domain,
@@ -236,27 +236,26 @@ impl Add {
         profile.portal(None)?;
         let to_keyring = !self.plain_text && host.keyring.is_available();
         if !to_keyring {
-            let path = path.display();
             warn(&format!("the secret will be in plain text in {path}, readable by you only"));
         }
         let credentials = credentials(host, profile.settings.access_id.clone())?;
 
-        let mut edit = Edit::open()?;
+        let mut edit = Edit::open_or_create(host)?;
         edit.check_new(&self.name, self.overwrite)?;
         let was_in_keyring = edit.uses_keyring(&self.name);
-        if to_keyring {
-            host.keyring.set(&self.name, credentials.secret())?;
-        }
-        edit.set_profile(&self.name, &profile.settings, &credentials, to_keyring);
+        edit.set_profile(&self.name, &profile.settings, &credentials, to_keyring)?;
         if self.default {
             edit.set_default(&self.name);
+        }
+        if to_keyring {
+            host.keyring.set(&self.name, credentials.secret())?;
         }
         let path = edit.save()?;
         if was_in_keyring && !to_keyring {
             host.keyring.delete(&self.name)?;
         }
         let place = if to_keyring { ", and its secret to the keyring" } else { "" };
-        say(&format!("added profile {} to {}{place}", self.name, path.display()));
+        say(&format!("added profile {} to {path}{place}", self.name));
         Ok(())
     }
 }
@@ -294,7 +293,7 @@ fn answer<T>(host: &Host, answer: Result<T>) -> Result<T, Failure> {
 
 impl Remove {
     fn run(self, host: &Host) -> Result<u8, Failure> {
-        Edit::open()?.check_exists(&self.name)?;
+        Edit::read()?.check_exists(&self.name)?;
         if !self.yes {
             if !host.prompt.is_available() {
                 let problem = "no prompt available to confirm the removal";
@@ -307,14 +306,14 @@ impl Remove {
                 return Ok(exit::FAILED);
             }
         }
-        let mut edit = Edit::open()?;
+        let mut edit = Edit::open(host)?;
         edit.check_exists(&self.name)?;
         if edit.uses_keyring(&self.name) {
             host.keyring.delete(&self.name)?;
         }
         edit.remove(&self.name);
         let path = edit.save()?;
-        say(&format!("removed profile {} from {}", self.name, path.display()));
+        say(&format!("removed profile {} from {path}", self.name));
         Ok(exit::DONE)
     }
 }
@@ -327,8 +326,26 @@ fn existing_file() -> Result<ConfigFile> {
     })
 }
 
+/// Returns a profile of a list. One that is not valid has an error, and does not hide the others.
+fn row(file: &ConfigFile, name: &str, is_default: bool) -> Members {
+    let found = file.profile(name, "").and_then(|profile| members(name, is_default, &profile));
+    let (mut members, error) = match found {
+        Ok(members) => (members, None),
+        Err(error) => {
+            let unknown = ["base_url", "credentials", "access_id", "secret"];
+            let known = [("name", json!(name)), ("default", json!(is_default))];
+            (
+                known.into_iter().chain(unknown.map(|name| (name, Value::Null))).collect(),
+                Some(error.to_string()),
+            )
+        }
+    };
+    members.push(("error", json!(error)));
+    Members(members)
+}
+
 /// Returns what a profile contains, without a call of its keyring or its command.
-fn members(name: &str, is_default: bool, profile: &Profile) -> Result<Members> {
+fn members(name: &str, is_default: bool, profile: &Profile) -> Result<Vec<(&'static str, Value)>> {
     let portal = profile.portal(None)?;
     let (kind, secret) = match profile.outside() {
         Some(outside) => (None, Some(outside.key())),
@@ -338,12 +355,12 @@ fn members(name: &str, is_default: bool, profile: &Profile) -> Result<Members> {
         },
     };
     let access_id = profile.settings.access_id.as_ref().filter(|_| secret.is_some());
-    Ok(Members(vec![
+    Ok(vec![
         ("name", json!(name)),
         ("default", json!(is_default)),
         ("base_url", json!(portal.as_ref().map(PortalAddress::base_url))),
         ("credentials", json!(kind)),
         ("access_id", json!(access_id.map(Secret::reveal))),
         ("secret", json!(secret)),
-    ]))
+    ])
 }

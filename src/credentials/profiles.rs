@@ -2,12 +2,15 @@
 //!
 //! No message repeats text of the file, which may hold secrets, except the names of profiles.
 
+use std::fmt;
 use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, DocumentMut, Item, TableLike};
+use toml_parser::Source;
+use toml_parser::lexer::TokenKind;
 
 use super::credential_process;
 use super::secret_file;
@@ -17,7 +20,11 @@ use crate::error::{Error, Result};
 use crate::portal::PortalAddress;
 use crate::secret::Secret;
 
-const CONFIG_FILE: &str = "LM_CONFIG_FILE";
+/// The variable with the path of the configuration file.
+pub(crate) const CONFIG_FILE: &str = "LM_CONFIG_FILE";
+
+/// The value of [`CONFIG_FILE`] that stands for no file at all.
+pub(crate) const NO_CONFIG_FILE: &str = if cfg!(windows) { "nul" } else { "/dev/null" };
 
 /// The key of the table with the profiles.
 pub(crate) const PROFILES: &str = "profiles";
@@ -26,19 +33,43 @@ pub(crate) const PROFILES: &str = "profiles";
 pub(crate) const DEFAULT: &str = "default";
 
 /// The keys of a profile.
-const KEYS: [&str; 8] =
+pub(crate) const KEYS: [&str; 8] =
     ["company", "domain", "base_url", "access_id", "access_key", "bearer_token", "keyring", PROCESS];
 
 /// The key of a command that prints credentials.
 const PROCESS: &str = "credential_process";
 
 /// The keys of a profile whose values are secrets.
-#[cfg(unix)]
 const SECRET_KEYS: [&str; 2] = ["access_key", "bearer_token"];
+
+/// The path of the configuration file, which may not exist.
+#[derive(Clone)]
+pub(crate) struct ConfigPath {
+    path: PathBuf,
+    /// Whether `LM_CONFIG_FILE` names it. The value of the variable may be a misplaced secret, and is not shown.
+    is_named: bool,
+}
+
+impl ConfigPath {
+    /// Returns the path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Display for ConfigPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_named {
+            write!(f, "the file that {CONFIG_FILE} names")
+        } else {
+            self.path.display().fmt(f)
+        }
+    }
+}
 
 /// A configuration file with profiles.
 pub(crate) struct ConfigFile {
-    path: PathBuf,
+    path: ConfigPath,
     document: Document<String>,
 }
 
@@ -71,10 +102,10 @@ impl Outside {
     }
 }
 
-/// Returns the path of the configuration file, and whether `LM_CONFIG_FILE` names it.
-fn path(environment: &dyn Environment) -> Result<Option<(PathBuf, bool)>> {
+/// Returns the path of the configuration file, if it has one.
+fn path(environment: &dyn Environment) -> Result<Option<ConfigPath>> {
     if let Some(path) = environment.filled(CONFIG_FILE)? {
-        return Ok(Some((path.into(), true)));
+        return Ok((path != NO_CONFIG_FILE).then(|| ConfigPath { path: path.into(), is_named: true }));
     }
     // Relative paths are to be ignored, as the XDG Base Directory Specification says.
     let folder = |name: &str| {
@@ -89,13 +120,19 @@ fn path(environment: &dyn Environment) -> Result<Option<(PathBuf, bool)>> {
             None => folder("HOME")?.map(|home| home.join(".config")),
         }
     };
-    Ok(settings.map(|folder| (folder.join("lmtokens").join("config.toml"), false)))
+    let path = settings.map(|folder| folder.join("lmtokens").join("config.toml"));
+    Ok(path.map(|path| ConfigPath { path, is_named: false }))
 }
 
 /// Returns the path of the configuration file, which may not exist.
-pub(crate) fn config_path(environment: &dyn Environment) -> Result<PathBuf> {
-    path(environment)?.map(|(path, _)| path).ok_or_else(|| {
-        Error::configuration("the configuration file has no path: the home folder is unknown")
+pub(crate) fn config_path(environment: &dyn Environment) -> Result<ConfigPath> {
+    path(environment)?.ok_or_else(|| {
+        let problem = if environment.filled(CONFIG_FILE).is_ok_and(|value| value.is_some()) {
+            format!("{CONFIG_FILE} is {NO_CONFIG_FILE}")
+        } else {
+            "the home folder is unknown".to_owned()
+        };
+        Error::configuration(format!("the configuration file has no path: {problem}"))
             .suggest(format!("set {CONFIG_FILE} to the path of the file"))
     })
 }
@@ -103,48 +140,50 @@ pub(crate) fn config_path(environment: &dyn Environment) -> Result<PathBuf> {
 impl ConfigFile {
     /// Reads the configuration file; `None` if it does not exist and `LM_CONFIG_FILE` does not name it.
     pub(crate) fn read(environment: &dyn Environment) -> Result<Option<Self>> {
-        let Some((path, is_named)) = path(environment)? else { return Ok(None) };
-        let (text, metadata) = match secret_file::read(&path) {
+        let Some(path) = path(environment)? else { return Ok(None) };
+        let (text, metadata) = match secret_file::read(&path.path) {
             Ok(read) => read,
             // The home folder of some system users is /dev/null.
             Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) && !is_named =>
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+                    && !path.is_named =>
             {
                 return Ok(None);
             }
-            // The value of the variable may be a misplaced secret.
-            Err(error) if is_named => {
-                return Err(Error::configuration(format!(
-                    "cannot read the file that {CONFIG_FILE} names: {error}"
-                ))
-                .suggest(format!("correct or unset {CONFIG_FILE}")));
-            }
             Err(error) => {
-                return Err(Error::configuration(format!("cannot read {}: {error}", path.display())));
+                let failed = Error::configuration(format!("cannot read {path}: {error}"));
+                let hint = format!("correct or unset {CONFIG_FILE}");
+                return Err(if path.is_named { failed.suggest(hint) } else { failed });
             }
         };
         let file = Self::parse(path, &text)?;
         file.check_access(&metadata)?;
-        file.check_keys("the file", file.document.as_table(), &[DEFAULT, PROFILES])?;
-        file.check_names()?;
         Ok(Some(file))
     }
 
-    fn parse(path: PathBuf, text: &str) -> Result<Self> {
-        match Document::parse(text.to_owned()) {
-            Ok(document) => Ok(Self { path, document }),
-            // The message of the parser would show the line.
-            Err(error) => Err(Error::configuration(format!(
-                "{} is not valid TOML: syntax error{}",
-                path.display(),
-                in_line(text, error.span())
-            ))
-            .suggest("check the quotation marks: every value is a string in double quotes")),
+    /// Reads the text of the file at `path`.
+    pub(crate) fn parse(path: ConfigPath, text: &str) -> Result<Self> {
+        if is_nested_deeply(text) {
+            return Err(Error::configuration(format!(
+                "{path} is nested too deeply; expected a table for each profile"
+            )));
         }
+        let file = match Document::parse(text.to_owned()) {
+            Ok(document) => Self { path, document },
+            // The message of the parser would show the line.
+            Err(error) => {
+                let place = in_line(text, error.span());
+                return Err(Error::configuration(format!("{path} is not valid TOML: syntax error{place}"))
+                    .suggest("check the quotation marks: every value is a string in double quotes"));
+            }
+        };
+        file.check_keys("the file", file.document.as_table(), &[DEFAULT, PROFILES])?;
+        file.check_names()?;
+        Ok(file)
     }
 
     /// Returns the path of the file.
-    pub(crate) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &ConfigPath {
         &self.path
     }
 
@@ -229,7 +268,7 @@ impl ConfigFile {
 
     fn error(&self, what: &str, problem: &str, span: Option<Range<usize>>) -> Error {
         let place = in_line(self.document.raw(), span);
-        Error::configuration(format!("invalid {}: {what} {problem}{place}", self.path.display()))
+        Error::configuration(format!("{} is invalid: {what} {problem}{place}", self.path))
     }
 
     fn check_names(&self) -> Result<()> {
@@ -249,15 +288,15 @@ impl ConfigFile {
         Err(self.error(what, &format!("has an unknown key, expected {}", known.join(", ")), span))
     }
 
-    /// Fails if other users can read a secret in the file, or change a command in it.
+    /// Fails if other users can change the file or read a secret in it. They could run a command, or receive
+    /// credentials that the caller has from somewhere else.
     #[cfg(unix)]
     fn check_access(&self, metadata: &Metadata) -> Result<()> {
         use std::os::unix::fs::MetadataExt as _;
         const ACCESS: u32 = 0o077;
         const WRITE: u32 = 0o022;
-        let (mode, path) = (metadata.mode() & 0o777, self.path.display());
-        let has_command = self.has_key(&[PROCESS])?;
-        if self.has_key(&SECRET_KEYS)? && mode & ACCESS != 0 {
+        let (mode, owner, path) = (metadata.mode() & 0o777, metadata.uid(), &self.path);
+        if self.has_secrets()? && mode & ACCESS != 0 {
             return Err(Error::configuration(format!(
                 "{path} holds secrets, and other users can access it (mode {mode:03o})"
             ))
@@ -265,18 +304,13 @@ impl ConfigFile {
                 "make it accessible to its owner only (chmod 600), and replace the secrets if others may have read them",
             ));
         }
-        if has_command && mode & WRITE != 0 {
-            return Err(Error::configuration(format!(
-                "{path} has a {PROCESS}, and other users can change it (mode {mode:03o})"
-            ))
-            .suggest("make it writable by its owner only (chmod go-w)"));
+        if mode & WRITE != 0 {
+            return Err(Error::configuration(format!("other users can change {path} (mode {mode:03o})"))
+                .suggest("check its content, and make it writable by its owner only (chmod go-w)"));
         }
-        let owner = metadata.uid();
-        if has_command && owner != 0 && owner != rustix::process::geteuid().as_raw() {
-            return Err(Error::configuration(format!(
-                "{path} has a {PROCESS}, and belongs to another user (id {owner})"
-            ))
-            .suggest("use a file of your own"));
+        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+            return Err(Error::configuration(format!("{path} belongs to another user (id {owner})"))
+                .suggest("use a file of your own"));
         }
         Ok(())
     }
@@ -286,22 +320,20 @@ impl ConfigFile {
         Ok(())
     }
 
-    /// Returns whether a profile has one of these keys.
-    #[cfg(unix)]
-    fn has_key(&self, keys: &[&str]) -> Result<bool> {
-        let has_key = |profile: &Item| {
+    /// Returns whether a profile has a secret.
+    pub(crate) fn has_secrets(&self) -> Result<bool> {
+        let has_secret = |profile: &Item| {
             let table = profile.as_table_like();
-            table.is_some_and(|table| keys.iter().any(|key| table.contains_key(key)))
+            table.is_some_and(|table| SECRET_KEYS.iter().any(|key| table.contains_key(key)))
         };
-        Ok(self.profiles()?.is_some_and(|profiles| profiles.iter().any(|(_, profile)| has_key(profile))))
+        Ok(self.profiles()?.is_some_and(|profiles| profiles.iter().any(|(_, profile)| has_secret(profile))))
     }
 }
 
 impl Profile {
     /// Creates a profile of the configuration file at `path`.
-    pub(crate) fn new(name: &str, path: &Path, settings: Arguments) -> Result<Self> {
-        let provenance =
-            Provenance::Profile { name: name.to_owned(), path: path.display().to_string(), through: None };
+    pub(crate) fn new(name: &str, path: &ConfigPath, settings: Arguments) -> Result<Self> {
+        let provenance = Provenance::Profile { name: name.to_owned(), file: path.to_string(), through: None };
         let profile = Self { provenance, settings, name: name.to_owned(), outside: None };
         profile.settings.check_copied().map_err(|error| profile.located(error))?;
         Ok(profile)
@@ -376,7 +408,7 @@ impl Profile {
     pub(super) fn default(environment: &dyn Environment) -> Result<Option<Self>> {
         let Some(file) = ConfigFile::read(environment)? else { return Ok(None) };
         let name = file.default_name()?;
-        name.map(|name| file.profile(name, &format!(" as default of {}", file.path.display()))).transpose()
+        name.map(|name| file.profile(name, &format!(" as default of {}", file.path))).transpose()
     }
 }
 
@@ -395,8 +427,8 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 fn unknown(source: &str, file: Option<&ConfigFile>) -> Error {
     let names = file.and_then(|file| file.names().ok()).unwrap_or_default();
     let expected = match file {
-        Some(file) if !names.is_empty() => format!("{} has {}", file.path.display(), names.join(", ")),
-        Some(file) => format!("{} has none", file.path.display()),
+        Some(file) if !names.is_empty() => format!("{} has {}", file.path, names.join(", ")),
+        Some(file) => format!("{} has none", file.path),
         None => "the configuration file does not exist".to_owned(),
     };
     let error = Error::configuration(format!("unknown profile{source}: {expected}"));
@@ -407,4 +439,26 @@ fn unknown(source: &str, file: Option<&ConfigFile>) -> Error {
 fn in_line(text: &str, span: Option<Range<usize>>) -> String {
     let before = span.and_then(|span| text.get(..span.start));
     before.map_or_else(String::new, |before| format!(" in line {}", before.split('\n').count()))
+}
+
+/// Returns whether brackets or keys are nested deeper than in any file with profiles. The parser calls itself for each
+/// level, which could exhaust the stack of a thread.
+fn is_nested_deeply(text: &str) -> bool {
+    const LIMIT: usize = 4;
+    let (mut brackets, mut dots) = (0_usize, 0_usize);
+    Source::new(text).lex().any(|token| {
+        match token.kind() {
+            TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => {
+                brackets += 1;
+                dots = 0;
+            }
+            TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket => {
+                brackets = brackets.saturating_sub(1);
+            }
+            TokenKind::Dot => dots += 1,
+            TokenKind::Equals | TokenKind::Comma | TokenKind::Newline => dots = 0,
+            _ => {}
+        }
+        brackets > LIMIT || dots > LIMIT
+    })
 }

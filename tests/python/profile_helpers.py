@@ -8,6 +8,8 @@ from pathlib import Path
 from support import ACCESS_ID, ACCESS_KEY
 
 BEARER = "lmb_invented-bearer"
+# Messages do not repeat the variable, which may be a misplaced secret.
+NAMED = "the file that LM_CONFIG_FILE names"
 ACME = {"company": "acme", "access_id": ACCESS_ID, "access_key": ACCESS_KEY}
 GOV = {"company": "acme", "domain": "lmgov.us", "bearer_token": BEARER}
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from lmtokens import ConfigurationError, CredentialsError
-from profile_helpers import BEARER
+from profile_helpers import BEARER, NAMED
 from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, run_python, run_shell, wait_until
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
 
 CONSTRUCTORS: list[Any] = [lmtokens.Client, lmtokens.AsyncClient, lmtokens.LMv1Auth, lmtokens.configure]
-SOURCE = r"credential_process of profile acme in .*config\.toml"
+SOURCE = f"credential_process of profile acme in {NAMED}"
 PAIR = json.dumps({"access_id": ACCESS_ID, "access_key": ACCESS_KEY, "note": "ignored", "id": 17})
 
 
@@ -73,10 +73,11 @@ def is_refused(message: str, error: type[Exception] = CredentialsError) -> None:
 def test_output_is_used_and_reported(
     write_process: Any, construct: Any, output: str, settings: dict[str, str], kind: str
 ) -> None:
-    path = write_process(prints(output), **settings)
+    write_process(prints(output), **settings)
     shown = repr(construct(profile="acme"))
     assert (
-        f"https://acme.logicmonitor.com/santaba/rest, {kind} from credential_process of profile acme in {path}" in shown
+        f"https://acme.logicmonitor.com/santaba/rest, {kind} from credential_process of profile acme in {NAMED}"
+        in shown
     )
 
 
@@ -91,8 +92,8 @@ def test_request_is_signed_with_the_output(
     monkeypatch.setenv("LM_CONFIG_FILE", str(path))
     monkeypatch.setenv("LM_PROFILE", "acme")
     who = lmtokens.whoami()
-    assert who.credentials_from == f"credential_process of profile acme in {path}"
-    assert who.portal_from == f"profile acme in {path}"
+    assert who.credentials_from == f"credential_process of profile acme in {NAMED}"
+    assert who.portal_from == f"profile acme in {NAMED}"
     assert run_shell("add", "32", "-o", "json").returncode == 0
     assert lmtokens_portal.record[-1].token_id == token.id
 
@@ -174,7 +175,7 @@ def test_command_beside_another_secret_is_refused(write_process: Any, key: str) 
 
 def test_command_that_others_can_change_is_refused(write_process: Any) -> None:
     write_process(prints(PAIR)).chmod(0o664)
-    is_refused("has a credential_process, and other users can change it", ConfigurationError)
+    is_refused(rf"other users can change {NAMED} \(mode 664\)", ConfigurationError)
 
 
 def test_command_that_reads_its_input_does_not_wait(write_process: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import lmtokens
 import pytest
 from lmtokens import ConfigurationError, CredentialsError
-from profile_helpers import BEARER
+from profile_helpers import BEARER, NAMED
 from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, run_python, run_shell
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def profile(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 
 def test_secret_of_the_keyring_is_used_and_reported(config: Path, entries: Path) -> None:
     entries.write_text(json.dumps({"lmtokens acme": ACCESS_KEY}))
-    expected = f"LMv1 from keyring of profile acme in {config}"
+    expected = f"LMv1 from keyring of profile acme in {NAMED}"
     assert expected in run_python(CONSTRUCT).stdout
     assert expected in run_python(CONSTRUCT.replace("Client", "LMv1Auth")).stdout
     assert expected in run_python(CONSTRUCT.replace("Client", "AsyncClient")).stdout
@@ -84,7 +84,7 @@ def test_secret_of_the_keyring_is_used_and_reported(config: Path, entries: Path)
 def test_missing_entry_is_an_error(config: Path, entries: Path, entry: dict[str, str]) -> None:
     entries.write_text(json.dumps(entry))
     shown = run_python(CONSTRUCT).stderr
-    assert f"CredentialsError: the keyring has no secret of profile acme in {config}" in shown
+    assert f"CredentialsError: the keyring has no secret of profile acme in {NAMED}" in shown
     completed = run_shell("add", "32", "--profile", "acme")
     assert completed.returncode == 4
     assert "lmtokens profile add --overwrite" in completed.stderr
@@ -93,14 +93,14 @@ def test_missing_entry_is_an_error(config: Path, entries: Path, entry: dict[str,
 def test_invalid_entry_names_its_source(config: Path, entries: Path) -> None:
     entries.write_text(json.dumps({"lmtokens acme": "marker key"}))
     shown = run_python(CONSTRUCT).stderr
-    assert f"from keyring of profile acme in {config}" in shown
+    assert f"from keyring of profile acme in {NAMED}" in shown
     assert "marker" not in shown.replace(CONSTRUCT, "")
 
 
 def test_failure_of_the_keyring_is_named(config: Path, entries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYRING_LOCKED", "1")
     shown = run_python(CONSTRUCT).stderr
-    assert f"CredentialsError: the keyring failed with KeyringLocked (from profile acme in {config})" in shown
+    assert f"CredentialsError: the keyring failed with KeyringLocked (from profile acme in {NAMED})" in shown
     assert "marker" not in shown
     completed = run_shell("add", "32", "--profile", "acme")
     assert completed.returncode == 4
@@ -138,7 +138,7 @@ def test_keyring_is_true_or_false(config: Path, value: str) -> None:
 def test_added_secret_goes_to_the_keyring(config: Path, entries: Path) -> None:
     words = ["--company", "acme", "--access-id", ACCESS_ID]
     added = profile("add", "new", *words, stdin=ACCESS_KEY)
-    assert added.stderr == f"added profile new to {config}, and its secret to the keyring\n"
+    assert added.stderr == f"added profile new to {NAMED}, and its secret to the keyring\n"
     assert ACCESS_KEY not in config.read_text()
     assert json.loads(entries.read_text()) == {"lmtokens new": ACCESS_KEY}
     assert "keyring of profile new" in run_python(CONSTRUCT.replace("acme", "new")).stdout
@@ -209,9 +209,9 @@ def test_secret_service_keeps_the_secret(config: Path, tmp_path: Path, monkeypat
         timeout=HANG_TIMEOUT,
         check=False,
     )
-    assert f"added profile new to {config}, and its secret to the keyring" in completed.stderr
+    assert f"added profile new to {NAMED}, and its secret to the keyring" in completed.stderr
     client, keyring = completed.stdout.splitlines()
-    assert f"LMv1 from keyring of profile new in {config}" in client
+    assert f"LMv1 from keyring of profile new in {NAMED}" in client
     assert keyring.endswith("None")
     assert "SecretService" in keyring
     assert ACCESS_KEY not in completed.stdout + completed.stderr

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from profile_helpers import ACME, BEARER, GOV, write_profiles
-from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, run_at_terminal, run_shell
+from profile_helpers import ACME, BEARER, GOV, NAMED, write_profiles
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, run_at_terminal, run_shell, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,6 +85,30 @@ def test_file_and_folder_are_private(config: Path) -> None:
     assert [path.name for path in config.parent.iterdir()] == ["config.toml"]
 
 
+def test_file_without_secrets_keeps_its_mode(config: Path) -> None:
+    write_profiles(config, acme={"company": "acme"}).chmod(0o644)
+    if os.geteuid() == 0:
+        os.chown(config, -1, 65534)
+    group = config.stat().st_gid
+    assert profile("default", "acme").returncode == 0
+    assert config.stat().st_mode & 0o777 == 0o644
+    assert add("other").returncode == 0
+    assert config.stat().st_mode & 0o777 == 0o600
+    assert config.stat().st_gid == group
+
+
+def test_secret_that_a_killed_process_left_is_removed(config: Path) -> None:
+    write_profiles(config, acme=ACME)
+    leftover = config.with_name("config.toml.0123456789abcdef.new")
+    others = [
+        config.with_name(name) for name in ("config.toml.new", "config.toml.backup0123456.new", "config.toml.old")
+    ]
+    for path in (leftover, *others):
+        path.write_text(ACCESS_KEY)
+    assert profile("default", "acme").returncode == 0
+    assert sorted(config.parent.iterdir()) == sorted([config, *others])
+
+
 COMMENTED = """\
 # Managed by hand.
 default = "gov"  # the government portal
@@ -125,6 +152,35 @@ def test_inline_tables_are_changed_as_well(config: Path) -> None:
     assert "from profile gov" in repr(lmtokens.Client(profile="gov"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[profiles]\nacme = "x"\n',
+        '[[profiles.acme]]\ncompany = "x"\n',
+        'profiles = { acme = "x", gov = { company = "gov" } }\n',
+        '[profiles.acme]\ncompany = "x"\nunknown = "y"\n\n[profiles.acme.nested]\na = 1\n',
+        'profiles.acme.company = "x"\nprofiles.acme.unknown = "y"\n',
+    ],
+)
+def test_invalid_profile_is_replaced(config: Path, text: str) -> None:
+    write_profiles(config).write_text(text)
+    assert profile("show", "acme").returncode == 2
+    assert add("acme", "--overwrite").returncode == 0
+    assert f"{config}>" in repr(lmtokens.Client(profile="acme"))
+    assert ("gov" in text) == ("gov" in config.read_text())
+
+
+@pytest.mark.parametrize("target", ["nowhere", "config.toml", "config.toml/below"])
+def test_symbolic_link_to_no_file_is_kept(config: Path, target: str) -> None:
+    config.parent.mkdir(parents=True)
+    config.symlink_to(target)
+    refused = add("acme")
+    assert refused.returncode == 2
+    assert f"cannot write {config}: " in refused.stderr
+    assert os.readlink(config) == target
+    assert list(config.parent.iterdir()) == [config]
+
+
 def test_symbolic_link_is_kept(config: Path, tmp_path: Path) -> None:
     target = write_profiles(tmp_path / "dotfiles" / "lmtokens.toml", acme=ACME)
     config.parent.mkdir(parents=True)
@@ -158,8 +214,10 @@ def test_failed_write_leaves_the_file_as_it_was(config: Path) -> None:
     assert [path.name for path in config.parent.iterdir()] == ["config.toml"]
 
 
-def test_profiles_that_are_added_at_once_are_all_kept(config: Path) -> None:
-    write_profiles(config, acme=ACME)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_profiles_that_are_added_at_once_are_all_kept(config: Path, is_first: bool) -> None:
+    if not is_first:
+        write_profiles(config, acme=ACME)
     names = [f"p{number}" for number in range(8)]
     processes = [
         subprocess.Popen([*SHELL, "profile", "add", name, "--company", "acme"], stdin=subprocess.PIPE, text=True)
@@ -167,7 +225,80 @@ def test_profiles_that_are_added_at_once_are_all_kept(config: Path) -> None:
     ]
     for process in processes:
         process.communicate(BEARER, timeout=HANG_TIMEOUT)
-    assert sorted(row["name"] for row in json.loads(profile("list", "-o", "json").stdout)) == ["acme", *names]
+    expected = names if is_first else ["acme", *names]
+    assert sorted(row["name"] for row in json.loads(profile("list", "-o", "json").stdout)) == expected
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="the system does not list open files")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "words", [["default", "gov"], ["remove", "gov", "--yes"], ["add", "new", "--company", "acme"]], ids=str
+)
+def test_signal_while_another_process_changes_the_file_changes_nothing(
+    config: Path, words: list[str], number: signal.Signals
+) -> None:
+    write_profiles(config, acme=ACME, gov=GOV)
+    before = config.read_text()
+    folder = os.open(config.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            [*SHELL, "profile", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdin is not None
+        process.stdin.write(BEARER)
+        process.stdin.close()
+        descriptors = Path(f"/proc/{process.pid}/fd")
+        wait_until(lambda: any(os.path.realpath(link) == str(config.parent) for link in descriptors.iterdir()))
+        # It handles signals from a moment later on.
+        time.sleep(0.2)
+        process.send_signal(number)
+        # It does not wait for the other process.
+        assert process.wait(HANG_TIMEOUT) in (128 + number, -signal.SIGTERM)
+    finally:
+        os.close(folder)
+    assert process.stderr is not None
+    assert BEARER not in process.stderr.read()
+    process.stderr.close()
+    assert config.read_text() == before
+
+
+def test_value_of_the_variable_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The secret is in the wrong variable.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LM_CONFIG_FILE", "lmb_marker")
+    file = tmp_path / "lmb_marker"
+    shown = [profile(*words) for words in (["list"], ["show"], ["default", "x"], ["remove", "x", "--yes"])]
+    assert not file.exists()
+    added = add("acme")
+    assert f"the secret will be in plain text in {NAMED}, readable by you only" in added.stderr
+    assert f"added profile acme to {NAMED}" in added.stderr
+    shown += [added, add("acme"), profile("default", "acme"), profile("show"), profile("list"), profile("show", "x")]
+    shown += [profile("default", "x"), profile("remove", "x", "--yes"), run_shell("add", "32", "--company", "other")]
+    texts = ["[profiles.acme]\na = 1", "a", "[profiles.acme]\ncompany = 1", 'default = "acme"']
+    for text in texts:
+        file.write_text(text)
+        shown += [
+            profile("list"),
+            profile("show"),
+            profile("show", "acme"),
+            run_shell("add", "32", "--profile", "acme"),
+        ]
+    file.chmod(0o666)
+    shown += [profile("list"), profile("remove", "acme", "--yes")]
+    file.unlink()
+    file.symlink_to("lmb_marker")
+    shown += [profile("list"), add("acme"), profile("default", "acme")]
+    for completed in shown:
+        assert "marker" not in completed.stdout + completed.stderr
+
+
+def test_null_device_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LM_CONFIG_FILE", os.devnull)
+    assert "no profiles" in profile("list").stderr
+    refused = add("acme")
+    assert refused.returncode == 2
+    assert f"the configuration file has no path: LM_CONFIG_FILE is {os.devnull}" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -234,13 +365,31 @@ def test_list_and_show_mask_secrets(config: Path) -> None:
         "credentials": "LMv1",
         "access_id": ACCESS_ID,
         "secret": "********",
+        "error": None,
     }
     assert (gov["default"], gov["credentials"], gov["access_id"]) == (True, "bearer", None)
     assert (address["credentials"], address["secret"]) == (None, None)
-    assert json.loads(profile("show", "-o", "json").stdout) == gov
-    assert json.loads(profile("show", "acme", "-o", "json").stdout) == acme
+    assert {**json.loads(profile("show", "-o", "json").stdout), "error": None} == gov
+    assert {**json.loads(profile("show", "acme", "-o", "json").stdout), "error": None} == acme
     assert "acme     false" in profile("list").stdout
     assert "name         acme\n" in profile("show", "acme").stdout
+
+
+def test_invalid_profile_does_not_hide_the_others(config: Path) -> None:
+    bad = {"company": "acme", "access_id": ACCESS_ID}
+    write_profiles(config, "bad", acme=ACME, bad=bad, unknown={"company": "acme", "markerkey": "x"}, gov=GOV)
+    listed = profile("list", "-o", "json")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "markerkey" not in listed.stdout
+    rows = json.loads(listed.stdout)
+    assert [row["name"] for row in rows] == ["acme", "bad", "unknown", "gov"]
+    assert [row["error"] is None for row in rows] == [True, False, False, True]
+    assert [list(row) for row in rows] == [list(rows[0])] * 4
+    assert (rows[1]["default"], rows[1]["base_url"]) == (True, None)
+    assert "access_key is missing" in rows[1]["error"]
+    assert "unknown key" in rows[2]["error"]
+    assert "access_key is missing" in profile("list").stdout
+    assert "access_key is missing" in profile("show", "bad").stderr
 
 
 def test_without_profiles_the_commands_say_so(config: Path) -> None:

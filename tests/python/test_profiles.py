@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from lmtokens import ConfigurationError, CredentialsError, sandbox
-from profile_helpers import ACME, BEARER, GOV, write_profiles
+from profile_helpers import ACME, BEARER, GOV, NAMED, write_profiles
 from support import ACCESS_ID, ACCESS_KEY, run_python, run_shell
 
 if TYPE_CHECKING:
@@ -40,17 +41,17 @@ def set_all(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
 
 @pytest.mark.parametrize("construct", CONSTRUCTORS)
 def test_named_profile_is_used_and_reported(config: Path, construct: Any) -> None:
-    assert f"{AT_ACME}, LMv1 from profile acme in {config}>" in repr(construct(profile="acme"))
+    assert f"{AT_ACME}, LMv1 from profile acme in {NAMED}>" in repr(construct(profile="acme"))
     shown = repr(construct(profile="gov"))
-    assert f"https://acme.lmgov.us/santaba/rest, bearer from profile gov in {config}>" in shown
+    assert f"https://acme.lmgov.us/santaba/rest, bearer from profile gov in {NAMED}>" in shown
 
 
 @pytest.mark.parametrize("construct", CONSTRUCTORS)
 def test_profile_of_the_variable_is_used(config: Path, construct: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LM_PROFILE", "gov")
-    assert f"bearer from profile gov in {config}>" in repr(construct())
+    assert f"bearer from profile gov in {NAMED}>" in repr(construct())
     # The argument takes precedence.
-    assert f"LMv1 from profile acme in {config}>" in repr(construct(profile="acme"))
+    assert f"LMv1 from profile acme in {NAMED}>" in repr(construct(profile="acme"))
 
 
 @pytest.mark.parametrize("construct", CONSTRUCTORS)
@@ -58,8 +59,8 @@ def test_default_profile_is_used_if_nothing_else_has_credentials(config: Path, c
     with pytest.raises((ConfigurationError, CredentialsError)):
         construct()
     write_profiles(config, "gov", acme=ACME, gov=GOV)
-    assert f"bearer from profile gov in {config}>" in repr(construct())
-    assert f"LMv1 from profile acme in {config}>" in repr(construct(profile="acme"))
+    assert f"bearer from profile gov in {NAMED}>" in repr(construct())
+    assert f"LMv1 from profile acme in {NAMED}>" in repr(construct(profile="acme"))
 
 
 def test_request_is_sent_with_a_profile(config: Path, lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +74,7 @@ def test_request_is_sent_with_a_profile(config: Path, lmtokens_portal: Portal, m
     # The fixture removed it, and set credentials.
     monkeypatch.setenv("LM_CONFIG_FILE", str(config))
     who = lmtokens.Client(profile="sandbox").whoami()
-    source = f"profile sandbox in {config}"
+    source = f"profile sandbox in {NAMED}"
     assert (who.portal_from, who.credentials_from, who.token_id) == (source, source, token.id)
     assert who.ignored_sources == ["LM_COMPANY", "LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY"]
     assert run_shell("add", "32", "--profile", "sandbox", "-o", "json").returncode == 0
@@ -88,7 +89,7 @@ def test_rejected_credentials_name_the_profile_and_the_ignored_variables(
     with pytest.raises(lmtokens.AuthenticationError) as caught:
         lmtokens.Client(profile="sandbox").whoami()
     shown = f"{caught.value} {caught.value.suggestion}"
-    assert f"credentials from profile sandbox in {config}" in shown
+    assert f"credentials from profile sandbox in {NAMED}" in shown
     assert "LM_ACCESS_KEY is also set, but was ignored" in shown
     assert ACCESS_KEY not in shown
 
@@ -245,7 +246,7 @@ def test_invalid_setting_of_a_profile_names_its_source(
     config: Path, monkeypatch: pytest.MonkeyPatch, profile: dict[str, str], error: type[Exception], message: str
 ) -> None:
     write_profiles(config, bad=profile, acme=ACME)
-    with pytest.raises(error, match=rf"{message}.* \(from profile bad in .*config\.toml\)") as caught:
+    with pytest.raises(error, match=rf"{message}.* \(from profile bad in {NAMED}\)") as caught:
         lmtokens.Client(profile="bad")
     assert not any(value in str(caught.value) for value in (ACCESS_ID, ACCESS_KEY, BEARER))
     assert "from profile acme" in repr(lmtokens.Client(profile="acme"))
@@ -264,7 +265,7 @@ def test_half_a_pair_of_a_profile_is_not_completed_from_another_source(
 
 def test_profile_may_have_an_address_only_or_credentials_only(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_profiles(config, address={"company": "acme"}, credentials=PAIR)
-    with pytest.raises(CredentialsError, match=f"no credentials in profile address in {config}"):
+    with pytest.raises(CredentialsError, match=f"no credentials in profile address in {NAMED}"):
         lmtokens.Client(profile="address")
     assert f"{AT_ACME}, LMv1 from arguments" in repr(lmtokens.Client(profile="address", **PAIR))
     with pytest.raises(ConfigurationError, match="company is missing"):
@@ -292,15 +293,15 @@ def test_name_of_another_type_is_refused(config: Path, argument: Any) -> None:
 
 
 def test_unknown_profile_lists_the_known_ones(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match=rf"unknown profile: {config} has acme, gov") as caught:
+    with pytest.raises(ConfigurationError, match=rf"unknown profile: {NAMED} has acme, gov") as caught:
         lmtokens.Client(profile="lmb_marker")
     assert "marker" not in str(caught.value)
     monkeypatch.setenv("LM_PROFILE", "lmb_marker")
-    with pytest.raises(ConfigurationError, match=rf"unknown profile in LM_PROFILE: {config} has acme, gov"):
+    with pytest.raises(ConfigurationError, match=rf"unknown profile in LM_PROFILE: {NAMED} has acme, gov"):
         lmtokens.Client()
     monkeypatch.delenv("LM_PROFILE")
     write_profiles(config, "marker", acme=ACME)
-    with pytest.raises(ConfigurationError, match=rf"unknown profile as default of {config}: {config} has acme$"):
+    with pytest.raises(ConfigurationError, match=rf"unknown profile as default of {NAMED}: {NAMED} has acme$"):
         lmtokens.Client()
 
 
@@ -344,7 +345,7 @@ def test_file_is_not_read_if_it_is_not_needed(config: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o620, 0o666])
 def test_profiles_that_others_can_access_are_refused(config: Path, mode: int) -> None:
     config.chmod(mode)
-    with pytest.raises(ConfigurationError, match=rf"{config} holds secrets, and .* \(mode {mode:03o}\)") as caught:
+    with pytest.raises(ConfigurationError, match=rf"{NAMED} holds secrets, and .* \(mode {mode:03o}\)") as caught:
         lmtokens.Client(profile="acme")
     assert "chmod 600" in str(caught.value.suggestion)
     completed = run_shell("add", "32", "--profile", "gov")
@@ -353,6 +354,27 @@ def test_profiles_that_others_can_access_are_refused(config: Path, mode: int) ->
     # Without secrets, others may read it.
     write_profiles(config, acme={"company": "acme"}).chmod(0o644)
     assert AT_ACME in repr(lmtokens.Client(profile="acme", **PAIR))
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o622, 0o664])
+def test_file_that_others_can_change_is_refused(config: Path, mode: int) -> None:
+    # They could send the caller's own credentials to another portal.
+    write_profiles(config, "address", address={"company": "acme"}).chmod(mode)
+    with pytest.raises(ConfigurationError, match=rf"other users can change {NAMED} \(mode {mode:03o}\)") as caught:
+        lmtokens.Client(profile="address", **PAIR)
+    assert "chmod go-w" in str(caught.value.suggestion)
+    for words in (["list"], ["show"], ["default", "address"]):
+        assert "other users can change" in run_shell("profile", *words).stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_file_of_another_user_is_refused(config: Path) -> None:
+    os.chown(write_profiles(config, "address", address={"company": "acme"}), 65534, -1)
+    with pytest.raises(ConfigurationError, match=rf"{NAMED} belongs to another user \(id 65534\)"):
+        lmtokens.Client(profile="address", **PAIR)
+    refused = run_shell("profile", "default", "address")
+    assert "belongs to another user" in refused.stderr
+    assert config.stat().st_uid == 65534
 
 
 def test_file_behind_a_symbolic_link_is_read(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,11 +431,40 @@ def test_unusable_configuration_file_is_refused(config: Path) -> None:
         lmtokens.Client(profile="acme")
 
 
-def test_deeply_nested_file_does_not_exhaust_the_stack(config: Path) -> None:
-    config.write_text("a = " + "[" * 100_000)
-    completed = run_python("import lmtokens; lmtokens.Client(profile='acme')")
-    assert "ConfigurationError" in completed.stderr
-    assert completed.returncode == 1
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 100_000,
+        "a = " + "[" * 79 + "]" * 79,
+        "a = " + "{a=" * 79 + "1" + "}" * 79,
+        "a" + ".a" * 79 + " = 1",
+        "[a" + ".a" * 79 + "]",
+        "a = {b = {" + "a." * 79 + "a = 1}}",
+    ],
+)
+def test_deeply_nested_file_does_not_exhaust_the_stack(config: Path, text: str) -> None:
+    config.write_text(text)
+    completed = run_python("""
+import threading, lmtokens
+def call():
+    try:
+        lmtokens.Client(profile="acme")
+    except lmtokens.ConfigurationError as error:
+        print(error)
+threading.stack_size(256 * 1024)
+thread = threading.Thread(target=call)
+thread.start()
+thread.join()
+""")
+    assert completed.stdout.startswith(f"{NAMED} is nested too deeply"), completed.stderr
+
+
+def test_brackets_and_dots_in_strings_and_comments_are_not_nesting(config: Path) -> None:
+    profile = {"company": "acme", "access_id": ACCESS_ID, "access_key": "[[[[[[{{{{{{a.b.c.d.e.f.g"}
+    config.write_text(f"# {'[' * 99}\n{write_profiles(config, acme=profile).read_text()}")
+    assert "from profile acme" in repr(lmtokens.Client(profile="acme"))
+    config.write_text('profiles = { acme = { company = "acme", credential_process = ["printf", "lmb_a.b.c"] } }')
+    assert "from credential_process" in repr(lmtokens.Client(profile="acme"))
 
 
 @pytest.mark.parametrize("words", [["--profile", "gov", "add", "32"], ["add", "32", "--profile=gov"]])

@@ -1,37 +1,65 @@
 //! Changes of the configuration file, which keep its comments and its order.
 
-use std::fs::File;
-use std::io::{self, Write as _};
+#[cfg(unix)]
+use std::fs::TryLockError;
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::time::Duration;
 
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 use zeroize::Zeroizing;
 
+use crate::cli::host::Host;
+use crate::cli::report::Failure;
+#[cfg(unix)]
+use crate::cli::signals::{Signal, run_until_signal};
 use crate::credentials::{
-    Arguments, ConfigFile, Credentials, DEFAULT, PROFILES, ProcessEnvironment, config_path,
+    Arguments, ConfigFile, ConfigPath, Credentials, DEFAULT, KEYS, PROFILES, ProcessEnvironment, config_path,
 };
 use crate::destinations::secure_file::{create_private, folder_of, sync_folder_of};
 use crate::error::{Error, Result};
 
-/// The configuration file, locked until it is saved or dropped.
+/// The configuration file for a change.
 pub(super) struct Edit {
-    path: PathBuf,
+    path: ConfigPath,
+    target: PathBuf,
     document: DocumentMut,
     _lock: Option<File>,
 }
 
 impl Edit {
-    /// Reads the configuration file. One that does not exist is empty.
-    pub(super) fn open() -> Result<Self> {
+    /// Reads the configuration file, for checks before the user is asked. One that does not exist is empty.
+    pub(super) fn read() -> Result<Self> {
         let path = config_path(&ProcessEnvironment)?;
-        let cannot = |error: &io::Error| cannot_write(&path, error);
-        // A symbolic link is kept, and the file to which it leads is changed.
-        let target =
-            if path.exists() { path.canonicalize().map_err(|error| cannot(&error))? } else { path.clone() };
-        let lock = lock_folder(&folder_of(&target));
-        let file = if target.exists() { ConfigFile::read(&ProcessEnvironment)? } else { None };
+        let target = target(&path)?;
+        Self::of(path, target, None)
+    }
+
+    /// As [`Edit::read`], locked until it is saved or dropped.
+    pub(super) fn open(host: &Host) -> Result<Self, Failure> {
+        let path = config_path(&ProcessEnvironment)?;
+        let target = target(&path)?;
+        let lock = lock(&folder_of(&target), host)?;
+        if lock.is_some() {
+            remove_leftovers(&target).map_err(|error| cannot_write(&path, &error))?;
+        }
+        Ok(Self::of(path, target, lock)?)
+    }
+
+    /// As [`Edit::open`], in a folder that is created now if it does not exist: the lock is the folder's.
+    pub(super) fn open_or_create(host: &Host) -> Result<Self, Failure> {
+        let path = config_path(&ProcessEnvironment)?;
+        create_folder(&folder_of(&target(&path)?)).map_err(|error| cannot_write(&path, &error))?;
+        Self::open(host)
+    }
+
+    fn of(path: ConfigPath, target: PathBuf, lock: Option<File>) -> Result<Self> {
+        let exists = metadata(&target).map_err(|error| cannot_write(&path, &error))?.is_some();
+        let file = if exists { ConfigFile::read(&ProcessEnvironment)? } else { None };
         let document = file.map(ConfigFile::into_document).unwrap_or_default();
-        Ok(Self { path: target, document, _lock: lock })
+        Ok(Self { path, target, document, _lock: lock })
     }
 
     fn profiles(&self) -> Option<&dyn TableLike> {
@@ -48,7 +76,7 @@ impl Edit {
             .map(|profiles| profiles.iter().map(|(name, _)| name).collect())
             .unwrap_or_default();
         let expected = if names.is_empty() { "no profiles".to_owned() } else { names.join(", ") };
-        Err(Error::configuration(format!("unknown profile: {} has {expected}", self.path.display())))
+        Err(Error::configuration(format!("unknown profile: {} has {expected}", self.path)))
     }
 
     /// Fails if the profile exists and must not be replaced.
@@ -56,7 +84,7 @@ impl Edit {
         if overwrite || !self.profiles().is_some_and(|profiles| profiles.contains_key(name)) {
             return Ok(());
         }
-        Err(Error::configuration(format!("profile {name} exists already in {}", self.path.display()))
+        Err(Error::configuration(format!("profile {name} exists already in {}", self.path))
             .suggest("use another name, or pass --overwrite to replace it"))
     }
 
@@ -66,38 +94,58 @@ impl Edit {
         profile.and_then(|profile| profile.get("keyring")).and_then(Item::as_bool) == Some(true)
     }
 
-    /// Adds or replaces a profile. Its secret is written unless it is in the keyring.
+    /// Adds or replaces a profile. Its secret is written unless it is in the keyring. Fails if the result would not be
+    /// valid.
     pub(super) fn set_profile(
         &mut self,
         name: &str,
         settings: &Arguments,
         credentials: &Credentials,
         uses_keyring: bool,
-    ) {
+    ) -> Result<()> {
         let (access_id, access_key, bearer_token) = match credentials {
             Credentials::Lmv1 { access_id, access_key, .. } => {
                 (Some(access_id.as_str()), Some(access_key.reveal()), None)
             }
             Credentials::Bearer { token } => (None, None, Some(token.reveal())),
         };
+        if let Some(profile) = self.table(name) {
+            let names = profile.iter().map(|(key, _)| key.to_owned());
+            let unknown: Vec<String> = names.filter(|key| !KEYS.contains(&key.as_str())).collect();
+            for key in unknown {
+                profile.remove(&key);
+            }
+            set(profile, "company", settings.company.as_deref());
+            set(profile, "domain", settings.domain.as_deref());
+            set(profile, "base_url", settings.base_url.as_deref());
+            set(profile, "access_id", access_id);
+            set(profile, "access_key", access_key.filter(|_| !uses_keyring));
+            set(profile, "bearer_token", bearer_token.filter(|_| !uses_keyring));
+            set(profile, "keyring", uses_keyring.then_some(true));
+            set(profile, "credential_process", None::<&str>);
+        }
+        self.parsed()?.profile(name, "").map(drop)
+    }
+
+    /// Returns the table of a profile, which replaces anything else with its name.
+    fn table(&mut self, name: &str) -> Option<&mut dyn TableLike> {
         let profiles = self.document.entry(PROFILES).or_insert_with(|| {
             let mut table = Table::new();
             // The file then has no line `[profiles]`.
             table.set_implicit(true);
             Item::Table(table)
         });
-        let Some(profiles) = profiles.as_table_like_mut() else { return };
-        let Some(profile) = profiles.entry(name).or_insert(toml_edit::table()).as_table_like_mut() else {
-            return;
-        };
-        set(profile, "company", settings.company.as_deref());
-        set(profile, "domain", settings.domain.as_deref());
-        set(profile, "base_url", settings.base_url.as_deref());
-        set(profile, "access_id", access_id);
-        set(profile, "access_key", access_key.filter(|_| !uses_keyring));
-        set(profile, "bearer_token", bearer_token.filter(|_| !uses_keyring));
-        set(profile, "keyring", uses_keyring.then_some(true));
-        set(profile, "credential_process", None::<&str>);
+        let profile = profiles.as_table_like_mut()?.entry(name).or_insert(toml_edit::table());
+        if !profile.is_table_like() {
+            *profile = toml_edit::table();
+        }
+        profile.as_table_like_mut()
+    }
+
+    /// Returns the file as it will be read.
+    fn parsed(&self) -> Result<ConfigFile> {
+        let text = Zeroizing::new(self.document.to_string());
+        ConfigFile::parse(self.path.clone(), &text)
     }
 
     /// Sets the default profile.
@@ -118,11 +166,11 @@ impl Edit {
         }
     }
 
-    /// Replaces the file, which only its owner can read, and returns its path.
-    pub(super) fn save(self) -> Result<PathBuf> {
+    /// Replaces the file, which only its owner can read if it holds secrets, and returns its path.
+    pub(super) fn save(self) -> Result<ConfigPath> {
+        let has_secrets = self.parsed()?.has_secrets()?;
         let text = Zeroizing::new(self.document.to_string());
-        let replaced =
-            create_folder(&folder_of(&self.path)).and_then(|()| replace(&self.path, text.as_bytes()));
+        let replaced = replace(&self.target, text.as_bytes(), has_secrets);
         replaced.map_err(|error| cannot_write(&self.path, &error))?;
         Ok(self.path)
     }
@@ -144,18 +192,60 @@ fn set(table: &mut dyn TableLike, key: &str, value: Option<impl Into<Value>>) {
     }
 }
 
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, content: &[u8], has_secrets: bool) -> io::Result<()> {
     let random = getrandom::u64().map_err(io::Error::other)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{random:016x}.new"));
+    name.push(format!(".{random:016x}{NEW}"));
     let new = path.with_file_name(name);
+    let before = metadata(path)?;
     let mut file = create_private(&new)?;
-    let replaced =
-        file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&new, path));
+    let replaced = file
+        .write_all(content)
+        .and_then(|()| before.map_or(Ok(()), |before| keep_access(&file, &before, has_secrets)))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::rename(&new, path));
     if replaced.is_err() {
         let _ = std::fs::remove_file(&new);
     }
     replaced.and_then(|()| sync_folder_of(path))
+}
+
+/// The end of the name of a file that is about to replace the configuration file.
+const NEW: &str = ".new";
+
+/// Removes the new files that killed processes left. The folder must be locked: they are not in use then.
+fn remove_leftovers(path: &Path) -> io::Result<()> {
+    let Some(prefix) = path.file_name().and_then(|name| name.to_str()).map(|name| format!("{name}.")) else {
+        return Ok(());
+    };
+    for entry in std::fs::read_dir(folder_of(path))? {
+        let name = entry?.file_name();
+        let name = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        let random = name.and_then(|name| name.strip_suffix(NEW));
+        if let Some(random) = random.filter(|random| random.len() == 16)
+            && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+        {
+            std::fs::remove_file(path.with_file_name(format!("{prefix}{random}{NEW}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a new file the owner and the group of the old one, and its mode unless it holds secrets.
+#[cfg(unix)]
+fn keep_access(file: &File, before: &Metadata, has_secrets: bool) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    if before.uid() != file.metadata()?.uid() {
+        fchown(file, Some(before.uid()), None)?;
+    }
+    // Only a member of the group may do this.
+    let _ = fchown(file, None, Some(before.gid()));
+    if has_secrets { Ok(()) } else { file.set_permissions(before.permissions()) }
+}
+
+#[cfg(not(unix))]
+fn keep_access(_file: &File, _before: &Metadata, _has_secrets: bool) -> io::Result<()> {
+    Ok(())
 }
 
 fn create_folder(folder: &Path) -> io::Result<()> {
@@ -169,18 +259,52 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
+/// Returns the file to change. A symbolic link is kept.
+fn target(path: &ConfigPath) -> Result<PathBuf> {
+    let found = metadata(path.path()).and_then(|found| match found {
+        Some(_) => path.path().canonicalize(),
+        None => Ok(path.path().to_owned()),
+    });
+    found.map_err(|error| cannot_write(path, &error))
+}
+
+/// Returns the metadata of a file or a link; `None` if there is neither.
+fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
+    match path.symlink_metadata() {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Waits for another process that changes the file. Without locks, the last of two changes wins.
 #[cfg(unix)]
-fn lock_folder(folder: &Path) -> Option<File> {
-    let folder = File::open(folder).ok()?;
-    folder.lock().ok().map(|()| folder)
+fn lock(folder: &Path, host: &Host) -> Result<Option<File>, Failure> {
+    const TICK: Duration = Duration::from_millis(20);
+    let Ok(folder) = File::open(folder) else { return Ok(None) };
+    let is_taken = |locked: &Result<(), TryLockError>| matches!(locked, Err(TryLockError::WouldBlock));
+    let mut locked = folder.try_lock();
+    // A prompt of the keyring may follow. It could not be interrupted if signals had been handled here before.
+    if is_taken(&locked) {
+        run_until_signal(async {
+            while is_taken(&locked) && !host.prompt.is_interrupted() {
+                tokio::time::sleep(TICK).await;
+                locked = folder.try_lock();
+            }
+            Ok(())
+        })?;
+    }
+    if host.prompt.is_interrupted() {
+        return Err(Failure::Signal(Signal::INTERRUPT));
+    }
+    Ok(locked.ok().map(|()| folder))
 }
 
 #[cfg(not(unix))]
-fn lock_folder(_folder: &Path) -> Option<File> {
-    None
+fn lock(_folder: &Path, _host: &Host) -> Result<Option<File>, Failure> {
+    Ok(None)
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Error {
-    Error::configuration(format!("cannot write {}: {error}", path.display()))
+fn cannot_write(path: &ConfigPath, error: &io::Error) -> Error {
+    Error::configuration(format!("cannot write {path}: {error}"))
 }
