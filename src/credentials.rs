@@ -18,7 +18,7 @@ use std::fmt;
 pub use arguments::{Arguments, Timeouts};
 pub(crate) use environment::selecting_variables;
 pub(crate) use profiles::{
-    ConfigFile, ConfigPath, DEFAULT, KEYS, PROFILES, Profile, check_name,
+    CONFIG_FILE, ConfigFile, ConfigPath, DEFAULT, KEYS, NO_CONFIG_FILE, PROFILES, Profile, check_name,
     config_path,
 };
 pub(crate) use secret_file::read_secret_from;

@@ -184,7 +184,7 @@ pub(crate) fn json_line(token: &Token) -> Result<String> {
 }
 
 /// A variable of the environment.
-type Variable = (&'static str, Zeroizing<String>);
+pub(crate) type Variable = (&'static str, Zeroizing<String>);
 
 /// Returns the variables with which this package uses the token at its portal.
 fn variables(token: &Token, portal: &PortalAddress) -> Vec<Variable> {
@@ -219,7 +219,7 @@ fn portal_variables(portal: &PortalAddress) -> Vec<Variable> {
 
 /// Returns the commands that export the variables to a POSIX shell. The last one unsets the other variables with a
 /// portal or credentials, which could contradict these or be used instead.
-fn exports(variables: &[Variable]) -> Result<String> {
+pub(crate) fn exports(variables: &[Variable]) -> Result<String> {
     let others = selecting_variables().filter(|other| variables.iter().all(|(name, _)| name != other));
     let unset = format!("unset {}\n", others.collect::<Vec<_>>().join(" "));
     let commands = variables.iter().map(|(name, value)| {
@@ -232,7 +232,7 @@ fn exports(variables: &[Variable]) -> Result<String> {
 }
 
 /// Returns the command that exports a variable to a POSIX shell.
-pub(crate) fn export(name: &str, value: &str) -> String {
+fn export(name: &str, value: &str) -> String {
     format!("export {name}={}\n", quoted(value))
 }
 

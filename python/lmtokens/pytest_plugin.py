@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def lmtokens_portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
     """A new sandbox, set in the environment: ``lmtokens.add_token(32)`` works without further settings.
 
-    During the test, the ``LM_*`` variables of the real environment and the previous default client are not used.
+    During the test, the ``LM_*`` variables of the real environment, the user's profiles and the previous default
+    client are not used.
     """
     # Imported here because pytest loads the plug-in even if no test uses the fixture.
     import os

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import operator
+import os
 import reprlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -309,12 +310,16 @@ class Portal:
         return {**defaults, **settings}
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables with which another process uses this sandbox as the administrator."""
+        """Return the environment variables with which another process uses this sandbox as the administrator.
+
+        They also shut out the profiles of the user: one of them could name a real portal.
+        """
         return {
             "LM_COMPANY": self.company,
             "LM_BASE_URL": self.base_url,
             "LM_ACCESS_ID": self.access_id,
             "LM_ACCESS_KEY": self.access_key.reveal(),
+            "LM_CONFIG_FILE": os.devnull,
         }
 
     @property

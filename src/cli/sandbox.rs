@@ -10,15 +10,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, Subcommand};
+use zeroize::Zeroizing;
 
 use super::exit;
 use super::output::Output;
 use super::report::{Failure, report, say};
 use super::signals::Signals;
+use crate::credentials::{CONFIG_FILE, NO_CONFIG_FILE};
 use crate::error::{Error, Result};
 use crate::process;
 use crate::sandbox::{Portal, Settings};
-use crate::token_output::export;
+use crate::token_output::{Variable, exports};
 
 /// Run the sandbox, a fake portal for tests, alone or around a command
 ///
@@ -74,21 +76,23 @@ impl Sandbox {
     }
 }
 
-fn variables(portal: &Portal) -> [(&'static str, String); 4] {
-    [
+fn variables(portal: &Portal) -> [Variable; 5] {
+    let variables = [
         ("LM_COMPANY", portal.company().to_owned()),
         ("LM_BASE_URL", portal.base_url()),
         ("LM_ACCESS_ID", portal.access_id().to_owned()),
         ("LM_ACCESS_KEY", portal.access_key().reveal().to_owned()),
-    ]
+        // A profile of the user could name a real portal.
+        (CONFIG_FILE, NO_CONFIG_FILE.to_owned()),
+    ];
+    variables.map(|(name, value)| (name, Zeroizing::new(value)))
 }
 
 fn serve(portal: &Portal) -> Result<u8, Failure> {
     let runtime = process::runtime()?;
     // The reader of the variables may send a signal as soon as it has them.
     let mut signals = runtime.block_on(async { Signals::listen() })?;
-    let lines: Vec<String> = variables(portal).iter().map(|(name, value)| export(name, value)).collect();
-    Output::open()?.write(&lines.concat())?;
+    Output::open()?.write(&exports(&variables(portal))?)?;
     say(&format!("sandbox running at {}; press Ctrl-C to stop", portal.base_url()));
     runtime.block_on(signals.next());
     Ok(exit::DONE)
@@ -103,7 +107,7 @@ fn run_command(portal: &Portal, program: &OsString, arguments: &[OsString]) -> R
             command.env_remove(name);
         }
     }
-    command.envs(variables(portal));
+    command.envs(variables(portal).iter().map(|(name, value)| (name, value.as_str())));
     command.envs(no_proxy(|name| std::env::var_os(name)));
     match command::run(command)? {
         Ok(status) => Ok(status),

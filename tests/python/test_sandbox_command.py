@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import lmtokens
 import pytest
 from process_usage import is_running
+from profile_helpers import ACME, write_profiles
 from support import HANG_TIMEOUT, SHELL, Listener, run_at_terminal, run_shell, start_shell, wait_until
 
 # Every signal that ends a process unless it is handled.
@@ -224,6 +226,61 @@ def test_command_cannot_use_other_credentials() -> None:
     )
     assert completed.returncode == 0
     assert "of-the-real-portal" not in completed.stdout
+
+
+@pytest.fixture
+def _real_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's profile of a real portal, which is also the default."""
+    write_profiles(tmp_path / "lmtokens" / "config.toml", "real", real={**ACME, "company": "real"})
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert "real" in repr(lmtokens.Client())
+
+
+@pytest.mark.usefixtures("_real_profile")
+def test_command_cannot_use_the_profiles_of_the_user() -> None:
+    code = """
+import os, lmtokens
+for arguments in ({"profile": "real"}, {}):
+    try:
+        print(lmtokens.Client(**arguments))
+    except lmtokens.LMTokensError as error:
+        print(str(error).splitlines()[0])
+    for name in [name for name in os.environ if name.startswith("LM_ACCESS")]:
+        del os.environ[name]
+"""
+    environment = {"LM_PROFILE": "real"}
+    completed = run_shell("sandbox", "--", sys.executable, "-c", code, environment=environment)
+    named, default = completed.stdout.splitlines()
+    assert named == "unknown profile: the configuration file does not exist"
+    assert default == "no credentials in the arguments, the environment or a profile"
+    refused = run_shell("sandbox", "--", *SHELL, "add", "32", "--profile", "real", environment=environment)
+    assert refused.returncode == 2
+    assert "unknown profile" in refused.stderr
+
+
+@pytest.mark.usefixtures("_real_profile")
+def test_printed_variables_replace_the_profiles_of_the_user() -> None:
+    with start_shell("sandbox") as process:
+        assert process.stdout is not None
+        printed = [process.stdout.readline()]
+        while not printed[-1].startswith("unset "):
+            printed.append(process.stdout.readline())
+        script = f"export LM_PROFILE=real LM_DOMAIN_NAME=lmgov.us\n{''.join(printed)}env | grep ^LM_ | cut -d= -f1"
+        shown = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(HANG_TIMEOUT) == 0
+    names = {"LM_COMPANY", "LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY", "LM_CONFIG_FILE"}
+    assert set(shown.stdout.split()) == names
+
+
+@pytest.mark.usefixtures("_real_profile", "lmtokens_portal")
+def test_fixture_shuts_out_the_profiles_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(lmtokens.ConfigurationError, match="unknown profile: the configuration file does not exist"):
+        lmtokens.Client(profile="real")
+    monkeypatch.delenv("LM_ACCESS_ID")
+    monkeypatch.delenv("LM_ACCESS_KEY")
+    with pytest.raises(lmtokens.CredentialsError, match="no credentials"):
+        lmtokens.Client()
 
 
 def test_command_that_cannot_be_run(tmp_path: Path) -> None:

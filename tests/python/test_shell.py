@@ -458,7 +458,7 @@ SHOW_ENVIRONMENT = "import json, os; print(json.dumps({n: v for n, v in os.envir
 def test_sandbox_sets_the_environment_of_the_command() -> None:
     stray = {"LM_PROFILE": "production", "LM_BEARER_TOKEN": "lmb_invented", "LM_API_ID": "x", "LM_ACCESS_KEY": "x"}
     variables = json.loads(run_in_sandbox(SHOW_ENVIRONMENT, environment=stray).stdout)
-    assert set(variables) == {"LM_COMPANY", "LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY"}
+    assert set(variables) == {"LM_COMPANY", "LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY", "LM_CONFIG_FILE"}
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/santaba/rest", variables["LM_BASE_URL"])
     assert variables["LM_ACCESS_KEY"].startswith("sandbox-key-")
 
