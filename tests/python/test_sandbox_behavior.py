@@ -59,7 +59,7 @@ def test_settings_are_the_same_everywhere(portal: Portal) -> None:
     page = (REPOSITORY / "docs/sandbox-control.md").read_text()
     assert sorted(re.findall(r"^\| `([a-z_]+)` \(", page, re.MULTILINE)) == NAMES
     options = set(re.findall(r"^ +--([a-z-]+)", run_shell("sandbox", "--help").stdout, re.MULTILINE))
-    options -= {"error-format"}  # an option of every command
+    options -= {"error-format", "profile"}  # options of every command
     assert (
         {name.replace("_", "-") for name in [*documented, "record"]}
         >= options
