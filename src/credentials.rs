@@ -8,6 +8,8 @@ mod arguments;
 mod credential_process;
 mod environment;
 mod profiles;
+#[cfg(test)]
+pub(crate) mod random_text;
 mod secret_file;
 mod selection;
 mod sources;

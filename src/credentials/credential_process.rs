@@ -65,7 +65,9 @@ static OUTPUTS: PerProcess<Mutex<HashMap<Vec<String>, Secret>>> = PerProcess::ne
 /// Returns the settings in the output of a command or in an entry of a keyring, the other ones being `settings`.
 pub(super) fn parse(output: &Secret, settings: &Arguments) -> Option<Arguments> {
     let text = output.reveal();
-    if !text.trim_start().starts_with('{') {
+    // An access key may begin with a brace, but contains no quotation marks.
+    let after_brace = text.trim_start().strip_prefix('{');
+    if !after_brace.is_some_and(|rest| rest.contains('"') || matches!(rest.trim(), "" | "}")) {
         let is_line = !text.is_empty() && !text.contains(['\n', '\r']);
         return is_line.then(|| Arguments { access_key: Some(output.clone()), ..settings.clone() });
     }
@@ -144,9 +146,12 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
-    use super::{Problem, run};
-    use crate::credentials::ProcessEnvironment;
     use std::time::{Duration, Instant};
+
+    use super::{Problem, parse, run};
+    use crate::credentials::random_text::{MANY, RandomText, key_characters};
+    use crate::credentials::{Arguments, ProcessEnvironment};
+    use crate::secret::Secret;
 
     fn problem(command: &str) -> String {
         let words = ["sh", "-c", command].map(str::to_owned);
@@ -171,5 +176,19 @@ mod tests {
     #[test]
     fn a_command_without_end_is_not_read_to_the_end() {
         assert_eq!(problem("yes"), "printed what cannot be read: it is larger than 1048576 bytes");
+    }
+
+    #[test]
+    fn a_key_is_not_taken_for_json() {
+        let parsed = |output: &str| parse(&Secret::new(output.to_owned()), &Arguments::default());
+        let (mut random, characters) = (RandomText(1), key_characters());
+        for _ in 0..MANY {
+            let key = random.next(&characters, 40);
+            let settings = parsed(&key).unwrap_or_else(|| panic!("{key}"));
+            assert_eq!(settings.access_key.unwrap().reveal(), key);
+        }
+        for output in ["{", "{}", " { } ", r#"{"access_key": "unit-test""#, "{\n}", "{\"note\": \"unit\"}"] {
+            assert!(parsed(output).is_none(), "{output}");
+        }
     }
 }

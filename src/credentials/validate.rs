@@ -113,3 +113,35 @@ pub(super) fn check_pair(access_id: &str, access_key: &Secret) -> Result<()> {
 fn invalid(name: &str, problem: &str, expected: &str) -> Error {
     Error::credentials(format!("invalid {name}: {problem}; expected {expected}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::Credentials;
+    use crate::credentials::random_text::{LETTERS, MANY, RandomText, bearer_characters, key_characters};
+
+    #[test]
+    fn random_credentials_are_accepted() {
+        let (mut random, keys, bearers) = (RandomText(1), key_characters(), bearer_characters());
+        for number in 0..MANY {
+            let access_id = match number % 2 {
+                0 => random.next(LETTERS, 20),
+                _ => "sandbox".to_owned() + &random.next(LETTERS, 13),
+            };
+            let access_key = match number % 3 {
+                0 => random.next(&keys, 40),
+                1 => "sandbox-key-".to_owned() + &random.next(&keys, 28),
+                _ => "lma_".to_owned() + &random.next(&keys, 116),
+            };
+            let bearer = match number % 2 {
+                0 => "lmb_".to_owned() + &random.next(&bearers, 116),
+                _ => "lmb_sandbox-".to_owned() + &random.next(LETTERS, 88),
+            };
+            let key = Secret::new(access_key.clone());
+            assert!(check_signing_key(&key).is_ok(), "{access_key}");
+            let pair = Credentials::from_pair(Some(&access_id), key);
+            assert!(matches!(pair, Ok(Credentials::Lmv1 { .. })), "{access_id} {access_key}");
+            assert!(Credentials::from_bearer(Secret::new(bearer.clone())).is_ok(), "{bearer}");
+        }
+    }
+}

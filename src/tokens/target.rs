@@ -183,15 +183,14 @@ pub(crate) fn is_mask_of(masked: &str, bearer: &str) -> Option<bool> {
     if same >= CLEAR_CHARACTERS.min(bearer.len()) {
         return Some(true);
     }
-    // A mask in the middle leaves less than the usual beginning clear. One of letters must be longer to be told from
-    // chance: of 500 random beginnings, one has the same letter three times.
-    let starts_mask = |part: &[u8], repeated: fn(&u8) -> bool| {
-        part.first().is_some_and(|first| repeated(first) && part.iter().all(|b| b == first))
+    // A mask in the middle leaves less than the usual beginning clear. One of characters that tokens have must be longer
+    // to be told from chance: of 500 random beginnings, one has the same letter three times.
+    let is_mask = |part: &[u8]| match part.first() {
+        Some(first) if part.iter().any(|b| b != first) => false,
+        Some(first) => part.len() > 3 || !(first.is_ascii_alphanumeric() || b"+/=-_".contains(first)),
+        None => false,
     };
-    let has_mask = |length: usize, repeated: fn(&u8) -> bool| {
-        masked.as_bytes().windows(length).take(CLEAR_CHARACTERS).any(|part| starts_mask(part, repeated))
-    };
-    if has_mask(3, |b| !b.is_ascii_alphanumeric()) || has_mask(6, u8::is_ascii_alphanumeric) {
+    if [3, 6].iter().any(|length| masked.as_bytes().windows(*length).take(CLEAR_CHARACTERS).any(is_mask)) {
         return None;
     }
     // The mask is whatever character is repeated at the end.
@@ -199,4 +198,22 @@ pub(crate) fn is_mask_of(masked: &str, bearer: &str) -> Option<bool> {
     let is_clear = |c: char| c.is_ascii_alphanumeric() || "_-+/=.".contains(c);
     let length = clear.chars().take_while(|c| is_clear(*c)).count();
     (length >= CLEAR_CHARACTERS && clear.starts_with(BEARER_PREFIX)).then_some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_mask_of;
+    use crate::credentials::random_text::{MANY, RandomText, bearer_characters};
+
+    #[test]
+    fn random_bearer_tokens_are_told_from_each_other() {
+        let (mut random, characters) = (RandomText(1), bearer_characters());
+        for number in 0..MANY {
+            let mut bearer = || "lmb_".to_owned() + &random.next(&characters, 116);
+            let (own, other) = (bearer(), bearer());
+            let masked = |token: &str| token[..20 + number % 40].to_owned() + &"*".repeat(60);
+            assert_eq!(is_mask_of(&masked(&own), &own), Some(true), "{own}");
+            assert_eq!(is_mask_of(&masked(&other), &own), Some(false), "{other}");
+        }
+    }
 }
