@@ -19,7 +19,7 @@ use crate::model::Token;
 use crate::operation::{Operation, call};
 use crate::times::duration;
 use crate::token_output::{Members, TOKEN_MEMBERS};
-use crate::tokens::{ListTokens, Selection, User};
+use crate::tokens::{LearnPortalTime, ListTokens, Selection, User};
 
 /// List tokens, without their keys
 ///
@@ -80,9 +80,8 @@ impl List {
         let output = Output::open()?;
         let client = self.connection.client(host, false)?;
         if self.unused_for.is_some() {
-            // The response tells the portal's time, by which the tokens are judged.
-            let one = FirstTokens { list: ListTokens::default(), limit: Some(1) };
-            run_until_signal(call(one, &client))?;
+            // By which the tokens are judged.
+            run_until_signal(call(LearnPortalTime, &client))?;
         }
         let selection = match self.filter {
             Some(raw) => Selection::Raw(raw),

@@ -453,6 +453,7 @@ def test_expiry_counts_by_the_portals_clock(lmtokens_portal: Portal, offset: int
     assert token.created_on is not None
     assert token.expires_on is not None
     assert 55 <= (token.expires_on - token.created_on).total_seconds() <= 65
+    assert lmtokens_portal.record[0].query == "size=1"
 
 
 def test_time_that_has_passed_at_the_portal_is_refused(lmtokens_portal: Portal) -> None:

@@ -79,6 +79,7 @@ class TestList:
     def test_unused_for_follows_the_clock_of_the_portal(self, lmtokens_portal: Portal) -> None:
         token = lmtokens_portal.create_token()
         assert token.id not in listed("--unused-for", "90d")
+        assert lmtokens_portal.record[0].query == "size=1"
         lmtokens_portal.advance(days=100)
         assert token.id in listed("--unused-for", "90d")
 

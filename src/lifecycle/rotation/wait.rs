@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::guarded::{GuardedClient, SETTLES};
 use super::wrong_state;
 use crate::advice::Advice;
-use crate::client::{Method, Request};
 use crate::error::Result;
 use crate::event::Event;
 use crate::model::Token;
+use crate::operation::Operation as _;
+use crate::tokens::LearnPortalTime;
 
 /// Returns whether this package may have written a mark with this time, by the portal's clock.
 pub(super) fn is_plausible(since: i64, portal_now: i64) -> bool {
@@ -50,13 +51,6 @@ pub(super) async fn wait_until(portal: &GuardedClient, until: i64, what: &'stati
         let pause = if can_advance { remaining.min(CLOCK_CHECK) } else { remaining };
         // After the deadline, the request below fails.
         tokio::time::sleep(client.remaining().map_or(pause, |remaining| remaining.min(pause))).await;
-        let request = Request {
-            method: Method::Get,
-            endpoint: "/setting/admins/apitokens",
-            resource_path: "/setting/admins/apitokens".to_owned(),
-            query: vec![("size", "1".to_owned())],
-            body: None,
-        };
-        client.send(&request).await?;
+        LearnPortalTime.run(client).await?;
     }
 }
