@@ -11,6 +11,7 @@ mod search;
 mod variants;
 
 use percent_encoding::percent_decode_str;
+use serde_json::json;
 
 pub use cause::Cause;
 use header::Header;
@@ -18,6 +19,7 @@ use header::Header;
 use crate::error::{Error, Result};
 use crate::lmv1::{Authorization, REST_PREFIX, TIME_WINDOW_MS, check_method};
 use crate::secret::Secret;
+use crate::token_output::Members;
 
 /// A request as it is sent.
 #[derive(Debug, Clone)]
@@ -112,6 +114,19 @@ pub struct Explanation {
     /// The string to sign with the time in the header, `None` without one. It is not a credential, whereas the header
     /// that belongs to it would be.
     pub string_to_sign: Option<String>,
+}
+
+impl Explanation {
+    /// Returns its members for output.
+    pub(crate) fn members(&self) -> Members {
+        let cause = |cause: &Cause| json!({"name": cause.name(), "explanation": cause.explanation()});
+        let causes: Vec<_> = self.causes.iter().map(cause).collect();
+        Members(vec![
+            ("correct", json!(self.correct)),
+            ("causes", json!(causes)),
+            ("string_to_sign", json!(self.string_to_sign)),
+        ])
+    }
 }
 
 /// Explains the value of an `Authorization` header. Without a token, the access id is unknown.

@@ -574,7 +574,7 @@ class Client:
                 for ``add_token``. A file with the key of the old token and nothing else is replaced even without
                 ``overwrite=True``. The old key is kept as ``PATH.ID.previous``, with the id of the old token.
             overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
-                ``timedelta``. 0 disables the old token in this call.
+                ``timedelta``. 0 disables the old token in this call. If the overlap runs already, the shorter one counts.
             quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
                 days.
             then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
@@ -1002,6 +1002,14 @@ class Rotation:
         others, so that the old one works again; ``"cancelled"``; ``"too_late"``: it could not be cancelled, and the new
         token is kept; ``"failed"``: ``error`` says why.
         """
+    def to_dict(self, /) -> "dict[str, object]":
+        """
+        Return the rotation as a ``dict`` for ``json``.
+
+        Returns:
+            dict[str, object]: ``old_id`` and ``new_id``; ``admin_id``, ``admin_name`` and ``note`` of the old token; and
+                ``state``, ``due``, ``last_used_on``, ``last_used_from`` and ``changes``, times in ISO 8601, UTC.
+        """
 
 @final
 class RowResult:
@@ -1116,6 +1124,13 @@ class SignatureExplanation:
         str | None: the correct string to sign, for the epoch in the header in milliseconds; ``None`` without an epoch.
         Compare it with yours. The correct header is not part of the result: it would be a credential for 30 minutes.
         """
+    def to_dict(self, /) -> "dict[str, object]":
+        """
+        Return the explanation as a ``dict`` for ``json``.
+
+        Returns:
+            dict[str, object]: ``correct``; ``causes``, each with ``name`` and ``explanation``; and ``string_to_sign``.
+        """
 
 @final
 class Summary:
@@ -1188,6 +1203,14 @@ class SweptToken:
     def rotation(self, /) -> Literal["overlap", "in_use", "quarantine", "finished", "restored", "cancelled", "too_late", "failed"] | None:
         """
         str | None: the state of its rotation after what was due was done, as ``Rotation.state``; ``None`` in a dry run.
+        """
+    def to_dict(self, /) -> "dict[str, object]":
+        """
+        Return the token with what was found as a ``dict`` for ``json``.
+
+        Returns:
+            dict[str, object]: ``id``, ``type``, ``access_id``, ``admin_id``, ``admin_name``, ``created_on``, ``note`` and
+                ``expires_on`` of the token, times in ISO 8601, UTC; and ``reason``, ``deleted``, ``kept`` and ``rotation``.
         """
     @property
     def token(self, /) -> Token:
@@ -2011,7 +2034,7 @@ class _AsyncCore:
                 for ``add_token``. A file with the key of the old token and nothing else is replaced even without
                 ``overwrite=True``. The old key is kept as ``PATH.ID.previous``, with the id of the old token.
             overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
-                ``timedelta``. 0 disables the old token in this call.
+                ``timedelta``. 0 disables the old token in this call. If the overlap runs already, the shorter one counts.
             quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
                 days.
             then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
@@ -2736,7 +2759,7 @@ def rotate_token(token: int | str | Token, *, deliver: Destination, overlap: "fl
             for ``add_token``. A file with the key of the old token and nothing else is replaced even without
             ``overwrite=True``. The old key is kept as ``PATH.ID.previous``, with the id of the old token.
         overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
-            ``timedelta``. 0 disables the old token in this call.
+            ``timedelta``. 0 disables the old token in this call. If the overlap runs already, the shorter one counts.
         quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
             days.
         then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to

@@ -1,12 +1,11 @@
 //! `lmtokens explain`.
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
 
 use super::data;
 use super::exit;
 use super::host::Host;
-use super::output::Output;
+use super::output::{self, ListFormat, Output};
 use super::report::Failure;
 use super::signals::Signal;
 use crate::clock::SystemClock;
@@ -87,7 +86,7 @@ impl Explain {
         let explanation = pair.explain(&header, request, &SystemClock)?;
         output.write(&match self.output {
             Format::Text => text(&explanation),
-            Format::Json => json_text(&explanation),
+            Format::Json => output::one(&explanation.members(), ListFormat::Json)?,
         })?;
         Ok(if explanation.correct { exit::DONE } else { exit::FAILED })
     }
@@ -103,15 +102,4 @@ fn text(explanation: &Explanation) -> String {
         lines.push(format!("string to sign: {}", printable::line(string)));
     }
     lines.join("\n") + "\n"
-}
-
-fn json_text(explanation: &Explanation) -> String {
-    let cause = |cause: &explain::Cause| json!({"name": cause.name(), "explanation": cause.explanation()});
-    let causes: Vec<_> = explanation.causes.iter().map(cause).collect();
-    let value = json!({
-        "correct": explanation.correct,
-        "causes": causes,
-        "string_to_sign": explanation.string_to_sign,
-    });
-    printable::json(&format!("{value:#}")) + "\n"
 }

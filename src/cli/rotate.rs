@@ -74,7 +74,8 @@ pub(super) struct Rotate {
     /// token and for its number in the list
     #[arg(long, value_name = "DESTINATION", required_unless_present_any = ["finish", "cancel"])]
     to: Option<To>,
-    /// Keep both tokens working for this time: 90s, 30m, 24h, 7d or a number of seconds; 0 disables the old one at once
+    /// Keep both tokens working for this time: 90s, 30m, 24h, 7d or a number of seconds; 0 disables the old one at once. If
+    /// the overlap runs already, the shorter one counts
     #[arg(long, value_name = "DURATION", value_parser = times::duration)]
     #[arg(required_unless_present_any = ["finish", "cancel"])]
     overlap: Option<Duration>,
@@ -236,9 +237,7 @@ impl Rotate {
         if skipped > 0 {
             say(&format!("{skipped} tokens were not rotated, because the run stopped at an error"));
         }
-        let is_nothing_done = rotated.iter().all(|rotation| rotation.state.is_err());
-        let first = rotated.first().and_then(|rotation| rotation.state.as_ref().err());
-        Ok(first.filter(|_| is_nothing_done).map_or(status.load(Ordering::Relaxed), exit::of))
+        Ok(exit_code(&rotated, status.load(Ordering::Relaxed)))
     }
 
     fn rotation(&self, token: Target, destination: Arc<dyn Destination>) -> RotateToken {
@@ -357,11 +356,18 @@ fn print(output: &mut Output, format: ListFormat, rotations: &[Rotation]) -> Res
     // Before the rows: standard output may be closed.
     let status = rotations.iter().map(explain).max().unwrap_or(exit::DONE);
     write_rows(output, format, rotations)?;
-    Ok(status)
+    Ok(exit_code(rotations, status))
+}
+
+/// Returns the exit code of rotations, which is that of the first error if all failed.
+fn exit_code(rotations: &[Rotation], status: u8) -> u8 {
+    let is_nothing_done = rotations.iter().all(|rotation| rotation.state.is_err());
+    let first = rotations.first().and_then(|rotation| rotation.state.as_ref().err());
+    first.filter(|_| is_nothing_done).map_or(status, exit::of)
 }
 
 fn write_rows(output: &mut Output, format: ListFormat, rotations: &[Rotation]) -> Result<(), Failure> {
-    let rows: Vec<Members> = rotations.iter().map(members).collect();
+    let rows: Vec<Members> = rotations.iter().map(Rotation::members).collect();
     output.write(&output::list(&rows, format)?)?;
     if rotations.is_empty() {
         say("nothing to rotate, and no rotation to finish");
@@ -428,27 +434,6 @@ fn explain(rotation: &Rotation) -> u8 {
         }
     }
     exit::DONE
-}
-
-fn members(rotation: &Rotation) -> Members {
-    let Rotation { old, new, state, changes, .. } = rotation;
-    let state = state.as_ref().ok().copied();
-    let (last_used_on, last_used_from) = match state {
-        Some(RotationState::InUse { last_used_on, address, .. }) => (Some(last_used_on), address),
-        _ => (None, None),
-    };
-    Members(vec![
-        ("old_id", json!(old.id)),
-        ("new_id", json!(new.as_ref().map(|new| new.id))),
-        ("admin_id", json!(old.admin_id)),
-        ("admin_name", json!(old.admin_name)),
-        ("note", json!(old.note)),
-        ("state", json!(state.map_or("failed", RotationState::as_str))),
-        ("due", json!(state.and_then(RotationState::due).map(iso_8601))),
-        ("last_used_on", json!(last_used_on.map(iso_8601))),
-        ("last_used_from", json!(last_used_from)),
-        ("changes", json!(changes)),
-    ])
 }
 
 /// A command that checks the new token. Its output goes to standard error.

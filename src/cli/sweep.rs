@@ -2,7 +2,6 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use serde_json::json;
 
 use super::connection::Connection;
 use super::exit;
@@ -10,8 +9,7 @@ use super::host::Host;
 use super::output::{self, ListFormat, Output};
 use super::report::{Failure, report_each, say};
 use super::signals::run_until_signal;
-use crate::lifecycle::{RotationState, SweepReason, SweepTokens, Swept};
-use crate::model::iso_8601;
+use crate::lifecycle::{SweepReason, SweepTokens, Swept};
 use crate::operation::call;
 use crate::token_output::Members;
 
@@ -54,7 +52,7 @@ impl Sweep {
         let output = Output::open()?;
         let client = self.connection.client(host, false)?;
         let swept = run_until_signal(call(SweepTokens { delete: self.yes, only: self.only }, &client))?;
-        let rows: Vec<Members> = swept.iter().map(members).collect();
+        let rows: Vec<Members> = swept.iter().map(Swept::members).collect();
         output.write(&output::list(&rows, self.output)?)?;
         let errors = swept.iter().filter_map(|swept| swept.error.as_ref());
         let mut status = report_each(errors).unwrap_or(exit::DONE);
@@ -86,22 +84,4 @@ impl Sweep {
         }
         Ok(status)
     }
-}
-
-fn members(swept: &Swept) -> Members {
-    let token = &swept.token;
-    Members(vec![
-        ("id", json!(token.id)),
-        ("type", json!(token.r#type.as_str())),
-        ("access_id", json!(token.access_id)),
-        ("admin_id", json!(token.admin_id)),
-        ("admin_name", json!(token.admin_name)),
-        ("created_on", json!(token.created_on.map(iso_8601))),
-        ("note", json!(token.note)),
-        ("expires_on", json!(token.expires_on().map(iso_8601))),
-        ("reason", json!(swept.reason.as_str())),
-        ("deleted", json!(swept.deleted)),
-        ("kept", json!(swept.kept)),
-        ("rotation", json!(swept.rotation.map(RotationState::as_str))),
-    ])
 }

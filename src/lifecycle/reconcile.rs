@@ -34,28 +34,35 @@ pub(super) async fn tokens_of(client: &Client, admin_id: AdminId, r#type: Type) 
 
 /// Deletes the token of one attempt, whose final note is `last`, if it exists. The tag is compared here and not by the
 /// portal's filter: an escaping mistake there would read as "not found". A token whose note somebody has changed is kept,
-/// and is an error.
+/// and is an error. `reported` is the token that the response named, under another note: the portal may have cut it.
 pub(super) async fn clear(
     client: &Client,
     admin_id: AdminId,
     r#type: Type,
     tag: &Tag,
     last: Option<&str>,
+    reported: Option<&Token>,
 ) -> Result<Found> {
+    let sent = tag.note(last);
+    let is_cut = |token: &Token| {
+        let note = token.note.as_deref().unwrap_or_default();
+        let is_reported = reported.is_some_and(|reported| is_same_token(token, reported));
+        let is_unused = token.status == Some(TokenStatus::Disabled) && !token.was_used;
+        tag.is_cut_to(note) || is_reported && is_unused && !note.is_empty() && sent.starts_with(note)
+    };
     let is_of_attempt = |token: &Token| {
-        let has_tag = |note| ExpectedNote::Tagged(tag).agrees(note) || tag.is_cut_to(note);
-        let has_tag = token.note.as_deref().is_some_and(has_tag);
-        has_tag && token.admin_id == Some(admin_id.get())
+        let has_tag = token.note.as_deref().is_some_and(|note| ExpectedNote::Tagged(tag).agrees(note));
+        (has_tag || is_cut(token)) && token.admin_id == Some(admin_id.get())
     };
     let mut found = Found::Nothing;
     for token in tokens_of(client, admin_id, r#type).await?.into_iter().filter(is_of_attempt) {
         // This proves that these credentials see the tokens that they create.
         client.visibility().record_created(token.id);
         client.visibility().record_listed([token.id]);
-        let is_cut = token.note.as_deref().is_some_and(|note| tag.is_cut_to(note));
         let shown = token.note.as_deref().and_then(Tag::parse).and_then(|(_, shown)| shown);
         // The token is seconds old, so that a shorter note is one that the portal has cut.
-        if !is_cut && !ExpectedNote::Plain(last.unwrap_or_default()).agrees(shown.unwrap_or_default()) {
+        if !is_cut(&token) && !ExpectedNote::Plain(last.unwrap_or_default()).agrees(shown.unwrap_or_default())
+        {
             return Err(Error::new(
                 ErrorKind::OutcomeUnknown,
                 format!("token {} is kept, because its note was changed after its create", token.id),
@@ -125,7 +132,7 @@ async fn is_probe_listed(client: &Client, admin_id: AdminId, run: RunId) -> Resu
         Err(Unusable { token: ReportedToken::WithoutSecret(token), .. }) => *token,
         Err(unusable) => {
             if unusable.error.details().maybe_applied {
-                clear(client, admin_id, PROBE_TYPE, &tag, None).await?;
+                clear(client, admin_id, PROBE_TYPE, &tag, None, unusable.token.with_other_note()).await?;
             }
             return Err(unusable.error);
         }

@@ -34,13 +34,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::client::Client;
 use crate::destinations::{BoxFuture, Destination};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Note;
-use crate::model::Token;
+use crate::model::{Token, iso_8601};
 use crate::operation::Operation;
 use crate::times::check_span;
+use crate::token_output::Members;
 use crate::tokens::Target;
 
 /// How long a token stays disabled before it is deleted, unless the caller says otherwise.
@@ -107,6 +110,35 @@ pub struct Rotation {
     pub changes: u32,
     /// Whether this call deleted the old token.
     pub deleted_old: bool,
+}
+
+impl Rotation {
+    /// Returns a rotation that failed.
+    fn failed(old: Token, new: Option<Token>, error: Error, changes: u32) -> Self {
+        Self { old, new, state: Err(error), changes, deleted_old: false }
+    }
+
+    /// Returns its members for output.
+    pub(crate) fn members(&self) -> Members {
+        let Self { old, new, state, changes, .. } = self;
+        let state = state.as_ref().ok().copied();
+        let (last_used_on, last_used_from) = match state {
+            Some(RotationState::InUse { last_used_on, address, .. }) => (Some(last_used_on), address),
+            _ => (None, None),
+        };
+        Members(vec![
+            ("old_id", json!(old.id)),
+            ("new_id", json!(new.as_ref().map(|new| new.id))),
+            ("admin_id", json!(old.admin_id)),
+            ("admin_name", json!(old.admin_name)),
+            ("note", json!(old.note)),
+            ("state", json!(state.map_or("failed", RotationState::as_str))),
+            ("due", json!(state.and_then(RotationState::due).map(iso_8601))),
+            ("last_used_on", json!(last_used_on.map(iso_8601))),
+            ("last_used_from", json!(last_used_from)),
+            ("changes", json!(changes)),
+        ])
+    }
 }
 
 /// What remains of a rotation. Times are seconds since 1970-01-01 UTC.
@@ -187,12 +219,23 @@ fn not_rotated(token: &Token) -> Error {
     Error::new(ErrorKind::Rotation, format!("token {} is not being rotated", token.id))
 }
 
+impl RotateToken {
+    /// Rotates the token. Once it is known that the token can be rotated, a failure is the state of the result.
+    async fn rotate(&self, client: &Client) -> Result<Rotation> {
+        check_span("overlap", self.overlap)?;
+        check_span("quarantine", self.quarantine)?;
+        rotate::rotate(self, client).await
+    }
+}
+
 impl Operation for RotateToken {
     type Output = Rotation;
 
     async fn run(self, client: &Client) -> Result<Rotation> {
-        check_span("overlap", self.overlap)?;
-        check_span("quarantine", self.quarantine)?;
-        Box::pin(rotate::rotate(&self, client)).await
+        let rotation = Box::pin(self.rotate(client)).await?;
+        match rotation.state {
+            Ok(_) => Ok(rotation),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::str::FromStr;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use serde_json::json;
+
 use super::reconcile::{LeftPending, MAX_SKEW, delete_listed, left_pending};
 use super::rotation::{ListedRotations, QUARANTINE, Rotation, RotationState, finish_rotation};
 use crate::client::Client;
@@ -13,6 +15,7 @@ use crate::ids::TokenId;
 use crate::model::{Token, TokenStatus, TokenType, iso_8601};
 use crate::operation::Operation;
 use crate::tag::Tag;
+use crate::token_output::Members;
 use crate::tokens::{FindToken, ListTokens};
 
 /// The minimum age of an orphan: no create or rotation is in progress for so long.
@@ -116,6 +119,25 @@ impl Swept {
         if is_last && self.token.r#type == TokenType::Bearer && self.kept.is_none() {
             self.kept = Some("the token that it replaces is gone; rotate it again");
         }
+    }
+
+    /// Returns its members for output.
+    pub(crate) fn members(&self) -> Members {
+        let Self { token, reason, deleted, kept, rotation, .. } = self;
+        Members(vec![
+            ("id", json!(token.id)),
+            ("type", json!(token.r#type.as_str())),
+            ("access_id", json!(token.access_id)),
+            ("admin_id", json!(token.admin_id)),
+            ("admin_name", json!(token.admin_name)),
+            ("created_on", json!(token.created_on.map(iso_8601))),
+            ("note", json!(token.note)),
+            ("expires_on", json!(token.expires_on().map(iso_8601))),
+            ("reason", json!(reason.as_str())),
+            ("deleted", json!(deleted)),
+            ("kept", json!(kept)),
+            ("rotation", json!(rotation.map(RotationState::as_str))),
+        ])
     }
 
     /// Returns whether the portal rejected the credentials. Repeated failures lock a token.

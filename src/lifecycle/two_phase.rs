@@ -192,17 +192,22 @@ impl TwoPhase<'_> {
         tag: &Tag,
         unusable: Unusable,
     ) -> Result<Error> {
-        let cleared = match unusable.token {
+        let Unusable { error, token } = unusable;
+        let reported = token.with_other_note();
+        let cleared = match &token {
             // A token without a key is useless.
-            ReportedToken::WithoutSecret(token) => delete(client, *token).await.map(|()| Found::Cleared),
+            ReportedToken::WithoutSecret(token) => {
+                delete(client, Token::clone(token)).await.map(|()| Found::Cleared)
+            }
             ReportedToken::None | ReportedToken::WithOtherNote(_) => {
-                clear(client, admin_id, self.token.r#type, tag, self.token.note()).await
+                clear(client, admin_id, self.token.r#type, tag, self.token.note(), reported).await
             }
         };
-        match cleared {
-            Ok(Found::Cleared | Found::Nothing) => Ok(unusable.error),
-            Ok(Found::NotVisible) => Err(outcome_unknown(admin_id, tag, unusable.error, None)),
-            Err(lookup_error) => Err(outcome_unknown(admin_id, tag, unusable.error, Some(&lookup_error))),
+        match (cleared, reported) {
+            (Ok(Found::Cleared), _) | (Ok(Found::Nothing), None) => Ok(error),
+            (Ok(_), Some(reported)) => Err(other_note(reported, error)),
+            (Ok(Found::NotVisible), None) => Err(outcome_unknown(admin_id, tag, error, None)),
+            (Err(lookup_error), _) => Err(outcome_unknown(admin_id, tag, error, Some(&lookup_error))),
         }
     }
 
@@ -384,6 +389,19 @@ fn outcome_unknown(admin_id: AdminId, tag: &Tag, cause: Error, lookup_error: Opt
     details.maybe_applied = true;
     // An empty list: the portal was asked and showed no token. `None`: it could not be asked.
     details.candidates = lookup_error.is_none().then(Vec::new);
+    error.caused_by_response(cause)
+}
+
+/// Returns the error for a POST whose response names a token under another note, which is not surely the created one.
+fn other_note(reported: &Token, cause: Error) -> Error {
+    let id = reported.id;
+    let message = format!("token {id} may have been created, but its key is not used: {cause}");
+    let mut error = Error::new(ErrorKind::OutcomeUnknown, message)
+        .suggest("check that it is not a token of others")
+        .suggest(Advice::Delete { id });
+    let details = error.details_mut();
+    details.maybe_applied = true;
+    details.candidates = Some(vec![reported.clone().without_secret()]);
     error.caused_by_response(cause)
 }
 

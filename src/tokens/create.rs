@@ -125,8 +125,7 @@ impl NewToken {
         }
         if differences != Differences::default() {
             let message = format!("the response to the create {differences}");
-            let is_plain = matches!(note, ExpectedNote::Plain(_));
-            let reported = if differences.identity.is_empty() && is_plain {
+            let reported = if differences.identity.is_empty() {
                 ReportedToken::WithOtherNote(Box::new(token))
             } else {
                 ReportedToken::None
@@ -195,6 +194,16 @@ pub(crate) enum ReportedToken {
     WithoutSecret(Box<Token>),
     /// A token that may be the created one, with its secret, but under another note.
     WithOtherNote(Box<Token>),
+}
+
+impl ReportedToken {
+    /// Returns the token that may be the created one, under another note.
+    pub(crate) fn with_other_note(&self) -> Option<&Token> {
+        match self {
+            Self::WithOtherNote(token) => Some(token),
+            Self::None | Self::WithoutSecret(_) => None,
+        }
+    }
 }
 
 impl From<Error> for Unusable {

@@ -435,7 +435,7 @@ def test_key_is_delivered_before_the_token_is_enabled(lmtokens_portal: Portal) -
 
 
 @pytest.mark.parametrize("expires", [None, 3600])
-@pytest.mark.parametrize("limit", [70])
+@pytest.mark.parametrize("limit", [5, 40, 70])
 def test_portal_that_cuts_tags_keeps_no_pending_token(
     lmtokens_portal: Portal, tmp_path: Path, limit: int, expires: int | None
 ) -> None:
@@ -444,6 +444,25 @@ def test_portal_that_cuts_tags_keeps_no_pending_token(
         lmtokens.add_token(32, "ci", deliver=to_file(tmp_path / "key.json"), expires=expires)
     assert created_tokens(lmtokens_portal) == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("expires", [None, 3600])
+def test_token_with_a_note_of_others_is_named_and_not_deleted(
+    lmtokens_portal: Portal, tmp_path: Path, expires: int | None
+) -> None:
+    def replace_note(exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            exchange.body = json.dumps({**json.loads(exchange.body), "note": "of others"}).encode()
+
+    with TamperingProxy(lmtokens_portal, before=replace_note) as portal:
+        unknown = pytest.raises(lmtokens.OutcomeUnknownError, match="shows another note than requested")
+        with unknown as raised:
+            portal.client().add_token(32, "ci", deliver=to_file(tmp_path / "key.json"), expires=expires)
+    (stored,) = created_tokens(lmtokens_portal)
+    assert raised.value.candidates is not None
+    assert [token.id for token in raised.value.candidates] == [stored.id]
+    assert f"delete_token({stored.id})" in str(raised.value.suggestion)
+    assert stored.status == 1
 
 
 @pytest.mark.parametrize("offset", [-20 * 60, 20 * 60])

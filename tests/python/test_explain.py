@@ -332,6 +332,10 @@ def test_command_names_the_causes_as_text_and_as_json() -> None:
     assert explanation["correct"] is False
     assert [cause["name"] for cause in explanation["causes"]] == ["body-missing", "trailing-slash", "time-window"]
     assert all(cause["explanation"] for cause in explanation["causes"])
+    explained = lmtokens.explain_signature(
+        header, "POST", "/setting/admins", b"{}", access_id=ACCESS_ID, access_key=ACCESS_KEY
+    )
+    assert explanation == explained.to_dict()
 
 
 def test_command_reads_the_body_from_a_file_and_from_standard_input(tmp_path: Path) -> None:

@@ -100,6 +100,50 @@ def test_token_is_rotated_with_an_overlap_and_a_quarantine(
     assert works(lmtokens_portal, delivered(path))
 
 
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_rejected_credentials_end_the_finishing_and_are_reported(
+    lmtokens_portal: Portal, kind: str, tmp_path: Path
+) -> None:
+    api = api_for(kind, lmtokens_portal)
+    old = [lmtokens_portal.create_token(32) for _ in range(3)]
+    for token in old:
+        api.rotate_token(token.id, deliver=to_file(tmp_path / str(token.id)), overlap=3600)
+    lmtokens_portal.advance(hours=2)
+    lmtokens_portal.fail("status-before-acting", method="PATCH", status=401, times=None, skip=1)
+    finished = api.finish_rotations()
+    assert [(each.old.id, each.state) for each in finished] == [(old[0].id, "quarantine"), (old[1].id, "failed")]
+    assert isinstance(finished[1].error, lmtokens.AuthenticationError)
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_shorter_overlap_shortens_a_running_one(lmtokens_portal: Portal, kind: str, tmp_path: Path) -> None:
+    api = api_for(kind, lmtokens_portal)
+    old = lmtokens_portal.create_token(32, note="ci")
+    dues = []
+    for overlap in ("24h", "48h", "24h", "2h", "24h"):
+        rotation = api.rotate_token(old.id, deliver=to_file(tmp_path / "ci.json"), overlap=overlap)
+        assert rotation.state == "overlap"
+        dues.append(rotation.due)
+    assert dues[0] == dues[1] == dues[2]
+    assert timedelta(hours=21) < dues[0] - dues[3] < timedelta(hours=23)
+    assert dues[3] == dues[4]
+    rotation = api.rotate_token(old.id, deliver=to_file(tmp_path / "ci.json"), overlap=0)
+    assert rotation.state == "quarantine"
+    assert not works(lmtokens_portal, old)
+    assert works(lmtokens_portal, delivered(tmp_path / "ci.json"))
+
+
+def test_dict_has_the_members_that_the_shell_prints(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    old = lmtokens_portal.create_token(32, note="ci")
+    rotation = lmtokens.rotate_token(old.id, deliver=to_file(tmp_path / "ci.json"), overlap=3600)
+    members = rotation.to_dict()
+    assert rotation.new is not None
+    assert rotation.due is not None
+    assert (members["new_id"], members["due"]) == (rotation.new.id, rotation.due.isoformat())
+    completed = run_shell("rotate", str(old.id), "--to", f"file:{tmp_path}/ci.json", "--overlap", "1h", "-o", "json")
+    assert json.loads(completed.stdout) == [{**members, "changes": 0}]
+
+
 def lmtokens_portal_now(portal: Portal) -> datetime:
     created = portal.create_token(32).created_on
     return datetime.fromtimestamp(created, timezone.utc)

@@ -68,6 +68,32 @@ def test_command_for_several_tokens_needs_no_placeholder(lmtokens_portal: Portal
     assert all(works(lmtokens_portal, row) for row in rows)
 
 
+def test_failed_row_names_the_new_token(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    old = [lmtokens_portal.create_token(32) for _ in range(2)]
+    rotate = ("rotate", "--user", "32", "--to", f"file:{tmp_path}/{{old_id}}", "--overlap", "1h", "-o", "json")
+    completed = run_shell(*rotate, "--then", "false")
+    assert completed.returncode == 1
+    (row,) = json.loads(completed.stdout)
+    new = delivered(tmp_path / str(old[0].id))
+    assert (row["old_id"], row["new_id"], row["state"], row["changes"]) == (old[0].id, new["id"], "failed", 3)
+    lmtokens_portal.fail("status-before-acting", method="POST", status=403)
+    completed = run_shell(*rotate, "--then", "true")
+    rows = json.loads(completed.stdout)
+    assert [(row["new_id"], row["state"]) for row in rows] == [(new["id"], "overlap"), (None, "failed")]
+
+
+def test_rejected_credentials_keep_what_was_finished(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    for _ in range(2):
+        token = lmtokens_portal.create_token(32)
+        lmtokens.rotate_token(token.id, deliver=to_file(tmp_path / str(token.id)), overlap=3600)
+    lmtokens_portal.advance(hours=2)
+    lmtokens_portal.fail("status-before-acting", method="PATCH", status=401, times=None, skip=1)
+    completed = run_shell("rotate", "--finish", "-o", "json")
+    assert completed.returncode == 3
+    assert [row["state"] for row in json.loads(completed.stdout)] == ["quarantine", "failed"]
+    assert run_shell("rotate", "--finish", "-o", "json").returncode == 3
+
+
 def test_token_without_an_access_id_is_refused_by_its_template(lmtokens_portal: Portal, tmp_path: Path) -> None:
     bearer = lmtokens_portal.create_token(32, type="bearer")
     lmtokens_portal.create_token(32)

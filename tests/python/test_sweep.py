@@ -472,6 +472,14 @@ def test_rejected_credentials_end_the_sweep_and_are_reported(lmtokens_portal: Po
     assert len(requests_with_method(lmtokens_portal, "DELETE")) == 2
 
 
+def test_dict_has_the_members_that_the_shell_prints(lmtokens_portal: Portal) -> None:
+    found = orphan(lmtokens_portal)
+    (swept,) = lmtokens.sweep_tokens()
+    members = swept.to_dict()
+    assert (members["id"], members["reason"], members["deleted"]) == (found.id, "orphan", False)
+    assert json.loads(run_shell("sweep", "-o", "json").stdout) == [members]
+
+
 def test_shell_reports_what_it_deleted_before_the_credentials_were_rejected(lmtokens_portal: Portal) -> None:
     for _ in range(3):
         orphan(lmtokens_portal)

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::advice::Advice;
 use crate::client::Client;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::ids::{Status, TokenId};
 use crate::lifecycle::sweep::{AGE, agreed_time};
@@ -378,14 +378,15 @@ async fn finish_rotations(operation: FinishRotations, client: &Client) -> Result
         let part = client.start_part();
         let portal = GuardedClient::new(&part.client);
         let finished = Finisher { portal: &portal, old: &old, ending }.finish().await;
-        match part.complete(finished) {
-            Ok(rotation) => rotations.push(rotation),
-            // Repeated authentication failures lock a token.
-            Err(error) if error.kind() == ErrorKind::Authentication => return Err(error),
-            Err(error) => {
-                let changes = portal.changes();
-                rotations.push(Rotation { old, new: None, state: Err(error), changes, deleted_old: false });
-            }
+        let rotation = part.complete(finished);
+        let rotation =
+            rotation.unwrap_or_else(|error| Rotation::failed(old.clone(), None, error, portal.changes()));
+        // Repeated authentication failures lock a token.
+        let is_rejected = |error: &Error| error.kind() == ErrorKind::Authentication;
+        let is_last = rotation.state.as_ref().is_err_and(is_rejected);
+        rotations.push(rotation);
+        if is_last {
+            break;
         }
     }
     Ok(rotations)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{RotateToken, Rotation};
 use crate::client::Client;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lifecycle::sweep::agreed_time;
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::operation::Operation;
@@ -72,18 +72,11 @@ impl Operation for RotateTokens {
         let mut results: Vec<Rotation> = Vec::with_capacity(self.rotations.len());
         for (token, rotation) in self.rotations {
             let part = client.start_part();
-            let rotated = part.complete(rotation.run(&part.client).await);
-            let is_fatal = |kind| results.is_empty() || kind == ErrorKind::Authentication;
-            let (result, is_last) = match rotated {
-                Ok(rotation) => (rotation, false),
-                Err(error) => {
-                    let is_last = is_fatal(error.kind());
-                    (
-                        Rotation { old: token, new: None, state: Err(error), changes: 0, deleted_old: false },
-                        is_last,
-                    )
-                }
-            };
+            let rotated = Box::pin(rotation.rotate(&part.client)).await;
+            let mut result = rotated.unwrap_or_else(|error| Rotation::failed(token, None, error, 0));
+            result.state = part.complete(result.state);
+            let is_fatal = |error: &Error| results.is_empty() || error.kind() == ErrorKind::Authentication;
+            let is_last = result.state.as_ref().is_err_and(is_fatal);
             (self.on_end)(&result);
             results.push(result);
             if is_last {

@@ -75,7 +75,7 @@ enum Attempt {
 
 const MAX_ROUNDS: u32 = 6;
 
-/// Rotates a token.
+/// Rotates a token, as [`RotateToken::rotate`].
 pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Rotation> {
     let old = find_old(&settings.token, client).await?;
     if let Some(replaced) = old.replaces() {
@@ -119,7 +119,18 @@ pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Ro
         new,
         run: RunId::fresh()?,
     };
-    rotator.rotate().await
+    match rotator.rotate().await {
+        Ok(rotation) => Ok(rotation),
+        Err(error) => {
+            let new = match error.kind() {
+                // Repeated authentication failures lock a token.
+                ErrorKind::Authentication => None,
+                _ => rotator.find_first().await.ok().flatten().map(|first| first.token),
+            };
+            let changes = rotator.portal.changes();
+            Ok(Rotation::failed(rotator.old, new, error, changes))
+        }
+    }
 }
 
 /// Reads the token to replace. If it does not exist, but a token is to replace it, that one tells what it was; the
@@ -198,8 +209,11 @@ impl Rotator<'_> {
                     self.check_and_mark(&token, None).await?;
                     Next::Finish(self.switched(&token, secret)?)
                 }
-                Some(Successor { token, role: Role::Replaces { .. } }) => {
+                Some(Successor { token, role: Role::Replaces { after } }) => {
                     let secret = self.secret_for_own_calls(&token).await?;
+                    if after > Some(self.overlap_end(&token)?) && old.is_some() {
+                        self.mark_replaces(&token, None, Some(self.overlap_end(&token)?)).await?;
+                    }
                     self.conclude(&token).await;
                     Next::Finish(self.switched(&token, secret)?)
                 }
@@ -297,7 +311,7 @@ impl Rotator<'_> {
                 return Ok(Attempt::Nothing(Some(cause)));
             }
             // Where a list shows what these credentials create, one without the token is as good as a response.
-            Err(error) if error.kind() == ErrorKind::OutcomeUnknown => {
+            Err(error) if error.kind() == ErrorKind::OutcomeUnknown && !names_token(&error) => {
                 return match prove_visibility(client, self.owner, self.run).await {
                     Ok(true) => {
                         destination.release(tag).await?;
@@ -606,15 +620,20 @@ impl Rotator<'_> {
                 Err(unmarked) => error.suggest(format!("its state could not be noted either: {unmarked}")),
             });
         }
-        let now = self.portal.portal_now()?;
-        // Every process takes the overlap from the creation of the new token to this time.
-        let after = match i64::try_from(self.settings.overlap.as_secs()) {
-            Ok(0) => token.created_on.unwrap_or(now),
-            overlap => now.saturating_add(overlap.unwrap_or(i64::MAX)),
-        };
+        let after = self.overlap_end(token)?;
         let marked = self.mark_replaces(token, tag, Some(after)).await?;
         self.conclude(&marked).await;
         Ok(marked)
+    }
+
+    /// Returns the end of an overlap that begins now. Every process takes the overlap from the creation of the new token
+    /// to this time.
+    fn overlap_end(&self, new: &Token) -> Result<i64> {
+        let now = self.portal.portal_now()?;
+        Ok(match i64::try_from(self.settings.overlap.as_secs()) {
+            Ok(0) => new.created_on.unwrap_or(now),
+            overlap => now.saturating_add(overlap.unwrap_or(i64::MAX)),
+        })
     }
 
     /// Ends the delivery of a marked token. What remains of it is reported: the secret is in place.
@@ -625,7 +644,8 @@ impl Rotator<'_> {
         }
     }
 
-    /// Marks the new token as the one that replaces the old one. It expires when that one would have.
+    /// Marks the new token as the one that replaces the old one, at the earlier of two times if it is marked already. It
+    /// expires when that one would have.
     pub(super) async fn mark_replaces(
         &self,
         token: &Token,
@@ -638,7 +658,9 @@ impl Rotator<'_> {
                 return Ok(Step::Done(None));
             }
             let is_ours = match Role::of(now, self.old_id) {
-                Some(Role::Replaces { after: shown }) if shown.is_some() || after.is_none() => {
+                Some(Role::Replaces { after: shown })
+                    if after.is_none() || shown.is_some_and(|shown| Some(shown) <= after) =>
+                {
                     return Ok(Step::Done(Some(now.clone())));
                 }
                 Some(Role::Replaces { .. }) => true,
@@ -670,6 +692,11 @@ impl Rotator<'_> {
             format!("token {}, which was to replace it, was changed or deleted by others", token.id);
         wrong_state(&self.old, &problem).suggest(Advice::RotateAgain)
     }
+}
+
+/// Returns whether an error names tokens that may be the created one.
+fn names_token(error: &Error) -> bool {
+    error.details().candidates.as_ref().is_some_and(|candidates| !candidates.is_empty())
 }
 
 /// Returns whether an attempt failed because of a response that does not show the new token.

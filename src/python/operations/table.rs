@@ -459,7 +459,7 @@ operations! {
     ///         for ``add_token``. A file with the key of the old token and nothing else is replaced even without
     ///         ``overwrite=True``. The old key is kept as ``PATH.ID.previous``, with the id of the old token.
     ///     overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
-    ///         ``timedelta``. 0 disables the old token in this call.
+    ///         ``timedelta``. 0 disables the old token in this call. If the overlap runs already, the shorter one counts.
     ///     quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
     ///         days.
     ///     then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to

@@ -1,8 +1,10 @@
 //! `SignatureExplanation`.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::explain::{Cause, Explanation};
+use crate::python::types::token::dict;
 
 /// What is wrong with an LMv1 header, from ``explain_signature``.
 #[pyclass(frozen, module = "lmtokens")]
@@ -28,6 +30,15 @@ impl SignatureExplanation {
     #[getter]
     fn string_to_sign(&self) -> Option<&str> {
         self.0.string_to_sign.as_deref()
+    }
+
+    /// Return the explanation as a ``dict`` for ``json``.
+    ///
+    /// Returns:
+    ///     dict[str, object]: ``correct``; ``causes``, each with ``name`` and ``explanation``; and ``string_to_sign``.
+    #[pyo3(signature = () -> "dict[str, object]")]
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        dict(py, &self.0.members())
     }
 
     fn __repr__(&self) -> String {

@@ -1,13 +1,14 @@
 //! `Rotation`.
 
 use pyo3::prelude::*;
-use pyo3::types::PyDateTime;
+use pyo3::types::{PyDateTime, PyDict};
 
 use crate::lifecycle::{self, RotationState};
 use crate::model::Token;
 use crate::python::types::errors::LazyException;
 use crate::python::types::literals;
-use crate::python::types::token::datetime;
+use crate::python::types::token::{datetime, dict};
+use crate::token_output::Members;
 
 /// The result of a rotation.
 #[pyclass(frozen, module = "lmtokens")]
@@ -17,6 +18,7 @@ pub struct Rotation {
     state: Option<RotationState>,
     changes: u32,
     error: LazyException,
+    members: Members,
 }
 
 impl<'py> IntoPyObject<'py> for lifecycle::Rotation {
@@ -28,12 +30,13 @@ impl<'py> IntoPyObject<'py> for lifecycle::Rotation {
     const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = <Rotation as pyo3::PyTypeInfo>::TYPE_HINT;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let members = self.members();
         let Self { old, new, state, changes, .. } = self;
         let (state, error) = match state {
             Ok(state) => (Some(state), None),
             Err(error) => (None, Some(error)),
         };
-        Bound::new(py, Rotation { old, new, state, changes, error: error.into() })
+        Bound::new(py, Rotation { old, new, state, changes, error: error.into(), members })
     }
 }
 
@@ -107,6 +110,16 @@ impl Rotation {
     #[getter]
     fn error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.error.get(py)
+    }
+
+    /// Return the rotation as a ``dict`` for ``json``.
+    ///
+    /// Returns:
+    ///     dict[str, object]: ``old_id`` and ``new_id``; ``admin_id``, ``admin_name`` and ``note`` of the old token; and
+    ///         ``state``, ``due``, ``last_used_on``, ``last_used_from`` and ``changes``, times in ISO 8601, UTC.
+    #[pyo3(signature = () -> "dict[str, object]")]
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        dict(py, &self.members)
     }
 
     fn __repr__(&self) -> String {

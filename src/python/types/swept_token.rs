@@ -1,11 +1,14 @@
 //! `SweptToken`.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::lifecycle::{self, RotationState, Swept};
 use crate::model::Token;
 use crate::python::types::errors::LazyException;
 use crate::python::types::literals::{self, SweepReason};
+use crate::python::types::token::dict;
+use crate::token_output::Members;
 
 /// A token that ``sweep_tokens`` found: something is due for it, or it is kept.
 #[pyclass(frozen, module = "lmtokens")]
@@ -16,6 +19,7 @@ pub(crate) struct SweptToken {
     kept: Option<&'static str>,
     rotation: Option<&'static str>,
     error: LazyException,
+    members: Members,
 }
 
 impl<'py> IntoPyObject<'py> for Swept {
@@ -27,9 +31,10 @@ impl<'py> IntoPyObject<'py> for Swept {
     const OUTPUT_TYPE: pyo3::inspect::PyStaticExpr = <SweptToken as pyo3::PyTypeInfo>::TYPE_HINT;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let members = self.members();
         let Self { token, reason, deleted, kept, rotation, error } = self;
         let rotation = rotation.map(RotationState::as_str);
-        Bound::new(py, SweptToken { token, reason, deleted, kept, rotation, error: error.into() })
+        Bound::new(py, SweptToken { token, reason, deleted, kept, rotation, error: error.into(), members })
     }
 }
 
@@ -71,6 +76,16 @@ impl SweptToken {
     #[getter]
     fn error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.error.get(py)
+    }
+
+    /// Return the token with what was found as a ``dict`` for ``json``.
+    ///
+    /// Returns:
+    ///     dict[str, object]: ``id``, ``type``, ``access_id``, ``admin_id``, ``admin_name``, ``created_on``, ``note`` and
+    ///         ``expires_on`` of the token, times in ISO 8601, UTC; and ``reason``, ``deleted``, ``kept`` and ``rotation``.
+    #[pyo3(signature = () -> "dict[str, object]")]
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        dict(py, &self.members)
     }
 
     fn __repr__(&self) -> String {
