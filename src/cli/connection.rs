@@ -6,7 +6,6 @@ use clap::Args;
 
 use super::host::Host;
 use super::report::{Failure, StderrObserver, say, warn};
-use super::signals::Signal;
 use crate::client::{Client, OnLimit, Policy};
 use crate::credentials::{self, Identity, ProcessEnvironment, Timeouts};
 use crate::portal::PortalAddress;
@@ -74,10 +73,7 @@ impl Connection {
     /// Returns the client. It prompts for missing credentials if a prompt is available.
     pub(super) fn client(&self, host: &Host, dry_run: bool) -> Result<Client, Failure> {
         let identity = Identity::resolve(&self.arguments()?, host, host.prompt.as_ref());
-        if host.prompt.is_interrupted() {
-            return Err(Failure::Signal(Signal::INTERRUPT));
-        }
-        let identity = identity?;
+        let identity = host.unless_interrupted(identity)??;
         say_override(&identity.portal, &identity.overridden, dry_run);
         let client = Client::new(identity, Some(&host.user_agent_suffix)).with_policy(self.policy()?);
         Ok(client.observed_by(Arc::new(StderrObserver::default())))

@@ -7,7 +7,6 @@ use super::exit;
 use super::host::Host;
 use super::output::{self, ListFormat, Output};
 use super::report::Failure;
-use super::signals::Signal;
 use crate::clock::SystemClock;
 use crate::credentials::Arguments;
 use crate::error::Error;
@@ -71,10 +70,7 @@ impl Explain {
         }
         let arguments = Arguments { profile: self.profile, ..Arguments::default() };
         let pair = signer::signing_pair(&arguments, host, host.prompt.as_ref());
-        if host.prompt.is_interrupted() {
-            return Err(Failure::Signal(Signal::INTERRUPT));
-        }
-        let pair = pair?;
+        let pair = host.unless_interrupted(pair)??;
         let data = data::read(&self.data)?;
         let request = SentRequest::new(&self.method, &self.path, &data)?;
         let header = if is_piped {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use super::signals::{Signal, Unfinished};
 use crate::credentials::{Environment, ProcessEnvironment, Prompt};
 use crate::destinations::Keyring;
 use crate::error::{Error, Result};
@@ -18,6 +19,13 @@ pub(crate) struct Host {
     pub(crate) user_agent_suffix: String,
     /// The arguments of the command, without the program's name.
     pub(crate) arguments: Vec<OsString>,
+}
+
+impl Host {
+    /// Returns the result of work that may have prompted, unless the user interrupted the prompt.
+    pub(super) fn unless_interrupted<T>(&self, result: T) -> Result<T, Unfinished> {
+        if self.prompt.is_interrupted() { Err(Unfinished::Stopped(Signal::INTERRUPT)) } else { Ok(result) }
+    }
 }
 
 impl Environment for Host {

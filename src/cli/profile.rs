@@ -11,7 +11,7 @@ use super::exit;
 use super::host::Host;
 use super::output::{self, ListFormat, Output};
 use super::report::{Failure, say, warn};
-use super::signals::{Signal, run_until_signal};
+use super::signals::run_until_signal;
 use crate::advice::Advice;
 use crate::credentials::{
     self, Arguments, ConfigFile, Credentials, ProcessEnvironment, Profile, check_name, config_path,
@@ -264,13 +264,13 @@ fn company(host: &Host) -> Result<String, Failure> {
     if !host.prompt.is_available() {
         return Err(Error::configuration("company is missing").suggest(Advice::NameCompany).into());
     }
-    answer(host, credentials::ask_company(host.prompt.as_ref()))
+    Ok(host.unless_interrupted(credentials::ask_company(host.prompt.as_ref()))??)
 }
 
 /// Asks for credentials, or reads their secret from standard input.
 fn credentials(host: &Host, access_id: Option<Secret>) -> Result<Credentials, Failure> {
     if host.prompt.is_available() {
-        return answer(host, credentials::ask(host.prompt.as_ref(), access_id));
+        return Ok(host.unless_interrupted(credentials::ask(host.prompt.as_ref(), access_id))??);
     }
     if io::stdin().is_terminal() {
         return Err(Error::credentials("no prompt available")
@@ -286,11 +286,6 @@ fn credentials(host: &Host, access_id: Option<Secret>) -> Result<Credentials, Fa
     Ok(Credentials::from_pair(access_id.as_ref().map(Secret::reveal), secret)?)
 }
 
-/// Returns an answer to the prompt, unless the user interrupted it.
-fn answer<T>(host: &Host, answer: Result<T>) -> Result<T, Failure> {
-    if host.prompt.is_interrupted() { Err(Failure::Signal(Signal::INTERRUPT)) } else { Ok(answer?) }
-}
-
 impl Remove {
     fn run(self, host: &Host) -> Result<u8, Failure> {
         Edit::read()?.check_exists(&self.name)?;
@@ -300,7 +295,7 @@ impl Remove {
                 return Err(Error::argument(problem).suggest("pass --yes to remove without asking").into());
             }
             let question = format!("Remove profile {} with its secret? [y/N] ", self.name);
-            let reply = answer(host, host.prompt.ask(&question))?;
+            let reply = host.unless_interrupted(host.prompt.ask(&question))??;
             if !matches!(reply.trim(), "y" | "Y" | "yes") {
                 say("nothing was changed");
                 return Ok(exit::FAILED);

@@ -7,7 +7,6 @@ use super::exit;
 use super::host::Host;
 use super::output::Output;
 use super::report::Failure;
-use super::signals::Signal;
 use crate::clock::{Clock as _, SystemClock};
 use crate::credentials::{self, Arguments, Credentials};
 use crate::error::Error;
@@ -48,10 +47,7 @@ impl Sign {
             host,
             host.prompt.as_ref(),
         );
-        if host.prompt.is_interrupted() {
-            return Err(Failure::Signal(Signal::INTERRUPT));
-        }
-        let credentials = credentials?;
+        let credentials = host.unless_interrupted(credentials)??;
         if let Credentials::Bearer { .. } = credentials {
             let problem = "a bearer token does not sign: it is itself what is sent with every request";
             return Err(Error::credentials(problem).suggest("set LM_ACCESS_ID and LM_ACCESS_KEY").into());

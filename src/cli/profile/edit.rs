@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::cli::host::Host;
 use crate::cli::report::Failure;
 #[cfg(unix)]
-use crate::cli::signals::{Signal, run_until_signal};
+use crate::cli::signals::run_until_signal;
 use crate::credentials::{
     Arguments, ConfigFile, ConfigPath, Credentials, DEFAULT, KEYS, PROFILES, ProcessEnvironment, config_path,
 };
@@ -294,10 +294,7 @@ fn lock(folder: &Path, host: &Host) -> Result<Option<File>, Failure> {
             Ok(())
         })?;
     }
-    if host.prompt.is_interrupted() {
-        return Err(Failure::Signal(Signal::INTERRUPT));
-    }
-    Ok(locked.ok().map(|()| folder))
+    Ok(host.unless_interrupted(locked.ok().map(|()| folder))?)
 }
 
 #[cfg(not(unix))]
