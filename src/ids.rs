@@ -164,6 +164,12 @@ impl PageSize {
         self.0
     }
 
+    /// Returns the size of a page for so many items, if they fit into one page.
+    #[must_use]
+    pub(crate) fn at_most(items: usize) -> Self {
+        Self(u32::try_from(items).unwrap_or(u32::MAX).clamp(1, Self::MAX.0))
+    }
+
     /// Returns a page of half the size; `None` for a page of one item.
     #[must_use]
     pub(crate) fn half(self) -> Option<Self> {

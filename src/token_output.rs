@@ -128,19 +128,26 @@ fn variables_of(
 /// Named values in a fixed order, serialised as a JSON object.
 pub(crate) struct Members(pub Vec<(&'static str, Value)>);
 
+impl Members {
+    /// Reads members of a value.
+    pub(crate) fn of<T>(members: &[Member<T>], value: &T) -> Self {
+        Self(members.iter().map(|(name, read)| (*name, read(value))).collect())
+    }
+}
+
 impl Serialize for Members {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
-/// The name of a member of a token, and what reads its value.
-type Member = (&'static str, fn(&Token) -> Value);
+/// The name of a member, and what reads its value.
+pub(crate) type Member<T> = (&'static str, fn(&T) -> Value);
 
 const ACCESS_KEY: &str = "access_key";
 
 /// The members of a token without its secret.
-pub(crate) const TOKEN_MEMBERS: [Member; 16] = [
+pub(crate) const TOKEN_MEMBERS: [Member<Token>; 16] = [
     ("id", |token| json!(token.id)),
     ("type", |token| json!(token.r#type.as_str())),
     ("access_id", |token| json!(token.access_id)),
@@ -162,7 +169,7 @@ pub(crate) const TOKEN_MEMBERS: [Member; 16] = [
 /// Returns the members of a token without its secret.
 #[must_use]
 pub(crate) fn token_members(token: &Token) -> Members {
-    Members(TOKEN_MEMBERS.iter().map(|(name, value)| (*name, value(token))).collect())
+    Members::of(&TOKEN_MEMBERS, token)
 }
 
 /// Returns the members of a new token that destinations receive, its secret in plain text.

@@ -33,5 +33,5 @@ pub use update::{Change, UpdateToken};
 pub(crate) use update::{MAX_READ_AGE, change};
 pub use user::User;
 pub(crate) use user::UserName;
-pub(crate) use users::{ListUsers, ListedUser, is_administrator};
+pub(crate) use users::{ListUsers, ListedUser, USER_MEMBERS, is_administrator};
 pub(crate) use whoami::{Whoami, WhoamiReport};

@@ -1375,10 +1375,18 @@ class User:
 
     Members that the portal did not send are ``None``; members that this version does not know are ignored.
     """
+    def __copy__(self, /) -> User: ...
+    def __deepcopy__(self, memo: "object", /) -> "User": ...
     def __eq__(self, value: object, /) -> bool: ...
     def __hash__(self, /) -> int: ...
     def __ne__(self, value: object, /) -> bool: ...
+    def __reduce__(self, /) -> "tuple[object, ...]": ...
     def __repr__(self, /) -> str: ...
+    @staticmethod
+    def _from_members(members: "dict[str, object]", /) -> User:
+        """
+        Create a user from its members, for pickle.
+        """
     @property
     def api_only(self, /) -> bool | None:
         """
@@ -1553,6 +1561,13 @@ class Whoami:
     def status(self, /) -> TokenStatus | None:
         """
         TokenStatus | None: its status.
+        """
+    def to_dict(self, /) -> "dict[str, object]":
+        """
+        Return the report as a ``dict`` for ``json``, with the members that ``lmtokens whoami -o json`` prints and no secret.
+
+        Returns:
+            dict[str, object]: the members, those of the token beside those of its user and the sources.
         """
     @property
     def token(self, /) -> Token | None:

@@ -13,7 +13,7 @@ use super::host::Host;
 use super::output::{self, ListFormat, Output};
 use super::report::{Failure, report_each, say, warn};
 use super::signals::run_until_signal;
-use crate::lifecycle::{self, Action, AuditReason, AuditTokens, Finding, Rules, Severity};
+use crate::lifecycle::{self, Action, AuditReason, AuditTokens, Finding, Gone, Rules, Severity};
 use crate::operation::call;
 use crate::times::duration;
 use crate::token_output::Members;
@@ -123,7 +123,7 @@ impl Audit {
                 members.sort_by_key(|(name, _)| column(*name).unwrap_or(COLUMNS.len()));
             }
         }
-        output.write(&output::list(&rows, self.output)?)?;
+        output.write(&output::table_of(&columns(action, is_diff), &rows, self.output)?)?;
         say_summary(&audit, action, is_diff);
         let mut status = exit::DONE;
         let fails = |finding: &&Finding| {
@@ -141,12 +141,27 @@ impl Audit {
 /// The members that an action or a comparison adds.
 const ADDED: [&str; 4] = ["change", "disabled", "deleted", "kept"];
 
+/// Returns the names of the members of every row.
+fn columns(action: Option<Action>, is_diff: bool) -> Vec<&'static str> {
+    let Members(members) = Gone::default().members();
+    let added: &[&str] = match action {
+        _ if is_diff => &["change"],
+        Some(action) => &[done(action), "kept"],
+        None => &[],
+    };
+    members.iter().map(|(name, _)| name).chain(added).copied().collect()
+}
+
+/// Returns the word for what an action has done.
+fn done(action: Action) -> &'static str {
+    if action == Action::Disable { "disabled" } else { "deleted" }
+}
+
 fn findings(audit: &lifecycle::Audit, action: Option<Action>) -> Vec<Members> {
     let row = |finding: &Finding| {
         let mut row = finding.members(&finding.reasons);
         if let Some(action) = action {
-            let done = if action == Action::Disable { "disabled" } else { "deleted" };
-            row.0.extend([(done, json!(finding.done)), ("kept", json!(finding.kept))]);
+            row.0.extend([(done(action), json!(finding.done)), ("kept", json!(finding.kept))]);
         }
         row
     };
@@ -183,9 +198,8 @@ fn say_summary(audit: &lifecycle::Audit, action: Option<Action>, is_diff: bool) 
         say(&format!("{new} tokens with new findings, {} with findings that are gone", audit.gone.len()));
     }
     if let Some(action) = action {
-        let done = audit.findings.iter().filter(|finding| finding.done).count();
-        let word = if action == Action::Disable { "disabled" } else { "deleted" };
-        say(&format!("{done} of {} {word}", audit.findings.len()));
+        let count = audit.findings.iter().filter(|finding| finding.done).count();
+        say(&format!("{count} of {} {}", audit.findings.len(), done(action)));
         for finding in &audit.findings {
             if let Some(kept) = finding.kept {
                 say(&format!("token {} is kept: {kept}", finding.token.id));

@@ -14,7 +14,7 @@ use super::signals::run_until_signal;
 use crate::client::Client;
 use crate::error::Result;
 use crate::filter::{Condition, Field, Filter, Operator, Value};
-use crate::ids::{Status, Type};
+use crate::ids::{PageSize, Status, Type};
 use crate::model::Token;
 use crate::operation::{Operation, call};
 use crate::times::duration;
@@ -106,11 +106,7 @@ impl List {
             };
         }
         let rows: Vec<Members> = tokens.iter().map(|token| row(token, &fields)).collect();
-        if rows.is_empty() && self.output == ListFormat::Csv {
-            output.write(&format!("{}\n", fields.join(",")))?;
-            return Ok(exit::DONE);
-        }
-        output.write(&output::list(&rows, self.output)?)?;
+        output.write(&output::table_of(&fields, &rows, self.output)?)?;
         Ok(exit::DONE)
     }
 }
@@ -163,7 +159,8 @@ impl Operation for FirstTokens {
 
     async fn run(self, client: &Client) -> Result<Vec<Token>> {
         let limit = self.limit.unwrap_or(usize::MAX);
-        let mut listing = self.list.start();
+        let page_size = PageSize::at_most(limit);
+        let mut listing = ListTokens { page_size, ..self.list }.start();
         let mut tokens = Vec::new();
         while tokens.len() < limit
             && let Some(page) = listing.next_page(client).await?

@@ -161,6 +161,14 @@ pub(super) fn list(rows: &[Members], format: ListFormat) -> Result<String> {
     list_part(rows, format, true)
 }
 
+/// As `list`, with the header line of CSV also if there are no rows.
+pub(super) fn table_of(columns: &[&str], rows: &[Members], format: ListFormat) -> Result<String> {
+    if rows.is_empty() && format == ListFormat::Csv {
+        return Ok(columns.join(",") + "\n");
+    }
+    list(rows, format)
+}
+
 /// As `list`. The header line of CSV belongs to the first part of a list.
 pub(super) fn list_part(rows: &[Members], format: ListFormat, is_first: bool) -> Result<String> {
     Ok(match format {

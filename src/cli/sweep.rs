@@ -53,7 +53,7 @@ impl Sweep {
         let client = self.connection.client(host, false)?;
         let swept = run_until_signal(call(SweepTokens { delete: self.yes, only: self.only }, &client))?;
         let rows: Vec<Members> = swept.iter().map(Swept::members).collect();
-        output.write(&output::list(&rows, self.output)?)?;
+        output.write(&output::table_of(&Swept::MEMBERS.map(|(name, _)| name), &rows, self.output)?)?;
         let errors = swept.iter().filter_map(|swept| swept.error.as_ref());
         let mut status = report_each(errors).unwrap_or(exit::DONE);
         let kept: Vec<_> = swept.iter().filter_map(|swept| Some((swept, swept.kept?))).collect();

@@ -10,7 +10,7 @@ use super::report::Failure;
 use super::signals::run_until_signal;
 use crate::operation::call;
 use crate::token_output::Members;
-use crate::tokens::{ListUsers, ListedUser};
+use crate::tokens::{ListUsers, ListedUser, USER_MEMBERS};
 
 /// List the users of the portal with their ids
 #[derive(Args)]
@@ -35,7 +35,7 @@ impl Users {
         let client = self.connection.client(host, false)?;
         let users = run_until_signal(call(ListUsers, &client))?;
         let rows: Vec<Members> = users.iter().map(ListedUser::members).collect();
-        output.write(&output::list(&rows, self.output)?)?;
+        output.write(&output::table_of(&USER_MEMBERS.map(|(name, _)| name), &rows, self.output)?)?;
         Ok(exit::DONE)
     }
 }

@@ -15,7 +15,7 @@ use crate::ids::TokenId;
 use crate::model::{Token, TokenStatus, TokenType, iso_8601};
 use crate::operation::Operation;
 use crate::tag::Tag;
-use crate::token_output::Members;
+use crate::token_output::{Member, Members};
 use crate::tokens::{FindToken, ListTokens};
 
 /// The minimum age of an orphan: no create or rotation is in progress for so long.
@@ -121,23 +121,25 @@ impl Swept {
         }
     }
 
+    /// Its members for output, in order.
+    pub(crate) const MEMBERS: [Member<Self>; 12] = [
+        ("id", |swept| json!(swept.token.id)),
+        ("type", |swept| json!(swept.token.r#type.as_str())),
+        ("access_id", |swept| json!(swept.token.access_id)),
+        ("admin_id", |swept| json!(swept.token.admin_id)),
+        ("admin_name", |swept| json!(swept.token.admin_name)),
+        ("created_on", |swept| json!(swept.token.created_on.map(iso_8601))),
+        ("note", |swept| json!(swept.token.note)),
+        ("expires_on", |swept| json!(swept.token.expires_on().map(iso_8601))),
+        ("reason", |swept| json!(swept.reason.as_str())),
+        ("deleted", |swept| json!(swept.deleted)),
+        ("kept", |swept| json!(swept.kept)),
+        ("rotation", |swept| json!(swept.rotation.map(RotationState::as_str))),
+    ];
+
     /// Returns its members for output.
     pub(crate) fn members(&self) -> Members {
-        let Self { token, reason, deleted, kept, rotation, .. } = self;
-        Members(vec![
-            ("id", json!(token.id)),
-            ("type", json!(token.r#type.as_str())),
-            ("access_id", json!(token.access_id)),
-            ("admin_id", json!(token.admin_id)),
-            ("admin_name", json!(token.admin_name)),
-            ("created_on", json!(token.created_on.map(iso_8601))),
-            ("note", json!(token.note)),
-            ("expires_on", json!(token.expires_on().map(iso_8601))),
-            ("reason", json!(reason.as_str())),
-            ("deleted", json!(deleted)),
-            ("kept", json!(kept)),
-            ("rotation", json!(rotation.map(RotationState::as_str))),
-        ])
+        Members::of(&Self::MEMBERS, self)
     }
 
     /// Returns whether the portal rejected the credentials. Repeated failures lock a token.

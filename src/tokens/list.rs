@@ -203,7 +203,7 @@ pub fn tokens_of_page(body: &[u8], r#type: Type) -> Result<Vec<Token>> {
 }
 
 /// The most pages in a row that add nothing: enough for any list that is not rewritten continuously.
-pub(super) const MAX_STEPS: u32 = 64;
+const MAX_STEPS: u32 = 64;
 
 /// Returns the error for a list that has no end.
 pub(super) fn endless(of: &str) -> Error {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::list::{MAX_STEPS, endless};
+use super::list::endless;
 use super::users::UserPages;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -102,16 +102,15 @@ async fn look_up(client: &Client, UserName(name): &UserName) -> Result<AdminId> 
     let condition = Condition::new(Field::AdminName, Operator::Equal, Value::Text(name.clone()))?;
     let filter = Filter::from(condition).for_portal(None).replacen(Field::AdminName.name(), "username", 1);
     let mut pages = UserPages::matching(Some(filter).filter(|filter| !filter.is_empty()));
-    for _ in 0..MAX_STEPS {
-        let Some(users) = pages.next_page(client).await? else {
-            return Err(Error::new(ErrorKind::NotFound, format!("user {name:?} not found")).suggest(
-                "check the spelling, or pass the user's id: these credentials may not be permitted to view users",
-            ));
-        };
+    while let Some(users) = pages.next_page(client).await? {
         if let Some(user) = users.iter().find(|user| user.name.as_ref() == Some(name)) {
             return AdminId::new(user.id).map_err(Error::of_portal);
         }
     }
-    // The portal ignores the filter and the offset.
-    Err(endless("users"))
+    if pages.ignores_offset() {
+        return Err(endless("users"));
+    }
+    Err(Error::new(ErrorKind::NotFound, format!("user {name:?} not found")).suggest(
+        "check the spelling, or pass the user's id: these credentials may not be permitted to view users",
+    ))
 }

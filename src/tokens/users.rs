@@ -12,7 +12,7 @@ use crate::ids::PageSize;
 use crate::json::{items, members};
 use crate::model::role_names;
 use crate::operation::Operation;
-use crate::token_output::Members;
+use crate::token_output::{Member, Members};
 
 /// A user as the portal reports it. Members that the portal did not send are `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,6 +28,16 @@ pub(crate) struct ListedUser {
     pub(crate) api_only: Option<bool>,
 }
 
+/// The members of a user by the names that they have in Python and in the output of the shell.
+pub(crate) const USER_MEMBERS: [Member<ListedUser>; 6] = [
+    ("id", |user| json!(user.id)),
+    ("name", |user| json!(user.name)),
+    ("email", |user| json!(user.email)),
+    ("roles", |user| json!(user.roles)),
+    ("status", |user| json!(user.status)),
+    ("api_only", |user| json!(user.api_only)),
+];
+
 impl ListedUser {
     fn read(item: &str) -> Option<Self> {
         let names = ["id", "username", "email", "roles", "status", "apionly"];
@@ -42,16 +52,9 @@ impl ListedUser {
         })
     }
 
-    /// Returns the members by the names that they have in Python and in the output of the shell.
+    /// Returns all members.
     pub(crate) fn members(&self) -> Members {
-        Members(vec![
-            ("id", json!(self.id)),
-            ("name", json!(self.name)),
-            ("email", json!(self.email)),
-            ("roles", json!(self.roles)),
-            ("status", json!(self.status)),
-            ("api_only", json!(self.api_only)),
-        ])
+        Members::of(&USER_MEMBERS, self)
     }
 
     pub(crate) fn is_suspended(&self) -> bool {
@@ -68,7 +71,7 @@ pub(crate) fn is_administrator(roles: &[String]) -> bool {
     roles.iter().any(|role| role.eq_ignore_ascii_case("administrator"))
 }
 
-/// Lists all users, in the order of their ids. One that is skipped because others are deleted meanwhile is missing.
+/// Lists all users, in the order of their ids.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ListUsers;
 
@@ -78,46 +81,101 @@ impl Operation for ListUsers {
     async fn run(self, client: &Client) -> Result<Vec<ListedUser>> {
         let mut pages = UserPages::matching(None);
         let mut users = Vec::new();
-        let mut seen = HashSet::new();
         while let Some(page) = pages.next_page(client).await? {
-            let known = seen.len();
-            users.extend(page.into_iter().filter(|user| seen.insert(user.id)));
-            if seen.len() == known {
-                // The portal ignores the offset.
-                break;
-            }
+            users.extend(page);
         }
+        users.sort_by_key(|user| user.id);
         Ok(users)
     }
 }
 
 /// The pages of a list of users.
+///
+/// Pages are requested by key (`id>N`, sorted by id), so that a user deleted meanwhile does not shift the others. If the
+/// portal does not sort or ignores the filter, or if users cannot be read, the list continues from its start by offset.
 pub(super) struct UserPages {
     filter: Option<String>,
     size: PageSize,
-    offset: usize,
+    position: Position,
+    seen: HashSet<i64>,
     has_ended: bool,
+    ignores_offset: bool,
     /// Whether unreadable items were reported: once per list.
     has_reported: bool,
+}
+
+/// The place in a list where its next page begins.
+#[derive(Debug, Clone, Copy)]
+enum Position {
+    After(i64),
+    Offset(usize),
 }
 
 impl UserPages {
     /// Starts the list of users that match a filter in the portal's grammar.
     pub(super) fn matching(filter: Option<String>) -> Self {
-        Self { filter, size: PageSize::default(), offset: 0, has_ended: false, has_reported: false }
+        Self {
+            filter,
+            size: PageSize::default(),
+            position: Position::After(0),
+            seen: HashSet::new(),
+            has_ended: false,
+            ignores_offset: false,
+            has_reported: false,
+        }
     }
 
-    /// Returns the next users, or `None` at the end.
+    /// Returns whether the list ended because every page was the same.
+    pub(super) fn ignores_offset(&self) -> bool {
+        self.ignores_offset
+    }
+
+    /// Returns the next users, without those of earlier pages, or `None` at the end.
     pub(super) async fn next_page(&mut self, client: &Client) -> Result<Option<Vec<ListedUser>>> {
         if self.has_ended {
             return Ok(None);
         }
+        let page = self.request(client).await?;
+        let known = self.seen.len();
+        let ids: Vec<i64> = page.users.iter().map(|user| user.id).collect();
+        let users = page.users.into_iter().filter(|user| self.seen.insert(user.id)).collect();
+        match self.position {
+            Position::After(last_id) => {
+                let is_sorted = ids.is_sorted_by(|one, next| one < next);
+                let is_after = ids.first().is_none_or(|first| *first > last_id);
+                self.has_ended = is_last(page.received, page.total, 0, self.size);
+                self.position = if is_sorted && is_after && page.unreadable.count == 0 {
+                    Position::After(ids.last().copied().unwrap_or(last_id))
+                } else {
+                    // A first page that is the only one is complete in any order.
+                    self.has_ended &= last_id == 0;
+                    Position::Offset(0)
+                };
+            }
+            Position::Offset(offset) => {
+                self.position = Position::Offset(offset + page.received);
+                self.ignores_offset = offset >= known && self.seen.len() == known;
+                self.has_ended = self.ignores_offset || is_last(page.received, page.total, offset, self.size);
+            }
+        }
+        Ok(Some(users))
+    }
+
+    async fn request(&mut self, client: &Client) -> Result<Page> {
+        let (after, offset) = match self.position {
+            Position::After(0) => (None, 0),
+            Position::After(last_id) => (Some(format!("id>{last_id}")), 0),
+            Position::Offset(offset) => (None, offset),
+        };
+        let filter: Vec<String> = after.into_iter().chain(self.filter.clone()).collect();
         let mut query = vec![
-            ("offset", self.offset.to_string()),
+            ("offset", offset.to_string()),
             ("sort", "+id".to_owned()),
             ("fields", "id,username,email,roles,status,apionly".to_owned()),
         ];
-        query.extend(self.filter.clone().map(|filter| ("filter", filter)));
+        if !filter.is_empty() {
+            query.push(("filter", filter.join(",")));
+        }
         let request = Request {
             method: Method::Get,
             endpoint: "/setting/admins",
@@ -127,22 +185,21 @@ impl UserPages {
         };
         let body = sized(client, &request, &mut self.size).await?.body;
         let page = off_thread(body.len(), move || Page::read(&body)).await.flatten();
-        let Some(Page { users, received, unreadable }) = page else {
-            return Err(Error::new(ErrorKind::Response, "the response does not contain a list of users"));
-        };
+        let page = page.ok_or_else(|| {
+            Error::new(ErrorKind::Response, "the response does not contain a list of users")
+        })?;
         if !self.has_reported {
-            unreadable.report(client, "users");
-            self.has_reported = unreadable.count > 0;
+            page.unreadable.report(client, "users");
+            self.has_reported = page.unreadable.count > 0;
         }
-        self.has_ended = received < self.size.get() as usize;
-        self.offset += received;
-        Ok(Some(users))
+        Ok(page)
     }
 }
 
 struct Page {
     users: Vec<ListedUser>,
     received: usize,
+    total: Option<i64>,
     unreadable: Unreadable,
 }
 
@@ -151,7 +208,7 @@ impl Page {
     fn read(body: &[u8]) -> Option<Self> {
         /// More than fit into the longest response if each has the members that every user has.
         const MAX_USERS: usize = 100_000;
-        let [list] = members(std::str::from_utf8(body).ok()?, ["items"]).ok()??;
+        let [list, total] = members(std::str::from_utf8(body).ok()?, ["items", "total"]).ok()??;
         let mut users = Vec::new();
         let mut unreadable = Unreadable::default();
         let received = items(list.raw()?, |item| match ListedUser::read(item) {
@@ -160,6 +217,16 @@ impl Page {
             None => unreadable.add(item),
         })?;
         let is_complete = users.len() as u64 + unreadable.count == received as u64;
-        is_complete.then_some(Self { users, received, unreadable })
+        is_complete.then_some(Self { users, received, total: total.whole_number(), unreadable })
+    }
+}
+
+/// Returns whether a page ends its list. A negative total means that the portal does not know the total, and one below the
+/// number of received items is wrong.
+fn is_last(received: usize, total: Option<i64>, offset: usize, size: PageSize) -> bool {
+    let end = offset + received;
+    match total.and_then(|total| usize::try_from(total).ok()) {
+        Some(total) if total >= end && received > 0 => total == end,
+        _ => received < size.get() as usize,
     }
 }

@@ -1,5 +1,7 @@
 //! Reporting the calling credentials.
 
+use serde_json::json;
+
 use super::list::{ListTokens, Selection};
 use super::target::is_self;
 use crate::client::Client;
@@ -7,8 +9,9 @@ use crate::credentials::{Credentials, Identity};
 use crate::error::{ErrorKind, Result};
 use crate::filter::{Condition, Field, Filter, Operator, Value};
 use crate::ids::Type;
-use crate::model::Token;
+use crate::model::{Token, TokenStatus, iso_8601};
 use crate::operation::Operation;
+use crate::token_output::Members;
 
 /// Looks the calling token up. Credentials that cannot view tokens are not an error; rejected ones are.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,6 +26,33 @@ pub(crate) struct WhoamiReport {
     pub token: Option<Token>,
     /// Why it is not visible.
     pub limitation: Option<String>,
+}
+
+impl WhoamiReport {
+    /// Returns the members by the names that they have in Python and in the output of the shell.
+    pub(crate) fn members(&self) -> Members {
+        let Self { identity, token, limitation } = self;
+        let token = token.as_ref();
+        Members(vec![
+            ("base_url", json!(identity.portal.base_url())),
+            ("company", json!(identity.portal.company())),
+            ("portal_from", json!(identity.portal_from.to_string())),
+            ("overridden_arguments", json!(identity.overridden)),
+            ("credentials", json!(identity.credentials.kind())),
+            ("access_id", json!(identity.credentials.access_id())),
+            ("credentials_from", json!(identity.credentials_from.to_string())),
+            ("ignored_sources", json!(identity.ignored_sources)),
+            ("token_id", json!(token.map(|token| token.id))),
+            ("status", json!(token.and_then(|token| token.status).map(TokenStatus::number))),
+            ("note", json!(token.and_then(|token| token.note.as_ref()))),
+            ("expires", json!(token.and_then(Token::expires_on).map(iso_8601))),
+            ("admin_id", json!(token.and_then(|token| token.admin_id))),
+            ("admin_name", json!(token.and_then(|token| token.admin_name.as_ref()))),
+            ("roles", json!(token.map(|token| &token.roles))),
+            ("user_permission", json!(token.and_then(|token| token.user_permission.as_ref()))),
+            ("limitation", json!(limitation)),
+        ])
+    }
 }
 
 impl Operation for Whoami {

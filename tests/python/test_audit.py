@@ -725,3 +725,18 @@ class TestShell:
     def test_rejected_credentials_exit_with_4(self) -> None:
         result = run_shell("audit", environment={"LM_ACCESS_KEY": "wrong"})
         assert (result.returncode, result.stdout) == (4, "")
+
+
+@pytest.mark.parametrize("options", [[], ["--disable", "--yes"], ["--delete", "--yes"], ["--diff"]], ids=" ".join)
+def test_empty_report_has_the_header_of_another(lmtokens_portal: Portal, tmp_path: Path, options: list[str]) -> None:
+    if options == ["--diff"]:
+        report = tmp_path / "report.json"
+        report.write_text(run_shell("audit", "-o", "json").stdout)
+        options = ["--diff", str(report)]
+    empty = run_shell("audit", "--reason", "no_note", "-o", "csv", *options).stdout
+    assert empty.startswith("id,type,access_id,")
+    assert empty.count("\n") == 1
+    lmtokens_portal.create_token(note="", status=1)
+    filled = run_shell("audit", "--reason", "no_note", "-o", "csv", *options).stdout
+    assert filled.startswith(empty)
+    assert filled.count("\n") == 2

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
+import pickle
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import lmtokens
 import pytest
@@ -34,6 +37,43 @@ class TestListUsers:
         assert len(users) == len({user.id for user in users}) == 1_004
         assert len(lmtokens_portal.record) == 2
 
+    def test_no_user_is_missed_if_others_are_deleted(self) -> None:
+        ids = list(range(1, 2_501))
+
+        def respond(request: ReceivedRequest) -> bytes:
+            query = parse_qs(urlsplit(request.target).query)
+            size, offset = (int(query[name][0]) for name in ("size", "offset"))
+            after = int(query.get("filter", ["id>0"])[0].removeprefix("id>"))
+            rest = [id for id in ids if id > after]
+            page = {"total": len(rest), "items": [{"id": id} for id in rest[offset : offset + size]]}
+            # Users of the page before are deleted meanwhile.
+            del ids[:100]
+            return json.dumps(page).encode()
+
+        with StubServer(respond) as server:
+            users = client_of(server).list_users()
+            assert len(server.requests) == 3
+        assert [user.id for user in users] == list(range(1, 2_501))
+
+    @pytest.mark.parametrize("order", ["ignored filter", "ignored order", "unreadable"])
+    def test_portals_that_cannot_page_by_key_are_read_by_offset(self, order: str) -> None:
+        items: list[dict[str, Any]] = [{"id": id} for id in range(1, 2_501)]
+        if order == "ignored order":
+            items.reverse()
+        if order == "unreadable":
+            items[1_500:1_500] = [{"username": "no id"}]
+
+        def respond(request: ReceivedRequest) -> bytes:
+            query = parse_qs(urlsplit(request.target).query)
+            size, offset = (int(query[name][0]) for name in ("size", "offset"))
+            after = int(query.get("filter", ["id>0"])[0].removeprefix("id>"))
+            rest = [item for item in items if order == "ignored filter" or item.get("id", after + 1) > after]
+            return json.dumps({"total": -1, "items": rest[offset : offset + size]}).encode()
+
+        with StubServer(respond) as server:
+            users = client_of(server).list_users()
+        assert [user.id for user in users] == list(range(1, 2_501))
+
     def test_users_are_values(self, lmtokens_portal: Portal) -> None:
         one, other = (lmtokens_portal.client().list_users()[1] for _ in range(2))
         assert one == other
@@ -42,6 +82,10 @@ class TestListUsers:
         assert repr(one) == "<lmtokens.User 32 (api-user)>"
         assert list(one.to_dict()) == MEMBERS
         assert json.loads(json.dumps(one.to_dict()))["name"] == "api-user"
+        assert copy.copy(one) is one
+        assert copy.deepcopy(one) is one
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+            assert pickle.loads(pickle.dumps(one, protocol)) == one
         with pytest.raises(AttributeError):
             one.id = 1  # type: ignore[misc]
 
@@ -70,7 +114,7 @@ def test_portal_that_ignores_the_offset_does_not_hang() -> None:
     page = {"total": -1, "items": [{"id": id, "username": f"user{id}"} for id in range(1, 1001)]}
     with StubServer(json.dumps(page).encode()) as server:
         assert len(client_of(server).list_users()) == 1_000
-        assert len(server.requests) == 2
+        assert len(server.requests) == 4
 
 
 def test_response_without_a_list_is_an_error() -> None:
@@ -91,6 +135,13 @@ def test_shell_prints_users() -> None:
     table = [line.split() for line in run_shell("users").stdout.splitlines()]
     assert table[0] == MEMBERS
     assert table[2][:2] == ["32", "api-user"]
+
+
+def test_empty_list_has_a_header() -> None:
+    with StubServer(b'{"total": 0, "items": []}') as server:
+        environment = {"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": ACCESS_KEY, "LM_BASE_URL": server.base_url}
+        assert run_shell("users", "-o", "csv", environment=environment).stdout == ",".join(MEMBERS) + "\n"
+        assert run_shell("users", "-o", "json", environment=environment).stdout == "[]\n"
 
 
 def test_shell_escapes_names() -> None:

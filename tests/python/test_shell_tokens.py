@@ -107,6 +107,19 @@ class TestList:
         assert run_shell(*nothing, "csv", "--fields", "id,note").stdout == "id,note\n"
         assert run_shell(*nothing, "jsonl").stdout == run_shell(*nothing, "table").stdout == ""
 
+    def test_limit_is_the_size_of_the_page(self, lmtokens_portal: Portal) -> None:
+        for _ in range(7):
+            lmtokens_portal.create_token(33)
+        assert len(listed("--user", "33", "--type", "lmv1", "--limit", "5")) == 5
+        (request,) = lmtokens_portal.record
+        assert "size=5&" in request.query
+
+    def test_unused_for_asks_for_the_time_with_one_token(self, lmtokens_portal: Portal) -> None:
+        listed("--type", "lmv1", "--unused-for", "90d")
+        time, tokens = lmtokens_portal.record
+        assert "size=1&" in time.query
+        assert "size=1000&" in tokens.query
+
     def test_unused_for_needs_a_create_and_a_last_use_before(self, lmtokens_portal: Portal) -> None:
         now = int(time.time())
         old = lmtokens_portal.create_token(created_on=now - 100 * DAY)

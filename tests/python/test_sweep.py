@@ -543,3 +543,12 @@ def test_shell_reports_a_rejected_delete(lmtokens_portal: Portal) -> None:
 def test_shell_with_rejected_credentials(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("status-before-acting", status=401, times=None)
     assert run_shell("sweep", "--yes").returncode == 4
+
+
+def test_empty_list_has_the_header_of_another(lmtokens_portal: Portal) -> None:
+    empty = run_shell("sweep", "-o", "csv").stdout
+    assert empty.startswith("id,type,access_id,")
+    assert empty.count("\n") == 1
+    lmtokens_portal.client().add_token(32, expires=60)
+    lmtokens_portal.advance(120)
+    assert run_shell("sweep", "-o", "csv").stdout.startswith(f"{empty}")

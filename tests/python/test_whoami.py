@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import pytest
 from api_variants import api_for, credentials_of
-from support import ACCESS_ID, ACCESS_KEY, TOKEN_TYPES
+from support import ACCESS_ID, ACCESS_KEY, TOKEN_TYPES, run_shell
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
@@ -33,6 +34,18 @@ class TestWhoami:
         assert (identity.limitation, identity.ignored_sources) == (None, [])
         assert identity.token is not None
         assert (identity.token.note, identity.token.access_key) == ("own", None)
+
+    def test_dict_is_what_the_shell_prints(self, lmtokens_portal: Portal, type: Any) -> None:
+        own = lmtokens_portal.create_token(note="own", type=type)
+        variables = {"LM_ACCESS_ID": own.access_id, "LM_ACCESS_KEY": own.access_key.reveal()}
+        if type == "bearer":
+            variables = {"LM_ACCESS_ID": "", "LM_ACCESS_KEY": "", "LM_BEARER_TOKEN": own.access_key.reveal()}
+        printed = json.loads(run_shell("whoami", "-o", "json", environment=variables).stdout)
+        members = lmtokens_portal.client(**credentials_of(own)).whoami().to_dict()
+        assert list(members) == list(printed)
+        assert {"portal_from", "credentials_from"} == {name for name in members if members[name] != printed[name]}
+        assert (members["note"], members["status"], members["expires"]) == ("own", 2, None)
+        assert own.access_key.reveal() not in json.dumps(members)
 
     def test_source_of_the_credentials_is_named(self, lmtokens_portal: Portal) -> None:
         identity = lmtokens.whoami()

@@ -24,7 +24,7 @@ struct Entry {
 }
 
 /// A token that had reasons in the earlier report that do not apply any more.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Gone {
     /// The address of its portal.
     pub portal: String,

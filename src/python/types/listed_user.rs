@@ -74,8 +74,42 @@ impl User {
         dict(py, &self.0.members())
     }
 
+    fn __copy__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (memo: "object", /) -> "User")]
+    fn __deepcopy__(slf: Py<Self>, memo: &Bound<'_, PyAny>) -> Py<Self> {
+        let _ = memo;
+        slf
+    }
+
+    #[pyo3(signature = () -> "tuple[object, ...]")]
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyDict>,))> {
+        Ok((slf.get_type().getattr("_from_members")?, (slf.get().to_dict(slf.py())?,)))
+    }
+
+    /// Create a user from its members, for pickle.
+    #[staticmethod]
+    #[pyo3(signature = (members: "dict[str, object]", /))]
+    fn _from_members(members: &Bound<'_, PyDict>) -> PyResult<Self> {
+        Ok(Self(ListedUser {
+            id: member(members, "id")?,
+            name: member(members, "name")?,
+            email: member(members, "email")?,
+            roles: member(members, "roles")?,
+            status: member(members, "status")?,
+            api_only: member(members, "api_only")?,
+        }))
+    }
+
     fn __repr__(&self) -> String {
         let name = self.0.name.as_deref().map(|name| format!(" ({})", printable::line(name)));
         format!("<lmtokens.User {}{}>", self.0.id, name.unwrap_or_default())
     }
+}
+
+/// Reads a member that `to_dict` wrote.
+fn member<T: for<'a> FromPyObjectOwned<'a>>(members: &Bound<'_, PyDict>, name: &str) -> PyResult<T> {
+    members.as_any().get_item(name)?.extract().map_err(Into::into)
 }

@@ -1,10 +1,12 @@
 //! `Whoami`: the calling credentials.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::model::{Token, TokenStatus};
 use crate::printable;
 use crate::python::types::literals::CredentialsKind;
+use crate::python::types::token::dict;
 use crate::tokens::WhoamiReport;
 
 /// The calling credentials and their source. What they cannot view is ``None``; ``limitation`` says why.
@@ -116,6 +118,15 @@ impl Whoami {
     #[getter]
     fn limitation(&self) -> Option<&str> {
         self.0.limitation.as_deref()
+    }
+
+    /// Return the report as a ``dict`` for ``json``, with the members that ``lmtokens whoami -o json`` prints and no secret.
+    ///
+    /// Returns:
+    ///     dict[str, object]: the members, those of the token beside those of its user and the sources.
+    #[pyo3(signature = () -> "dict[str, object]")]
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        dict(py, &self.0.members())
     }
 
     fn __repr__(&self) -> String {
