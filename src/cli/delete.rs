@@ -33,6 +33,6 @@ Examples:
 impl Delete {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         let delete = |target| DeleteToken { target, force: self.force };
-        self.each.run(host, "deleted", !self.yes, delete)
+        self.each.run(host, "deleted", !self.yes, self.force, delete)
     }
 }

@@ -28,6 +28,6 @@ Examples:
 impl Disable {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         let disable = |target| UpdateToken { target, change: Status::Disabled.into(), force: self.force };
-        self.each.run(host, "disabled", false, disable)
+        self.each.run(host, "disabled", false, self.force, disable)
     }
 }

@@ -11,12 +11,12 @@ use super::exit;
 use super::host::Host;
 use super::output::{self, Output};
 use super::report::{Failure, report, say, say_failure};
-use super::signals::{Signal, run_until_signal};
+use super::signals::run_until_signal;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operation::{Operation, call, planned_request};
 use crate::printable;
-use crate::tokens::{FindToken, Target};
+use crate::tokens::{FindToken, Target, Whoami};
 
 /// The tokens of a command that changes each of them.
 #[derive(Args)]
@@ -31,21 +31,29 @@ pub(super) struct Each {
     connection: Connection,
 }
 
+/// A token as the command line names it.
+struct Given {
+    text: String,
+    find: FindToken,
+}
+
 impl Each {
     /// Runs an operation on each token and prints a line for it with the word for what was done. After a rejection of
     /// the credentials, no further token is tried: repeated failures lock a token. With `confirms`, the user is asked
-    /// first.
+    /// first. `includes_own` says that the operation may end the calling token, which therefore comes last.
     pub(super) fn run<O: Operation>(
         self,
         host: &Host,
         done: &str,
         confirms: bool,
+        includes_own: bool,
         operation: impl Fn(Target) -> O,
     ) -> Result<u8, Failure> {
         let mut given = HashSet::new();
         let tokens: Vec<&str> =
             self.tokens.iter().map(String::as_str).filter(|text| given.insert(*text)).collect();
-        let finds: Vec<FindToken> = tokens.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+        let parse = |text: &str| Ok(Given { text: text.to_owned(), find: text.parse()? });
+        let mut all_given: Vec<Given> = tokens.iter().map(|text| parse(text)).collect::<Result<_>>()?;
         let confirms = confirms && !self.dry_run;
         if confirms && !host.prompt.is_available() {
             let problem = "no prompt available to confirm the deletion";
@@ -57,13 +65,16 @@ impl Each {
             say("nothing was changed");
             return Ok(exit::FAILED);
         }
-        let total = finds.len();
+        if includes_own && all_given.len() > 1 {
+            all_given = run_until_signal(own_last(all_given, &client))?;
+        }
+        let total = all_given.len();
         let mut succeeded = 0;
         let mut failures = Vec::new();
         let mut is_rejected = false;
         let mut in_progress = None;
         let all = async {
-            for (position, (given, find)) in tokens.iter().zip(finds).enumerate() {
+            for (position, Given { text, find }) in all_given.into_iter().enumerate() {
                 let label = match &find {
                     FindToken::Id(id) => format!("token {id}"),
                     // The access id is not repeated: it may be a key in the wrong place.
@@ -74,7 +85,7 @@ impl Each {
                 let line = if self.dry_run {
                     planned_request(operation, &client).await.map(|request| dry_run::shown(&request, &client))
                 } else {
-                    call(operation, &client).await.map(|_| format!("{given} {done}\n"))
+                    call(operation, &client).await.map(|_| format!("{text} {done}\n"))
                 };
                 in_progress = None;
                 match line {
@@ -120,14 +131,31 @@ impl Each {
     }
 }
 
+/// Moves the calling token to the end, once. In another place, the calls after it would use credentials that no longer work.
+async fn own_last(mut given: Vec<Given>, client: &Client) -> Result<Vec<Given>> {
+    let report = Whoami.run(client).await?;
+    let Some(own) = report.token else {
+        let problem = "the portal does not show which token signs this call, and after its turn the others could not be changed";
+        return Err(Error::new(ErrorKind::SelfLockout, problem).suggest("pass one token per command"));
+    };
+    let is_own = |given: &Given| match &given.find {
+        FindToken::Id(id) => id.get() == own.id,
+        FindToken::AccessId(access_id) => {
+            own.access_id.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(access_id.as_str()))
+        }
+    };
+    given.sort_by_key(is_own);
+    let others = given.iter().filter(|given| !is_own(given)).count();
+    given.truncate(others + 1);
+    Ok(given)
+}
+
 /// Asks whether to delete the tokens. Later, the handler of signals would keep Ctrl-C from the prompt.
 fn confirm(host: &Host, client: &Client, tokens: &[&str]) -> Result<bool, Failure> {
     let names = printable::line(&tokens.join(", "));
     let portal = client.identity().portal.base_url();
     let answer = host.prompt.ask(&format!("Delete permanently from {portal}: {names}? [y/N] "));
-    if host.prompt.is_interrupted() {
-        return Err(Failure::Signal(Signal::INTERRUPT));
-    }
+    let answer = host.unless_interrupted(answer)?;
     // The end of the input is a no.
     Ok(answer.is_ok_and(|answer| matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")))
 }

@@ -27,6 +27,6 @@ Examples:
 impl Enable {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         let enable = |target| UpdateToken { target, change: Status::Enabled.into(), force: false };
-        self.each.run(host, "enabled", false, enable)
+        self.each.run(host, "enabled", false, false, enable)
     }
 }

@@ -39,6 +39,6 @@ impl Update {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         let change = Change::new(self.note, self.status)?;
         let update = |target| UpdateToken { target, change: change.clone(), force: self.force };
-        self.each.run(host, "updated", false, update)
+        self.each.run(host, "updated", false, self.force, update)
     }
 }

@@ -27,6 +27,12 @@ impl AccessId {
             Err(error) => Err(Error::argument(format!("invalid token: {}", error.details().message))),
         }
     }
+
+    /// Returns the text.
+    #[must_use]
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Finds one token anywhere in the portal.

@@ -265,6 +265,30 @@ class TestChanges:
         with pytest.raises(lmtokens.AuthenticationError):
             lmtokens_portal.client(**credentials_of(own)).whoami()
 
+    @pytest.mark.parametrize("type", ["lmv1", "bearer"])
+    @pytest.mark.parametrize("command", [["disable"], ["update", "--status", "disabled"], ["delete", "--yes"]])
+    def test_calling_token_comes_last(self, lmtokens_portal: Portal, command: list[str], type: Any) -> None:
+        own = lmtokens_portal.create_token(type=type)
+        others = [lmtokens_portal.create_token() for _ in range(2)]
+        # The access id names the same token again.
+        again = [own.access_id] if type == "lmv1" else []
+        names = [str(others[0].id), str(own.id), others[1].access_id, *again]
+        completed = run_shell(*command, *names, "--force", environment=environment_of(own))
+        assert completed.returncode == 0, completed.stderr
+        assert [line.split()[0] for line in completed.stdout.splitlines()] == [names[0], names[2], names[1]]
+        changed = [int(seen.path.rsplit("/", 1)[1]) for seen in modifying_requests(lmtokens_portal)]
+        assert changed == [others[0].id, others[1].id, own.id]
+
+    @pytest.mark.parametrize("command", [["disable"], ["delete", "--yes"]], ids=lambda command: command[0])
+    def test_unknown_calling_token_is_refused_among_several(self, lmtokens_portal: Portal, command: list[str]) -> None:
+        # Lists do not tell this token from others.
+        tokens = [lmtokens_portal.create_token() for _ in range(2)]
+        lmtokens_portal.fail("status-before-acting", method="GET", status=403, code=1403, times=9)
+        completed = run_shell(*command, *(str(token.id) for token in tokens), "--force")
+        assert (completed.returncode, completed.stdout) == (1, "")
+        assert "one token per command" in completed.stderr
+        assert modifying_requests(lmtokens_portal) == []
+
     @pytest.mark.parametrize("arguments", [["enable"], ["update", "5"], ["update", "--note", "x"], ["delete"]])
     def test_missing_arguments_are_2(self, lmtokens_portal: Portal, arguments: list[str]) -> None:
         completed = run_shell(*arguments)
