@@ -192,9 +192,18 @@ pub(crate) fn run(host: &Host) -> Ended {
         }
         Err(mut message) => {
             let status = if message.use_stderr() {
-                report::configure(Settings { least: Level::Info, is_json: asks_for_json(&host.arguments) });
+                let is_json = asks_for_json(&host.arguments);
+                report::configure(Settings { least: Level::Info, is_json });
+                usage::mask_unknown_word(&mut message, &host.arguments);
                 let advice = usage::advice(&mut message);
-                report::report_usage(message.render().to_string().trim_end(), advice.as_deref());
+                let text = match message.kind() {
+                    // The text is the help.
+                    ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if is_json => {
+                        "error: no command given".to_owned()
+                    }
+                    _ => usage::text(&message),
+                };
+                report::report_usage(&text, advice.as_deref());
                 exit::USAGE
             } else if message.print().is_ok() {
                 exit::DONE

@@ -1,4 +1,4 @@
-//! The wording of [`Advice`] for the shell.
+//! The wording of messages and of [`Advice`] for the shell.
 
 use std::borrow::Cow;
 
@@ -78,4 +78,17 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         }
     };
     text.into()
+}
+
+/// Names of Python in the core's messages, and what the shell calls the same.
+const TERMS: [(&str, &str); 4] = [
+    ("invalid max_wait ", "invalid --max-wait "),
+    ("invalid resource_path: ", "invalid PATH: "),
+    ("the wait would exceed max_wait=", "the wait would exceed --max-wait "),
+    ("expected a Token, its id ", "expected its id "),
+];
+
+/// Returns a message of the core in the terms of the shell.
+pub(super) fn in_shell_terms(message: &str) -> String {
+    TERMS.iter().fold(message.to_owned(), |message, (python, shell)| message.replace(python, shell))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::advice::words;
+use super::advice::{in_shell_terms, words};
 use super::exit;
 use super::progress;
 use super::signals::{Signal, Unfinished};
@@ -15,6 +15,7 @@ use crate::advice::joined;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Observer, Severity};
 use crate::lock::locked;
+use crate::model::Token;
 use crate::printable;
 use crate::token_output::Members;
 
@@ -135,11 +136,20 @@ pub(super) fn say_failure(text: &str) {
 
 /// Writes an error of the command line.
 pub(super) fn report_usage(text: &str, advice: Option<&str>) {
-    // What follows is for people.
-    let (message, _) = text.split_once("\n\nUsage: ").unwrap_or((text, ""));
-    let message = message.strip_prefix("error: ").unwrap_or(message);
-    let members =
-        || vec![("kind", json!(ErrorKind::Argument)), ("message", json!(message)), ("hint", json!(advice))];
+    let members = || {
+        // What follows is for people.
+        let ends = ["\n\nUsage: ", "\n\nFor more information"];
+        let (message, _) = ends.iter().find_map(|end| text.split_once(end)).unwrap_or((text, ""));
+        let (message, tip) = match message.split_once("\n\n  tip: ") {
+            Some((message, tip)) => (message, Some(tip)),
+            None => (message, None),
+        };
+        let error = Error::argument(message.strip_prefix("error: ").unwrap_or(message));
+        all_members(&match advice.or(tip) {
+            Some(hint) => error.suggest(hint.to_owned()),
+            None => error,
+        })
+    };
     write(Level::Error, || with_hint(text.to_owned(), advice), members);
 }
 
@@ -161,42 +171,55 @@ pub(super) fn report_each<'a>(errors: impl Iterator<Item = &'a Error>) -> Option
 
 /// Writes an error with its causes, its candidates and its advice.
 pub(super) fn report(error: &Error) {
-    let hint = joined(&error.details().advice, words);
-    let causes = || iter::successors(error.details().cause.as_ref(), |cause| cause.details().cause.as_ref());
-    let candidates = || error.details().candidates.iter().flatten();
     let text = || {
-        let mut lines = vec![format!("error: {error}{}", facts(error))];
-        lines.extend(causes().map(|cause| format!("  caused by: {cause}{}", facts(cause))));
-        lines.extend(candidates().map(|token| {
+        let mut lines = vec![format!("error: {}{}", message(error), facts(error))];
+        lines.extend(causes(error).map(|cause| format!("  caused by: {}{}", message(cause), facts(cause))));
+        lines.extend(candidates(error).map(|token| {
             let access_id = token.access_id.as_deref().unwrap_or("none");
             format!("  candidate: token {}, access id {access_id}", token.id)
         }));
-        with_hint(lines.join("\n"), hint.as_deref())
+        with_hint(lines.join("\n"), hint(error).as_deref())
     };
-    let all = || {
-        let mut all = members(error);
-        all.extend([
-            ("causes", causes().map(|cause| json!(Members(members(cause)))).collect()),
-            (
-                "candidates",
-                candidates().map(|token| json!({"id": token.id, "access_id": token.access_id})).collect(),
-            ),
-            ("hint", json!(hint)),
-        ]);
-        all
-    };
-    write(Level::Error, text, all);
+    write(Level::Error, text, || all_members(error));
+}
+
+fn causes(error: &Error) -> impl Iterator<Item = &Error> {
+    iter::successors(error.details().cause.as_ref(), |cause| cause.details().cause.as_ref())
+}
+
+fn candidates(error: &Error) -> impl Iterator<Item = &Token> {
+    error.details().candidates.iter().flatten()
+}
+
+fn hint(error: &Error) -> Option<String> {
+    joined(&error.details().advice, words)
+}
+
+/// Returns the members of an error as JSON shows them, with its causes, its candidates and its advice.
+fn all_members(error: &Error) -> Vec<(&'static str, Value)> {
+    let candidate = |token: &Token| json!({"id": token.id, "access_id": token.access_id});
+    let mut all = members(error);
+    all.extend([
+        ("causes", causes(error).map(|cause| json!(Members(members(cause)))).collect()),
+        ("candidates", candidates(error).map(candidate).collect()),
+        ("hint", json!(hint(error))),
+    ]);
+    all
 }
 
 fn members(error: &Error) -> Vec<(&'static str, Value)> {
     let details = error.details();
     vec![
         ("kind", json!(details.kind)),
-        ("message", json!(details.message)),
+        ("message", json!(message(error))),
         ("status", json!(details.status)),
         ("code", json!(details.code)),
         ("maybe_applied", json!(details.maybe_applied)),
     ]
+}
+
+fn message(error: &Error) -> String {
+    in_shell_terms(&error.to_string())
 }
 
 fn facts(error: &Error) -> String {

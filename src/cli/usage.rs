@@ -1,6 +1,11 @@
-//! Advice on invalid command lines, beyond what clap says.
+//! Errors of invalid command lines, beyond what clap says.
+
+use std::error::Error as _;
+use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::secret::MASK;
 
 /// Words that users of similar programs try, and the commands that they mean.
 const SYNONYMS: [(&str, &str); 15] = [
@@ -20,6 +25,56 @@ const SYNONYMS: [(&str, &str); 15] = [
     ("admins", "users"),
     ("clean", "sweep"),
 ];
+
+/// Masks a word that is neither known nor similar to a known one: it may be a secret in the wrong place.
+pub(super) fn mask_unknown_word(error: &mut clap::Error, arguments: &[OsString]) {
+    let (kind, suggestion) = match error.kind() {
+        ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
+        ErrorKind::UnknownArgument => (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+        ErrorKind::InvalidValue | ErrorKind::TooManyValues => {
+            (ContextKind::InvalidValue, ContextKind::SuggestedValue)
+        }
+        _ => return,
+    };
+    let Some(ContextValue::String(word)) = error.get(kind) else { return };
+    let is_known = word.is_empty()
+        || error.get(suggestion).is_some()
+        || (kind == ContextKind::InvalidSubcommand && SYNONYMS.iter().any(|(synonym, _)| synonym == word))
+        || (kind == ContextKind::InvalidArg && is_option_name(word, arguments));
+    if !is_known {
+        error.insert(kind, ContextValue::String(MASK.to_owned()));
+        // They repeat the word.
+        error.remove(ContextKind::Suggested);
+    }
+}
+
+/// Returns whether a word is the name of an option, though perhaps of no existing one, and not a key that begins with a
+/// hyphen. clap shows only the first characters of a short option.
+fn is_option_name(word: &str, arguments: &[OsString]) -> bool {
+    match word.strip_prefix("--") {
+        Some(name) => variable(name).is_some() || name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'),
+        None => arguments.iter().any(|argument| argument == word) && word.chars().count() == 2,
+    }
+}
+
+/// Returns the text of an error, with its usage. An invalid value is not repeated in Python's terms.
+pub(super) fn text(error: &clap::Error) -> String {
+    let text = error.render().to_string().trim_end().to_owned();
+    let (Some(source), Some(ContextValue::String(value))) =
+        (error.source(), error.get(ContextKind::InvalidValue))
+    else {
+        return text;
+    };
+    let source = source.to_string();
+    match source.split_once("; expected ") {
+        Some((invalid, expected))
+            if invalid.ends_with(&format!(" {value}")) || invalid.ends_with(&format!(" {value:?}")) =>
+        {
+            text.replacen(&format!(": {source}"), &format!("; expected {expected}"), 1)
+        }
+        _ => text,
+    }
+}
 
 /// Returns what the user can do about an error. Suggestions of clap that are wrong for secrets are removed from it.
 pub(super) fn advice(error: &mut clap::Error) -> Option<String> {

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import SHELL, StubServer, run_at_terminal, run_shell
+from support import ACCESS_ID, ACCESS_KEY, SHELL, StubServer, run_at_terminal, run_shell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,11 +97,13 @@ class TestJson:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["nosuch", "--error-format", "json"], "nosuch"),
+            (["nosuch", "--error-format", "json"], "unrecognized subcommand"),
             (["--error-format=json", "add"], "<USER>"),
             (["add", "32", "--error-format=json", "--nosuch"], "--nosuch"),
-            (["add", "0", "--error-format=json"], "admin_id"),
+            (["add", "0", "--error-format=json"], "invalid value '0' for '<USER>'; expected the user's id"),
             (["add", "32", "--error-format=json", "--note", "--disabled"], "--note has no value"),
+            (["list", "--status", "x", "--error-format=json"], "[possible values: enabled, disabled]"),
+            (["--error-format=json", "profile"], "no command given"),
         ],
         ids=lambda value: " ".join(value) if isinstance(value, list) else "",
     )
@@ -113,6 +115,14 @@ class TestJson:
         assert words in error["message"]
         assert not error["message"].startswith("error: ")
         assert "Usage:" not in error["message"]
+        assert "--help" not in error["message"]
+        (other,) = messages(run_shell("whoami", "--error-format=json").stderr)
+        assert list(error) == list(other)
+
+    def test_tip_is_the_hint(self) -> None:
+        (error,) = messages(run_shell("lst", "--error-format=json").stderr)
+        assert error["message"] == "unrecognized subcommand 'lst'"
+        assert error["hint"] == "a similar subcommand exists: 'list'"
 
     def test_command_of_the_sandbox_keeps_its_options(self) -> None:
         completed = run_shell("sandbox", "--", "sh", "-c", "echo $0 $@", "--error-format", "json", "-q")
@@ -145,6 +155,61 @@ def test_advice_on_invalid_usage(arguments: list[str], words: str) -> None:
     assert "invented-secret" not in completed.stderr
     if "secrets" in words:
         assert "tip:" not in completed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["list", ACCESS_KEY], "unexpected argument"),
+        ([ACCESS_KEY], "unrecognized subcommand"),
+        (["profile", ACCESS_KEY], "unrecognized subcommand"),
+        (["whoami", f"--{ACCESS_KEY}"], "unexpected argument"),
+        (["whoami", f"-{ACCESS_KEY}"], "unexpected argument"),
+        (["show", "5", "invented-secret"], "unexpected argument"),
+        (["list", "--status", ACCESS_KEY], "enabled, disabled"),
+        (["completions", ACCESS_KEY], "bash, zsh, fish"),
+        (["delete", "5", f"--yes={ACCESS_KEY}"], "unexpected value"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_unexpected_word_is_not_repeated(arguments: list[str], words: str, format: str) -> None:
+    completed = run_shell("--error-format", format, *arguments)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert words in completed.stderr
+    assert "********" in completed.stderr
+    for part in (ACCESS_KEY, ACCESS_KEY[:5], "invented-secret", f"'-{ACCESS_KEY[0]}'"):
+        assert part not in completed.stderr
+
+
+@pytest.mark.parametrize("word", ["--nosuch", "-Z", "--dryrun"])
+def test_name_of_an_unknown_option_is_repeated(word: str) -> None:
+    assert f"'{word}'" in run_shell("add", "32", word).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["add", "032"], "invalid value '032' for '<USER>'; expected the user's id"),
+        (["list", "--user", "1.5"], "invalid value '1.5' for '--user <USER>'; expected the user's id"),
+        (["add", "32", "--expires", "x"], "invalid value 'x' for '--expires <DURATION>'; expected 90s,"),
+        (["list", "--company", "acme", "--max-wait", "-5"], "invalid --max-wait -5; expected"),
+        (["delete", "01", "--yes"], 'invalid token "01"; expected its id'),
+        (["sign", "GET", "x"], "invalid PATH: does not begin with a slash"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_message_names_options_and_not_arguments_of_python(arguments: list[str], words: str) -> None:
+    completed = run_shell(*arguments, environment={"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": ACCESS_KEY})
+    assert completed.returncode == 2
+    assert words in completed.stderr
+
+
+def test_message_of_a_rate_limit_names_the_option(lmtokens_portal: Portal) -> None:
+    lmtokens_portal.set_rate_limit(1, window=600, method="GET")
+    completed = run_shell("list", "--max-wait", "0")
+    assert completed.returncode == 6
+    assert "the wait would exceed --max-wait 0" in completed.stderr
 
 
 def test_missing_command_of_the_sandbox_is_127() -> None:
