@@ -1,7 +1,7 @@
 //! The command `lmtokens`: data to standard output, everything else to standard error, exit codes for scripts.
 //!
 //! Dependencies point downwards: this file → one file per command → `each` → `connection`, `destination`, `dry_run` →
-//! `output` → `report` → `progress` → `advice`, `exit`, `host`, `signals`, `usage`.
+//! `github` → `output` → `report` → `progress` → `advice`, `exit`, `host`, `signals`, `usage`.
 
 #![allow(clippy::doc_markdown, reason = "doc comments are help texts here, and backticks would be printed")]
 
@@ -20,6 +20,7 @@ mod each;
 mod enable;
 mod exit;
 mod explain;
+mod github;
 mod host;
 mod list;
 mod output;

@@ -263,6 +263,40 @@ fn env_file(variables: &[Variable]) -> Result<String> {
     lines.collect()
 }
 
+/// The two texts with which a step of a GitHub workflow sets variables for the steps after it.
+pub(crate) struct GithubEnvironment {
+    /// The commands for standard output that make the runner mask the secret in its logs.
+    pub(crate) masks: Zeroizing<String>,
+    /// The lines for the file that `GITHUB_ENV` names.
+    pub(crate) variables: Zeroizing<String>,
+}
+
+impl GithubEnvironment {
+    /// Returns the texts for a token.
+    pub(crate) fn of(token: &Token, portal: &PortalAddress) -> Result<Self> {
+        let lines = variables(token, portal).into_iter().map(|(name, value)| github_variable(name, &value));
+        let variables = lines.collect::<Result<String>>()?;
+        // The runner reads these characters of a command escaped.
+        let secret = revealed(token).replace('%', "%25").replace('\n', "%0A");
+        Ok(Self { masks: format!("::add-mask::{secret}\n").into(), variables: variables.into() })
+    }
+}
+
+/// Returns a variable for `GITHUB_ENV`: on one line, or between two delimiters if its value has line breaks.
+fn github_variable(name: &str, value: &str) -> Result<String> {
+    if value.contains(['\0', '\r']) {
+        return Err(cannot_write(name, "it contains a NUL character or a carriage return"));
+    }
+    if !value.contains('\n') {
+        return Ok(format!("{name}={value}\n"));
+    }
+    let mut delimiter = "END".to_owned();
+    while value.lines().any(|line| line == delimiter) {
+        delimiter.push('_');
+    }
+    Ok(format!("{name}<<{delimiter}\n{value}\n{delimiter}\n"))
+}
+
 /// The message does not repeat the value: it may be the secret.
 fn cannot_write(name: &str, problem: &str) -> Error {
     Error::new(ErrorKind::Delivery, format!("cannot write the value of {name}: {problem}"))

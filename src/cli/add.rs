@@ -9,6 +9,7 @@ use super::connection::Connection;
 use super::destination::{To, ToStdout};
 use super::dry_run;
 use super::exit;
+use super::github::GithubFile;
 use super::host::Host;
 use super::output::{Format, Output};
 use super::report::{Failure, say};
@@ -75,6 +76,7 @@ const EXAMPLES: &str = r#"Examples:
   eval "$(lmtokens add api-user --type bearer -o env)"
   lmtokens add 32 --to file:ci.env -o env-file && docker run --env-file ci.env IMAGE
   lmtokens add 32 --to file:ci.json --expires 30d
+  lmtokens add 32 --expires 2h -o github
   lmtokens add 32 --to 'command:vault kv put secret/ci -'"#;
 
 impl Add {
@@ -94,6 +96,7 @@ impl Add {
         }
         let destination =
             self.to.destination(&host.keyring, self.output, self.overwrite, self.trust_folder)?;
+        let github = (self.output == Some(Format::Github)).then(GithubFile::open).transpose()?;
         let output = Output::open()?;
         let client = self.connection.client(host, self.dry_run)?;
         if self.dry_run {
@@ -103,7 +106,8 @@ impl Add {
         }
         let Some(destination) = destination else {
             let portal = client.identity().portal.clone();
-            let destination = Arc::new(ToStdout::new(output, self.output.unwrap_or(Format::Table), portal));
+            let format = self.output.unwrap_or(Format::Table);
+            let destination = Arc::new(ToStdout::new(output, format, portal, github));
             run_until_signal(call(AddToken { token, destination: Some(destination) }, &client))?;
             return Ok(exit::DONE);
         };

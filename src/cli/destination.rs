@@ -6,13 +6,16 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::github::GithubFile;
 use super::output::{self, Format, Output};
 use crate::destinations::{BoxFuture, Destination, Keyring, ToCommand, ToFile, ToKeyring};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::lock::locked;
 use crate::model::Token;
 use crate::portal::PortalAddress;
+use crate::process;
 use crate::tag::Tag;
-use crate::token_output::Form;
+use crate::token_output::{Form, GithubEnvironment};
 
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -106,7 +109,7 @@ fn file_form(format: Option<Format>) -> Result<Form> {
         Some(Format::Env) => Ok(Form::Env),
         Some(Format::EnvFile) => Ok(Form::EnvFile),
         Some(Format::Key) => Ok(Form::Key),
-        Some(format @ (Format::Table | Format::Csv)) => {
+        Some(format @ (Format::Table | Format::Csv | Format::Github)) => {
             let given = format!("{format:?}").to_ascii_lowercase();
             Err(Error::invalid("--output for a file:", given, "json, env, env-file or key"))
         }
@@ -118,11 +121,19 @@ pub(super) struct ToStdout {
     output: Arc<Mutex<Output>>,
     format: Format,
     portal: PortalAddress,
+    /// For the format of the same name.
+    github: Option<Arc<Mutex<GithubFile>>>,
 }
 
 impl ToStdout {
-    pub(super) fn new(output: Output, format: Format, portal: PortalAddress) -> Self {
-        Self { output: Arc::new(Mutex::new(output)), format, portal }
+    pub(super) fn new(
+        output: Output,
+        format: Format,
+        portal: PortalAddress,
+        github: Option<GithubFile>,
+    ) -> Self {
+        let github = github.map(|file| Arc::new(Mutex::new(file)));
+        Self { output: Arc::new(Mutex::new(output)), format, portal, github }
     }
 }
 
@@ -130,7 +141,11 @@ impl Destination for ToStdout {
     fn deliver<'a>(&'a self, token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let text = output::new_token(token, self.format, &self.portal)?;
-            output::write_in_background(&self.output, text, Output::write_durably).await
+            output::write_in_background(&self.output, text, Output::write_durably).await?;
+            let Some(file) = self.github.clone() else { return Ok(()) };
+            let variables = GithubEnvironment::of(token, &self.portal)?.variables;
+            let written = process::blocking(move || locked(&file).append(&variables)).await;
+            written.unwrap_or_else(|error| Err(Error::new(ErrorKind::Delivery, error.to_string())))
         })
     }
 

@@ -18,7 +18,7 @@ use crate::model::{Token, TokenStatus};
 use crate::portal::PortalAddress;
 use crate::printable;
 use crate::process;
-use crate::token_output::{self, Form, Members};
+use crate::token_output::{self, Form, GithubEnvironment, Members};
 
 /// A format for a new token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -35,6 +35,8 @@ pub(super) enum Format {
     Env,
     /// NAME=value lines without quotes, for docker --env-file, kubectl --from-env-file and systemd EnvironmentFile
     EnvFile,
+    /// In a GitHub workflow: variables in the file of GITHUB_ENV, and the command that masks the secret on standard output
+    Github,
     /// The secret alone
     Key,
 }
@@ -130,6 +132,8 @@ pub(super) fn new_token(token: &Token, format: Format, portal: &PortalAddress) -
         Format::Csv => csv(&[token_output::members(token)], true)?,
         Format::Env => Form::Env.write(token, portal)?.to_string(),
         Format::EnvFile => Form::EnvFile.write(token, portal)?.to_string(),
+        // The variables are not for standard output.
+        Format::Github => GithubEnvironment::of(token, portal)?.masks.to_string(),
         Format::Key => Form::Key.write(token, portal)?.to_string(),
     })
 }

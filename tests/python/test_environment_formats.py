@@ -1,12 +1,16 @@
-"""The tools that the help names read ``-o env`` and ``-o env-file`` back unchanged, and reach the same portal."""
+"""The tools that the help names read the environment formats back unchanged, and reach the same portal."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import random
+import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lmtokens
@@ -18,7 +22,6 @@ from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, TOKEN_TYPES, Rec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from lmtokens.sandbox import Portal
 
@@ -67,6 +70,28 @@ class OneKeyPortal(StubServer):
 
     def methods(self) -> list[str]:
         return [request.method for request in self.requests]
+
+
+class ManyKeysPortal(OneKeyPortal):
+    """A portal whose new tokens have one given key after the other."""
+
+    def __init__(self, keys: list[str]) -> None:
+        self._rest = iter(keys)
+        super().__init__("")
+
+    def _respond(self, request: ReceivedRequest) -> bytes:
+        if request.method == "POST":
+            self.key = next(self._rest)
+        return super()._respond(request)
+
+
+def random_keys() -> list[str]:
+    """Return 1,000 keys of ASCII letters, digits and symbols, some of them with other characters too."""
+    source = random.Random(6)
+    ascii_characters = [chr(code) for code in range(33, 127)]
+    odd_characters = [*ascii_characters, " ", "\t", "\n", "\r", "\x1b", "é", "😀", "\u202e"]
+    alphabets = [ascii_characters] * 9 + [odd_characters]
+    return ["".join(source.choices(alphabets[index % 10], k=source.randint(1, 60))) for index in range(1_000)]
 
 
 def scanned_lines(text: str) -> list[str]:
@@ -239,6 +264,175 @@ def test_env_file_is_read_unchanged_or_refused(key: str) -> None:
     )
 
 
+def test_thousand_keys_are_exact_in_an_env_file_or_refused(tmp_path: Path) -> None:
+    keys = random_keys()
+    refused = 0
+    with ManyKeysPortal(keys) as portal:
+        client = portal.client()
+        for index, key in enumerate(keys):
+            path = tmp_path / f"{index}.env"
+            try:
+                client.add_token(32, deliver=to_file(path, "env-file"))
+            except lmtokens.DeliveryError:
+                refused += 1
+                assert portal.methods()[-1] == "DELETE"
+                assert not path.exists()
+                with pytest.raises((AssertionError, IndexError, ValueError)):
+                    assert_readers_agree(f"X={key}\n", {"X": key})
+                continue
+            expected = {"LM_BASE_URL": portal.base_url, "LM_ACCESS_ID": "newAccessId0000005", "LM_ACCESS_KEY": key}
+            assert_readers_agree(path.read_bytes().decode(), expected)
+    assert 0 < refused < 500
+
+
+@functools.cache
+def delivered_commands() -> list[str]:
+    """Return the commands for a shell of one token for each of the random keys."""
+    keys = random_keys()
+    texts = []
+    with ManyKeysPortal(keys) as portal, tempfile.TemporaryDirectory() as folder:
+        client = portal.client()
+        for index in range(len(keys)):
+            path = Path(folder, f"{index}.env")
+            client.add_token(32, deliver=to_file(path, "env"))
+            texts.append(path.read_bytes().decode())
+    return texts
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "dash", "zsh"])
+def test_thousand_keys_are_exact_in_a_shell(shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    script = "".join(text + """printf '%s\\0' "$LM_ACCESS_KEY"\n""" for text in delivered_commands())
+    shown = subprocess.run([shell], input=script.encode(), capture_output=True, timeout=HANG_TIMEOUT, check=True)
+    assert shown.stdout.decode().split("\0") == [*random_keys(), ""]
+
+
+@pytest.mark.parametrize("form", ["env", "env-file"])
+@pytest.mark.parametrize("key", random_keys()[:3] + random_keys()[9:100:10], ids=lambda key: str(len(key)))
+def test_shell_prints_what_python_delivers(tmp_path: Path, form: Any, key: str) -> None:
+    path = tmp_path / "token.env"
+    with OneKeyPortal(key) as portal:
+        completed = subprocess.run(
+            [*SHELL, "add", "32", "-o", form],
+            env={**os.environ, **portal.environment()},
+            capture_output=True,
+            timeout=HANG_TIMEOUT,
+            check=False,
+        )
+        try:
+            portal.client().add_token(32, deliver=to_file(path, form))
+        except lmtokens.DeliveryError:
+            assert (completed.returncode, completed.stdout) == (1, b"")
+            return
+    assert (completed.returncode, completed.stdout) == (0, path.read_bytes())
+
+
+def github(text: str) -> dict[str, str]:
+    """Read the file of ``GITHUB_ENV`` as the runner of GitHub does."""
+    values = {}
+    lines = text.split("\n")
+    assert lines.pop() == ""
+    while lines:
+        line = lines.pop(0)
+        name, separator, value = line.partition("<<")
+        if separator and "=" not in name:
+            delimiter, value = value, ""
+            end = lines.index(delimiter)
+            value = "\n".join(lines[:end])
+            del lines[: end + 1]
+        else:
+            name, separator, value = line.partition("=")
+            assert separator
+        values[name] = value
+    return values
+
+
+def unmasked(stdout: str) -> str:
+    """Return the text that the runner masks, which is all that standard output has."""
+    command, separator, data = stdout.removesuffix("\n").partition("::add-mask::")
+    assert (command, separator) == ("", "::add-mask::")
+    assert "\n" not in data
+    return data.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%")
+
+
+@pytest.fixture
+def github_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of ``GITHUB_ENV`` with a variable of an earlier step."""
+    path = tmp_path / "github"
+    path.write_text("EARLIER=1\n")
+    monkeypatch.setenv("GITHUB_ENV", str(path))
+    return path
+
+
+class TestGithub:
+    @pytest.mark.parametrize("type", TOKEN_TYPES)
+    def test_variables_reach_the_same_portal_as_the_new_token(
+        self, lmtokens_portal: Portal, github_file: Path, type: str
+    ) -> None:
+        completed = run_shell("add", "32", "--type", type, "-o", "github")
+        assert (completed.returncode, completed.stderr) == (0, "")
+        key = lmtokens_portal.tokens[-1].access_key.reveal()
+        assert unmasked(completed.stdout) == key
+        variables = github(github_file.read_text())
+        assert variables.pop("EARLIER") == "1"
+        assert key in variables.values()
+        bare = {name: value for name, value in os.environ.items() if not name.startswith("LM_")}
+        added = subprocess.run(
+            [*SHELL, "add", "32", "-o", "json"],
+            env={**bare, **variables},
+            capture_output=True,
+            text=True,
+            timeout=HANG_TIMEOUT,
+            check=False,
+        )
+        assert added.returncode == 0, added.stderr
+        assert json.loads(added.stdout)["created_by"] == "api-user"
+
+    @pytest.mark.parametrize("key", [PLAIN, "100%25%0A", "a=b<<END", "a\nEND\nb", "END\nEND_\n", "\n", "\t'\"\\ "])
+    def test_value_is_exact(self, github_file: Path, key: str) -> None:
+        with OneKeyPortal(key) as portal:
+            completed = run_shell("add", "32", "-o", "github", environment=portal.environment())
+        assert completed.returncode == 0, completed.stderr
+        assert unmasked(completed.stdout) == key
+        assert github(github_file.read_text())["LM_ACCESS_KEY"] == key
+
+    @pytest.mark.parametrize("key", ["a\0b", "a\r", "a\r\nb"])
+    def test_token_is_deleted_if_no_variable_can_hold_its_key(self, github_file: Path, key: str) -> None:
+        with OneKeyPortal(key) as portal:
+            completed = run_shell("add", "32", "-o", "github", environment=portal.environment())
+            assert portal.methods() == ["POST", "DELETE"]
+        assert (completed.returncode, completed.stdout) == (1, "")
+        assert "has been deleted" in completed.stderr
+        assert github_file.read_text() == "EARLIER=1\n"
+
+    def test_token_is_deleted_if_the_file_cannot_be_written(self) -> None:
+        with OneKeyPortal(PLAIN) as portal:
+            environment = {**portal.environment(), "GITHUB_ENV": "/dev/full"}
+            completed = run_shell("add", "32", "-o", "github", environment=environment)
+            assert portal.methods() == ["POST", "DELETE"]
+        assert completed.returncode == 1
+        assert "cannot write to the file that GITHUB_ENV names" in completed.stderr
+        assert "has been deleted" in completed.stderr
+
+    @pytest.mark.parametrize("path", [None, "", "/nonexistent/file"])
+    def test_missing_file_is_refused_before_the_request(
+        self, lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch, path: str | None
+    ) -> None:
+        monkeypatch.delenv("GITHUB_ENV", raising=False)
+        completed = run_shell("add", "32", "-o", "github", environment={} if path is None else {"GITHUB_ENV": path})
+        assert (completed.returncode, completed.stdout) == (2, "")
+        assert "GITHUB_ENV" in completed.stderr
+        assert lmtokens_portal.record == []
+
+    @pytest.mark.usefixtures("github_file")
+    def test_file_of_a_destination_has_another_format(self, lmtokens_portal: Portal, tmp_path: Path) -> None:
+        completed = run_shell("add", "32", "-o", "github", "--to", f"file:{tmp_path / 'token'}")
+        assert (completed.returncode, completed.stdout) == (2, "")
+        assert "expected json, env, env-file or key" in completed.stderr
+        assert lmtokens_portal.record == []
+
+
 def other_settings() -> dict[str, str]:
     """Return the variables of another portal and other credentials, under the other names."""
     names = ("LM_ACCOUNT", "LM_PORTAL", "LM_API_ID", "LM_API_KEY", "LM_DOMAIN_NAME")
@@ -312,8 +506,9 @@ def test_export_of_one_token(lmtokens_portal: Portal, tmp_path: Path, journal: P
         assert completed.stdout.startswith("".join(f"export {name}='{value}'\n" for name, value in expected.items()))
 
 
-@pytest.mark.parametrize("form", ["env", "env-file"])
-def test_export_of_several_tokens_is_refused(lmtokens_portal: Portal, tmp_path: Path, journal: Path, form: str) -> None:
+@pytest.mark.usefixtures("lmtokens_portal", "github_file")
+@pytest.mark.parametrize("form", ["env", "env-file", "github"])
+def test_export_of_several_tokens_is_refused(tmp_path: Path, journal: Path, form: str) -> None:
     rows = tmp_path / "in.csv"
     rows.write_text("admin_id,note\n32,a\n32,b\n")
     assert run_shell("bulk", str(rows), "--journal", str(journal)).returncode == 0
@@ -321,3 +516,16 @@ def test_export_of_several_tokens_is_refused(lmtokens_portal: Portal, tmp_path: 
     assert (completed.returncode, completed.stdout) == (2, "")
     assert "2 tokens" in completed.stderr
     assert "csv or jsonl" in completed.stderr
+
+
+def test_export_of_one_token_for_github(
+    lmtokens_portal: Portal, tmp_path: Path, journal: Path, github_file: Path
+) -> None:
+    rows = tmp_path / "in.csv"
+    rows.write_text("admin_id,note\n32,ci\n")
+    assert run_shell("bulk", str(rows), "--journal", str(journal)).returncode == 0
+    completed = run_shell("bulk", "--journal", str(journal), "--export", "-o", "github")
+    assert (completed.returncode, completed.stderr) == (0, "")
+    key = lmtokens_portal.tokens[-1].access_key.reveal()
+    assert unmasked(completed.stdout) == key
+    assert github(github_file.read_text())["LM_ACCESS_KEY"] == key

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use super::Format;
 use crate::cli::exit;
+use crate::cli::github::GithubFile;
 use crate::cli::output::{self, ListFormat, Output};
 use crate::cli::report::{Failure, say, say_failure};
 use crate::error::{Error, Result};
 use crate::lifecycle::{EntryState, JournalEntry, ReadJournal, read_journal};
 use crate::model::Token;
 use crate::portal::PortalAddress;
-use crate::token_output::{Form, Members, members};
+use crate::token_output::{Form, GithubEnvironment, Members, members};
 
 /// The states of rows that a resumed run continues.
 const UNFINISHED: [EntryState; 3] = [EntryState::Pending, EntryState::Failed, EntryState::Unknown];
@@ -30,8 +31,17 @@ pub(super) fn export(journal: &Path, format: Format, skip_damaged: bool) -> Resu
         Format::Jsonl => output::list(&rows(), ListFormat::Jsonl)?,
         Format::Env => variables(&finished, Form::Env, &portal)?,
         Format::EnvFile => variables(&finished, Form::EnvFile, &portal)?,
+        Format::Github => String::new(),
     };
     output.write(&text)?;
+    if format == Format::Github
+        && let Some(token) = only(&finished)?
+    {
+        let mut file = GithubFile::open()?;
+        let text = GithubEnvironment::of(token, &PortalAddress::at(&portal, None)?)?;
+        output.write(&text.masks)?;
+        file.append(&text.variables)?;
+    }
     let without_key = finished.iter().filter(|token| token.access_key.is_none()).count();
     if without_key > 0 {
         say(&format!(
@@ -68,12 +78,20 @@ fn say_unfinished(entries: &[JournalEntry]) -> bool {
     unfinished > 0
 }
 
-/// Returns the environment variables of the only token that has a key: those of a second one would replace them.
+/// Returns the environment variables of the only token that has a key.
 fn variables(tokens: &[&Token], form: Form, base_url: &str) -> Result<String> {
-    let with_key: Vec<&&Token> = tokens.iter().filter(|token| token.access_key.is_some()).collect();
+    Ok(match only(tokens)? {
+        Some(token) => form.write(token, &PortalAddress::at(base_url, None)?)?.to_string(),
+        None => String::new(),
+    })
+}
+
+/// Returns the only token that has a key: the variables of a second one would replace those of the first.
+fn only<'a>(tokens: &[&'a Token]) -> Result<Option<&'a Token>> {
+    let with_key: Vec<&Token> = tokens.iter().copied().filter(|token| token.access_key.is_some()).collect();
     match with_key.as_slice() {
-        [] => Ok(String::new()),
-        [token] => Ok(form.write(token, &PortalAddress::at(base_url, None)?)?.to_string()),
+        [] => Ok(None),
+        [token] => Ok(Some(token)),
         several => Err(Error::argument(format!(
             "invalid --output for {} tokens: environment variables hold one; expected csv or jsonl",
             several.len()

@@ -23,7 +23,7 @@ pub(super) fn format(given: super::Format) -> Result<ListFormat> {
     match given {
         super::Format::Csv => Ok(ListFormat::Csv),
         super::Format::Jsonl => Ok(ListFormat::Jsonl),
-        super::Format::Env | super::Format::EnvFile => Err(Error::argument(
+        super::Format::Env | super::Format::EnvFile | super::Format::Github => Err(Error::argument(
             "invalid --output for results, which hold no keys; expected csv or jsonl, or --export of a finished run",
         )),
     }
