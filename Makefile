@@ -53,7 +53,7 @@ test-rust: ## Test the core without Python
 
 # Interrupts, cut connections and time limits depend on when things happen: on a busy machine another thing can fail.
 .PHONY: test-python
-test-python: $(BIN)/.installed ## Test the built wheel through its public API
+test-python: $(BIN)/.installed target/man/.built ## Test the built wheel through its public API
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) || { echo "What failed runs again, alone:"; \
 		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 1; }
 
@@ -86,6 +86,9 @@ stubs-check: $(BIN)/.tools ## Compare the committed stub with the code
 		difference = "".join(difflib.unified_diff(old, new, *sys.argv[1:])); \
 		sys.exit(difference or 0)' $(STUB) target/stubs/lmtokens/_lmtokens.pyi
 
+.PHONY: man
+man: target/man/.built ## Generate the man pages of all commands in target/man
+
 .PHONY: wheel
 wheel: $(WHEELS)/.built ## Build the wheel
 
@@ -117,6 +120,11 @@ $(BIN)/.tools: requirements-dev.txt
 	@test -n "$(PYTHON)" || { echo "no CPython 3.10 or newer with venv found; pass one with make PYTHON=..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+target/man/.built: $(SOURCES) examples/man.rs
+	rm -rf target/man
+	cargo run --quiet --locked --no-default-features --features cli --example man -- target/man
 	@touch $@
 
 $(WHEELS)/.built: $(SOURCES) | $(BIN)/.tools

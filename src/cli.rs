@@ -179,6 +179,11 @@ impl Ended {
     }
 }
 
+/// Returns the description of the command line, for man pages.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Runs the command in the host's arguments.
 pub(crate) fn run(host: &Host) -> Ended {
     let program = std::iter::once(OsString::from("lmtokens"));

@@ -1,4 +1,4 @@
-//! Re-exports of the core for `tests/rust` and `benches`. They are not an API: users have the Python module and the command.
+//! Re-exports of the core for `tests/rust`, `benches` and `examples/man.rs`. They are not an API: users have the Python module and the command.
 
 #![allow(missing_docs, reason = "the items are documented where they are defined")]
 
@@ -11,6 +11,13 @@ pub mod client {
         Client, Method, Moment, OnLimit, Policy, RawResponse, Request, Response, TransportFailure,
         off_thread, outcome, redact,
     };
+}
+
+/// Returns the description of the command line `lmtokens`, from which `make man` generates the man pages.
+#[cfg(feature = "cli")]
+#[must_use]
+pub fn shell_command() -> clap::Command {
+    crate::cli::command()
 }
 
 pub mod clock {
