@@ -31,7 +31,7 @@ demo: $(BIN)/.installed ## Build the module, start the sandbox, add a token for 
 	@$(BIN)/lmtokens sandbox -- $(BIN)/lmtokens add 32 --note demo
 
 .PHONY: test
-test: lint test-rust stubs-check types test-python smoke ## Run everything that must pass
+test: lint test-rust stubs-check types test-python docs smoke ## Run everything that must pass
 
 .PHONY: lint
 lint: $(BIN)/.tools ## Check formatting and lints of the Rust and Python code
@@ -88,6 +88,12 @@ stubs-check: $(BIN)/.tools ## Compare the committed stub with the code
 
 .PHONY: man
 man: target/man/.built ## Generate the man pages of all commands in target/man
+
+# Everything that the site loads is in it: the build needs no network, and neither do its readers.
+.PHONY: docs
+docs: $(BIN)/.installed ## Build the manual in target/site
+	$(BIN)/python scripts/manual/build.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .PHONY: wheel
 wheel: $(WHEELS)/.built ## Build the wheel

@@ -1,4 +1,7 @@
-"""Type checkers accept the examples of the README, and reject wrong arguments and uses of a key that may be missing."""
+"""Type checkers accept the examples of the README and of the manual.
+
+They reject wrong arguments, and uses of a key that may be missing.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Callable
 import lmtokens
 import pytest
 from api_variants import VARIANTS, api_for
+from manual_examples import PAGES, blocks
 from support import HANG_TIMEOUT
 
 if TYPE_CHECKING:
@@ -20,8 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+README = [block.text for block in blocks(ROOT / "README.md") if block.language == "python"]
 
 # Each line with the comment "error" must have one, and no other line.
 USES = """
@@ -204,14 +207,27 @@ def found_errors(pattern: str, output: str) -> Errors:
     return {(name, int(line)) for name, line in re.findall(pattern, output, re.MULTILINE)}
 
 
+def module_of(example: str) -> str:
+    code = example if "import lmtokens" in example else f"import lmtokens\n{example}"
+    if re.search(r"\b(await|async (with|for))\b", code):
+        code = f"async def main() -> None:\n{textwrap.indent(code, '    ')}"
+    return code
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    assert len(EXAMPLES) > 5
-    for number, example in enumerate(EXAMPLES):
-        code = example if "import lmtokens" in example else f"import lmtokens\n{example}"
-        if re.search(r"\bawait\b", code):
-            code = f"async def main() -> None:\n{textwrap.indent(code, '    ')}"
-        (tmp_path / f"readme_{number}.py").write_text(code, encoding="utf-8")
+    assert len(README) > 5
+    for number, example in enumerate(README):
+        (tmp_path / f"readme_{number}.py").write_text(module_of(example), encoding="utf-8")
+    for number, page in enumerate(PAGES):
+        # What is not run may use packages that are not installed.
+        examples = [block for block in blocks(page) if block.language == "python" and block.reason is None]
+        # Later blocks of a page use the names of earlier ones.
+        if code := "\n".join(block.text for block in examples if block.is_example):
+            (tmp_path / f"page_{number}.py").write_text(module_of(code), encoding="utf-8")
+        for file in examples:
+            if file.is_file:
+                (tmp_path / str(file.title)).write_text(file.text, encoding="utf-8")
     (tmp_path / "uses.py").write_text(USES, encoding="utf-8")
     names = "".join(f"print(lmtokens.{name})\n" for name in lmtokens.__all__)
     (tmp_path / "names.py").write_text(f"import lmtokens\n{names}", encoding="utf-8")
