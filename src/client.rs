@@ -42,12 +42,14 @@ use visibility::Visibility;
 
 pub(crate) use call::Call;
 pub use deadline::Moment;
+pub(crate) use diagnosis::{ACCESS_ID_LENGTH, ClockSkew};
 pub use limiter::OnLimit;
 pub use off_thread::off_thread;
 pub use outcome::outcome;
 pub use redact::redact;
 pub use request::{Method, Request, Response};
 pub use retry::Policy;
+pub(crate) use transport::probe;
 pub use transport::{RawResponse, TransportFailure};
 
 /// Calls one portal with one identity. Clones share connections, the portal's clock and visibility.
@@ -314,15 +316,15 @@ impl Client {
                 Err(error) => self.policy.retry(request.method, error, progress.attempts),
             };
             self.report_attempt(request, progress, &attempt, decision);
-            let Attempt { outcome, status, date, .. } = attempt;
+            let Attempt { outcome, status, date, rate, .. } = attempt;
             let error = match outcome {
-                Ok(body) => return Ok(Response { status: status.unwrap_or(200), body, date, sent }),
+                Ok(body) => return Ok(Response { status: status.unwrap_or(200), body, date, rate, sent }),
                 Err(error) => error,
             };
             let is_not_found = request.method == Method::Delete && error.kind() == ErrorKind::NotFound;
             if is_not_found && progress.maybe_applied {
                 // An earlier attempt deleted the resource, and its response was lost.
-                return Ok(Response { status: 404, body: Bytes::new(), date, sent });
+                return Ok(Response { status: 404, body: Bytes::new(), date, rate, sent });
             }
             progress.maybe_applied |= error.details().maybe_applied;
             match decision {
@@ -390,8 +392,7 @@ impl Client {
         if let Err(error) = &mut attempt.outcome {
             let details = error.details_mut();
             if details.kind == ErrorKind::Authentication {
-                let findings = diagnosis::of_rejected_credentials(identity, attempt.date, self.now_ms());
-                details.advice = vec![findings.into()];
+                details.advice = diagnosis::of_rejected_credentials(identity, attempt.date, self.now_ms());
             }
         }
         attempt

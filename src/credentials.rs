@@ -7,6 +7,7 @@
 mod arguments;
 mod credential_process;
 mod environment;
+mod parts;
 mod profiles;
 #[cfg(test)]
 pub(crate) mod random_text;
@@ -19,6 +20,7 @@ use std::fmt;
 
 pub use arguments::{Arguments, Timeouts};
 pub(crate) use environment::selecting_variables;
+pub(crate) use parts::Parts;
 pub(crate) use profiles::{
     CONFIG_FILE, ConfigFile, ConfigPath, DEFAULT, KEYS, NO_CONFIG_FILE, PROFILES, Profile, check_name,
     config_path,
@@ -27,7 +29,8 @@ pub(crate) use secret_file::read_secret_from;
 pub(crate) use sources::ProcessEnvironment;
 pub use sources::{Environment, NoPrompt, Prompt, not_utf8};
 pub(crate) use validate::{
-    BEARER_PREFIX, check_access_id, check_access_key, check_bearer_token, check_signing_key,
+    ACCESS_KEY_PREFIX, BEARER_PREFIX, check_access_id, check_access_key, check_bearer_token,
+    check_signing_key,
 };
 
 use crate::advice::Advice;

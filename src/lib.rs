@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `python` | the Python API: the only code that uses `pyo3`; it makes no decisions |
 //! | `cli` | the command `lmtokens` |
+//! | `doctor` | checks of the settings and of each step of a request |
 //! | `lifecycle` | operations that need several calls: create with a destination, bulk runs, rotation, sweep, audit |
 //! | `destinations` | where the secret of a new token can be delivered |
 //! | `tokens` | operations that need one call |
@@ -31,6 +32,7 @@ pub(crate) mod clock;
 mod copied;
 pub(crate) mod credentials;
 pub(crate) mod destinations;
+pub(crate) mod doctor;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod explain;

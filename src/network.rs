@@ -56,6 +56,8 @@ pub enum Trust {
         certificates: Arc<Vec<CertificateDer<'static>>>,
         /// Folders with more, read for an issuer that is not among them. OpenSSL does so too.
         folders: Vec<PathBuf>,
+        /// The settings that name them, each with its path.
+        from: String,
     },
 }
 
@@ -105,17 +107,36 @@ impl Network {
     }
 
     /// Completes the settings for requests to a portal. Reads the variables that those need and no argument replaces.
-    pub fn completed(self, portal: &PortalAddress, environment: &dyn Environment) -> Result<Self> {
-        let trust = match self.trust {
-            Trust::System if portal.is_https() => trust(environment)?,
-            trust => trust,
-        };
-        let route = match self.route {
+    pub fn completed(mut self, portal: &PortalAddress, environment: &dyn Environment) -> Result<Self> {
+        self.complete_trust(portal, environment)?;
+        self.complete_route(portal, environment)?;
+        Ok(self)
+    }
+
+    /// Completes the trusted CA certificates.
+    pub(crate) fn complete_trust(
+        &mut self,
+        portal: &PortalAddress,
+        environment: &dyn Environment,
+    ) -> Result<()> {
+        if portal.is_https() && matches!(self.trust, Trust::System) {
+            self.trust = trust(environment)?;
+        }
+        Ok(())
+    }
+
+    /// Completes the way to the portal.
+    pub(crate) fn complete_route(
+        &mut self,
+        portal: &PortalAddress,
+        environment: &dyn Environment,
+    ) -> Result<()> {
+        self.route = match &self.route {
             _ if portal.is_loopback() => Route::Direct,
-            Route::Proxy(proxy) => Route::Proxy(proxy.supported("proxy")?),
-            _ => route(portal, environment)?,
+            Route::Proxy(proxy) => Route::Proxy(proxy.clone().supported()?),
+            Route::System | Route::Direct => route(portal, environment)?,
         };
-        Ok(Self { trust, route, ..self })
+        Ok(())
     }
 
     /// Returns the proxy through which requests to the portal go, if it is known.
@@ -174,7 +195,13 @@ fn trust_only(groups: &[Vec<Source<'_>>]) -> Result<Trust> {
             }
         }
         if !certificates.is_empty() {
-            return Ok(Trust::Only { certificates: Arc::new(certificates), folders });
+            let from: Vec<String> =
+                group.iter().map(|(name, path)| format!("{name} ({})", path.display())).collect();
+            return Ok(Trust::Only {
+                certificates: Arc::new(certificates),
+                folders,
+                from: from.join(" and "),
+            });
         }
     }
     Err(Error::configuration(problems.join("; ")).suggest(
@@ -206,7 +233,7 @@ fn route(portal: &PortalAddress, environment: &dyn Environment) -> Result<Route>
         } else {
             Secret::new(format!("http://{url}"))
         };
-        return Ok(Route::Proxy(Proxy::parse(name, url.reveal())?.supported(name)?));
+        return Ok(Route::Proxy(Proxy::parse(name, url.reveal())?.supported()?));
     }
     Ok(Route::System)
 }

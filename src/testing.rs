@@ -34,6 +34,10 @@ pub mod destinations {
     pub use crate::destinations::{Attempt, BoxFuture, Destination, RequestedToken, ToFile};
 }
 
+pub mod doctor {
+    pub use crate::doctor::{Examination, Finding, Status};
+}
+
 pub mod error {
     pub use crate::error::{Error, ErrorKind, Result};
 }

@@ -1,5 +1,6 @@
 //! Operations on tokens that need one call, or a look-up and one call.
 
+mod calling_token;
 mod company;
 mod create;
 mod delete;
@@ -14,6 +15,7 @@ mod user;
 mod users;
 mod whoami;
 
+pub(crate) use calling_token::{CallingToken, FirstPage};
 pub(crate) use company::token_disabled_days;
 pub(crate) use create::CreateToken;
 pub use create::NewToken;

@@ -10,6 +10,7 @@ use super::outcome::outcome;
 use super::request::Method;
 use super::transport::{RawResponse, TransportFailure};
 use crate::error::{Details, ErrorKind, Result};
+use crate::model::RateHeaders;
 
 /// One attempt and its outcome.
 pub(super) struct Attempt {
@@ -19,6 +20,8 @@ pub(super) struct Attempt {
     pub(super) status: Option<u16>,
     /// The portal's clock, if a response arrived.
     pub(super) date: Option<SystemTime>,
+    /// The rate limit, if a response has it.
+    pub(super) rate: Option<RateHeaders>,
     /// What the attempt used of the rate limit.
     pub(super) usage: Usage,
     /// From signing the request to the end of the response.
@@ -48,6 +51,7 @@ impl Attempt {
     }
 
     fn new(method: Method, exchange: Result<RawResponse, TransportFailure>, elapsed: Duration) -> Self {
+        let rate = exchange.as_ref().ok().and_then(|response| response.rate);
         let (status, date, usage) = match &exchange {
             Ok(response) => (Some(response.status), response.date, Usage::Response(response.rate)),
             Err(failure) if failure.maybe_sent => (failure.status, None, Usage::Unknown),
@@ -59,6 +63,6 @@ impl Attempt {
             Usage::Response(rate) if is_rate_limited => Usage::Rejected(rate),
             usage => usage,
         };
-        Self { outcome, status, date, usage, elapsed }
+        Self { outcome, status, date, rate, usage, elapsed }
     }
 }

@@ -1,7 +1,9 @@
 //! Likely causes of rejected credentials. The portal returns one message for every cause; local facts narrow it down.
 
+use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::advice::Advice;
 use crate::credentials::{Credentials, Identity};
 use crate::lmv1::TIME_WINDOW_MS;
 
@@ -9,16 +11,29 @@ use crate::lmv1::TIME_WINDOW_MS;
 const NOTABLE_SKEW_MS: u64 = 60_000;
 
 /// Access ids have this many characters in all of the vendor's samples.
-const ACCESS_ID_LENGTH: usize = 20;
+pub(crate) const ACCESS_ID_LENGTH: usize = 20;
 
 /// Returns the likely causes, likeliest first. Repeats no part of the credentials.
-pub(super) fn of_rejected_credentials(identity: &Identity, date: Option<SystemTime>, now_ms: u64) -> String {
+pub(super) fn of_rejected_credentials(
+    identity: &Identity,
+    date: Option<SystemTime>,
+    now_ms: u64,
+) -> Vec<Advice> {
     let mut findings = Vec::new();
     let signed = matches!(identity.credentials, Credentials::Lmv1 { .. });
-    if let Some(finding) = date.filter(|_| signed).and_then(|date| clock_skew(date, now_ms)) {
+    if let Some(skew) = date.filter(|_| signed).and_then(|date| ClockSkew::of(date, now_ms)) {
+        let verdict = if skew.is_accepted() {
+            "within the 30 minutes that the portal accepts"
+        } else {
+            "and the portal accepts at most 30 minutes: set the clock"
+        };
         // The sandbox compares signatures with its clock as it would be without advances.
-        let exception = " (unless a sandbox's clock was advanced, which does not affect signatures)";
-        findings.push(finding + if identity.portal.is_loopback() { exception } else { "" });
+        let exception = if identity.portal.is_loopback() {
+            " (unless a sandbox's clock was advanced, which does not affect signatures)"
+        } else {
+            ""
+        };
+        findings.push(format!("{skew}, {verdict}{exception}"));
     }
     if let Credentials::Lmv1 { access_id, .. } = &identity.credentials
         && access_id.len() != ACCESS_ID_LENGTH
@@ -45,20 +60,33 @@ pub(super) fn of_rejected_credentials(identity: &Identity, date: Option<SystemTi
          retry with the same credentials: repeated failures lock the token"
             .to_owned(),
     );
-    findings.join("; ")
+    findings.into_iter().map(Advice::from).collect()
 }
 
-fn clock_skew(date: SystemTime, now_ms: u64) -> Option<String> {
-    let portal_ms = u64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
-    let skew = now_ms.abs_diff(portal_ms);
-    if skew < NOTABLE_SKEW_MS {
-        return None;
+/// A notable difference between this machine's clock and the portal's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClockSkew {
+    milliseconds: u64,
+    is_ahead: bool,
+}
+
+impl ClockSkew {
+    /// Compares the clocks; `None` if they agree.
+    pub(crate) fn of(date: SystemTime, now_ms: u64) -> Option<Self> {
+        let portal_ms = u64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
+        let milliseconds = now_ms.abs_diff(portal_ms);
+        (milliseconds >= NOTABLE_SKEW_MS).then_some(Self { milliseconds, is_ahead: now_ms > portal_ms })
     }
-    let direction = if now_ms > portal_ms { "ahead of" } else { "behind" };
-    let verdict = if skew > TIME_WINDOW_MS {
-        "and the portal accepts at most 30 minutes: set the clock"
-    } else {
-        "within the 30 minutes that the portal accepts"
-    };
-    Some(format!("this machine's clock is {} s {direction} the portal's, {verdict}", skew / 1000))
+
+    /// Returns whether the portal accepts signatures of this machine.
+    pub(crate) fn is_accepted(self) -> bool {
+        self.milliseconds <= TIME_WINDOW_MS
+    }
+}
+
+impl fmt::Display for ClockSkew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = if self.is_ahead { "ahead of" } else { "behind" };
+        write!(f, "this machine's clock is {} s {direction} the portal's", self.milliseconds / 1000)
+    }
 }

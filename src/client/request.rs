@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::deadline::Moment;
 use crate::error::{Error, ErrorKind};
+use crate::model::RateHeaders;
 
 /// An HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,6 +64,8 @@ pub struct Response {
     pub body: Bytes,
     /// The portal's clock (the `Date` header).
     pub date: Option<SystemTime>,
+    /// The rate limit, as the response headers give it.
+    pub rate: Option<RateHeaders>,
     /// When the last attempt began, after its permit was granted.
     pub sent: Moment,
 }

@@ -19,19 +19,33 @@ use crate::process::{self, PerProcess};
 
 /// Builds the TLS configuration of a client's connections.
 pub(super) fn configuration(network: &Network) -> Result<ClientConfig> {
+    configuration_with(network, verifier(network)?)
+}
+
+/// Returns the verifier of the portal's certificates.
+pub(super) fn verifier(network: &Network) -> Result<Arc<dyn ServerCertVerifier>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = match &network.trust {
         Trust::System => system_verifier(&provider)?,
-        Trust::Only { certificates, folders } => {
+        Trust::Only { certificates, folders, .. } => {
             let primary = verifier_with(certificates.iter().cloned(), &provider)?;
             if folders.is_empty() { primary } else { with_folders(primary, certificates, folders, &provider) }
         }
     };
+    Ok(Arc::new(ExplainingVerifier(verifier)))
+}
+
+/// As [`configuration`], with the given verifier.
+pub(super) fn configuration_with(
+    network: &Network,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(setup_failed)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(ExplainingVerifier(verifier)));
+        .with_custom_certificate_verifier(verifier);
     let mut configuration = match &network.client_certificate {
         Some(own) => builder
             .with_client_auth_cert(own.chain.clone(), own.key.clone_key())
@@ -60,6 +74,12 @@ fn system_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertV
 fn bundle_verifier(provider: &Arc<CryptoProvider>) -> Option<Arc<dyn ServerCertVerifier>> {
     let certificates = certificates::ca_certificates(&certificates::system_bundle()?).ok()?;
     verifier_with(certificates.into_iter(), provider).ok()
+}
+
+/// Returns whether the operating system has CA certificates.
+pub(super) fn has_system_store() -> bool {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    rustls_platform_verifier::Verifier::new(provider).is_ok()
 }
 
 fn complete_system_verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {

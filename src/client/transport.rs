@@ -3,6 +3,7 @@
 mod compression;
 mod failure;
 mod idle;
+pub(crate) mod probe;
 mod proxy;
 mod resolver;
 
@@ -205,9 +206,10 @@ impl Transport {
         limit: Duration,
     ) {
         let Some(refusal) = failure.refusal else { return };
-        let (Ok(Some(proxy)), Ok(tls)) = (ProxyServer::of(identity), self.tls(identity)) else { return };
-        let response = proxy.reason(refusal, identity, &tls, limit).await;
-        failure::describe_refusal(failure, response.as_ref(), identity, &proxy);
+        let (portal, route) = (&identity.portal, &identity.network.route);
+        let (Ok(Some(proxy)), Ok(tls)) = (ProxyServer::of(portal, route), self.tls(identity)) else { return };
+        let response = proxy.reason(refusal, portal, &tls, limit).await;
+        failure::describe_refusal(failure, response.as_ref(), portal, &proxy);
     }
 
     fn tls(&self, identity: &Identity) -> Result<OfProcess<rustls::ClientConfig>> {
@@ -234,7 +236,7 @@ impl Transport {
             .connect_timeout(identity.timeouts.connect)
             .dns_resolver(Resolver::new())
             .timeout(identity.timeouts.total);
-        let proxy = ProxyServer::of(identity)?;
+        let proxy = ProxyServer::of(portal, &identity.network.route)?;
         builder = match &proxy {
             Some(proxy) => builder.proxy(proxy.setting()?),
             None => builder.no_proxy(),

@@ -55,7 +55,7 @@ pub(crate) fn selecting_variables() -> impl Iterator<Item = &'static str> {
     COMPANY.into_iter().chain([DOMAIN, BASE_URL]).chain(credential_variables()).chain([PROFILE])
 }
 
-fn credential_variables() -> impl Iterator<Item = &'static str> {
+pub(super) fn credential_variables() -> impl Iterator<Item = &'static str> {
     let pairs = PAIRS.into_iter().flat_map(|(id, key)| [id].into_iter().chain(key.names()));
     pairs.chain(BEARER_TOKEN.names())
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 pub(super) struct Selection<'a> {
     /// The variables that name a portal and credentials. A profile that is named replaces them.
     pub(super) environment: &'a dyn Environment,
-    profile: Option<Profile>,
+    pub(super) profile: Option<Profile>,
     /// The variables that the profile replaces.
     replaced: Vec<&'static str>,
 }

@@ -11,7 +11,7 @@ use crate::secret::Secret;
 pub(crate) const BEARER_PREFIX: &str = "lmb_";
 
 /// The prefix of newer access keys.
-const ACCESS_KEY_PREFIX: &str = "lma_";
+pub(crate) const ACCESS_KEY_PREFIX: &str = "lma_";
 
 /// Returns what is wrong with a credential that was copied with something around it.
 fn copied(text: &str) -> Option<Cow<'static, str>> {

@@ -178,3 +178,23 @@ fn split(der: &[u8]) -> Found {
     let (certificate, settings) = der.split_at(length);
     Found { certificate: CertificateDer::from(certificate.to_vec()), settings: settings.to_vec() }
 }
+
+/// Returns the name of a certificate's issuer: its common name, else its organization.
+pub(crate) fn issuer(certificate: &CertificateDer<'_>) -> Option<String> {
+    const COMMON_NAME: &[u8] = b"\x55\x04\x03";
+    const ORGANIZATION: &[u8] = b"\x55\x04\x0a";
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    // A sequence of sets of pairs.
+    let sets = trust_settings::elements(certificate.issuer())?;
+    let pairs = sets.iter().filter_map(|set| trust_settings::elements(set.content)).flatten();
+    let members: Vec<_> = pairs.filter_map(|pair| trust_settings::elements(pair.content)).collect();
+    let text = |kind: &[u8]| {
+        members.iter().find_map(|member| match member.as_slice() {
+            [name, value] if name.content == kind => {
+                Some(String::from_utf8_lossy(value.content).into_owned())
+            }
+            _ => None,
+        })
+    };
+    text(COMMON_NAME).or_else(|| text(ORGANIZATION))
+}

@@ -13,6 +13,8 @@ use crate::strict_url;
 /// A proxy.
 #[derive(Debug, Clone)]
 pub struct Proxy {
+    /// The setting that names it.
+    name: String,
     /// Host and port.
     address: String,
     kind: Kind,
@@ -29,7 +31,7 @@ enum Kind {
 impl Proxy {
     /// Reads a proxy's URL. The error does not repeat it: it may contain a password.
     pub(super) fn parse(name: &str, url: &str) -> Result<Self> {
-        Self::of_url(url.trim_ascii()).map_err(|problem| {
+        Self::of_url(name, url.trim_ascii()).map_err(|problem| {
             Error::configuration(format!("invalid {name}: {problem}")).suggest(
                 "use http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before HOST if required; percent-encode \
                  every character of USER and PASSWORD that is not a letter or a digit (%40 for @, %2F for /, %23 for #, \
@@ -38,7 +40,7 @@ impl Proxy {
         })
     }
 
-    fn of_url(url: &str) -> Result<Self, &'static str> {
+    fn of_url(name: &str, url: &str) -> Result<Self, &'static str> {
         const NO_URL: &str = "not the URL of a proxy";
         let url = strict_url::parse(url).ok_or(NO_URL)?;
         let (kind, default_port) = match url.scheme() {
@@ -62,6 +64,7 @@ impl Proxy {
         let password = Secret::new(decoded(url.password().unwrap_or_default())?);
         let has_credentials = !url.username().is_empty() || url.password().is_some();
         Ok(Self {
+            name: name.to_owned(),
             address: format!("{}:{}", url.host_str().ok_or(NO_URL)?, url.port().unwrap_or(default_port)),
             kind,
             credentials: has_credentials.then_some((user, password)),
@@ -69,13 +72,19 @@ impl Proxy {
     }
 
     /// Returns this proxy if it can be used.
-    pub(super) fn supported(self, name: &str) -> Result<Self> {
+    pub(super) fn supported(self) -> Result<Self> {
         if self.kind == Kind::Socks {
-            return Err(Error::configuration(format!("invalid {name}: SOCKS proxies are not supported")).suggest(
+            let message = format!("invalid {}: SOCKS proxies are not supported", self.name);
+            return Err(Error::configuration(message).suggest(
                 "use an HTTP proxy (http://HOST:PORT), or list the portal's host in NO_PROXY to connect to it directly",
             ));
         }
         Ok(self)
+    }
+
+    /// Returns the name of the setting that it is from.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Returns its host and port.

@@ -14,8 +14,8 @@ const OF_SERVERS: [&[u8]; 2] = [b"\x2b\x06\x01\x05\x05\x07\x03\x01", b"\x55\x1d\
 
 /// An element of DER.
 pub(super) struct Element<'a> {
-    tag: u8,
-    content: &'a [u8],
+    pub(super) tag: u8,
+    pub(super) content: &'a [u8],
     /// What follows it.
     pub(super) rest: &'a [u8],
 }
@@ -68,7 +68,7 @@ fn read(settings: &[u8]) -> Option<bool> {
 }
 
 /// Returns the elements that fill the bytes.
-fn elements(mut der: &[u8]) -> Option<Vec<Element<'_>>> {
+pub(super) fn elements(mut der: &[u8]) -> Option<Vec<Element<'_>>> {
     let mut found = Vec::new();
     while !der.is_empty() {
         let next = element(der)?;

@@ -13,6 +13,7 @@ mod audit;
 mod bulk;
 mod create;
 mod credentials;
+mod doctor;
 mod explain;
 mod file;
 mod idle;

@@ -115,7 +115,7 @@ async fn the_response_to_a_create_does_not_show_the_secret() {
     assert!(!format!("{answer:?}{answer:#?}").contains(key), "Response: {answer:?}");
 
     let body = Bytes::from(created().to_string());
-    assert_hidden("Response", &Response { status: 200, body, date: None, sent: Moment::at(0) });
+    assert_hidden("Response", &Response { status: 200, body, date: None, rate: None, sent: Moment::at(0) });
     let body = Bytes::from(created().to_string());
     let received =
         RawResponse { status: 200, date: None, rate: None, redirect_host: None, compression: None, body };

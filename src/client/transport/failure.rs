@@ -10,9 +10,11 @@ use crate::client::tls;
 use crate::credentials::Identity;
 use crate::error::ErrorKind;
 use crate::network::Route;
+use crate::portal::PortalAddress;
 use crate::process;
 
-const CHECK_PROXY_URL: &str = "check the proxy's URL: its scheme (http:// or https://), host and port";
+pub(super) const CHECK_PROXY_URL: &str =
+    "check the proxy's URL: its scheme (http:// or https://), host and port";
 
 /// Describes an error of a request, and says whether the request may have been sent. `proxy` is the one that was used.
 pub(super) fn failure(
@@ -74,14 +76,14 @@ pub(super) fn failure(
 pub(super) fn describe_refusal(
     failure: &mut TransportFailure,
     response: Option<&ProxyResponse>,
-    identity: &Identity,
+    portal: &PortalAddress,
     proxy: &ProxyServer,
 ) {
     let (problem, advice) = match response {
-        Some(response) => problem_of(response, identity),
+        Some(response) => problem_of(response, portal),
         None => ("the proxy refused the connection".to_owned(), CHECK_PROXY_URL.into()),
     };
-    failure.message = format!("cannot connect to {}{}: {problem}", identity.portal.host(), via(Some(proxy)));
+    failure.message = format!("cannot connect to {}{}: {problem}", portal.host(), via(Some(proxy)));
     failure.advice = vec![advice];
     if let Some(ProxyResponse::Status { status, .. }) = response {
         failure.status = Some(*status);
@@ -104,8 +106,8 @@ fn advice_for_timeout(identity: &Identity, proxy: Option<&ProxyServer>) -> &'sta
 }
 
 /// Describes a proxy's response, and returns advice.
-fn problem_of(response: &ProxyResponse, identity: &Identity) -> (String, Advice) {
-    let portal = format!("{}:{}", identity.portal.host(), identity.portal.port());
+pub(super) fn problem_of(response: &ProxyResponse, portal: &PortalAddress) -> (String, Advice) {
+    let portal = format!("{}:{}", portal.host(), portal.port());
     let ProxyResponse::Status { status, schemes } = response else {
         return (response.to_string(), CHECK_PROXY_URL.into());
     };
@@ -146,7 +148,7 @@ fn resource_advice(error: &reqwest::Error) -> Option<&'static str> {
 }
 
 /// Finds a TLS error, also inside I/O errors: those hide their inner error from `source`, and may be nested.
-fn rustls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+pub(super) fn rustls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     error.downcast_ref::<rustls::Error>().or_else(|| {
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)?;
         rustls_error(inner)

@@ -16,9 +16,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::failure::chain;
-use crate::credentials::Identity;
 use crate::error::{Error, Result};
 use crate::network::{Proxy, Route};
+use crate::portal::PortalAddress;
 use crate::process;
 use crate::secret::Secret;
 
@@ -57,11 +57,11 @@ pub(super) enum ProxyResponse {
 
 impl ProxyServer {
     /// Returns the proxy through which requests to the portal go; `None` if they go directly.
-    pub(super) fn of(identity: &Identity) -> Result<Option<Self>> {
-        match &identity.network.route {
+    pub(super) fn of(portal: &PortalAddress, route: &Route) -> Result<Option<Self>> {
+        match route {
             Route::Direct => Ok(None),
             Route::Proxy(proxy) => Self::given(proxy).map(Some),
-            Route::System => Self::of_system(identity.portal.base_url()),
+            Route::System => Self::of_system(portal.base_url()),
         }
     }
 
@@ -103,14 +103,15 @@ impl ProxyServer {
     pub(super) async fn reason(
         &self,
         refusal: Refusal,
-        identity: &Identity,
+        portal: &PortalAddress,
         tls: &ClientConfig,
         limit: Duration,
     ) -> Option<ProxyResponse> {
         // Repeated wrong passwords may lock the account.
         let authorization = self.authorization.as_ref().filter(|_| refusal != Refusal::Credentials);
-        let asking = self.ask(identity, tls, authorization);
-        let response = tokio::time::timeout(limit, asking).await.ok().and_then(std::io::Result::ok);
+        let asking = self.ask(portal, tls, authorization);
+        let asked = tokio::time::timeout(limit, asking).await.ok().and_then(std::io::Result::ok);
+        let response = asked.map(|(response, _)| response);
         let is_407 = matches!(response, Some(ProxyResponse::Status { status: 407, .. }));
         let is_success = matches!(response, Some(ProxyResponse::Status { status: 200, .. }));
         match refusal {
@@ -122,15 +123,15 @@ impl ProxyServer {
         }
     }
 
-    /// Asks for a connection to the portal. Fails if the proxy cannot be reached.
+    /// Asks for a connection to the portal, which exists if the status is 200. Fails if the proxy cannot be reached.
     async fn ask(
         &self,
-        identity: &Identity,
+        portal: &PortalAddress,
         tls: &ClientConfig,
         authorization: Option<&Secret>,
-    ) -> std::io::Result<ProxyResponse> {
+    ) -> std::io::Result<(ProxyResponse, BufReader<Box<dyn Stream>>)> {
         let mut stream = BufReader::new(self.connect(tls).await?);
-        let target = format!("{}:{}", identity.portal.host(), identity.portal.port());
+        let target = format!("{}:{}", portal.host(), portal.port());
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
         if let Some(authorization) = authorization {
             request.push_str("Proxy-Authorization: ");
@@ -143,7 +144,17 @@ impl ProxyServer {
             stream.flush().await?;
             ProxyResponse::read(&mut stream).await
         };
-        Ok(exchange.await.unwrap_or(ProxyResponse::Missing))
+        let response = exchange.await.unwrap_or(ProxyResponse::Missing);
+        Ok((response, stream))
+    }
+
+    /// Asks for a connection to the portal as a request does.
+    pub(super) async fn tunnel(
+        &self,
+        portal: &PortalAddress,
+        tls: &ClientConfig,
+    ) -> std::io::Result<(ProxyResponse, BufReader<Box<dyn Stream>>)> {
+        self.ask(portal, tls, self.authorization.as_ref()).await
     }
 
     async fn connect(&self, tls: &ClientConfig) -> std::io::Result<Box<dyn Stream>> {
@@ -194,24 +205,15 @@ fn invalid() -> Error {
     Error::configuration("invalid proxy: not the URL of a proxy")
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl ProxyResponse {
     /// Reads the head of the response to CONNECT.
     async fn read(stream: &mut BufReader<Box<dyn Stream>>) -> std::io::Result<Self> {
-        const MAX_BYTES: usize = 64 * 1024;
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
-            match stream.read_u8().await {
-                Ok(byte) if head.len() < MAX_BYTES => head.push(byte),
-                Ok(_) => return Ok(Self::NotHttp),
-                Err(_) if !head.is_empty() => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Self::of_head(&String::from_utf8_lossy(&head)).unwrap_or(Self::NotHttp))
+        let head = read_head(stream).await?;
+        Ok(head.and_then(|head| Self::of_head(&head)).unwrap_or(Self::NotHttp))
     }
 
     fn of_head(head: &str) -> Option<Self> {
@@ -228,6 +230,21 @@ impl ProxyResponse {
         let is_offered = |scheme: &&str| offered.iter().any(|word| word.eq_ignore_ascii_case(scheme));
         Some(Self::Status { status, schemes: SCHEMES.into_iter().filter(is_offered).collect() })
     }
+}
+
+/// Reads the head of an HTTP response, or what there is of it; `None` if it is too long.
+pub(super) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<String>> {
+    const MAX_BYTES: usize = 64 * 1024;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
+        match stream.read_u8().await {
+            Ok(byte) if head.len() < MAX_BYTES => head.push(byte),
+            Ok(_) => return Ok(None),
+            Err(_) if !head.is_empty() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(String::from_utf8_lossy(&head).into_owned()))
 }
 
 /// Returns the first word of each challenge in `Proxy-Authenticate`. One header may have several challenges, and commas

@@ -1,0 +1,79 @@
+//! The settings of a call one by one, for a diagnosis: an error in one does not hide the others.
+
+use super::environment;
+use super::profiles::ConfigFile;
+use super::selection::Selection;
+use super::{Arguments, Environment, Found, FoundPortal, Provenance, Timeouts};
+use crate::error::Result;
+use crate::secret::Secret;
+
+/// The settings of a call. Portal and credentials are `None` if the sources below the arguments are not known.
+pub(crate) struct Parts {
+    /// The profile in use, if there is one.
+    pub(crate) profile: Result<Option<Provenance>>,
+    /// The configuration file, which an unused profile may be in.
+    pub(crate) file: Result<Option<ConfigFile>>,
+    /// The portal.
+    pub(crate) portal: Option<Result<Option<FoundPortal>>>,
+    /// The credentials, without those that only a prompt could give.
+    pub(crate) credentials: Option<Result<Option<Found>>>,
+    /// The timeouts.
+    pub(crate) timeouts: Result<Timeouts>,
+    /// Whether the credentials are a bearer token that is set as an access key.
+    pub(crate) is_bearer_as_key: bool,
+    /// What is set as a credential, valid or not.
+    secrets: Vec<Secret>,
+}
+
+impl Parts {
+    /// Reads the sources of a call.
+    pub(crate) fn read(arguments: &Arguments, environment: &dyn Environment) -> Self {
+        let timeouts = match arguments.timeouts {
+            Some(timeouts) => Ok(timeouts),
+            None => environment::timeouts(environment).map(Option::unwrap_or_default),
+        };
+        let file = ConfigFile::read(environment);
+        let mut secrets: Vec<Secret> = environment::credential_variables()
+            .filter_map(|name| environment.unchecked(name).ok().flatten())
+            .map(Secret::new)
+            .collect();
+        let mut add = |given: &Arguments| {
+            let given = [&given.access_id, &given.access_key, &given.bearer_token];
+            secrets.extend(given.into_iter().flatten().cloned());
+        };
+        add(arguments);
+        let mut has_key = arguments.access_key.is_some();
+        let (profile, portal, credentials) = match Selection::of(arguments, environment) {
+            Ok(selection) => {
+                if let Some(profile) = &selection.profile {
+                    add(&profile.settings);
+                    has_key |= profile.settings.access_key.is_some();
+                }
+                let portal = arguments.check_copied().and_then(|()| selection.portal(arguments));
+                let credentials = selection.given(arguments, environment);
+                let profile = selection.profile.map(|profile| profile.provenance);
+                (Ok(profile), Some(portal), Some(credentials))
+            }
+            Err(error) => (Err(error), None, None),
+        };
+        let mut is_bearer_as_key = false;
+        if let Some(Ok(Some((credentials, from, _)))) = &credentials {
+            secrets.push(credentials.secret().clone());
+            has_key |= matches!(from, Provenance::Environment(names) if names.iter().any(|name| name.contains("_KEY")));
+            is_bearer_as_key = has_key && credentials.access_id().is_none();
+        }
+        Self { profile, file, portal, credentials, timeouts, is_bearer_as_key, secrets }
+    }
+
+    /// Returns whether the name of a host repeats a credential. Name servers must not be asked for it.
+    pub(crate) fn is_credential(&self, host: &str) -> bool {
+        // A part of a name may be as short as a company.
+        const MIN_LENGTH: usize = 8;
+        let host = host.to_ascii_lowercase();
+        let is_repeated = |text: &str| {
+            let text = text.trim().to_ascii_lowercase();
+            text.len() >= MIN_LENGTH && host.contains(&text) || host.split('.').any(|label| label == text)
+        };
+        self.secrets.iter().any(|secret| is_repeated(secret.reveal()))
+    }
+}
