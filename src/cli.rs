@@ -15,6 +15,7 @@ mod data;
 mod delete;
 mod destination;
 mod disable;
+mod doctor;
 mod dry_run;
 mod each;
 mod enable;
@@ -126,6 +127,7 @@ enum Command {
     Whoami(whoami::Whoami),
     Sign(sign::Sign),
     Explain(explain::Explain),
+    Doctor(doctor::Doctor),
     Profile(profile::ProfileCommand),
     Sandbox(sandbox::Sandbox),
     Completions(completions::Completions),
@@ -149,6 +151,7 @@ impl Command {
             Self::Whoami(whoami) => whoami.run(host),
             Self::Sign(sign) => sign.run(host),
             Self::Explain(explain) => explain.run(host),
+            Self::Doctor(doctor) => doctor.run(host),
             Self::Profile(profile) => profile.run(host),
             Self::Sandbox(sandbox) => sandbox.run(),
             Self::Completions(completions) => completions.run(),

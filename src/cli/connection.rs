@@ -55,7 +55,7 @@ impl Connection {
         }))
     }
 
-    fn arguments(&self) -> crate::error::Result<credentials::Arguments> {
+    pub(super) fn arguments(&self) -> crate::error::Result<credentials::Arguments> {
         Ok(credentials::Arguments {
             company: self.company.clone(),
             domain: self.domain.clone(),

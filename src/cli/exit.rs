@@ -35,7 +35,7 @@ pub(super) fn list(special: &[u8]) -> String {
             NOT_FOUND => "user or token not found",
             RATE_LIMIT => "rate limit reached",
             OUTCOME_UNKNOWN => "outcome unknown: the portal may have applied the request",
-            FINDINGS => "findings of an audit",
+            FINDINGS => "findings of audit or doctor",
             CANNOT_RUN => "COMMAND cannot be run",
             NO_COMMAND => "COMMAND not found",
             _ => "",
