@@ -94,6 +94,7 @@ man: target/man/.built ## Generate the man pages of all commands in target/man
 docs: $(BIN)/.installed ## Build the manual in target/site
 	$(BIN)/python scripts/manual/build.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo 'The manual is in target/site. Its search needs a server: python3 -m http.server --directory target/site'
 
 .PHONY: wheel
 wheel: $(WHEELS)/.built ## Build the wheel

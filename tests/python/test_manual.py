@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import lmtokens
 import pytest
@@ -36,7 +37,7 @@ def test_examples_of_a_page_run(
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "file_keyring.Keyring")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setenv("FILE_KEYRING", str(tmp_path / "keyring.json"))
-    with Session(tmp_path, os.environ) as session:
+    with patch.dict(os.environ), Session(tmp_path, os.environ) as session:
         for block in blocks(page):
             if block.reason is None:
                 try:
