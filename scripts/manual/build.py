@@ -153,7 +153,7 @@ def without_group(text: str, title: str) -> tuple[str, str]:
 
 
 def fenced(text: str) -> str:
-    return f"```text\n{text}\n```"
+    return f"``` {{ .text .help }}\n{text}\n```"
 
 
 def index_for_models() -> str:
