@@ -89,11 +89,11 @@ stubs-check: $(BIN)/.tools ## Compare the committed stub with the code
 .PHONY: man
 man: target/man/.built ## Generate the man pages of all commands in target/man
 
-# Everything that the site loads is in it: the build needs no network, and neither do its readers.
+# The build needs no network, and neither do readers. With --quiet, MkDocs would not count its warnings.
 .PHONY: docs
 docs: $(BIN)/.installed ## Build the manual in target/site
 	$(BIN)/python scripts/manual/build.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo 'The manual is in target/site. Its search needs a server: python3 -m http.server --directory target/site'
 
 .PHONY: wheel
