@@ -39,6 +39,7 @@ impl Update {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
         let change = Change::new(self.note, self.status)?;
         let update = |target| UpdateToken { target, change: change.clone(), force: self.force };
-        self.each.run(host, "updated", false, self.force, update)
+        let includes_own = self.force && self.status == Some(Status::Disabled);
+        self.each.run(host, "updated", false, includes_own, update)
     }
 }

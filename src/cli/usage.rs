@@ -57,23 +57,30 @@ fn is_option_name(word: &str, arguments: &[OsString]) -> bool {
     }
 }
 
-/// Returns the text of an error, with its usage. An invalid value is not repeated in Python's terms.
+/// Returns the text of an error, with its usage. A long value may be a secret, and is masked.
 pub(super) fn text(error: &clap::Error) -> String {
+    /// Enough for numbers, durations and most names. Keys are longer.
+    const SHOWN: usize = 16;
     let text = error.render().to_string().trim_end().to_owned();
     let (Some(source), Some(ContextValue::String(value))) =
         (error.source(), error.get(ContextKind::InvalidValue))
     else {
         return text;
     };
-    let source = source.to_string();
-    match source.split_once("; expected ") {
+    let (source, quoted) = (source.to_string(), format!("{value:?}"));
+    let text = match source.split_once("; expected ") {
+        // The value again, by the name that Python has for it.
         Some((invalid, expected))
-            if invalid.ends_with(&format!(" {value}")) || invalid.ends_with(&format!(" {value:?}")) =>
+            if invalid.ends_with(&quoted) || invalid.ends_with(&format!(" {value}")) =>
         {
             text.replacen(&format!(": {source}"), &format!("; expected {expected}"), 1)
         }
         _ => text,
+    };
+    if value.chars().count() <= SHOWN {
+        return text;
     }
+    text.replace(&quoted, &format!("{MASK:?}")).replace(value, MASK)
 }
 
 /// Returns what the user can do about an error. Suggestions of clap that are wrong for secrets are removed from it.

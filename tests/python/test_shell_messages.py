@@ -169,6 +169,11 @@ def test_advice_on_invalid_usage(arguments: list[str], words: str) -> None:
         (["list", "--status", ACCESS_KEY], "enabled, disabled"),
         (["completions", ACCESS_KEY], "bash, zsh, fish"),
         (["delete", "5", f"--yes={ACCESS_KEY}"], "unexpected value"),
+        (["list", "--limit", ACCESS_KEY], "'--limit <NUMBER>'"),
+        (["add", "32", "--expires", ACCESS_KEY], "; expected 90s, 30m"),
+        (["add", "32", "--to", ACCESS_KEY], "expected -, file:PATH"),
+        (["sandbox", "--port", ACCESS_KEY], "'--port <PORT>'"),
+        (["sandbox", "--port", "123456789012345678901"], "'--port <PORT>'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -178,7 +183,7 @@ def test_unexpected_word_is_not_repeated(arguments: list[str], words: str, forma
     assert (completed.returncode, completed.stdout) == (2, "")
     assert words in completed.stderr
     assert "********" in completed.stderr
-    for part in (ACCESS_KEY, ACCESS_KEY[:5], "invented-secret", f"'-{ACCESS_KEY[0]}'"):
+    for part in (ACCESS_KEY, ACCESS_KEY[:5], "invented-secret", "123456789012345678901", f"'-{ACCESS_KEY[0]}'"):
         assert part not in completed.stderr
 
 
