@@ -1,4 +1,5 @@
-//! Re-exports of the core for `tests/rust`, `benches` and `examples/man.rs`. They are not an API: users have the Python module and the command.
+//! Re-exports of the core for `tests/rust`, `benches` and `examples/man.rs`. They are not an API: users have the Python
+//! module and the command.
 
 #![allow(missing_docs, reason = "the items are documented where they are defined")]
 

@@ -1564,7 +1564,7 @@ class Whoami:
         """
     def to_dict(self, /) -> "dict[str, object]":
         """
-        Return the report as a ``dict`` for ``json``, with the members that ``lmtokens whoami -o json`` prints and no secret.
+        Return the report as a ``dict`` for ``json``: what ``lmtokens whoami -o json`` prints, without a secret.
 
         Returns:
             dict[str, object]: the members, those of the token beside those of its user and the sources.

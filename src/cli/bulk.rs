@@ -91,8 +91,8 @@ enum Format {
     /// With --export of one token: NAME=value lines without quotes, for docker --env-file, kubectl --from-env-file and
     /// systemd EnvironmentFile
     EnvFile,
-    /// With --export of one token in a GitHub workflow: variables in the file of GITHUB_ENV, and the command that masks the
-    /// secret on standard output
+    /// With --export of one token in a GitHub workflow: variables in the file of GITHUB_ENV, and the command that masks
+    /// the secret on standard output
     Github,
 }
 

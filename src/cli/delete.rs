@@ -17,7 +17,7 @@ pub(super) struct Delete {
     /// Delete without asking; needed if there is no terminal
     #[arg(long)]
     yes: bool,
-    /// Delete also the token that signs this call
+    /// Delete also the token that signs this call, after the others
     #[arg(long)]
     force: bool,
     #[command(flatten)]

@@ -13,7 +13,7 @@ use crate::tokens::UpdateToken;
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &exit::OF_CHANGES))]
 pub(super) struct Disable {
-    /// Disable also the token that signs this call
+    /// Disable also the token that signs this call, after the others
     #[arg(long)]
     force: bool,
     #[command(flatten)]

@@ -131,11 +131,13 @@ impl Each {
     }
 }
 
-/// Moves the calling token to the end, once. In another place, the calls after it would use credentials that no longer work.
+/// Moves the calling token to the end, once. In another place, the calls after it would use credentials that no longer
+/// work.
 async fn own_last(mut given: Vec<Given>, client: &Client) -> Result<Vec<Given>> {
     let report = Whoami.run(client).await?;
     let Some(own) = report.token else {
-        let problem = "the portal does not show which token signs this call, and after its turn the others could not be changed";
+        let problem =
+            "the portal does not show which token signs this call, which has to be the last of several";
         return Err(Error::new(ErrorKind::SelfLockout, problem).suggest("pass one token per command"));
     };
     let is_own = |given: &Given| match &given.find {

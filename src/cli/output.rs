@@ -35,7 +35,8 @@ pub(super) enum Format {
     Env,
     /// NAME=value lines without quotes, for docker --env-file, kubectl --from-env-file and systemd EnvironmentFile
     EnvFile,
-    /// In a GitHub workflow: variables in the file of GITHUB_ENV, and the command that masks the secret on standard output
+    /// In a GitHub workflow: variables in the file of GITHUB_ENV, and the command that masks the secret on standard
+    /// output
     Github,
     /// The secret alone
     Key,

@@ -23,7 +23,7 @@ pub(super) struct Update {
     #[arg(long, value_name = "STATUS")]
     #[arg(value_parser = PossibleValuesParser::new(["enabled", "disabled"]).try_map(|word| word.parse::<Status>()))]
     status: Option<Status>,
-    /// Disable also the token that signs this call
+    /// Disable also the token that signs this call, after the others
     #[arg(long)]
     force: bool,
     #[command(flatten)]

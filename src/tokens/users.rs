@@ -91,8 +91,9 @@ impl Operation for ListUsers {
 
 /// The pages of a list of users.
 ///
-/// Pages are requested by key (`id>N`, sorted by id), so that a user deleted meanwhile does not shift the others. If the
-/// portal does not sort or ignores the filter, or if users cannot be read, the list continues from its start by offset.
+/// Pages are requested by key (`id>N`, sorted by id), so that a user deleted meanwhile does not shift the others. If
+/// the portal does not sort or ignores the filter, or if users cannot be read, the list continues from its start by
+/// offset.
 pub(super) struct UserPages {
     filter: Option<String>,
     size: PageSize,
@@ -221,8 +222,8 @@ impl Page {
     }
 }
 
-/// Returns whether a page ends its list. A negative total means that the portal does not know the total, and one below the
-/// number of received items is wrong.
+/// Returns whether a page ends its list. A negative total means that the portal does not know the total, and one below
+/// the number of received items is wrong.
 fn is_last(received: usize, total: Option<i64>, offset: usize, size: PageSize) -> bool {
     let end = offset + received;
     match total.and_then(|total| usize::try_from(total).ok()) {

@@ -120,7 +120,7 @@ impl Whoami {
         self.0.limitation.as_deref()
     }
 
-    /// Return the report as a ``dict`` for ``json``, with the members that ``lmtokens whoami -o json`` prints and no secret.
+    /// Return the report as a ``dict`` for ``json``: what ``lmtokens whoami -o json`` prints, without a secret.
     ///
     /// Returns:
     ///     dict[str, object]: the members, those of the token beside those of its user and the sources.
