@@ -77,7 +77,12 @@ impl Finding {
 
     fn problem(name: &'static str, error: Error) -> Self {
         let message = error.to_string();
-        Self { status: Status::Problem, advice: error.into_details().advice, ..Self::ok(name, message) }
+        let mut advice = error.into_details().advice;
+        if advice.is_empty() {
+            // The message says what is expected.
+            advice.push("correct this setting".into());
+        }
+        Self { status: Status::Problem, advice, ..Self::ok(name, message) }
     }
 }
 

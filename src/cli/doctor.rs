@@ -20,8 +20,9 @@ use crate::printable;
 /// Check settings, network, clock and credentials, and say what to do
 ///
 /// Checks the profile, portal, credentials, proxy, DNS, TCP, TLS, clock, one signed request, permission and rate limit. Each
-/// check has its own result: ok, warning, problem or skipped. The user is not asked for missing settings. Exactly one signed
-/// request is sent, and none if it could not succeed: repeated failures lock a token. Nothing is changed.
+/// check has its own result: ok, warning, problem or skipped. Nothing is changed, and there is no prompt for missing settings.
+/// At most one signed request is sent, since repeated failures lock a token. Each step is limited by --timeout, to connect
+/// by at most 10 seconds.
 ///
 /// The exit code is 10 if a check finds a problem. Warnings do not change it.
 #[derive(Args)]

@@ -16,7 +16,7 @@ const CREDENTIALS: &str = "credentials";
 /// Checks the configuration file and which of its profiles is used.
 pub(super) fn profile(parts: &Parts, environment: &dyn Environment) -> Finding {
     let used = match &parts.profile {
-        Err(error) => return Finding::problem(PROFILE, with_advice(error, "correct the configuration file")),
+        Err(error) => return Finding::problem(PROFILE, error.repeated()),
         Ok(used) => used,
     };
     let file = match &parts.file {
@@ -58,7 +58,7 @@ fn mode(_file: &ConfigFile) -> String {
 pub(super) fn portal(parts: &Parts) -> Finding {
     let (portal, from, overridden) = match &parts.portal {
         None => return Finding::skipped_after(PORTAL, PROFILE),
-        Some(Err(error)) => return Finding::problem(PORTAL, with_advice(error, "correct this setting")),
+        Some(Err(error)) => return Finding::problem(PORTAL, error.repeated()),
         Some(Ok(None)) => {
             let error = Error::configuration("company is missing");
             return Finding::problem(PORTAL, error.suggest(Advice::NameCompany));
@@ -81,19 +81,18 @@ pub(super) fn portal(parts: &Parts) -> Finding {
     }
 }
 
-/// Returns the error, with advice if it has none.
-fn with_advice(error: &Error, advice: &'static str) -> Error {
-    let error = error.repeated();
-    if error.details().advice.is_empty() { error.suggest(advice) } else { error }
-}
-
 /// Checks where the credentials are from, and their form. Only a class of their length is told.
 pub(super) fn credentials(parts: &Parts) -> Finding {
     let (credentials, from, ignored) = match &parts.credentials {
         None => return Finding::skipped_after(CREDENTIALS, PROFILE),
         Some(Err(error)) => {
-            let advice = "correct the value where it is set; if the right one is lost, create a new token";
-            return Finding::problem(CREDENTIALS, with_advice(error, advice));
+            let mut error = error.repeated();
+            if error.details().advice.is_empty() {
+                error = error.suggest(
+                    "correct the value where it is set; if the right one is lost, create a new token",
+                );
+            }
+            return Finding::problem(CREDENTIALS, error);
         }
         Some(Ok(None)) => {
             let error = Error::credentials("no credentials in the arguments, the environment or a profile");

@@ -222,6 +222,13 @@ def test_nothing_is_set() -> None:
     assert diagnosis.of("skipped") == NAMES[3:]
 
 
+def test_invalid_timeout_stops_only_the_request(server: TlsServer, lmtokens_portal: Portal) -> None:
+    diagnosis = diagnose(environment={"LM_TIMEOUT": "soon"})
+    assert diagnosis.of("problem") == ["request"]
+    assert "invalid LM_TIMEOUT" in diagnosis.says("request")
+    assert lmtokens_portal.record == []
+
+
 def test_half_a_pair_and_ignored_sources(lmtokens_portal: Portal) -> None:
     diagnosis = diagnose(environment={"LM_ACCESS_KEY": ""})
     assert "LM_ACCESS_KEY is missing" in diagnosis.says("credentials")
@@ -266,6 +273,20 @@ class TestProfile:
         # The environment has everything, so that the file is not needed.
         unused = diagnose(environment=environment)
         assert (unused.status, unused.of("warning")) == (0, ["profile"])
+
+    def test_command_is_run_once(self, lmtokens_portal: Portal, tmp_path: Path) -> None:
+        script, log = tmp_path / "credentials.sh", tmp_path / "log"
+        key = lmtokens_portal.access_key.reveal()
+        script.write_text(f"echo run >> '{log}'\nprintf '%s\\n' '{key}'\n")
+        file = tmp_path / "config.toml"
+        file.write_text(
+            f'[profiles.main]\nbase_url = "{lmtokens_portal.base_url}"\naccess_id = "{lmtokens_portal.access_id}"\n'
+            f'credential_process = ["sh", "{script}"]\n'
+        )
+        file.chmod(0o600)
+        diagnosis = diagnose("--profile", "main", environment={"LM_CONFIG_FILE": str(file)})
+        assert (diagnosis.status, log.read_text()) == (0, "run\n")
+        assert "credential_process of profile main" in diagnosis.says("credentials")
 
     def test_unknown_profile(self, tmp_path: Path) -> None:
         file = write_profiles(tmp_path / "config.toml", None, main={"company": "acme"})
@@ -374,7 +395,7 @@ class TestCertificates:
         hide += 'test ! -d "$folder" || mount -t tmpfs none "$folder" || exit 77\ndone'
         diagnosis = diagnose_in_namespace(hide)
         assert diagnosis.of("problem") == ["tls"]
-        assert "trusted: Mozilla's list in this package with" in diagnosis.says("tls")
+        assert "trusted: Mozilla's list in this package, since the system has none, with" in diagnosis.says("tls")
         assert "install the CA certificates of the system" in diagnosis.says("tls")
 
 

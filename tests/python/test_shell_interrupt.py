@@ -77,7 +77,15 @@ def test_interrupt_before_any_request(lmtokens_portal: Portal, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "command",
-    [["users"], ["list"], ["show", "101"], ["whoami"], ["disable", "103", "104"], ["delete", "103", "--yes"]],
+    [
+        ["users"],
+        ["list"],
+        ["show", "101"],
+        ["whoami"],
+        ["doctor"],
+        ["disable", "103", "104"],
+        ["delete", "103", "--yes"],
+    ],
     ids=lambda command: command[0],
 )
 def test_interrupt_during_a_request(lmtokens_portal: Portal, command: list[str]) -> None:
