@@ -20,7 +20,7 @@ use std::fmt;
 
 pub use arguments::{Arguments, Timeouts};
 pub(crate) use environment::selecting_variables;
-pub(crate) use parts::Parts;
+pub(crate) use parts::{Given, Parts};
 pub(crate) use profiles::{
     CONFIG_FILE, ConfigFile, ConfigPath, DEFAULT, KEYS, NO_CONFIG_FILE, PROFILES, Profile, check_name,
     config_path,

@@ -120,7 +120,10 @@ impl Examination {
             Some(Ok(Some((portal, ..)))) if !parts.is_credential(portal.host()) => Some(portal.clone()),
             _ => None,
         };
-        let is_signing = matches!(&parts.credentials, Some(Ok(Some((credentials, ..)))) if credentials.access_id().is_some());
+        let is_signing = match &parts.credentials {
+            Some(Ok(Some(given))) => given.credentials.access_id().is_some(),
+            _ => false,
+        };
         let target = portal.map(|portal| {
             let (mut network, problem) = match Network::of_arguments(&arguments.network) {
                 Ok(network) => (network, None),

@@ -3,9 +3,19 @@
 use super::environment;
 use super::profiles::ConfigFile;
 use super::selection::Selection;
-use super::{Arguments, Environment, Found, FoundPortal, Provenance, Timeouts};
+use super::{Arguments, Credentials, Environment, FoundPortal, Provenance, Timeouts};
 use crate::error::Result;
 use crate::secret::Secret;
+
+/// Credentials and where they are from.
+pub(crate) struct Given {
+    /// The credentials.
+    pub(crate) credentials: Credentials,
+    /// Their source.
+    pub(crate) from: Provenance,
+    /// The variables with others, which are ignored.
+    pub(crate) ignored: Vec<&'static str>,
+}
 
 /// The settings of a call. Portal and credentials are `None` if the sources below the arguments are not known.
 pub(crate) struct Parts {
@@ -16,7 +26,7 @@ pub(crate) struct Parts {
     /// The portal.
     pub(crate) portal: Option<Result<Option<FoundPortal>>>,
     /// The credentials, without those that only a prompt could give.
-    pub(crate) credentials: Option<Result<Option<Found>>>,
+    pub(crate) credentials: Option<Result<Option<Given>>>,
     /// The timeouts.
     pub(crate) timeouts: Result<Timeouts>,
     /// Whether the credentials are a bearer token that is set as an access key.
@@ -50,14 +60,16 @@ impl Parts {
                     has_key |= profile.settings.access_key.is_some();
                 }
                 let portal = arguments.check_copied().and_then(|()| selection.portal(arguments));
-                let credentials = selection.given(arguments, environment);
+                let credentials = selection.given(arguments, environment).map(|found| {
+                    found.map(|(credentials, from, ignored)| Given { credentials, from, ignored })
+                });
                 let profile = selection.profile.map(|profile| profile.provenance);
                 (Ok(profile), Some(portal), Some(credentials))
             }
             Err(error) => (Err(error), None, None),
         };
         let mut is_bearer_as_key = false;
-        if let Some(Ok(Some((credentials, from, _)))) = &credentials {
+        if let Some(Ok(Some(Given { credentials, from, .. }))) = &credentials {
             secrets.push(credentials.secret().clone());
             has_key |= matches!(from, Provenance::Environment(names) if names.iter().any(|name| name.contains("_KEY")));
             is_bearer_as_key = has_key && credentials.access_id().is_none();

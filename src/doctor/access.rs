@@ -2,7 +2,6 @@
 
 use super::Finding;
 use crate::client::{Client, Policy};
-use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::model::RateHeaders;
 use crate::operation::call;
@@ -24,7 +23,7 @@ pub(super) async fn check(client: &Client, findings: &mut Vec<Finding>) {
     match call(CallingToken, &client).await {
         Ok(page) => {
             findings.push(Finding::ok(REQUEST, "the portal accepts the credentials"));
-            findings.push(permission(&client, &page));
+            findings.push(permission(&page));
             findings.push(rate_limit(page.rate));
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -63,10 +62,9 @@ fn rejected(mut error: Error) -> Error {
     }
 }
 
-fn permission(client: &Client, page: &FirstPage) -> Finding {
+fn permission(page: &FirstPage) -> Finding {
     let Some(token) = &page.own else {
-        let is_bearer = matches!(client.identity().credentials, Credentials::Bearer { .. });
-        if is_bearer && page.is_any_visible {
+        if page.has_others {
             return Finding::ok(
                 PERMISSION,
                 "may view API tokens; the calling one is not told from the others",

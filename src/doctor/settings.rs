@@ -4,7 +4,7 @@ use super::Finding;
 use crate::advice::Advice;
 use crate::client::ACCESS_ID_LENGTH;
 use crate::credentials::{
-    ACCESS_KEY_PREFIX, BEARER_PREFIX, ConfigFile, Credentials, Environment, Parts, config_path,
+    ACCESS_KEY_PREFIX, BEARER_PREFIX, ConfigFile, Credentials, Environment, Given, Parts, config_path,
     override_warning,
 };
 use crate::error::Error;
@@ -83,7 +83,7 @@ pub(super) fn portal(parts: &Parts) -> Finding {
 
 /// Checks where the credentials are from, and their form. Only a class of their length is told.
 pub(super) fn credentials(parts: &Parts) -> Finding {
-    let (credentials, from, ignored) = match &parts.credentials {
+    let Given { credentials, from, ignored } = match &parts.credentials {
         None => return Finding::skipped_after(CREDENTIALS, PROFILE),
         Some(Err(error)) => {
             let mut error = error.repeated();

@@ -18,8 +18,8 @@ pub(crate) struct CallingToken;
 pub(crate) struct FirstPage {
     /// The calling token, if the page shows it.
     pub(crate) own: Option<Token>,
-    /// Whether the page shows any token.
-    pub(crate) is_any_visible: bool,
+    /// Whether the page shows tokens of others too, among which the calling one may be on a later page.
+    pub(crate) has_others: bool,
     /// The rate limit, as the response headers give it.
     pub(crate) rate: Option<RateHeaders>,
 }
@@ -42,8 +42,8 @@ impl Operation for CallingToken {
             Request { method: Method::Get, endpoint, resource_path: endpoint.to_owned(), query, body: None };
         let response = client.send(&request).await?;
         let tokens = tokens_of_page(&response.body, r#type)?;
-        let is_any_visible = !tokens.is_empty();
+        let has_others = r#type == Type::Bearer && !tokens.is_empty();
         let own = tokens.into_iter().find(|token| is_self(client, token) == Some(true));
-        Ok(FirstPage { own, is_any_visible, rate: response.rate })
+        Ok(FirstPage { own, has_others, rate: response.rate })
     }
 }
