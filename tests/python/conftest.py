@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,3 +91,11 @@ def ca_bundle(tmp_path: Path) -> Path:
     path = tmp_path / "authority.pem"
     path.write_bytes(authority_pem())
     return path
+
+
+@pytest.fixture
+def refusing_url() -> Iterator[str]:
+    """A base URL that refuses connections; the port is bound so that no other process can listen there."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{reserved.getsockname()[1]}/santaba/rest"

@@ -67,11 +67,13 @@ def truncate(journal: Path) -> None:
 def test_second_process_creates_no_row_twice(
     lmtokens_portal: Portal, rows: Path, journal: Path, change: Callable[[Path], None], after: int
 ) -> None:
-    lmtokens_portal.fail("delay", method="PATCH", seconds=0.05, times=None)
+    # The run cannot end before it is stopped.
+    lmtokens_portal.fail("delay", method="PATCH", seconds=3, times=None, skip=after - 1)
     command = ["bulk", str(rows), "--journal", str(journal), "--resume", "--concurrency", "4"]
     with start_shell(*command) as first:
         wait_until(lambda: len(requests_with_method(lmtokens_portal, "PATCH")) >= after)
         first.send_signal(signal.SIGSTOP)
+        lmtokens_portal.clear_faults()
         change(journal)
         second = run_shell(*command)
         first.send_signal(signal.SIGCONT)

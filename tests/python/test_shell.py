@@ -321,9 +321,9 @@ def test_create_is_retried_after_a_lost_response(lmtokens_portal: Portal, kind: 
     assert (token.status, token.note) == (2, "ci")
 
 
-def test_no_connection(lmtokens_portal: Portal) -> None:
-    lmtokens_portal.close()
-    completed = run_shell("add", "32")
+@pytest.mark.usefixtures("lmtokens_portal")
+def test_no_connection(refusing_url: str) -> None:
+    completed = run_shell("add", "32", environment={"LM_BASE_URL": refusing_url})
     assert (completed.returncode, completed.stdout) == (1, "")
     assert "cannot connect to 127.0.0.1" in completed.stderr
 

@@ -7,9 +7,11 @@ A cell is one call to a new sandbox on which the fault occurs once or always. ``
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +25,11 @@ OWNER = 32
 STATUS_NAMES = {1: "disabled", 2: "enabled"}
 
 # A client waits for one window after a 429. MAX_WAIT permits one such wait, but not two.
-WINDOW, MAX_WAIT = 2.0, 3.0
-# The timeout of a call, and a delay far beyond it.
-TIMEOUT, LONG_DELAY = 1.0, 60.0
+# Both are long compared with what a request takes under load.
+WINDOW, MAX_WAIT = 4.0, 5.0
+# The timeout of a delayed call and that of any other one, which may take a while under load, and a delay far beyond the
+# former.
+SHORT_TIMEOUT, TIMEOUT, LONG_DELAY = 2.0, 60.0, 60.0
 # Calls mostly wait, but more of them at once would delay each other.
 CONCURRENCY = 40
 
@@ -98,8 +102,9 @@ CALLS = {
 def run(name: str, fault: str, frequency: str) -> Cell:
     """Run one call and return its cell."""
     call = CALLS[name]
-    with Portal(window=WINDOW) as portal:
-        client = portal.client(max_wait=MAX_WAIT, timeout=TIMEOUT)
+    with Portal(window=WINDOW) as portal, ExitStack() as stack:
+        timeout = SHORT_TIMEOUT if "seconds" in FAULTS[fault] else TIMEOUT
+        client = portal.client(max_wait=MAX_WAIT, timeout=timeout)
         token, other = (client.find_token(portal.create_token(OWNER).id) for _ in range(2))
         call.before(client)
         if fault == "429 without headers" and call.before is not with_visibility:
@@ -108,9 +113,10 @@ def run(name: str, fault: str, frequency: str) -> Cell:
         before = {stored.id for stored in portal.tokens}
         portal.clear_record()
         if fault == "connection refused":
-            portal.close()
-            # A new client has no open connection.
-            client = portal.client()
+            # The port is bound, so that no other sandbox listens there.
+            reserved = stack.enter_context(socket.socket())
+            reserved.bind(("127.0.0.1", 0))
+            client = portal.client(base_url=f"http://127.0.0.1:{reserved.getsockname()[1]}/santaba/rest")
         else:
             portal.fail(**FAULTS[fault], method=call.method, times=1 if frequency == "once" else None)
         raised, maybe_applied, attempts = "ok", None, 0
@@ -133,7 +139,7 @@ def table() -> list[Cell]:
         for fault in FAULTS
         # After an earlier call the client knows the window.
         if not ("unknown window" in fault and call.before is with_visibility)
-        # A closed sandbox refuses every connection.
+        # Every connection is refused.
         for frequency in (("always",) if fault == "connection refused" else ("once", "always"))
     ]
     with ThreadPoolExecutor(CONCURRENCY) as pool:
