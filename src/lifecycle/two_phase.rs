@@ -429,18 +429,19 @@ impl Drop for PendingGuard<'_> {
         }
         let TwoPhase { token, destination, .. } = self.create;
         let admin_id = self.admin_id.get();
-        self.client.report(if self.is_delivered && destination.is_result() {
+        self.client.report(match self.id.filter(|_| self.is_delivered && destination.is_result()) {
             // It may be enabled.
-            let (note, sent_ms) = (token.note().map(str::to_owned), self.tag.seconds.saturating_mul(1000));
-            Event::CreateInterrupted { admin_id, note, sent_ms }
-        } else {
-            Event::LeftPending {
+            Some(token_id) => {
+                let note = token.note().map(str::to_owned);
+                Event::ResultLost { token_id, admin_id: Some(admin_id), note }
+            }
+            None => Event::LeftPending {
                 admin_id,
                 id: self.id,
                 tag: self.tag.to_string(),
                 delivered: self.is_delivered,
                 finishes_on_repeat: destination.finishes_on_repeat(),
-            }
+            },
         });
     }
 }

@@ -332,6 +332,20 @@ class TestSignals:
         assert ids(lmtokens_portal) == []
 
 
+def test_interrupt_while_the_token_is_enabled_names_it(lmtokens_portal: Portal) -> None:
+    lmtokens_portal.fail("delay", method="PATCH", seconds=DELAY)
+    command = [sys.executable, "-c", BLOCKING, "leave"]
+    environment = {**os.environ, **lmtokens_portal.environment()}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        wait_until(lambda: requests_with_method(lmtokens_portal, "PATCH"))
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=HANG_TIMEOUT)
+    [stored] = created_tokens(lmtokens_portal)
+    assert f"token {stored.id} of user 32" in err
+    assert f"delete_token({stored.id})" in err
+    assert "KeyboardInterrupt" in err
+
+
 def test_second_interrupt_ends_a_blocking_deletion_with_a_warning(lmtokens_portal: Portal) -> None:
     lmtokens_portal.fail("delay", method="DELETE", seconds=DELAY)
     command = [sys.executable, "-c", BLOCKING, "leave"]
