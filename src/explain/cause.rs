@@ -90,7 +90,7 @@ causes! {
     BodyKeyOrder = "body-key-order":
         "sign and send the same bytes: the signed JSON has its keys in another order (serialize it once, and send that text)",
     BodyEscapes = "body-escapes":
-        "sign and send the same bytes: only one of them has \\u escapes (serialize the JSON once, and send that text)",
+        "sign and send the same bytes: only one of them has escapes such as \\u0026 or \\/ (serialize the JSON once, and send that text)",
     BodyLineBreak = "body-line-break": "sign and send the same bytes: only one of them ends with a line break",
     BodyRepr = "body-repr": "sign the JSON text that is sent, not the notation of an object of the language",
     BodyDoubleEncoded = "body-double-encoded": "sign and send the same bytes: one of them is serialized to JSON twice",
@@ -101,6 +101,8 @@ causes! {
     PathEncoding = "path-encoding": "sign the percent-decoded path",
     LeadingSlash = "leading-slash": "begin the signed path with a slash",
     TrailingSlash = "trailing-slash": "sign and send the same path: only one of them ends with a slash",
+    DoubleSlash = "double-slash": "sign and send the same path: only one of them has two slashes in a row",
+    PathWhiteSpace = "path-white-space": "remove the white space after the path",
     PathMissing = "path-missing": "sign the path: it is missing in the string to sign",
     // The time, and everything else.
     TimeWindow = "time-window":

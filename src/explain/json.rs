@@ -20,7 +20,11 @@ const MAX_WRITTEN: usize = 8 * 1024 * 1024;
 const MAX_PERMUTED: usize = 3;
 
 enum Token<'a> {
-    String(String),
+    String {
+        text: String,
+        /// As it is written, with its quotation marks.
+        written: &'a str,
+    },
     /// Punctuation, a number or a literal.
     Plain(&'a str),
 }
@@ -50,9 +54,15 @@ const STYLES: [Style; 6] = [
 /// How strings are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strings {
+    /// As they are written in the body.
+    AsSent,
     Utf8,
     /// With `\u` escapes for characters that are not ASCII.
     Escaped,
+    /// With `\u` escapes for characters with a meaning in HTML, as Go does.
+    Html,
+    /// With escaped slashes, as PHP does.
+    Slashes,
     /// Strings and literals as Python shows them.
     Python,
 }
@@ -65,16 +75,27 @@ pub(super) fn rewritten(body: &str) -> Vec<Variant> {
     let Ok(sorted) = serde_json::from_str::<Value>(body).map(|value| value.to_string()) else {
         return Vec::new();
     };
-    let (Some(tokens), Some(sorted)) = (tokens(body), tokens(&sorted)) else { return Vec::new() };
+    let (Some(tokens), Some(mut sorted)) = (tokens(body), tokens(&sorted)) else { return Vec::new() };
+    for token in &mut sorted {
+        if let Token::String { text, written } = token {
+            let as_sent = tokens.iter().find_map(|token| match token {
+                Token::String { text: other, written } if other == text => Some(*written),
+                _ => None,
+            });
+            *written = as_sent.unwrap_or(written);
+        }
+    }
     if depth(&tokens) > MAX_DEPTH {
         return Vec::new();
     }
     let as_sent: Vec<&Token<'_>> = tokens.iter().collect();
     let mut orders = vec![(as_sent.clone(), None)];
-    orders.push((sorted.iter().collect(), Some(Cause::BodyKeyOrder)));
+    // Sorting drops a key that occurs twice, and writes numbers in another way.
+    if has_same_texts(&sorted, &tokens) {
+        orders.push((sorted.iter().collect(), Some(Cause::BodyKeyOrder)));
+    }
     orders.extend(permuted(&tokens).into_iter().map(|order| (order, Some(Cause::BodyKeyOrder))));
 
-    let strings_as_sent = if body.contains("\\u") { Strings::Escaped } else { Strings::Utf8 };
     let mut variants = Vec::new();
     let mut length = 0;
     for (tokens, order) in &orders {
@@ -87,11 +108,13 @@ pub(super) fn rewritten(body: &str) -> Vec<Variant> {
             variants.push(Variant { bytes: text.into_bytes().into(), causes });
         };
         for style in &STYLES {
-            let is_as_sent = written(&as_sent, style, strings_as_sent) == body;
+            let is_as_sent = written(&as_sent, style, Strings::AsSent) == body;
             let white_space = (!is_as_sent).then_some(Cause::BodyWhiteSpace);
-            for strings in [Strings::Utf8, Strings::Escaped] {
-                let escapes = (strings != strings_as_sent).then_some(Cause::BodyEscapes);
+            let same_strings = written(tokens, style, Strings::AsSent);
+            for strings in [Strings::AsSent, Strings::Utf8, Strings::Escaped, Strings::Html, Strings::Slashes]
+            {
                 let text = written(tokens, style, strings);
+                let escapes = (text != same_strings).then_some(Cause::BodyEscapes);
                 // Go's encoder ends with a line break.
                 add(format!("{text}\n"), &[white_space, escapes, Some(Cause::BodyLineBreak)]);
                 add(text, &[white_space, escapes]);
@@ -110,8 +133,10 @@ fn tokens(json: &str) -> Option<Vec<Token<'_>>> {
         let length = match first {
             '"' => {
                 let mut strings = serde_json::Deserializer::from_str(rest).into_iter::<String>();
-                tokens.push(Token::String(strings.next()?.ok()?));
-                strings.byte_offset()
+                let text = strings.next()?.ok()?;
+                let length = strings.byte_offset();
+                tokens.push(Token::String { text, written: rest.get(..length)? });
+                length
             }
             '{' | '}' | '[' | ']' | ',' | ':' => 1,
             _ => rest.find([',', '}', ']', ' ', '\n', '\r', '\t']).unwrap_or(rest.len()),
@@ -123,6 +148,20 @@ fn tokens(json: &str) -> Option<Vec<Token<'_>>> {
         rest = after.trim_start();
     }
     Some(tokens)
+}
+
+/// Returns whether two lists have the same strings, numbers and punctuation, in any order.
+fn has_same_texts(one: &[Token<'_>], other: &[Token<'_>]) -> bool {
+    let texts = |tokens: &[Token<'_>]| {
+        let text = |token: &Token<'_>| match token {
+            Token::String { text, .. } => (true, text.clone()),
+            Token::Plain(text) => (false, (*text).to_owned()),
+        };
+        let mut texts: Vec<(bool, String)> = tokens.iter().map(text).collect();
+        texts.sort_unstable();
+        texts
+    };
+    texts(one) == texts(other)
 }
 
 /// Returns how deep objects and arrays are nested.
@@ -185,7 +224,8 @@ fn written(tokens: &[&Token<'_>], style: &Style, strings: Strings) -> String {
         }
         is_after_open = false;
         match token {
-            Token::String(string) => text.push_str(&string_in(string, strings)),
+            Token::String { written, .. } if strings == Strings::AsSent => text.push_str(written),
+            Token::String { text: string, .. } => text.push_str(&string_in(string, strings)),
             Token::Plain(",") => {
                 text.push_str(style.comma);
                 break_line(&mut text, depth);
@@ -213,8 +253,13 @@ fn string_in(string: &str, strings: Strings) -> String {
         return format!("'{string}'");
     }
     let json = Value::from(string).to_string();
-    if strings == Strings::Utf8 {
-        return json;
+    match strings {
+        Strings::AsSent | Strings::Utf8 => return json,
+        Strings::Html => {
+            return json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
+        }
+        Strings::Slashes => return json.replace('/', "\\/"),
+        Strings::Escaped | Strings::Python => {}
     }
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {

@@ -184,7 +184,7 @@ fn layouts() -> Vec<Layout> {
     if let Some(first) = layouts.first_mut() {
         first.causes.clear();
     }
-    let separators = ["\n", "\r\n", " ", "+", ":", ",", "|", "&"];
+    let separators = ["\n", "\r\n", " ", "\t", "+", ":", ",", "|", "&"];
     layouts.extend(separators.map(|separator| Layout { separator, ..right(&[Cause::PartSeparators]) }));
     layouts.extend(["\n", "\r\n"].map(|end| Layout { end, ..right(&[Cause::StringLineBreak]) }));
     layouts.push(Layout { is_utf16: true, ..right(&[Cause::Utf16]) });

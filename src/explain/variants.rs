@@ -156,7 +156,8 @@ pub(super) fn bodies(request: &SentRequest<'_>) -> Vec<Variant> {
         variant("", &[Cause::BodyMissing]),
         variant([end, b"\n"].concat(), &[Cause::BodyLineBreak]),
         variant([end, b"\r\n"].concat(), &[Cause::BodyLineBreak]),
-        variant(end, &[Cause::BodyLineBreak]),
+        variant(end, &[if body.ends_with(b"\n") { Cause::BodyLineBreak } else { Cause::BodyWhiteSpace }]),
+        variant([body, b" "].concat(), &[Cause::BodyWhiteSpace]),
         variant([b"b'", body, b"'"].concat(), &[Cause::BodyRepr]),
         variant("[object Object]", &[Cause::BodyRepr]),
         variant("System.Collections.Hashtable", &[Cause::BodyRepr]),
@@ -188,7 +189,11 @@ pub(super) fn paths(request: &SentRequest<'_>) -> Vec<Variant> {
         (encoded.as_str(), Some(Cause::PathEncoding)),
     ];
     let decoded_query = percent_decode_str(&request.query).decode_utf8_lossy();
-    let queries = [request.query.as_str(), &decoded_query];
+    // Of a form, in which a plus is a blank.
+    let form = request.query.replace('+', " ");
+    let decoded_form = percent_decode_str(&form).decode_utf8_lossy();
+    let encoded_form = form.replace(' ', "%20");
+    let queries = [request.query.as_str(), &decoded_query, &decoded_form, &encoded_form];
     let queries = queries.into_iter().filter(|query| !query.is_empty());
     let queries = queries.map(|query| (format!("?{query}"), Some(Cause::Query)));
     let queries: Vec<_> = std::iter::once((String::new(), None)).chain(queries).collect();
@@ -201,7 +206,14 @@ pub(super) fn paths(request: &SentRequest<'_>) -> Vec<Variant> {
         let with_host = |scheme| (format!("{scheme}{host}{REST_PREFIX}"), Some(Cause::Host));
         prefixes.extend(["", "https://", "http://"].map(with_host));
     }
-    let mut variants = vec![variant(resource.as_str(), &[]), variant("", &[Cause::PathMissing])];
+    let mut variants = vec![
+        variant(resource.as_str(), &[]),
+        variant("", &[Cause::PathMissing]),
+        variant(resource.replace("//", "/"), &[Cause::DoubleSlash]),
+        variant(format!("/{resource}"), &[Cause::DoubleSlash]),
+        variant(format!("{resource} "), &[Cause::PathWhiteSpace]),
+        variant(resource.trim_end(), &[Cause::PathWhiteSpace]),
+    ];
     for (stem, encoding) in stems {
         let slash =
             if stem.ends_with('/') { stem.trim_end_matches('/').to_owned() } else { format!("{stem}/") };

@@ -351,6 +351,122 @@ proptest! {
     }
 }
 
+type Change = fn(&mut Case, &mut Program);
+
+/// Mistakes that need a certain request, key or header: what is sent, and what the program makes of it.
+const CERTAIN_MISTAKES: &[(Cause, Change)] = &[
+    (Cause::HeaderFields, |_, program| program.header = |id, signature, _| format!("LMv1 {id}:{signature}")),
+    (Cause::HeaderQuotes, |_, program| {
+        program.header = |id, signature, epoch| format!("\"LMv1 {id}:{signature}:{epoch}\"");
+    }),
+    (Cause::HeaderWhiteSpace, |_, program| {
+        program.header = |id, signature, epoch| {
+            let (line, rest) = signature.split_at(76);
+            format!("LMv1 {id}:{line}\n{rest}:{epoch}")
+        };
+    }),
+    (Cause::HeaderPercentEncoded, |_, program| {
+        program.encode = |digest| BASE64.encode(hex(digest)).replace('=', "%3D");
+    }),
+    (Cause::Signature, |_, program| program.encode = |_| "this is no digest at all, but long".to_owned()),
+    (Cause::UrlSafeBase64, |_, program| {
+        program.encode = |digest| BASE64.encode(digest).replace('+', "-").replace('/', "_");
+    }),
+    (Cause::HexSeparators, |_, program| {
+        program.encode = |digest| {
+            let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            BASE64.encode(pairs.join("-"))
+        };
+    }),
+    (Cause::Sha1, |_, program| {
+        program.hash = |key, string| {
+            let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+            aws_lc_rs::hmac::sign(&key, string).as_ref().to_vec()
+        };
+    }),
+    (Cause::KeyBase64Decoded, |case, program| {
+        program.key.clone_from(&case.key.clone().into_bytes());
+        case.key = BASE64.encode(&program.key);
+    }),
+    (Cause::KeyPercentEncoding, |case, program| {
+        case.key = "unit%41test".into();
+        program.key = b"unitAtest".to_vec();
+    }),
+    (Cause::KeyExpanded, |case, program| {
+        case.key = "unit$HOME-test".into();
+        program.key = b"unit-test".to_vec();
+    }),
+    (Cause::PartSeparators, |_, program| program.separator = "\t"),
+    (Cause::BodyCharset, |case, program| {
+        program.parts[2] = case.body.bytes().map(char::from).collect();
+    }),
+    (Cause::BodyEscapes, |_, program| program.parts[2] = program.parts[2].replace('/', "\\/")),
+    (Cause::BodyEscapes, |case, _| case.body = case.body.replace('/', "\\/")),
+    (Cause::BodyEscapes, |_, program| {
+        program.parts[2] =
+            program.parts[2].replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
+    }),
+    (Cause::BodyEscapes, |case, _| case.body = case.body.replace('&', "\\u0026")),
+    (Cause::BodyWhiteSpace, |_, program| program.parts[2].push(' ')),
+    (Cause::BodyWhiteSpace, |case, _| case.body.push(' ')),
+    (Cause::Query, |_, program| program.parts[3].push_str("?size=5&filter=a b")),
+    (Cause::Query, |_, program| program.parts[3].push_str("?size=5&filter=a%20b")),
+    (Cause::DoubleSlash, |_, program| program.parts[3].insert(0, '/')),
+    (Cause::DoubleSlash, |case, _| case.resource.insert(0, '/')),
+    (Cause::PathWhiteSpace, |_, program| program.parts[3].push(' ')),
+    (Cause::PathWhiteSpace, |case, _| case.resource.push_str("%20")),
+    (Cause::TimeWindow, |case, program| {
+        case.epoch -= 7_200_000;
+        *program = case.program();
+    }),
+    (Cause::Unknown, |_, program| program.key = b"another".to_vec()),
+    // Neither is another order.
+    (Cause::Unknown, |case, program| {
+        case.body = r#"{"limit":1E2}"#.into();
+        program.parts[2] = r#"{"limit":100.0}"#.into();
+    }),
+    (Cause::Unknown, |case, program| {
+        case.body = r#"{"note":"ci","note":"cd"}"#.into();
+        program.parts[2] = r#"{"note":"cd"}"#.into();
+    }),
+];
+
+#[test]
+fn every_cause_is_found() {
+    for (number, (cause, change)) in CERTAIN_MISTAKES.iter().enumerate() {
+        let mut case = Case {
+            access_id: "exampleAccessId00001".to_owned(),
+            key: "unit-test-key".to_owned(),
+            method: "POST".to_owned(),
+            resource: "/setting/admins".to_owned(),
+            query: "size=5&filter=a+b".to_owned(),
+            body: "{\"note\":\"ci/cd & <é>\",\"status\":2}".to_owned(),
+            epoch: NOW,
+        };
+        let mut program = case.program();
+        change(&mut case, &mut program);
+        let header = case.header(&program);
+        let causes = case.explain(&header).causes;
+        assert!(causes.contains(cause), "{number} {cause:?}: {causes:?}");
+        let is_explained = *cause == Cause::HeaderFields || !causes.contains(&Cause::Unknown);
+        assert!(is_explained || *cause == Cause::Unknown, "{number} {cause:?}: {causes:?}");
+        if *cause == Cause::TimeWindow {
+            let request = SentRequest::new("POST", "/setting/admins", case.body.as_bytes()).unwrap();
+            let unknown = explain(&header, &request, None, PortalTime::at(case.epoch)).causes;
+            assert_eq!(unknown, [Cause::UnknownAccessId]);
+        }
+    }
+    let mistakes = MISTAKES.iter().map(|(cause, _)| cause);
+    let mistakes: Vec<&Cause> = mistakes.chain(CERTAIN_MISTAKES.iter().map(|(cause, _)| cause)).collect();
+    // Of a request without a header, or with an unknown access id, nothing else is known.
+    let without_header = [Cause::HeaderMissing, Cause::UnknownAccessId];
+    let untested: Vec<&Cause> = Cause::ALL
+        .iter()
+        .filter(|cause| !mistakes.contains(cause) && !without_header.contains(cause))
+        .collect();
+    assert!(untested.is_empty(), "{untested:?}");
+}
+
 #[test]
 fn another_key_is_unknown() {
     let case = Case {
