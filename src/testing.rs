@@ -59,7 +59,8 @@ pub mod lifecycle {
     pub use crate::lifecycle::{
         Action, AddToken, AddTokens, Audit, AuditReason, AuditTokens, AuditedPortal, CancelRotation, Check,
         EarlierReport, Finding, FinishRotations, Gone, OnError, Outcome, RotateToken, Rotation,
-        RotationState, Row, RowResult, Rules, Run, RunSettings, Severity, Source, Summary, audit_portals,
+        RotationState, Row, RowInput, RowResult, Rules, Run, RunSettings, Severity, Source, Summary,
+        audit_portals,
     };
 }
 

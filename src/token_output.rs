@@ -126,7 +126,7 @@ fn variables_of(
 }
 
 /// Named values in a fixed order, serialised as a JSON object.
-pub(crate) struct Members(pub Vec<(&'static str, Value)>);
+pub(crate) struct Members<N = &'static str>(pub Vec<(N, Value)>);
 
 impl Members {
     /// Reads members of a value.
@@ -135,7 +135,7 @@ impl Members {
     }
 }
 
-impl Serialize for Members {
+impl<N: Serialize> Serialize for Members<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }

@@ -881,6 +881,11 @@ class JournalEntry:
         is damaged.
         """
     @property
+    def columns(self, /) -> dict:
+        """
+        dict[str, str]: the other columns of the row, which ``lmtokens bulk`` keeps, with their values.
+        """
+    @property
     def error(self, /) -> str | None:
         """
         str | None: the reason of a failure or of an unknown outcome.
@@ -889,6 +894,11 @@ class JournalEntry:
     def note(self, /) -> str | None:
         """
         str | None: the note of the row.
+        """
+    @property
+    def number(self, /) -> int | None:
+        """
+        int | None: the number of the row in the input, counted from 1; ``None`` in a journal of an earlier version.
         """
     @property
     def state(self, /) -> Literal["created", "pending", "failed", "unknown", "damaged"]:

@@ -21,15 +21,21 @@ use crate::error::Error;
 use crate::ids::Concurrency;
 use crate::lifecycle::{AddTokens, OnError, Outcome, RowResult, Run, RunSettings, Summary};
 use crate::printable;
+use input::{Delimiter, Mapping};
 use results::Results;
 
 /// Create the tokens that a file lists and store their keys in a journal
 ///
-/// FILE is CSV with a header line, or JSON lines. Each row has an admin_id (the user's id or name) and optionally a
-/// note, a status (1 or disabled, 2 or enabled; default 2) and a type (lmv1 or bearer; default lmv1). Digits are an id:
-/// give a user whose name is a number by id. Other columns are ignored and named. Nothing is sent if any row is invalid.
+/// FILE is CSV with a header line, as spreadsheets write it (UTF-8 or UTF-16), or JSON lines. Each row has an admin_id (the
+/// user's id or name) and optionally a note, a status (1 or disabled, 2 or enabled; default 2) and a type (lmv1 or bearer;
+/// default lmv1). Digits are an id: give a user whose name is a number by id. Other columns are kept in the journal, and
+/// --export prints them beside the keys. Blank rows are skipped. Nothing is sent if any row is invalid.
+///
 /// The journal is readable by its owner only; --export prints its keys. To correct a row that failed, change it in FILE
-/// and use --resume.
+/// and use --resume. A row whose other columns alone have changed is the same row.
+///
+/// CSV has the exact values. A spreadsheet may take a note, a key or another text that begins with =, +, - or @ for a
+/// formula: import the columns as text.
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &[exit::PARTLY_DONE, exit::AUTHENTICATION, exit::RATE_LIMIT]))]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
@@ -40,6 +46,13 @@ pub(super) struct Bulk {
     /// Store the keys and the progress of the run in this file
     #[arg(long, value_name = "PATH")]
     journal: PathBuf,
+    /// Separate the columns of FILE by comma, semicolon, tab or pipe (the word or the character) [default: what the header
+    /// line shows]
+    #[arg(long, value_name = "DELIMITER")]
+    delimiter: Option<Delimiter>,
+    /// Read a column of FILE as admin_id, note, status or type; repeat the option for several columns
+    #[arg(long, value_name = "COLUMN=NAME")]
+    map: Vec<Mapping>,
     /// Resume the run of an existing journal; start one if there is none
     #[arg(long)]
     resume: bool,
@@ -76,8 +89,18 @@ pub(super) struct Bulk {
 }
 
 /// What has no effect on --export.
-const RUN_OPTIONS: [&str; 8] =
-    ["file", "resume", "concurrency", "on_error", "no_lock", "trust_folder", "dry_run", "Connection"];
+const RUN_OPTIONS: [&str; 10] = [
+    "file",
+    "delimiter",
+    "map",
+    "resume",
+    "concurrency",
+    "on_error",
+    "no_lock",
+    "trust_folder",
+    "dry_run",
+    "Connection",
+];
 
 /// A format for results or keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -100,6 +123,7 @@ const EXAMPLES: &str = "\
 Examples:
   lmtokens bulk tokens.csv --journal run.journal
   lmtokens bulk tokens.csv --journal run.journal --resume
+  lmtokens bulk team.csv --map User=admin_id --map Purpose=note --journal run.journal
   lmtokens bulk --journal run.journal --export -o jsonl
 
 Example of FILE:
@@ -113,9 +137,9 @@ impl Bulk {
             return export::export(&self.journal, self.output.unwrap_or(Format::Csv), self.skip_damaged);
         }
         let results = self.output.map(results::format).transpose()?;
-        let input::Input { rows, ignored } = input::read(self.file.as_deref())?;
-        if !ignored.is_empty() {
-            say(&format!("ignored columns: {}", input::listed(&ignored)));
+        let input::Input { rows, others } = input::read(self.file.as_deref(), self.delimiter, self.map)?;
+        if !others.is_empty() {
+            say(&format!("other columns, kept for --export: {}", input::listed(&others)));
         }
         let total = rows.len();
         let settings = RunSettings {

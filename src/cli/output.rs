@@ -162,7 +162,7 @@ pub(super) fn one(members: &Members, format: ListFormat) -> Result<String> {
 }
 
 /// Returns rows with the same members in a format, for CSV with the header line.
-pub(super) fn list(rows: &[Members], format: ListFormat) -> Result<String> {
+pub(super) fn list<N: Serialize + AsRef<str>>(rows: &[Members<N>], format: ListFormat) -> Result<String> {
     list_part(rows, format, true)
 }
 
@@ -175,12 +175,17 @@ pub(super) fn table_of(columns: &[&str], rows: &[Members], format: ListFormat) -
 }
 
 /// As `list`. The header line of CSV belongs to the first part of a list.
-pub(super) fn list_part(rows: &[Members], format: ListFormat, is_first: bool) -> Result<String> {
+pub(super) fn list_part<N: Serialize + AsRef<str>>(
+    rows: &[Members<N>],
+    format: ListFormat,
+    is_first: bool,
+) -> Result<String> {
     Ok(match format {
         ListFormat::Table => columns(rows),
         ListFormat::Json => json(rows)?,
         ListFormat::Jsonl => {
-            let line = |row: &Members| serde_json::to_string(row).map(|line| printable::json(&line) + "\n");
+            let line =
+                |row: &Members<N>| serde_json::to_string(row).map(|line| printable::json(&line) + "\n");
             let lines = rows.iter().map(line);
             lines.collect::<serde_json::Result<Vec<_>>>().map_err(|error| cannot_format(&error))?.concat()
         }
@@ -216,13 +221,13 @@ fn table(members: &Members) -> String {
     trimmed(&table)
 }
 
-fn columns(rows: &[Members]) -> String {
+fn columns<N: AsRef<str>>(rows: &[Members<N>]) -> String {
     let Some(first) = rows.first() else { return String::new() };
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(first.0.iter().map(|(name, _)| *name));
+    table.set_header(first.0.iter().map(|(name, _)| name.as_ref()));
     for row in rows {
-        table.add_row(row.0.iter().map(|(name, value)| shown(name, value)));
+        table.add_row(row.0.iter().map(|(name, value)| shown(name.as_ref(), value)));
     }
     trimmed(&table)
 }
@@ -242,10 +247,12 @@ fn trimmed(table: &Table) -> String {
     lines.concat()
 }
 
-fn csv(rows: &[Members], with_header: bool) -> Result<String> {
+fn csv<N: AsRef<str>>(rows: &[Members<N>], with_header: bool) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     if let Some(first) = rows.first().filter(|_| with_header) {
-        writer.write_record(first.0.iter().map(|(name, _)| *name)).map_err(|error| cannot_format(&error))?;
+        writer
+            .write_record(first.0.iter().map(|(name, _)| name.as_ref()))
+            .map_err(|error| cannot_format(&error))?;
     }
     for row in rows {
         writer

@@ -9,11 +9,13 @@ mod row;
 mod run;
 mod snapshot;
 
-use std::collections::{HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use super::journal::RowInput;
 use super::journal::{Journal, Opening, RowKey, RowState, States, TokenState};
 use crate::client::Client;
 use crate::destinations::Destination;
@@ -36,8 +38,22 @@ pub use run::Run;
 pub struct Row {
     /// The token to create.
     pub token: NewToken,
-    /// The position in the input, counted from 1.
+    /// The line of the input in which the row begins, for messages.
     pub line: u64,
+    /// What else the input says about the row.
+    pub input: RowInput,
+}
+
+impl Row {
+    /// Returns the input to journal for a token that an earlier run created, if it differs from what the journal has. An
+    /// input without other columns does not discard those in the journal.
+    fn changed_input(&self, journaled: Option<&RowInput>) -> Option<RowInput> {
+        let mut input = self.input.clone();
+        if let Some(journaled) = journaled.filter(|_| input.columns.is_empty()) {
+            input.columns.clone_from(&journaled.columns);
+        }
+        (journaled != Some(&input)).then_some(input)
+    }
 }
 
 /// What a failed row means for the others.
@@ -259,25 +275,47 @@ pub(crate) fn all_problems(problems: &[String]) -> Option<String> {
     Some(lines.join("\n"))
 }
 
-/// Returns the rows with their keys. Equal rows are told apart by number. If the input has fewer of them than the
-/// journal, those with a token are taken first: a row that is done is not created again.
+/// A row of the journal among equal ones: those with a finished token come first, then those with another token.
+type Place = (bool, bool, u32);
+
+type Columns = [(String, String)];
+
+/// Returns the rows with their keys. Equal rows are told apart by number. A row gets the number of one with the same other
+/// columns, if the journal has one. If the input has fewer rows than the journal, those with a token are taken first: a row
+/// that is done is not created again.
 fn keyed(rows: &[Row], states: &States) -> Vec<(RowKey, Row)> {
-    let mut known: HashMap<RowKey, Vec<(bool, bool, u32)>> = HashMap::new();
+    let place = |key: &RowKey, state: &RowState| (!state.is_finished(), state.tokens.is_empty(), key.nth);
+    let mut same: HashMap<(RowKey, &Columns), Vec<Place>> = HashMap::new();
     for (key, state) in states.rows() {
-        let place = (!state.is_finished(), state.tokens.is_empty(), key.nth);
-        known.entry(key.with_number(0)).or_default().push(place);
+        let columns = state.input.as_ref().map_or(&[][..], |input| &input.columns);
+        same.entry((key.with_number(0), columns)).or_default().push(place(key, state));
+    }
+    for places in same.values_mut() {
+        places.sort_unstable_by_key(|place| Reverse(*place));
+    }
+    let found = rows.iter().map(|row| {
+        let places = same.get_mut(&(RowKey::of(&row.token), row.input.columns.as_slice()))?;
+        places.pop().map(|(_, _, nth)| nth)
+    });
+    let found: Vec<Option<u32>> = found.collect();
+
+    let mut free: HashMap<RowKey, Vec<Place>> = HashMap::new();
+    for ((key, _), places) in same {
+        free.entry(key).or_default().extend(places);
     }
     let mut numbers = HashMap::new();
-    let numbered = rows.iter().map(|row| {
+    let numbered = rows.iter().zip(found).map(|(row, found)| {
         let mut key = RowKey::of(&row.token);
-        let numbers = numbers.entry(key.clone()).or_insert_with(|| {
-            let mut places = known.remove(&key).unwrap_or_default();
-            places.sort_unstable();
-            let known: Vec<u32> = places.into_iter().map(|(_, _, nth)| nth).collect();
-            let taken: HashSet<u32> = known.iter().copied().collect();
-            known.into_iter().chain((0..).filter(move |nth| !taken.contains(nth)))
+        key.nth = found.unwrap_or_else(|| {
+            let numbers = numbers.entry(key.clone()).or_insert_with(|| {
+                let mut places = free.remove(&key).unwrap_or_default();
+                places.sort_unstable();
+                let key = key.clone();
+                let others = (0..).filter(move |nth| states.get(&key.with_number(*nth)).is_none());
+                places.into_iter().map(|(_, _, nth)| nth).chain(others)
+            });
+            numbers.next().unwrap_or_default()
         });
-        key.nth = numbers.next().unwrap_or_default();
         (key, row.clone())
     });
     numbered.collect()

@@ -21,6 +21,7 @@ use crate::error::Result;
 use crate::model::iso_8601;
 use crate::tag::RunId;
 
+pub use entry::RowInput;
 pub(super) use entry::{Journaled, Line, RowKey};
 use file::{JournalFile, cannot_write, exists_already};
 use header::{Header, VERSION, run_of};

@@ -6,7 +6,7 @@ use lmtokens::testing::client::Client;
 use lmtokens::testing::destinations::{BoxFuture, Destination};
 use lmtokens::testing::error::{ErrorKind, Result};
 use lmtokens::testing::ids::{AdminId, Note, Status, Type};
-use lmtokens::testing::lifecycle::{AddTokens, Outcome, Row, RunSettings};
+use lmtokens::testing::lifecycle::{AddTokens, Outcome, Row, RowInput, RunSettings};
 use lmtokens::testing::model::Token;
 use lmtokens::testing::sandbox::{Portal, Settings};
 use lmtokens::testing::tag::Tag;
@@ -39,7 +39,7 @@ fn row(line: u64, note: &str) -> Row {
         r#type: Type::Lmv1,
         expires: None,
     };
-    Row { token, line }
+    Row { token, line, input: RowInput { number: line, columns: Vec::new() } }
 }
 
 #[tokio::test]

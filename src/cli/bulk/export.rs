@@ -1,6 +1,9 @@
 //! `lmtokens bulk --export`.
 
+use std::collections::HashMap;
 use std::path::Path;
+
+use serde_json::{Value, json};
 
 use super::Format;
 use crate::cli::exit;
@@ -8,7 +11,7 @@ use crate::cli::github::GithubFile;
 use crate::cli::output::{self, ListFormat, Output};
 use crate::cli::report::{Failure, say, say_failure};
 use crate::error::{Error, Result};
-use crate::lifecycle::{EntryState, JournalEntry, ReadJournal, read_journal};
+use crate::lifecycle::{EntryState, JournalEntry, ReadJournal, RowInput, read_journal};
 use crate::model::Token;
 use crate::portal::PortalAddress;
 use crate::token_output::{Form, GithubEnvironment, Members, members};
@@ -20,15 +23,16 @@ const UNFINISHED: [EntryState; 3] = [EntryState::Pending, EntryState::Failed, En
 pub(super) fn export(journal: &Path, format: Format, skip_damaged: bool) -> Result<u8, Failure> {
     let ReadJournal { portal, entries } = read_journal(journal, skip_damaged)?;
     let output = Output::open()?;
-    let finished: Vec<&Token> = entries
-        .iter()
-        .filter(|entry| entry.state == EntryState::Created)
-        .filter_map(|entry| entry.token.as_ref())
-        .collect();
-    let rows = || finished.iter().map(|token| members(token)).collect::<Vec<Members>>();
+    let created = entries.iter().filter(|entry| entry.state == EntryState::Created);
+    let created: Vec<(&Token, Option<&RowInput>)> =
+        created.filter_map(|entry| Some((entry.token.as_ref()?, entry.input.as_ref()))).collect();
+    let finished: Vec<&Token> = created.iter().map(|(token, _)| *token).collect();
     let text = match format {
-        Format::Csv => output::list(&rows(), ListFormat::Csv)?,
-        Format::Jsonl => output::list(&rows(), ListFormat::Jsonl)?,
+        Format::Csv => {
+            say_formulas(&created);
+            output::list(&rows(&created), ListFormat::Csv)?
+        }
+        Format::Jsonl => output::list(&rows(&created), ListFormat::Jsonl)?,
         Format::Env => variables(&finished, Form::Env, &portal)?,
         Format::EnvFile => variables(&finished, Form::EnvFile, &portal)?,
         Format::Github => String::new(),
@@ -51,6 +55,63 @@ pub(super) fn export(journal: &Path, format: Format, skip_damaged: bool) -> Resu
     let damaged = say_damage(&entries);
     let unfinished = say_unfinished(&entries);
     Ok(if damaged || unfinished { exit::PARTLY_DONE } else { exit::DONE })
+}
+
+/// Returns the members of each token, before them the number of its row, and after them the other columns of the input. A
+/// column with the name of a member gets a number at its end.
+fn rows(created: &[(&Token, Option<&RowInput>)]) -> Vec<Members<String>> {
+    let mut order: Vec<&str> = Vec::new();
+    let mut positions: HashMap<&str, usize> = HashMap::new();
+    for (name, _) in created.iter().filter_map(|(_, input)| *input).flat_map(|input| &input.columns) {
+        positions.entry(name).or_insert_with(|| {
+            order.push(name);
+            order.len() - 1
+        });
+    }
+    let mut names: Vec<String> = Vec::new();
+    let rows = created.iter().map(|(token, input)| {
+        let number = ("row", json!(input.map(|input| input.number)));
+        let own: Vec<(&str, Value)> = std::iter::once(number).chain(members(token).0).collect();
+        if names.is_empty() {
+            let is_own = |name: &str| own.iter().any(|(own, _)| *own == name);
+            names = other_names(&order, is_own);
+        }
+        let mut others = vec![Value::Null; names.len()];
+        for (name, value) in input.iter().flat_map(|input| &input.columns) {
+            if let Some(cell) = positions.get(name.as_str()).and_then(|position| others.get_mut(*position)) {
+                *cell = json!(value);
+            }
+        }
+        let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+        Members(own.chain(names.iter().cloned().zip(others)).collect())
+    });
+    rows.collect()
+}
+
+/// Returns the names under which the other columns are printed.
+fn other_names(columns: &[&str], is_own: impl Fn(&str) -> bool) -> Vec<String> {
+    let name = |column: &&str| {
+        let numbered = (2..).map(|number| format!("{column}_{number}"));
+        let is_free = |name: &String| !is_own(name) && (name == column || !columns.contains(&name.as_str()));
+        std::iter::once((*column).to_owned()).chain(numbered).find(is_free).unwrap_or_default()
+    };
+    columns.iter().map(name).collect()
+}
+
+/// Warns of texts by other people that a spreadsheet would take for formulas. CSV has the exact values.
+fn say_formulas(created: &[(&Token, Option<&RowInput>)]) {
+    let texts = created.iter().flat_map(|(token, input)| {
+        let others = input.iter().flat_map(|input| &input.columns).map(|(_, value)| value);
+        token.note.iter().chain(&token.admin_name).chain(others)
+    });
+    let is_formula = |text: &&String| text.starts_with(['=', '+', '-', '@']) && text.parse::<f64>().is_err();
+    let count = texts.filter(is_formula).count();
+    if count > 0 {
+        say(&format!(
+            "{count} texts begin with =, +, - or @, so that a spreadsheet may take them for formulas: import the columns \
+             as text"
+        ));
+    }
 }
 
 fn say_damage(entries: &[JournalEntry]) -> bool {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use crate::destinations::secure_file::failed;
 use crate::destinations::{Attempt, BoxFuture, Destination};
 use crate::error::Result;
-use crate::lifecycle::journal::{Journal, Journaled, Line, RowKey};
+use crate::lifecycle::journal::{Journal, Journaled, Line, RowInput, RowKey};
 use crate::model::Token;
 use crate::tag::Tag;
 
 pub(super) struct JournalDestination {
     pub(super) journal: Arc<Journal>,
     pub(super) row: RowKey,
+    pub(super) input: RowInput,
     pub(super) inner: Option<Arc<dyn Destination>>,
 }
 
@@ -43,7 +44,8 @@ impl JournalDestination {
             inner.deliver(token, tag).await?;
         }
         let journaled = Journaled::of(token, tag, self.journal.holds_keys);
-        let line = Line::Pending { row: self.row.clone(), token: journaled };
+        let (row, input) = (self.row.clone(), Some(self.input.clone()));
+        let line = Line::Pending { row, token: journaled, input };
         let written = self.journal.write_durably(&line).await;
         if let (Err(_), Some(inner)) = (&written, &self.inner) {
             let _ = inner.discard(token, tag).await;
@@ -57,7 +59,7 @@ impl JournalDestination {
             inner.commit(token, tag).await?;
         }
         // The token is enabled and its key is on disk: a failure to write this line ends the run, not the row.
-        let _ = self.journal.write(&Line::Created { row: self.row.clone(), id: token.id }).await;
+        let _ = self.journal.write(&Line::Created { row: self.row.clone(), id: token.id, input: None }).await;
         Ok(())
     }
 

@@ -160,7 +160,7 @@ impl EarlierRow<'_> {
     }
 
     fn line_created(&self, id: i64) -> Line {
-        Line::Created { row: self.key.clone(), id }
+        Line::Created { row: self.key.clone(), id, input: None }
     }
 
     fn line_discarded(&self, id: i64) -> Line {

@@ -42,7 +42,7 @@ impl RowWorker {
             Outcome::Unknown(error) => Outcome::Unknown(call.completed(error)),
             outcome @ (Outcome::Created(_) | Outcome::Skipped { .. }) => outcome,
         };
-        self.journal_failure(key, &outcome).await;
+        self.journal_failure(key, &row, &outcome).await;
         RowResult { row, outcome }
     }
 
@@ -66,10 +66,11 @@ impl RowWorker {
     }
 
     /// Writes the line of a row without a token.
-    pub(super) async fn journal_failure(&self, key: RowKey, outcome: &Outcome) {
+    pub(super) async fn journal_failure(&self, key: RowKey, row: &Row, outcome: &Outcome) {
+        let input = Some(row.input.clone());
         let line = match outcome {
-            Outcome::Failed(error) => Line::Failed { row: key, error: error.to_string() },
-            Outcome::Unknown(error) => Line::Unknown { row: key, error: error.to_string() },
+            Outcome::Failed(error) => Line::Failed { row: key, error: error.to_string(), input },
+            Outcome::Unknown(error) => Line::Unknown { row: key, error: error.to_string(), input },
             Outcome::Created(_) | Outcome::Skipped { .. } => return,
         };
         // If the journal cannot be written, the run ends; the caller gets the row's own error.
@@ -84,12 +85,19 @@ impl RowWorker {
         earlier: Option<RowState>,
     ) -> Outcome {
         if let Some(snapshot) = &self.snapshot {
-            match self.reconcile(snapshot, key, admin_id, earlier.unwrap_or_default()).await {
+            let earlier = earlier.unwrap_or_default();
+            let input = row.changed_input(earlier.input.as_ref());
+            match self.reconcile(snapshot, key, admin_id, earlier).await {
                 Ok(Todo::Create) => match snapshot.check_unclaimed(key, admin_id) {
                     Ok(()) => {}
                     Err(error) => return Outcome::Unknown(error),
                 },
                 Ok(Todo::Done(token)) => {
+                    if input.is_some() {
+                        let line = Line::Created { row: key.clone(), id: token.id, input };
+                        // If the journal cannot be written, the run ends.
+                        let _ = self.journal.write(&line).await;
+                    }
                     let reason = "created by an earlier run".to_owned();
                     return Outcome::Skipped { reason, token: Some(*token) };
                 }
@@ -100,6 +108,7 @@ impl RowWorker {
         let destination = JournalDestination {
             journal: Arc::clone(&self.journal),
             row: key.clone(),
+            input: row.input.clone(),
             inner: self.destination.clone(),
         };
         let create = TwoPhase { token: &row.token, destination: &destination, run: self.journal.run };

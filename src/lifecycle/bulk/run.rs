@@ -264,7 +264,7 @@ impl Driver {
             }
             Err(error) => {
                 let outcome = Outcome::Failed(error);
-                self.worker.journal_failure(key, &outcome).await;
+                self.worker.journal_failure(key, &row, &outcome).await;
                 self.send(row, outcome).await;
                 if self.on_error == OnError::Stop {
                     progress.stopped = Some(Stopped::Requested(ROW_FAILED));
@@ -279,7 +279,7 @@ impl Driver {
         let mut error = Error::new(ErrorKind::OutcomeUnknown, INTERNAL_ERROR);
         error.details_mut().maybe_applied = true;
         let outcome = Outcome::Unknown(error.suggest(Advice::ResumeOrSweep));
-        self.worker.journal_failure(key, &outcome).await;
+        self.worker.journal_failure(key, &row, &outcome).await;
         Some(RowResult { row, outcome })
     }
 

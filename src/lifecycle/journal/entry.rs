@@ -57,20 +57,50 @@ impl RowKey {
     }
 }
 
-/// One event of one row.
+/// What the input says about a row besides its token.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowInput {
+    /// The number of the row, counted from 1. A header line and blank lines do not count.
+    pub number: u64,
+    /// The names and values of the columns that are not those of a token. No two names are equal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<(String, String)>,
+}
+
+/// One event of one row. Journals of earlier versions have no `input`.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub(in crate::lifecycle) enum Line {
     /// A token was created, disabled. With the default destination, this line delivers its key.
-    Pending { row: RowKey, token: Journaled },
-    /// The token has its status and note.
-    Created { row: RowKey, id: i64 },
+    Pending {
+        row: RowKey,
+        token: Journaled,
+        #[serde(default)]
+        input: Option<RowInput>,
+    },
+    /// The token has its status and note. A resumed run writes this line again with its input, if that has changed.
+    Created {
+        row: RowKey,
+        id: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<RowInput>,
+    },
     /// The token is deleted or will be: its key is void.
     Discarded { row: RowKey, id: i64 },
     /// Nothing was created.
-    Failed { row: RowKey, error: String },
+    Failed {
+        row: RowKey,
+        error: String,
+        #[serde(default)]
+        input: Option<RowInput>,
+    },
     /// The outcome is unknown.
-    Unknown { row: RowKey, error: String },
+    Unknown {
+        row: RowKey,
+        error: String,
+        #[serde(default)]
+        input: Option<RowInput>,
+    },
     /// The row ended without a token and is missing in the input of a later run.
     Removed { row: RowKey },
 }

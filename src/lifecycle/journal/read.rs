@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::entry::{Journaled, Line, RowKey};
+use super::entry::{Journaled, Line, RowInput, RowKey};
 use super::header::{Header, VERSION, run_of};
 use super::seal;
 use crate::advice::Advice;
@@ -27,6 +27,8 @@ pub(in crate::lifecycle) struct States {
 pub(in crate::lifecycle) struct RowState {
     /// The tokens that were created, without those that were discarded before they were finished.
     pub(in crate::lifecycle) tokens: Vec<RowToken>,
+    /// The input of the last run that had the row; `None` in a journal of an earlier version.
+    pub(in crate::lifecycle) input: Option<RowInput>,
     last: Last,
 }
 
@@ -66,6 +68,10 @@ impl RowState {
     /// Returns whether the row ended without a token and was missing in the input of a later run.
     pub(in crate::lifecycle) fn is_removed(&self) -> bool {
         self.last == Last::Removed
+    }
+
+    fn record(&mut self, input: Option<RowInput>) {
+        self.input = input.or(self.input.take());
     }
 }
 
@@ -108,11 +114,13 @@ impl States {
         }
         let state = self.by_row.entry(row).or_default();
         match line {
-            Line::Pending { token, .. } => {
+            Line::Pending { token, input, .. } => {
+                state.record(input);
                 state.tokens.push(RowToken { journaled: token, state: TokenState::Pending });
                 state.last = Last::Nothing;
             }
-            Line::Created { id, .. } => {
+            Line::Created { id, input, .. } => {
+                state.record(input);
                 for token in state.tokens.iter_mut().filter(|token| token.journaled.id == id) {
                     token.state = TokenState::Finished;
                 }
@@ -125,8 +133,14 @@ impl States {
                 }
                 token.journaled.id != id || was_finished
             }),
-            Line::Failed { error, .. } => state.last = Last::Failed(error),
-            Line::Unknown { error, .. } => state.last = Last::Unknown(error),
+            Line::Failed { error, input, .. } => {
+                state.record(input);
+                state.last = Last::Failed(error);
+            }
+            Line::Unknown { error, input, .. } => {
+                state.record(input);
+                state.last = Last::Unknown(error);
+            }
             Line::Removed { .. } => state.last = Last::Removed,
         }
     }
@@ -297,6 +311,8 @@ pub(crate) struct JournalEntry {
     pub error: Option<String>,
     /// The note of the row.
     pub note: Option<String>,
+    /// Where the row was in the input, and its other columns; `None` if the journal does not say.
+    pub input: Option<RowInput>,
 }
 
 /// A journal as it is read for its keys.
@@ -319,12 +335,13 @@ pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<ReadJourna
     let mut entries = Vec::with_capacity(order.len());
     for row in order {
         let Some(state) = by_row.get(&row) else { continue };
-        let entry = |state, token: Option<&Journaled>, error| JournalEntry {
-            state,
+        let entry = |entry_state, token: Option<&Journaled>, error| JournalEntry {
+            state: entry_state,
             admin_id: Some(row.admin.clone()),
             token: token.map(|token| token.token(&row)),
             error,
             note: row.note.clone(),
+            input: state.input.clone(),
         };
         let (without_token, error) = match &state.last {
             Last::Nothing | Last::Removed => (None, None),
@@ -351,6 +368,7 @@ pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<ReadJourna
         token: None,
         error: Some(problem),
         note: None,
+        input: None,
     }));
     Ok(ReadJournal { portal: contents.header.portal, entries })
 }

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple, PyType};
 
 use super::plain::{encodable, integer, items, string, wrong_type};
-use crate::lifecycle::{Cell, Cells, Column, HEADER, Row, all_problems};
+use crate::lifecycle::{Cell, Cells, Column, HEADER, Row, RowInput, all_problems};
 use crate::python::types::enums::{is_status, is_type};
 use crate::python::types::new_token::NewToken;
 use crate::tokens;
@@ -21,7 +21,10 @@ pub(crate) fn rows(tokens: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
     let (mut good, mut problems) = (Vec::new(), Vec::new());
     for (line, given) in (1..).zip(items("tokens", expected, tokens)?) {
         match row(&given?, line) {
-            Ok(token) => good.push(Row { token, line }),
+            Ok(token) => {
+                let input = RowInput { number: line, columns: Vec::new() };
+                good.push(Row { token, line, input });
+            }
             Err(error)
                 if error.is_instance_of::<PyTypeError>(py) || error.is_instance_of::<PyValueError>(py) =>
             {

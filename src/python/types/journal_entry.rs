@@ -1,6 +1,7 @@
 //! `JournalEntry` and `read_journal`.
 
 use pyo3::prelude::*;
+use pyo3::types::{IntoPyDict as _, PyDict};
 
 use crate::lifecycle;
 use crate::model::Token;
@@ -46,6 +47,18 @@ impl JournalEntry {
     #[getter]
     fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
+    }
+
+    /// int | None: the number of the row in the input, counted from 1; ``None`` in a journal of an earlier version.
+    #[getter]
+    fn number(&self) -> Option<u64> {
+        self.0.input.as_ref().map(|input| input.number)
+    }
+
+    /// dict[str, str]: the other columns of the row, which ``lmtokens bulk`` keeps, with their values.
+    #[getter]
+    fn columns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.0.input.iter().flat_map(|input| &input.columns).into_py_dict(py)
     }
 
     fn __repr__(&self) -> String {

@@ -4,16 +4,24 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use super::delimiter::Delimiter;
+
 /// The records of a text with the lines in which they begin. After an error, which has the line in which its field
 /// begins, there are no more. Blank lines are skipped.
 pub(super) struct Records<'a> {
     text: Peekable<Chars<'a>>,
+    delimiter: char,
     line: u64,
 }
 
 impl<'a> Records<'a> {
-    pub(super) fn of(text: &'a str) -> Self {
-        Self { text: text.chars().peekable(), line: 1 }
+    pub(super) fn of(text: &'a str, delimiter: Delimiter, line: u64) -> Self {
+        Self { text: text.chars().peekable(), delimiter: delimiter.character(), line }
+    }
+
+    /// Returns whether a character that is not quoted ends a field.
+    fn is_end(&self, c: char) -> bool {
+        c == self.delimiter || is_line_break(c)
     }
 
     /// Takes a character, and counts the lines: they end with LF, CR LF or CR.
@@ -28,7 +36,8 @@ impl<'a> Records<'a> {
     fn field(&mut self) -> Result<String, &'static str> {
         let mut field = String::new();
         let mut is_quoted = self.text.next_if_eq(&'"').is_some();
-        while !is_quoted && let Some(c) = self.text.next_if(|c| !is_end(*c)) {
+        while !is_quoted && let Some(c) = self.text.peek().copied().filter(|c| !self.is_end(*c)) {
+            self.text.next();
             if c != '"' {
                 field.push(c);
             } else if field == "\u{feff}" {
@@ -52,7 +61,7 @@ impl<'a> Records<'a> {
                 None => return Err("the quotation mark at the beginning of a field is not closed"),
             }
         }
-        if self.text.peek().is_none_or(|c| is_end(*c)) {
+        if self.text.peek().copied().is_none_or(|c| self.is_end(c)) {
             return Ok(field);
         }
         Err(
@@ -61,15 +70,15 @@ impl<'a> Records<'a> {
     }
 }
 
-fn is_end(c: char) -> bool {
-    matches!(c, ',' | '\r' | '\n')
+fn is_line_break(c: char) -> bool {
+    matches!(c, '\r' | '\n')
 }
 
 impl Iterator for Records<'_> {
     type Item = (u64, Result<Vec<String>, &'static str>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        while matches!(self.text.peek()?, '\r' | '\n') {
+        while is_line_break(*self.text.peek()?) {
             self.advance();
         }
         let begin = self.line;
@@ -83,7 +92,7 @@ impl Iterator for Records<'_> {
                     return Some((line, Err(problem)));
                 }
             }
-            if self.advance() != Some(',') {
+            if self.advance() != Some(self.delimiter) {
                 return Some((begin, Ok(fields)));
             }
         }

@@ -3,20 +3,18 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
-use crate::lifecycle::{Cell, Cells, Column};
+use crate::lifecycle::{Cell, Column};
 
-/// A row, and the names of its members that are not columns.
-pub(super) struct Object {
-    pub(super) cells: Cells,
-    pub(super) others: Vec<String>,
-}
+/// The members of an object, with their values as they are written.
+pub(super) struct Object<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
 /// Reads a line.
-pub(super) fn object(line: &str) -> Result<Object> {
+pub(super) fn object(line: &str) -> Result<Object<'_>> {
     if line.trim_start().starts_with('[') {
         return Err(Error::argument("a JSON array; expected JSON lines, with one object per line"));
     }
@@ -30,15 +28,11 @@ pub(super) fn object(line: &str) -> Result<Object> {
         if error.is_eof() {
             return Error::argument("the JSON object is incomplete");
         }
-        let column = error.column();
-        // The line number in the library's message is always 1.
-        let text = error.to_string();
-        let problem = text.rfind(" at line ").and_then(|end| text.get(..end)).unwrap_or(&text);
-        Error::argument(format!("{problem} (column {column})"))
+        Error::argument(format!("{} (column {})", problem(&error), error.column()))
     })
 }
 
-impl<'de> Deserialize<'de> for Object {
+impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ObjectVisitor)
     }
@@ -47,29 +41,24 @@ impl<'de> Deserialize<'de> for Object {
 struct ObjectVisitor;
 
 impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Object;
+    type Value = Object<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-        let mut object = Object { cells: Cells::default(), others: Vec::new() };
-        while let Some(name) = map.next_key::<String>()? {
-            if let Some(column) = Column::of(&name) {
-                let cell = cell(column, map.next_value()?);
-                cell.and_then(|cell| object.cells.add(column, cell)).map_err(A::Error::custom)?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-                object.others.push(name);
-            }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
         }
-        Ok(object)
+        Ok(Object(members))
     }
 }
 
-fn cell(column: Column, value: Value) -> Result<Option<Cell>> {
-    let given = match value {
+/// Returns the value of a column of a token.
+pub(super) fn cell(column: Column, value: &RawValue) -> Result<Option<Cell>> {
+    let given = match serde_json::from_str(value.get()).map_err(|error| Error::argument(problem(&error)))? {
         Value::Null => return Ok(None),
         Value::String(text) => return Ok(Some(Cell::Text(text))),
         Value::Number(number) => match number.as_i64() {
@@ -81,4 +70,21 @@ fn cell(column: Column, value: Value) -> Result<Option<Cell>> {
         Value::Object(_) => "{…}".to_owned(),
     };
     Err(Error::invalid(column.as_str(), given, column.expected()))
+}
+
+/// Returns the value of another column: a string, nothing for null, or the JSON of any other value.
+pub(super) fn text(value: &RawValue) -> Result<String> {
+    match value.get() {
+        "null" => Ok(String::new()),
+        string if string.starts_with('"') => {
+            serde_json::from_str(string).map_err(|error| Error::argument(problem(&error)))
+        }
+        other => Ok(other.to_owned()),
+    }
+}
+
+/// Returns the library's message without the place: the line number is always 1.
+fn problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rfind(" at line ").and_then(|end| text.get(..end)).unwrap_or(&text).to_owned()
 }
