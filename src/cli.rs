@@ -25,6 +25,7 @@ mod github;
 mod host;
 mod list;
 mod output;
+mod placeholders;
 mod profile;
 mod progress;
 mod report;

@@ -18,7 +18,9 @@ pub use audit::{
     Action, Audit, AuditReason, AuditTokens, AuditedPortal, EarlierReport, Finding, Gone, Rules, Severity,
     Source, audit_portals,
 };
-pub use bulk::{AddTokens, OnError, Outcome, Row, RowInput, RowResult, Run, RunSettings, Summary};
+pub use bulk::{
+    AddTokens, DestinationOf, OnError, Outcome, Row, RowInput, RowResult, Run, RunSettings, Summary,
+};
 #[cfg(any(feature = "cli", feature = "python"))]
 pub(crate) use bulk::{Cell, Cells, Column, HEADER, all_problems};
 pub(crate) use journal::{EntryState, JournalEntry, ReadJournal, read_journal};

@@ -4,6 +4,7 @@ mod export;
 mod input;
 mod results;
 mod resume_command;
+mod to;
 
 use std::path::PathBuf;
 
@@ -11,9 +12,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum, value_parser};
 
 use super::connection::Connection;
+use super::destination::To;
 use super::exit;
 use super::host::Host;
-use super::output::Output;
+use super::output::{self, Output};
 use super::progress::Progress;
 use super::report::{Failure, report, say, say_failure, shows_progress};
 use super::signals::{Unfinished, run_until_signal};
@@ -53,6 +55,14 @@ pub(super) struct Bulk {
     /// Read a column of FILE as admin_id, note, status or type; repeat the option for several columns
     #[arg(long, value_name = "COLUMN=NAME")]
     map: Vec<Mapping>,
+    /// Deliver each key to a file (file:PATH), to the keyring (keyring:NAME), or as JSON to the standard input of a command
+    /// (command:COMMAND), instead of the journal. {row} in it stands for the number of the row, and {admin_id} for the id of
+    /// its user. Give the same one with --resume, and do not remove rows before others
+    #[arg(long, value_name = "DESTINATION")]
+    to: Option<To>,
+    /// Select the format of the files of --to
+    #[arg(long, value_name = "FORMAT", value_enum, requires = "to")]
+    format: Option<output::Format>,
     /// Resume the run of an existing journal; start one if there is none
     #[arg(long)]
     resume: bool,
@@ -67,7 +77,7 @@ pub(super) struct Bulk {
     /// Do not lock the journal, for file systems without locks
     #[arg(long)]
     no_lock: bool,
-    /// Trust the owner of the journal, and all users who can write to its folder
+    /// Trust the owner of the journal, and all users who can write to its folder or to those of --to file:
     #[arg(long)]
     trust_folder: bool,
     /// Check the input, and the journal if it is resumed, without creating tokens
@@ -89,10 +99,12 @@ pub(super) struct Bulk {
 }
 
 /// What has no effect on --export.
-const RUN_OPTIONS: [&str; 10] = [
+const RUN_OPTIONS: [&str; 12] = [
     "file",
     "delimiter",
     "map",
+    "to",
+    "format",
     "resume",
     "concurrency",
     "on_error",
@@ -124,6 +136,7 @@ Examples:
   lmtokens bulk tokens.csv --journal run.journal
   lmtokens bulk tokens.csv --journal run.journal --resume
   lmtokens bulk team.csv --map User=admin_id --map Purpose=note --journal run.journal
+  lmtokens bulk tokens.csv --to 'file:keys/{row}.json' --journal run.journal
   lmtokens bulk --journal run.journal --export -o jsonl
 
 Example of FILE:
@@ -142,13 +155,15 @@ impl Bulk {
             say(&format!("other columns, kept for --export: {}", input::listed(&others)));
         }
         let total = rows.len();
+        let destination =
+            self.to.map(|to| to::destination_of(to, &host.keyring, self.format, self.trust_folder));
         let settings = RunSettings {
             resume: self.resume,
             no_lock: self.no_lock,
             trust_folder: self.trust_folder,
             concurrency: self.concurrency,
             on_error: self.on_error,
-            destination: None,
+            destination,
         };
         let tokens = AddTokens { rows, journal: self.journal, settings };
         if self.dry_run {

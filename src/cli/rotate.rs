@@ -14,6 +14,7 @@ use super::destination::{To, split};
 use super::exit;
 use super::host::Host;
 use super::output::{self, Format, ListFormat, Output};
+use super::placeholders;
 use super::report::{Failure, report, say};
 use super::signals::run_until_signal;
 use crate::destinations::{BoxFuture, Destination, ToCommand};
@@ -330,24 +331,14 @@ impl Placeholders<'_> {
     }
 
     fn fill(&self, word: &str) -> Result<String> {
-        let mut filled = String::with_capacity(word.len());
-        let mut rest = word;
-        while let Some((before, after)) = rest.split_once('{') {
-            if after.starts_with("id}") {
+        let expected = "{old_id}, {access_id}, {admin_id} or {row}";
+        placeholders::fill(word, expected, |name| match name {
+            "id" => {
                 let message = "{id} in --to is not known before the new token is created; use {old_id}";
-                return Err(Error::argument(message));
+                Err(Error::argument(message))
             }
-            let (name, after) = after.split_once('}').unwrap_or_default();
-            let Some(value) = self.value(name)? else {
-                let expected = "{old_id}, {access_id}, {admin_id} or {row}";
-                return Err(Error::invalid("placeholder in --to", format_args!("{word:?}"), expected));
-            };
-            filled.push_str(before);
-            filled.push_str(&value);
-            rest = after;
-        }
-        filled.push_str(rest);
-        Ok(filled)
+            name => self.value(name),
+        })
     }
 }
 

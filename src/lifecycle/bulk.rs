@@ -27,7 +27,7 @@ use crate::model::Token;
 #[cfg(feature = "cli")]
 use crate::portal::PortalAddress;
 use crate::process;
-use crate::tokens::NewToken;
+use crate::tokens::{NewToken, User};
 
 #[cfg(any(feature = "cli", feature = "python"))]
 pub(crate) use cells::{Cell, Cells, Column, HEADER};
@@ -153,6 +153,9 @@ impl Summary {
     }
 }
 
+/// Returns the destination of the key of a row, from its user and number.
+pub type DestinationOf = Arc<dyn Fn(&User, u64) -> Result<Arc<dyn Destination>> + Send + Sync>;
+
 /// How a run works.
 #[derive(Clone, Default)]
 pub struct RunSettings {
@@ -166,8 +169,8 @@ pub struct RunSettings {
     pub concurrency: Concurrency,
     /// What a failed row means for the others.
     pub on_error: OnError,
-    /// The destination of the keys; `None` is the journal itself.
-    pub destination: Option<Arc<dyn Destination>>,
+    /// The destinations of the keys; `None` is the journal itself.
+    pub destination: Option<DestinationOf>,
 }
 
 /// Creates many tokens.
@@ -187,7 +190,8 @@ impl AddTokens {
         // Before the journal is created: an attempt that cannot begin leaves nothing behind.
         process::check_available()?;
         let folder = self.check_folder()?;
-        let destination = self.settings.destination.as_ref().and_then(|destination| destination.warning());
+        // One warning is enough if the destinations of all rows deserve it.
+        let destination = self.destinations().next().transpose()?.and_then(|(_, it)| it.warning());
         for warning in folder.into_iter().chain(destination) {
             client.report(warning);
         }
@@ -217,6 +221,7 @@ impl AddTokens {
     /// or sent. Fails if the journal could not be used at the portal, if that is known.
     #[cfg(feature = "cli")]
     pub(crate) fn count_done(&self, portal: Option<&PortalAddress>) -> Result<usize> {
+        self.check()?;
         self.check_folder()?;
         let states = Journal::check(&self.opening(), portal.map(PortalAddress::base_url))?;
         let rows = self.keyed(&states)?;
@@ -245,19 +250,36 @@ impl AddTokens {
         Ok(rows)
     }
 
+    /// Returns the rows with the destinations of their keys.
+    fn destinations(&self) -> impl Iterator<Item = Result<(&Row, Arc<dyn Destination>)>> {
+        self.settings.destination.iter().flat_map(|destination_of| {
+            self.rows.iter().map(|row| {
+                destination_of(&row.token.admin, row.input.number).map(|destination| (row, destination))
+            })
+        })
+    }
+
     /// Fails if a delivery cannot succeed, before anything is opened or sent.
     pub fn check(&self) -> Result<()> {
-        let Some(destination) = &self.settings.destination else { return Ok(()) };
-        if destination.holds_one() && self.rows.len() > 1 {
-            return Err(Error::argument(format!(
-                "invalid destination: {} holds the key of one token, not of {}; expected one that holds all keys, or the \
-                 journal",
-                destination.describe(),
-                self.rows.len()
-            )));
+        let mut known = HashMap::new();
+        for destination in self.destinations() {
+            let (row, destination) = destination?;
+            if destination.holds_one()
+                && let Some(first) = known.insert(destination.describe(), row.line)
+            {
+                return Err(Error::argument(format!(
+                    "invalid destination: {} holds the key of one token, not those of the rows {first} and {}; expected \
+                     one that holds all keys, another for each row, or the journal",
+                    destination.describe(),
+                    row.line
+                )));
+            }
+            // A resumed run may have no row left to create. Otherwise the row fails before it is sent.
+            if !self.settings.resume {
+                destination.check(None)?;
+            }
         }
-        // A resumed run may have no row left to create. Otherwise the row fails before it is sent.
-        if self.settings.resume { Ok(()) } else { destination.check(None) }
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import lmtokens
+import lmtokens.sandbox
 import pytest
 from delivery_helpers import assert_no_key_is_lost, created_tokens, keys_in_journal, requests_with_method
 from hypothesis import given, settings
@@ -32,7 +33,7 @@ NOTES = {(32, ROWS[0][1]), (33, ROWS[1][1]), (33, ROWS[2][1])}
 def written(delimiter: str, line_break: str, *, quote_all: bool = False, blank: int = 0) -> str:
     """Return the rows as a program writes them, with ``blank`` empty columns and rows after those that are used."""
     text = io.StringIO()
-    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
+    quoting: Any = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
     writer = csv.writer(text, delimiter=delimiter, lineterminator=line_break, quoting=quoting)
     writer.writerows([*row, *[""] * blank] for row in [HEADER, *ROWS])
     writer.writerows([[""] * (len(HEADER) + blank)] * blank)
@@ -410,3 +411,142 @@ def _created(journal: Path) -> dict[int, dict[str, str]]:
     """Return the other columns of each created token."""
     entries = lmtokens.read_journal(journal)
     return {entry.token.id: entry.columns for entry in entries if entry.token and entry.state == "created"}
+
+
+def delivered(folder: Path) -> dict[str, str]:
+    """Return the key in each file of the folder, without the pending ones."""
+    return {path.name: json.loads(path.read_text())["access_key"] for path in folder.glob("*.json")}
+
+
+def keys(portal: Portal) -> dict[str, str]:
+    """Return the key of each created token, by its note."""
+    return {token.note: token.access_key.reveal() for token in created_tokens(portal)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    path.mkdir(mode=0o700)
+    return path
+
+
+def test_each_key_is_delivered_to_a_file_of_its_row(
+    lmtokens_portal: Portal, tmp_path: Path, journal: Path, folder: Path
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("admin_id;note;Team\n32;a;A\n\n33;b;B\n")
+    completed = bulk(path, journal, "--to", f"file:{folder}/{{admin_id}}-{{row}}.json")
+    assert completed.returncode == 0, completed.stderr
+    stored = keys(lmtokens_portal)
+    assert delivered(folder) == {"32-1.json": stored["a"], "33-2.json": stored["b"]}
+    assert not any(key in journal.read_text() for key in stored.values())
+    rows = exported(journal)
+    assert {(row["row"], row["Team"], row.get("access_key", "")) for row in rows} == {("1", "A", ""), ("2", "B", "")}
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("file:FOLDER/key.json", "holds the key of one token, not those of the rows 2 and 3"),
+        ("file:FOLDER/{admin_id}.json", "FOLDER/32.json holds the key of one token, not those of the rows 2 and 4"),
+        ("keyring:ci", "holds the key of one token, not those of the rows 2 and 3"),
+        ("file:FOLDER/{id}.json", "{id} in --to is not known before the token is created; use {row}"),
+        ("file:FOLDER/{access_id}.json", "{access_id} in --to is not known"),
+        ("file:FOLDER/{Team}.json", "invalid placeholder in --to"),
+        ("file:FOLDER/{row.json", "invalid placeholder in --to"),
+        ("file:FOLDER/none/{row}.json", "none"),
+        ("-", "expected file:PATH, keyring:NAME or command:COMMAND"),
+        ("file:FOLDER/{row}-{admin_id}-viewer.json", "needs the id of each user; row 4 has the name"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [["--dry-run"], []], ids=["dry run", "run"])
+def test_template_that_does_not_fit_is_refused(
+    lmtokens_portal: Portal,
+    tmp_path: Path,
+    journal: Path,
+    folder: Path,
+    template: str,
+    message: str,
+    arguments: list[str],
+) -> None:
+    last = "viewer,d\n" if "viewer" in template else ""
+    (tmp_path / "in.csv").write_text(f"admin_id,note\n32,a\n33,b\n32,c\n{last}")
+    completed = bulk(tmp_path / "in.csv", journal, "--to", template.replace("FOLDER", str(folder)), *arguments)
+    assert completed.returncode in (1, 2), completed.stderr
+    assert message.replace("FOLDER", str(folder)) in completed.stderr
+    assert (lmtokens_portal.record, list(folder.iterdir()), journal.exists()) == ([], [], False)
+
+
+def test_existing_file_of_a_row_is_refused_before_the_run(
+    lmtokens_portal: Portal, tmp_path: Path, journal: Path, folder: Path
+) -> None:
+    (tmp_path / "in.csv").write_text("admin_id,note\n32,a\n33,b\n")
+    (folder / "2.json").write_text("mine")
+    completed = bulk(tmp_path / "in.csv", journal, "--to", f"file:{folder}/{{row}}.json")
+    assert completed.returncode == 1
+    assert "2.json exists already" in completed.stderr
+    assert (lmtokens_portal.record, journal.exists()) == ([], False)
+
+
+def test_value_in_a_command_is_one_argument(
+    lmtokens_portal: Portal, tmp_path: Path, journal: Path, folder: Path
+) -> None:
+    (tmp_path / "in.csv").write_text("admin_id,note\n32,a\n33,b\n")
+    command = f"command:sh -c 'umask 077; cat > \"$1\"' sh {folder}/{{row}}.json"
+    completed = bulk(tmp_path / "in.csv", journal, "--to", command)
+    assert completed.returncode == 0, completed.stderr
+    stored = keys(lmtokens_portal)
+    assert delivered(folder) == {"1.json": stored["a"], "2.json": stored["b"]}
+
+
+@pytest.mark.parametrize("patches", [0, 7, 23])
+def test_files_of_rows_survive_kill_and_resume(
+    lmtokens_portal: Portal, tmp_path: Path, journal: Path, folder: Path, patches: int
+) -> None:
+    path = tmp_path / "in.csv"
+    lines = [f"32;row {number};T{number}\r\n" for number in range(1, 41)]
+    path.write_bytes(("sep=;\r\nadmin_id;note;Team\r\n" + "".join(lines)).encode("utf-16"))
+    arguments = ["--to", f"file:{folder}/{{row}}.json", "--format", "json"]
+    command = [*SHELL, "bulk", str(path), "--journal", str(journal), *arguments]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        wait_until(
+            lambda: (
+                len(requests_with_method(lmtokens_portal, "PATCH")) >= patches
+                and requests_with_method(lmtokens_portal, "POST")
+            )
+        )
+        process.send_signal(signal.SIGKILL)
+    completed = bulk(path, journal, "--resume", *arguments)
+    assert completed.returncode == 0, completed.stderr
+    stored = keys(lmtokens_portal)
+    assert delivered(folder) == {f"{number}.json": stored[f"row {number}"] for number in range(1, 41)}
+    # A process that is killed between a delivery and its line in the journal leaves the key of a token that is deleted.
+    left = [json.loads(path.read_text())["id"] for path in folder.glob("*.pending")]
+    assert not {token.id for token in created_tokens(lmtokens_portal)}.intersection(left)
+    assert {(row["row"], row["note"], row["Team"]) for row in exported(journal)} == {
+        (str(number), f"row {number}", f"T{number}") for number in range(1, 41)
+    }
+
+
+def test_pending_files_of_renumbered_rows_are_found(
+    lmtokens_portal: Portal, tmp_path: Path, journal: Path, folder: Path
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("admin_id,note\nno-such-user,x\n32,a\n33,b\n")
+    arguments = ["--to", f"file:{folder}/{{row}}.json"]
+    # The tokens are created and delivered, and their updates are refused.
+    lmtokens_portal.fail("status-before-acting", method="PATCH", status=503, times=None)
+    lmtokens_portal.fail("status-before-acting", method="DELETE", status=503, times=None)
+    command = [*SHELL, "bulk", str(path), "--journal", str(journal), *arguments]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: requests_with_method(lmtokens_portal, "PATCH"))
+        process.send_signal(signal.SIGKILL)
+    assert [entry.number for entry in lmtokens.read_journal(journal) if entry.state == "pending"] == [2]
+    assert len(list(folder.iterdir())) == 1
+    lmtokens_portal.clear_faults()
+    path.write_text("admin_id,note\n32,a\n33,b\n")
+    completed = bulk(path, journal, "--resume", *arguments)
+    assert completed.returncode == 0, completed.stderr
+    stored = keys(lmtokens_portal)
+    assert delivered(folder) == {"1.json": stored["a"], "2.json": stored["b"]}
+    assert len(stored) == 2

@@ -342,7 +342,7 @@ def test_file_and_folder_are_synced_before_the_token_is_enabled(lmtokens_portal:
 def test_file_is_rejected_for_several_rows(lmtokens_portal: Portal, tmp_path: Path, overwrite: bool) -> None:
     """Each key would take the place of the one before, whose token is enabled."""
     path, journal = tmp_path / "token.json", tmp_path / "journal"
-    with pytest.raises(ValueError, match=r"token\.json holds the key of one token, not of 2"):
+    with pytest.raises(ValueError, match=r"token\.json holds the key of one token, not those of the rows 1 and 2"):
         lmtokens.add_tokens([(32,), (32,)], journal=journal, deliver=to_file(path, overwrite=overwrite))
     assert (lmtokens_portal.record, list(tmp_path.iterdir())) == ([], [])
     summary = lmtokens.add_tokens([(32,)], journal=journal, deliver=to_file(path, overwrite=overwrite)).finish()

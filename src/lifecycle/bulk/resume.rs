@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::DestinationOf;
 use super::snapshot::{Place, Snapshot};
 use crate::advice::Advice;
 use crate::client::{Client, Moment};
@@ -33,7 +34,7 @@ pub(super) enum Todo {
 pub(super) struct EarlierRow<'a> {
     pub(super) client: &'a Client,
     pub(super) journal: &'a Journal,
-    pub(super) destination: Option<&'a Arc<dyn Destination>>,
+    pub(super) destination: Option<&'a DestinationOf>,
     pub(super) snapshot: &'a Snapshot,
     pub(super) key: &'a RowKey,
     pub(super) admin_id: AdminId,
@@ -48,12 +49,12 @@ impl EarlierRow<'_> {
         for token in state.tokens {
             let place = self.snapshot.find(self.key, self.admin_id, &token.journaled)?;
             match place {
-                _ if token.state == TokenState::Pending => pending.push(token.journaled),
+                _ if token.state == TokenState::Pending => pending.push(token),
                 // A finished token has no tag: it is read again, and believed only with its own tag.
                 Place::Visible(found)
                     if found.note.as_deref().is_some_and(|note| Tag::parse(note).is_some()) =>
                 {
-                    pending.push(token.journaled);
+                    pending.push(token);
                 }
                 Place::Visible(found) => {
                     live.push(self.finished(&token.journaled, found));
@@ -69,8 +70,8 @@ impl EarlierRow<'_> {
         for token in deleted.iter().filter(|token| token.state == TokenState::Finished) {
             self.journal.write(&self.line_discarded(token.journaled.id)).await?;
         }
-        for journaled in pending {
-            live.extend(self.reconcile_pending(&journaled).await?);
+        for token in pending {
+            live.extend(self.reconcile_pending(&token).await?);
         }
         if live.len() > 1 {
             let ids: Vec<String> = live.iter().map(|token| token.id.to_string()).collect();
@@ -99,7 +100,8 @@ impl EarlierRow<'_> {
     }
 
     /// Finishes or deletes a pending token. Returns it if it is finished.
-    async fn reconcile_pending(&self, journaled: &Journaled) -> Result<Option<Token>> {
+    async fn reconcile_pending(&self, token: &RowToken) -> Result<Option<Token>> {
+        let journaled = &token.journaled;
         let client = &self.client.withholding_secret_of(&journaled.token(self.key));
         let read = Moment::at(client.now_ms());
         let Some(found) = FindToken::Id(TokenId::new(journaled.id)?).optional(client).await? else {
@@ -107,7 +109,7 @@ impl EarlierRow<'_> {
             if !self.snapshot.sees_own(client, admin_id).await? {
                 return Err(not_visible(journaled.id));
             }
-            self.discard(journaled).await?;
+            self.discard(token).await?;
             return Ok(None);
         };
         let has_tag = match found.note.as_deref().and_then(Tag::parse) {
@@ -126,14 +128,14 @@ impl EarlierRow<'_> {
             if found.status != status {
                 return Err(changed(journaled.id, "its note and status were changed since"));
             }
-            return self.commit(journaled, found).await.map(Some);
+            return self.commit(token, found).await.map(Some);
         }
         match found.status {
             // Its key is on disk, but a PATCH of the interrupted run may still arrive. Delete it and create another, so
             // that two tokens can never be enabled.
             Some(TokenStatus::Disabled) if !found.was_used => {
                 delete_read(client, read, found).await?;
-                self.discard(journaled).await?;
+                self.discard(token).await?;
                 client.report(Event::ClearedEarlier { token_id: journaled.id, deleted: true });
                 Ok(None)
             }
@@ -143,20 +145,28 @@ impl EarlierRow<'_> {
                 let change = Change::new(Some(note), Some(Status::from_number(self.key.status())?))?;
                 let target = Target::Token(Box::new(found));
                 let changed = UpdateToken { target, change, force: false }.run(client).await?;
-                self.commit(journaled, changed).await.map(Some)
+                self.commit(token, changed).await.map(Some)
             }
             _ => Err(changed(journaled.id, "it is disabled, and was used")),
         }
     }
 
     /// Completes the delivery of a finished token.
-    async fn commit(&self, journaled: &Journaled, found: Token) -> Result<Token> {
+    async fn commit(&self, row_token: &RowToken, found: Token) -> Result<Token> {
+        let journaled = &row_token.journaled;
         let token = self.finished(journaled, &found);
-        if let (Some(destination), Some((tag, _))) = (self.destination, Tag::parse(&journaled.tag)) {
+        if let (Some(destination), Some((tag, _))) =
+            (self.destination_of(row_token)?, Tag::parse(&journaled.tag))
+        {
             destination.commit(&token, &tag).await?;
         }
         self.journal.write(&self.line_created(journaled.id)).await?;
         Ok(token)
+    }
+
+    /// Returns the destination of a token's key, which the number of its row at that time may name.
+    fn destination_of(&self, token: &RowToken) -> Result<Option<Arc<dyn Destination>>> {
+        self.destination.map(|destination_of| destination_of(self.key.user(), token.number)).transpose()
     }
 
     fn line_created(&self, id: i64) -> Line {
@@ -168,8 +178,10 @@ impl EarlierRow<'_> {
     }
 
     /// Removes what was delivered of a token that does not exist any more. Its key is void, so a failure is ignored.
-    async fn discard(&self, journaled: &Journaled) -> Result<()> {
-        if let (Some(destination), Some((tag, _))) = (self.destination, Tag::parse(&journaled.tag)) {
+    async fn discard(&self, token: &RowToken) -> Result<()> {
+        let journaled = &token.journaled;
+        if let (Some(destination), Some((tag, _))) = (self.destination_of(token)?, Tag::parse(&journaled.tag))
+        {
             let _ = destination.discard(&journaled.token(self.key), &tag).await;
         }
         self.journal.write(&self.line_discarded(journaled.id)).await

@@ -6,9 +6,8 @@ use std::time::Duration;
 use super::destination::JournalDestination;
 use super::resume::{EarlierRow, Todo};
 use super::snapshot::Snapshot;
-use super::{Outcome, Row, RowResult};
+use super::{DestinationOf, Outcome, Row, RowResult};
 use crate::client::Client;
-use crate::destinations::Destination;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::AdminId;
 use crate::lifecycle::journal::{Journal, Line, RowKey, RowState};
@@ -20,7 +19,7 @@ use crate::lifecycle::two_phase::{Finished, TwoPhase};
 pub(super) struct RowWorker {
     pub(super) client: Client,
     pub(super) journal: Arc<Journal>,
-    pub(super) destination: Option<Arc<dyn Destination>>,
+    pub(super) destination: Option<DestinationOf>,
     /// The portal's tokens, if the run is resumed.
     pub(super) snapshot: Option<Arc<Snapshot>>,
 }
@@ -105,11 +104,16 @@ impl RowWorker {
                 Err(error) => return Outcome::Unknown(error),
             }
         }
+        let inner = self.destination.as_ref().map(|of| of(&row.token.admin, row.input.number)).transpose();
+        let inner = match inner {
+            Ok(inner) => inner,
+            Err(error) => return Outcome::Failed(error),
+        };
         let destination = JournalDestination {
             journal: Arc::clone(&self.journal),
             row: key.clone(),
             input: row.input.clone(),
-            inner: self.destination.clone(),
+            inner,
         };
         let create = TwoPhase { token: &row.token, destination: &destination, run: self.journal.run };
         // Another client may delete the token meanwhile.

@@ -36,6 +36,10 @@ impl RowKey {
         Self { nth, ..self.clone() }
     }
 
+    pub(in crate::lifecycle) fn user(&self) -> &User {
+        &self.admin
+    }
+
     /// Returns the user's id, if the input names it.
     pub(in crate::lifecycle) fn admin_id(&self) -> Option<i64> {
         match self.admin {

@@ -37,6 +37,8 @@ pub(in crate::lifecycle) struct RowState {
 pub(in crate::lifecycle) struct RowToken {
     pub(in crate::lifecycle) journaled: Journaled,
     pub(in crate::lifecycle) state: TokenState,
+    /// The number that its row had when it was created; 0 in a journal of an earlier version.
+    pub(in crate::lifecycle) number: u64,
 }
 
 /// What the journal says about a token.
@@ -115,8 +117,9 @@ impl States {
         let state = self.by_row.entry(row).or_default();
         match line {
             Line::Pending { token, input, .. } => {
+                let number = input.as_ref().map_or(0, |input| input.number);
                 state.record(input);
-                state.tokens.push(RowToken { journaled: token, state: TokenState::Pending });
+                state.tokens.push(RowToken { journaled: token, state: TokenState::Pending, number });
                 state.last = Last::Nothing;
             }
             Line::Created { id, input, .. } => {
