@@ -123,6 +123,7 @@ def test_shorter_overlap_shortens_a_running_one(lmtokens_portal: Portal, kind: s
     for overlap in ("24h", "48h", "24h", "2h", "24h"):
         rotation = api.rotate_token(old.id, deliver=to_file(tmp_path / "ci.json"), overlap=overlap)
         assert rotation.state == "overlap"
+        assert rotation.due is not None
         dues.append(rotation.due)
     assert dues[0] == dues[1] == dues[2]
     assert timedelta(hours=21) < dues[0] - dues[3] < timedelta(hours=23)
