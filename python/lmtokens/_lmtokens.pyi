@@ -881,7 +881,7 @@ class JournalEntry:
         is damaged.
         """
     @property
-    def columns(self, /) -> dict:
+    def columns(self, /) -> dict[str, str]:
         """
         dict[str, str]: the other columns of the row, which ``lmtokens bulk`` keeps, with their values.
         """

@@ -1,7 +1,8 @@
 //! `JournalEntry` and `read_journal`.
 
+use std::collections::BTreeMap;
+
 use pyo3::prelude::*;
-use pyo3::types::{IntoPyDict as _, PyDict};
 
 use crate::lifecycle;
 use crate::model::Token;
@@ -57,8 +58,9 @@ impl JournalEntry {
 
     /// dict[str, str]: the other columns of the row, which ``lmtokens bulk`` keeps, with their values.
     #[getter]
-    fn columns<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.0.input.iter().flat_map(|input| &input.columns).into_py_dict(py)
+    fn columns(&self) -> BTreeMap<&str, &str> {
+        let columns = self.0.input.iter().flat_map(|input| &input.columns);
+        columns.map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 
     fn __repr__(&self) -> String {
