@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 use crate::advice::Advice;
 use crate::clock::{Clock, SystemClock};
-use crate::credentials::{Credentials, Identity, Provenance, Timeouts};
+use crate::credentials::{Credentials, Identity, Provenance, Supplied, Supplier, Timeouts};
 use crate::error::{Details, Error, ErrorKind, Result};
 use crate::event::{Event, NoObserver, Observer};
 use crate::lmv1;
@@ -40,8 +40,8 @@ use retry::RetryDecision;
 use transport::Transport;
 use visibility::Visibility;
 
+pub use crate::clock::Moment;
 pub(crate) use call::Call;
-pub use deadline::Moment;
 pub(crate) use diagnosis::{ACCESS_ID_LENGTH, ClockSkew};
 pub use limiter::OnLimit;
 pub use off_thread::off_thread;
@@ -56,8 +56,11 @@ pub use transport::{RawResponse, TransportFailure};
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-    /// The identity of the current call.
-    identity: Arc<Identity>,
+    /// The identity of the current call, or between calls that of the next one. Its credentials are replaced if the
+    /// supplier supplies others.
+    identity: Arc<ArcSwap<Identity>>,
+    /// The code of the current call's caller that supplies credentials.
+    supplier: Option<Arc<dyn Supplier>>,
     policy: Policy,
     observer: Arc<dyn Observer>,
     /// By when the current call, or the lease of its token, must end.
@@ -72,11 +75,13 @@ pub struct Client {
 
 struct Shared {
     /// The identity of calls that begin now.
-    identity: ArcSwap<Identity>,
+    identity: Arc<ArcSwap<Identity>>,
     transport: Transport,
     clock: Arc<dyn Clock>,
     portal_clock: PerProcess<PortalClock>,
     visibility: PerProcess<Visibility>,
+    /// Held while credentials are supplied, so that calls at the same time share them.
+    renewal: PerProcess<tokio::sync::Mutex<()>>,
 }
 
 /// What has happened to a request so far. It outlives the attempts, because the deadline can drop them at any await.
@@ -107,17 +112,19 @@ impl Client {
             user_agent.push(' ');
             user_agent.push_str(user_agent_suffix);
         }
-        let identity = Arc::new(identity);
+        let identity = Arc::new(ArcSwap::from_pointee(identity));
         let shared = Shared {
-            identity: ArcSwap::new(Arc::clone(&identity)),
+            identity: Arc::clone(&identity),
             transport: Transport::new(user_agent),
             clock,
             portal_clock: PerProcess::new(),
             visibility: PerProcess::new(),
+            renewal: PerProcess::new(),
         };
         Self {
             shared: Arc::new(shared),
             identity,
+            supplier: None,
             policy: Policy::default(),
             observer: Arc::new(NoObserver),
             deadline: None,
@@ -151,7 +158,7 @@ impl Client {
             let deadline = Deadline::of_call(self.now_ms(), length);
             deadline.shortened(spent)
         });
-        let identity = self.shared.identity.load_full();
+        let identity = Arc::new(ArcSwap::new(self.shared.identity.load_full()));
         Call::start(Self { identity, deadline: deadline.or(self.deadline), ..self.clone() }, spent)
     }
 
@@ -190,6 +197,12 @@ impl Client {
         Self { observer, ..self.clone() }
     }
 
+    /// Returns this client with a supplier of its credentials.
+    #[must_use]
+    pub fn supplied_by(&self, supplier: Arc<dyn Supplier>) -> Self {
+        Self { supplier: Some(supplier), ..self.clone() }
+    }
+
     /// Returns this client for requests about a new token: a response may repeat its secret.
     #[must_use]
     pub(crate) fn withholding_secret_of(&self, token: &Token) -> Self {
@@ -205,21 +218,25 @@ impl Client {
 
     /// Returns the portal and the credentials.
     #[must_use]
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    pub fn identity(&self) -> Arc<Identity> {
+        self.identity.load_full()
     }
 
     /// Returns this client with other credentials.
     #[must_use]
     pub(crate) fn with_credentials(&self, credentials: Credentials) -> Self {
-        let identity =
-            Identity { credentials, credentials_from: Provenance::Rotation, ..self.identity().clone() };
-        Self { identity: Arc::new(identity), ..self.clone() }
+        let identity = Identity {
+            credentials: Some(credentials),
+            credentials_from: Provenance::Rotation,
+            validity: None,
+            ..(*self.identity()).clone()
+        };
+        Self { identity: Arc::new(ArcSwap::from_pointee(identity)), supplier: None, ..self.clone() }
     }
 
     /// Gives the credentials of this client to all its clones, for calls that begin from now on.
     pub(crate) fn share_credentials(&self) {
-        self.shared.identity.store(Arc::clone(&self.identity));
+        self.shared.identity.store(self.identity());
     }
 
     /// Returns the milliseconds since 1970-01-01 UTC by the client's clock.
@@ -273,13 +290,7 @@ impl Client {
         let mut progress = Progress::default();
         // In a box, or the future of an operation would hold one for each of its requests, and be moved with them.
         let sending = Box::pin(self.send_with_retries(request, &mut progress));
-        let result = match &self.deadline {
-            None => sending.await,
-            Some(deadline) => {
-                let remaining = deadline.remaining(self.now_ms());
-                tokio::time::timeout(remaining, sending).await.unwrap_or_else(|_| Err(exceeded(deadline)))
-            }
-        };
+        let result = self.within_deadline(sending).await;
         result.map_err(|mut error| {
             let details = error.details_mut();
             details.attempts = progress.attempts;
@@ -289,11 +300,23 @@ impl Client {
         })
     }
 
+    async fn within_deadline<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(deadline) = &self.deadline else { return work.await };
+        let remaining = deadline.remaining(self.now_ms());
+        tokio::time::timeout(remaining, work).await.unwrap_or_else(|_| Err(exceeded(deadline)))
+    }
+
     async fn send_with_retries(&self, request: &Request, progress: &mut Progress) -> Result<Response> {
-        let base_url = self.identity().portal.base_url();
-        let rate_limit = limiter::rate_limit(base_url, request.method, request.endpoint);
+        let rate_limit = {
+            let identity = self.identity();
+            limiter::rate_limit(identity.portal.base_url(), request.method, request.endpoint)
+        };
         let mut rejection = None;
+        let mut has_renewed = false;
         loop {
+            // Before the permit is taken: a callable may send requests that need it.
+            let identity = self.usable_identity(None).await?;
+            let credentials = identity.credentials()?;
             let permit = self.permit(&rate_limit, request, progress, rejection.take()).await?;
             let sent = Moment::at(self.now_ms());
             if let Some(deadline) = &self.deadline
@@ -306,7 +329,8 @@ impl Client {
             progress.attempts += 1;
             progress.is_write_in_flight = request.method.is_write();
             self.traffic.begin(progress.is_write_in_flight);
-            let attempt = self.attempt(request, progress).await;
+            let authorization = self.authorization(request, credentials);
+            let attempt = self.attempt(request, &identity, authorization, progress).await;
             progress.is_write_in_flight = false;
             self.traffic.end(attempt.status);
             permit.settle(attempt.usage);
@@ -330,9 +354,74 @@ impl Client {
             match decision {
                 RetryDecision::After(pause) => tokio::time::sleep(pause).await,
                 RetryDecision::WhenPermitted => rejection = Some(error),
+                RetryDecision::No if !has_renewed && is_refusal(&error) => {
+                    has_renewed = true;
+                    let has_others = self.has_others(&identity).await?;
+                    if !has_others || progress.attempts >= self.policy.max_attempts {
+                        return Err(error);
+                    }
+                }
                 RetryDecision::No => return Err(error),
             }
         }
+    }
+
+    /// Returns the credentials of the next request.
+    pub(crate) async fn credentials(&self) -> Result<Credentials> {
+        let identity = self.within_deadline(self.usable_identity(None)).await?;
+        identity.credentials().cloned()
+    }
+
+    /// Returns whether there are other credentials than those that the portal refused. Repeated failures with the same
+    /// ones lock a token.
+    async fn has_others(&self, refused: &Identity) -> Result<bool> {
+        if self.supplier.is_none() {
+            return Ok(false);
+        }
+        let identity = self.usable_identity(refused.credentials.as_ref()).await?;
+        Ok(identity.credentials != refused.credentials)
+    }
+
+    /// Returns the identity for the next attempt, with other credentials than the `refused` ones if there are any.
+    async fn usable_identity(&self, refused: Option<&Credentials>) -> Result<Arc<Identity>> {
+        let identity = self.identity();
+        match &self.supplier {
+            Some(supplier) if !self.is_usable(&identity, refused) => {
+                // Rare: the future of every request would hold it.
+                Box::pin(self.renewed_identity(supplier, refused)).await
+            }
+            _ => Ok(identity),
+        }
+    }
+
+    fn is_usable(&self, identity: &Identity, refused: Option<&Credentials>) -> bool {
+        let is_over = identity.validity.is_some_and(|validity| validity.is_over(self.now_ms()));
+        !is_over && identity.credentials.as_ref().is_some_and(|credentials| Some(credentials) != refused)
+    }
+
+    /// Returns the identity with credentials that another call or the supplier has now.
+    async fn renewed_identity(
+        &self,
+        supplier: &Arc<dyn Supplier>,
+        refused: Option<&Credentials>,
+    ) -> Result<Arc<Identity>> {
+        let before = self.shared.identity.load_full();
+        let renewal = self.shared.renewal.get_or_init(tokio::sync::Mutex::default);
+        let _alone = renewal.lock().await;
+        let mut identity = self.shared.identity.load_full();
+        // If another call replaced them meanwhile, its answer counts, even if the credentials are the same.
+        if Arc::ptr_eq(&before, &identity) && !self.is_usable(&identity, refused) {
+            let Supplied { credentials, from, validity } = supplier.supply().await?;
+            identity = Arc::new(Identity {
+                credentials: Some(credentials),
+                credentials_from: from,
+                validity,
+                ..(*identity).clone()
+            });
+            self.shared.identity.store(Arc::clone(&identity));
+        }
+        self.identity.store(Arc::clone(&identity));
+        Ok(identity)
     }
 
     /// Waits for a permit. If the portal has rejected this request before, a wait that is too long fails with that
@@ -362,12 +451,16 @@ impl Client {
         permit.map_err(|limited| rejection.unwrap_or_else(|| rate_limited(request, &limited, self.policy)))
     }
 
-    /// Signs and sends the request once. An error is ready to be returned: its message repeats no credentials, and
+    /// Sends the signed request once. An error is ready to be returned: its message repeats no credentials, and
     /// a 401 is diagnosed.
-    async fn attempt(&self, request: &Request, progress: &mut Progress) -> Attempt {
+    async fn attempt(
+        &self,
+        request: &Request,
+        identity: &Arc<Identity>,
+        authorization: String,
+        progress: &mut Progress,
+    ) -> Attempt {
         let started = Instant::now();
-        let identity = self.identity();
-        let authorization = self.authorization(request);
         let exchange = self.shared.transport.exchange(identity, request, &authorization, &*self.shared.clock);
         let mut exchange = exchange.await;
         if let Err(failure) = &mut exchange
@@ -381,7 +474,7 @@ impl Client {
             // Rare, and large: the future of every request would hold it.
             Box::pin(self.shared.transport.find_reason(failure, identity, limit)).await;
         }
-        let (own, new_secret) = (Arc::clone(&self.identity), self.new_secret.clone());
+        let (own, new_secret) = (Arc::clone(identity), self.new_secret.clone());
         let withhold = move |details: &mut Details, body: &[u8]| {
             redact(details, &own, new_secret.as_ref(), &authorization, body);
         };
@@ -400,11 +493,11 @@ impl Client {
 
     /// Returns whether a text from the portal repeats a part of the credentials.
     pub(crate) fn is_repeated_in(&self, text: &str) -> bool {
-        redact::secrets_of(self.identity()).matches(text)
+        redact::secrets_of(&self.identity()).matches(text)
     }
 
-    fn authorization(&self, request: &Request) -> String {
-        self.identity().credentials.authorization(&lmv1::Request {
+    fn authorization(&self, request: &Request, credentials: &Credentials) -> String {
+        credentials.authorization(&lmv1::Request {
             method: request.method.as_str(),
             timestamp_ms: self.now_ms(),
             body: request.body.as_deref().unwrap_or_default(),
@@ -444,6 +537,12 @@ fn exceeded(deadline: &Deadline) -> Error {
     Error::new(ErrorKind::RequestTimeout, deadline.message())
 }
 
+/// Returns whether the portal refused the credentials and did not act on the request. What a rejection in the body of a
+/// success means for a create is not documented.
+fn is_refusal(error: &Error) -> bool {
+    error.kind() == ErrorKind::Authentication && error.details().status == Some(401)
+}
+
 /// Returns the error of a request that was not sent because the wait for a permit would be too long.
 fn rate_limited(request: &Request, limited: &RateLimited, policy: Policy) -> Error {
     let (method, endpoint) = (request.method.as_str(), request.endpoint);
@@ -465,7 +564,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("portal", &self.identity().portal)
-            .field("credentials", &self.identity().credentials)
+            .field("credentials", &self.identity().kind())
             .finish_non_exhaustive()
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod random_text;
 mod secret_file;
 mod selection;
 mod sources;
+mod supplied;
 mod validate;
 
 use std::fmt;
@@ -28,6 +29,7 @@ pub(crate) use profiles::{
 pub(crate) use secret_file::read_secret_from;
 pub(crate) use sources::ProcessEnvironment;
 pub use sources::{Environment, NoPrompt, Prompt, not_utf8};
+pub use supplied::{Supplied, Supplier, Validity};
 pub(crate) use validate::{
     ACCESS_KEY_PREFIX, BEARER_PREFIX, check_access_id, check_access_key, check_bearer_token,
     check_signing_key,
@@ -154,6 +156,8 @@ pub enum Provenance {
     },
     /// The interactive prompt.
     Prompt,
+    /// A callable of the caller.
+    Callable,
     /// A rotation of the credentials that the client had before.
     Rotation,
 }
@@ -178,6 +182,7 @@ impl fmt::Display for Provenance {
                 write!(f, "{key} of profile {name} in {file}")
             }
             Self::Prompt => f.write_str("prompt"),
+            Self::Callable => f.write_str("callable"),
             Self::Rotation => f.write_str("rotation"),
         }
     }
@@ -192,10 +197,12 @@ pub struct Identity {
     pub portal_from: Provenance,
     /// The arguments that name another portal than the environment's base URL, which wins: `company`, `domain`.
     pub overridden: Vec<&'static str>,
-    /// The credentials.
-    pub credentials: Credentials,
+    /// The credentials; `None` until a callable has supplied them.
+    pub credentials: Option<Credentials>,
     /// The source of the credentials.
     pub credentials_from: Provenance,
+    /// How long the credentials are used; `None` if they do not expire.
+    pub validity: Option<Validity>,
     /// Environment variables with other credentials or another portal, which were ignored.
     pub ignored_sources: Vec<&'static str>,
     /// The timeouts of an attempt.
@@ -236,7 +243,7 @@ impl Identity {
         environment: &dyn Environment,
         prompt: &dyn Prompt,
     ) -> Result<Self> {
-        arguments.credentials()?;
+        arguments.check_credentials()?;
         let selection = Selection::of(arguments, environment)?;
         arguments.check_copied()?;
         let timeouts = match arguments.timeouts {
@@ -245,7 +252,7 @@ impl Identity {
         };
         let network = Network::of_arguments(&arguments.network)?;
         // Invalid credentials are reported even if the portal is missing too; the prompt comes last.
-        let credentials = selection.given(arguments, environment)?;
+        let given = if arguments.callable { None } else { selection.given(arguments, environment)? };
         let (portal, portal_from, overridden) = match selection.portal(arguments)? {
             Some((portal, from, overridden)) => (portal, from, overridden),
             None if prompt.is_available() => {
@@ -261,18 +268,34 @@ impl Identity {
             Purpose::Requests => network.completed(&portal, environment)?,
             Purpose::Signatures => network,
         };
-        let (credentials, credentials_from, ignored_sources) =
-            selection.given_or_asked(credentials, prompt)?;
+        let (credentials, credentials_from, ignored_sources) = if arguments.callable {
+            (None, Provenance::Callable, selection.ignored())
+        } else {
+            let (credentials, from, ignored) = selection.given_or_asked(given, prompt)?;
+            (Some(credentials), from, ignored)
+        };
         Ok(Self {
             portal,
             portal_from,
             overridden,
             credentials,
             credentials_from,
+            validity: None,
             ignored_sources,
             timeouts,
             network,
         })
+    }
+
+    /// Returns the credentials. Fails if the callable has not supplied them.
+    pub(crate) fn credentials(&self) -> Result<&Credentials> {
+        let missing = || Error::credentials("the callable has not supplied the credentials");
+        self.credentials.as_ref().ok_or_else(missing)
+    }
+
+    /// Returns the name of the kind of credentials, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.credentials.as_ref().map_or("credentials", Credentials::kind)
     }
 
     /// Returns what overrides which arguments, in the terms of an interface (`LM_BASE_URL overrides company`). `None` if

@@ -30,7 +30,7 @@ pub enum ErrorKind {
     Api,
     /// 400, 413: the portal rejected the request as malformed.
     BadRequest,
-    /// 401: the portal rejected the credentials. Never retried: repeated failures lock a token.
+    /// 401: the portal rejected the credentials. Never retried with the same ones: repeated failures lock a token.
     Authentication,
     /// 403: the credentials are valid but lack the permission.
     PermissionDenied,

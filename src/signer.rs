@@ -59,7 +59,7 @@ impl Signer {
         };
         let timestamp_ms = self.clock.now_ms();
         let request = Request { method: &method, timestamp_ms, body, resource_path: &resource_path };
-        Ok(self.identity.credentials.authorization(&request))
+        Ok(self.identity.credentials()?.authorization(&request))
     }
 
     fn resource_path(&self, url: &Url) -> Option<String> {

@@ -27,7 +27,8 @@ pub mod clock {
 
 pub mod credentials {
     pub use crate::credentials::{
-        Arguments, Credentials, Environment, Identity, NoPrompt, Prompt, Provenance, Timeouts, not_utf8,
+        Arguments, Credentials, Environment, Identity, NoPrompt, Prompt, Provenance, Supplied, Supplier,
+        Timeouts, Validity, not_utf8,
     };
 }
 

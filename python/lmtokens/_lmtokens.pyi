@@ -5,7 +5,7 @@ The native part of the package `lmtokens`.
 from collections.abc import Coroutine, Iterator
 from datetime import datetime, timedelta
 from lmtokens._enums import AuditReason, Severity, TokenStatus, TokenType
-from lmtokens._types import Age, Destination, OnWait, Ordered, Progress, Reasons, Rows, Then, Values, Words
+from lmtokens._types import Age, CredentialsCallable, Destination, OnWait, Ordered, Progress, Reasons, Rows, Then, Values, Words
 from os import PathLike
 from typing import Any, Final, Literal, final, overload
 from typing_extensions import Self, disjoint_base
@@ -150,6 +150,14 @@ class Client:
             ``CURL_CA_BUNDLE``. Certificate checks cannot be disabled.
         client_cert (str | os.PathLike | tuple | None): a PEM file with a client certificate and its private key, or
             (certificate, private key) in two files; default none.
+        credentials (Callable[[], object] | None): a callable that supplies the credentials, instead of the arguments, the
+            environment and a profile. It takes no argument and returns a bearer token, a tuple (access_id, access_key), or
+            a mapping with ``access_id`` and ``access_key`` or with ``bearer_token``, and possibly ``expires`` (an aware
+            datetime, or a timedelta or seconds from now). It is called by the first request, not by the constructor; again
+            a minute before the credentials expire (if they live for less than ten minutes: when a tenth of that is left);
+            and after a 401, when the request is sent once more if the credentials are others. Calls at the same time wait
+            for one call of it. Its exceptions are raised as they are. It runs on the thread of the call that needs it;
+            ``AsyncClient`` runs it in a thread, or awaits a coroutine function in its loop. It must not use this client.
         max_attempts (int): the maximum number of attempts of one request, 1 to 100; default 3. Only harmless retries
             happen: GET, PATCH and DELETE after a failed connection, a timeout, 502, 503 or 504; any request that cannot
             have reached the portal. A create that may have happened is never retried.
@@ -174,7 +182,7 @@ class Client:
     """
     def __enter__(self, /) -> Self: ...
     def __exit__(self, /, *exception: "object") -> "None": ...
-    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, profile: "str | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, profile: "str | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, credentials: CredentialsCallable | None = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str:
         """
@@ -1621,7 +1629,7 @@ class _AsyncCore:
     The native base of `AsyncClient`: its methods return futures with their calls, of which `AsyncClient` makes
     coroutines.
     """
-    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, profile: "str | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
+    def __new__(cls, /, company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, profile: "str | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, credentials: CredentialsCallable | None = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Self": ...
     def __reduce_ex__(self, protocol: "object", /) -> "str": ...
     def __repr__(self, /) -> str:
         """
@@ -2496,13 +2504,13 @@ def cancel_rotation(token: int | str | Token) -> Rotation:
             response that could not be understood. Call again to continue.
     """
 
-def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, profile: "str | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Client":
+def configure(company: "str | None" = None, *, access_id: "str | Secret | None" = None, access_key: "str | Secret | None" = None, bearer_token: "str | Secret | None" = None, profile: "str | None" = None, domain: "str | None" = None, base_url: "str | None" = None, timeout: "float | tuple[float, float] | None" = None, ca_bundle: str | PathLike[str] | None = None, client_cert: tuple[str | PathLike[str], str | PathLike[str]] | str | PathLike[str] | None = None, proxy: "str | Secret | None" = None, credentials: CredentialsCallable | None = None, max_attempts: "int" = 3, deadline: "float | None" = None, on_limit: "Literal['wait', 'raise']" = "wait", max_wait: "float" = 120.0, on_wait: OnWait | None = None) -> "Client":
     """
     Set the default client of the module functions.
 
     Args:
         company, access_id, access_key, bearer_token, profile, domain, base_url, timeout, ca_bundle, client_cert,
-            proxy, max_attempts, deadline, on_limit, max_wait, on_wait: as for ``Client``.
+            proxy, credentials, max_attempts, deadline, on_limit, max_wait, on_wait: as for ``Client``.
 
     Returns:
         Client: the new default client.

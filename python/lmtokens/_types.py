@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from os import PathLike
 from typing import Any, ClassVar, Protocol, SupportsFloat, TypeVar, Union
 
-from lmtokens._lmtokens import CreatedToken, NewToken, ToCommand, ToFile, Token, ToKeyring
+from lmtokens._lmtokens import CreatedToken, NewToken, Secret, ToCommand, ToFile, Token, ToKeyring
 
-__all__ = ["Age", "Destination", "OnWait", "Ordered", "Progress", "Reasons", "Rows", "Then", "Values", "Words"]
+__all__ = [
+    "Age",
+    "CredentialsCallable",
+    "Destination",
+    "OnWait",
+    "Ordered",
+    "Progress",
+    "Reasons",
+    "Rows",
+    "Then",
+    "Values",
+    "Words",
+]
 
 _Item_co = TypeVar("_Item_co", covariant=True)
 
@@ -49,6 +61,9 @@ class _Time(Protocol):
 
 
 Age = Union[SupportsFloat, timedelta]
+_Text = Union[str, Secret]
+_Credentials = Union[_Text, "tuple[_Text, _Text]", Mapping[str, object]]
+CredentialsCallable = Callable[[], Union[_Credentials, Awaitable[_Credentials]]]
 Destination = Union[ToFile, ToKeyring, ToCommand, Callable[[CreatedToken], object], _Delivers]
 OnWait = Callable[[float], object]
 Ordered = Union[SupportsFloat, _Time]

@@ -125,7 +125,8 @@ class BadRequestError(APIError):
 class AuthenticationError(APIError):
     """401: the portal rejected the credentials; ``suggestion`` says what to check.
 
-    Never retried, because repeated failures lock a token.
+    Never retried with the same credentials, because repeated failures lock a token. If ``credentials=`` supplies other
+    ones, the request is sent once more.
     """
 
 

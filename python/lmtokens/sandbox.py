@@ -305,7 +305,7 @@ class Portal:
 
     def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
         defaults: dict[str, Any] = {"company": self.company, "base_url": self.base_url}
-        if not {"access_id", "access_key", "bearer_token"} & settings.keys():
+        if not {"access_id", "access_key", "bearer_token", "credentials"} & settings.keys():
             defaults.update(access_id=self.access_id, access_key=self.access_key)
         return {**defaults, **settings}
 

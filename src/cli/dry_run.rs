@@ -11,8 +11,8 @@ pub(super) fn shown(request: &Request, client: &Client) -> String {
         request.query.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let url = identity.portal.url(&request.resource_path, &query);
     let scheme = match identity.credentials {
-        Credentials::Lmv1 { .. } => "LMv1",
-        Credentials::Bearer { .. } => "Bearer",
+        Some(Credentials::Bearer { .. }) => "Bearer",
+        _ => "LMv1",
     };
     let body = request.body.as_deref().map(|body| format!("{}\n", String::from_utf8_lossy(body)));
     let (method, body) = (request.method.as_str(), body.unwrap_or_default());

@@ -155,7 +155,8 @@ async fn own_last(mut given: Vec<Given>, client: &Client) -> Result<Vec<Given>> 
 /// Asks whether to delete the tokens. Later, the handler of signals would keep Ctrl-C from the prompt.
 fn confirm(host: &Host, client: &Client, tokens: &[&str]) -> Result<bool, Failure> {
     let names = printable::line(&tokens.join(", "));
-    let portal = client.identity().portal.base_url();
+    let identity = client.identity();
+    let portal = identity.portal.base_url();
     let answer = host.prompt.ask(&format!("Delete permanently from {portal}: {names}? [y/N] "));
     let answer = host.unless_interrupted(answer)?;
     // The end of the input is a no.

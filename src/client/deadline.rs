@@ -1,26 +1,8 @@
 //! The time by which a call, or the lease of a pending token, must end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// One moment by both clocks: the monotonic one stops while a machine sleeps, the wall clock can be set.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    monotonic: Instant,
-    wall_ms: u64,
-}
-
-impl Moment {
-    /// Returns the present, with the wall clock's milliseconds since 1970-01-01 UTC.
-    #[must_use]
-    pub fn at(wall_ms: u64) -> Self {
-        Self { monotonic: Instant::now(), wall_ms }
-    }
-
-    /// Returns the time since then, by the clock that advanced more.
-    fn elapsed(&self, now_ms: u64) -> Duration {
-        self.monotonic.elapsed().max(Duration::from_millis(now_ms.saturating_sub(self.wall_ms)))
-    }
-}
+use crate::clock::Moment;
 
 /// A limit on the time from one moment. No request is sent after it, and no wait or attempt lasts longer.
 #[derive(Debug, Clone, Copy)]

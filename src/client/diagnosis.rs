@@ -20,7 +20,7 @@ pub(super) fn of_rejected_credentials(
     now_ms: u64,
 ) -> Vec<Advice> {
     let mut findings = Vec::new();
-    let signed = matches!(identity.credentials, Credentials::Lmv1 { .. });
+    let signed = matches!(identity.credentials, Some(Credentials::Lmv1 { .. }));
     if let Some(skew) = date.filter(|_| signed).and_then(|date| ClockSkew::of(date, now_ms)) {
         let verdict = if skew.is_accepted() {
             "within the 30 minutes that the portal accepts"
@@ -35,7 +35,7 @@ pub(super) fn of_rejected_credentials(
         };
         findings.push(format!("{skew}, {verdict}{exception}"));
     }
-    if let Credentials::Lmv1 { access_id, .. } = &identity.credentials
+    if let Some(Credentials::Lmv1 { access_id, .. }) = &identity.credentials
         && access_id.len() != ACCESS_ID_LENGTH
     {
         // The actual length is not shown: the value may be a key.
@@ -43,7 +43,7 @@ pub(super) fn of_rejected_credentials(
             "the access id does not have the {ACCESS_ID_LENGTH} characters that access ids usually have"
         ));
     }
-    if let Credentials::Bearer { token } = &identity.credentials
+    if let Some(Credentials::Bearer { token }) = &identity.credentials
         && !token.reveal().starts_with("lmb_")
     {
         findings.push("the bearer token does not begin with lmb_".to_owned());

@@ -44,7 +44,9 @@ pub fn redact(
 /// Returns the secrets of the credentials and of the proxy.
 pub(super) fn secrets_of(identity: &Identity) -> SecretMatcher {
     let mut secrets = SecretMatcher::default();
-    secrets.add(identity.credentials.secret().reveal());
+    if let Some(credentials) = &identity.credentials {
+        secrets.add(credentials.secret().reveal());
+    }
     if let Some((user, password)) = identity.network.proxy().and_then(Proxy::credentials)
         && !password.reveal().is_empty()
     {

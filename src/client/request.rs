@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::deadline::Moment;
+use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::model::RateHeaders;
 

@@ -24,6 +24,8 @@ pub struct Arguments {
     pub access_key: Option<Secret>,
     /// A bearer token.
     pub bearer_token: Option<Secret>,
+    /// Whether a callable supplies the credentials.
+    pub callable: bool,
     /// The name of a profile with other settings.
     pub profile: Option<String>,
     /// Timeouts.
@@ -38,7 +40,7 @@ impl Arguments {
     }
 
     pub(super) fn has_credentials(&self) -> bool {
-        self.access_id.is_some() || self.access_key.is_some() || self.bearer_token.is_some()
+        self.callable || self.access_id.is_some() || self.access_key.is_some() || self.bearer_token.is_some()
     }
 
     /// Checks the settings for traces of copying, except credentials and paths, which are checked as such.
@@ -52,6 +54,16 @@ impl Arguments {
         settings
             .into_iter()
             .try_for_each(|(name, value)| value.map_or(Ok(()), |value| copied::check(name, value)))
+    }
+
+    /// Checks the credentials, and that there is one source of them.
+    pub(super) fn check_credentials(&self) -> Result<()> {
+        if self.credentials()?.is_some() && self.callable {
+            return Err(Error::credentials(
+                "both credentials and access_id, access_key or bearer_token were given; expected one of them",
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn credentials(&self) -> Result<Option<Credentials>> {

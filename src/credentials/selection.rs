@@ -67,6 +67,11 @@ impl<'a> Selection<'a> {
         Ok(found.map(|(credentials, source)| (credentials, source, self.replaced.clone())))
     }
 
+    /// Returns the variables whose credentials or portal are ignored in favor of the arguments.
+    pub(super) fn ignored(&self) -> Vec<&'static str> {
+        self.replaced.clone()
+    }
+
     /// Asks for credentials if none are given.
     pub(super) fn given_or_asked(&self, given: Option<Found>, prompt: &dyn Prompt) -> Result<Found> {
         match given {

@@ -195,7 +195,8 @@ impl AddTokens {
         for warning in folder.into_iter().chain(destination) {
             client.report(warning);
         }
-        let portal = client.identity().portal.base_url();
+        let identity = client.identity();
+        let portal = identity.portal.base_url();
         let (journal, states) = Journal::open(&self.opening(), portal, client.now_ms())?;
         let rows = self.keyed(&states)?;
         // Rows wait longer for the rate limit than a single call would.

@@ -6,5 +6,6 @@ pub(crate) mod deliver;
 pub(crate) mod functions;
 pub(crate) mod list;
 pub(crate) mod signer;
+mod supplier;
 pub(crate) mod table;
 pub(crate) mod temporary;

@@ -29,7 +29,7 @@ impl Operation for CallingToken {
 
     async fn run(self, client: &Client) -> Result<FirstPage> {
         let mut query = vec![("size", "250".to_owned())];
-        let r#type = match &client.identity().credentials {
+        let r#type = match client.credentials().await? {
             Credentials::Lmv1 { access_id, .. } => {
                 query.push(("filter", format!("accessId:\"{access_id}\"")));
                 Type::Lmv1

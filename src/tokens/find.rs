@@ -71,7 +71,7 @@ impl FindToken {
         };
         // The type of the calling token comes first: the guard of that token relies on the list in which a token is
         // found, and a portal that ignores the type shows every token in both.
-        let types = match client.identity().credentials {
+        let types = match client.credentials().await? {
             Credentials::Lmv1 { .. } => [Type::Lmv1, Type::Bearer],
             Credentials::Bearer { .. } => [Type::Bearer, Type::Lmv1],
         };

@@ -131,9 +131,9 @@ pub(crate) fn refuse_self(client: &Client, token: &Token, change: &str) -> Resul
         Some(false) => Ok(()),
         Some(true) => Err(locked_out(token, change)),
         None => {
-            let hidden = match &client.identity().credentials {
-                Credentials::Lmv1 { .. } => "its access id",
-                Credentials::Bearer { .. } => "the beginning of its bearer token",
+            let hidden = match client.identity().credentials {
+                Some(Credentials::Bearer { .. }) => "the beginning of its bearer token",
+                _ => "its access id",
             };
             Err(Error::new(
                 ErrorKind::SelfLockout,
@@ -158,7 +158,7 @@ fn locked_out(token: &Token, change: &str) -> Error {
 
 /// Returns whether a token is the calling one; `None` if its members do not tell.
 pub(crate) fn is_self(client: &Client, token: &Token) -> Option<bool> {
-    match (&client.identity().credentials, &token.r#type) {
+    match (client.identity().credentials.as_ref()?, &token.r#type) {
         (Credentials::Lmv1 { access_id, .. }, r#type) => match &token.access_id {
             // The portal may accept another case than it shows. A text with other characters is a mask.
             Some(shown) if !shown.bytes().all(|b| b.is_ascii_alphanumeric()) => None,

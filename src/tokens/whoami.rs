@@ -1,5 +1,7 @@
 //! Reporting the calling credentials.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::list::{ListTokens, Selection};
@@ -21,7 +23,7 @@ pub(crate) struct Whoami;
 #[derive(Debug, Clone)]
 pub(crate) struct WhoamiReport {
     /// The portal, the kind of credentials, and the source of each.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// The calling token, with its owner; `None` if it is not visible.
     pub token: Option<Token>,
     /// Why it is not visible.
@@ -38,8 +40,8 @@ impl WhoamiReport {
             ("company", json!(identity.portal.company())),
             ("portal_from", json!(identity.portal_from.to_string())),
             ("overridden_arguments", json!(identity.overridden)),
-            ("credentials", json!(identity.credentials.kind())),
-            ("access_id", json!(identity.credentials.access_id())),
+            ("credentials", json!(identity.kind())),
+            ("access_id", json!(identity.credentials.as_ref().and_then(Credentials::access_id))),
             ("credentials_from", json!(identity.credentials_from.to_string())),
             ("ignored_sources", json!(identity.ignored_sources)),
             ("token_id", json!(token.map(|token| token.id))),
@@ -59,11 +61,9 @@ impl Operation for Whoami {
     type Output = WhoamiReport;
 
     async fn run(self, client: &Client) -> Result<WhoamiReport> {
-        let identity = client.identity().clone();
-        let list = match &identity.credentials {
+        let list = match client.credentials().await? {
             Credentials::Lmv1 { access_id, .. } => {
-                let condition =
-                    Condition::new(Field::AccessId, Operator::Equal, Value::Text(access_id.clone()))?;
+                let condition = Condition::new(Field::AccessId, Operator::Equal, Value::Text(access_id))?;
                 ListTokens {
                     r#type: Some(Type::Lmv1),
                     selection: Selection::Filter(Filter::from(condition)),
@@ -79,7 +79,11 @@ impl Operation for Whoami {
                 Ok(Some(page)) => {
                     is_hidden |= page.iter().any(|token| is_self(client, token).is_none());
                     if let Some(token) = page.into_iter().find(|token| is_self(client, token) == Some(true)) {
-                        return Ok(WhoamiReport { identity, token: Some(token), limitation: None });
+                        return Ok(WhoamiReport {
+                            identity: client.identity(),
+                            token: Some(token),
+                            limitation: None,
+                        });
                     }
                 }
                 Ok(None) if is_hidden => {
@@ -97,6 +101,6 @@ impl Operation for Whoami {
                 Err(error) => return Err(error),
             }
         };
-        Ok(WhoamiReport { identity, token: None, limitation: Some(limitation) })
+        Ok(WhoamiReport { identity: client.identity(), token: None, limitation: Some(limitation) })
     }
 }

@@ -27,6 +27,7 @@ NOT_TEXT = DURATIONS | {
     "allow_bearer",
     "body",
     "concurrency",
+    "credentials",
     "deadline",
     "deliver",
     "dry_run",

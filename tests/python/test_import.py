@@ -82,8 +82,8 @@ PUBLIC = {
 
 CLIENT_ARGUMENTS = (
     "company=None, *, access_id=None, access_key=None, bearer_token=None, profile=None, domain=None, base_url=None, "
-    "timeout=None, ca_bundle=None, client_cert=None, proxy=None, max_attempts=3, deadline=None, on_limit='wait', "
-    "max_wait=120.0, on_wait=None"
+    "timeout=None, ca_bundle=None, client_cert=None, proxy=None, credentials=None, max_attempts=3, deadline=None, "
+    "on_limit='wait', max_wait=120.0, on_wait=None"
 )
 
 

@@ -87,10 +87,10 @@ fn from_environment(variables: &[(&str, &str)]) -> Result<Identity> {
     resolve(&arguments, variables)
 }
 
-fn lmv1(access_id: &str, access_key: &str) -> Credentials {
-    Credentials::from_pair(Some(access_id), secret(access_key)).unwrap()
+fn lmv1(access_id: &str, access_key: &str) -> Option<Credentials> {
+    Credentials::from_pair(Some(access_id), secret(access_key)).ok()
 }
 
-fn bearer(token: &str) -> Credentials {
-    Credentials::Bearer { token: secret(token) }
+fn bearer(token: &str) -> Option<Credentials> {
+    Credentials::from_bearer(secret(token)).ok()
 }

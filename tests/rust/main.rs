@@ -28,6 +28,7 @@ mod redact;
 mod rotation;
 mod sandbox;
 mod secret;
+mod supplied;
 mod support;
 mod tag;
 mod tag_time;

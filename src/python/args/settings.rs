@@ -8,7 +8,7 @@ use crate::network;
 use crate::python::args::domain::Certificate;
 use crate::python::args::environment::{OsEnviron, PythonPrompt};
 use crate::python::args::plain::wrong_type;
-use crate::python::args::stub_types::{CaBundle, OnWait};
+use crate::python::args::stub_types::{CaBundle, CredentialsCallable, OnWait};
 use crate::secret::Secret;
 
 /// The settings as a caller gave them.
@@ -17,6 +17,7 @@ pub(crate) struct Settings {
     pub(crate) access_id: Option<Secret>,
     pub(crate) access_key: Option<Secret>,
     pub(crate) bearer_token: Option<Secret>,
+    pub(crate) credentials: Option<CredentialsCallable>,
     pub(crate) profile: Option<String>,
     pub(crate) domain: Option<String>,
     pub(crate) base_url: Option<String>,
@@ -45,6 +46,7 @@ impl Settings {
             access_id: None,
             access_key: None,
             bearer_token: None,
+            credentials: None,
             profile: None,
             domain: None,
             base_url: None,
@@ -94,6 +96,7 @@ impl Settings {
             access_id: self.access_id,
             access_key: self.access_key,
             bearer_token: self.bearer_token,
+            callable: self.credentials.is_some(),
             profile: self.profile,
             timeouts: self.timeout,
             network: network::Arguments {
@@ -190,6 +193,7 @@ macro_rules! with_client_settings {
         $crate::python::args::settings::with_settings! {
             @
             [
+                credentials = None,
                 max_attempts: "int" = 3,
                 deadline: "float | None" = None,
                 on_limit: "Literal['wait', 'raise']" = "wait",
@@ -197,13 +201,14 @@ macro_rules! with_client_settings {
                 on_wait = None,
             ]
             [
+                credentials: Option<$crate::python::args::stub_types::CredentialsCallable>,
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::max_attempts)] max_attempts: i64,
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::deadline)] deadline: Option<f64>,
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::on_limit)] on_limit: &'static str,
                 #[pyo3(from_py_with = $crate::python::args::settings::setting::max_wait)] max_wait: f64,
                 on_wait: Option<$crate::python::args::stub_types::OnWait>,
             ]
-            [max_attempts deadline on_limit max_wait on_wait]
+            [credentials max_attempts deadline on_limit max_wait on_wait]
             $define, $($rest)*
         }
     };

@@ -29,6 +29,8 @@ macro_rules! named {
 }
 
 named! {
+    /// A callable that returns credentials.
+    CredentialsCallable;
     /// A callable that takes seconds.
     OnWait;
     /// A callable that takes (done, total), or a flag.

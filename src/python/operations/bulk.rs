@@ -99,7 +99,7 @@ impl RunHandle {
         let journal = std::path::absolute(&arguments.journal.0).unwrap_or(arguments.journal.0);
         let rows = rows::rows(arguments.tokens.0.bind(py))?;
         let add = AddTokens { rows, journal: journal.clone(), settings };
-        let client = client.core().observed_by(queue.clone());
+        let client = client.core_for(py, &queue)?;
         let run = py.detach(|| caught(|| add.start(&client)))?;
         let summary = Summary { total: run.total(), ..Summary::default() };
         Ok(Self {

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use crate::client;
 use crate::credentials::Identity;
 use crate::error::Result;
+use crate::event::Observer;
 use crate::operation::Operation;
 use crate::python::args::settings::{Asking, Settings, constructor, with_client_settings};
 use crate::python::runtime::awaitable::{Awaitable, RunningLoop};
@@ -16,6 +17,8 @@ use crate::python::runtime::callback_queue::{CallbackQueue, Wakes};
 use crate::python::runtime::gate::GateGuard;
 use crate::python::runtime::log::warn;
 use crate::python::runtime::wait::wait;
+
+use super::supplier::Callable;
 
 /// A client of one portal with one set of credentials. Threads may share it. Idle connections are kept for at most 20 s,
 /// and no longer than the portal's ``Keep-Alive`` header allows.
@@ -68,6 +71,14 @@ use crate::python::runtime::wait::wait;
 ///         ``CURL_CA_BUNDLE``. Certificate checks cannot be disabled.
 ///     client_cert (str | os.PathLike | tuple | None): a PEM file with a client certificate and its private key, or
 ///         (certificate, private key) in two files; default none.
+///     credentials (Callable[[], object] | None): a callable that supplies the credentials, instead of the arguments, the
+///         environment and a profile. It takes no argument and returns a bearer token, a tuple (access_id, access_key), or
+///         a mapping with ``access_id`` and ``access_key`` or with ``bearer_token``, and possibly ``expires`` (an aware
+///         datetime, or a timedelta or seconds from now). It is called by the first request, not by the constructor; again
+///         a minute before the credentials expire (if they live for less than ten minutes: when a tenth of that is left);
+///         and after a 401, when the request is sent once more if the credentials are others. Calls at the same time wait
+///         for one call of it. Its exceptions are raised as they are. It runs on the thread of the call that needs it;
+///         ``AsyncClient`` runs it in a thread, or awaits a coroutine function in its loop. It must not use this client.
 ///     max_attempts (int): the maximum number of attempts of one request, 1 to 100; default 3. Only harmless retries
 ///         happen: GET, PATCH and DELETE after a failed connection, a timeout, 502, 503 or 504; any request that cannot
 ///         have reached the portal. A create that may have happened is never retried.
@@ -124,6 +135,7 @@ with_client_settings! {
 pub(crate) struct PyClient {
     core: client::Client,
     on_wait: Option<Py<PyAny>>,
+    credentials: Option<Arc<Callable>>,
 }
 
 impl PyClient {
@@ -131,14 +143,27 @@ impl PyClient {
         let _inside = GateGuard::enter(py);
         let policy = settings.policy(py)?;
         let on_wait = settings.on_wait.as_ref().map(|on_wait| on_wait.0.clone_ref(py));
+        // An async client never asks.
+        let has_loop = asking == Asking::Never;
+        let credentials = settings.credentials.as_ref();
+        let credentials = credentials.map(|given| Callable::new(given.0.bind(py), has_loop)).transpose()?;
         let identity = settings.identity(py, asking)?;
         warn_of_override(py, &identity)?;
         let core = client::Client::new(identity, Some(&user_agent_suffix(py))).with_policy(policy);
-        Ok(Arc::new(Self { core, on_wait }))
+        Ok(Arc::new(Self { core, on_wait, credentials: credentials.map(Arc::new) }))
     }
 
     pub(crate) fn core(&self) -> &client::Client {
         &self.core
+    }
+
+    /// Returns the client for a call whose callbacks run in `queue`.
+    pub(crate) fn core_for(&self, py: Python<'_>, queue: &Arc<CallbackQueue>) -> PyResult<client::Client> {
+        let core = self.core.observed_by(Arc::clone(queue) as Arc<dyn Observer>);
+        match &self.credentials {
+            Some(callable) => Ok(core.supplied_by(callable.supplier(py, queue)?)),
+            None => Ok(core),
+        }
     }
 
     /// Returns the queue of a call on this thread.
@@ -159,7 +184,7 @@ impl PyClient {
     ) -> PyResult<O::Output> {
         let (queue, wakes) = self.queue_on_thread(py);
         let operation = operation(&queue)?;
-        wait(py, &self.core.observed_by(queue.clone()), &queue, wakes, operation)
+        wait(py, &self.core_for(py, &queue)?, &queue, wakes, operation)
     }
 
     /// Starts an operation and returns the future of its result, with its call.
@@ -175,7 +200,7 @@ impl PyClient {
         let running = RunningLoop::enter(py)?;
         let queue = self.queue_in_loop(&running);
         let operation = operation(&queue)?;
-        running.start(&self.core.observed_by(queue.clone()), &queue, operation)
+        running.start(&self.core_for(py, &queue)?, &queue, operation)
     }
 }
 
@@ -183,8 +208,8 @@ impl PyClient {
 impl Client {
     /// str: the portal's address, ending with ``/santaba/rest``.
     #[getter]
-    fn base_url(&self) -> &str {
-        self.0.core().identity().portal.base_url()
+    fn base_url(&self) -> String {
+        self.0.core().identity().portal.base_url().to_owned()
     }
 
     /// Close the idle connections. The client stays usable: the next call opens new ones.
@@ -219,8 +244,8 @@ impl Client {
 impl AsyncCore {
     /// str: the portal's address, ending with ``/santaba/rest``.
     #[getter]
-    fn base_url(&self) -> &str {
-        self.0.core().identity().portal.base_url()
+    fn base_url(&self) -> String {
+        self.0.core().identity().portal.base_url().to_owned()
     }
 
     fn _close(&self) {
@@ -242,7 +267,7 @@ impl AsyncCore {
 
 fn shown(class: &str, client: &client::Client) -> String {
     let identity = client.identity();
-    let (kind, from) = (identity.credentials.kind(), &identity.credentials_from);
+    let (kind, from) = (identity.kind(), &identity.credentials_from);
     format!("<lmtokens.{class} {}, {kind} from {from}>", identity.shown_portal())
 }
 

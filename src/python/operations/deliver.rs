@@ -264,7 +264,7 @@ impl PythonDestination {
 async fn run(
     queue: &std::sync::Weak<CallbackQueue>,
     code: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
-    check: callback_queue::Check,
+    check: callback_queue::Check<()>,
     kind: ErrorKind,
     what: &str,
 ) -> Result<()> {

@@ -56,7 +56,7 @@ with_client_settings! {
     ///
     /// Args:
     ///     company, access_id, access_key, bearer_token, profile, domain, base_url, timeout, ca_bundle, client_cert,
-    ///         proxy, max_attempts, deadline, on_limit, max_wait, on_wait: as for ``Client``.
+    ///         proxy, credentials, max_attempts, deadline, on_limit, max_wait, on_wait: as for ``Client``.
     ///
     /// Returns:
     ///     Client: the new default client.

@@ -45,7 +45,7 @@ impl Signer {
         format!(
             "<lmtokens.LMv1Auth {}, {} from {}>",
             identity.shown_portal(),
-            identity.credentials.kind(),
+            identity.kind(),
             identity.credentials_from
         )
     }

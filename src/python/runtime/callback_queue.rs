@@ -14,7 +14,11 @@ use crate::lock::locked;
 use crate::python::runtime::log::EventLog;
 use crate::python::runtime::loop_queue::{LoopQueue, Work};
 
-type Job = Box<dyn FnOnce(Python<'_>, &Arc<CallbackQueue>) + Send>;
+/// Work of a queue.
+pub(crate) type Job = Box<dyn FnOnce(Python<'_>, &Arc<CallbackQueue>) + Send>;
+
+/// What follows a callback with its result.
+type Settle = Box<dyn FnOnce(Python<'_>, PyResult<Bound<'_, PyAny>>) + Send>;
 
 /// The queue of one call, or of one bulk run.
 pub(crate) struct CallbackQueue {
@@ -86,41 +90,70 @@ impl CallbackQueue {
     /// Runs a Python callback on the caller's thread; if it returns an awaitable and the caller has a loop, that is
     /// awaited there. Then its result is checked. An error names only the class of the exception: its text may hold a
     /// secret.
-    pub(crate) async fn call(
+    pub(crate) async fn call<T: Send + 'static>(
         &self,
         code: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
-        check: Check,
-    ) -> Result<(), Raised> {
+        check: Check<T>,
+    ) -> Result<T, Raised> {
+        self.call_as(|job| job, code, check).await
+    }
+
+    /// As [`CallbackQueue::call`], in a job that `job` makes of the usual one.
+    pub(crate) async fn call_as<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(Job) -> Job,
+        code: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
+        check: Check<T>,
+    ) -> Result<T, Raised> {
         let (ended, outcome) = oneshot::channel();
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let _awaited = Awaited { caller: self, number };
-        let job: Job = Box::new(move |py, caller| {
-            let task = code(py).and_then(|result| match caller.awaited(py, &result)? {
-                Some(task) => Ok(Some(task)),
-                None => check(result.bind(py)).map(|()| None),
-            });
-            match task {
-                Ok(Some(task)) => {
-                    locked(&caller.tasks).push((number, task.clone_ref(py)));
-                    let watch =
-                        Watch { caller: Arc::clone(caller), number, check, ended: Mutex::new(Some(ended)) };
-                    let added = Bound::new(py, watch).and_then(|watch| {
-                        task.bind(py).call_method1(intern!(py, "add_done_callback"), (watch,))
-                    });
-                    if let Err(error) = added {
-                        error.write_unraisable(py, None);
-                    }
-                }
-                Ok(None) => drop(ended.send(Ok(()))),
-                Err(error) => drop(ended.send(Err(Raised::of(py, error)))),
-            }
+        let settle: Settle = Box::new(move |py, result| {
+            let outcome = result.and_then(|result| check(&result));
+            let _ = ended.send(outcome.map_err(|error| Raised::of(py, error)));
         });
+        let job = job(Box::new(move |py, caller| {
+            let result = code(py).map(|result| result.into_bound(py));
+            caller.end(py, number, result, settle);
+        }));
         locked(&self.jobs).push_back(job);
         if self.is_closed.load(Ordering::SeqCst) {
             self.close();
         }
         self.wake();
         outcome.await.unwrap_or(Err(Raised::NoCaller))
+    }
+
+    /// Returns whether callbacks run for an event loop.
+    pub(crate) fn has_loop(&self) -> bool {
+        matches!(self.waits, Waits::InLoop(_))
+    }
+
+    /// Ends a callback: now, or when its awaitable result is done.
+    fn end(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        number: u64,
+        result: PyResult<Bound<'_, PyAny>>,
+        settle: Settle,
+    ) {
+        let task = match &result {
+            Ok(result) => self.awaited(py, result),
+            Err(_) => Ok(None),
+        };
+        match task {
+            Ok(None) => settle(py, result),
+            Err(error) => settle(py, Err(error)),
+            Ok(Some(task)) => {
+                locked(&self.tasks).push((number, task.clone().unbind()));
+                let watch = Watch { caller: Arc::clone(self), number, settle: Mutex::new(Some(settle)) };
+                let added = Bound::new(py, watch)
+                    .and_then(|watch| task.call_method1(intern!(py, "add_done_callback"), (watch,)));
+                if let Err(error) = added {
+                    error.write_unraisable(py, None);
+                }
+            }
+        }
     }
 
     fn take_task(&self, number: u64) -> Option<Py<PyAny>> {
@@ -130,14 +163,16 @@ impl CallbackQueue {
     }
 
     /// Returns the task of an awaitable result; `None` if it is not awaitable or the caller has no loop.
-    fn awaited(&self, py: Python<'_>, result: &Py<PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        let result = result.bind(py);
-        if matches!(self.waits, Waits::OnThread(_)) || !result.get_type().hasattr(intern!(py, "__await__"))? {
+    fn awaited<'py>(
+        &self,
+        py: Python<'py>,
+        result: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !self.has_loop() || !result.get_type().hasattr(intern!(py, "__await__"))? {
             return Ok(None);
         }
         let asyncio = py.import(intern!(py, "asyncio"))?;
-        let task = asyncio.call_method1(intern!(py, "ensure_future"), (result,))?;
-        Ok(Some(task.unbind()))
+        asyncio.call_method1(intern!(py, "ensure_future"), (result,)).map(Some)
     }
 
     /// Wakes the caller: there is a result, or work.
@@ -190,10 +225,8 @@ impl Work for RunPending {
     }
 }
 
-type Ended = oneshot::Sender<Result<(), Raised>>;
-
 /// A check of the result of a callback.
-pub(crate) type Check = fn(&Bound<'_, PyAny>) -> PyResult<()>;
+pub(crate) type Check<T> = fn(&Bound<'_, PyAny>) -> PyResult<T>;
 
 /// Why a callback failed.
 pub(crate) enum Raised {
@@ -220,17 +253,15 @@ impl Raised {
 struct Watch {
     caller: Arc<CallbackQueue>,
     number: u64,
-    check: Check,
-    ended: Mutex<Option<Ended>>,
+    settle: Mutex<Option<Settle>>,
 }
 
 #[pymethods]
 impl Watch {
     #[pyo3(signature = (task, /))]
     fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
-        let Some(ended) = locked(&self.ended).take() else { return };
+        let Some(settle) = locked(&self.settle).take() else { return };
         self.caller.take_task(self.number);
-        let outcome = task.call_method0(intern!(py, "result")).and_then(|result| (self.check)(&result));
-        let _ = ended.send(outcome.map_err(|error| Raised::of(py, error)));
+        self.caller.end(py, self.number, task.call_method0(intern!(py, "result")), settle);
     }
 }

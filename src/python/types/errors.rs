@@ -110,6 +110,11 @@ impl LazyException {
 
 fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
     let class = class(py, details.kind);
+    let raised = details.origin.and_then(|origin| origin.downcast::<PyErr>().ok()).map(|raised| *raised);
+    if let (ErrorKind::Credentials, Some(raised)) = (details.kind, &raised) {
+        // The caller knows the exceptions of its own callable.
+        return Ok(noted(raised.clone_ref(py), py));
+    }
     // A traceback is printed at a terminal, and a message may contain text from a file or from the caller. Text of the
     // portal is escaped already.
     let message = printable::lines(&details.message);
@@ -134,9 +139,15 @@ fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
         attributes.set_item("token", details.token)?;
     }
     let error = PyErr::from_value(class.call((message,), Some(&attributes))?);
-    let raised = details.origin.and_then(|origin| origin.downcast::<PyErr>().ok()).map(|raised| *raised);
     if let Some(cause) = raised.or_else(|| details.cause.map(PyErr::from)) {
         error.set_cause(py, Some(cause));
     }
     Ok(error)
+}
+
+/// Returns an exception of the callable for credentials with a note of its source. Notes exist since Python 3.11.
+fn noted(raised: PyErr, py: Python<'_>) -> PyErr {
+    let note = "credential source: callable";
+    let _ = raised.value(py).call_method1("add_note", (note,));
+    raised
 }

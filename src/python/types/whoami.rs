@@ -56,7 +56,7 @@ impl Whoami {
     /// str: the kind of credentials, ``"LMv1"`` or ``"bearer"``.
     #[getter]
     fn credentials(&self) -> CredentialsKind {
-        CredentialsKind(self.0.identity.credentials.kind())
+        CredentialsKind(self.0.identity.kind())
     }
 
     /// str: their source: ``"arguments"``, ``"environment (LM_ACCESS_ID, LM_ACCESS_KEY)"``, ``"profile acme in PATH"``,
@@ -139,7 +139,7 @@ impl Whoami {
         format!(
             "<lmtokens.Whoami {user} at {}, {} from {}>",
             identity.shown_portal(),
-            identity.credentials.kind(),
+            identity.kind(),
             identity.credentials_from
         )
     }

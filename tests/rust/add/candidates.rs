@@ -170,7 +170,8 @@ async fn a_search_that_hangs_times_out() {
         connect: Duration::from_millis(250),
         total: Duration::from_millis(300),
     };
-    let identity = lmtokens::testing::credentials::Identity { timeouts, ..fixture.client.identity().clone() };
+    let identity =
+        lmtokens::testing::credentials::Identity { timeouts, ..(*fixture.client.identity()).clone() };
     let client = Client::new(identity, None);
     let error = tokio::time::timeout(HANG_TIMEOUT, operation(add("ci")).run(&client))
         .await

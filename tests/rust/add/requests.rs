@@ -73,7 +73,7 @@ async fn bearer_credentials_create_a_token() {
 #[tokio::test]
 async fn only_these_headers_are_sent() {
     let fixture = Fixture::start();
-    let identity = fixture.client.identity().clone();
+    let identity = (*fixture.client.identity()).clone();
     let fixture = Fixture { client: Client::new(identity, Some("Embedder/1.2")), ..fixture };
     fixture.add().await.unwrap();
     let seen = fixture.posts().remove(0);

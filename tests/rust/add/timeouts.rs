@@ -17,7 +17,7 @@ const SHORT: Timeouts = Timeouts { connect: Duration::from_millis(250), total: D
 
 impl Fixture {
     fn with_short_timeouts(self) -> Self {
-        let identity = Identity { timeouts: SHORT, ..self.client.identity().clone() };
+        let identity = Identity { timeouts: SHORT, ..(*self.client.identity()).clone() };
         Self { client: Client::new(identity, None), ..self }
     }
 }
