@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::path::PathBuf;
+use std::process::{self, Child, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use tokio::sync::OwnedMutexGuard;
 use zeroize::Zeroizing;
 
 use super::secret_file::read_secret_from;
@@ -18,37 +20,66 @@ use crate::process::{PerProcess, start_thread};
 use crate::secret::Secret;
 
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+const TICK: Duration = Duration::from_millis(20);
 
-/// Returns the credentials that a command prints, or printed in this process. The access id may be in `settings`.
-/// `source` names the command in messages, which repeat neither its words nor its output.
+/// Returns the credentials that the command of a profile prints, or printed in this process. The access id may be in
+/// `settings`. `source` names the command in messages, which repeat neither its words nor its output.
 pub(super) fn credentials(
-    words: &[String],
+    command: Command,
     settings: &Arguments,
     source: &str,
     environment: &dyn Environment,
 ) -> Result<Option<Credentials>> {
     let outputs = OUTPUTS.get_or_init(Mutex::default);
-    let before = locked(&outputs).get(words).cloned();
-    let is_new = before.is_none();
-    let output = match before {
-        Some(output) => output,
-        None => run(words, TIME_LIMIT, environment).map_err(|problem| match problem {
+    let words = command.words.clone();
+    let output = Arc::clone(locked(&outputs).entry(command).or_default());
+    let mut output = alone(output, environment)?;
+    let text = match &*output {
+        Some(text) => text.clone(),
+        None => run(&words, TIME_LIMIT, environment).map_err(|problem| match problem {
             Problem::Text(text) => Error::credentials(format!("{source} {text}")).suggest(
                 "run the command by hand to see its output, which is not shown here because it may contain the secret",
             ),
             Problem::Interrupted(error) => error,
         })?,
     };
-    let settings = parse(&output, settings).ok_or_else(|| {
+    let settings = parse(&text, settings).ok_or_else(|| {
         Error::credentials(format!("{source} printed something else than credentials")).suggest(
             "print the secret alone, or a JSON object with access_id and access_key, or with bearer_token",
         )
     })?;
     let credentials = settings.credentials().map_err(|error| located(error, &format!("from {source}")))?;
-    if is_new {
-        locked(&outputs).insert(words.to_owned(), output);
-    }
+    *output = Some(text);
     Ok(credentials)
+}
+
+/// The command of a profile. It may print other credentials for another profile with the same words.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) struct Command {
+    /// The configuration file.
+    pub(super) file: PathBuf,
+    /// The name of the profile.
+    pub(super) profile: String,
+    /// The program and its arguments.
+    pub(super) words: Vec<String>,
+}
+
+/// What a command printed; held while the command runs.
+type Printed = Arc<tokio::sync::Mutex<Option<Secret>>>;
+
+/// Waits until no other thread runs the command.
+fn alone(output: Printed, environment: &dyn Environment) -> Result<OwnedMutexGuard<Option<Secret>>> {
+    let mut guard = Arc::clone(&output).try_lock_owned().ok();
+    while guard.is_none() {
+        environment.wait(&mut || {
+            guard = Arc::clone(&output).try_lock_owned().ok();
+            if guard.is_none() {
+                std::thread::sleep(TICK);
+            }
+            guard.is_some()
+        })?;
+    }
+    guard.ok_or_else(Error::internal)
 }
 
 /// A JSON object as `lmtokens add -o json` prints it. Other members are ignored.
@@ -60,7 +91,7 @@ struct Output {
 }
 
 /// What commands printed in this process.
-static OUTPUTS: PerProcess<Mutex<HashMap<Vec<String>, Secret>>> = PerProcess::new();
+static OUTPUTS: PerProcess<Mutex<HashMap<Command, Printed>>> = PerProcess::new();
 
 /// Returns the settings in the output of a command or in an entry of a keyring, the other ones being `settings`.
 pub(super) fn parse(output: &Secret, settings: &Arguments) -> Option<Arguments> {
@@ -83,6 +114,9 @@ pub(super) fn parse(output: &Secret, settings: &Arguments) -> Option<Arguments> 
     })
 }
 
+/// "No child processes", on Linux and macOS.
+const ECHILD: i32 = 10;
+
 enum Problem {
     /// What the command did.
     Text(String),
@@ -93,7 +127,7 @@ enum Problem {
 fn run(words: &[String], limit: Duration, environment: &dyn Environment) -> Result<Secret, Problem> {
     let text = |text: String| Problem::Text(text);
     let [program, arguments @ ..] = words else { return Err(text("is empty".to_owned())) };
-    let mut child = Command::new(program)
+    let mut child = process::Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -109,13 +143,15 @@ fn run(words: &[String], limit: Duration, environment: &dyn Environment) -> Resu
         .map_err(|error| text(format!("cannot be read: {error}")))
         .and_then(|()| environment.wait(&mut || running.is_over(&mut child)).map_err(Problem::Interrupted));
     let status = child.try_wait();
-    if !matches!(status, Ok(Some(_))) {
+    if matches!(status, Ok(None)) {
         let _ = child.kill();
         let _ = child.wait();
     }
     waited?;
     match (running.text, status) {
         (Some(Ok(output)), Ok(Some(status))) if status.success() => Ok(output),
+        // The process ignores SIGCHLD, so that the system does not keep the status.
+        (Some(Ok(output)), Err(error)) if error.raw_os_error() == Some(ECHILD) => Ok(output),
         (Some(Err(error)), _) => Err(text(format!("printed what cannot be read: {error}"))),
         (_, Ok(Some(status))) if !status.success() => Err(text(format!("failed with {status}"))),
         (_, Err(error)) => Err(text(format!("cannot be waited for: {error}"))),
@@ -132,7 +168,6 @@ struct Running {
 impl Running {
     /// Waits for a moment. Returns whether the command has ended, or should.
     fn is_over(&mut self, child: &mut Child) -> bool {
-        const TICK: Duration = Duration::from_millis(20);
         if self.text.is_some() {
             // It has closed its output, so that it is about to end.
             std::thread::sleep(Duration::from_millis(1));
@@ -140,7 +175,8 @@ impl Running {
             self.text = Some(text);
         }
         let has_ended = !matches!(child.try_wait(), Ok(None));
-        has_ended && self.text.is_some() || Instant::now() >= self.ends
+        let is_useless = matches!(self.text, Some(Err(_)));
+        is_useless || has_ended && self.text.is_some() || Instant::now() >= self.ends
     }
 }
 

@@ -80,6 +80,8 @@ pub(crate) struct Profile {
     /// Its portal and the credentials that are in the file.
     pub(crate) settings: Arguments,
     name: String,
+    /// The configuration file.
+    file: PathBuf,
     outside: Option<Outside>,
 }
 
@@ -334,7 +336,8 @@ impl Profile {
     /// Creates a profile of the configuration file at `path`.
     pub(crate) fn new(name: &str, path: &ConfigPath, settings: Arguments) -> Result<Self> {
         let provenance = Provenance::Profile { name: name.to_owned(), file: path.to_string(), through: None };
-        let profile = Self { provenance, settings, name: name.to_owned(), outside: None };
+        let file = std::path::absolute(path.path()).unwrap_or_else(|_| path.path().to_owned());
+        let profile = Self { provenance, settings, name: name.to_owned(), file, outside: None };
         profile.settings.check_copied().map_err(|error| profile.located(error))?;
         Ok(profile)
     }
@@ -362,7 +365,12 @@ impl Profile {
         let source = provenance.to_string();
         let credentials = match outside {
             Outside::Process(words) => {
-                credential_process::credentials(words, &self.settings, &source, environment)?
+                let command = credential_process::Command {
+                    file: self.file.clone(),
+                    profile: self.name.clone(),
+                    words: words.clone(),
+                };
+                credential_process::credentials(command, &self.settings, &source, environment)?
             }
             Outside::Keyring => {
                 let secret = environment.keyring_secret(&self.name).map_err(|error| self.located(error))?;

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,10 +106,43 @@ def test_output_is_used_as_long_as_the_process_runs(write_process: Any, tmp_path
         construct(profile="acme")
     assert runs.read_text() == "\n"
     # Not if it was unusable.
-    write_process(f"echo >> {shlex.quote(str(runs))}; echo '{{'")
+    write_process(f"echo >> {shlex.quote(str(runs))}; echo '{{\"'")
     for _ in range(2):
         is_refused("printed something else than credentials")
     assert runs.read_text() == "\n\n\n"
+
+
+def test_output_is_used_for_its_profile_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config.toml"
+    command = 'credential_process = ["sh", "-c", "printf lmb_$WHO"]'
+    path.write_text("".join(f'[profiles.{name}]\ncompany = "{name}"\n{command}\n' for name in ("one", "two")))
+    path.chmod(0o600)
+    monkeypatch.setenv("LM_CONFIG_FILE", str(path))
+    for name in ("one", "two"):
+        monkeypatch.setenv("WHO", name)
+        auth = lmtokens.LMv1Auth(profile=name)
+        assert auth._authorization("GET", f"{auth.base_url}/setting/admins", b"") == f"Bearer lmb_{name}"
+
+
+def test_threads_run_the_command_once(write_process: Any, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    write_process(f"echo >> {shlex.quote(str(runs))}; sleep 0.3; {prints(PAIR)}")
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: lmtokens.Client(profile="acme"), range(8)))
+    assert runs.read_text() == "\n"
+
+
+def test_key_may_begin_with_a_brace(write_process: Any) -> None:
+    write_process(prints("{invented-key"), access_id=ACCESS_ID)
+    assert "LMv1" in repr(lmtokens.Client(profile="acme"))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="needs SIGCHLD")
+def test_command_may_run_while_sigchld_is_ignored(write_process: Any) -> None:
+    write_process(prints(PAIR))
+    code = "import lmtokens, signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); lmtokens.Client(profile='acme')"
+    completed = run_python(code)
+    assert completed.returncode == 0, completed.stderr
 
 
 def test_command_is_not_run_if_it_is_not_needed(write_process: Any, tmp_path: Path) -> None:
