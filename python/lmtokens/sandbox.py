@@ -312,7 +312,8 @@ class Portal:
     def environment(self) -> dict[str, str]:
         """Return the environment variables with which another process uses this sandbox as the administrator.
 
-        They also shut out the profiles of the user: one of them could name a real portal.
+        They also shut out the profiles of the user, one of which could name a real portal, and the user's keyring. To
+        deliver to a keyring on purpose, set ``PYTHON_KEYRING_BACKEND`` to its backend afterwards.
         """
         return {
             "LM_COMPANY": self.company,
@@ -320,6 +321,7 @@ class Portal:
             "LM_ACCESS_ID": self.access_id,
             "LM_ACCESS_KEY": self.access_key.reveal(),
             "LM_CONFIG_FILE": os.devnull,
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         }
 
     @property

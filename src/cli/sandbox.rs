@@ -27,7 +27,7 @@ use crate::token_output::{Variable, exports};
 /// Without COMMAND, prints the environment variables of the sandbox and runs until it is interrupted. With COMMAND,
 /// runs it with those variables, without other LM_* variables and with NO_PROXY for 127.0.0.1, forwards signals to it and
 /// exits with its status: 128 plus the number of the signal that ended it, 127 if it is not found, 126 if it cannot be
-/// run. COMMAND does not outlive lmtokens. A line on standard error explains each LMv1 header that is refused. The sandbox listens on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user)
+/// run. COMMAND does not outlive lmtokens. The variables shut out the user's profiles and keyring. A line on standard error explains each LMv1 header that is refused. The sandbox listens on 127.0.0.1 only. Its users are 1 (admin), 32 (api-user)
 /// and 33 (viewer).
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &[exit::CANNOT_RUN, exit::NO_COMMAND]), args_conflicts_with_subcommands = true)]
@@ -76,7 +76,7 @@ impl Sandbox {
     }
 }
 
-fn variables(portal: &Portal) -> [Variable; 5] {
+fn variables(portal: &Portal) -> [Variable; 6] {
     let variables = [
         ("LM_COMPANY", portal.company().to_owned()),
         ("LM_BASE_URL", portal.base_url()),
@@ -84,6 +84,8 @@ fn variables(portal: &Portal) -> [Variable; 5] {
         ("LM_ACCESS_KEY", portal.access_key().reveal().to_owned()),
         // A profile of the user could name a real portal.
         (CONFIG_FILE, NO_CONFIG_FILE.to_owned()),
+        // A secret of the sandbox could replace that of a profile.
+        ("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring".to_owned()),
     ];
     variables.map(|(name, value)| (name, Zeroizing::new(value)))
 }

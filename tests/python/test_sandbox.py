@@ -134,6 +134,7 @@ def test_environment_points_another_process_to_the_portal(portal: Portal) -> Non
         "LM_ACCESS_ID": portal.access_id,
         "LM_ACCESS_KEY": portal.access_key.reveal(),
         "LM_CONFIG_FILE": os.devnull,
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
     }
     code = "import lmtokens; print(lmtokens.add_token(32, 'ci', 2))"
     completed = subprocess.run(

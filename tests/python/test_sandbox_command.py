@@ -265,11 +265,12 @@ def test_printed_variables_replace_the_profiles_of_the_user() -> None:
         printed = [process.stdout.readline()]
         while not printed[-1].startswith("unset "):
             printed.append(process.stdout.readline())
-        script = f"export LM_PROFILE=real LM_DOMAIN_NAME=lmgov.us\n{''.join(printed)}env | grep ^LM_ | cut -d= -f1"
+        shown_names = "env | grep -E '^(LM|PYTHON_KEYRING)_' | cut -d= -f1"
+        script = f"export LM_PROFILE=real LM_DOMAIN_NAME=lmgov.us\n{''.join(printed)}{shown_names}"
         shown = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=HANG_TIMEOUT, check=True)
         process.send_signal(signal.SIGINT)
         assert process.wait(HANG_TIMEOUT) == 0
-    names = {"LM_COMPANY", "LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY", "LM_CONFIG_FILE"}
+    names = {"LM_COMPANY", "LM_BASE_URL", "LM_ACCESS_ID", "LM_ACCESS_KEY", "LM_CONFIG_FILE", "PYTHON_KEYRING_BACKEND"}
     assert set(shown.stdout.split()) == names
 
 
