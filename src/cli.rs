@@ -252,9 +252,24 @@ fn asks_for_json(words: &[OsString]) -> bool {
 
 /// Fails if `--profile` is given before the command and after it, where clap would take the last one.
 fn check_one_profile(words: &[OsString]) -> Result<(), clap::Error> {
-    let words = words.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--");
-    let is_profile = |word: &Cow<'_, str>| word == "--profile" || word.starts_with("--profile=");
-    if words.filter(is_profile).count() < 2 {
+    let mut arguments = Arguments::command();
+    arguments.build();
+    // The value of `--data`, for example, may look like an option.
+    let takes_any = |word: &str| {
+        let Some(name) = word.strip_prefix("--") else { return false };
+        let mut options = arguments.get_subcommands().flat_map(clap::Command::get_arguments);
+        options.any(|option| option.get_long() == Some(name) && option.is_allow_hyphen_values_set())
+    };
+    let mut words = words.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--");
+    let mut count = 0;
+    while let Some(word) = words.next() {
+        if word == "--profile" || word.starts_with("--profile=") {
+            count += 1;
+        } else if takes_any(&word) {
+            words.next();
+        }
+    }
+    if count < 2 {
         return Ok(());
     }
     let message = "--profile cannot be used multiple times";

@@ -6,6 +6,7 @@ use super::sources::NoVariables;
 use super::{Arguments, Environment, Found, FoundPortal, Prompt, Provenance, ask, domain, named_portal};
 use crate::advice::Advice;
 use crate::error::{Error, Result};
+use crate::portal::{PortalAddress, check_domain};
 
 /// The sources below the arguments.
 pub(super) struct Selection<'a> {
@@ -94,13 +95,12 @@ impl<'a> Selection<'a> {
         // Credentials must not be sent to another portal than theirs.
         if !arguments.has_credentials()
             && profile.has_credentials()
-            && let Some(own) = profile.portal(None)?
-            && own.base_url() != portal.base_url()
+            && let Some(own) = own_address(profile)?.filter(|own| !own.includes(portal))
         {
             return Err(Error::configuration(format!(
                 "the credentials in {} are for {}, but the portal from {source} is {}",
                 profile.provenance,
-                own.base_url(),
+                own.shown(),
                 portal.base_url()
             ))
             .suggest("use a profile of that portal, or other credentials"));
@@ -151,5 +151,38 @@ impl<'a> Selection<'a> {
             None => "no credentials in the arguments, the environment or a profile".to_owned(),
         };
         Error::credentials(message).suggest(Advice::SupplyCredentials)
+    }
+}
+
+/// The address that a profile names.
+enum OwnAddress {
+    Portal(PortalAddress),
+    /// A profile without a company is for all portals of its domain.
+    Domain(String),
+}
+
+fn own_address(profile: &Profile) -> Result<Option<OwnAddress>> {
+    if let Some(portal) = profile.portal(None)? {
+        return Ok(Some(OwnAddress::Portal(portal)));
+    }
+    let domain = profile.settings.domain.as_deref().map(check_domain).transpose()?;
+    Ok(domain.map(OwnAddress::Domain))
+}
+
+impl OwnAddress {
+    fn includes(&self, portal: &PortalAddress) -> bool {
+        match self {
+            Self::Portal(own) => own.base_url() == portal.base_url(),
+            Self::Domain(domain) => {
+                portal.host().strip_suffix(domain).is_some_and(|company| company.ends_with('.'))
+            }
+        }
+    }
+
+    fn shown(&self) -> &str {
+        match self {
+            Self::Portal(own) => own.base_url(),
+            Self::Domain(domain) => domain,
+        }
     }
 }

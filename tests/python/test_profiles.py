@@ -277,6 +277,19 @@ def test_profile_may_have_an_address_only_or_credentials_only(config: Path, monk
         lmtokens.Client(profile="credentials")
 
 
+@pytest.mark.parametrize("domain", ["evil.example", "xlmgov.us"])
+def test_credentials_of_a_profile_without_a_company_stay_in_its_domain(config: Path, domain: str) -> None:
+    write_profiles(config, "dom", dom={"domain": "lmgov.us", "bearer_token": BEARER})
+    expected = "profile dom in .* are for lmgov.us, but the portal from arguments is"
+    for settings in (
+        {"profile": "dom", "domain": domain},
+        {"profile": "dom", "base_url": f"https://acme.{domain}/santaba/rest"},
+    ):
+        with pytest.raises(ConfigurationError, match=expected):
+            lmtokens.Client(**({"company": "acme"} | settings))  # type: ignore[arg-type]
+    assert AT_GOV in repr(lmtokens.Client("acme", profile="dom"))
+
+
 def test_domain_argument_replaces_that_of_a_profile(config: Path) -> None:
     address = {"company": "acme", "domain": "lmgov.us"}
     write_profiles(config, address=address, url={"base_url": f"{AT_ACME}"})
@@ -508,6 +521,12 @@ def test_shell_refuses_two_profiles(config: Path, words: list[str]) -> None:
         refused = run_shell(*arguments, "--dry-run")
         assert (refused.returncode, refused.stdout) == (2, "")
         assert "--profile cannot be used multiple times" in refused.stderr
+
+
+@pytest.mark.parametrize("words", [["--data", "--profile"], ["--data", "--profile=z"], ["--data=--profile"]])
+def test_data_that_looks_like_the_option_is_not_a_profile(config: Path, words: list[str]) -> None:
+    signed = run_shell("sign", "POST", "/x", *words, "--profile", "acme")
+    assert signed.returncode == 0, signed.stderr
 
 
 @pytest.mark.parametrize("command", [["sandbox", "--", "true"], ["profile", "list"]])
