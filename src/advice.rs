@@ -12,6 +12,8 @@ pub enum Advice {
     Text(Cow<'static, str>),
     /// Choose another file, or allow the existing one to be replaced.
     Overwrite,
+    /// Use another keyring entry, or replace the existing one.
+    OverwriteEntry,
     /// Use a folder that only this user can write to, or trust those who can write to this one.
     TrustFolder,
     /// Resume the existing journal, or choose another path.

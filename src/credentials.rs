@@ -7,6 +7,7 @@
 mod arguments;
 mod credential_process;
 mod environment;
+mod keyring_entry;
 mod parts;
 mod profiles;
 #[cfg(test)]
@@ -21,10 +22,11 @@ use std::fmt;
 
 pub use arguments::{Arguments, Timeouts};
 pub(crate) use environment::selecting_variables;
+pub(crate) use keyring_entry::KeyringEntry;
 pub(crate) use parts::{Given, Parts};
 pub(crate) use profiles::{
     CONFIG_FILE, ConfigFile, ConfigPath, DEFAULT, KEYS, NO_CONFIG_FILE, PROFILES, Profile, check_name,
-    config_path,
+    config_path, unknown_profile,
 };
 pub(crate) use secret_file::read_secret_from;
 pub(crate) use sources::ProcessEnvironment;

@@ -19,7 +19,7 @@ use crate::times::Expiry;
 
 pub(crate) use command::ToCommand;
 pub use file::ToFile;
-pub(crate) use keyring::{Keyring, ToKeyring};
+pub(crate) use keyring::{Keyring, ToKeyring, store, with_keyring};
 
 /// A boxed future, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -79,6 +79,11 @@ pub trait Destination: Send + Sync {
     /// Fails if a delivery cannot succeed, before anything is created. `replaces` is the token whose secret the
     /// destination may hold. It may block.
     fn check(&self, _replaces: Option<&Token>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Fails if a rotation cannot deliver here, before any request.
+    fn check_rotation(&self) -> Result<()> {
         Ok(())
     }
 

@@ -3027,8 +3027,10 @@ def to_keyring(name: "str", *, overwrite: "bool" = False) -> "ToKeyring":
     Deliver the secret of a new token to the keyring of the operating system, for a profile with ``keyring = true``.
 
     The entry of the service ``lmtokens`` with the profile's name holds the access id and the access key, or the bearer
-    token, as JSON. Until the token is enabled, it is in an entry ``NAME.<tag>.pending``, so that an old secret is kept.
-    Needs the package keyring: ``pip install 'lmtokens[keyring]'``.
+    token, as JSON. Until the token is enabled, it is in an entry ``NAME.pending``, so that an old secret is kept. If the
+    call is interrupted, call it again with the same arguments: the token is then completed, or deleted.
+    ``rotate_token`` does not accept it: the entry would not keep the old secret. Needs the package keyring: ``pip
+    install 'lmtokens[keyring]'``. A dialog of the keyring delays an interrupt by up to 2 seconds.
 
     Args:
         name (str): the name of the profile, which may not exist yet.

@@ -24,6 +24,7 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             return format!("compare token {id} with the user's list of tokens before you use it").into();
         }
         Advice::Overwrite => "choose another file, or pass --overwrite to replace the existing one",
+        Advice::OverwriteEntry => "choose another name, or pass --overwrite to replace the existing entry",
         Advice::TrustFolder => {
             "use a folder that only you can write to, or pass --trust-folder if you trust its other users"
         }

@@ -94,7 +94,9 @@ impl To {
             Self::Keyring(_) if format.is_some() || trust_folder => {
                 Err(Error::argument("--output and --trust-folder cannot be combined with --to keyring:"))
             }
-            Self::Keyring(name) => Ok(Some(Arc::new(ToKeyring::new(Arc::clone(keyring), name, overwrite)?))),
+            Self::Keyring(name) => {
+                Ok(Some(ToKeyring::new(Arc::clone(keyring), name, overwrite)?.destination()))
+            }
             Self::Command(_) if format.is_some() || overwrite || trust_folder => Err(Error::argument(
                 "a command receives the token as JSON; --output, --overwrite and --trust-folder cannot be combined with it",
             )),

@@ -14,8 +14,10 @@ use super::report::{Failure, say, warn};
 use super::signals::run_until_signal;
 use crate::advice::Advice;
 use crate::credentials::{
-    self, Arguments, ConfigFile, Credentials, ProcessEnvironment, Profile, check_name, config_path,
+    self, Arguments, ConfigFile, Credentials, KeyringEntry, ProcessEnvironment, Profile, check_name,
+    config_path,
 };
+use crate::destinations::{store, with_keyring};
 use crate::error::{Error, Result};
 use crate::portal::PortalAddress;
 use crate::process;
@@ -233,8 +235,8 @@ impl Add {
         }
         let path = config_path(&ProcessEnvironment)?;
         let profile = Profile::new(&self.name, &path, settings)?;
-        profile.portal(None)?;
-        let to_keyring = !self.plain_text && host.keyring.is_available();
+        let portal = profile.portal(None)?;
+        let to_keyring = !self.plain_text && has_keyring(host)?;
         if !to_keyring {
             warn(&format!("the secret will be in plain text in {path}, readable by you only"));
         }
@@ -247,17 +249,44 @@ impl Add {
         if self.default {
             edit.set_default(&self.name);
         }
+        // Before the entry of an existing profile is replaced.
+        let new = edit.write()?;
         if to_keyring {
-            host.keyring.set(&self.name, credentials.secret())?;
+            let base_url = portal.as_ref().map(PortalAddress::base_url);
+            let entry = KeyringEntry::of_credentials(base_url, &credentials).write();
+            let entry = entry
+                .map_err(|error| Error::credentials(format!("cannot write the credentials: {error}")))?;
+            let name = self.name.clone();
+            run_until_signal(with_keyring(&host.keyring, move |keyring| store(keyring, &name, &entry)))?;
         }
-        let path = edit.save()?;
+        let path = new.put_in_place()?;
         if was_in_keyring && !to_keyring {
-            host.keyring.delete(&self.name)?;
+            delete_entry(host, &self.name)?;
         }
         let place = if to_keyring { ", and its secret to the keyring" } else { "" };
         say(&format!("added profile {} to {path}{place}", self.name));
         Ok(())
     }
+}
+
+/// Returns whether the secret can be stored in a keyring. It is called on this thread, whose signals are not handled yet:
+/// the prompt that may follow could not be interrupted otherwise.
+fn has_keyring(host: &Host) -> Result<bool, Failure> {
+    let found = host.unless_interrupted(host.keyring.is_available())?;
+    Ok(found
+        .map_err(|error| error.suggest("pass --plain-text to store the secret in the configuration file"))?)
+}
+
+/// Deletes the entry of a profile that no longer uses the keyring.
+fn delete_entry(host: &Host, name: &str) -> Result<(), Failure> {
+    let entry = name.to_owned();
+    let deleted = run_until_signal(with_keyring(&host.keyring, move |keyring| {
+        keyring.delete(&entry).map_err(|error| {
+            let message = format!("the secret of profile {entry} is still in the keyring: {error}");
+            Error::credentials(message).suggest(format!("delete it: keyring del lmtokens {entry}"))
+        })
+    }));
+    Ok(deleted?)
 }
 
 fn company(host: &Host) -> Result<String, Failure> {
@@ -303,12 +332,13 @@ impl Remove {
         }
         let mut edit = Edit::open(host)?;
         edit.check_exists(&self.name)?;
-        if edit.uses_keyring(&self.name) {
-            host.keyring.delete(&self.name)?;
-        }
+        let uses_keyring = edit.uses_keyring(&self.name);
         edit.remove(&self.name);
         let path = edit.save()?;
         say(&format!("removed profile {} from {path}", self.name));
+        if uses_keyring {
+            delete_entry(host, &self.name)?;
+        }
         Ok(exit::DONE)
     }
 }
@@ -349,7 +379,8 @@ fn members(name: &str, is_default: bool, profile: &Profile) -> Result<Vec<(&'sta
             None => (None, None),
         },
     };
-    let access_id = profile.settings.access_id.as_ref().filter(|_| secret.is_some());
+    // Elsewhere, the secret may come with another access id.
+    let access_id = profile.settings.access_id.as_ref().filter(|_| kind.is_some());
     Ok(vec![
         ("name", json!(name)),
         ("default", json!(is_default)),

@@ -256,16 +256,15 @@ impl Rotate {
         }
     }
 
-    /// Fails if `--to` is wrong, or does not name another file or entry for each token.
+    /// Fails if `--to` is wrong, or does not name another file for each token.
     fn check_template(&self, host: &Host, is_single: bool) -> Result<()> {
         self.destination(host, (!is_single).then_some(Placeholders(None)).as_ref())?;
         let template = match &self.to {
             Some(To::File(path)) => format!("file:{}", path.display()),
-            Some(To::Keyring(name)) => format!("keyring:{name}"),
             _ => return Ok(()),
         };
         if !is_single && !template.contains("{old_id}") && !template.contains("{access_id}") {
-            let expected = "a path or name with {old_id} or {access_id}: each token needs a file or keyring entry of its own";
+            let expected = "a path with {old_id} or {access_id}: each token needs a file of its own";
             return Err(Error::invalid("--to", format_args!("{template:?}"), expected));
         }
         Ok(())
@@ -282,11 +281,13 @@ impl Rotate {
             Some(placeholders) => to.map_words(|word| placeholders.fill(word))?,
             None => to.map_words(Placeholders::refuse)?,
         };
-        to.destination(&host.keyring, self.format, self.overwrite, self.trust_folder)?.ok_or_else(|| {
-            let expected =
-                "file:PATH, keyring:NAME or command:COMMAND: a rotation must be able to repeat a delivery";
+        let destination = to.destination(&host.keyring, self.format, self.overwrite, self.trust_folder)?;
+        let destination = destination.ok_or_else(|| {
+            let expected = "file:PATH or command:COMMAND: a rotation must be able to repeat a delivery";
             Error::invalid("--to", "-", expected)
-        })
+        })?;
+        destination.check_rotation()?;
+        Ok(destination)
     }
 }
 

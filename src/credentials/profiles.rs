@@ -15,7 +15,7 @@ use toml_parser::lexer::TokenKind;
 use super::credential_process;
 use super::secret_file;
 use super::sources::NoVariables;
-use super::{Arguments, Credentials, Environment, Provenance, located, named_portal};
+use super::{Arguments, Credentials, Environment, KeyringEntry, Provenance, located, named_portal};
 use crate::error::{Error, Result};
 use crate::portal::PortalAddress;
 use crate::secret::Secret;
@@ -216,7 +216,7 @@ impl ConfigFile {
     /// Returns a profile. `source` completes "unknown profile".
     pub(crate) fn profile(&self, name: &str, source: &str) -> Result<Profile> {
         let found = self.profiles()?.and_then(|profiles| profiles.get(name));
-        let item = found.ok_or_else(|| unknown(source, Some(self)))?;
+        let item = found.ok_or_else(|| unknown_profile(source, Some(self)))?;
         let shown = format!("profile {name}");
         let table = item.as_table_like().ok_or_else(|| self.error(&shown, "is not a table", item.span()))?;
         self.check_keys(&shown, table, &KEYS)?;
@@ -378,13 +378,31 @@ impl Profile {
                     Error::credentials(format!("the keyring has no secret of {}", self.provenance))
                         .suggest("store it with lmtokens profile add --overwrite")
                 })?;
+                self.check_portal_of(&secret, &source)?;
                 let settings = credential_process::parse(&secret, &self.settings).ok_or_else(|| {
-                    Error::credentials(format!("{source} holds something else than credentials"))
+                    Error::credentials(format!(
+                        "{source} has no credentials; expected a secret, or an entry of lmtokens"
+                    ))
+                    .suggest("store them with lmtokens profile add --overwrite")
                 })?;
                 settings.credentials().map_err(|error| located(error, &format!("from {source}")))?
             }
         };
         Ok(credentials.map(|credentials| (credentials, provenance)))
+    }
+
+    /// Fails if an entry of the keyring has the credentials of another portal than that of this profile.
+    fn check_portal_of(&self, entry: &Secret, source: &str) -> Result<()> {
+        let of_entry = KeyringEntry::read(entry).and_then(|entry| entry.base_url);
+        if let (Some(of_entry), Some(own)) = (of_entry, self.portal(None)?)
+            && of_entry != own.base_url()
+        {
+            // It may not be a URL.
+            let message = format!("the credentials from {source} are not for its portal {}", own.base_url());
+            return Err(Error::credentials(message)
+                .suggest("correct the profile, or store them with lmtokens profile add --overwrite"));
+        }
+        Ok(())
     }
 
     /// Returns the portal, with another domain if one is given.
@@ -408,7 +426,7 @@ impl Profile {
     pub(super) fn named(name: &str, source: &str, environment: &dyn Environment) -> Result<Self> {
         match ConfigFile::read(environment)? {
             Some(file) => file.profile(name, source),
-            None => Err(unknown(source, None)),
+            None => Err(unknown_profile(source, None)),
         }
     }
 
@@ -431,12 +449,12 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     Err(Error::configuration(format!("invalid name of a profile; expected {NAME}")))
 }
 
-/// Returns the error for a profile that does not exist. It does not repeat the name, which may be a misplaced secret.
-fn unknown(source: &str, file: Option<&ConfigFile>) -> Error {
+/// Returns the error for a profile that does not exist. `source` completes "unknown profile". It does not repeat the name, which may be a misplaced secret.
+pub(crate) fn unknown_profile(source: &str, file: Option<&ConfigFile>) -> Error {
     let names = file.and_then(|file| file.names().ok()).unwrap_or_default();
     let expected = match file {
         Some(file) if !names.is_empty() => format!("{} has {}", file.path, names.join(", ")),
-        Some(file) => format!("{} has none", file.path),
+        Some(file) => format!("{} has no profiles", file.path),
         None => "the configuration file does not exist".to_owned(),
     };
     let error = Error::configuration(format!("unknown profile{source}: {expected}"));

@@ -156,5 +156,5 @@ fn unclear(remaining: &Remaining, why: &str) -> Error {
         ErrorKind::Delivery,
         format!("an interrupted call created token {id} and left its key in {path}, but {why}"),
     )
-    .suggest(format!("if the token is needed, enable it and take the key from the file (access_key); if not, delete the token; then remove {path}"))
+    .suggest(format!("if the token is needed, enable it and take the key from there (access_key); if not, delete the token; then remove {path}"))
 }

@@ -222,6 +222,7 @@ fn not_rotated(token: &Token) -> Error {
 impl RotateToken {
     /// Rotates the token. Once it is known that the token can be rotated, a failure is the state of the result.
     async fn rotate(&self, client: &Client) -> Result<Rotation> {
+        self.destination.check_rotation()?;
         check_span("overlap", self.overlap)?;
         check_span("quarantine", self.quarantine)?;
         rotate::rotate(self, client).await

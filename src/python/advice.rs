@@ -9,6 +9,7 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
     Cow::Borrowed(match advice {
         Advice::Text(text) => return text.clone(),
         Advice::Overwrite => "use another path, or pass overwrite=True",
+        Advice::OverwriteEntry => "use another name, or pass overwrite=True",
         Advice::TrustFolder => {
             "use a folder that only you can write to, or pass trust_folder=True if you trust its other users"
         }

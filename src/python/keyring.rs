@@ -24,8 +24,18 @@ pub(crate) fn get(py: Python<'_>, profile: &str) -> PyResult<Option<Secret>> {
 
 /// Returns whether there is a keyring that can store secrets.
 fn is_available(py: Python<'_>) -> PyResult<bool> {
+    let keyring = match py.import("keyring") {
+        Err(error) if is_not_installed(py, &error) => return Ok(false),
+        keyring => keyring?,
+    };
     // The backends that stand for none have a priority of 0 or less.
-    py.import("keyring")?.call_method0("get_keyring")?.getattr("priority")?.gt(0)
+    keyring.call_method0("get_keyring")?.getattr("priority")?.gt(0)
+}
+
+/// Returns whether the package `keyring` is missing. An import of one of its backends may fail as well.
+fn is_not_installed(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PyImportError>(py)
+        && error.value(py).getattr("name").is_ok_and(|name| name.eq("keyring").unwrap_or(false))
 }
 
 /// Stores the secret of a profile.
@@ -43,18 +53,16 @@ fn delete(py: Python<'_>, profile: &str) -> PyResult<()> {
 
 /// Returns the error of a failed call. `keep` gets the exception if it is an interrupt.
 pub(crate) fn failure(py: Python<'_>, error: PyErr, keep: impl FnOnce(PyErr)) -> Error {
-    let message = if error.is_instance_of::<PyImportError>(py) {
+    if is_not_installed(py, &error) {
         return Error::configuration("the package keyring is not installed")
             .suggest("install it with pip install 'lmtokens[keyring]'");
-    } else {
-        // Its message may come from anywhere.
-        let class = error.get_type(py).name().map_or_else(|_| "an error".to_owned(), |name| name.to_string());
-        format!("the keyring failed with {class}")
-    };
+    }
+    // Its message may come from anywhere.
+    let class = error.get_type(py).name().map_or_else(|_| "an error".to_owned(), |name| name.to_string());
     if !error.is_instance_of::<PyException>(py) {
         keep(error);
     }
-    Error::credentials(message)
+    Error::credentials(format!("the keyring failed with {class}"))
 }
 
 /// The keyring for code that runs detached.
@@ -76,8 +84,8 @@ impl AttachedKeyring {
 }
 
 impl Keyring for AttachedKeyring {
-    fn is_available(&self) -> bool {
-        self.with(is_available).unwrap_or(false)
+    fn is_available(&self) -> Result<bool> {
+        self.with(is_available)
     }
 
     fn get(&self, name: &str) -> Result<Option<Secret>> {

@@ -168,6 +168,7 @@ def test_invalid_profile_is_replaced(config: Path, text: str) -> None:
     assert add("acme", "--overwrite").returncode == 0
     assert f"{config}>" in repr(lmtokens.Client(profile="acme"))
     assert ("gov" in text) == ("gov" in config.read_text())
+    assert "acme ]" not in config.read_text()
 
 
 @pytest.mark.parametrize("target", ["nowhere", "config.toml", "config.toml/below"])

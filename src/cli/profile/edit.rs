@@ -17,6 +17,7 @@ use crate::cli::report::Failure;
 use crate::cli::signals::run_until_signal;
 use crate::credentials::{
     Arguments, ConfigFile, ConfigPath, Credentials, DEFAULT, KEYS, PROFILES, ProcessEnvironment, config_path,
+    unknown_profile,
 };
 use crate::destinations::secure_file::{create_private, folder_of, sync_folder_of};
 use crate::error::{Error, Result};
@@ -68,15 +69,8 @@ impl Edit {
 
     /// Fails if the profile does not exist.
     pub(super) fn check_exists(&self, name: &str) -> Result<()> {
-        if self.profiles().is_some_and(|profiles| profiles.contains_key(name)) {
-            return Ok(());
-        }
-        let names: Vec<&str> = self
-            .profiles()
-            .map(|profiles| profiles.iter().map(|(name, _)| name).collect())
-            .unwrap_or_default();
-        let expected = if names.is_empty() { "no profiles".to_owned() } else { names.join(", ") };
-        Err(Error::configuration(format!("unknown profile: {} has {expected}", self.path)))
+        let file = self.parsed()?;
+        if file.names()?.contains(&name) { Ok(()) } else { Err(unknown_profile("", Some(&file))) }
     }
 
     /// Fails if the profile exists and must not be replaced.
@@ -94,8 +88,8 @@ impl Edit {
         profile.and_then(|profile| profile.get("keyring")).and_then(Item::as_bool) == Some(true)
     }
 
-    /// Adds or replaces a profile. Its secret is written unless it is in the keyring. Fails if the result would not be
-    /// valid.
+    /// Adds or replaces a profile. Its credentials are written unless they are in the keyring. Fails if the result would
+    /// not be valid.
     pub(super) fn set_profile(
         &mut self,
         name: &str,
@@ -118,7 +112,7 @@ impl Edit {
             set(profile, "company", settings.company.as_deref());
             set(profile, "domain", settings.domain.as_deref());
             set(profile, "base_url", settings.base_url.as_deref());
-            set(profile, "access_id", access_id);
+            set(profile, "access_id", access_id.filter(|_| !uses_keyring));
             set(profile, "access_key", access_key.filter(|_| !uses_keyring));
             set(profile, "bearer_token", bearer_token.filter(|_| !uses_keyring));
             set(profile, "keyring", uses_keyring.then_some(true));
@@ -135,11 +129,16 @@ impl Edit {
             table.set_implicit(true);
             Item::Table(table)
         });
-        let profile = profiles.as_table_like_mut()?.entry(name).or_insert(toml_edit::table());
+        let profiles = profiles.as_table_like_mut()?;
+        let profile = profiles.entry(name).or_insert(toml_edit::table());
         if !profile.is_table_like() {
             *profile = toml_edit::table();
+            // The spaces before the equals sign.
+            if let Some(mut key) = profiles.key_mut(name) {
+                key.leaf_decor_mut().clear();
+            }
         }
-        profile.as_table_like_mut()
+        profiles.get_mut(name)?.as_table_like_mut()
     }
 
     /// Returns the file as it will be read.
@@ -168,11 +167,50 @@ impl Edit {
 
     /// Replaces the file, which only its owner can read if it holds secrets, and returns its path.
     pub(super) fn save(self) -> Result<ConfigPath> {
+        self.write()?.put_in_place()
+    }
+
+    /// Writes the new file beside the old one.
+    pub(super) fn write(self) -> Result<NewFile> {
         let has_secrets = self.parsed()?.has_secrets()?;
         let text = Zeroizing::new(self.document.to_string());
-        let replaced = replace(&self.target, text.as_bytes(), has_secrets);
-        replaced.map_err(|error| cannot_write(&self.path, &error))?;
-        Ok(self.path)
+        let random = getrandom::u64().map_err(|error| cannot_write(&self.path, &io::Error::other(error)))?;
+        let mut name = self.target.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{random:016x}{NEW}"));
+        let new = NewFile { new: self.target.with_file_name(name), edit: self };
+        let written = new.write(text.as_bytes(), has_secrets);
+        written.map_err(|error| cannot_write(&new.edit.path, &error))?;
+        Ok(new)
+    }
+}
+
+/// A new configuration file, which is removed unless it is put in the place of the old one.
+pub(super) struct NewFile {
+    edit: Edit,
+    new: PathBuf,
+}
+
+impl NewFile {
+    fn write(&self, content: &[u8], has_secrets: bool) -> io::Result<()> {
+        let before = metadata(&self.edit.target)?;
+        let mut file = create_private(&self.new)?;
+        file.write_all(content)?;
+        before.map_or(Ok(()), |before| keep_access(&file, &before, has_secrets))?;
+        file.sync_all()
+    }
+
+    /// Replaces the old file, and returns its path.
+    pub(super) fn put_in_place(self) -> Result<ConfigPath> {
+        let Edit { path, target, .. } = &self.edit;
+        let placed = std::fs::rename(&self.new, target).and_then(|()| sync_folder_of(target));
+        placed.map_err(|error| cannot_write(path, &error))?;
+        Ok(path.clone())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.new);
     }
 }
 
@@ -190,24 +228,6 @@ fn set(table: &mut dyn TableLike, key: &str, value: Option<impl Into<Value>>) {
         }
         None => drop(table.insert(key, Item::Value(value))),
     }
-}
-
-fn replace(path: &Path, content: &[u8], has_secrets: bool) -> io::Result<()> {
-    let random = getrandom::u64().map_err(io::Error::other)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{random:016x}{NEW}"));
-    let new = path.with_file_name(name);
-    let before = metadata(path)?;
-    let mut file = create_private(&new)?;
-    let replaced = file
-        .write_all(content)
-        .and_then(|()| before.map_or(Ok(()), |before| keep_access(&file, &before, has_secrets)))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| std::fs::rename(&new, path));
-    if replaced.is_err() {
-        let _ = std::fs::remove_file(&new);
-    }
-    replaced.and_then(|()| sync_folder_of(path))
 }
 
 /// The end of the name of a file that is about to replace the configuration file.
@@ -284,7 +304,6 @@ fn lock(folder: &Path, host: &Host) -> Result<Option<File>, Failure> {
     let Ok(folder) = File::open(folder) else { return Ok(None) };
     let is_taken = |locked: &Result<(), TryLockError>| matches!(locked, Err(TryLockError::WouldBlock));
     let mut locked = folder.try_lock();
-    // A prompt of the keyring may follow. It could not be interrupted if signals had been handled here before.
     if is_taken(&locked) {
         run_until_signal(async {
             while is_taken(&locked) && !host.prompt.is_interrupted() {

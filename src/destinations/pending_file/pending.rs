@@ -306,7 +306,8 @@ impl Pending {
     }
 }
 
-const REPEAT: &str =
+/// The hint if a delivered key is not in its place.
+pub(in crate::destinations) const REPEAT: &str =
     "the key is safe: repeat the call with the same user, type, note and status, which puts it in place";
 
 impl Drop for Pending {

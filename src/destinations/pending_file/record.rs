@@ -14,25 +14,25 @@ const VERSION: u32 = 1;
 
 /// A token as it was delivered, and where it belongs.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Record {
+pub(in crate::destinations) struct Record {
     lmtokens_pending: u32,
-    pub(super) portal: String,
+    pub(in crate::destinations) portal: String,
     tag: String,
-    pub(super) id: i64,
+    pub(in crate::destinations) id: i64,
     r#type: String,
     access_id: Option<String>,
     access_key: Zeroizing<String>,
-    pub(super) admin_id: i64,
+    pub(in crate::destinations) admin_id: i64,
     admin_name: Option<String>,
     status: i64,
-    pub(super) note: Option<String>,
+    pub(in crate::destinations) note: Option<String>,
     roles: Vec<String>,
     created_by: Option<String>,
     created_on: Option<i64>,
 }
 
 impl Record {
-    pub(super) fn of(portal: &str, tag: &Tag, token: &Token) -> Self {
+    pub(in crate::destinations) fn of(portal: &str, tag: &Tag, token: &Token) -> Self {
         Self {
             lmtokens_pending: VERSION,
             portal: portal.to_owned(),
@@ -53,20 +53,26 @@ impl Record {
         }
     }
 
-    /// Reads a record; `None` if it is damaged or not that of this tag.
+    /// Reads the record in a file; `None` if it is damaged or not that of this tag.
     pub(super) fn parse(text: &[u8], tag: &Tag) -> Option<Self> {
-        let record: Self = serde_json::from_slice(text.strip_suffix(b"\n")?).ok()?;
+        let (own, record) = Self::read(text.strip_suffix(b"\n")?)?;
+        (own == *tag).then_some(record)
+    }
+
+    /// Reads a record and its tag; `None` if it is damaged.
+    pub(in crate::destinations) fn read(text: &[u8]) -> Option<(Tag, Self)> {
+        let record: Self = serde_json::from_slice(text).ok()?;
+        let (tag, None) = Tag::parse(&record.tag)? else { return None };
         let is_valid = record.lmtokens_pending == VERSION
-            && record.tag == tag.to_string()
             && TokenId::new(record.id).is_ok()
             && AdminId::new(record.admin_id).is_ok()
             && Status::from_number(record.status).is_ok()
             && record.r#type.parse::<Type>().is_ok()
             && !record.access_key.is_empty();
-        is_valid.then_some(record)
+        is_valid.then_some((tag, record))
     }
 
-    pub(super) fn token(&self) -> Token {
+    pub(in crate::destinations) fn token(&self) -> Token {
         Token {
             id: self.id,
             r#type: TokenType::from_word(&self.r#type),
@@ -90,7 +96,7 @@ impl Record {
 
     /// Returns whether this is the token as it is requested now. An expiry that is given as a duration counts from the
     /// create of this token.
-    pub(super) fn is(&self, requested: &RequestedToken, tag: &Tag) -> bool {
+    pub(in crate::destinations) fn is(&self, requested: &RequestedToken, tag: &Tag) -> bool {
         let has_expiry = match (tag.expires, requested.expires) {
             (Some(_), Some(Expiry::After(_))) | (None, None) => true,
             (Some(time), Some(Expiry::At(requested))) => time == requested,

@@ -30,7 +30,7 @@ pub(crate) struct ToCommand(destinations::ToCommand);
 
 /// An entry of the keyring as a destination; ``lmtokens.deliver.to_keyring`` makes one.
 #[pyclass(frozen, module = "lmtokens.deliver")]
-pub(crate) struct ToKeyring(Arc<destinations::ToKeyring>);
+pub(crate) struct ToKeyring(destinations::ToKeyring);
 
 #[pymethods]
 impl ToKeyring {
@@ -161,8 +161,10 @@ pub(crate) fn to_command(
 /// Deliver the secret of a new token to the keyring of the operating system, for a profile with ``keyring = true``.
 ///
 /// The entry of the service ``lmtokens`` with the profile's name holds the access id and the access key, or the bearer
-/// token, as JSON. Until the token is enabled, it is in an entry ``NAME.<tag>.pending``, so that an old secret is kept.
-/// Needs the package keyring: ``pip install 'lmtokens[keyring]'``.
+/// token, as JSON. Until the token is enabled, it is in an entry ``NAME.pending``, so that an old secret is kept. If the
+/// call is interrupted, call it again with the same arguments: the token is then completed, or deleted.
+/// ``rotate_token`` does not accept it: the entry would not keep the old secret. Needs the package keyring: ``pip
+/// install 'lmtokens[keyring]'``. A dialog of the keyring delays an interrupt by up to 2 seconds.
 ///
 /// Args:
 ///     name (str): the name of the profile, which may not exist yet.
@@ -190,7 +192,7 @@ pub(crate) fn to_keyring(
     #[pyo3(from_py_with = plain::overwrite)] overwrite: bool,
 ) -> PyResult<ToKeyring> {
     let keyring = Arc::new(AttachedKeyring::default());
-    Ok(ToKeyring(Arc::new(destinations::ToKeyring::new(keyring, name, overwrite)?)))
+    Ok(ToKeyring(destinations::ToKeyring::new(keyring, name, overwrite)?))
 }
 
 /// The argument ``deliver=``.
@@ -215,7 +217,7 @@ impl<'py> FromPyObject<'_, 'py> for Deliver {
             return Ok(Self::Native(Arc::new(command.get().0.clone())));
         }
         if let Ok(keyring) = object.cast::<ToKeyring>() {
-            return Ok(Self::Native(Arc::clone(&keyring.get().0) as Arc<dyn Destination>));
+            return Ok(Self::Native(keyring.get().0.clone().destination()));
         }
         if object.hasattr("deliver")? || object.is_callable() {
             return Ok(Self::Python(object.to_owned().unbind()));
