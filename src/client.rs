@@ -59,7 +59,7 @@ pub struct Client {
     /// The identity of the current call, or between calls that of the next one. Its credentials are replaced if the
     /// supplier supplies others.
     identity: Arc<ArcSwap<Identity>>,
-    /// The code of the current call's caller that supplies credentials.
+    /// What supplies credentials to the current call, if they are not fixed.
     supplier: Option<Arc<dyn Supplier>>,
     policy: Policy,
     observer: Arc<dyn Observer>,
@@ -112,6 +112,7 @@ impl Client {
             user_agent.push(' ');
             user_agent.push_str(user_agent_suffix);
         }
+        let supplier = identity.supplier.clone();
         let identity = Arc::new(ArcSwap::from_pointee(identity));
         let shared = Shared {
             identity: Arc::clone(&identity),
@@ -124,7 +125,7 @@ impl Client {
         Self {
             shared: Arc::new(shared),
             identity,
-            supplier: None,
+            supplier,
             policy: Policy::default(),
             observer: Arc::new(NoObserver),
             deadline: None,

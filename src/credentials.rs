@@ -19,6 +19,7 @@ mod supplied;
 mod validate;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use arguments::{Arguments, Timeouts};
 pub(crate) use environment::selecting_variables;
@@ -205,6 +206,8 @@ pub struct Identity {
     pub credentials_from: Provenance,
     /// How long the credentials are used; `None` if they do not expire.
     pub validity: Option<Validity>,
+    /// The source of other credentials once these have expired, unless a callable supplies them.
+    pub supplier: Option<Arc<dyn Supplier>>,
     /// Environment variables with other credentials or another portal, which were ignored.
     pub ignored_sources: Vec<&'static str>,
     /// The timeouts of an attempt.
@@ -270,11 +273,17 @@ impl Identity {
             Purpose::Requests => network.completed(&portal, environment)?,
             Purpose::Signatures => network,
         };
-        let (credentials, credentials_from, ignored_sources) = if arguments.callable {
-            (None, Provenance::Callable, selection.ignored())
+        let (found, ignored_sources) = if arguments.callable {
+            (None, selection.ignored())
         } else {
-            let (credentials, from, ignored) = selection.given_or_asked(given, prompt)?;
-            (Some(credentials), from, ignored)
+            let (found, ignored) = selection.given_or_asked(given, prompt)?;
+            (Some(found), ignored)
+        };
+        let validity = found.as_ref().and_then(|found| found.validity);
+        let supplier = validity.and_then(|_| selection.supplier());
+        let (credentials, credentials_from) = match found {
+            Some(Supplied { credentials, from, .. }) => (Some(credentials), from),
+            None => (None, Provenance::Callable),
         };
         Ok(Self {
             portal,
@@ -282,7 +291,8 @@ impl Identity {
             overridden,
             credentials,
             credentials_from,
-            validity: None,
+            validity,
+            supplier,
             ignored_sources,
             timeouts,
             network,
@@ -335,8 +345,8 @@ pub(crate) fn override_warning(
     Some(format!("{notice}: requests go to {}; unset it to use the argument", portal.base_url()))
 }
 
-/// Credentials, their source, and the variables with others that were ignored.
-type Found = (Credentials, Provenance, Vec<&'static str>);
+/// Credentials, and the variables with others that were ignored.
+type Found = (Supplied, Vec<&'static str>);
 
 /// Returns the credentials alone, for calls that do not need a portal.
 pub(crate) fn credentials(
@@ -349,7 +359,7 @@ pub(crate) fn credentials(
     }
     let selection = Selection::of(arguments, environment)?;
     let given = selection.given(arguments, environment)?;
-    selection.given_or_asked(given, prompt).map(|(credentials, ..)| credentials)
+    selection.given_or_asked(given, prompt).map(|(found, _)| found.credentials)
 }
 
 /// A portal's address, its source, and the arguments that it overrides.

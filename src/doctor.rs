@@ -115,7 +115,11 @@ impl Examination {
             settings::credentials(&parts),
         ];
         let is_usable = findings.iter().all(|finding| finding.status != Status::Problem);
-        let identity = is_usable.then(|| Identity::resolve(arguments, environment, &NoPrompt));
+        // Without a supplier of other credentials, the request is not repeated after a 401.
+        let identity = is_usable.then(|| {
+            let found = Identity::resolve(arguments, environment, &NoPrompt)?;
+            Ok(Identity { supplier: None, ..found })
+        });
         let portal = match parts.portal.as_ref() {
             Some(Ok(Some((portal, ..)))) if !parts.is_credential(portal.host()) => Some(portal.clone()),
             _ => None,

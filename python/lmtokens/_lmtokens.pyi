@@ -119,7 +119,9 @@ class Client:
     In place of the secret, a profile may have ``keyring = true``: the secret is in the keyring of the operating system
     (``pip install 'lmtokens[keyring]'``). Or it has ``credential_process = ["PROGRAM", "ARGUMENT"]``: a command that
     prints the secret, or a JSON object with ``access_id`` and ``access_key``, or with ``bearer_token``. No shell is
-    involved, the output is not shown and used as long as this process runs, and the command is killed after 30 s.
+    involved, and the output is not shown. It is used as long as this process runs; if the object has ``expires`` or
+    ``Expiration`` (a time as in RFC 3339), the command is run again before then, and after a 401. The command, but not
+    what it started, is killed after 30 s.
 
     Only the owner of the file may have access to it if it holds a secret. Credentials of a profile with an address are
     not sent to another portal.
@@ -154,7 +156,7 @@ class Client:
             environment and a profile. It takes no argument and returns a bearer token, a tuple (access_id, access_key), or
             a mapping with ``access_id`` and ``access_key`` or with ``bearer_token``, and possibly ``expires`` (an aware
             datetime, or a timedelta or seconds from now). It is called by the first request, not by the constructor; again
-            a minute before the credentials expire (if they live for less than ten minutes: when a tenth of that is left);
+            a minute before the credentials expire (if they are valid for less than ten minutes: a tenth of that time earlier);
             and after a 401, when the request is sent once more if the credentials are others. Calls at the same time wait
             for one call of it. Its exceptions are raised as they are. It runs on the thread of the call that needs it;
             ``AsyncClient`` runs it in a thread, or awaits a coroutine function in its loop. It must not use this client.

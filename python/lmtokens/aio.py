@@ -27,6 +27,9 @@ class AsyncClient(_AsyncCore):
     iterator. It takes the arguments of ``Client`` and reads the same credential sources, but never prompts, which would
     block the event loop. Cancelling a call cancels its request.
 
+    The constructor waits for the keyring or the command of a profile. Create the client before the loop runs or in a
+    thread (``asyncio.to_thread``) if that may take long.
+
     Example:
         >>> import asyncio, lmtokens.sandbox
         >>> async def main():

@@ -375,7 +375,7 @@ fn members(name: &str, is_default: bool, profile: &Profile) -> Result<Vec<(&'sta
     let (kind, secret) = match profile.outside() {
         Some(outside) => (None, Some(outside.key())),
         None => match profile.credentials(&ProcessEnvironment)? {
-            Some((credentials, _)) => (Some(credentials.kind()), Some(MASK)),
+            Some(found) => (Some(found.credentials.kind()), Some(MASK)),
             None => (None, None),
         },
     };

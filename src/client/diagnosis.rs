@@ -52,8 +52,10 @@ pub(super) fn of_rejected_credentials(
         findings.push(format!("{} is also set, but was ignored", identity.ignored_sources.join(", ")));
     }
     findings.push(format!(
-        "check that the credentials from {} belong to the portal {} (government portals are on lmgov.us)",
-        identity.credentials_from, identity.portal
+        "check that the credentials from {} belong to the portal {} from {} (government portals are on lmgov.us)",
+        identity.credentials_from,
+        identity.shown_portal(),
+        identity.portal_from
     ));
     findings.push(
         "otherwise the id or the key is wrong, or the token or its user is disabled, deleted or locked out; do not \

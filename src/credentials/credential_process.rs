@@ -3,58 +3,32 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
-use std::process::{self, Child, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::sync::OwnedMutexGuard;
 use zeroize::Zeroizing;
 
 use super::secret_file::read_secret_from;
-use super::{Arguments, Credentials, Environment, located};
+use super::{Arguments, Environment, ProcessEnvironment, Provenance, Supplied, Supplier, Validity, located};
+use crate::clock::{Clock as _, SystemClock};
+use crate::destinations::BoxFuture;
 use crate::error::{Error, Result};
 use crate::lock::locked;
-use crate::process::{PerProcess, start_thread};
+use crate::process::{self, PerProcess, start_thread};
 use crate::secret::Secret;
+use crate::times::Expiry;
 
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(20);
 
-/// Returns the credentials that the command of a profile prints, or printed in this process. The access id may be in
-/// `settings`. `source` names the command in messages, which repeat neither its words nor its output.
-pub(super) fn credentials(
-    command: Command,
-    settings: &Arguments,
-    source: &str,
-    environment: &dyn Environment,
-) -> Result<Option<Credentials>> {
-    let outputs = OUTPUTS.get_or_init(Mutex::default);
-    let words = command.words.clone();
-    let output = Arc::clone(locked(&outputs).entry(command).or_default());
-    let mut output = alone(output, environment)?;
-    let text = match &*output {
-        Some(text) => text.clone(),
-        None => run(&words, TIME_LIMIT, environment).map_err(|problem| match problem {
-            Problem::Text(text) => Error::credentials(format!("{source} {text}")).suggest(
-                "run the command by hand to see its output, which is not shown here because it may contain the secret",
-            ),
-            Problem::Interrupted(error) => error,
-        })?,
-    };
-    let settings = parse(&text, settings).ok_or_else(|| {
-        Error::credentials(format!("{source} printed something else than credentials")).suggest(
-            "print the secret alone, or a JSON object with access_id and access_key, or with bearer_token",
-        )
-    })?;
-    let credentials = settings.credentials().map_err(|error| located(error, &format!("from {source}")))?;
-    *output = Some(text);
-    Ok(credentials)
-}
-
-/// The command of a profile. It may print other credentials for another profile with the same words.
-#[derive(PartialEq, Eq, Hash)]
+/// The command of a profile, which may print other credentials for another profile with the same words.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Command {
     /// The configuration file.
     pub(super) file: PathBuf,
@@ -64,22 +38,120 @@ pub(super) struct Command {
     pub(super) words: Vec<String>,
 }
 
-/// What a command printed; held while the command runs.
-type Printed = Arc<tokio::sync::Mutex<Option<Secret>>>;
+/// A command with what completes and names its output.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) command: Command,
+    /// The settings of the profile, of which the access id may be one.
+    pub(super) settings: Arguments,
+    pub(super) provenance: Provenance,
+}
 
-/// Waits until no other thread runs the command.
-fn alone(output: Printed, environment: &dyn Environment) -> Result<OwnedMutexGuard<Option<Secret>>> {
-    let mut guard = Arc::clone(&output).try_lock_owned().ok();
-    while guard.is_none() {
-        environment.wait(&mut || {
-            guard = Arc::clone(&output).try_lock_owned().ok();
-            if guard.is_none() {
-                std::thread::sleep(TICK);
-            }
-            guard.is_some()
-        })?;
+/// What a command printed, and how long it is used; held while the command runs.
+type Printed = tokio::sync::Mutex<Kept>;
+type Kept = Option<(Secret, Option<Validity>)>;
+
+/// What commands printed in this process.
+static OUTPUTS: PerProcess<Mutex<HashMap<Command, Arc<Printed>>>> = PerProcess::new();
+
+impl Source {
+    /// Returns the credentials that the command prints, or printed in this process. Messages repeat neither its words
+    /// nor its output.
+    pub(super) fn credentials(&self, environment: &dyn Environment) -> Result<Option<Supplied>> {
+        let mut printed = self.alone(environment)?;
+        let is_valid = |validity: &Option<Validity>| {
+            validity.is_none_or(|validity| !validity.is_over(SystemClock.now_ms()))
+        };
+        if printed.as_ref().is_none_or(|(_, validity)| !is_valid(validity)) {
+            *printed = None;
+            *printed = Some(self.run(environment)?);
+        }
+        let Some((text, validity)) = &*printed else { return Ok(None) };
+        let credentials = self.read(text)?.0.credentials().map_err(|error| self.located(error))?;
+        let validity = *validity;
+        let from = self.provenance.clone();
+        Ok(credentials.map(|credentials| Supplied { credentials, from, validity }))
     }
-    guard.ok_or_else(Error::internal)
+
+    /// Waits until no other thread runs the command.
+    fn alone(&self, environment: &dyn Environment) -> Result<OwnedMutexGuard<Kept>> {
+        let outputs = OUTPUTS.get_or_init(Mutex::default);
+        let printed = Arc::clone(locked(&outputs).entry(self.command.clone()).or_default());
+        let mut guard = Arc::clone(&printed).try_lock_owned().ok();
+        while guard.is_none() {
+            environment.wait(&mut || {
+                guard = Arc::clone(&printed).try_lock_owned().ok();
+                if guard.is_none() {
+                    std::thread::sleep(TICK);
+                }
+                guard.is_some()
+            })?;
+        }
+        guard.ok_or_else(Error::internal)
+    }
+
+    /// Runs the command. Unusable output is not kept.
+    fn run(&self, environment: &dyn Environment) -> Result<(Secret, Option<Validity>)> {
+        let text = run(&self.command.words, TIME_LIMIT, environment).map_err(|problem| match problem {
+            Problem::Text(text) => Error::credentials(format!("{} {text}", self.provenance)).suggest(
+                "run the command by hand to see its output, which is not shown here because it may contain the secret",
+            ),
+            Problem::Interrupted(error) => error,
+        })?;
+        let (settings, expires) = self.read(&text)?;
+        settings.credentials().map_err(|error| self.located(error))?;
+        let validity = expires.map(|expiry| Validity::until(expiry, SystemClock.now_ms())).transpose();
+        Ok((text, validity.map_err(|error| self.located(error))?))
+    }
+
+    fn read(&self, text: &Secret) -> Result<(Arguments, Option<Expiry>)> {
+        parse(text, &self.settings).ok_or_else(|| {
+            Error::credentials(format!("{} printed something else than credentials", self.provenance)).suggest(
+                "print the secret alone, or a JSON object with access_id and access_key, or with bearer_token",
+            )
+        })
+    }
+
+    fn located(&self, error: Error) -> Error {
+        located(error, &format!("from {}", self.provenance))
+    }
+}
+
+impl Supplier for Source {
+    /// Runs the command again. It is killed when the future is dropped.
+    fn supply(&self) -> BoxFuture<'_, Result<Supplied>> {
+        Box::pin(async {
+            let call = Arc::new(());
+            let (source, environment) = (self.clone(), UntilDropped(Arc::downgrade(&call)));
+            let supplied = process::blocking(move || {
+                *source.alone(&environment)? = None;
+                source.credentials(&environment)
+            });
+            let supplied = supplied.await;
+            drop(call);
+            supplied
+                .map_err(|error| Error::credentials(format!("{} cannot be run: {error}", self.provenance)))??
+                .ok_or_else(Error::internal)
+        })
+    }
+}
+
+/// The environment of a command whose output a call waits for.
+struct UntilDropped(Weak<()>);
+
+impl Environment for UntilDropped {
+    fn variable(&self, name: &str) -> Result<Option<String>> {
+        ProcessEnvironment.variable(name)
+    }
+
+    fn wait(&self, is_over: &mut (dyn FnMut() -> bool + Send)) -> Result<()> {
+        while !is_over() {
+            if self.0.strong_count() == 0 {
+                return Err(Error::credentials("interrupted"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A JSON object as `lmtokens add -o json` prints it. Other members are ignored.
@@ -88,30 +160,35 @@ struct Output {
     access_id: Option<Zeroizing<String>>,
     access_key: Option<Zeroizing<String>>,
     bearer_token: Option<Zeroizing<String>>,
+    /// RFC 3339. Commands for AWS name it in another way.
+    #[serde(alias = "Expiration")]
+    expires: Option<String>,
 }
 
-/// What commands printed in this process.
-static OUTPUTS: PerProcess<Mutex<HashMap<Command, Printed>>> = PerProcess::new();
-
 /// Returns the settings in the output of a command or in an entry of a keyring, the other ones being `settings`.
-pub(super) fn parse(output: &Secret, settings: &Arguments) -> Option<Arguments> {
+pub(super) fn parse(output: &Secret, settings: &Arguments) -> Option<(Arguments, Option<Expiry>)> {
     let text = output.reveal();
     // An access key may begin with a brace, but contains no quotation marks.
     let after_brace = text.trim_start().strip_prefix('{');
     if !after_brace.is_some_and(|rest| rest.contains('"') || matches!(rest.trim(), "" | "}")) {
         let is_line = !text.is_empty() && !text.contains(['\n', '\r']);
-        return is_line.then(|| Arguments { access_key: Some(output.clone()), ..settings.clone() });
+        return is_line.then(|| (Arguments { access_key: Some(output.clone()), ..settings.clone() }, None));
     }
-    let Output { access_id, access_key, bearer_token } = serde_json::from_str(text).ok()?;
+    let Output { access_id, access_key, bearer_token, expires } = serde_json::from_str(text).ok()?;
     let secret = |mut text: Zeroizing<String>| Secret::new(std::mem::take(&mut *text));
-    (access_key.is_some() || bearer_token.is_some()).then(|| Arguments {
+    let expires = match expires {
+        Some(text) => Some(Expiry::At(OffsetDateTime::parse(&text, &Rfc3339).ok()?.unix_timestamp())),
+        None => None,
+    };
+    let settings = (access_key.is_some() || bearer_token.is_some()).then(|| Arguments {
         access_id: access_id
             .map(secret)
             .or_else(|| settings.access_id.clone().filter(|_| access_key.is_some())),
         access_key: access_key.map(secret),
         bearer_token: bearer_token.map(secret),
         ..settings.clone()
-    })
+    });
+    settings.map(|settings| (settings, expires))
 }
 
 /// "No child processes", on Linux and macOS.
@@ -127,7 +204,7 @@ enum Problem {
 fn run(words: &[String], limit: Duration, environment: &dyn Environment) -> Result<Secret, Problem> {
     let text = |text: String| Problem::Text(text);
     let [program, arguments @ ..] = words else { return Err(text("is empty".to_owned())) };
-    let mut child = process::Command::new(program)
+    let mut child = std::process::Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -220,7 +297,7 @@ mod tests {
         let (mut random, characters) = (RandomText(1), key_characters());
         for _ in 0..MANY {
             let key = random.next(&characters, 40);
-            let settings = parsed(&key).unwrap_or_else(|| panic!("{key}"));
+            let (settings, _) = parsed(&key).unwrap_or_else(|| panic!("{key}"));
             assert_eq!(settings.access_key.unwrap().reveal(), key);
         }
         for output in ["{", "{}", " { } ", r#"{"access_key": "unit-test""#, "{\n}", "{\"note\": \"unit\"}"] {

@@ -3,7 +3,7 @@
 use super::environment;
 use super::profiles::ConfigFile;
 use super::selection::Selection;
-use super::{Arguments, Credentials, Environment, FoundPortal, Provenance, Timeouts};
+use super::{Arguments, Credentials, Environment, FoundPortal, Provenance, Supplied, Timeouts};
 use crate::error::Result;
 use crate::secret::Secret;
 
@@ -61,7 +61,11 @@ impl Parts {
                 }
                 let portal = arguments.check_copied().and_then(|()| selection.portal(arguments));
                 let credentials = selection.given(arguments, environment).map(|found| {
-                    found.map(|(credentials, from, ignored)| Given { credentials, from, ignored })
+                    found.map(|(Supplied { credentials, from, .. }, ignored)| Given {
+                        credentials,
+                        from,
+                        ignored,
+                    })
                 });
                 let profile = selection.profile.map(|profile| profile.provenance);
                 (Ok(profile), Some(portal), Some(credentials))

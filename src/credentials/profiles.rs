@@ -7,6 +7,7 @@ use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml_edit::{Document, DocumentMut, Item, TableLike};
 use toml_parser::Source;
@@ -15,7 +16,7 @@ use toml_parser::lexer::TokenKind;
 use super::credential_process;
 use super::secret_file;
 use super::sources::NoVariables;
-use super::{Arguments, Credentials, Environment, KeyringEntry, Provenance, located, named_portal};
+use super::{Arguments, Environment, KeyringEntry, Provenance, Supplied, Supplier, located, named_portal};
 use crate::error::{Error, Result};
 use crate::portal::PortalAddress;
 use crate::secret::Secret;
@@ -352,25 +353,17 @@ impl Profile {
         self.outside.is_some() || self.settings.has_credentials()
     }
 
-    /// Returns the credentials and their source.
-    pub(crate) fn credentials(
-        &self,
-        environment: &dyn Environment,
-    ) -> Result<Option<(Credentials, Provenance)>> {
+    /// Returns the credentials.
+    pub(crate) fn credentials(&self, environment: &dyn Environment) -> Result<Option<Supplied>> {
         let Some(outside) = &self.outside else {
             let credentials = self.settings.credentials().map_err(|error| self.located(error))?;
-            return Ok(credentials.map(|credentials| (credentials, self.provenance.clone())));
+            return Ok(credentials.map(|credentials| Supplied::fixed(credentials, self.provenance.clone())));
         };
         let provenance = self.provenance.through(outside.key());
         let source = provenance.to_string();
         let credentials = match outside {
             Outside::Process(words) => {
-                let command = credential_process::Command {
-                    file: self.file.clone(),
-                    profile: self.name.clone(),
-                    words: words.clone(),
-                };
-                credential_process::credentials(command, &self.settings, &source, environment)?
+                return self.process(words, provenance).credentials(environment);
             }
             Outside::Keyring => {
                 let secret = environment.keyring_secret(&self.name).map_err(|error| self.located(error))?;
@@ -379,7 +372,8 @@ impl Profile {
                         .suggest("store it with lmtokens profile add --overwrite")
                 })?;
                 self.check_portal_of(&secret, &source)?;
-                let settings = credential_process::parse(&secret, &self.settings).ok_or_else(|| {
+                let parsed = credential_process::parse(&secret, &self.settings);
+                let (settings, _) = parsed.ok_or_else(|| {
                     Error::credentials(format!(
                         "{source} has no credentials; expected a secret, or an entry of lmtokens"
                     ))
@@ -388,7 +382,26 @@ impl Profile {
                 settings.credentials().map_err(|error| located(error, &format!("from {source}")))?
             }
         };
-        Ok(credentials.map(|credentials| (credentials, provenance)))
+        Ok(credentials.map(|credentials| Supplied::fixed(credentials, provenance)))
+    }
+
+    /// Returns the supplier of credentials that expire.
+    pub(super) fn supplier(&self) -> Option<Arc<dyn Supplier>> {
+        match &self.outside {
+            Some(Outside::Process(words)) => {
+                Some(Arc::new(self.process(words, self.provenance.through(PROCESS))))
+            }
+            _ => None,
+        }
+    }
+
+    fn process(&self, words: &[String], provenance: Provenance) -> credential_process::Source {
+        let command = credential_process::Command {
+            file: self.file.clone(),
+            profile: self.name.clone(),
+            words: words.to_owned(),
+        };
+        credential_process::Source { command, settings: self.settings.clone(), provenance }
     }
 
     /// Fails if an entry of the keyring has the credentials of another portal than that of this profile.

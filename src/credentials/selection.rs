@@ -1,9 +1,14 @@
 //! Which of the environment and a profile completes the arguments.
 
+use std::sync::Arc;
+
 use super::environment::{self, BASE_URL, DOMAIN, PROFILE};
 use super::profiles::Profile;
 use super::sources::NoVariables;
-use super::{Arguments, Environment, Found, FoundPortal, Prompt, Provenance, ask, domain, named_portal};
+use super::{
+    Arguments, Environment, Found, FoundPortal, Prompt, Provenance, Supplied, Supplier, ask, domain,
+    named_portal,
+};
 use crate::advice::Advice;
 use crate::error::{Error, Result};
 use crate::portal::{PortalAddress, check_domain};
@@ -57,15 +62,21 @@ impl<'a> Selection<'a> {
         environment: &dyn Environment,
     ) -> Result<Option<Found>> {
         if let Some(credentials) = arguments.credentials()? {
-            return Ok(Some((credentials, Provenance::Arguments, self.replaced.clone())));
+            let found = Supplied::fixed(credentials, Provenance::Arguments);
+            return Ok(Some((found, self.replaced.clone())));
         }
         if let Some(found) = environment::credentials(self.environment)? {
             let source = Provenance::Environment(found.names);
-            return Ok(Some((found.credentials, source, found.ignored_sources)));
+            return Ok(Some((Supplied::fixed(found.credentials, source), found.ignored_sources)));
         }
         let Some(profile) = &self.profile else { return Ok(None) };
         let found = profile.credentials(environment)?;
-        Ok(found.map(|(credentials, source)| (credentials, source, self.replaced.clone())))
+        Ok(found.map(|found| (found, self.replaced.clone())))
+    }
+
+    /// Returns the supplier of credentials of the profile that expire.
+    pub(super) fn supplier(&self) -> Option<Arc<dyn Supplier>> {
+        self.profile.as_ref()?.supplier()
     }
 
     /// Returns the variables whose credentials or portal are ignored in favor of the arguments.
@@ -78,7 +89,7 @@ impl<'a> Selection<'a> {
         match given {
             Some(found) => Ok(found),
             None if prompt.is_available() => {
-                Ok((ask(prompt, None)?, Provenance::Prompt, self.replaced.clone()))
+                Ok((Supplied::fixed(ask(prompt, None)?, Provenance::Prompt), self.replaced.clone()))
             }
             None => Err(self.no_credentials()),
         }

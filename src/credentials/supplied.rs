@@ -1,5 +1,6 @@
-//! Credentials that code of the caller supplies when they are needed, and again before they expire.
+//! Credentials that a callable or a command supplies when they are needed, and again before they expire.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{Arguments, Credentials, Provenance};
@@ -8,13 +9,19 @@ use crate::destinations::BoxFuture;
 use crate::error::{Error, Result};
 use crate::times::Expiry;
 
-/// Code of the caller that supplies credentials.
+/// A callable or a command that supplies credentials.
 pub trait Supplier: Send + Sync {
     /// Returns credentials for requests that are sent from now on.
     fn supply(&self) -> BoxFuture<'_, Result<Supplied>>;
 }
 
-/// Supplied credentials.
+impl fmt::Debug for dyn Supplier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Supplier")
+    }
+}
+
+/// Credentials and their source.
 pub struct Supplied {
     /// The credentials.
     pub credentials: Credentials,
@@ -25,6 +32,11 @@ pub struct Supplied {
 }
 
 impl Supplied {
+    /// Returns credentials that do not expire.
+    pub(super) fn fixed(credentials: Credentials, from: Provenance) -> Self {
+        Self { credentials, from, validity: None }
+    }
+
     /// Checks what a callable returned.
     pub fn of_callable(arguments: &Arguments, expires: Option<Expiry>, now_ms: u64) -> Result<Self> {
         let credentials = arguments
@@ -52,7 +64,7 @@ impl Validity {
     }
 
     /// Returns how long credentials are used that expire then.
-    fn until(expiry: Expiry, now_ms: u64) -> Result<Self> {
+    pub(super) fn until(expiry: Expiry, now_ms: u64) -> Result<Self> {
         let lifetime = match expiry {
             Expiry::After(lifetime) => lifetime,
             Expiry::At(seconds) => {

@@ -61,46 +61,57 @@ impl Operation for Whoami {
     type Output = WhoamiReport;
 
     async fn run(self, client: &Client) -> Result<WhoamiReport> {
-        let list = match client.credentials().await? {
-            Credentials::Lmv1 { access_id, .. } => {
-                let condition = Condition::new(Field::AccessId, Operator::Equal, Value::Text(access_id))?;
-                ListTokens {
-                    r#type: Some(Type::Lmv1),
-                    selection: Selection::Filter(Filter::from(condition)),
-                    ..ListTokens::default()
+        let credentials = client.credentials().await?;
+        let report = look_up(client, &credentials).await?;
+        let is_of_others = report.identity.credentials.as_ref() != Some(&credentials);
+        if report.token.is_none() && is_of_others {
+            // The portal refused the credentials, and others were supplied: the list was filtered for the token before.
+            return look_up(client, &client.credentials().await?).await;
+        }
+        Ok(report)
+    }
+}
+
+async fn look_up(client: &Client, credentials: &Credentials) -> Result<WhoamiReport> {
+    let list = match credentials {
+        Credentials::Lmv1 { access_id, .. } => {
+            let condition = Condition::new(Field::AccessId, Operator::Equal, Value::Text(access_id.clone()))?;
+            ListTokens {
+                r#type: Some(Type::Lmv1),
+                selection: Selection::Filter(Filter::from(condition)),
+                ..ListTokens::default()
+            }
+        }
+        Credentials::Bearer { .. } => ListTokens { r#type: Some(Type::Bearer), ..ListTokens::default() },
+    };
+    let mut listing = list.start();
+    let mut is_hidden = false;
+    let limitation = loop {
+        match listing.next_page(client).await {
+            Ok(Some(page)) => {
+                is_hidden |= page.iter().any(|token| is_self(client, token).is_none());
+                if let Some(token) = page.into_iter().find(|token| is_self(client, token) == Some(true)) {
+                    return Ok(WhoamiReport {
+                        identity: client.identity(),
+                        token: Some(token),
+                        limitation: None,
+                    });
                 }
             }
-            Credentials::Bearer { .. } => ListTokens { r#type: Some(Type::Bearer), ..ListTokens::default() },
-        };
-        let mut listing = list.start();
-        let mut is_hidden = false;
-        let limitation = loop {
-            match listing.next_page(client).await {
-                Ok(Some(page)) => {
-                    is_hidden |= page.iter().any(|token| is_self(client, token).is_none());
-                    if let Some(token) = page.into_iter().find(|token| is_self(client, token) == Some(true)) {
-                        return Ok(WhoamiReport {
-                            identity: client.identity(),
-                            token: Some(token),
-                            limitation: None,
-                        });
-                    }
-                }
-                Ok(None) if is_hidden => {
-                    break "the credentials are valid, but the portal does not show what tells their own token from others"
+            Ok(None) if is_hidden => {
+                break "the credentials are valid, but the portal does not show what tells their own token from others"
                         .to_owned();
-                }
-                Ok(None) => {
-                    break "the credentials are valid, but their own token is not visible: the user's role lacks the \
+            }
+            Ok(None) => {
+                break "the credentials are valid, but their own token is not visible: the user's role lacks the \
                            permission to view API tokens"
                         .to_owned();
-                }
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                    break format!("the credentials are valid, but cannot list tokens: {error}");
-                }
-                Err(error) => return Err(error),
             }
-        };
-        Ok(WhoamiReport { identity: client.identity(), token: None, limitation: Some(limitation) })
-    }
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                break format!("the credentials are valid, but cannot list tokens: {error}");
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    Ok(WhoamiReport { identity: client.identity(), token: None, limitation: Some(limitation) })
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shlex
@@ -17,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from lmtokens import ConfigurationError, CredentialsError
+from process_usage import is_running
 from profile_helpers import BEARER, NAMED
 from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, run_python, run_shell, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lmtokens.sandbox import Portal
+    from lmtokens.sandbox import Portal, StoredToken
 
 CONSTRUCTORS: list[Any] = [lmtokens.Client, lmtokens.AsyncClient, lmtokens.LMv1Auth, lmtokens.configure]
 SOURCE = f"credential_process of profile acme in {NAMED}"
@@ -34,9 +36,9 @@ PAIR = json.dumps({"access_id": ACCESS_ID, "access_key": ACCESS_KEY, "note": "ig
 def write_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Write a profile whose credentials the given shell command prints."""
     path = tmp_path / "config.toml"
-    monkeypatch.setenv("LM_CONFIG_FILE", str(path))
 
     def write(command: str | list[str], **settings: str) -> Path:
+        monkeypatch.setenv("LM_CONFIG_FILE", str(path))
         words = ["sh", "-c", command] if isinstance(command, str) else command
         text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in {"company": "acme", **settings}.items())
         path.write_text(f"[profiles.acme]\n{text}credential_process = {json.dumps(words)}\n")
@@ -143,6 +145,119 @@ def test_command_may_run_while_sigchld_is_ignored(write_process: Any) -> None:
     code = "import lmtokens, signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); lmtokens.Client(profile='acme')"
     completed = run_python(code)
     assert completed.returncode == 0, completed.stderr
+
+
+# Appends a line to a file, and prints credentials that expire: at first after the given seconds, then after an hour.
+EXPIRING = """
+import datetime, json, sys
+runs, credentials, seconds = sys.argv[1:]
+with open(runs, "a+") as file:
+    file.write("run\\n")
+    file.seek(0)
+    seconds = float(seconds) if len(file.readlines()) == 1 else 3600
+end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+with open(credentials) as file:
+    print(json.dumps({**json.load(file), "KEY": end.isoformat()}))
+"""
+
+
+class Expiring:
+    """A profile of the sandbox whose command prints credentials that expire."""
+
+    def __init__(self, write_process: Any, folder: Path, portal: Portal, seconds: float, key: str = "expires") -> None:
+        self._runs, self._credentials = folder / "runs", folder / "credentials"
+        arguments = [str(self._runs), str(self._credentials), str(seconds)]
+        words = [sys.executable, "-c", EXPIRING.replace("KEY", key), *arguments]
+        write_process(words, base_url=portal.base_url)
+
+    def set(self, token: StoredToken) -> None:
+        pair = {"access_id": token.access_id, "access_key": token.access_key.reveal()}
+        self._credentials.write_text(json.dumps(pair))
+
+    @property
+    def runs(self) -> int:
+        return len(self._runs.read_text().splitlines()) if self._runs.exists() else 0
+
+
+@pytest.mark.parametrize("key", ["expires", "Expiration"])
+def test_command_is_run_again_before_the_credentials_expire(
+    write_process: Any, tmp_path: Path, lmtokens_portal: Portal, key: str
+) -> None:
+    expiring = Expiring(write_process, tmp_path, lmtokens_portal, 2, key)
+    first, second = lmtokens_portal.create_token(1), lmtokens_portal.create_token(1)
+    expiring.set(first)
+    client = lmtokens.Client(profile="acme")
+    assert client.whoami().token_id == first.id
+    expiring.set(second)
+    time.sleep(2)
+    who = client.whoami()
+    assert (who.token_id, who.credentials_from) == (second.id, SOURCE)
+    assert lmtokens.Client(profile="acme").whoami().token_id == second.id
+    assert expiring.runs == 2
+
+
+@pytest.mark.parametrize("kind", ["Client", "AsyncClient"])
+def test_command_whose_credentials_expire_is_run_again_after_a_401(
+    write_process: Any, tmp_path: Path, lmtokens_portal: Portal, kind: str
+) -> None:
+    expiring = Expiring(write_process, tmp_path, lmtokens_portal, 3600)
+    first, second = lmtokens_portal.create_token(1), lmtokens_portal.create_token(1)
+    expiring.set(first)
+    client = getattr(lmtokens, kind)(profile="acme")
+    lmtokens_portal.client().delete_token(first.id)
+    expiring.set(second)
+
+    async def whoami() -> lmtokens.Whoami:
+        result = client.whoami()
+        return await result if kind == "AsyncClient" else result  # type: ignore[no-any-return]
+
+    assert asyncio.run(whoami()).token_id == second.id
+    assert expiring.runs == 2
+
+
+@pytest.mark.parametrize(
+    ("expires", "message"),
+    [("2020-01-01T00:00:00Z", "have expired"), ("marker", "something else"), ("2020-01-01T00:00:00", "something else")],
+)
+def test_invalid_expiry_is_an_error(write_process: Any, expires: str, message: str) -> None:
+    write_process(prints(json.dumps({"access_id": ACCESS_ID, "access_key": ACCESS_KEY, "expires": expires})))
+    is_refused(message)
+
+
+def test_command_without_an_expiry_is_not_run_again_after_a_401(
+    write_process: Any, tmp_path: Path, lmtokens_portal: Portal
+) -> None:
+    runs = tmp_path / "runs"
+    write_process(f"echo >> {shlex.quote(str(runs))}; {prints(PAIR)}", base_url=lmtokens_portal.base_url)
+    client = lmtokens.Client(profile="acme")
+    with pytest.raises(lmtokens.AuthenticationError):
+        client.whoami()
+    assert runs.read_text() == "\n"
+    assert len(lmtokens_portal.record) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGINT"), reason="needs signals")
+def test_interrupt_ends_a_command_that_is_run_again(
+    write_process: Any, tmp_path: Path, lmtokens_portal: Portal
+) -> None:
+    started = tmp_path / "started"
+    output = json.dumps({"access_id": ACCESS_ID, "access_key": ACCESS_KEY, "expires": "2099-01-01T00:00:00Z"})
+    wait = f"if test -e {started}; then echo $$ > {started}.pid; exec sleep 60; fi; touch {started}"
+    write_process(f"{wait}; {prints(output)}", base_url=lmtokens_portal.base_url)
+    client = lmtokens.Client(profile="acme")
+    pid_file = Path(f"{started}.pid")
+
+    def interrupt() -> None:
+        wait_until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        client.whoami()
+    thread.join(HANG_TIMEOUT)
+    pid = int(pid_file.read_text())
+    wait_until(lambda: not is_running(pid))
 
 
 def test_command_is_not_run_if_it_is_not_needed(write_process: Any, tmp_path: Path) -> None:

@@ -435,6 +435,16 @@ def test_repr_names_the_source(lmtokens_portal: Portal) -> None:
         copy.copy(client)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_whoami_finds_the_token_of_new_credentials(lmtokens_portal: Portal, token: StoredToken, variant: str) -> None:
+    source = Source(credentials_of(token))
+    api = api_for(variant, lmtokens_portal, credentials=source)
+    api.whoami()
+    assert api.whoami().token_id == token.id
+    new = replaced(lmtokens_portal, source, token)
+    assert api.whoami().token_id == new.id
+
+
 def test_self_lockout_knows_the_renewed_credentials(lmtokens_portal: Portal, token: StoredToken) -> None:
     source = Source(credentials_of(token))
     client = lmtokens_portal.client(credentials=source)

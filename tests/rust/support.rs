@@ -40,6 +40,7 @@ pub(crate) fn identity(base_url: &str, credentials: Credentials) -> Identity {
         credentials: Some(credentials),
         credentials_from: Provenance::Arguments,
         validity: None,
+        supplier: None,
         ignored_sources: Vec::new(),
         timeouts: Timeouts::default(),
         network: Network::default(),

@@ -280,6 +280,7 @@ mod tests {
             credentials: Some(Credentials::from_bearer(Secret::new("lmb_test".to_owned())).unwrap()),
             credentials_from: Provenance::Arguments,
             validity: None,
+            supplier: None,
             ignored_sources: Vec::new(),
             timeouts: Timeouts::default(),
             network: Network::default(),
