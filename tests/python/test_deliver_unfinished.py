@@ -99,7 +99,7 @@ UNFINISHED: dict[str, object] = {
 if sys.version_info >= (3, 10):  # Before, its result looks like that of an HTTP request.
     UNFINISHED["async context manager"] = contextlib.asynccontextmanager(async_generator)
 BLOCKING: dict[str, object] = {"coroutine": coroutine, "partial of a coroutine": functools.partial(coroutine)}
-ASYNC: dict[str, object] = {"coroutine of a coroutine": returns_work, "coroutine of a generator": returns_generator}
+ASYNC: dict[str, object] = {"coroutine of a generator": returns_generator}
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +122,14 @@ def test_token_is_deleted_if_its_delivery_is_not_done(lmtokens_portal: Portal, v
     assert isinstance(caught.value.__cause__, TypeError)
     assert "must be done when it returns" in str(caught.value.__cause__)
     assert created_tokens(lmtokens_portal) == []
+
+
+def test_coroutine_of_a_coroutine_is_awaited_to_its_end(lmtokens_portal: Portal) -> None:
+    deliver: Any = returns_work
+    token = api_for("async", lmtokens_portal).add_token(32, "ci", deliver=deliver)
+    assert [one.id for one in created_tokens(lmtokens_portal)] == [token.id]
+    assert len(stored) == 1
+    stored.clear()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
