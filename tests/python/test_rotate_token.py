@@ -516,7 +516,7 @@ def test_shell_runs_the_check(lmtokens_portal: Portal, tmp_path: Path) -> None:
         (("5", "--to", "file:PATH"), 2, "--overlap"),
         (("5", "--overlap", "0"), 2, "--to"),
         (("5", "--to", "-", "--overlap", "0"), 2, "invalid --to"),
-        (("5", "--to", "file:PATH", "--overlap", "1w"), 2, "invalid duration"),
+        (("5", "--to", "file:PATH", "--overlap", "1w"), 2, "expected 90s, 30m, 24h, 7d"),
         (("--finish", "--cancel", "5"), 2, "cannot be used with"),
         (("--cancel", "5", "--force"), 2, "cannot be used with"),
         ((), 2, "required"),
