@@ -256,7 +256,8 @@ impl Observer for Messages {
 
 #[tokio::test]
 async fn a_dropped_create_whose_key_is_only_in_the_result_is_reported() {
-    for (method, expected) in [("POST", "it is disabled; its note begins with"), ("PATCH", "its key is lost")]
+    for (method, expected) in
+        [("POST", "it is disabled; its note begins with"), ("PATCH", "token 103 of user 32")]
     {
         let destination = Arc::new(RecordingDestination::default());
         let (portal, client) = start(&destination);
