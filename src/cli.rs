@@ -293,6 +293,5 @@ fn check_note(words: &[OsString]) -> Result<(), clap::Error> {
     let Some((_, next)) = pairs.find(|(word, next)| *word == "--note" && is_option(next)) else {
         return Ok(());
     };
-    let message = format!("--note has no value: {next} follows; if that is the note, write --note={next}");
-    Err(command.error(ErrorKind::InvalidValue, message))
+    Err(usage::option_after_note(command, next))
 }

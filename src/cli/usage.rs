@@ -3,9 +3,15 @@
 use std::error::Error as _;
 use std::ffi::OsString;
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::secret::MASK;
+
+/// The longest value that errors repeat: enough for numbers, durations and most names. Keys are longer.
+const MAX_SHOWN_VALUE: usize = 16;
+/// The longest name of an option that errors repeat.
+const MAX_SHOWN_OPTION: usize = 24;
 
 /// Words that users of similar programs try, and the commands that they mean.
 const SYNONYMS: [(&str, &str); 15] = [
@@ -26,7 +32,8 @@ const SYNONYMS: [(&str, &str); 15] = [
     ("clean", "sweep"),
 ];
 
-/// Masks a word that is neither known nor similar to a known one: it may be a secret in the wrong place.
+/// Masks a word that is neither known nor short and similar to a known one: it may be a secret in the wrong place. A long
+/// word is masked with its suggestion, because clap also takes some keys for misspelt words.
 pub(super) fn mask_unknown_word(error: &mut clap::Error, arguments: &[OsString]) {
     let (kind, suggestion) = match error.kind() {
         ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
@@ -37,12 +44,14 @@ pub(super) fn mask_unknown_word(error: &mut clap::Error, arguments: &[OsString])
         _ => return,
     };
     let Some(ContextValue::String(word)) = error.get(kind) else { return };
+    let is_short = word.chars().count() <= MAX_SHOWN_VALUE;
     let is_known = word.is_empty()
-        || error.get(suggestion).is_some()
+        || (is_short && error.get(suggestion).is_some())
         || (kind == ContextKind::InvalidSubcommand && SYNONYMS.iter().any(|(synonym, _)| synonym == word))
         || (kind == ContextKind::InvalidArg && is_option_name(word, arguments));
     if !is_known {
         error.insert(kind, ContextValue::String(MASK.to_owned()));
+        error.remove(suggestion);
         // They repeat the word.
         error.remove(ContextKind::Suggested);
     }
@@ -52,15 +61,27 @@ pub(super) fn mask_unknown_word(error: &mut clap::Error, arguments: &[OsString])
 /// hyphen. clap shows only the first characters of a short option.
 fn is_option_name(word: &str, arguments: &[OsString]) -> bool {
     match word.strip_prefix("--") {
-        Some(name) => variable(name).is_some() || name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'),
+        Some(name) => {
+            let is_plain = || name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+            variable(name).is_some() || (word.len() <= MAX_SHOWN_OPTION && is_plain())
+        }
         None => arguments.iter().any(|argument| argument == word) && word.chars().count() == 2,
     }
 }
 
+/// Returns the error for a word that looks like an option in the place of a note. Only the name of the option is shown.
+pub(super) fn option_after_note(command: &mut Command, word: &str) -> clap::Error {
+    let name = word.split_once('=').map_or(word, |(name, _)| name);
+    let shown = if is_option_name(name, &[name.into()]) { name } else { MASK };
+    let message = format!("--note has no value: {shown} follows; if that is the note, write --note=NOTE");
+    let mut error = command.error(ErrorKind::InvalidValue, message);
+    // For the advice.
+    error.insert(ContextKind::InvalidArg, ContextValue::String(name.to_owned()));
+    error
+}
+
 /// Returns the text of an error, with its usage. A long value may be a secret, and is masked.
 pub(super) fn text(error: &clap::Error) -> String {
-    /// Enough for numbers, durations and most names. Keys are longer.
-    const SHOWN: usize = 16;
     let text = error.render().to_string().trim_end().to_owned();
     let (Some(source), Some(ContextValue::String(value))) =
         (error.source(), error.get(ContextKind::InvalidValue))
@@ -77,7 +98,7 @@ pub(super) fn text(error: &clap::Error) -> String {
         }
         _ => text,
     };
-    if value.chars().count() <= SHOWN {
+    if value.chars().count() <= MAX_SHOWN_VALUE {
         return text;
     }
     text.replace(&quoted, &format!("{MASK:?}")).replace(value, MASK)
@@ -95,7 +116,7 @@ pub(super) fn advice(error: &mut clap::Error) -> Option<String> {
             let (_, meant) = SYNONYMS.iter().find(|(synonym, _)| *synonym == word)?;
             Some(format!("use lmtokens {meant}"))
         }
-        ErrorKind::UnknownArgument => {
+        ErrorKind::UnknownArgument | ErrorKind::InvalidValue => {
             let variable = variable(&named(ContextKind::InvalidArg)?)?;
             // They would pass the secret in another place.
             error.remove(ContextKind::Suggested);

@@ -130,9 +130,6 @@ def test_a_message_of_the_portal_is_escaped(lmtokens_portal: Portal, is_terminal
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["\x1b[2J\u202e"],
-        ["add", "32", "--\x1b[2J"],
-        ["add", "32", "--type", "\x1b[2J\u200b"],
         ["add", "32", "--to", "file:/no/such\x1b[2J\u2066/file"],
         ["add", "32", "--to", "command:no-such\x1b[2J-command"],
         ["add", "\x1b[2J\u202e"],
@@ -148,6 +145,19 @@ def test_arguments_are_escaped_in_messages(lmtokens_portal: Portal, arguments: l
     assert completed.returncode not in {0, 130}
     assert completed.stderr.startswith("error: ")
     assert r"\u{1b}[2J" in completed.stderr
+    assert hidden_characters(completed.stdout + completed.stderr) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["\x1b[2J\u202e"], ["add", "32", "--\x1b[2J"], ["add", "32", "--type", "\x1b[2J\u200b"]],
+    ids=ascii,
+)
+def test_unknown_words_are_masked_in_messages(arguments: list[str]) -> None:
+    completed = run_shell(*arguments)
+    assert completed.returncode == 2
+    assert "'********'" in completed.stderr
+    assert "[2J" not in completed.stderr
     assert hidden_characters(completed.stdout + completed.stderr) == []
 
 

@@ -139,6 +139,8 @@ class TestJson:
         (["show", "5", "--accessKey", "invented-secret"], "set LM_ACCESS_KEY"),
         (["whoami", "--LM_ACCESS_KEY=invented-secret"], "set LM_ACCESS_KEY"),
         (["users", "--bearer-token", "invented-secret"], "set LM_BEARER_TOKEN"),
+        (["add", "32", "--note", "--access-key=invented-secret"], "set LM_ACCESS_KEY"),
+        (["rotate", "5", "--note", "--LM_BEARER_TOKEN=invented-secret"], "set LM_BEARER_TOKEN"),
         (["show", "--access-id", "x"], "set LM_ACCESS_ID and LM_ACCESS_KEY"),
         (["create", "32"], "use lmtokens add"),
         (["ls"], "use lmtokens list"),
@@ -157,11 +159,25 @@ def test_advice_on_invalid_usage(arguments: list[str], words: str) -> None:
         assert "tip:" not in completed.stderr
 
 
+# Random texts that resemble known words, with the alphabets and lengths of keys.
+SIMILAR_TO_BULK = "buYW{Qz{+-rSUB2YelYd1Rk}F8=Bz*m[pX%a@sX~"
+SIMILAR_TO_LMV1 = "lmb_TFqUv1KxyPZBDZ9ICakJImvv7E5j3SuaqtQ4"
+SIMILAR_TO_CSV = "1cOTusubvIrzX~634tON"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["list", ACCESS_KEY], "unexpected argument"),
         ([ACCESS_KEY], "unrecognized subcommand"),
+        # clap takes these for misspelt words.
+        ([SIMILAR_TO_BULK], "unrecognized subcommand"),
+        (["add", "32", "--type", SIMILAR_TO_LMV1], "lmv1, bearer"),
+        (["add", "32", "-o", SIMILAR_TO_CSV], "csv"),
+        (["list", f"--{'z' * 40}"], "unexpected argument"),
+        (["add", "32", "--note", f"--{ACCESS_KEY}"], "--note has no value"),
+        (["add", "32", "--note", f"--invented={ACCESS_KEY}"], "--note has no value"),
+        (["add", "32", "--note", f"-o{ACCESS_KEY}"], "--note has no value"),
         (["profile", ACCESS_KEY], "unrecognized subcommand"),
         (["whoami", f"--{ACCESS_KEY}"], "unexpected argument"),
         (["whoami", f"-{ACCESS_KEY}"], "unexpected argument"),
@@ -182,8 +198,10 @@ def test_unexpected_word_is_not_repeated(arguments: list[str], words: str, forma
     completed = run_shell("--error-format", format, *arguments)
     assert (completed.returncode, completed.stdout) == (2, "")
     assert words in completed.stderr
-    assert "********" in completed.stderr
-    for part in (ACCESS_KEY, ACCESS_KEY[:5], "invented-secret", "123456789012345678901", f"'-{ACCESS_KEY[0]}'"):
+    assert "********" in completed.stderr or "--invented follows" in completed.stderr
+    assert "similar" not in completed.stderr
+    secrets = (ACCESS_KEY, ACCESS_KEY[:5], "invented-secret", "123456789012345678901", f"'-{ACCESS_KEY[0]}'", "zzzz")
+    for part in (*secrets, SIMILAR_TO_BULK[:5], SIMILAR_TO_LMV1[:5], SIMILAR_TO_CSV[:5]):
         assert part not in completed.stderr
 
 
