@@ -224,11 +224,15 @@ fn portal_variables(portal: &PortalAddress) -> Vec<Variable> {
     given.map(|(name, value)| (name, Zeroizing::new(value.to_owned()))).collect()
 }
 
+/// Returns the variables with a portal or credentials that are not among these.
+fn others(variables: &[Variable]) -> impl Iterator<Item = &'static str> {
+    selecting_variables().filter(|other| variables.iter().all(|(name, _)| name != other))
+}
+
 /// Returns the commands that export the variables to a POSIX shell. The last one unsets the other variables with a
 /// portal or credentials, which could contradict these or be used instead.
 pub(crate) fn exports(variables: &[Variable]) -> Result<String> {
-    let others = selecting_variables().filter(|other| variables.iter().all(|(name, _)| name != other));
-    let unset = format!("unset {}\n", others.collect::<Vec<_>>().join(" "));
+    let unset = format!("unset {}\n", others(variables).collect::<Vec<_>>().join(" "));
     let commands = variables.iter().map(|(name, value)| {
         if value.contains('\0') {
             return Err(cannot_write(name, "it contains a NUL character"));
@@ -272,10 +276,14 @@ pub(crate) struct GithubEnvironment {
 }
 
 impl GithubEnvironment {
-    /// Returns the texts for a token.
+    /// Returns the texts for a token. The other variables with a portal or credentials get empty values: the job's could
+    /// contradict these or be used instead.
     pub(crate) fn of(token: &Token, portal: &PortalAddress) -> Result<Self> {
-        let lines = variables(token, portal).into_iter().map(|(name, value)| github_variable(name, &value));
-        let variables = lines.collect::<Result<String>>()?;
+        let variables = variables(token, portal);
+        let lines = variables.iter().map(|(name, value)| github_variable(name, value));
+        // An empty value counts as none, and a file of variables cannot unset one.
+        let empty = others(&variables).map(|other| Ok(format!("{other}=\n")));
+        let variables = lines.chain(empty).collect::<Result<String>>()?;
         // The runner reads these characters of a command escaped.
         let secret = revealed(token).replace('%', "%25").replace('\n', "%0A");
         Ok(Self { masks: format!("::add-mask::{secret}\n").into(), variables: variables.into() })

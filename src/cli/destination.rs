@@ -118,7 +118,7 @@ fn file_form(format: Option<Format>) -> Result<Form> {
     }
 }
 
-/// Standard output as a destination: what was written cannot be taken back.
+/// Standard output as a destination. What was written to it cannot be taken back, but the variables in a file can.
 pub(super) struct ToStdout {
     output: Arc<Mutex<Output>>,
     format: Format,
@@ -146,12 +146,23 @@ impl Destination for ToStdout {
             output::write_in_background(&self.output, text, Output::write_durably).await?;
             let Some(file) = self.github.clone() else { return Ok(()) };
             let variables = GithubEnvironment::of(token, &self.portal)?.variables;
-            let written = process::blocking(move || locked(&file).append(&variables)).await;
-            written.unwrap_or_else(|error| Err(Error::new(ErrorKind::Delivery, error.to_string())))
+            on_file(move || locked(&file).append(&variables)).await
+        })
+    }
+
+    fn discard<'a>(&'a self, _token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let Some(file) = self.github.clone() else { return Ok(()) };
+            on_file(move || locked(&file).remove()).await
         })
     }
 
     fn describe(&self) -> String {
         "standard output".to_owned()
     }
+}
+
+async fn on_file(act: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+    let acted = process::blocking(act).await;
+    acted.unwrap_or_else(|error| Err(Error::new(ErrorKind::Delivery, error.to_string())))
 }

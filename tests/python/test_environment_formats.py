@@ -389,6 +389,35 @@ class TestGithub:
         assert added.returncode == 0, added.stderr
         assert json.loads(added.stdout)["created_by"] == "api-user"
 
+    def test_other_variables_of_the_job_are_empty(self, lmtokens_portal: Portal, github_file: Path) -> None:
+        names = lmtokens_portal.environment()
+        completed = run_shell("add", "32", "--type", "bearer", "-o", "github")
+        assert completed.returncode == 0, completed.stderr
+        variables = github(github_file.read_text())
+        assert [variables[name] for name in ("LM_ACCESS_ID", "LM_ACCESS_KEY", "LM_PROFILE", "LM_COMPANY")] == [""] * 4
+        stray = {**names, "LM_COMPANY": "other", "LM_DOMAIN_NAME": "lmgov.us", "LM_PROFILE": "none", **variables}
+        shown = run_shell("whoami", "-o", "json", environment=stray)
+        assert shown.returncode == 0, shown.stderr
+        assert json.loads(shown.stdout)["token_id"] == lmtokens_portal.tokens[-1].id
+
+    def test_last_line_of_an_earlier_step_is_kept(self, lmtokens_portal: Portal, github_file: Path) -> None:
+        github_file.write_text("EARLIER=1")
+        assert run_shell("add", "32", "-o", "github").returncode == 0
+        variables = github(github_file.read_text())
+        assert variables["EARLIER"] == "1"
+        assert variables["LM_BASE_URL"] == lmtokens_portal.base_url
+
+    @pytest.mark.parametrize("earlier", ["EARLIER=1", "EARLIER=1\n", ""])
+    def test_variables_of_a_deleted_token_are_removed(
+        self, lmtokens_portal: Portal, github_file: Path, earlier: str
+    ) -> None:
+        github_file.write_text(earlier)
+        lmtokens_portal.fail("status-before-acting", method="PATCH", status=403)
+        completed = run_shell("add", "32", "-o", "github")
+        assert completed.returncode == 4
+        assert "has been deleted" in completed.stderr
+        assert github_file.read_text() == earlier
+
     @pytest.mark.parametrize("key", [PLAIN, "100%25%0A", "a=b<<END", "a\nEND\nb", "END\nEND_\n", "\n", "\t'\"\\ "])
     def test_value_is_exact(self, github_file: Path, key: str) -> None:
         with OneKeyPortal(key) as portal:
