@@ -35,6 +35,8 @@ pub(super) struct Each {
 struct Given {
     text: String,
     find: FindToken,
+    /// Whether it signs the calls, and others are changed before it.
+    is_last_own: bool,
 }
 
 impl Each {
@@ -52,7 +54,7 @@ impl Each {
         let mut given = HashSet::new();
         let tokens: Vec<&str> =
             self.tokens.iter().map(String::as_str).filter(|text| given.insert(*text)).collect();
-        let parse = |text: &str| Ok(Given { text: text.to_owned(), find: text.parse()? });
+        let parse = |text: &str| Ok(Given { text: text.to_owned(), find: text.parse()?, is_last_own: false });
         let mut all_given: Vec<Given> = tokens.iter().map(|text| parse(text)).collect::<Result<_>>()?;
         let confirms = confirms && !self.dry_run;
         if confirms && !host.prompt.is_available() {
@@ -74,12 +76,19 @@ impl Each {
         let mut is_rejected = false;
         let mut in_progress = None;
         let all = async {
-            for (position, Given { text, find }) in all_given.into_iter().enumerate() {
+            for (position, Given { text, find, is_last_own }) in all_given.into_iter().enumerate() {
                 let label = match &find {
                     FindToken::Id(id) => format!("token {id}"),
                     // The access id is not repeated: it may be a key in the wrong place.
                     FindToken::AccessId(_) => format!("token {} of {total}", position + 1),
                 };
+                // Its credentials are needed to repeat the command for the others.
+                if is_last_own && !self.dry_run && failures.iter().any(|code| *code != exit::NOT_FOUND) {
+                    let problem = format!("{label} was not {done}: it signs the calls, and others failed");
+                    report(&Error::new(ErrorKind::SelfLockout, problem).suggest("repeat the command"));
+                    failures.push(exit::FAILED);
+                    break;
+                }
                 let operation = operation(Target::Find(find));
                 in_progress = Some(label.clone());
                 let line = if self.dry_run {
@@ -146,8 +155,11 @@ async fn own_last(mut given: Vec<Given>, client: &Client) -> Result<Vec<Given>> 
             own.access_id.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(access_id.as_str()))
         }
     };
-    given.sort_by_key(is_own);
-    let others = given.iter().filter(|given| !is_own(given)).count();
+    for given in &mut given {
+        given.is_last_own = is_own(given);
+    }
+    given.sort_by_key(|given| given.is_last_own);
+    let others = given.iter().filter(|given| !given.is_last_own).count();
     given.truncate(others + 1);
     Ok(given)
 }

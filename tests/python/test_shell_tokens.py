@@ -279,6 +279,26 @@ class TestChanges:
         changed = [int(seen.path.rsplit("/", 1)[1]) for seen in modifying_requests(lmtokens_portal)]
         assert changed == [others[0].id, others[1].id, own.id]
 
+    @pytest.mark.parametrize("command", [["disable"], ["update", "--status", "disabled"], ["delete", "--yes"]])
+    def test_calling_token_is_kept_if_others_failed(self, lmtokens_portal: Portal, command: list[str]) -> None:
+        own, one, other = (lmtokens_portal.create_token() for _ in range(3))
+        method = "DELETE" if command[0] == "delete" else "PATCH"
+        path = f"{TOKENS_PATH}/{one.id}"
+        lmtokens_portal.fail("status-before-acting", method=method, path=path, status=403, times=None)
+        names = [str(token.id) for token in (own, one, other)]
+        completed = run_shell(*command, *names, "--force", environment=environment_of(own))
+        assert completed.returncode == 3
+        assert [line.split()[0] for line in completed.stdout.splitlines()] == [str(other.id)]
+        assert f"token {own.id} was not" in completed.stderr
+        assert "hint: repeat the command" in completed.stderr
+        assert lmtokens_portal.client(**credentials_of(own)).whoami().status == 2
+        # Tokens that do not exist any more need no further call.
+        lmtokens_portal.clear_faults()
+        lmtokens_portal.client().delete_token(one.id)
+        repeated = run_shell(*command, *names[:2], "--force", environment=environment_of(own))
+        assert repeated.returncode == 3
+        assert [line.split()[0] for line in repeated.stdout.splitlines()] == [str(own.id)]
+
     @pytest.mark.parametrize("command", [["disable"], ["delete", "--yes"]], ids=lambda command: command[0])
     def test_unknown_calling_token_is_refused_among_several(self, lmtokens_portal: Portal, command: list[str]) -> None:
         # Lists do not tell this token from others.
