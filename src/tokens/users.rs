@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use super::list::sized;
+use super::list::{endless, sized};
 use super::unreadable::Unreadable;
 use crate::client::{Client, Method, Request, off_thread};
 use crate::error::{Error, ErrorKind, Result};
@@ -84,6 +84,9 @@ impl Operation for ListUsers {
         while let Some(page) = pages.next_page(client).await? {
             users.extend(page);
         }
+        if pages.ignores_offset() {
+            return Err(endless("users"));
+        }
         users.sort_by_key(|user| user.id);
         Ok(users)
     }
@@ -155,8 +158,9 @@ impl UserPages {
             }
             Position::Offset(offset) => {
                 self.position = Position::Offset(offset + page.received);
-                self.ignores_offset = offset >= known && self.seen.len() == known;
-                self.has_ended = self.ignores_offset || is_last(page.received, page.total, offset, self.size);
+                let is_repeated = offset >= known && self.seen.len() == known;
+                self.ignores_offset = is_repeated && !ids.is_empty();
+                self.has_ended = is_repeated || is_last(page.received, page.total, offset, self.size);
             }
         }
         Ok(Some(users))
