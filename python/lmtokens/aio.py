@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lmtokens._lmtokens import Client, _AsyncBulkRun, _AsyncCore, _AsyncTemporaryToken, _TokenPages
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from datetime import datetime, timedelta
     from types import TracebackType
     from typing import Literal
@@ -238,11 +240,18 @@ class AsyncTemporaryToken:
 
     def __init__(self, native: _AsyncTemporaryToken, /) -> None:
         self._native = native
+        self._creation: Coroutine[Any, Any, CreatedToken] | None = None
         self._token: CreatedToken | None = None
 
     async def __aenter__(self) -> CreatedToken:
-        token: CreatedToken = await _create_temporary(self._native)
-        self._token = token
+        self._creation = creation = _create_temporary(self._native)
+        _unfinished.add(self)
+        try:
+            token: CreatedToken = await creation
+            self._token = token
+        except BaseException:
+            _unfinished.discard(self)
+            raise
         return token
 
     async def __aexit__(
@@ -251,7 +260,7 @@ class AsyncTemporaryToken:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        token, self._token = self._token, None
+        token = self._token
         if token is None or not self._native.is_of_this_process():
             return
         # The event loop has imported it.
@@ -267,3 +276,27 @@ class AsyncTemporaryToken:
             # The exception of the block matters more; a warning reports the failed deletion.
             if error is None:
                 raise
+        finally:
+            self._token = None
+            _unfinished.discard(self)
+
+    def _finish_at_exit(self) -> None:
+        """Delete the token, or cancel its create, which reports what may be left of it."""
+        if not self._native.is_of_this_process():
+            return
+        # A warning reports a failed deletion. A loop may still run in another thread.
+        with suppress(Exception):
+            if self._token is not None:
+                self._native.delete_now(self._token)
+            elif self._creation is not None:
+                self._creation.close()
+
+
+# Those whose block has not ended. An event loop that stops leaves their coroutines suspended.
+_unfinished: set[AsyncTemporaryToken] = set()
+
+
+@atexit.register
+def _finish_temporary_tokens() -> None:
+    for temporary in list(_unfinished):
+        temporary._finish_at_exit()

@@ -288,6 +288,52 @@ def start(lmtokens_portal: Portal, request: pytest.FixtureRequest) -> Iterator[C
         process.communicate()
 
 
+STOPPED_LOOP = """
+import asyncio, logging, sys, threading, lmtokens
+logging.basicConfig()
+async def main():
+    async with lmtokens.AsyncClient().temporary_token(32, "job"):
+        print("entered", flush=True)
+        if sys.argv[1] == "block":
+            await asyncio.sleep(40)
+loop = asyncio.new_event_loop()
+task = loop.create_task(main())
+def wait():
+    sys.stdin.readline()
+    loop.call_soon_threadsafe(loop.stop)
+threading.Thread(target=wait, daemon=True).start()
+loop.run_forever()
+"""
+
+
+@pytest.mark.parametrize("stage", ["create", "block", "delete"])
+def test_process_that_ends_with_a_stopped_loop_leaves_no_token_unreported(lmtokens_portal: Portal, stage: str) -> None:
+    if stage == "create":
+        lmtokens_portal.fail("act-then-delay", method="PATCH", seconds=DELAY)
+    if stage == "delete":
+        lmtokens_portal.fail("delay", method="DELETE", seconds=DELAY)
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED_LOOP, stage],
+        env={**os.environ, **lmtokens_portal.environment()},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        expected = {"create": "PATCH", "block": "PATCH", "delete": "DELETE"}[stage]
+        wait_until(lambda: expected in request_methods(lmtokens_portal))
+        if stage == "block":
+            time.sleep(0.5)
+        _, err = process.communicate("stop\n", timeout=HANG_TIMEOUT)
+    assert process.returncode == 0
+    if stage == "create":
+        [id] = ids(lmtokens_portal)
+        assert str(id) in err
+    else:
+        assert ids(lmtokens_portal) == []
+
+
 class TestSignals:
     def test_interrupt_in_the_block_deletes_the_token(
         self, lmtokens_portal: Portal, start: Callable[[str], subprocess.Popen[str]]
