@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::rounds::Rounds;
+use super::two_phase::other_note;
 use crate::client::{Client, Moment};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AdminId, Status, TokenId, Type};
@@ -130,11 +131,16 @@ async fn is_probe_listed(client: &Client, admin_id: AdminId, run: RunId) -> Resu
     let token = match created {
         Ok(token) => token,
         Err(Unusable { token: ReportedToken::WithoutSecret(token), .. }) => *token,
-        Err(unusable) => {
-            if unusable.error.details().maybe_applied {
-                clear(client, admin_id, PROBE_TYPE, &tag, None, unusable.token.with_other_note()).await?;
+        Err(Unusable { error, token }) => {
+            if error.details().maybe_applied {
+                let reported = token.with_other_note();
+                match (clear(client, admin_id, PROBE_TYPE, &tag, None, reported).await, reported) {
+                    (Ok(Found::Cleared), _) | (Ok(_), None) => {}
+                    (_, Some(reported)) => return Err(other_note(reported, error)),
+                    (Err(lookup_error), None) => return Err(lookup_error),
+                }
             }
-            return Err(unusable.error);
+            return Err(error);
         }
     };
     let listed = tokens_of(client, admin_id, PROBE_TYPE).await;

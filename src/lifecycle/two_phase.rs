@@ -207,7 +207,10 @@ impl TwoPhase<'_> {
             (Ok(Found::Cleared), _) | (Ok(Found::Nothing), None) => Ok(error),
             (Ok(_), Some(reported)) => Err(other_note(reported, error)),
             (Ok(Found::NotVisible), None) => Err(outcome_unknown(admin_id, tag, error, None)),
-            (Err(lookup_error), _) => Err(outcome_unknown(admin_id, tag, error, Some(&lookup_error))),
+            (Err(lookup_error), Some(reported)) => {
+                Err(other_note(reported, error).suggest(format!("looking for it failed: {lookup_error}")))
+            }
+            (Err(lookup_error), None) => Err(outcome_unknown(admin_id, tag, error, Some(&lookup_error))),
         }
     }
 
@@ -393,7 +396,7 @@ fn outcome_unknown(admin_id: AdminId, tag: &Tag, cause: Error, lookup_error: Opt
 }
 
 /// Returns the error for a POST whose response names a token under another note, which is not surely the created one.
-fn other_note(reported: &Token, cause: Error) -> Error {
+pub(super) fn other_note(reported: &Token, cause: Error) -> Error {
     let id = reported.id;
     let message = format!("token {id} may have been created, but its key is not used: {cause}");
     let mut error = Error::new(ErrorKind::OutcomeUnknown, message)

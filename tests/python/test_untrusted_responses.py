@@ -11,6 +11,7 @@ import lmtokens
 import pytest
 from api_variants import modifying_requests, stored_token
 from delivery_helpers import TAG, RecordingDestination, created_tokens, is_pending
+from lmtokens.deliver import to_file
 from support import ACCESS_ID, ACCESS_KEY, StubServer
 from tampering_proxy import Exchange, TamperingProxy
 
@@ -185,6 +186,26 @@ def test_token_with_another_note_is_in_the_error_with_its_key(lmtokens_portal: P
     assert (str(copied), copied.token, copied.candidates) == (str(raised.value), None, raised.value.candidates)
     assert key.encode() not in pickle.dumps(raised.value)
     assert key not in str(raised.value) + repr(raised.value) + repr(token) + repr(vars(raised.value))
+
+
+def test_token_with_another_note_is_named_although_looking_for_it_fails(
+    lmtokens_portal: Portal, tmp_path: Path
+) -> None:
+    def rename(exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            exchange.body = json.dumps({**json.loads(exchange.body), "note": "other"}).encode()
+            lmtokens_portal.fail("status-before-acting", method="GET", status=400, times=None)
+
+    with (
+        TamperingProxy(lmtokens_portal, before=rename) as proxy,
+        pytest.raises(lmtokens.OutcomeUnknownError) as raised,
+    ):
+        proxy.client(max_attempts=1).add_token(32, "ci", deliver=to_file(tmp_path / "token.json"))
+    (stored,) = [token for token in lmtokens_portal.tokens if token.note == "other"]
+    assert f"token {stored.id} may have been created" in str(raised.value)
+    assert "harmless" not in str(raised.value)
+    assert raised.value.candidates is not None
+    assert [candidate.id for candidate in raised.value.candidates] == [stored.id]
 
 
 @pytest.mark.parametrize(
