@@ -10,8 +10,8 @@ pub(crate) struct LearnPortalTime;
 impl Operation for LearnPortalTime {
     type Output = ();
 
-    /// Any response tells the time, also one to a caller who may not view tokens. Only a missing one, or rejected
-    /// credentials, is an error.
+    /// Any response with a Date header tells the time, also one to a caller who may not view tokens. An error without
+    /// one is returned, such as that of a gateway, and so are rejected credentials.
     async fn run(self, client: &Client) -> Result<()> {
         let request = Request {
             method: Method::Get,
@@ -21,7 +21,11 @@ impl Operation for LearnPortalTime {
             body: None,
         };
         match client.send(&request).await {
-            Err(error) if error.kind() == ErrorKind::Authentication || error.details().status.is_none() => {
+            Err(error)
+                if error.kind() == ErrorKind::Authentication
+                    || error.details().status.is_none()
+                    || client.portal_time().is_none() =>
+            {
                 Err(error)
             }
             _ => Ok(()),

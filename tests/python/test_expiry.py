@@ -75,6 +75,16 @@ def ids(portal: Portal) -> list[int]:
 
 
 class TestAddToken:
+    @pytest.mark.parametrize("status", [403, 502])
+    def test_time_of_a_response_without_date_is_not_taken(self, lmtokens_portal: Portal, status: int) -> None:
+        def refuse(exchange: Exchange) -> None:
+            if exchange.method == "GET":
+                exchange.status, exchange.headers, exchange.response_body = status, {}, b"{}"
+
+        with TamperingProxy(lmtokens_portal, after=refuse) as proxy, pytest.raises(lmtokens.LMTokensError):
+            proxy.client(max_attempts=1).add_token(32, expires=timedelta(hours=1))
+        assert {request.method for request in lmtokens_portal.record} == {"GET"}
+
     @pytest.mark.parametrize("kind", VARIANTS)
     @pytest.mark.parametrize("type", ["lmv1", "bearer"])
     @pytest.mark.parametrize("note", ["ci", None])
