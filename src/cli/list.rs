@@ -159,7 +159,11 @@ impl Operation for FirstTokens {
 
     async fn run(self, client: &Client) -> Result<Vec<Token>> {
         let limit = self.limit.unwrap_or(usize::MAX);
-        let page_size = PageSize::at_most(limit);
+        let page_size = match self.list.selection {
+            // This package rejects tokens that the portal's filter lets pass: small pages would cost a request for few.
+            Selection::Filter(_) => PageSize::default(),
+            _ => PageSize::at_most(limit),
+        };
         let mut listing = ListTokens { page_size, ..self.list }.start();
         let mut tokens = Vec::new();
         while tokens.len() < limit

@@ -114,6 +114,15 @@ class TestList:
         (request,) = lmtokens_portal.record
         assert "size=5&" in request.query
 
+    def test_limit_does_not_shrink_the_pages_of_a_condition_on_the_last_use(self, lmtokens_portal: Portal) -> None:
+        now = int(time.time())
+        for _ in range(50):
+            lmtokens_portal.create_token(33, created_on=now - 100 * DAY, last_used_on=now - DAY)
+        unused = lmtokens_portal.create_token(33, created_on=now - 100 * DAY)
+        lmtokens_portal.clear_record()
+        assert listed("--user", "33", "--type", "lmv1", "--unused-for", "90d", "--limit", "1") == [unused.id]
+        assert len(lmtokens_portal.record) == 2
+
     def test_unused_for_asks_for_the_time_with_one_token(self, lmtokens_portal: Portal) -> None:
         listed("--type", "lmv1", "--unused-for", "90d")
         time, tokens = lmtokens_portal.record
