@@ -176,8 +176,14 @@ pub trait Destination: Send + Sync {
     /// Returns a name for messages, such as a path.
     fn describe(&self) -> String;
 
-    /// Returns whether the next secret takes the place of the one before.
-    fn holds_one(&self) -> bool {
+    /// Returns what is different for each destination that holds the secret of one token only; `None` if the
+    /// destination holds those of many.
+    fn exclusive_location(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns whether a delivery fails rather than replace the secret of another token.
+    fn refuses_to_replace(&self) -> bool {
         false
     }
 

@@ -19,7 +19,7 @@ pub use audit::{
     Source, audit_portals,
 };
 pub use bulk::{
-    AddTokens, DestinationOf, OnError, Outcome, Row, RowInput, RowResult, Run, RunSettings, Summary,
+    AddTokens, DestinationForRow, OnError, Outcome, Row, RowInput, RowResult, Run, RunSettings, Summary,
 };
 #[cfg(any(feature = "cli", feature = "python"))]
 pub(crate) use bulk::{Cell, Cells, Column, HEADER, all_problems};

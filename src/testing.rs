@@ -59,7 +59,7 @@ pub mod ids {
 pub mod lifecycle {
     pub use crate::lifecycle::{
         Action, AddToken, AddTokens, Audit, AuditReason, AuditTokens, AuditedPortal, CancelRotation, Check,
-        DestinationOf, EarlierReport, Finding, FinishRotations, Gone, OnError, Outcome, RotateToken,
+        DestinationForRow, EarlierReport, Finding, FinishRotations, Gone, OnError, Outcome, RotateToken,
         Rotation, RotationState, Row, RowInput, RowResult, Rules, Run, RunSettings, Severity, Source,
         Summary, audit_portals,
     };

@@ -155,6 +155,7 @@ impl Bulk {
             say(&format!("other columns, kept for --export: {}", input::listed(&others)));
         }
         let total = rows.len();
+        let destination_name = self.to.as_ref().map(To::text);
         let destination =
             self.to.map(|to| to::destination_of(to, &host.keyring, self.format, self.trust_folder));
         let settings = RunSettings {
@@ -164,6 +165,7 @@ impl Bulk {
             concurrency: self.concurrency,
             on_error: self.on_error,
             destination,
+            destination_name,
         };
         let tokens = AddTokens { rows, journal: self.journal, settings };
         if self.dry_run {

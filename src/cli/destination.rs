@@ -24,7 +24,8 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) enum To {
     Stdout,
     File(PathBuf),
-    Command(Vec<OsString>),
+    /// The words of a command, and whether placeholders in them are filled in.
+    Command(Vec<OsString>, bool),
     /// An entry of the keyring.
     Keyring(String),
 }
@@ -40,7 +41,7 @@ impl FromStr for To {
             return Ok(Self::File(path.into()));
         }
         if let Some(words) = text.strip_prefix("command:") {
-            return split(words).map(Self::Command);
+            return split(words).map(|words| Self::Command(words, false));
         }
         if let Some(name) = text.strip_prefix("keyring:") {
             return Ok(Self::Keyring(name.to_owned()));
@@ -58,6 +59,19 @@ pub(super) fn split(text: &str) -> Result<Vec<OsString>> {
 }
 
 impl To {
+    /// Returns the text of the option; the words of a command are separated by NUL.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Stdout => "-".to_owned(),
+            Self::File(path) => format!("file:{}", path.display()),
+            Self::Keyring(name) => format!("keyring:{name}"),
+            Self::Command(words, _) => {
+                let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+                format!("command:{}", words.join("\0"))
+            }
+        }
+    }
+
     /// Returns the destination with its path, its name or each word of its command replaced.
     pub(super) fn map_words(self, replace: impl Fn(&str) -> Result<String>) -> Result<Self> {
         let replaced = |word: &OsStr| match word.to_str() {
@@ -68,8 +82,10 @@ impl To {
             Self::Stdout => Self::Stdout,
             Self::File(path) => Self::File(replaced(path.as_os_str())?.into()),
             Self::Keyring(name) => Self::Keyring(replace(&name)?),
-            Self::Command(words) => {
-                Self::Command(words.iter().map(|word| replaced(word)).collect::<Result<_>>()?)
+            Self::Command(words, _) => {
+                let filled: Vec<_> = words.iter().map(|word| replaced(word)).collect::<Result<_>>()?;
+                let is_filled = filled != words;
+                Self::Command(filled, is_filled)
             }
         })
     }
@@ -97,10 +113,13 @@ impl To {
             Self::Keyring(name) => {
                 Ok(Some(ToKeyring::new(Arc::clone(keyring), name, overwrite)?.destination()))
             }
-            Self::Command(_) if format.is_some() || overwrite || trust_folder => Err(Error::argument(
+            Self::Command(..) if format.is_some() || overwrite || trust_folder => Err(Error::argument(
                 "a command receives the token as JSON; --output, --overwrite and --trust-folder cannot be combined with it",
             )),
-            Self::Command(words) => Ok(Some(Arc::new(ToCommand::new(words, COMMAND_TIMEOUT)?))),
+            Self::Command(words, is_filled) => {
+                let command = ToCommand::new(words, COMMAND_TIMEOUT)?;
+                Ok(Some(Arc::new(if is_filled { command.for_one_token() } else { command })))
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `lmtokens rotate`.
 
+use std::collections::HashMap;
 use std::io;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -214,17 +215,34 @@ impl Rotate {
         let mut output = Output::open()?;
         let client = self.connection.client(host, false)?;
         let tokens = run_until_signal(call(select, &client))?;
+        let numbered = tokens.iter().enumerate();
+        let destinations: Vec<_> =
+            numbered.map(|(row, token)| destination_of(token, row)).collect::<Result<_>>()?;
+        let mut known = HashMap::new();
+        for (token, destination) in tokens.iter().zip(&destinations) {
+            if let Some(location) = destination.exclusive_location()
+                && let Some(first) = known.insert(location, token.id)
+            {
+                let message = format!(
+                    "invalid --to: {} holds the key of one token, not those that replace the tokens {first} and {}; \
+                     expected {{old_id}} in it",
+                    destination.describe(),
+                    token.id
+                );
+                return Err(Error::argument(message).into());
+            }
+        }
         if self.dry_run {
-            let row = |(row, token)| Ok(selected(token, &destination_of(token, row)?.describe()));
-            let rows = tokens.iter().enumerate().map(row).collect::<Result<Vec<Members>>>()?;
+            let rows = tokens.iter().zip(&destinations);
+            let rows: Vec<Members> =
+                rows.map(|(token, destination)| selected(token, &destination.describe())).collect();
             output.write(&output::list(&rows, self.output)?)?;
             say(&format!("{} tokens would be rotated", tokens.len()));
             return Ok(exit::DONE);
         }
         let count = tokens.len();
         let mut rotations = Vec::with_capacity(count);
-        for (row, token) in tokens.into_iter().enumerate() {
-            let destination = destination_of(&token, row)?;
+        for (token, destination) in tokens.into_iter().zip(destinations) {
             rotations.push((token.clone(), self.rotation(Target::Token(Box::new(token)), destination)));
         }
         let status = Arc::new(AtomicU8::new(exit::DONE));
@@ -260,7 +278,7 @@ impl Rotate {
     fn check_template(&self, host: &Host, is_single: bool) -> Result<()> {
         self.destination(host, (!is_single).then_some(Placeholders(None)).as_ref())?;
         let template = match &self.to {
-            Some(To::File(path)) => format!("file:{}", path.display()),
+            Some(to @ To::File(_)) => to.text(),
             _ => return Ok(()),
         };
         if !is_single && !template.contains("{old_id}") && !template.contains("{access_id}") {

@@ -24,6 +24,7 @@ pub(crate) struct ToCommand {
     program: OsString,
     arguments: Vec<OsString>,
     timeout: Duration,
+    is_for_one: bool,
 }
 
 impl ToCommand {
@@ -36,7 +37,12 @@ impl ToCommand {
         if timeout.is_zero() {
             return Err(Error::invalid("timeout", 0, "a number of seconds above 0"));
         }
-        Ok(Self { program, arguments: words.collect(), timeout })
+        Ok(Self { program, arguments: words.collect(), timeout, is_for_one: false })
+    }
+
+    /// Returns the command for one token: it may replace what the same words have stored before.
+    pub(crate) fn for_one_token(self) -> Self {
+        Self { is_for_one: true, ..self }
     }
 
     fn name(&self) -> String {
@@ -110,5 +116,9 @@ impl Destination for ToCommand {
 
     fn describe(&self) -> String {
         format!("the command {}", self.name())
+    }
+
+    fn exclusive_location(&self) -> Option<String> {
+        self.is_for_one.then(|| format!("{:?}", (&self.program, &self.arguments)))
     }
 }

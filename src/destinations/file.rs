@@ -419,8 +419,12 @@ impl Destination for FileDestination {
         Box::pin(blocking(move || shared.discard(&tag)))
     }
 
-    fn holds_one(&self) -> bool {
-        true
+    fn exclusive_location(&self) -> Option<String> {
+        Some(self.describe())
+    }
+
+    fn refuses_to_replace(&self) -> bool {
+        !self.0.file.overwrite
     }
 
     fn location(&self, tag: &Tag) -> String {

@@ -298,7 +298,11 @@ impl Destination for KeyringDestination {
         self.0.entry.describe()
     }
 
-    fn holds_one(&self) -> bool {
-        true
+    fn exclusive_location(&self) -> Option<String> {
+        Some(self.describe())
+    }
+
+    fn refuses_to_replace(&self) -> bool {
+        !self.0.entry.overwrite
     }
 }

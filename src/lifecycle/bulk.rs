@@ -9,8 +9,7 @@ mod row;
 mod run;
 mod snapshot;
 
-use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -154,7 +153,7 @@ impl Summary {
 }
 
 /// Returns the destination of the key of a row, from its user and number.
-pub type DestinationOf = Arc<dyn Fn(&User, u64) -> Result<Arc<dyn Destination>> + Send + Sync>;
+pub type DestinationForRow = Arc<dyn Fn(&User, u64) -> Result<Arc<dyn Destination>> + Send + Sync>;
 
 /// How a run works.
 #[derive(Clone, Default)]
@@ -170,7 +169,9 @@ pub struct RunSettings {
     /// What a failed row means for the others.
     pub on_error: OnError,
     /// The destinations of the keys; `None` is the journal itself.
-    pub destination: Option<DestinationOf>,
+    pub destination: Option<DestinationForRow>,
+    /// A text that tells the destinations of one run from those of another, if they can be compared.
+    pub destination_name: Option<String>,
 }
 
 /// Creates many tokens.
@@ -199,6 +200,7 @@ impl AddTokens {
         let portal = identity.portal.base_url();
         let (journal, states) = Journal::open(&self.opening(), portal, client.now_ms())?;
         let rows = self.keyed(&states)?;
+        self.check_kept(&rows, &states)?;
         // Rows wait longer for the rate limit than a single call would.
         Ok(Run::new(client.without_wait_limit(), journal, states, rows, self.settings))
     }
@@ -210,6 +212,7 @@ impl AddTokens {
             lock: !self.settings.no_lock,
             trust_folder: self.settings.trust_folder,
             holds_keys: self.settings.destination.is_none(),
+            destination_name: self.settings.destination_name.as_deref(),
         }
     }
 
@@ -226,6 +229,7 @@ impl AddTokens {
         self.check_folder()?;
         let states = Journal::check(&self.opening(), portal.map(PortalAddress::base_url))?;
         let rows = self.keyed(&states)?;
+        self.check_kept(&rows, &states)?;
         let is_done = |(key, _): &&(RowKey, Row)| states.get(key).is_some_and(RowState::is_finished);
         Ok(rows.iter().filter(is_done).count())
     }
@@ -265,19 +269,58 @@ impl AddTokens {
         let mut known = HashMap::new();
         for destination in self.destinations() {
             let (row, destination) = destination?;
-            if destination.holds_one()
-                && let Some(first) = known.insert(destination.describe(), row.line)
+            if let Some(location) = destination.exclusive_location()
+                && let Some(first) = known.insert(location, row.input.number)
             {
                 return Err(Error::argument(format!(
                     "invalid destination: {} holds the key of one token, not those of the rows {first} and {}; expected \
                      one that holds all keys, another for each row, or the journal",
                     destination.describe(),
-                    row.line
+                    row.input.number
                 )));
             }
             // A resumed run may have no row left to create. Otherwise the row fails before it is sent.
             if !self.settings.resume {
                 destination.check(None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails if the key of a row that has no token yet would be delivered where an earlier run has delivered that of
+    /// another row: the rows have other numbers now.
+    fn check_kept(&self, rows: &[(RowKey, Row)], states: &States) -> Result<()> {
+        let Some(destination_of) = &self.settings.destination else { return Ok(()) };
+        let mut kept = HashMap::new();
+        for (key, token) in
+            states.rows().flat_map(|(key, state)| state.tokens.iter().map(move |it| (key, it)))
+        {
+            // An error here is that of a user who is given by name now.
+            let Ok(destination) = destination_of(key.user(), token.number) else { continue };
+            let is_kept = match token.state {
+                TokenState::Finished => true,
+                // It may be enabled. A destination that replaces nothing decides once that is known.
+                TokenState::Pending => !destination.refuses_to_replace(),
+                TokenState::Deleted => false,
+            };
+            if let Some(location) = destination.exclusive_location().filter(|_| is_kept) {
+                kept.insert(location, (key, token));
+            }
+        }
+        for (key, row) in rows.iter().filter(|_| !kept.is_empty()) {
+            let destination = destination_of(&row.token.admin, row.input.number)?;
+            let Some((owner, token)) = destination.exclusive_location().and_then(|it| kept.get(&it)) else {
+                continue;
+            };
+            if *owner != key && !states.get(key).is_some_and(RowState::is_finished) {
+                return Err(failed(format!(
+                    "row {} would replace the key of token {} in {}: that was row {} when its token was created",
+                    row.input.number,
+                    token.journaled.id,
+                    destination.describe(),
+                    token.number
+                ))
+                .suggest("keep the rows in their order and add rows at the end, or use a new journal"));
             }
         }
         Ok(())
@@ -299,47 +342,82 @@ pub(crate) fn all_problems(problems: &[String]) -> Option<String> {
 }
 
 /// A row of the journal among equal ones: those with a finished token come first, then those with another token.
-type Place = (bool, bool, u32);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_unfinished: bool,
+    has_no_token: bool,
+    nth: u32,
+    /// The number of the row in the input.
+    number: u64,
+}
+
+impl Rank {
+    fn of(key: &RowKey, state: &RowState) -> Self {
+        let (is_unfinished, has_no_token) = (!state.is_finished(), state.tokens.is_empty());
+        Self { is_unfinished, has_no_token, nth: key.nth, number: state.number() }
+    }
+}
 
 type Columns = [(String, String)];
 
 /// Returns the rows with their keys. Equal rows are told apart by number. A row gets the number of one with the same other
-/// columns, if the journal has one. If the input has fewer rows than the journal, those with a token are taken first: a row
-/// that is done is not created again.
+/// columns, if the journal has one, and among several that of the row that was in its place. If the input has fewer rows
+/// than the journal, those with a token are taken first: a row that is done is not created again.
 fn keyed(rows: &[Row], states: &States) -> Vec<(RowKey, Row)> {
-    let place = |key: &RowKey, state: &RowState| (!state.is_finished(), state.tokens.is_empty(), key.nth);
-    let mut same: HashMap<(RowKey, &Columns), Vec<Place>> = HashMap::new();
+    let mut same: HashMap<(RowKey, &Columns), Vec<Rank>> = HashMap::new();
     for (key, state) in states.rows() {
         let columns = state.input.as_ref().map_or(&[][..], |input| &input.columns);
-        same.entry((key.with_number(0), columns)).or_default().push(place(key, state));
+        same.entry((key.with_number(0), columns)).or_default().push(Rank::of(key, state));
     }
-    for places in same.values_mut() {
-        places.sort_unstable_by_key(|place| Reverse(*place));
+    let mut groups: HashMap<(RowKey, &Columns), Vec<u64>> = HashMap::new();
+    for row in rows {
+        let group = (RowKey::of(&row.token), row.input.columns.as_slice());
+        groups.entry(group).or_default().push(row.input.number);
     }
-    let found = rows.iter().map(|row| {
-        let places = same.get_mut(&(RowKey::of(&row.token), row.input.columns.as_slice()))?;
-        places.pop().map(|(_, _, nth)| nth)
-    });
-    let found: Vec<Option<u32>> = found.collect();
+    let mut found = HashMap::new();
+    for (group, numbers) in groups {
+        let Some(ranks) = same.get_mut(&group) else { continue };
+        ranks.sort_unstable();
+        let taken: Vec<Rank> = ranks.drain(..numbers.len().min(ranks.len())).collect();
+        found.extend(matched(numbers, taken));
+    }
 
-    let mut free: HashMap<RowKey, Vec<Place>> = HashMap::new();
-    for ((key, _), places) in same {
-        free.entry(key).or_default().extend(places);
+    let mut free: HashMap<RowKey, Vec<Rank>> = HashMap::new();
+    for ((key, _), ranks) in same {
+        free.entry(key).or_default().extend(ranks);
     }
-    let mut numbers = HashMap::new();
-    let numbered = rows.iter().zip(found).map(|(row, found)| {
+    let mut rest = HashMap::new();
+    let keyed = rows.iter().map(|row| {
         let mut key = RowKey::of(&row.token);
-        key.nth = found.unwrap_or_else(|| {
-            let numbers = numbers.entry(key.clone()).or_insert_with(|| {
-                let mut places = free.remove(&key).unwrap_or_default();
-                places.sort_unstable();
+        key.nth = found.get(&row.input.number).copied().unwrap_or_else(|| {
+            let numbers = rest.entry(key.clone()).or_insert_with(|| {
+                let mut ranks = free.remove(&key).unwrap_or_default();
+                ranks.sort_unstable();
                 let key = key.clone();
                 let others = (0..).filter(move |nth| states.get(&key.with_number(*nth)).is_none());
-                places.into_iter().map(|(_, _, nth)| nth).chain(others)
+                ranks.into_iter().map(|rank| rank.nth).chain(others)
             });
             numbers.next().unwrap_or_default()
         });
         (key, row.clone())
     });
-    numbered.collect()
+    keyed.collect()
+}
+
+/// Returns which of the equal rows of the journal each row of the input is, by its number. A row that has kept its number
+/// keeps its destination, too.
+fn matched(numbers: Vec<u64>, taken: Vec<Rank>) -> HashMap<u64, u32> {
+    let mut by_number: HashMap<u64, u32> = taken.iter().map(|rank| (rank.number, rank.nth)).collect();
+    let mut found = HashMap::new();
+    let mut moved = Vec::new();
+    for number in numbers {
+        match by_number.remove(&number) {
+            Some(nth) => _ = found.insert(number, nth),
+            None => moved.push(number),
+        }
+    }
+    let used: HashSet<u32> = found.values().copied().collect();
+    let others = taken.into_iter().map(|rank| rank.nth).filter(|nth| !used.contains(nth));
+    found.extend(moved.into_iter().zip(others));
+    found
 }

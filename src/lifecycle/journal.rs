@@ -24,7 +24,7 @@ use crate::tag::RunId;
 pub use entry::RowInput;
 pub(super) use entry::{Journaled, Line, RowKey};
 use file::{JournalFile, cannot_write, exists_already};
-use header::{Header, VERSION, run_of};
+use header::{Header, VERSION, destination_digest, run_of};
 pub(crate) use read::{EntryState, JournalEntry, ReadJournal, read_journal};
 pub(super) use read::{RowState, RowToken, States, TokenState};
 pub(super) use writer::Writer;
@@ -48,6 +48,8 @@ pub(super) struct Opening<'a> {
     /// Whether the journal may belong to another user.
     pub(super) trust_folder: bool,
     pub(super) holds_keys: bool,
+    /// A text that tells the destinations of one run from those of another, if they can be compared.
+    pub(super) destination_name: Option<&'a str>,
 }
 
 impl Journal {
@@ -85,6 +87,7 @@ impl Journal {
             portal: portal.to_owned(),
             begun: iso_8601(i64::try_from(now_ms / 1000).unwrap_or_default()),
             holds_keys: opening.holds_keys,
+            destination: opening.destination_name.map(|name| destination_digest(&run, name)),
         };
         let object = serde_json::to_string(&header).map_err(|error| failed(error.to_string()))?;
         let file = JournalFile::create(opening.path, &seal::seal(&run, 1, &object), opening.lock)?;
@@ -173,6 +176,14 @@ fn check_header(header: &Header, opening: &Opening<'_>, portal: Option<&str>) ->
         return Err(failed(format!(
             "the journal {path} was started {was} a destination for the keys and cannot be resumed {now} one"
         )));
+    }
+    let given = opening.destination_name.map(|name| destination_digest(&header.run, name));
+    if header.destination.as_ref().zip(given.as_ref()).is_some_and(|(was, now)| was != now) {
+        return Err(failed(format!(
+            "the journal {path} was started with another destination for the keys: a delivery in progress could not be \
+             completed"
+        ))
+        .suggest("give the destination that the run was started with, or use a new journal"));
     }
     Ok(())
 }

@@ -447,9 +447,9 @@ def test_each_key_is_delivered_to_a_file_of_its_row(
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("file:FOLDER/key.json", "holds the key of one token, not those of the rows 2 and 3"),
-        ("file:FOLDER/{admin_id}.json", "FOLDER/32.json holds the key of one token, not those of the rows 2 and 4"),
-        ("keyring:ci", "holds the key of one token, not those of the rows 2 and 3"),
+        ("file:FOLDER/key.json", "holds the key of one token, not those of the rows 1 and 2"),
+        ("file:FOLDER/{admin_id}.json", "FOLDER/32.json holds the key of one token, not those of the rows 1 and 3"),
+        ("keyring:ci", "holds the key of one token, not those of the rows 1 and 2"),
         ("file:FOLDER/{id}.json", "{id} in --to is not known before the token is created; use {row}"),
         ("file:FOLDER/{access_id}.json", "{access_id} in --to is not known"),
         ("file:FOLDER/{Team}.json", "invalid placeholder in --to"),

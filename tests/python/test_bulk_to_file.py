@@ -106,7 +106,7 @@ def test_key_of_an_interrupted_run_stops_another_run_but_not_its_own(
     assert not list(target.parent.glob("*.pending"))
 
 
-def test_key_that_the_runs_own_journal_lost_does_not_stop_it(
+def test_key_that_the_runs_own_journal_lost_is_removed(
     lmtokens_portal: Portal, target: Path, journal: Path
 ) -> None:
     """The file is written before the line. A token whose line was not written was never enabled."""
@@ -117,7 +117,7 @@ def test_key_that_the_runs_own_journal_lost_does_not_stop_it(
     result = run_row(target, journal, resume=True)
     assert (result.state, result.error) == ("created", None)
     assert_in_place(lmtokens_portal, target)
-    assert left.exists()
+    assert not left.exists()
 
 
 def test_key_of_another_token_does_not_stop_the_run(lmtokens_portal: Portal, target: Path, journal: Path) -> None:

@@ -6,7 +6,7 @@ use lmtokens::testing::client::Client;
 use lmtokens::testing::destinations::{BoxFuture, Destination};
 use lmtokens::testing::error::{ErrorKind, Result};
 use lmtokens::testing::ids::{AdminId, Note, Status, Type};
-use lmtokens::testing::lifecycle::{AddTokens, DestinationOf, Outcome, Row, RowInput, RunSettings};
+use lmtokens::testing::lifecycle::{AddTokens, DestinationForRow, Outcome, Row, RowInput, RunSettings};
 use lmtokens::testing::model::Token;
 use lmtokens::testing::sandbox::{Portal, Settings};
 use lmtokens::testing::tag::Tag;
@@ -50,7 +50,7 @@ async fn a_row_that_panics_is_reported_as_unknown_and_leaves_no_enabled_token() 
     std::fs::create_dir_all(&folder).unwrap();
     let journal = folder.join("run.journal");
     let rows = ["a", "panic", "b"].iter().zip(1..).map(|(note, line)| row(line, note)).collect();
-    let destination_of: DestinationOf = Arc::new(|_, _| Ok(Arc::new(Panicking)));
+    let destination_of: DestinationForRow = Arc::new(|_, _| Ok(Arc::new(Panicking)));
     let settings = RunSettings { destination: Some(destination_of), ..RunSettings::default() };
     let mut run = AddTokens { rows, journal, settings }.start(&client).unwrap();
 

@@ -7,7 +7,7 @@ use crate::cli::output::Format;
 use crate::cli::placeholders;
 use crate::destinations::{Destination, Keyring};
 use crate::error::{Error, Result};
-use crate::lifecycle::DestinationOf;
+use crate::lifecycle::DestinationForRow;
 use crate::tokens::User;
 
 /// Returns what gives each row its destination.
@@ -16,7 +16,7 @@ pub(super) fn destination_of(
     keyring: &Arc<dyn Keyring>,
     format: Option<Format>,
     trust_folder: bool,
-) -> DestinationOf {
+) -> DestinationForRow {
     let keyring = Arc::clone(keyring);
     Arc::new(move |user: &User, row| {
         let to = to.clone().map_words(|word| fill(word, user, row))?;

@@ -22,8 +22,11 @@ impl JournalDestination {
     async fn prepare_inner(&self, inner: &dyn Destination, attempt: &Attempt<'_>) -> Result<()> {
         let mut foreign = None;
         for remaining in inner.remains(attempt.token).await?.deliveries {
-            inner.abandon(&remaining.tag).await?;
-            if remaining.tag.run != self.journal.run {
+            if remaining.tag.run == self.journal.run {
+                // A token is enabled after its line is written, and this run has none: the key is void.
+                inner.discard(&remaining.token, &remaining.tag).await?;
+            } else {
+                inner.abandon(&remaining.tag).await?;
                 foreign.get_or_insert(remaining);
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::DestinationOf;
+use super::DestinationForRow;
 use super::snapshot::{Place, Snapshot};
 use crate::advice::Advice;
 use crate::client::{Client, Moment};
@@ -34,7 +34,7 @@ pub(super) enum Todo {
 pub(super) struct EarlierRow<'a> {
     pub(super) client: &'a Client,
     pub(super) journal: &'a Journal,
-    pub(super) destination: Option<&'a DestinationOf>,
+    pub(super) destination: Option<&'a DestinationForRow>,
     pub(super) snapshot: &'a Snapshot,
     pub(super) key: &'a RowKey,
     pub(super) admin_id: AdminId,

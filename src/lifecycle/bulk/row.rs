@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::destination::JournalDestination;
 use super::resume::{EarlierRow, Todo};
 use super::snapshot::Snapshot;
-use super::{DestinationOf, Outcome, Row, RowResult};
+use super::{DestinationForRow, Outcome, Row, RowResult};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::AdminId;
@@ -19,7 +19,7 @@ use crate::lifecycle::two_phase::{Finished, TwoPhase};
 pub(super) struct RowWorker {
     pub(super) client: Client,
     pub(super) journal: Arc<Journal>,
-    pub(super) destination: Option<DestinationOf>,
+    pub(super) destination: Option<DestinationForRow>,
     /// The portal's tokens, if the run is resumed.
     pub(super) snapshot: Option<Arc<Snapshot>>,
 }

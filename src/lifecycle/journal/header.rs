@@ -18,6 +18,14 @@ pub(super) struct Header {
     pub(super) portal: String,
     pub(super) begun: String,
     pub(super) holds_keys: bool,
+    /// The digest of the name of the destinations. The name itself may contain a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) destination: Option<String>,
+}
+
+/// Returns the digest of the name of the destinations of a run.
+pub(super) fn destination_digest(run: &str, name: &str) -> String {
+    digest(&[b"lmtokens destination ", run.as_bytes(), b" ", name.as_bytes()])
 }
 
 /// Returns the run id for a proof.

@@ -72,6 +72,12 @@ impl RowState {
         self.last == Last::Removed
     }
 
+    /// Returns the number that the row had when its token was created, or else in the last input.
+    pub(in crate::lifecycle) fn number(&self) -> u64 {
+        let of_token = self.tokens.last().map(|token| token.number).filter(|number| *number > 0);
+        of_token.or_else(|| self.input.as_ref().map(|input| input.number)).unwrap_or_default()
+    }
+
     fn record(&mut self, input: Option<RowInput>) {
         self.input = input.or(self.input.take());
     }
@@ -335,16 +341,23 @@ pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<ReadJourna
     let text = zeroize::Zeroizing::new(text);
     let contents = parse(&text, skip_damaged).map_err(|problem| problem.error(path))?;
     let States { by_row, order } = contents.states;
+    let holds_keys = contents.header.holds_keys;
     let mut entries = Vec::with_capacity(order.len());
     for row in order {
         let Some(state) = by_row.get(&row) else { continue };
-        let entry = |entry_state, token: Option<&Journaled>, error| JournalEntry {
+        let entry = |entry_state, token: Option<&RowToken>, error| JournalEntry {
             state: entry_state,
             admin_id: Some(row.admin.clone()),
-            token: token.map(|token| token.token(&row)),
+            token: token.map(|token| token.journaled.token(&row)),
             error,
             note: row.note.clone(),
-            input: state.input.clone(),
+            input: state.input.clone().map(|mut input| {
+                // The number that is in the name of its destination.
+                if let Some(token) = token.filter(|token| !holds_keys && token.number > 0) {
+                    input.number = token.number;
+                }
+                input
+            }),
         };
         let (without_token, error) = match &state.last {
             Last::Nothing | Last::Removed => (None, None),
@@ -359,7 +372,7 @@ pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<ReadJourna
                 TokenState::Deleted => continue,
             };
             has_token = true;
-            entries.push(entry(state, Some(&token.journaled), error.clone()));
+            entries.push(entry(state, Some(token), error.clone()));
         }
         if let Some(without_token) = without_token.filter(|_| !has_token) {
             entries.push(entry(without_token, None, error));

@@ -16,6 +16,7 @@ fn header(proof: &str) -> (String, Zeroizing<String>) {
         portal: "http://127.0.0.1:1".to_owned(),
         begun: "2026-11-24T08:21:45+00:00".to_owned(),
         holds_keys: true,
+        destination: None,
     };
     let line = seal::seal(&run, 1, &serde_json::to_string(&header).unwrap());
     (run, line)

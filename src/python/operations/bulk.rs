@@ -11,7 +11,7 @@ use pyo3::types::PyBool;
 use crate::client::Client as CoreClient;
 use crate::error::{Error, Result, caught};
 use crate::ids::Concurrency;
-use crate::lifecycle::{AddTokens, DestinationOf, Run, RunSettings};
+use crate::lifecycle::{AddTokens, DestinationForRow, Run, RunSettings};
 use crate::lock::locked;
 use crate::operation::Operation;
 use crate::python::args::plain::wrong_type;
@@ -93,8 +93,9 @@ impl RunHandle {
             on_error: arguments.on_error.parse()?,
             destination: arguments.deliver.map(|deliver| {
                 let destination = deliver.destination(&queue);
-                Arc::new(move |_: &_, _| Ok(Arc::clone(&destination))) as DestinationOf
+                Arc::new(move |_: &_, _| Ok(Arc::clone(&destination))) as DestinationForRow
             }),
+            destination_name: None,
         };
         let journal = std::path::absolute(&arguments.journal.0).unwrap_or(arguments.journal.0);
         let rows = rows::rows(arguments.tokens.0.bind(py))?;
