@@ -57,6 +57,11 @@ pub struct Finding {
     pub advice: Vec<Advice>,
 }
 
+/// Returns a number of things in words.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 impl Finding {
     fn ok(name: &'static str, message: impl Into<String>) -> Self {
         Self { name, status: Status::Ok, message: message.into(), advice: Vec::new() }
@@ -68,7 +73,7 @@ impl Finding {
 
     /// Returns the finding of a check that depends on another.
     fn skipped_after(name: &'static str, other: &str) -> Self {
-        Self::skipped(name, format!("not checked: it needs the check {other} to succeed"))
+        Self::skipped(name, format!("not checked, because the check {other} did not succeed"))
     }
 
     fn warning(name: &'static str, message: impl Into<String>, advice: impl Into<Advice>) -> Self {
@@ -89,12 +94,13 @@ impl Finding {
 /// The findings of the checks that need no network, and what the others need.
 pub struct Examination {
     findings: Vec<Finding>,
-    target: Option<Target>,
+    endpoint: Option<Endpoint>,
     identity: Option<Result<Identity>>,
+    timeout_problem: Option<Error>,
 }
 
 /// What a connection needs.
-struct Target {
+struct Endpoint {
     portal: PortalAddress,
     network: Network,
     /// Why the proxy or the trusted certificates are not known.
@@ -120,6 +126,7 @@ impl Examination {
             let found = Identity::resolve(arguments, environment, &NoPrompt)?;
             Ok(Identity { supplier: None, ..found })
         });
+        let timeout_problem = parts.timeouts.as_ref().err().map(Error::repeated);
         let portal = match parts.portal.as_ref() {
             Some(Ok(Some((portal, ..)))) if !parts.is_credential(portal.host()) => Some(portal.clone()),
             _ => None,
@@ -128,7 +135,7 @@ impl Examination {
             Some(Ok(Some(given))) => given.credentials.access_id().is_some(),
             _ => false,
         };
-        let target = portal.map(|portal| {
+        let endpoint = portal.map(|portal| {
             let (mut network, problem) = match Network::of_arguments(&arguments.network) {
                 Ok(network) => (network, None),
                 Err(error) => (Network::default(), Some(error)),
@@ -136,9 +143,9 @@ impl Examination {
             let route_problem = network.complete_route(&portal, environment).err();
             let trust_problem = problem.or(network.complete_trust(&portal, environment).err());
             let timeouts = parts.timeouts.unwrap_or_default();
-            Target { portal, network, route_problem, trust_problem, timeouts, is_signing }
+            Endpoint { portal, network, route_problem, trust_problem, timeouts, is_signing }
         });
-        Self { findings, target, identity }
+        Self { findings, endpoint, identity, timeout_problem }
     }
 
     /// Checks the rest, and returns all findings in the order of the checks. `clock` is this machine's.
@@ -148,13 +155,17 @@ impl Examination {
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
     ) -> Vec<Finding> {
-        let Self { mut findings, target, identity } = self;
-        let is_connected = if let Some(target) = target {
-            connection::check(target, &*clock, &mut findings).await
+        let Self { mut findings, endpoint, identity, timeout_problem } = self;
+        let is_connected = if let Some(endpoint) = endpoint {
+            connection::check(endpoint, &*clock, &mut findings).await
         } else {
             findings.extend(connection::NAMES.map(|name| Finding::skipped_after(name, settings::PORTAL)));
             false
         };
+        if let Some(error) = timeout_problem {
+            access::skip(Finding::problem(access::REQUEST, error), &mut findings);
+            return findings;
+        }
         match identity {
             Some(Ok(identity)) if is_connected => {
                 let client =

@@ -66,7 +66,7 @@ impl Connection {
         })
     }
 
-    fn policy(&self) -> crate::error::Result<Policy> {
+    pub(super) fn policy(&self) -> crate::error::Result<Policy> {
         Policy::new(None, None, OnLimit::Wait, self.max_wait)
     }
 

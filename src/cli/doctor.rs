@@ -21,8 +21,8 @@ use crate::printable;
 ///
 /// Checks the profile, portal, credentials, proxy, DNS, TCP, TLS, clock, one signed request, permission and rate limit. Each
 /// check has its own result: ok, warning, problem or skipped. Nothing is changed, and there is no prompt for missing settings.
-/// At most one signed request is sent, since repeated failures lock a token. Each step is limited by --timeout, to connect
-/// by at most 10 seconds.
+/// At most one signed request is sent, since repeated failures lock a token. --timeout limits each step; steps of the
+/// connection take at most 10 seconds.
 ///
 /// The exit code is 10 if a check finds a problem. Warnings do not change it.
 #[derive(Args)]
@@ -51,6 +51,8 @@ Examples:
 
 impl Doctor {
     pub(super) fn run(self, host: &Host) -> Result<u8, Failure> {
+        // The one request never waits for the rate limit.
+        self.connection.policy()?;
         let output = Output::open()?;
         let examination = Examination::begin(&self.connection.arguments()?, host);
         if host.prompt.is_interrupted() {

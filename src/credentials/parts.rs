@@ -81,15 +81,33 @@ impl Parts {
         Self { profile, file, portal, credentials, timeouts, is_bearer_as_key, secrets }
     }
 
-    /// Returns whether the name of a host repeats a credential. Name servers must not be asked for it.
+    /// Returns whether the name of a host seems to be a credential. Name servers must not be asked for it.
     pub(crate) fn is_credential(&self, host: &str) -> bool {
         // A part of a name may be as short as a company.
         const MIN_LENGTH: usize = 8;
+        const MIN_PART: usize = 16;
+        // Companies are shorter.
+        const MIN_KEY: usize = 30;
+        let is_in_names = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let host = host.to_ascii_lowercase();
         let is_repeated = |text: &str| {
-            let text = text.trim().to_ascii_lowercase();
-            text.len() >= MIN_LENGTH && host.contains(&text) || host.split('.').any(|label| label == text)
+            let text = text.to_ascii_lowercase();
+            // A credential may have quotation marks or its variable around it.
+            let inner = text.trim_matches(|c| !is_in_names(c));
+            let has_part =
+                text.split(|c| !is_in_names(c)).any(|part| part.len() >= MIN_PART && host.contains(part));
+            has_part
+                || inner.len() >= MIN_LENGTH && host.contains(inner)
+                || host
+                    .split('.')
+                    .any(|label| label == inner || label.len() >= MIN_PART && text.contains(label))
+        };
+        // If the settings are swapped, the key may be the name only.
+        let is_longest = |label: &str| {
+            let mut secrets = self.secrets.iter();
+            label.len() >= MIN_KEY && secrets.all(|secret| secret.reveal().len() < label.len())
         };
         self.secrets.iter().any(|secret| is_repeated(secret.reveal()))
+            || !self.secrets.is_empty() && host.split('.').any(is_longest)
     }
 }

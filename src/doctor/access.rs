@@ -35,10 +35,14 @@ pub(super) async fn check(client: &Client, findings: &mut Vec<Finding>) {
             findings.push(rate_limit(None));
         }
         Err(error) => {
-            let rate = error.details().rate;
+            let (rate, has_response) = (error.details().rate, error.details().status.is_some());
             findings.push(Finding::problem(REQUEST, rejected(error)));
             findings.push(Finding::skipped_after(PERMISSION, REQUEST));
-            findings.push(rate_limit(rate));
+            findings.push(if has_response {
+                rate_limit(rate)
+            } else {
+                Finding::skipped_after(RATE_LIMIT, REQUEST)
+            });
         }
     }
 }
@@ -50,6 +54,11 @@ fn rejected(mut error: Error) -> Error {
     let details = error.details_mut();
     if let Some(status) = details.status {
         details.message = format!("{} (status {status})", details.message);
+    }
+    if error.details().status == Some(511) {
+        let details = error.details_mut();
+        details.advice = vec!["log in to the network, which answers instead of the portal".into()];
+        return error;
     }
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::Response => error
@@ -67,15 +76,20 @@ fn permission(page: &FirstPage) -> Finding {
         if page.has_others {
             return Finding::ok(
                 PERMISSION,
-                "may view API tokens; the calling one is not told from the others",
+                "the user can view API tokens; the list does not show which one signs this call",
             );
         }
-        return Finding::warning(PERMISSION, "the user may not view API tokens", VIEW);
+        let message =
+            "the list does not show the calling token: the user may lack the permission to view API tokens";
+        return Finding::warning(PERMISSION, message, VIEW);
     };
     let owner = token.admin_name.as_ref().map(|name| format!(" of user {name}")).unwrap_or_default();
     let level =
         token.user_permission.as_ref().map(|level| format!(", permission {level}")).unwrap_or_default();
-    Finding::ok(PERMISSION, format!("may view API tokens; the calling one is {}{owner}{level}", token.id))
+    Finding::ok(
+        PERMISSION,
+        format!("the user can view API tokens; the calling token is {}{owner}{level}", token.id),
+    )
 }
 
 fn rate_limit(rate: Option<RateHeaders>) -> Finding {

@@ -4,13 +4,13 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Finding, Target};
+use super::{Endpoint, Finding, counted};
 use crate::advice::Advice;
 use crate::client::ClockSkew;
 use crate::client::probe::{self, Connection};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
-use crate::network::{Network, Route, Trust, certificates};
+use crate::network::{Route, Trust, certificates};
 use crate::portal::PortalAddress;
 
 const PROXY: &str = "proxy";
@@ -32,12 +32,12 @@ enum Way {
 }
 
 /// Runs the checks. Returns whether a connection was made.
-pub(super) async fn check(mut target: Target, clock: &dyn Clock, findings: &mut Vec<Finding>) -> bool {
+pub(super) async fn check(mut endpoint: Endpoint, clock: &dyn Clock, findings: &mut Vec<Finding>) -> bool {
     let mut keep = |finding| findings.push(finding);
-    let (finding, way) = proxy(&mut target).await;
+    let (finding, way) = proxy(&mut endpoint).await;
     keep(finding);
-    let limit = target.timeouts.connect;
-    let portal = &target.portal;
+    let limit = endpoint.timeouts.connect;
+    let portal = &endpoint.portal;
     let connection = match way {
         Some(Way::Tunnel(connection)) => {
             keep(Finding::skipped(DNS, format!("the proxy resolves {}", portal.host())));
@@ -63,24 +63,24 @@ pub(super) async fn check(mut target: Target, clock: &dyn Clock, findings: &mut 
             None
         }
     };
-    let (finding, connection) = tls(&mut target, connection).await;
+    let (finding, connection) = tls(&mut endpoint, connection).await;
     keep(finding);
     let is_connected = connection.is_some();
     keep(match connection {
-        Some(connection) => time(&target, connection, clock).await,
+        Some(connection) => time(&endpoint, connection, clock).await,
         None => Finding::skipped_after(CLOCK, TLS),
     });
     is_connected
 }
 
 /// Checks which proxy is used, and that it connects to the portal.
-async fn proxy(target: &mut Target) -> Step<Way> {
-    if let Some(error) = target.route_problem.take() {
+async fn proxy(endpoint: &mut Endpoint) -> Step<Way> {
+    if let Some(error) = endpoint.route_problem.take() {
         return (Finding::problem(PROXY, error), None);
     }
-    let Target { portal, network, .. } = &*target;
+    let Endpoint { portal, network, .. } = &*endpoint;
     // Invalid certificates are reported by the check of TLS.
-    match probe::tunnel(portal, network, target.timeouts.connect).await {
+    match probe::tunnel(portal, network, endpoint.timeouts.connect).await {
         Ok(None) => {
             let reason = match network.route {
                 _ if portal.is_loopback() => "no proxy is used to a portal on this machine",
@@ -123,7 +123,7 @@ async fn dns(portal: &PortalAddress, limit: Duration) -> Step<Vec<SocketAddr>> {
             let is_this_machine =
                 |address: &SocketAddr| address.ip().is_loopback() || address.ip().is_unspecified();
             let finding = if !portal.is_loopback() && addresses.iter().any(is_this_machine) {
-                let advice = "check the file of hosts and the name servers: a filter may block the portal";
+                let advice = "check the hosts file and the name servers: a filter may block the portal";
                 Finding::warning(DNS, format!("{message}, which is this machine"), advice)
             } else {
                 Finding::ok(DNS, message)
@@ -170,38 +170,41 @@ async fn tcp(portal: &PortalAddress, addresses: &[SocketAddr], limit: Duration) 
 }
 
 /// Checks the certificates of the portal, and which ones are trusted.
-async fn tls(target: &mut Target, connection: Option<Connection>) -> Step<Connection> {
-    if !target.portal.is_https() {
+async fn tls(endpoint: &mut Endpoint, connection: Option<Connection>) -> Step<Connection> {
+    if !endpoint.portal.is_https() {
         let finding = match connection {
             Some(_) => Finding::skipped(TLS, "http to this machine does not use TLS"),
             None => Finding::skipped_after(TLS, TCP),
         };
         return (finding, connection);
     }
-    if let Some(error) = target.trust_problem.take() {
+    if let Some(error) = endpoint.trust_problem.take() {
         return (Finding::problem(TLS, error), None);
     }
     let Some(connection) = connection else { return (Finding::skipped_after(TLS, TCP), None) };
-    let Target { portal, network, timeouts, .. } = &*target;
+    let Endpoint { portal, network, timeouts, .. } = &*endpoint;
     let handshake = match probe::secure(connection, portal, network, timeouts.connect).await {
         Ok(handshake) => handshake,
         Err(error) => return (Finding::problem(TLS, error), None),
     };
-    let store = Store::of(network);
+    let store = probe::store(&network.trust);
+    let trusted = shown(&store, &network.trust);
     let issuer = handshake.chain.last().and_then(certificates::issuer);
     let issued_by = issuer.map(|issuer| format!(", issued by {issuer}")).unwrap_or_default();
     let is_alone = handshake.chain.len() == 1;
     let chain = format!("the server sent {}{issued_by}", counted(handshake.chain.len(), "certificate"));
     match handshake.connection {
         Ok(connection) => {
-            let message = format!("{chain}; trusted: {}", store.shown);
+            let message = format!("{chain}; trusted: {trusted}");
             (Finding::ok(TLS, message), Some(connection))
         }
         Err(mut error) => {
             let details = error.details_mut();
-            details.message = format!("{}; {chain}; trusted: {}", details.message, store.shown);
+            details.message = format!("{}; {chain}; trusted: {trusted}", details.message);
             if is_alone && details.advice.contains(&Advice::TrustAuthority) {
-                details.advice.push("or the server must send its intermediate certificates as well".into());
+                details.advice.push(
+                    "if this is your server, configure it to send its intermediate certificates".into(),
+                );
             }
             if store.is_substitute {
                 error = error.suggest(NO_STORE);
@@ -213,31 +216,17 @@ async fn tls(target: &mut Target, connection: Option<Connection>) -> Step<Connec
 
 const NO_STORE: &str = "install the CA certificates of the system, often a package named ca-certificates";
 
-/// The trusted certificates, in words.
-struct Store {
-    shown: String,
-    is_substitute: bool,
-}
-
-impl Store {
-    fn of(network: &Network) -> Self {
-        let probe::Store { name, roots, is_substitute } = probe::store(&network.trust);
-        let roots =
-            roots.map(|roots| format!(" with {}", counted(roots, "CA certificate"))).unwrap_or_default();
-        let origin =
-            if matches!(network.trust, Trust::Only { .. }) { " instead of the system's" } else { "" };
-        Self { shown: format!("{name}{roots}{origin}"), is_substitute }
-    }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+/// Returns the trusted certificates in words.
+fn shown(store: &probe::Store, trust: &Trust) -> String {
+    let roots = store.roots.map(|roots| format!(" with {}", counted(roots, "CA certificate")));
+    let origin = if matches!(trust, Trust::Only { .. }) { " instead of the system's" } else { "" };
+    format!("{}{}{origin}", store.name, roots.unwrap_or_default())
 }
 
 /// Compares this machine's clock with the portal's, by a request without credentials.
-async fn time(target: &Target, connection: Connection, clock: &dyn Clock) -> Finding {
-    const SET_CLOCK: &str = "set this machine's clock, or let it follow a time server";
-    let date = match probe::portal_date(connection, &target.portal, target.timeouts.connect).await {
+async fn time(endpoint: &Endpoint, connection: Connection, clock: &dyn Clock) -> Finding {
+    const SET_CLOCK: &str = "set this machine's clock, or synchronize it with a time server";
+    let date = match probe::portal_date(connection, &endpoint.portal, endpoint.timeouts.connect).await {
         Ok(Some(date)) => date,
         Ok(None) => return Finding::skipped(CLOCK, "the portal's response does not have its time"),
         Err(error) => {
@@ -247,14 +236,15 @@ async fn time(target: &Target, connection: Connection, clock: &dyn Clock) -> Fin
     };
     match ClockSkew::of(date, clock.now_ms()) {
         None => Finding::ok(CLOCK, "this machine's clock agrees with the portal's within a minute"),
-        Some(skew) if skew.is_accepted() || !target.is_signing => {
+        Some(skew) if skew.is_accepted() || !endpoint.is_signing => {
             Finding::warning(CLOCK, skew.to_string(), SET_CLOCK)
         }
         Some(skew) => {
-            let message = format!("{skew}, which accepts signatures of at most 30 minutes");
-            let error = Error::new(ErrorKind::Authentication, message).suggest(SET_CLOCK);
-            let sandbox = "a sandbox's clock that was advanced does not affect signatures";
-            Finding::problem(CLOCK, if target.portal.is_loopback() { error.suggest(sandbox) } else { error })
+            let mut message = format!("{skew}; the portal accepts at most 30 minutes");
+            if endpoint.portal.is_loopback() {
+                message += "; a sandbox's clock that was advanced does not affect signatures";
+            }
+            Finding::problem(CLOCK, Error::new(ErrorKind::Authentication, message).suggest(SET_CLOCK))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Checks of the settings, without the network.
 
-use super::Finding;
+use super::{Finding, counted};
 use crate::advice::Advice;
 use crate::client::ACCESS_ID_LENGTH;
 use crate::credentials::{
@@ -30,8 +30,8 @@ pub(super) fn profile(parts: &Parts, environment: &dyn Environment) -> Finding {
     let message = match (used, file) {
         (Some(profile), _) => format!("{profile}{mode}"),
         (None, Some(file)) => {
-            let count = file.names().map_or(0, |names| names.len());
-            format!("no profile is used; the number of profiles in {}{mode} is {count}", file.path())
+            let count = counted(file.names().map_or(0, |names| names.len()), "profile");
+            format!("no profile is used; {}{mode} has {count}", file.path())
         }
         (None, None) => match config_path(environment) {
             Ok(path) => format!("no profile is used, and {path} does not exist"),
@@ -67,7 +67,7 @@ pub(super) fn portal(parts: &Parts) -> Finding {
     };
     if parts.is_credential(portal.host()) {
         let error = Error::configuration(format!(
-            "the portal from {from} has the text of a credential in its name, and is not looked up"
+            "the name of the portal from {from} may be a credential, and is not looked up"
         ));
         return Finding::problem(
             PORTAL,

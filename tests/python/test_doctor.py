@@ -9,6 +9,7 @@ import socket
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from certificates import authority, issued
@@ -253,7 +254,7 @@ class TestProfile:
         file = write_profiles(tmp_path / "lmtokens" / "config.toml", None, main=profile)
         environment = {"XDG_CONFIG_HOME": str(tmp_path)}
         unused = diagnose(environment=environment)
-        assert f"no profile is used; the number of profiles in {file} (mode 600) is 1" in unused.says("profile")
+        assert f"no profile is used; {file} (mode 600) has 1 profile" in unused.says("profile")
         used = diagnose("--profile", "main", environment=environment)
         assert used.says("profile").startswith(f"profile main in {file} (mode 600)")
         assert f"from profile main in {file}" in used.says("credentials")
@@ -313,9 +314,10 @@ class TestProxy:
         assert "invented" not in diagnosis.says("proxy")
         assert diagnosis.of("skipped") == ["dns", "tcp"]
 
-    def test_proxy_is_down(self, lmtokens_portal: Portal, environment: dict[str, str]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            port = unused.getsockname()[1]
+    def test_proxy_is_down(
+        self, lmtokens_portal: Portal, environment: dict[str, str], refusing_url: str
+    ) -> None:
+        port = urlsplit(refusing_url).port
         diagnosis = diagnose(environment={**environment, "HTTPS_PROXY": f"http://127.0.0.1:{port}"})
         assert diagnosis.of("problem") == ["proxy"]
         assert f"127.0.0.1:{port} (from HTTPS_PROXY): cannot connect to the proxy" in diagnosis.says("proxy")
@@ -459,10 +461,8 @@ class TestNames:
         assert diagnosis.of("skipped") == NAMES[3:]
 
 
-def test_port_that_refuses(lmtokens_portal: Portal) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    diagnosis = diagnose("--base-url", f"http://127.0.0.1:{port}/santaba/rest")
+def test_port_that_refuses(lmtokens_portal: Portal, refusing_url: str) -> None:
+    diagnosis = diagnose("--base-url", refusing_url)
     assert diagnosis.of("problem") == ["tcp"]
     assert "start the sandbox" in diagnosis.says("tcp")
 
@@ -478,6 +478,18 @@ def test_server_that_is_not_the_portal(lmtokens_portal: Portal) -> None:
         assert len([request for request in other.requests if request.method == "GET"]) == 1
     assert diagnosis.of("problem") == ["request"]
     assert "check the company" in diagnosis.says("request")
+
+
+def test_network_that_requires_a_login(lmtokens_portal: Portal) -> None:
+    with StubServer(b"<html>log in</html>", status=511) as other:
+        diagnosis = diagnose("--base-url", other.base_url)
+    assert "log in to the network" in diagnosis.says("request")
+
+
+def test_invalid_max_wait_is_refused() -> None:
+    completed = run_shell("doctor", "--max-wait", "-5")
+    assert completed.returncode == 2
+    assert "invalid --max-wait -5" in completed.stderr
 
 
 def test_user_who_may_not_view_tokens(lmtokens_portal: Portal) -> None:

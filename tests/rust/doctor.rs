@@ -52,6 +52,12 @@ async fn a_name_with_a_credential_is_not_resolved() {
         (ACCESS_ID, ACCESS_ID, ACCESS_KEY),
         ("acme", "acme", ACCESS_KEY),
         ("x-markerOfLettersAndDigits0123456789", ACCESS_ID, key),
+        ("markerOfLettersAndDigits012345678", ACCESS_ID, key),
+        (key, ACCESS_ID, "\"markerOfLettersAndDigits0123456789\""),
+        (key, ACCESS_ID, "'markerOfLettersAndDigits0123456789'"),
+        (key, ACCESS_ID, "b'markerOfLettersAndDigits0123456789'"),
+        (key, ACCESS_ID, "LM_ACCESS_KEY=markerOfLettersAndDigits0123456789"),
+        (key, ACCESS_ID, "acme"),
     ] {
         let variables = [("LM_COMPANY", company), ("LM_ACCESS_ID", id), ("LM_ACCESS_KEY", key)];
         let findings = examine(&variables, SystemClock).await;
@@ -63,10 +69,18 @@ async fn a_name_with_a_credential_is_not_resolved() {
 }
 
 #[tokio::test]
+async fn an_invalid_timeout_is_named_beside_another_problem() {
+    let variables = [("LM_TIMEOUT", "soon"), ("LM_ACCESS_ID", ACCESS_ID), ("LM_ACCESS_KEY", ACCESS_KEY)];
+    let findings = examine(&variables, SystemClock).await;
+    assert_eq!(with_status(&findings, Status::Problem), ["portal", "request"]);
+    assert!(format!("{findings:?}").contains("LM_TIMEOUT"), "{findings:?}");
+}
+
+#[tokio::test]
 async fn no_finding_repeats_a_credential() {
     let url = format!("http://127.0.0.1:{}/santaba/rest", closed_port().await);
-    let bearer_as_key = "lma_markerUnit+test(key)]{%~^_=Z";
-    for marker in [ACCESS_ID, "markerUnit+test(key)]{%~^_=Z", bearer_as_key, BEARER] {
+    let newer_key = "lma_markerUnit+test(key)]{%~^_=Z";
+    for marker in [ACCESS_ID, "markerUnit+test(key)]{%~^_=Z", newer_key, BEARER] {
         for form in ["{}", "\"{}\"", "{}\n", " {}", "Bearer {}", "{}\u{200b}", "LM_ACCESS_KEY={}"] {
             let value = form.replace("{}", marker);
             for name in [

@@ -232,11 +232,18 @@ impl ProxyResponse {
     }
 }
 
-/// Reads the head of an HTTP response, or what there is of it; `None` if it is too long.
+/// Reads the head of a final HTTP response, or what there is of it; `None` if it is too long.
 pub(super) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<String>> {
     const MAX_BYTES: usize = 64 * 1024;
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") && !head.ends_with(b"\n\n") {
+    loop {
+        if head.ends_with(b"\r\n\r\n") || head.ends_with(b"\n\n") {
+            // Informational responses precede the final one.
+            if !head.starts_with(b"HTTP/1.1 1") {
+                break;
+            }
+            head.clear();
+        }
         match stream.read_u8().await {
             Ok(byte) if head.len() < MAX_BYTES => head.push(byte),
             Ok(_) => return Ok(None),
