@@ -6,11 +6,13 @@ mod results;
 mod resume_command;
 mod to;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum, value_parser};
 
+use super::advice::words;
 use super::connection::Connection;
 use super::destination::To;
 use super::exit;
@@ -19,6 +21,7 @@ use super::output::{self, Output};
 use super::progress::Progress;
 use super::report::{Failure, report, say, say_failure, shows_progress};
 use super::signals::{Unfinished, run_until_signal};
+use crate::advice::Advice;
 use crate::error::Error;
 use crate::ids::Concurrency;
 use crate::lifecycle::{AddTokens, OnError, Outcome, RowResult, Run, RunSettings, Summary};
@@ -57,7 +60,8 @@ pub(super) struct Bulk {
     map: Vec<Mapping>,
     /// Deliver each key to a file (file:PATH), to the keyring (keyring:NAME), or as JSON to the standard input of a command
     /// (command:COMMAND), instead of the journal. {row} in it stands for the number of the row, and {admin_id} for the id of
-    /// its user. Give the same one with --resume, and do not remove rows before others
+    /// its user. Give the same one with --resume, and add rows at the end only. A
+    /// command with placeholders must differ for each row
     #[arg(long, value_name = "DESTINATION")]
     to: Option<To>,
     /// Select the format of the files of --to
@@ -205,10 +209,10 @@ impl Bulk {
 /// Reports the rows as they end. If standard output cannot be written, no further row starts; those in progress end,
 /// and their keys are in the journal.
 async fn follow(run: &mut Run, progress: &Progress, mut results: Option<Results>) -> Result<(), Error> {
-    let mut failure = None;
+    let (mut failure, mut hints) = (None, HashSet::new());
     while let Some(result) = run.next().await? {
         progress.advance();
-        report_row(&result);
+        report_row(&result, &mut hints);
         if let Some(output) = &mut results
             && let Err(error) = output.write(&result).await
         {
@@ -219,13 +223,22 @@ async fn follow(run: &mut Run, progress: &Progress, mut results: Option<Results>
     failure.map_or(Ok(()), Err)
 }
 
-fn report_row(result: &RowResult) {
+/// Reports a row that failed, and each hint once.
+fn report_row(result: &RowResult, hints: &mut HashSet<String>) {
     let (word, error) = match &result.outcome {
         Outcome::Created(_) | Outcome::Skipped { .. } => return,
         Outcome::Failed(error) => ("failed", error),
         Outcome::Unknown(error) => ("unknown", error),
     };
     say_failure(&printable::line(&format!("line {}: {word}: {error}", result.row.line)));
+    for advice in &error.details().advice {
+        // This command does not replace what exists.
+        let is_possible = !matches!(advice, Advice::Overwrite | Advice::OverwriteEntry);
+        let hint = words(advice).into_owned();
+        if is_possible && hints.insert(hint.clone()) {
+            say_failure(&printable::line(&format!("hint: {hint}")));
+        }
+    }
 }
 
 fn say_summary(summary: &Summary, total: u64) {

@@ -287,8 +287,8 @@ impl AddTokens {
         Ok(())
     }
 
-    /// Fails if the key of a row that has no token yet would be delivered where an earlier run has delivered that of
-    /// another row: the rows have other numbers now.
+    /// Fails if the key of a row without a token would be delivered where an earlier run has delivered that of another
+    /// row: the rows have other numbers now.
     fn check_kept(&self, rows: &[(RowKey, Row)], states: &States) -> Result<()> {
         let Some(destination_of) = &self.settings.destination else { return Ok(()) };
         let mut kept = HashMap::new();

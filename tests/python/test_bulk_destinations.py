@@ -146,6 +146,54 @@ def test_journal_does_not_hold_the_words_of_a_command(lmtokens_portal: Portal, t
     assert len(lmtokens.read_journal(journal)) == 1
 
 
+def test_hint_of_failed_rows_is_printed_once(lmtokens_portal: Portal, tmp_path: Path, journal: Path) -> None:
+    (tmp_path / "in.csv").write_text("admin_id,note\n32,a\n32,b\n32,c\n")
+    completed = bulk(tmp_path / "in.csv", journal, "--to", "command:false")
+    assert completed.returncode == 1
+    assert completed.stderr.count("hint: run it by hand to see its output") == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("access_key", "holds keys, which are not kept; remove it"),
+        ("LM_BEARER_TOKEN", "holds keys, which are not kept; remove it"),
+        ("expires_on", 'column "expires_on" is not supported'),
+        ("Expiration date", 'column "Expiration date" is not supported'),
+        ("Enabled", 'column "Enabled" is not supported'),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_column_that_would_be_misunderstood_is_refused(
+    lmtokens_portal: Portal, tmp_path: Path, journal: Path, column: str, message: str, form: str
+) -> None:
+    path = tmp_path / f"in.{form}"
+    path.write_text(f"admin_id,{column}\n32,x\n" if form == "csv" else json.dumps({"admin_id": 32, column: "x"}))
+    completed = bulk(path, journal)
+    assert completed.returncode == 2
+    assert message in completed.stderr
+    assert (lmtokens_portal.record, journal.exists()) == ([], False)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"admin_id": 32, **{f"c{number}": "x" for number in range(1001)}}],
+        [{"admin_id": 32, f"c{number}": "x"} for number in range(1001)],
+    ],
+    ids=["one row", "all rows"],
+)
+def test_columns_of_json_lines_are_limited(
+    lmtokens_portal: Portal, tmp_path: Path, journal: Path, rows: list[dict[str, object]]
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    completed = bulk(path, journal)
+    assert completed.returncode == 2
+    assert "more than 1000 other columns" in completed.stderr
+    assert lmtokens_portal.record == []
+
+
 def test_rotations_with_the_same_filled_command_are_refused(lmtokens_portal: Portal, folder: Path) -> None:
     ids = [lmtokens.add_token(32, note=note).id for note in ("a", "b")]
     lmtokens_portal.clear_record()

@@ -106,9 +106,7 @@ def test_key_of_an_interrupted_run_stops_another_run_but_not_its_own(
     assert not list(target.parent.glob("*.pending"))
 
 
-def test_key_that_the_runs_own_journal_lost_is_removed(
-    lmtokens_portal: Portal, target: Path, journal: Path
-) -> None:
+def test_key_that_the_runs_own_journal_lost_is_removed(lmtokens_portal: Portal, target: Path, journal: Path) -> None:
     """The file is written before the line. A token whose line was not written was never enabled."""
     kill_bulk(lmtokens_portal, "delay", target, journal)
     header, _pending = journal.read_text().splitlines(keepends=True)

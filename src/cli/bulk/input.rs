@@ -160,6 +160,9 @@ impl Reader {
                     for (name, _) in &columns {
                         self.others.add(name);
                     }
+                    if self.others.order.len() > MAX_COLUMNS {
+                        return self.problem(line, too_many_columns());
+                    }
                     self.row(line, cells, columns);
                 }
                 Err(error) => self.problem(line, error),
@@ -184,9 +187,11 @@ impl Reader {
                 continue;
             }
             let value = json::text(value)?;
+            let is_full = others.len() == MAX_COLUMNS;
             match others.iter_mut().find(|(known, _)| *known == name) {
                 // As JSON parsers do.
                 Some((_, earlier)) => *earlier = value,
+                None if is_full => return Err(Error::argument(too_many_columns())),
                 None => others.push((name, value)),
             }
         }
@@ -294,6 +299,10 @@ impl Reader {
     }
 }
 
+fn too_many_columns() -> String {
+    format!("more than {MAX_COLUMNS} other columns; expected fewer")
+}
+
 /// Returns a name that no earlier column has: the name itself, or the name with the first number that is free.
 fn unique(name: &str, given: &HashSet<&str>, taken: &mut HashSet<String>) -> String {
     let numbered = (2..).map(|number| format!("{name}_{number}"));
@@ -368,9 +377,17 @@ fn check_names(has: impl Fn(Column) -> bool, others: &[String], expected: &str) 
                 Column::unknown(name)
             )));
         }
-        if name.trim().eq_ignore_ascii_case("expires") {
-            // If it were ignored, tokens that should expire would not.
+        let letters: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+        let letters = letters.to_ascii_lowercase();
+        // If these were ignored, tokens that should expire or be disabled would not.
+        let is_status = matches!(letters.as_str(), "enabled" | "disabled" | "active");
+        if letters.starts_with("expir") || is_status && !has(Column::Status) {
             return Err(Error::argument(format!("column {name:?} is not supported; expected {expected}")));
+        }
+        if matches!(letters.trim_start_matches("lm"), "accesskey" | "bearertoken") {
+            return Err(Error::argument(format!(
+                "column {name:?} holds keys, which are not kept; remove it"
+            )));
         }
     }
     if has(Column::AdminId) {
