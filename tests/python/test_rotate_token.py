@@ -134,6 +134,21 @@ def test_shorter_overlap_shortens_a_running_one(lmtokens_portal: Portal, kind: s
     assert works(lmtokens_portal, delivered(tmp_path / "ci.json"))
 
 
+def test_refused_shorter_overlap_of_the_calling_token_changes_nothing(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    own = lmtokens_portal.create_token(1, note="ci")
+    path = tmp_path / "ci.json"
+    lmtokens_portal.client(**credentials_of(own)).rotate_token(own.id, deliver=to_file(path), overlap="2h")
+    before = [token.note for token in lmtokens_portal.tokens]
+    # A later process has the old secret, and the destination has the new one in place.
+    later = lmtokens_portal.client(**credentials_of(own))
+    with pytest.raises(lmtokens.SelfLockoutError):
+        later.rotate_token(own.id, deliver=to_file(path), overlap=0)
+    assert [token.note for token in lmtokens_portal.tokens] == before
+    assert lmtokens_portal.client().finish_rotations()[0].state == "overlap"
+    assert works(lmtokens_portal, own)
+    assert later.rotate_token(own.id, deliver=to_file(path), overlap="1h").state == "overlap"
+
+
 def test_dict_has_the_members_that_the_shell_prints(lmtokens_portal: Portal, tmp_path: Path) -> None:
     old = lmtokens_portal.create_token(32, note="ci")
     rotation = lmtokens.rotate_token(old.id, deliver=to_file(tmp_path / "ci.json"), overlap=3600)

@@ -211,8 +211,13 @@ impl Rotator<'_> {
                 }
                 Some(Successor { token, role: Role::Replaces { after } }) => {
                     let secret = self.secret_for_own_calls(&token).await?;
-                    if after > Some(self.overlap_end(&token)?) && old.is_some() {
-                        self.mark_replaces(&token, None, Some(self.overlap_end(&token)?)).await?;
+                    let end = self.overlap_end(&token)?;
+                    if let Some(old) = old.as_deref().filter(|_| after > Some(end)) {
+                        // The old token would be due at once, but these credentials cannot disable it.
+                        if self.settings.overlap.is_zero() && secret.is_none() {
+                            refuse_self(self.portal.client(), old, "disabling")?;
+                        }
+                        self.mark_replaces(&token, None, Some(end)).await?;
                     }
                     self.conclude(&token).await;
                     Next::Finish(self.switched(&token, secret)?)
