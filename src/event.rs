@@ -114,6 +114,11 @@ pub enum Event {
         /// The id of the new token.
         new: i64,
     },
+    /// Rotations were not finished, because the portal rejected the credentials at an earlier one.
+    RotationsNotTried {
+        /// The ids of the old tokens.
+        ids: Vec<i64>,
+    },
     /// A rotation waits for the portal's clock.
     Waiting {
         /// What happens then.
@@ -283,6 +288,7 @@ impl Event {
             }
             Self::Waiting { what, remaining } => format!("waiting {} s until {what}", remaining.as_secs()),
             Self::RotationInterrupted { old, new } => rotation_interrupted(*old, *new),
+            Self::RotationsNotTried { ids } => rotations_not_tried(ids),
             Self::AuditLogUnreadable { token_id, reason } => {
                 format!(
                     "cannot read the audit log: {reason}; deleting token {token_id} without checking for refused calls"
@@ -351,6 +357,7 @@ impl Event {
             | Self::ClearedEarlier { .. }
             | Self::OrphansRemoved { .. } => Vec::new(),
             Self::RotationInterrupted { .. } => vec![Advice::RotateAgain],
+            Self::RotationsNotTried { .. } => vec!["finish them with other credentials".into()],
             Self::FolderOfAnotherUser { .. } => vec![Advice::TrustFolder],
             Self::PendingFilesRemain { .. } => {
                 vec!["repeat the call that was interrupted, which finishes it, or delete both the token and the file".into()]
@@ -374,6 +381,14 @@ impl Event {
             Self::OutcomeLost { advice, .. } => advice.clone(),
         }
     }
+}
+
+fn rotations_not_tried(ids: &[i64]) -> String {
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    format!(
+        "the rotations of tokens {} were not tried, because the portal rejected the credentials",
+        ids.join(", ")
+    )
 }
 
 fn rotation_interrupted(old: i64, new: i64) -> String {

@@ -83,14 +83,15 @@ def test_failed_row_names_the_new_token(lmtokens_portal: Portal, tmp_path: Path)
 
 
 def test_rejected_credentials_keep_what_was_finished(lmtokens_portal: Portal, tmp_path: Path) -> None:
-    for _ in range(2):
-        token = lmtokens_portal.create_token(32)
+    old = [lmtokens_portal.create_token(32) for _ in range(4)]
+    for token in old:
         lmtokens.rotate_token(token.id, deliver=to_file(tmp_path / str(token.id)), overlap=3600)
     lmtokens_portal.advance(hours=2)
     lmtokens_portal.fail("status-before-acting", method="PATCH", status=401, times=None, skip=1)
     completed = run_shell("rotate", "--finish", "-o", "json")
     assert completed.returncode == 3
     assert [row["state"] for row in json.loads(completed.stdout)] == ["quarantine", "failed"]
+    assert f"the rotations of tokens {old[2].id}, {old[3].id} were not tried" in completed.stderr
     assert run_shell("rotate", "--finish", "-o", "json").returncode == 3
 
 

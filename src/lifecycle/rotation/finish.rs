@@ -374,7 +374,8 @@ async fn finish_rotations(operation: FinishRotations, client: &Client) -> Result
     for token in &tokens {
         listed.add(token, now);
     }
-    for old in listed.old_tokens(None) {
+    let mut remaining = listed.old_tokens(None);
+    for old in remaining.by_ref() {
         let part = client.start_part();
         let portal = GuardedClient::new(&part.client);
         let finished = Finisher { portal: &portal, old: &old, ending }.finish().await;
@@ -388,6 +389,10 @@ async fn finish_rotations(operation: FinishRotations, client: &Client) -> Result
         if is_last {
             break;
         }
+    }
+    let ids: Vec<i64> = remaining.map(|old| old.id).collect();
+    if !ids.is_empty() {
+        client.report(Event::RotationsNotTried { ids });
     }
     Ok(rotations)
 }
