@@ -39,7 +39,12 @@ impl Header {
         let mut causes = Vec::new();
         let header = unwrapped(header.trim(), &mut causes);
         let fields = match header.split_once(char::is_whitespace) {
-            Some(("LMv1", fields)) => fields,
+            Some(("LMv1", fields)) => {
+                if !header.starts_with("LMv1 ") {
+                    causes.push(Cause::HeaderWhiteSpace);
+                }
+                fields
+            }
             Some((scheme, fields)) if !scheme.contains(':') => {
                 causes.push(Cause::Scheme);
                 fields

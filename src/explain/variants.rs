@@ -13,6 +13,10 @@ use crate::lmv1::REST_PREFIX;
 /// The characters of a path that are not percent-encoded, besides letters and digits.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
+/// As [`PATH`], for a whole query.
+const QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'&').remove(b'=').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// A key or a part of the string, and the mistakes that lead to it.
 pub(super) struct Variant {
     pub(super) bytes: Zeroizing<Vec<u8>>,
@@ -193,7 +197,16 @@ pub(super) fn paths(request: &SentRequest<'_>) -> Vec<Variant> {
     let form = request.query.replace('+', " ");
     let decoded_form = percent_decode_str(&form).decode_utf8_lossy();
     let encoded_form = form.replace(' ', "%20");
-    let queries = [request.query.as_str(), &decoded_query, &decoded_form, &encoded_form];
+    let encoded_query = utf8_percent_encode(&decoded_form, QUERY).to_string();
+    let encoded_with_plus = encoded_query.replace("%20", "+");
+    let queries = [
+        request.query.as_str(),
+        &decoded_query,
+        &decoded_form,
+        &encoded_form,
+        &encoded_query,
+        &encoded_with_plus,
+    ];
     let queries = queries.into_iter().filter(|query| !query.is_empty());
     let queries = queries.map(|query| (format!("?{query}"), Some(Cause::Query)));
     let queries: Vec<_> = std::iter::once((String::new(), None)).chain(queries).collect();
@@ -210,10 +223,12 @@ pub(super) fn paths(request: &SentRequest<'_>) -> Vec<Variant> {
         variant(resource.as_str(), &[]),
         variant("", &[Cause::PathMissing]),
         variant(resource.replace("//", "/"), &[Cause::DoubleSlash]),
-        variant(format!("/{resource}"), &[Cause::DoubleSlash]),
         variant(format!("{resource} "), &[Cause::PathWhiteSpace]),
         variant(resource.trim_end(), &[Cause::PathWhiteSpace]),
     ];
+    if resource.starts_with('/') {
+        variants.push(variant(format!("/{resource}"), &[Cause::DoubleSlash]));
+    }
     for (stem, encoding) in stems {
         let slash =
             if stem.ends_with('/') { stem.trim_end_matches('/').to_owned() } else { format!("{stem}/") };

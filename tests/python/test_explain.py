@@ -198,6 +198,7 @@ def test_signed_host_is_found_with_the_portal_of_the_environment(monkeypatch: py
         (lambda header: header.replace("LMv1", "lmv1"), ["scheme"]),
         (lambda header: header.replace("LMv1", "Bearer"), ["scheme"]),
         (lambda header: header.replace("LMv1 ", ""), ["scheme"]),
+        (lambda header: header.replace("LMv1 ", "LMv1\t"), ["header-white-space"]),
         (lambda header: f"'{header}'", ["header-quotes"]),
         (lambda header: f"b'{header}'", ["bytes-repr"]),
         (lambda header: header.replace("==", ""), ["missing-padding"]),
@@ -211,6 +212,21 @@ def test_signed_host_is_found_with_the_portal_of_the_environment(monkeypatch: py
 )
 def test_mistakes_in_the_form_of_the_header_are_found(change: Callable[[str], str], expected: list[str]) -> None:
     assert explain_pair(change(sign())) == expected
+
+
+@pytest.mark.parametrize(
+    ("sent", "signed", "expected"),
+    [
+        ("/device?filter=a%20b", "/device?filter=a+b", ["query"]),
+        ('/device?filter=note:"a"', "/device?filter=note%3A%22a%22", ["query"]),
+        ("/santaba/rest", "/", ["trailing-slash"]),
+    ],
+)
+def test_other_spellings_of_the_path_are_found(sent: str, signed: str, expected: list[str]) -> None:
+    epoch = str(time.time_ns() // 1_000_000)
+    digest = hmac.new(ACCESS_KEY.encode(), f"GET{epoch}{signed}".encode(), hashlib.sha256).hexdigest()
+    header = f"LMv1 {ACCESS_ID}:{base64.b64encode(digest.encode()).decode()}:{epoch}"
+    assert explain_pair(header, path=sent) == expected
 
 
 def test_string_to_sign_is_shown_and_the_correct_signature_is_not() -> None:
