@@ -27,13 +27,15 @@ at_terminal() {
 run 'lmtokens --version'
 run 'python -m lmtokens --version'
 run 'lmtokens -h'
-for command in users list show add update enable disable delete bulk rotate sweep audit whoami sign explain profile \
+for command in users list show add update enable disable delete bulk rotate sweep audit whoami doctor sign explain profile \
     'profile add' 'profile list' 'profile show' 'profile default' 'profile remove' sandbox completions; do
     run "lmtokens $command -h"
 done
 
 run 'lmtokens users'
 run 'lmtokens users -o json'
+run 'lmtokens doctor'
+run 'LM_ACCESS_KEY=wrong lmtokens doctor'
 
 run 'lmtokens add api-user --note ci --dry-run'
 run 'lmtokens add api-user --note ci -o json | jq ".access_key = \"(printed once)\""'
@@ -70,6 +72,7 @@ run 'lmtokens delete 104 --yes -v'
 run 'printf "admin_id,note\n32,one\napi-user,two\nnosuch,three\n" > rows.csv; lmtokens bulk rows.csv --journal run.journal'
 run 'lmtokens bulk --journal run.journal --export -o jsonl | jq -c ".access_key = \"(printed)\""'
 run 'lmtokens -q bulk rows.csv --journal run.journal --resume'
+run 'printf "User;Purpose\n32;four\n32;five\n" > team.csv; mkdir keys; lmtokens bulk team.csv --map User=admin_id --map Purpose=note --to "file:keys/{row}.json" --journal team.journal; ls keys'
 
 run 'lmtokens add 32 --note old --to file:rotated.json'
 run 'old=$(lmtokens list --note old --fields id -o jsonl | jq .id); lmtokens rotate $old --to file:rotated.json --overlap 1d --dry-run'
