@@ -451,12 +451,16 @@ impl Profile {
     }
 }
 
-const NAME: &str = "1 to 64 letters, digits, hyphens, underscores and dots";
+const NAME: &str = "1 to 64 letters, digits, hyphens, underscores and dots, without .pending at the end";
+
+/// The end of the name of a keyring entry with the secret of a token that is not enabled yet. No profile has such a
+/// name, because it would use that entry.
+pub(crate) const PENDING: &str = ".pending";
 
 /// Fails if a profile cannot have this name. Names are shown in messages.
 pub(crate) fn check_name(name: &str) -> Result<()> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if (1..=64).contains(&name.len()) && name.bytes().all(is_allowed) {
+    if (1..=64).contains(&name.len()) && name.bytes().all(is_allowed) && !name.ends_with(PENDING) {
         return Ok(());
     }
     Err(Error::configuration(format!("invalid name of a profile; expected {NAME}")))

@@ -9,7 +9,7 @@ use super::pending_file::{REPEAT, Record};
 use super::secure_file::failed;
 use super::{Attempt, BoxFuture, Destination, Remaining, Remains, RequestedToken};
 use crate::advice::Advice;
-use crate::credentials::{KeyringEntry, check_name};
+use crate::credentials::{KeyringEntry, PENDING, check_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::locked;
 use crate::model::Token;
@@ -50,9 +50,6 @@ pub(crate) async fn with_keyring<T: Send + 'static>(
     done.map_err(|error| Error::credentials(format!("cannot use the keyring: {error}")))?
 }
 
-/// The end of the name of an entry with the secret of a token that is not enabled yet.
-const PENDING: &str = ".pending";
-
 /// An entry of the keyring, from which the profile of its name reads its credentials. Until the token is enabled, its
 /// record is in an entry of its own, so that an old secret is kept.
 #[derive(Clone)]
@@ -65,7 +62,7 @@ pub(crate) struct ToKeyring {
 impl ToKeyring {
     /// Checks the name. An existing entry is an error unless `overwrite` is set.
     pub(crate) fn new(keyring: Arc<dyn Keyring>, name: String, overwrite: bool) -> Result<Self> {
-        if check_name(&name).is_err() || name.ends_with(PENDING) {
+        if check_name(&name).is_err() {
             return Err(Error::argument(
                 "invalid name of a keyring entry; expected the name of a profile: 1 to 64 letters, digits, hyphens, \
                  underscores and dots, without .pending at the end",
@@ -109,10 +106,11 @@ impl ToKeyring {
     fn prepare(&self) -> Result<()> {
         let name = self.pending_name();
         if let Some((_, record)) = self.pending()? {
-            let (id, user, note) = (record.id, record.admin_id, record.note.unwrap_or_default());
+            let Record { id, admin_id: user, portal, .. } = &record;
+            let note = record.note.as_deref().unwrap_or_default();
             return Err(failed(format!(
-                "the keyring entry {name} holds the key of token {id} of user {user}, note {note:?}, whose create was \
-                 interrupted"
+                "the keyring entry {name} holds the key of token {id} of user {user} at {portal}, note {note:?}, whose \
+                 create was interrupted"
             ))
             .suggest(format!(
                 "repeat that create, which finishes it, or delete the token, then the entry: keyring del lmtokens {name}"

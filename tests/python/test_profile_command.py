@@ -303,7 +303,8 @@ def test_null_device_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["a b"], [""], ["x" * 65], ["a/b"], ["é"], ["acme", "--domain", "lmgov.us", "--base-url", "x"]]
+    "words",
+    [["a b"], [""], ["acme.pending"], ["x" * 65], ["a/b"], ["é"], ["acme", "--domain", "lmgov.us", "--base-url", "x"]],
 )
 def test_invalid_profile_is_not_added(config: Path, words: list[str]) -> None:
     completed = profile("add", *words, stdin=BEARER)

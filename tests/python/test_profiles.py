@@ -420,6 +420,7 @@ def test_file_behind_a_symbolic_link_is_read(config: Path, monkeypatch: pytest.M
         ('[profiles]\nacme = "markerkey"\n', "profile acme is not a table in line 2"),
         ('[profiles."marker key"]\n', "the name of a profile is not 1 to 64 letters, .* in line 1"),
         ('[profiles."a\\u001b[2J"]\n', "the name of a profile is not 1 to 64 letters, .* in line 1"),
+        ('[profiles."acme.pending"]\n', "the name of a profile is not .* without .pending at the end in line 1"),
         ("\ufeff\nmarkerkey", "is not valid TOML"),
     ],
 )
