@@ -15,8 +15,9 @@ mod tls;
 mod transport;
 mod visibility;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -28,6 +29,7 @@ use crate::credentials::{Credentials, Identity, Provenance, Supplied, Supplier, 
 use crate::error::{Details, Error, ErrorKind, Result};
 use crate::event::{Event, NoObserver, Observer};
 use crate::lmv1;
+use crate::lock::locked;
 use crate::model::Token;
 use crate::process::{OfProcess, PerProcess};
 use crate::secret::Secret;
@@ -69,6 +71,8 @@ pub struct Client {
     new_secret: Option<Secret>,
     /// The requests of the current call.
     traffic: Arc<Traffic>,
+    /// Whether its creates are of pending tokens.
+    creates_pending: bool,
     /// In a dry run, the first request that would change something.
     planned: Option<Arc<OnceLock<Request>>>,
 }
@@ -80,8 +84,9 @@ struct Shared {
     clock: Arc<dyn Clock>,
     portal_clock: PerProcess<PortalClock>,
     visibility: PerProcess<Visibility>,
-    /// Held while credentials are supplied, so that calls at the same time share them.
-    renewal: PerProcess<tokio::sync::Mutex<()>>,
+    /// Held while credentials are supplied, so that calls at the same time share them. One for each runner: a call
+    /// must not wait for an event loop that no longer runs.
+    renewals: PerProcess<Mutex<HashMap<usize, Weak<tokio::sync::Mutex<()>>>>>,
 }
 
 /// What has happened to a request so far. It outlives the attempts, because the deadline can drop them at any await.
@@ -95,6 +100,21 @@ struct Progress {
     waited: Duration,
     /// The longest wait that was reported.
     reported_wait: Duration,
+}
+
+impl Shared {
+    /// Returns the lock of the calls whose supplier has this runner.
+    fn renewal(&self, runner: usize) -> Arc<tokio::sync::Mutex<()>> {
+        let renewals = self.renewals.get_or_init(Mutex::default);
+        let mut renewals = locked(&renewals);
+        renewals.retain(|_, renewal| renewal.strong_count() > 0);
+        let known = renewals.get(&runner).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let renewal = Arc::default();
+            renewals.insert(runner, Arc::downgrade(&renewal));
+            renewal
+        })
+    }
 }
 
 impl Client {
@@ -120,7 +140,7 @@ impl Client {
             clock,
             portal_clock: PerProcess::new(),
             visibility: PerProcess::new(),
-            renewal: PerProcess::new(),
+            renewals: PerProcess::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -131,6 +151,7 @@ impl Client {
             deadline: None,
             new_secret: None,
             traffic: Arc::default(),
+            creates_pending: false,
             planned: None,
         }
     }
@@ -208,6 +229,18 @@ impl Client {
     #[must_use]
     pub(crate) fn withholding_secret_of(&self, token: &Token) -> Self {
         Self { new_secret: token.access_key.clone(), ..self.clone() }
+    }
+
+    /// Returns this client with the credentials that it has now, for a request that is allowed because of them.
+    #[must_use]
+    pub(crate) fn with_fixed_credentials(&self) -> Self {
+        Self { identity: Arc::new(ArcSwap::new(self.identity())), supplier: None, ..self.clone() }
+    }
+
+    /// Returns this client for the create of a disabled token that sweep recognizes: a second one is harmless.
+    #[must_use]
+    pub(crate) fn for_pending_create(&self) -> Self {
+        Self { creates_pending: true, ..self.clone() }
     }
 
     /// Returns this client for a dry run: a request that would change something is not sent, but fails and is left in
@@ -357,9 +390,13 @@ impl Client {
                 RetryDecision::WhenPermitted => rejection = Some(error),
                 RetryDecision::No if !has_renewed && is_refusal(&error) => {
                     has_renewed = true;
-                    let has_others = self.has_others(&identity).await?;
-                    if !has_others || progress.attempts >= self.policy.max_attempts {
+                    if !self.has_others(&identity).await? {
                         return Err(error);
+                    }
+                    // The portal may have created the token before something answered 401.
+                    let may_repeat = request.method != Method::Post || self.creates_pending;
+                    if !may_repeat || progress.attempts >= self.policy.max_attempts {
+                        return Err(error.suggest("call again; the client has other credentials now"));
                     }
                 }
                 RetryDecision::No => return Err(error),
@@ -407,12 +444,12 @@ impl Client {
         refused: Option<&Credentials>,
     ) -> Result<Arc<Identity>> {
         let before = self.shared.identity.load_full();
-        let renewal = self.shared.renewal.get_or_init(tokio::sync::Mutex::default);
+        let renewal = self.shared.renewal(supplier.runner());
         let _alone = renewal.lock().await;
         let mut identity = self.shared.identity.load_full();
         // If another call replaced them meanwhile, its answer counts, even if the credentials are the same.
         if Arc::ptr_eq(&before, &identity) && !self.is_usable(&identity, refused) {
-            let Supplied { credentials, from, validity } = supplier.supply().await?;
+            let Supplied { credentials, from, validity } = supplier.supply(refused).await?;
             identity = Arc::new(Identity {
                 credentials: Some(credentials),
                 credentials_from: from,
@@ -538,10 +575,12 @@ fn exceeded(deadline: &Deadline) -> Error {
     Error::new(ErrorKind::RequestTimeout, deadline.message())
 }
 
-/// Returns whether the portal refused the credentials and did not act on the request. What a rejection in the body of a
-/// success means for a create is not documented.
+/// Returns whether the portal itself refused the credentials, not a proxy. What a rejection in the body of a success
+/// means for a create is not documented.
 fn is_refusal(error: &Error) -> bool {
-    error.kind() == ErrorKind::Authentication && error.details().status == Some(401)
+    const REFUSED: i64 = 1401;
+    let details = error.details();
+    details.kind == ErrorKind::Authentication && (details.status, details.code) == (Some(401), Some(REFUSED))
 }
 
 /// Returns the error of a request that was not sent because the wait for a permit would be too long.

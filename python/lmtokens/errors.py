@@ -126,7 +126,7 @@ class AuthenticationError(APIError):
     """401: the portal rejected the credentials; ``suggestion`` says what to check.
 
     Never retried with the same credentials, because repeated failures lock a token. If ``credentials=`` supplies other
-    ones, the request is sent once more.
+    ones, the request is sent once more, unless it creates an enabled token or must not change the calling one.
     """
 
 

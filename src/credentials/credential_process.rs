@@ -15,7 +15,10 @@ use tokio::sync::OwnedMutexGuard;
 use zeroize::Zeroizing;
 
 use super::secret_file::read_secret_from;
-use super::{Arguments, Environment, ProcessEnvironment, Provenance, Supplied, Supplier, Validity, located};
+use super::{
+    Arguments, Credentials, Environment, ProcessEnvironment, Provenance, Supplied, Supplier, Validity,
+    located,
+};
 use crate::clock::{Clock as _, SystemClock};
 use crate::destinations::BoxFuture;
 use crate::error::{Error, Result};
@@ -55,20 +58,32 @@ type Kept = Option<(Secret, Option<Validity>)>;
 static OUTPUTS: PerProcess<Mutex<HashMap<Command, Arc<Printed>>>> = PerProcess::new();
 
 impl Source {
-    /// Returns the credentials that the command prints, or printed in this process. Messages repeat neither its words
-    /// nor its output.
-    pub(super) fn credentials(&self, environment: &dyn Environment) -> Result<Option<Supplied>> {
+    /// Returns the credentials that the command prints, or printed in this process, unless they are `refused`. Messages
+    /// repeat neither its words nor its output.
+    pub(super) fn credentials(
+        &self,
+        environment: &dyn Environment,
+        refused: Option<&Credentials>,
+    ) -> Result<Option<Supplied>> {
         let mut printed = self.alone(environment)?;
-        let is_valid = |validity: &Option<Validity>| {
-            validity.is_none_or(|validity| !validity.is_over(SystemClock.now_ms()))
-        };
-        if printed.as_ref().is_none_or(|(_, validity)| !is_valid(validity)) {
-            *printed = None;
-            *printed = Some(self.run(environment)?);
+        if let Some((text, validity)) = &*printed
+            && validity.is_none_or(|validity| !validity.is_over(SystemClock.now_ms()))
+        {
+            // Another client with this profile may have replaced them.
+            let kept = self.supplied(text, *validity)?;
+            if refused.is_none() || kept.as_ref().map(|kept| &kept.credentials) != refused {
+                return Ok(kept);
+            }
         }
-        let Some((text, validity)) = &*printed else { return Ok(None) };
+        *printed = None;
+        let (text, validity) = self.run(environment)?;
+        let supplied = self.supplied(&text, validity)?;
+        *printed = Some((text, validity));
+        Ok(supplied)
+    }
+
+    fn supplied(&self, text: &Secret, validity: Option<Validity>) -> Result<Option<Supplied>> {
         let credentials = self.read(text)?.0.credentials().map_err(|error| self.located(error))?;
-        let validity = *validity;
         let from = self.provenance.clone();
         Ok(credentials.map(|credentials| Supplied { credentials, from, validity }))
     }
@@ -105,11 +120,20 @@ impl Source {
     }
 
     fn read(&self, text: &Secret) -> Result<(Arguments, Option<Expiry>)> {
-        parse(text, &self.settings).ok_or_else(|| {
+        let (settings, expires) = parse(text, &self.settings).ok_or_else(|| {
             Error::credentials(format!("{} printed something else than credentials", self.provenance)).suggest(
                 "print the secret alone, or a JSON object with access_id and access_key, or with bearer_token",
             )
-        })
+        })?;
+        let expires = expires.map(|expires| {
+            expires.map_err(|NotATime| {
+                Error::credentials(format!(
+                    "{} printed an invalid expires; expected a time as in RFC 3339, such as 2030-01-01T00:00:00Z",
+                    self.provenance
+                ))
+            })
+        });
+        Ok((settings, expires.transpose()?))
     }
 
     fn located(&self, error: Error) -> Error {
@@ -118,15 +142,13 @@ impl Source {
 }
 
 impl Supplier for Source {
-    /// Runs the command again. It is killed when the future is dropped.
-    fn supply(&self) -> BoxFuture<'_, Result<Supplied>> {
-        Box::pin(async {
+    /// Runs the command again, unless another client has. It is killed when the future is dropped.
+    fn supply<'a>(&'a self, refused: Option<&'a Credentials>) -> BoxFuture<'a, Result<Supplied>> {
+        Box::pin(async move {
             let call = Arc::new(());
             let (source, environment) = (self.clone(), UntilDropped(Arc::downgrade(&call)));
-            let supplied = process::blocking(move || {
-                *source.alone(&environment)? = None;
-                source.credentials(&environment)
-            });
+            let refused = refused.cloned();
+            let supplied = process::blocking(move || source.credentials(&environment, refused.as_ref()));
             let supplied = supplied.await;
             drop(call);
             supplied
@@ -160,13 +182,22 @@ struct Output {
     access_id: Option<Zeroizing<String>>,
     access_key: Option<Zeroizing<String>>,
     bearer_token: Option<Zeroizing<String>>,
-    /// RFC 3339. Commands for AWS name it in another way.
-    #[serde(alias = "Expiration")]
-    expires: Option<String>,
+    /// RFC 3339.
+    expires: Option<serde_json::Value>,
+    /// The name that commands for AWS use.
+    #[serde(rename = "Expiration")]
+    expiration: Option<serde_json::Value>,
 }
 
-/// Returns the settings in the output of a command or in an entry of a keyring, the other ones being `settings`.
-pub(super) fn parse(output: &Secret, settings: &Arguments) -> Option<(Arguments, Option<Expiry>)> {
+/// `expires` is not a time as in RFC 3339.
+pub(super) struct NotATime;
+
+/// Returns the settings in the output of a command or in an entry of a keyring, the other ones being `settings`, and
+/// when they expire.
+pub(super) fn parse(
+    output: &Secret,
+    settings: &Arguments,
+) -> Option<(Arguments, Option<Result<Expiry, NotATime>>)> {
     let text = output.reveal();
     // An access key may begin with a brace, but contains no quotation marks.
     let after_brace = text.trim_start().strip_prefix('{');
@@ -174,12 +205,13 @@ pub(super) fn parse(output: &Secret, settings: &Arguments) -> Option<(Arguments,
         let is_line = !text.is_empty() && !text.contains(['\n', '\r']);
         return is_line.then(|| (Arguments { access_key: Some(output.clone()), ..settings.clone() }, None));
     }
-    let Output { access_id, access_key, bearer_token, expires } = serde_json::from_str(text).ok()?;
+    let Output { access_id, access_key, bearer_token, expires, expiration } =
+        serde_json::from_str(text).ok()?;
     let secret = |mut text: Zeroizing<String>| Secret::new(std::mem::take(&mut *text));
-    let expires = match expires {
-        Some(text) => Some(Expiry::At(OffsetDateTime::parse(&text, &Rfc3339).ok()?.unix_timestamp())),
-        None => None,
-    };
+    let expires = expires.or(expiration).map(|expires| {
+        let time = expires.as_str().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
+        time.map(|time| Expiry::At(time.unix_timestamp())).ok_or(NotATime)
+    });
     let settings = (access_key.is_some() || bearer_token.is_some()).then(|| Arguments {
         access_id: access_id
             .map(secret)

@@ -363,7 +363,7 @@ impl Profile {
         let source = provenance.to_string();
         let credentials = match outside {
             Outside::Process(words) => {
-                return self.process(words, provenance).credentials(environment);
+                return self.process(words, provenance).credentials(environment, None);
             }
             Outside::Keyring => {
                 let secret = environment.keyring_secret(&self.name).map_err(|error| self.located(error))?;

@@ -11,8 +11,14 @@ use crate::times::Expiry;
 
 /// A callable or a command that supplies credentials.
 pub trait Supplier: Send + Sync {
-    /// Returns credentials for requests that are sent from now on.
-    fn supply(&self) -> BoxFuture<'_, Result<Supplied>>;
+    /// Returns credentials for requests that are sent from now on, if possible others than the `refused` ones.
+    fn supply<'a>(&'a self, refused: Option<&'a Credentials>) -> BoxFuture<'a, Result<Supplied>>;
+
+    /// Returns the number of the event loop that runs it; 0 if there is none. A call waits only for suppliers of calls
+    /// with the same number.
+    fn runner(&self) -> usize {
+        0
+    }
 }
 
 impl fmt::Debug for dyn Supplier {

@@ -138,12 +138,14 @@ async fn state(client: &Client, create: &TwoPhase<'_>, remaining: &Remaining) ->
         }
         Some((tag, _)) if found.status == Some(TokenStatus::Enabled) => {
             // It was enabled by hand, so that a sweep does not delete it.
-            if status == Status::Disabled {
-                refuse_self(client, &found, "disabling")?;
-            }
+            let changing = if status == Status::Disabled {
+                refuse_self(client, &found, "disabling")?
+            } else {
+                client.clone()
+            };
             let note = create.token.note().unwrap_or_default();
             let note = tag.marker(id).map_or_else(|| note.to_owned(), |marker| marker.write(note));
-            let changed = change(client, admin_id, &found, Some(&note), Some(status)).await?;
+            let changed = change(&changing, admin_id, &found, Some(&note), Some(status)).await?;
             Ok(State::Ready(with_changes(&found, changed)))
         }
         Some(_) => Err(unclear(remaining, "it is disabled, and was used")),

@@ -124,7 +124,7 @@ async fn is_probe_listed(client: &Client, admin_id: AdminId, run: RunId) -> Resu
         expires: None,
     };
     let request = probe.request_with(admin_id, Some(&tag.note(None)), Status::Disabled)?;
-    let created = match client.send(&request).await {
+    let created = match client.for_pending_create().send(&request).await {
         Ok(response) => probe.created(client, admin_id, ExpectedNote::Tagged(&tag), &response),
         Err(error) => Err(error.into()),
     };
@@ -199,9 +199,9 @@ pub(super) async fn delete_listed(
 
 /// Deletes a token of another process as it was read at a moment, unless it may sign these calls.
 pub(super) async fn delete_read(client: &Client, read: Moment, token: Token) -> Result<()> {
-    refuse_self(client, &token, "deleting")?;
+    let deleting = refuse_self(client, &token, "deleting")?;
     // The deletion may wait for its rate limit, and the token be enabled meanwhile.
-    delete(&since_read(client, read), token).await
+    delete(&since_read(&deleting, read), token).await
 }
 
 /// Returns a client for writes that rely on the reading of a token.
@@ -214,6 +214,8 @@ fn since_read(client: &Client, read: Moment) -> Client {
 /// The caller has checked that it is such a token: the response that named it agreed with the request, or its note is the
 /// one that its create wrote. The calling token is refused.
 pub(super) async fn delete(client: &Client, token: Token) -> Result<()> {
+    // Other credentials could be those of the token.
+    let client = &client.with_fixed_credentials();
     if is_self(client, &token) == Some(true) {
         return Err(Error::new(
             ErrorKind::SelfLockout,

@@ -139,7 +139,7 @@ impl TwoPhase<'_> {
             create: self,
             is_armed: true,
         };
-        let created = match client.send(&request).await {
+        let created = match client.for_pending_create().send(&request).await {
             Ok(response) => {
                 let token = self.token.created(client, admin_id, ExpectedNote::Tagged(tag), &response);
                 token.map(|token| (token, response.sent))

@@ -29,8 +29,8 @@ impl Operation for DeleteToken {
 
     async fn run(self, client: &Client) -> Result<Deleted> {
         let client = &self.target.withholding(client);
-        let located = if self.force {
-            self.target.locate(client).await?
+        let (located, deleting) = if self.force {
+            (self.target.locate(client).await?, client.clone())
         } else {
             self.target.locate_unless_self(client, "deleting").await?
         };
@@ -41,7 +41,7 @@ impl Operation for DeleteToken {
             query: Vec::new(),
             body: None,
         };
-        let response = client.send(&request).await?;
+        let response = deleting.send(&request).await?;
         let message = if is_of_another_request(&response.body, located.id) {
             "the response to the deletion belongs to another request"
         } else if response.status == NOT_FOUND && is_still_listed(client, &located.token).await? {

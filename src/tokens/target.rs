@@ -82,8 +82,8 @@ impl Target {
     }
 
     /// As `locate`, but fails unless the token is surely not the calling one; `change` says what the caller wants to
-    /// do. The portal decides what the token is: the caller's copy may be of another portal.
-    pub(super) async fn locate_unless_self(self, client: &Client, change: &str) -> Result<Located> {
+    /// do. Also returns the client for the change. The portal decides what the token is: the caller's copy may be of another portal.
+    pub(super) async fn locate_unless_self(self, client: &Client, change: &str) -> Result<(Located, Client)> {
         let copy = match &self {
             Self::Token(copy) if is_self(client, copy) == Some(true) => return Err(locked_out(copy, change)),
             Self::Token(copy) => Some(copy.clone()),
@@ -95,8 +95,8 @@ impl Target {
             _ => error,
         })?;
         check_access_id(copy.and_then(|copy| copy.access_id).as_deref(), &token)?;
-        refuse_self(client, &token, change)?;
-        located(token)
+        let client = refuse_self(client, &token, change)?;
+        Ok((located(token)?, client))
     }
 }
 
@@ -125,10 +125,12 @@ fn located(token: Token) -> Result<Located> {
     })
 }
 
-/// Fails unless the token is surely not the calling one. `token` is as the portal reports it now.
-pub(crate) fn refuse_self(client: &Client, token: &Token, change: &str) -> Result<()> {
-    match is_self(client, token) {
-        Some(false) => Ok(()),
+/// Fails unless the token is surely not the calling one. `token` is as the portal reports it now. Returns the client
+/// for the change, which does not replace its credentials: the new ones could be those of the token.
+pub(crate) fn refuse_self(client: &Client, token: &Token, change: &str) -> Result<Client> {
+    let client = client.with_fixed_credentials();
+    match is_self(&client, token) {
+        Some(false) => Ok(client),
         Some(true) => Err(locked_out(token, change)),
         None => {
             let hidden = match client.identity().credentials {

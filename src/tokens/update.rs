@@ -72,19 +72,19 @@ impl Operation for UpdateToken {
         loop {
             let read = Moment::at(client.now_ms());
             let target = self.target.clone();
-            let located = if status == Some(Status::Disabled) && !self.force {
+            let (located, changing) = if status == Some(Status::Disabled) && !self.force {
                 target.locate_unless_self(client, "disabling").await?
             } else if note.is_none() && status == Some(Status::Disabled) {
-                target.locate(client).await?
+                (target.locate(client).await?, client.clone())
             } else {
-                target.locate_now(client).await?
+                (target.locate_now(client).await?, client.clone())
             };
             let Located { admin_id, token, .. } = located;
             let Some(note) = new_note(&token, note.as_ref(), status) else {
-                return change(client, admin_id, &token, None, status).await;
+                return change(&changing, admin_id, &token, None, status).await;
             };
             // The change may wait for its rate limit, and the marker be changed meanwhile.
-            let leased = client.for_lease(read, MAX_READ_AGE, "reading the token");
+            let leased = changing.for_lease(read, MAX_READ_AGE, "reading the token");
             match change(&leased, admin_id, &token, Some(&note), status).await {
                 Err(error) if leased.may_read_again(client, &error) => {}
                 outcome => return outcome,

@@ -215,12 +215,32 @@ def test_command_whose_credentials_expire_is_run_again_after_a_401(
     assert expiring.runs == 2
 
 
+def test_clients_with_the_profile_share_a_renewal(write_process: Any, tmp_path: Path, lmtokens_portal: Portal) -> None:
+    expiring = Expiring(write_process, tmp_path, lmtokens_portal, 2)
+    tokens = [lmtokens_portal.create_token(1) for _ in range(3)]
+    expiring.set(tokens[0])
+    clients = [lmtokens.Client(profile="acme") for _ in range(4)]
+    expiring.set(tokens[1])
+    time.sleep(2)
+    assert {client.whoami().token_id for client in clients} == {tokens[1].id}
+    assert expiring.runs == 2
+    lmtokens_portal.client().delete_token(tokens[1].id)
+    expiring.set(tokens[2])
+    assert {client.whoami().token_id for client in clients} == {tokens[2].id}
+    assert expiring.runs == 3
+
+
+@pytest.mark.parametrize("key", ["expires", "Expiration"])
 @pytest.mark.parametrize(
     ("expires", "message"),
-    [("2020-01-01T00:00:00Z", "have expired"), ("marker", "something else"), ("2020-01-01T00:00:00", "something else")],
+    [
+        ("2020-01-01T00:00:00Z", "have expired"),
+        *((value, "an invalid expires; expected a time as in RFC 3339") for value in ("marker", "", 1893456000)),
+        ("2030-01-01T00:00:00", "an invalid expires; expected a time as in RFC 3339"),
+    ],
 )
-def test_invalid_expiry_is_an_error(write_process: Any, expires: str, message: str) -> None:
-    write_process(prints(json.dumps({"access_id": ACCESS_ID, "access_key": ACCESS_KEY, "expires": expires})))
+def test_invalid_expiry_is_an_error(write_process: Any, key: str, expires: object, message: str) -> None:
+    write_process(prints(json.dumps({"access_id": ACCESS_ID, "access_key": ACCESS_KEY, key: expires})))
     is_refused(message)
 
 

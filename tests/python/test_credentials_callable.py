@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
+import gc
 import os
 import signal
 import threading
 import time
 import warnings
+import weakref
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -160,22 +162,78 @@ def test_tasks_share_one_call(lmtokens_portal: Portal, kind: type[Source]) -> No
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_create_is_sent_again_with_new_credentials_after_a_401(
+def test_create_is_not_sent_again_after_a_401_and_the_next_one_has_new_credentials(
     lmtokens_portal: Portal, token: StoredToken, variant: str
 ) -> None:
     source = Source(credentials_of(token))
     api = api_for(variant, lmtokens_portal, credentials=source)
     api.add_token(32)
     new = replaced(lmtokens_portal, source, token)
-    api.add_token(32, "after")
+    with pytest.raises(lmtokens.AuthenticationError, match="call again") as caught:
+        api.add_token(32, "after")
+    assert not caught.value.maybe_applied
     assert source.calls == 2
+    api.add_token(32, "after")
     sent = modifying_requests(lmtokens_portal)
     assert [(seen.status, seen.applied, seen.access_id) for seen in sent] == [
         (401, False, token.access_id),
         (200, True, new.access_id),
     ]
-    api.add_token(32)
     assert source.calls == 2
+
+
+@pytest.mark.parametrize("fault", ["act-then-status", "act-then-html"])
+def test_create_that_happened_before_a_401_happens_once(
+    lmtokens_portal: Portal, token: StoredToken, fault: Any
+) -> None:
+    pairs = iter([credentials_of(token), credentials_of(lmtokens_portal.create_token(1))])
+    client = lmtokens_portal.client(credentials=lambda: next(pairs))
+    lmtokens_portal.fail(fault, method="POST", status=401)
+    with pytest.raises(lmtokens.AuthenticationError):
+        client.add_token(32, "once")
+    assert len([stored for stored in lmtokens_portal.tokens if stored.note == "once"]) == 1
+
+
+def test_pending_create_is_sent_again_with_new_credentials_after_a_401(
+    lmtokens_portal: Portal, token: StoredToken, tmp_path: Path
+) -> None:
+    new = replaced(lmtokens_portal, Source(None), token)
+    pairs = iter([credentials_of(token), credentials_of(new)])
+    client = lmtokens_portal.client(credentials=lambda: next(pairs))
+    client.add_token(32, deliver=lmtokens.deliver.to_file(tmp_path / "key.json"))
+    assert [seen.status for seen in modifying_requests(lmtokens_portal)][:2] == [401, 200]
+
+
+@pytest.mark.parametrize("operation", ["delete_token", "disable_token"])
+def test_guarded_change_keeps_the_credentials_that_were_checked(
+    lmtokens_portal: Portal, token: StoredToken, operation: str
+) -> None:
+    other = lmtokens_portal.create_token(1)
+    source = Source(credentials_of(token))
+    client = lmtokens_portal.client(credentials=source)
+    client.whoami()
+    source.result = credentials_of(other)
+    method: Any = {"delete_token": "DELETE", "disable_token": "PATCH"}[operation]
+    lmtokens_portal.fail("status-before-acting", method=method, status=401)
+    with pytest.raises(lmtokens.AuthenticationError):
+        getattr(client, operation)(other.id)
+    assert [stored.status for stored in lmtokens_portal.tokens if stored.id == other.id] == [other.status]
+
+
+@pytest.mark.parametrize("operation", ["delete_token", "disable_token"])
+def test_guarded_change_keeps_the_credentials_that_were_checked_when_they_expire(
+    lmtokens_portal: Portal, token: StoredToken, operation: str
+) -> None:
+    other = lmtokens_portal.create_token(1)
+    given = [credentials_of(token)]
+
+    def source() -> Any:
+        return {**given.pop(), "expires": 0.1} if given else credentials_of(other)
+
+    client = lmtokens_portal.client(credentials=source)
+    lmtokens_portal.fail("delay", method="GET", seconds=0.3)
+    getattr(client, operation)(other.id)
+    assert [seen.access_id for seen in modifying_requests(lmtokens_portal)] == [token.access_id]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -194,7 +252,7 @@ def test_second_rejection_of_a_request_is_final(lmtokens_portal: Portal, token: 
     tried = iter([credentials_of(token), WRONG, WRONG])
     client = lmtokens_portal.client(credentials=lambda: next(tried))
     with pytest.raises(lmtokens.AuthenticationError):
-        client.add_token(32)
+        client.whoami()
     assert [seen.status for seen in lmtokens_portal.record] == [401, 401]
     assert next(tried) is WRONG
 
@@ -220,7 +278,7 @@ def test_rejected_threads_share_one_call(lmtokens_portal: Portal, token: StoredT
         client = lmtokens_portal.async_client(credentials=source)
         await client.add_token(32)
         replaced(lmtokens_portal, source, token)
-        await asyncio.gather(*(client.add_token(32) for _ in range(12)))
+        await asyncio.gather(*(client.whoami() for _ in range(12)))
 
     asyncio.run(main())
     assert source.calls == 2
@@ -374,6 +432,95 @@ def test_callable_may_use_another_client_of_the_portal(lmtokens_portal: Portal, 
         return token.access_id, token.access_key
 
     assert api_for(variant, lmtokens_portal, credentials=source).add_token(1).admin_id == 1
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_call_does_not_wait_for_a_loop_that_no_longer_runs(lmtokens_portal: Portal, is_closed: bool) -> None:
+    calls = 0
+
+    async def source() -> Any:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(HANG_TIMEOUT if calls == 1 else 0)
+        return lmtokens_portal.access_id, lmtokens_portal.access_key
+
+    client = lmtokens_portal.async_client(credentials=source)
+
+    async def start() -> asyncio.Future[Any]:
+        call = asyncio.ensure_future(client.whoami())
+        await asyncio.sleep(0.2)
+        return call
+
+    async def whoami() -> None:
+        await asyncio.wait_for(client.whoami(), HANG_TIMEOUT / 2)
+
+    loop = asyncio.new_event_loop()
+    call = loop.run_until_complete(start())
+    if is_closed:
+        # Its task is destroyed when it is pending, which is logged.
+        loop.set_exception_handler(lambda *_: None)
+        loop.close()
+    asyncio.run(whoami())
+    assert calls == 2
+    if not is_closed:
+        call.cancel()
+        loop.run_until_complete(asyncio.wait([call]))
+        loop.close()
+
+
+def test_stop_iteration_of_the_callable_ends_the_call(lmtokens_portal: Portal) -> None:
+    exhausted: Any = iter([])
+    client = lmtokens_portal.async_client(credentials=lambda: next(exhausted))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="raised StopIteration") as caught:
+            asyncio.run(asyncio.wait_for(client.whoami(), HANG_TIMEOUT))
+        assert isinstance(caught.value.__cause__, StopIteration)
+
+
+def test_task_that_the_callable_started_may_use_the_client_later(lmtokens_portal: Portal) -> None:
+    async def main() -> None:
+        tasks = []
+        ended = asyncio.Event()
+
+        async def later() -> None:
+            await ended.wait()
+            await client.whoami()
+
+        async def source() -> Any:
+            tasks.append(asyncio.ensure_future(later()))
+            return lmtokens_portal.access_id, lmtokens_portal.access_key
+
+        client = lmtokens_portal.async_client(credentials=source)
+        await client.whoami()
+        ended.set()
+        await asyncio.wait_for(asyncio.gather(*tasks), HANG_TIMEOUT)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("variant", ["client", "async"])
+@pytest.mark.parametrize("name", ["credentials", "on_wait"])
+def test_client_that_its_callable_refers_to_is_collected(lmtokens_portal: Portal, variant: str, name: str) -> None:
+    class Owner:
+        def __init__(self) -> None:
+            create: Any = lmtokens_portal.client if variant == "client" else lmtokens_portal.async_client
+            self.client = create(**{name: self.call})
+
+        def call(self, *_: object) -> Any:
+            return lmtokens_portal.access_id, lmtokens_portal.access_key
+
+        def use(self) -> None:
+            called = self.client.whoami()
+            if variant == "async":
+                asyncio.run(called)
+
+    owner = Owner()
+    if variant == "client":
+        owner.use()
+    reference = weakref.ref(owner)
+    del owner
+    gc.collect()
+    assert reference() is None
 
 
 def test_deadline_limits_a_coroutine(lmtokens_portal: Portal) -> None:

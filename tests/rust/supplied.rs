@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use lmtokens::testing::client::{Client, Method, Request};
 use lmtokens::testing::clock::Clock;
-use lmtokens::testing::credentials::{Arguments, Identity, Supplied, Supplier};
+use lmtokens::testing::credentials::{Arguments, Credentials, Identity, Supplied, Supplier};
 use lmtokens::testing::destinations::BoxFuture;
 use lmtokens::testing::error::{ErrorKind, Result};
 use lmtokens::testing::times::Expiry;
@@ -29,7 +29,7 @@ struct Numbered {
 }
 
 impl Supplier for Numbered {
-    fn supply(&self) -> BoxFuture<'_, Result<Supplied>> {
+    fn supply<'a>(&'a self, _: Option<&'a Credentials>) -> BoxFuture<'a, Result<Supplied>> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         let token = secret(&format!("lmb_{number}"));
         let arguments = Arguments { bearer_token: Some(token), ..Arguments::default() };
@@ -79,13 +79,22 @@ async fn credentials_are_replaced_a_minute_before_they_expire_also_after_a_sleep
 }
 
 #[tokio::test]
-async fn a_create_is_sent_again_after_status_401_only() {
+async fn only_what_the_portal_itself_refused_and_is_harmless_is_sent_again() {
     let rejection = r#"{"errorCode":1401,"errorMessage":"Authentication failed"}"#;
-    for (status, expected) in [(401, vec![1, 2]), (200, vec![1])] {
-        let server = RawServer::start(move |_| response(status, rejection)).await;
+    for (method, status, body, expected) in [
+        (Method::Get, 401, rejection, vec![1, 2]),
+        (Method::Patch, 401, rejection, vec![1, 2]),
+        (Method::Delete, 401, rejection, vec![1, 2]),
+        (Method::Post, 401, rejection, vec![1]),
+        (Method::Get, 200, rejection, vec![1]),
+        (Method::Get, 401, "<html>Unauthorized</html>", vec![1]),
+        (Method::Delete, 401, "", vec![1]),
+        (Method::Patch, 401, r#"{"message":"Unauthorized"}"#, vec![1]),
+    ] {
+        let server = RawServer::start(move |_| response(status, body)).await;
         let (client, _) = client(&server.base_url);
-        let error = client.send(&request(Method::Post)).await.unwrap_err();
+        let error = client.send(&request(method)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Authentication);
-        assert_eq!(tokens(&server), expected, "{status}");
+        assert_eq!(tokens(&server), expected, "{method:?} {status} {body}");
     }
 }

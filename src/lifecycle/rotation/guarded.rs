@@ -212,16 +212,15 @@ impl GuardedClient {
         note: Option<String>,
         status: Option<Status>,
     ) -> Result<()> {
-        if status == Some(Status::Disabled) {
-            refuse_self(&self.client, token, "disabling")?;
-        }
+        let client =
+            if status == Some(Status::Disabled) { &refuse_self(client, token, "disabling")? } else { client };
         let admin_id = AdminId::new(token.admin_id.unwrap_or_default()).map_err(Error::of_portal)?;
         self.changes.fetch_add(1, Ordering::Relaxed);
         change(client, admin_id, token, note.as_deref(), status).await.map(drop)
     }
 
     async fn delete(&self, client: &Client, token: &Token) -> Result<()> {
-        refuse_self(&self.client, token, "deleting")?;
+        let client = &refuse_self(client, token, "deleting")?;
         // `write` reads the token again if the outcome is unknown, which also waits for a list that lags.
         let target = Target::Token(Box::new(token.clone()));
         DeleteToken { target, force: true }.run(client).await.map(drop)

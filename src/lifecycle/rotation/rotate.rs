@@ -98,10 +98,12 @@ pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Ro
         }
         TokenType::Other(_) => return Err(cannot_rotate(&old, "its type is not known")),
     };
-    if r#type == Type::Bearer {
+    let client = if r#type == Type::Bearer {
         // The portal may delete it before the new one is enabled.
-        refuse_self(client, &old, "rotating")?;
-    }
+        &refuse_self(client, &old, "rotating")?
+    } else {
+        client
+    };
     let owner = AdminId::new(old.admin_id.unwrap_or_default()).map_err(Error::of_portal)?;
     let new = NewToken {
         admin: User::Id(owner),

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyException, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::client;
@@ -41,8 +42,8 @@ use super::supplier::Callable;
 /// (``pip install 'lmtokens[keyring]'``). Or it has ``credential_process = ["PROGRAM", "ARGUMENT"]``: a command that
 /// prints the secret, or a JSON object with ``access_id`` and ``access_key``, or with ``bearer_token``. No shell is
 /// involved, and the output is not shown. It is used as long as this process runs; if the object has ``expires`` or
-/// ``Expiration`` (a time as in RFC 3339), the command is run again before then, and after a 401. The command, but not
-/// what it started, is killed after 30 s.
+/// ``Expiration`` (a time as in RFC 3339), the command is run again before then, and after a 401; the clients of the
+/// process share its output. The command, but not what it started, is killed after 30 s.
 ///
 /// Only the owner of the file may have access to it if it holds a secret. Credentials of a profile with an address are
 /// not sent to another portal.
@@ -78,9 +79,12 @@ use super::supplier::Callable;
 ///         a mapping with ``access_id`` and ``access_key`` or with ``bearer_token``, and possibly ``expires`` (an aware
 ///         datetime, or a timedelta or seconds from now). It is called by the first request, not by the constructor; again
 ///         a minute before the credentials expire (if they are valid for less than ten minutes: a tenth of that time earlier);
-///         and after a 401, when the request is sent once more if the credentials are others. Calls at the same time wait
-///         for one call of it. Its exceptions are raised as they are. It runs on the thread of the call that needs it;
-///         ``AsyncClient`` runs it in a thread, or awaits a coroutine function in its loop. It must not use this client.
+///         and after the portal's 401, when the request is sent once more if the credentials are others. A create without
+///         ``deliver`` and ``expires`` is not: its 401 is raised, and the next call uses the new credentials. Nor is a
+///         deletion or a disabling without ``force``: it uses the credentials that were compared with the token. Calls at
+///         the same time wait for one call of it (in ``AsyncClient``, those of one event loop). Its exceptions are raised
+///         as they are. It runs on the thread of the call that needs it; ``AsyncClient`` runs it in a thread, or awaits a
+///         coroutine function in its loop. It must not use this client.
 ///     max_attempts (int): the maximum number of attempts of one request, 1 to 100; default 3. Only harmless retries
 ///         happen: GET, PATCH and DELETE after a failed connection, a timeout, 502, 503 or 504; any request that cannot
 ///         have reached the portal. A create that may have happened is never retried.
@@ -141,6 +145,18 @@ pub(crate) struct PyClient {
 }
 
 impl PyClient {
+    /// Shows the callbacks to the garbage collector: they may refer to the client. Those that a call uses are kept.
+    fn traverse(self: &Arc<Self>, visit: &PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        if Arc::strong_count(self) > 1 {
+            return Ok(());
+        }
+        visit.call(&self.on_wait)?;
+        match &self.credentials {
+            Some(callable) if Arc::strong_count(callable) == 1 => callable.traverse(visit),
+            _ => Ok(()),
+        }
+    }
+
     fn new(py: Python<'_>, settings: Settings, asking: Asking) -> PyResult<Arc<Self>> {
         let _inside = GateGuard::enter(py);
         let policy = settings.policy(py)?;
@@ -208,6 +224,10 @@ impl PyClient {
 
 #[pymethods]
 impl Client {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        self.0.traverse(&visit)
+    }
+
     /// str: the portal's address, ending with ``/santaba/rest``.
     #[getter]
     fn base_url(&self) -> String {
@@ -244,6 +264,10 @@ impl Client {
 
 #[pymethods]
 impl AsyncCore {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        self.0.traverse(&visit)
+    }
+
     /// str: the portal's address, ending with ``/santaba/rest``.
     #[getter]
     fn base_url(&self) -> String {

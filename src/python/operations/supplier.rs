@@ -1,15 +1,17 @@
 //! The argument `credentials=`: a callable that supplies credentials.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{IntoPyDict as _, PyMapping, PyTuple};
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::credentials::{Arguments, Supplied, Supplier};
+use crate::credentials::{Arguments, Credentials, Supplied, Supplier};
 use crate::destinations::BoxFuture;
 use crate::error::{Error, Result};
 use crate::python::args::domain::read_secret;
@@ -45,7 +47,7 @@ impl Callable {
         py: Python<'_>,
         queue: &Arc<CallbackQueue>,
     ) -> PyResult<Arc<dyn Supplier>> {
-        if running(py)?.iter().any(|running| running.is(&self.callable)) {
+        if running(py)?.iter().any(|running| running.get().is_of(self)) {
             return Err(PyRuntimeError::new_err(
                 "the callable for credentials used the client that waits for it; expected a client with other credentials",
             ));
@@ -53,8 +55,13 @@ impl Callable {
         Ok(Arc::new(CallableSupplier { callable: Arc::clone(self), queue: Arc::downgrade(queue) }))
     }
 
+    /// Shows the callable to the garbage collector.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.callable)
+    }
+
     /// Calls the callable. In a loop, only coroutine functions run on its thread: others may block.
-    fn call(&self, py: Python<'_>, has_loop: bool) -> PyResult<Py<PyAny>> {
+    fn call(self: &Arc<Self>, py: Python<'_>, has_loop: bool) -> PyResult<Py<PyAny>> {
         if !has_loop || self.is_coroutine_function {
             return self.callable.call0(py);
         }
@@ -62,7 +69,7 @@ impl Callable {
         let running_loop =
             py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))?;
         let run = context.getattr(intern!(py, "run"))?;
-        let arguments = (py.None(), run, &self.callable);
+        let arguments = (py.None(), run, InThread(Arc::clone(self)));
         running_loop.call_method1(intern!(py, "run_in_executor"), arguments).map(Bound::unbind)
     }
 }
@@ -75,6 +82,25 @@ fn is_coroutine_function(object: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(is(object)? || is(&object.getattr("__call__")?)?)
 }
 
+/// Calls a callable in a thread.
+#[pyclass(frozen)]
+struct InThread(Arc<Callable>);
+
+#[pymethods]
+impl InThread {
+    /// A future cannot hold `StopIteration`: it would never end.
+    fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.0.callable.call0(py).map_err(|error| {
+            if !error.is_instance_of::<PyStopIteration>(py) {
+                return error;
+            }
+            let stopped = PyRuntimeError::new_err("the callable for credentials raised StopIteration");
+            stopped.set_cause(py, Some(error));
+            stopped
+        })
+    }
+}
+
 /// Supplies the credentials of one call. The callable runs on the caller's thread, or for its loop.
 struct CallableSupplier {
     callable: Arc<Callable>,
@@ -82,15 +108,19 @@ struct CallableSupplier {
 }
 
 impl Supplier for CallableSupplier {
-    fn supply(&self) -> BoxFuture<'_, Result<Supplied>> {
+    fn runner(&self) -> usize {
+        self.queue.upgrade().map_or(0, |queue| queue.runner())
+    }
+
+    fn supply<'a>(&'a self, _: Option<&'a Credentials>) -> BoxFuture<'a, Result<Supplied>> {
         Box::pin(async {
+            let run = Run(Arc::new(AtomicBool::new(true)));
             let outcome = match self.queue.upgrade() {
                 Some(queue) => {
                     let (callable, has_loop) = (Arc::clone(&self.callable), queue.has_loop());
                     let code = move |py: Python<'_>| callable.call(py, has_loop);
-                    let callable = Arc::clone(&self.callable);
-                    let marked = |job| mark(callable, job);
-                    queue.call_as(marked, code, read).await
+                    let running = Running::new(&self.callable, &run);
+                    queue.call_as(|job| mark(running, job), code, read).await
                 }
                 None => Err(Raised::NoCaller),
             };
@@ -151,6 +181,32 @@ fn read(result: &Bound<'_, PyAny>) -> PyResult<Supplied> {
     Ok(Supplied::of_callable(&arguments, expires, SystemClock.now_ms())?)
 }
 
+/// A call of a callable. It is over when it is dropped.
+struct Run(Arc<AtomicBool>);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A callable that runs in a context. What it started inherits the context, and may run longer.
+#[pyclass(frozen)]
+struct Running {
+    callable: Arc<Callable>,
+    is_running: Arc<AtomicBool>,
+}
+
+impl Running {
+    fn new(callable: &Arc<Callable>, run: &Run) -> Self {
+        Self { callable: Arc::clone(callable), is_running: Arc::clone(&run.0) }
+    }
+
+    fn is_of(&self, callable: &Callable) -> bool {
+        self.is_running.load(Ordering::Relaxed) && self.callable.callable.is(&callable.callable)
+    }
+}
+
 /// The context variable with the callables that run in a context.
 fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -162,18 +218,18 @@ fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     VARIABLE.get_or_try_init(py, new).map(|variable| variable.bind(py))
 }
 
-fn running(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
-    Ok(variable(py)?.call_method0(intern!(py, "get"))?.cast_into()?)
+fn running(py: Python<'_>) -> PyResult<Vec<Bound<'_, Running>>> {
+    variable(py)?.call_method0(intern!(py, "get"))?.extract()
 }
 
 /// Returns a job that takes note of its callable in its context, and in the contexts of what it starts.
-fn mark(callable: Arc<Callable>, job: Job) -> Job {
+fn mark(new: Running, job: Job) -> Job {
     Box::new(move |py, queue| {
         let marked = || -> PyResult<()> {
-            let before = running(py)?;
-            let now = before.iter().chain([callable.callable.bind(py).clone()]);
-            let now = PyTuple::new(py, now.collect::<Vec<_>>())?;
-            let token = variable(py)?.call_method1(intern!(py, "set"), (now,))?;
+            let mut now = running(py)?;
+            now.retain(|running| running.get().is_running.load(Ordering::Relaxed));
+            now.push(Bound::new(py, new)?);
+            let token = variable(py)?.call_method1(intern!(py, "set"), (PyTuple::new(py, now)?,))?;
             job(py, queue);
             variable(py)?.call_method1(intern!(py, "reset"), (token,)).map(drop)
         };

@@ -103,7 +103,7 @@ impl CallbackQueue {
         &self,
         job: impl FnOnce(Job) -> Job,
         code: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
-        check: Check<T>,
+        check: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,
     ) -> Result<T, Raised> {
         let (ended, outcome) = oneshot::channel();
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
@@ -127,6 +127,15 @@ impl CallbackQueue {
     /// Returns whether callbacks run for an event loop.
     pub(crate) fn has_loop(&self) -> bool {
         matches!(self.waits, Waits::InLoop(_))
+    }
+
+    /// Returns the number of the event loop that runs callbacks; 0 if there is none. It is unique while this queue
+    /// exists.
+    pub(crate) fn runner(&self) -> usize {
+        match &self.waits {
+            Waits::OnThread(_) => 0,
+            Waits::InLoop(queue) => Arc::as_ptr(queue) as usize,
+        }
     }
 
     /// Ends a callback: now, or when its awaitable result is done.
