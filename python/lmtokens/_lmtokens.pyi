@@ -120,8 +120,8 @@ class Client:
     (``pip install 'lmtokens[keyring]'``). Or it has ``credential_process = ["PROGRAM", "ARGUMENT"]``: a command that
     prints the secret, or a JSON object with ``access_id`` and ``access_key``, or with ``bearer_token``. No shell is
     involved, and the output is not shown. It is used as long as this process runs; if the object has ``expires`` or
-    ``Expiration`` (a time as in RFC 3339), the command is run again before then, and after a 401. The command, but not
-    what it started, is killed after 30 s.
+    ``Expiration`` (a time as in RFC 3339), the command is run again before then, and after a 401; the clients of the
+    process share its output. The command, but not what it started, is killed after 30 s.
 
     Only the owner of the file may have access to it if it holds a secret. Credentials of a profile with an address are
     not sent to another portal.
@@ -157,9 +157,12 @@ class Client:
             a mapping with ``access_id`` and ``access_key`` or with ``bearer_token``, and possibly ``expires`` (an aware
             datetime, or a timedelta or seconds from now). It is called by the first request, not by the constructor; again
             a minute before the credentials expire (if they are valid for less than ten minutes: a tenth of that time earlier);
-            and after a 401, when the request is sent once more if the credentials are others. Calls at the same time wait
-            for one call of it. Its exceptions are raised as they are. It runs on the thread of the call that needs it;
-            ``AsyncClient`` runs it in a thread, or awaits a coroutine function in its loop. It must not use this client.
+            and after the portal's 401, when the request is sent once more if the credentials are others. A create without
+            ``deliver`` and ``expires`` is not: its 401 is raised, and the next call uses the new credentials. Nor is a
+            deletion or a disabling without ``force``: it uses the credentials that were compared with the token. Calls at
+            the same time wait for one call of it (in ``AsyncClient``, those of one event loop). Its exceptions are raised
+            as they are. It runs on the thread of the call that needs it; ``AsyncClient`` runs it in a thread, or awaits a
+            coroutine function in its loop. It must not use this client.
         max_attempts (int): the maximum number of attempts of one request, 1 to 100; default 3. Only harmless retries
             happen: GET, PATCH and DELETE after a failed connection, a timeout, 502, 503 or 504; any request that cannot
             have reached the portal. A create that may have happened is never retried.

@@ -228,10 +228,10 @@ def test_guarded_change_keeps_the_credentials_that_were_checked_when_they_expire
     given = [credentials_of(token)]
 
     def source() -> Any:
-        return {**given.pop(), "expires": 0.1} if given else credentials_of(other)
+        return {**given.pop(), "expires": 1} if given else credentials_of(other)
 
     client = lmtokens_portal.client(credentials=source)
-    lmtokens_portal.fail("delay", method="GET", seconds=0.3)
+    lmtokens_portal.fail("delay", method="GET", seconds=1.5)
     getattr(client, operation)(other.id)
     assert [seen.access_id for seen in modifying_requests(lmtokens_portal)] == [token.access_id]
 
