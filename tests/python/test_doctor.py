@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -314,9 +313,7 @@ class TestProxy:
         assert "invented" not in diagnosis.says("proxy")
         assert diagnosis.of("skipped") == ["dns", "tcp"]
 
-    def test_proxy_is_down(
-        self, lmtokens_portal: Portal, environment: dict[str, str], refusing_url: str
-    ) -> None:
+    def test_proxy_is_down(self, lmtokens_portal: Portal, environment: dict[str, str], refusing_url: str) -> None:
         port = urlsplit(refusing_url).port
         diagnosis = diagnose(environment={**environment, "HTTPS_PROXY": f"http://127.0.0.1:{port}"})
         assert diagnosis.of("problem") == ["proxy"]
