@@ -111,8 +111,8 @@ impl LazyException {
 fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
     let class = class(py, details.kind);
     let raised = details.origin.and_then(|origin| origin.downcast::<PyErr>().ok()).map(|raised| *raised);
-    if let (ErrorKind::Credentials, Some(raised)) = (details.kind, &raised) {
-        // The caller knows the exceptions of its own callable.
+    if let (ErrorKind::Credentials, Some(raised), false) = (details.kind, &raised, details.maybe_applied) {
+        // The caller knows the exceptions of its own callable. They cannot say that an earlier attempt may have acted.
         return Ok(noted(raised.clone_ref(py), py));
     }
     // A traceback is printed at a terminal, and a message may contain text from a file or from the caller. Text of the
