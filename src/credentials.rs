@@ -27,7 +27,7 @@ pub(crate) use keyring_entry::KeyringEntry;
 pub(crate) use parts::{Given, Parts};
 pub(crate) use profiles::{
     CONFIG_FILE, ConfigFile, ConfigPath, DEFAULT, KEYS, NO_CONFIG_FILE, PENDING, PROFILES, Profile,
-    check_name, config_path, unknown_profile,
+    check_name, config_path, settings_folder, unknown_profile,
 };
 pub(crate) use secret_file::read_secret_from;
 pub(crate) use sources::ProcessEnvironment;

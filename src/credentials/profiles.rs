@@ -110,6 +110,12 @@ fn path(environment: &dyn Environment) -> Result<Option<ConfigPath>> {
     if let Some(path) = environment.filled(CONFIG_FILE)? {
         return Ok((path != NO_CONFIG_FILE).then(|| ConfigPath { path: path.into(), is_named: true }));
     }
+    let folder = settings_folder(environment)?;
+    Ok(folder.map(|folder| ConfigPath { path: folder.join("config.toml"), is_named: false }))
+}
+
+/// Returns the folder for settings of the user, which may not exist; `None` if the home folder is unknown.
+pub(crate) fn settings_folder(environment: &dyn Environment) -> Result<Option<PathBuf>> {
     // Relative paths are to be ignored, as the XDG Base Directory Specification says.
     let folder = |name: &str| {
         let value = environment.os_variable(name)?.map(PathBuf::from);
@@ -123,8 +129,7 @@ fn path(environment: &dyn Environment) -> Result<Option<ConfigPath>> {
             None => folder("HOME")?.map(|home| home.join(".config")),
         }
     };
-    let path = settings.map(|folder| folder.join("lmtokens").join("config.toml"));
-    Ok(path.map(|path| ConfigPath { path, is_named: false }))
+    Ok(settings.map(|folder| folder.join("lmtokens")))
 }
 
 /// Returns the path of the configuration file, which may not exist.

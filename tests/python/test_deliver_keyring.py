@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -180,13 +181,15 @@ def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file with the entries of the keyring of other processes."""
     (tmp_path / "keyring.py").write_text(FAKE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "lmtokens").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     return tmp_path / "entries.json"
 
 
-def start() -> subprocess.Popen[str]:
+def start(**environment: str) -> subprocess.Popen[str]:
     words = [*SHELL, "add", "32", "--to", "keyring:acme"]
-    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, **environment}
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def check_only_token(portal: Portal, entries: Path, before: int) -> None:
@@ -198,11 +201,12 @@ def check_only_token(portal: Portal, entries: Path, before: int) -> None:
 
 
 def test_of_two_creates_at_once_one_is_refused(
-    lmtokens_portal: Portal, entries: Path, monkeypatch: pytest.MonkeyPatch
+    lmtokens_portal: Portal, entries: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """A session of cron has other folders for temporary files than a login."""
     monkeypatch.setenv("KEYRING_DELAY", "2")
     before = len(lmtokens_portal.tokens)
-    processes = [start(), start()]
+    processes = [start(), start(XDG_RUNTIME_DIR=str(tmp_path), TMPDIR=str(tmp_path))]
     shown = [process.communicate(timeout=HANG_TIMEOUT)[1] for process in processes]
     assert sorted(process.returncode for process in processes) == [0, 1]
     assert "another create is writing to the keyring entry acme" in "".join(shown)
@@ -257,7 +261,8 @@ def test_sandbox_shuts_out_the_keyring_of_the_user(
     pytest.importorskip("keyring")
     (tmp_path / "backend.py").write_text(BACKEND)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "lmtokens").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     add = ["add", "1", "--to", "keyring:acme"]
     refused = run_shell(*add)
     assert refused.returncode == 1

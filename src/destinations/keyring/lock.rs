@@ -2,10 +2,10 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::credentials::{ProcessEnvironment, settings_folder};
 use crate::destinations::secure_file::failed;
 use crate::destinations::secure_folder::SecureFolder;
 use crate::error::Result;
@@ -51,8 +51,9 @@ impl Drop for EntryLock {
 
 /// Opens the empty file that is locked. It is never removed: another process may be about to lock it.
 fn open(entry: &str) -> io::Result<File> {
-    let runtime_folder = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
-    let folder = SecureFolder::open(&runtime_folder.unwrap_or_else(std::env::temp_dir))?;
+    // Folders of the session, such as XDG_RUNTIME_DIR, would differ between a login and cron.
+    let folder = settings_folder(&ProcessEnvironment).ok().flatten().filter(|path| path.is_dir());
+    let folder = SecureFolder::open(&folder.unwrap_or_else(std::env::temp_dir))?;
     // The folder of temporary files may be that of all users.
     #[cfg(unix)]
     let user = format!("{}-", rustix::process::geteuid().as_raw());
