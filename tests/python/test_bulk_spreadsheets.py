@@ -222,18 +222,18 @@ def test_delimiter_is_refused_for_json(lmtokens_portal: Portal, tmp_path: Path, 
 def test_equal_names_and_names_of_the_export_get_numbers(
     lmtokens_portal: Portal, tmp_path: Path, journal: Path
 ) -> None:
-    header = "admin_id,Team,Team,Team_2,row,access_key,,"
+    header = "admin_id,Team,Team,Team_2,row,admin_name,,"
     (tmp_path / "in.csv").write_text(f"{header}\n32,a,b,c,d,e,f,\n33,,,,,,,\n")
     assert bulk(tmp_path / "in.csv", journal).returncode == 0
     first, second = sorted(exported(journal), key=lambda row: row["row"])
     keys = {token.id: token.access_key.reveal() for token in created_tokens(lmtokens_portal)}
     assert first.pop("access_key") == keys[int(first["id"])]
-    expected = {"Team": "a", "Team_3": "b", "Team_2": "c", "row_2": "d", "access_key_2": "e", "column_7": "f"}
+    expected = {"Team": "a", "Team_3": "b", "Team_2": "c", "row_2": "d", "admin_name_2": "e", "column_7": "f"}
     assert list(first)[-6:] == list(expected)
     assert {name: first[name] for name in expected} == expected
     assert {second[name] for name in expected} == {""}
     (entry,) = [entry for entry in lmtokens.read_journal(journal) if entry.number == 1]
-    assert entry.columns == {"Team": "a", "Team_3": "b", "Team_2": "c", "row": "d", "access_key": "e", "column_7": "f"}
+    assert entry.columns == {"Team": "a", "Team_3": "b", "Team_2": "c", "row": "d", "admin_name": "e", "column_7": "f"}
 
 
 def test_values_of_json_are_exported_as_they_are_written(
