@@ -85,6 +85,13 @@ class ManyKeysPortal(OneKeyPortal):
         return super()._respond(request)
 
 
+def assert_add_signs_as_api_user(command: list[str], environment: dict[str, str]) -> None:
+    """Run a command that adds a token and prints it as JSON."""
+    added = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANG_TIMEOUT, check=False)
+    assert added.returncode == 0, added.stderr
+    assert json.loads(added.stdout)["created_by"] == "api-user"
+
+
 def random_keys() -> list[str]:
     """Return 1,000 keys of ASCII letters, digits and symbols, some of them with other characters too."""
     source = random.Random(6)
@@ -378,16 +385,7 @@ class TestGithub:
         assert variables.pop("EARLIER") == "1"
         assert key in variables.values()
         bare = {name: value for name, value in os.environ.items() if not name.startswith("LM_")}
-        added = subprocess.run(
-            [*SHELL, "add", "32", "-o", "json"],
-            env={**bare, **variables},
-            capture_output=True,
-            text=True,
-            timeout=HANG_TIMEOUT,
-            check=False,
-        )
-        assert added.returncode == 0, added.stderr
-        assert json.loads(added.stdout)["created_by"] == "api-user"
+        assert_add_signs_as_api_user([*SHELL, "add", "32", "-o", "json"], {**bare, **variables})
 
     def test_other_variables_of_the_job_are_empty(self, lmtokens_portal: Portal, github_file: Path) -> None:
         names = lmtokens_portal.environment()
@@ -480,16 +478,8 @@ def test_env_reaches_the_same_portal_as_the_new_token(
     else:
         text = run_shell("add", "32", "--type", type, "-o", "env").stdout
     # LM_ACCESS_ID and LM_ACCESS_KEY of the administrator are still set.
-    added = subprocess.run(
-        ["sh", "-c", 'eval "$1"; exec "$2" add 32 -o json', "sh", text, SHELL[0]],
-        env={**os.environ, **other_settings()},
-        capture_output=True,
-        text=True,
-        timeout=HANG_TIMEOUT,
-        check=False,
-    )
-    assert added.returncode == 0, added.stderr
-    assert json.loads(added.stdout)["created_by"] == "api-user"
+    command = ["sh", "-c", 'eval "$1"; exec "$2" add 32 -o json', "sh", text, SHELL[0]]
+    assert_add_signs_as_api_user(command, {**os.environ, **other_settings()})
 
 
 @pytest.mark.parametrize("type", TOKEN_TYPES)
@@ -497,16 +487,8 @@ def test_env_file_reaches_the_same_portal_as_the_new_token(lmtokens_portal: Port
     text = run_shell("add", "32", "--type", type, "-o", "env-file").stdout
     # A container has no other variables of this package.
     bare = {name: value for name, value in os.environ.items() if not name.startswith("LM_")}
-    added = subprocess.run(
-        [*SHELL, "add", "32", "-o", "json"],
-        env={**bare, **docker(text, removes_quotes=False)},
-        capture_output=True,
-        text=True,
-        timeout=HANG_TIMEOUT,
-        check=False,
-    )
-    assert added.returncode == 0, added.stderr
-    assert json.loads(added.stdout)["created_by"] == "api-user"
+    variables = docker(text, removes_quotes=False)
+    assert_add_signs_as_api_user([*SHELL, "add", "32", "-o", "json"], {**bare, **variables})
 
 
 @pytest.mark.parametrize("command", ["add", "bulk"])
