@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
 use super::advice::words;
 use super::connection::Connection;
 use super::exit;
 use super::host::Host;
-use super::output::Output;
+use super::output::{Output, ReportFormat};
 use super::report::{Failure, StderrObserver};
-use super::signals::{Signal, run_until_signal};
+use super::signals::run_until_signal;
 use crate::advice::joined;
 use crate::clock::SystemClock;
 use crate::doctor::{Examination, Finding, Status};
@@ -30,17 +30,9 @@ use crate::printable;
 pub(super) struct Doctor {
     /// Select the output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
-    output: Format,
+    output: ReportFormat,
     #[command(flatten)]
     connection: Connection,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    /// Lines for people
-    Text,
-    /// One JSON document
-    Json,
 }
 
 const EXAMPLES: &str = "\
@@ -55,16 +47,14 @@ impl Doctor {
         self.connection.policy()?;
         let output = Output::open()?;
         let examination = Examination::begin(&self.connection.arguments()?, host);
-        if host.prompt.is_interrupted() {
-            return Err(Failure::Signal(Signal::INTERRUPT));
-        }
+        let examination = host.unless_interrupted(examination)?;
         let (clock, observer) = (Arc::new(SystemClock), Arc::new(StderrObserver::default()));
         let findings = run_until_signal(async {
             Ok(examination.finish(&host.user_agent_suffix, clock, observer).await)
         })?;
         output.write(&match self.output {
-            Format::Text => text(&findings),
-            Format::Json => json_text(&findings),
+            ReportFormat::Text => text(&findings),
+            ReportFormat::Json => json_text(&findings),
         })?;
         let has_problem = findings.iter().any(|finding| finding.status == Status::Problem);
         Ok(if has_problem { exit::FINDINGS } else { exit::DONE })

@@ -1,11 +1,11 @@
 //! `lmtokens explain`.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::data;
 use super::exit;
 use super::host::Host;
-use super::output::{self, ListFormat, Output};
+use super::output::{self, ListFormat, Output, ReportFormat};
 use super::report::Failure;
 use crate::clock::SystemClock;
 use crate::credentials::Arguments;
@@ -36,18 +36,10 @@ pub(super) struct Explain {
     authorization: String,
     /// Select the output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "text")]
-    output: Format,
+    output: ReportFormat,
     /// Use the key of a profile [env: LM_PROFILE] [default: the default profile, if the environment has no credentials]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    /// Lines for people
-    Text,
-    /// One JSON document
-    Json,
 }
 
 const EXAMPLES: &str = "\
@@ -81,8 +73,8 @@ impl Explain {
         };
         let explanation = pair.explain(&header, request, &SystemClock)?;
         output.write(&match self.output {
-            Format::Text => text(&explanation),
-            Format::Json => output::one(&explanation.members(), ListFormat::Json)?,
+            ReportFormat::Text => text(&explanation),
+            ReportFormat::Json => output::one(&explanation.members(), ListFormat::Json)?,
         })?;
         Ok(if explanation.correct { exit::DONE } else { exit::FAILED })
     }

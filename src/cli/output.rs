@@ -42,6 +42,15 @@ pub(super) enum Format {
     Key,
 }
 
+/// A format of a report.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ReportFormat {
+    /// Lines for people
+    Text,
+    /// One JSON document
+    Json,
+}
+
 /// Standard output as a file of its own. Rust's `stdout()` ignores writes to a closed one.
 ///
 /// A terminal gets control characters and invisible ones escaped. Anything else gets the exact values, except in tables,
