@@ -9,8 +9,8 @@ WHEELS := target/wheels
 STUB := python/lmtokens/_lmtokens.pyi
 # Many tests wait for a timeout, so that more of them than cores can run at once.
 RUST_TEST_THREADS ?= 4
-# A number, or auto for one per core.
-PYTEST_WORKERS ?= auto
+# More than cores: the tests wait for time limits more than they compute.
+PYTEST_WORKERS ?= 4
 # All files below folders, without find: it is missing in some containers.
 files_below = $(foreach path,$(wildcard $(addsuffix /*,$1)),$(call files_below,$(path)) $(path))
 SOURCES := $(filter %.rs %.py %.pyi %/py.typed,$(call files_below,src python)) Cargo.toml Cargo.lock pyproject.toml \
