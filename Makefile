@@ -24,11 +24,12 @@ help: ## List the targets
 		printf '  make %-14s %s\n' "$${line%%:*}" "$${line#*## }" ;; esac; done < $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: $(BIN)/.installed ## Build the module, start the sandbox, add a token for user 32 and show it
-	@echo '$$ lmtokens sandbox -- python -c "import lmtokens; print(lmtokens.add_token(32, note=\"demo\"))"'
-	@$(BIN)/lmtokens sandbox -- $(BIN)/python -c 'import lmtokens; print(lmtokens.add_token(32, note="demo"))'
-	@echo '$$ lmtokens sandbox -- lmtokens add 32 --note demo'
-	@$(BIN)/lmtokens sandbox -- $(BIN)/lmtokens add 32 --note demo
+demo: $(BIN)/.installed ## Build the module, and show in a minute what it does, against a sandbox
+	@$(BIN)/python scripts/demo.py
+
+.PHONY: demo-picture
+demo-picture: $(BIN)/.installed ## Draw the demo for the README
+	$(BIN)/python scripts/demo_picture.py
 
 .PHONY: test
 test: lint test-rust stubs-check types test-python docs smoke ## Run everything that must pass

@@ -71,6 +71,8 @@ class LMTokensError(Exception):
             call, such as the lookup of a user's id, are not counted. If no request failed, for example because a lookup
             found nothing: how many requests were sent. 0 if none was.
         elapsed (float): seconds from the start of the call to the error. For a list, the time that its pages took.
+
+    Causes and remedies: ``docs/errors.md#LMTokensError``
     """
 
     def __init__(
@@ -107,19 +109,31 @@ class LMTokensError(Exception):
 
 
 class ConfigurationError(LMTokensError, ValueError):
-    """The settings contradict each other or are invalid. Nothing was sent."""
+    """The settings contradict each other or are invalid. Nothing was sent.
+
+    Causes and remedies: ``docs/errors.md#ConfigurationError``
+    """
 
 
 class CredentialsError(LMTokensError):
-    """The credentials are missing, incomplete or invalid. Nothing was sent."""
+    """The credentials are missing, incomplete or invalid. Nothing was sent.
+
+    Causes and remedies: ``docs/errors.md#CredentialsError``
+    """
 
 
 class APIError(LMTokensError):
-    """The portal rejected the request. Subclasses give the reason; this class itself is raised for any other."""
+    """The portal rejected the request. Subclasses give the reason; this class itself is raised for any other.
+
+    Causes and remedies: ``docs/errors.md#APIError``
+    """
 
 
 class BadRequestError(APIError):
-    """400 or 413: the portal found the request invalid or too large."""
+    """400 or 413: the portal found the request invalid or too large.
+
+    Causes and remedies: ``docs/errors.md#BadRequestError``
+    """
 
 
 class AuthenticationError(APIError):
@@ -127,23 +141,37 @@ class AuthenticationError(APIError):
 
     Never retried with the same credentials, because repeated failures lock a token. If ``credentials=`` supplies other
     ones, the request is sent once more, unless it creates an enabled token or must not change the calling one.
+
+    Causes and remedies: ``docs/errors.md#AuthenticationError``
     """
 
 
 class PermissionDeniedError(APIError, PermissionError):
-    """403: the credentials are valid, but may not do this."""
+    """403: the credentials are valid, but may not do this.
+
+    Causes and remedies: ``docs/errors.md#PermissionDeniedError``
+    """
 
 
 class NotFoundError(APIError, LookupError):
-    """404: the user or token does not exist."""
+    """404: the user or token does not exist.
+
+    Causes and remedies: ``docs/errors.md#NotFoundError``
+    """
 
 
 class ConflictError(APIError):
-    """409: the object already exists."""
+    """409: the object already exists.
+
+    Causes and remedies: ``docs/errors.md#ConflictError``
+    """
 
 
 class TwoFactorRequiredError(APIError):
-    """412: the portal requires two-factor authentication for this user; API-only users are exempt."""
+    """412: the portal requires two-factor authentication for this user; API-only users are exempt.
+
+    Causes and remedies: ``docs/errors.md#TwoFactorRequiredError``
+    """
 
 
 class RateLimitError(APIError):
@@ -153,6 +181,8 @@ class RateLimitError(APIError):
         limit (int | None): requests that the portal allows per window.
         remaining (int | None): requests left in this window.
         window (float | None): length of the rolling window in seconds.
+
+    Causes and remedies: ``docs/errors.md#RateLimitError``
     """
 
     def __init__(
@@ -184,27 +214,45 @@ class RateLimitError(APIError):
 
 
 class ServerError(APIError):
-    """5xx: the portal failed or is being upgraded."""
+    """5xx: the portal failed or is being upgraded.
+
+    Causes and remedies: ``docs/errors.md#ServerError``
+    """
 
 
 class TransportError(LMTokensError, ConnectionError):
-    """No usable response was received."""
+    """No usable response was received.
+
+    Causes and remedies: ``docs/errors.md#TransportError``
+    """
 
 
 class ConnectError(TransportError):
-    """No connection could be made, so the portal cannot have acted on the request."""
+    """No connection could be made, so the portal cannot have acted on the request.
+
+    Causes and remedies: ``docs/errors.md#ConnectError``
+    """
 
 
 class TLSError(TransportError):
-    """The certificate was rejected, or TLS failed for another reason. Nothing was sent."""
+    """The certificate was rejected, or TLS failed for another reason. Nothing was sent.
+
+    Causes and remedies: ``docs/errors.md#TLSError``
+    """
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """The request exceeded its timeout or deadline."""
+    """The request exceeded its timeout or deadline.
+
+    Causes and remedies: ``docs/errors.md#RequestTimeoutError``
+    """
 
 
 class ResponseError(LMTokensError):
-    """The portal sent a response that could not be understood."""
+    """The portal sent a response that could not be understood.
+
+    Causes and remedies: ``docs/errors.md#ResponseError``
+    """
 
 
 class OutcomeUnknownError(LMTokensError):
@@ -217,6 +265,8 @@ class OutcomeUnknownError(LMTokensError):
         token (Token | None): the token of the portal's response with its key, if it may be the created one: only its
             note differs from the requested one, its status could not be set, or (with ``expires=``) the response to its
             last PATCH was lost. A pickled copy does not have it.
+
+    Causes and remedies: ``docs/errors.md#OutcomeUnknownError``
     """
 
     def __init__(
@@ -255,6 +305,8 @@ class DeliveryError(LMTokensError):
     If a token was created, it was never enabled and has been deleted; if deleting it failed, ``suggestion`` names it.
     If ``maybe_applied`` is true, the token may be enabled. An exception that the caller's own destination raised is the
     ``__cause__``.
+
+    Causes and remedies: ``docs/errors.md#DeliveryError``
     """
 
 
@@ -263,6 +315,8 @@ class RotationError(LMTokensError):
 
     The message says why, for example that another process is rotating the token, or that somebody disabled one of the
     tokens. A token of the owner works whose secret is where it was delivered.
+
+    Causes and remedies: ``docs/errors.md#RotationError``
     """
 
 
@@ -270,4 +324,6 @@ class SelfLockoutError(LMTokensError):
     """The call would disable or delete the token that signs it, or the portal does not show whether it would.
 
     Pass ``force=True`` to do it anyway.
+
+    Causes and remedies: ``docs/errors.md#SelfLockoutError``
     """

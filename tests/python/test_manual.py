@@ -58,6 +58,12 @@ def test_every_exception_has_a_section() -> None:
     assert sorted(headings) == [(name, name) for name in sorted(errors.__all__)]
 
 
+def test_every_exception_names_its_section() -> None:
+    for name in errors.__all__:
+        docstring = getattr(errors, name).__doc__
+        assert docstring.rstrip().endswith(f"\n\n    Causes and remedies: ``docs/errors.md#{name}``"), name
+
+
 def test_every_variable_is_described() -> None:
     # The names of variables in the core, as literals.
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.rs") if "tests" not in path.parts]
