@@ -1,4 +1,4 @@
-"""The fenced blocks of the manual and of the README, and a session that runs those of one page.
+"""The fenced blocks of the README and of the manual, and a session that runs those of one page.
 
 A page is a session against a sandbox of its own, in an empty folder:
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(path for path in DOCS.rglob("*.md") if path.name != "STYLE.md")
+README = ROOT / "README.md"
+PAGES = [path for path in [README, *sorted(DOCS.rglob("*.md"))] if path.exists() and path.name != "STYLE.md"]
 EXECUTABLE = {"python", "console", "sh"}
 
 _BLOCK = re.compile(
@@ -174,7 +175,7 @@ def main() -> None:
         examples = [block for block in blocks(path) if block.is_example]
         not_run = [block for block in examples if block.reason is not None]
         total, skipped = total + len(examples), skipped + len(not_run)
-        print(f"{path.relative_to(DOCS)}: {len(examples) - len(not_run)} of {len(examples)} are run")
+        print(f"{path.relative_to(ROOT)}: {len(examples) - len(not_run)} of {len(examples)} are run")
         for block in not_run:
             print(f"  line {block.line}: {block.reason}")
     print(f"{total - skipped} examples are run, {skipped} are not")

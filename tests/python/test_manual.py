@@ -1,4 +1,4 @@
-"""Every example of the manual runs against the sandbox and prints what the page shows."""
+"""Every example of the README and of the manual runs against the sandbox and prints what the page shows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not PAGES, reason="needs the sources")
 
 
 @pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_examples_of_a_page_run(
     page: Path, tmp_path: Path, lmtokens_portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,7 +47,7 @@ def test_examples_of_a_page_run(
                     raise
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_is_found(page: Path) -> None:
     fences = re.findall(r"^ *```[\w-]", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(fences) == len(blocks(page))

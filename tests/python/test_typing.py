@@ -16,15 +16,11 @@ from typing import TYPE_CHECKING, Callable
 import lmtokens
 import pytest
 from api_variants import VARIANTS, api_for
-from manual_examples import PAGES, blocks
+from manual_examples import PAGES, README, blocks
 from support import HANG_TIMEOUT
 
 if TYPE_CHECKING:
     from lmtokens.sandbox import Portal
-
-ROOT = Path(__file__).parents[2]
-
-README = [block.text for block in blocks(ROOT / "README.md") if block.language == "python"]
 
 # Each line with the comment "error" must have one, and no other line.
 USES = """
@@ -216,9 +212,7 @@ def module_of(example: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    assert len(README) > 5
-    for number, example in enumerate(README):
-        (tmp_path / f"readme_{number}.py").write_text(module_of(example), encoding="utf-8")
+    assert README in PAGES
     for number, page in enumerate(PAGES):
         # What is not run may use packages that are not installed.
         examples = [block for block in blocks(page) if block.language == "python" and block.reason is None]
