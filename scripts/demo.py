@@ -137,9 +137,9 @@ def main() -> None:
         finally:
             os.chdir(started)
     print(f"\n# The command is {command}. Type next:")
-    print(f"{command} sandbox -- sh      # a shell with a sandbox of its own, for docs/tutorial.md")
-    print(f"{command} add --help         # everything about creating a token")
-    print(f"{command} doctor             # what is missing to use it with your portal")
+    print(f". {os.path.dirname(command)}/activate      # from now on, it is just lmtokens")
+    print("lmtokens sandbox -- sh       # a shell with a sandbox of its own, for docs/tutorial.md")
+    print("lmtokens doctor              # what is missing to use it with your own portal")
 
 
 if __name__ == "__main__":
