@@ -54,7 +54,7 @@ test-rust: ## Test the core without Python
 
 # Interrupts, cut connections and time limits depend on when things happen: on a busy machine another thing can fail.
 .PHONY: test-python
-test-python: $(BIN)/.installed target/man/.built ## Test the built wheel through its public API
+test-python: $(BIN)/.installed $(BIN)/.tools target/man/.built ## Test the built wheel through its public API
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) || { echo "What failed runs again, alone:"; \
 		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 1; }
 
@@ -63,7 +63,7 @@ smoke: $(BIN)/.installed ## Test the built wheel in every installed CPython from
 	$(BIN)/python tests/smoke/run.py $(WHEELS)
 
 .PHONY: types
-types: $(BIN)/.installed ## Check types, and compare the stub with the module
+types: $(BIN)/.installed $(BIN)/.tools ## Check types, and compare the stub with the module
 	$(BIN)/mypy python tests benches examples scripts
 	$(BIN)/pyright --pythonpath $(BIN)/python tests benches examples scripts
 	$(BIN)/python -m mypy.stubtest lmtokens --ignore-missing-stub --allowlist tests/stubtest-allowlist.txt \
@@ -92,7 +92,7 @@ man: target/man/.built ## Generate the man pages of all commands in target/man
 
 # The build needs no network, and neither do readers. With --quiet, MkDocs would not count its warnings.
 .PHONY: docs
-docs: $(BIN)/.installed ## Build the manual in target/site
+docs: $(BIN)/.installed $(BIN)/.tools ## Build the manual in target/site
 	$(BIN)/python scripts/manual/build.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo 'The manual is in target/site. Its search needs a server: python3 -m http.server --directory target/site'
@@ -124,9 +124,14 @@ soak: $(BIN)/.installed ## Kill creates, bulk runs and rotations for minutes, re
 clean: ## Remove all build output
 	rm -rf target .venv
 
-$(BIN)/.tools: requirements-dev.txt
+# Builds the wheel. The other tools are for changes to the package.
+$(BIN)/.maturin: requirements-dev.txt
 	@test -n "$(PYTHON)" || { echo "no CPython 3.10 or newer with venv found; pass one with make PYTHON=..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^maturin==' requirements-dev.txt)"
+	@touch $@
+
+$(BIN)/.tools: requirements-dev.txt $(BIN)/.maturin
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
@@ -135,12 +140,12 @@ target/man/.built: $(SOURCES) examples/man.rs
 	cargo run --quiet --locked --no-default-features --features cli --example man -- target/man
 	@touch $@
 
-$(WHEELS)/.built: $(SOURCES) | $(BIN)/.tools
+$(WHEELS)/.built: $(SOURCES) | $(BIN)/.maturin
 	rm -f $(WHEELS)/*.whl
 	$(BIN)/maturin build --release --locked --out $(WHEELS)
 	@touch $@
 
-$(BIN)/.installed: $(WHEELS)/.built $(BIN)/.tools
+$(BIN)/.installed: $(WHEELS)/.built $(BIN)/.maturin
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
 	@touch $@
 

@@ -137,9 +137,10 @@ def main() -> None:
         finally:
             os.chdir(started)
     print(f"\n# The command is {command}. Type next:")
-    print(f". {os.path.dirname(command)}/activate      # from now on, it is just lmtokens")
-    print("lmtokens sandbox -- sh       # a shell with a sandbox of its own, for docs/tutorial.md")
-    print("lmtokens doctor              # what is missing to use it with your own portal")
+    activate = f". {os.path.dirname(command)}/activate"
+    print(f"{activate:<24} # from now on, it is just lmtokens")
+    print("lmtokens sandbox -- sh   # a shell with a sandbox of its own, for docs/tutorial.md")
+    print("lmtokens doctor          # what is missing to use it with your own portal")
 
 
 if __name__ == "__main__":
