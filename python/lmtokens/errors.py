@@ -22,7 +22,8 @@
     ├─ RotationError                        a token cannot be rotated now
     └─ SelfLockoutError                     would disable or delete the token that signs the call
 
-Invalid arguments raise plain ``TypeError`` and ``ValueError``.
+Invalid arguments raise plain ``TypeError`` and ``ValueError``. The manual's page ``docs/errors.md`` has a section for
+each class, with causes and remedies.
 
 This module imports nothing, and importing the extension loads every class here. Errors can therefore be built while a
 signal is pending, when an import would raise ``KeyboardInterrupt``.
