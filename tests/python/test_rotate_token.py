@@ -112,6 +112,8 @@ def test_rejected_credentials_end_the_finishing_and_are_reported(
     lmtokens_portal.fail("status-before-acting", method="PATCH", status=401, times=None, skip=1)
     finished = api.finish_rotations()
     assert [(each.old.id, each.state) for each in finished] == [(old[0].id, "quarantine"), (old[1].id, "failed")]
+    assert finished[1].new is not None
+    assert finished[1].new.id == delivered(tmp_path / str(old[1].id))["id"]
     assert isinstance(finished[1].error, lmtokens.AuthenticationError)
 
 

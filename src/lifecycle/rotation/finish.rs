@@ -380,8 +380,14 @@ async fn finish_rotations(operation: FinishRotations, client: &Client) -> Result
         let portal = GuardedClient::new(&part.client);
         let finished = Finisher { portal: &portal, old: &old, ending }.finish().await;
         let rotation = part.complete(finished);
-        let rotation =
-            rotation.unwrap_or_else(|error| Rotation::failed(old.clone(), None, error, portal.changes()));
+        let rotation = rotation.unwrap_or_else(|error| {
+            let replaces_it = |new: &&Token| {
+                let role = TokenId::new(old.id).ok().and_then(|old| Role::of(new, old));
+                role.is_some_and(|role| role.out_since().is_none())
+            };
+            let new = tokens.iter().find(replaces_it).cloned();
+            Rotation::failed(old.clone(), new, error, portal.changes())
+        });
         // Repeated authentication failures lock a token.
         let is_rejected = |error: &Error| error.kind() == ErrorKind::Authentication;
         let is_last = rotation.state.as_ref().is_err_and(is_rejected);
