@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import lmtokens
 import pytest
 from api_variants import VARIANTS, api_for, credentials_of, modifying_requests
-from support import HANG_TIMEOUT, UNLIMITED
+from support import HANG_TIMEOUT, UNLIMITED, run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -676,3 +676,31 @@ def _returns(source: Callable[[], Any]) -> None:
     lmtokens.Client("acme", credentials=lambda: {"bearer_token": "lmb_invented", "expires": timedelta(hours=1)})
     lmtokens.AsyncClient("acme", credentials=AsyncSource(WRONG))
     lmtokens.Client("acme", credentials=source)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+def test_callable_that_forks_ends_the_call_of_the_child(lmtokens_portal: Portal) -> None:
+    completed = run_python(
+        """
+import lmtokens, os, signal
+children = []
+
+def source():
+    if not children:
+        children.append(os.fork())
+        if children == [0]:
+            signal.alarm(20)
+    return os.environ["LM_ACCESS_ID"], os.environ["LM_ACCESS_KEY"]
+
+client = lmtokens.Client(credentials=source)
+try:
+    client.whoami()
+    assert children != [0]
+except RuntimeError as error:
+    assert children == [0] and "forked during this call" in str(error)
+    client.whoami()
+    os._exit(0)
+assert os.waitpid(children[0], 0)[1] == 0
+"""
+    )
+    assert completed.returncode == 0, completed.stderr

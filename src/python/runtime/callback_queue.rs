@@ -113,7 +113,13 @@ impl CallbackQueue {
             let _ = ended.send(outcome.map_err(|error| Raised::of(py, error)));
         });
         let job = job(Box::new(move |py, caller| {
+            let process_id = std::process::id();
             let result = code(py).map(|result| result.into_bound(py));
+            if std::process::id() != process_id {
+                // It forked, and the call belongs to the parent: to wake it could wait for threads that do not exist.
+                std::mem::forget((settle, result));
+                return;
+            }
             caller.end(py, number, result, settle);
         }));
         locked(&self.jobs).push_back(job);

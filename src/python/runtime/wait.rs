@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::call::Call;
@@ -25,6 +26,7 @@ pub(crate) fn wait<O: Operation>(
     operation: O,
 ) -> PyResult<O::Output> {
     let _inside = GateGuard::enter(py);
+    let process_id = std::process::id();
     let events = &queue.events;
     let runtime = process::runtime()?;
     let call = Call::new(client, queue, operation);
@@ -45,7 +47,15 @@ pub(crate) fn wait<O: Operation>(
         if let Some(result) = call.result() {
             break Ok(result);
         }
-        if let Err(interrupt) = py.check_signals().and_then(|()| queue.run_pending(py)) {
+        let ran = py.check_signals().and_then(|()| queue.run_pending(py));
+        if std::process::id() != process_id {
+            // The runtime that runs the call is the parent's.
+            std::mem::forget((call, wakes));
+            return Err(PyRuntimeError::new_err(
+                "the process was forked during this call, which the parent continues; expected a new call in the child",
+            ));
+        }
+        if let Err(interrupt) = ran {
             if O::OUTLASTS_INTERRUPT && deferred.is_none() {
                 deferred = Some(interrupt);
                 continue;
