@@ -343,6 +343,38 @@ def test_exception_of_the_callable_does_not_hide_that_the_portal_may_have_acted(
     assert [one.note for one in lmtokens_portal.tokens if one.id == token.id] == ["ci"]
 
 
+@pytest.mark.parametrize(
+    "failure", [OSError("the vault is sealed"), KeyboardInterrupt()], ids=lambda it: type(it).__name__
+)
+def test_exception_of_the_callable_names_the_pending_token_that_remains(
+    lmtokens_portal: Portal, tmp_path: Path, failure: BaseException
+) -> None:
+    given = [(lmtokens_portal.access_id, lmtokens_portal.access_key)]
+
+    def source() -> Any:
+        if not given:
+            raise failure
+        return given.pop()
+
+    for method in ("PATCH", "DELETE"):
+        lmtokens_portal.fail("status-before-acting", method=method, status=401)
+    deliver = lmtokens.deliver.to_file(tmp_path / "key.json")
+    with pytest.raises((lmtokens.CredentialsError, KeyboardInterrupt)) as caught:
+        lmtokens_portal.client(credentials=source).add_token(32, deliver=deliver)
+    remains = f"token {lmtokens_portal.tokens[-1].id} remains, disabled"
+    if isinstance(failure, KeyboardInterrupt):
+        assert caught.value is failure
+        # Notes exist since Python 3.11.
+        for note in getattr(failure, "__notes__", []):
+            assert remains in note
+            assert "sweep_tokens" in note
+        return
+    assert caught.value.__cause__ is failure
+    assert isinstance(caught.value, lmtokens.CredentialsError)
+    assert remains in str(caught.value.suggestion)
+    assert "sweep_tokens" in str(caught.value.suggestion)
+
+
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
 def test_interrupt_of_the_callable_ends_the_call(lmtokens_portal: Portal, interrupt: type[BaseException]) -> None:
     def source() -> Any:

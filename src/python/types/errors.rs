@@ -64,7 +64,13 @@ impl From<Error> for PyErr {
     /// it is an interrupt (Ctrl-C, `SystemExit`), the result itself.
     fn from(mut error: Error) -> Self {
         Python::attach(|py| match take_interrupt(py, &mut error) {
-            Some(interrupt) => interrupt,
+            Some(interrupt) => {
+                // The user should still know what the call left behind.
+                match joined(&error.details().advice, words) {
+                    Some(advice) => noted(interrupt, py, &printable::lines(&advice)),
+                    None => interrupt,
+                }
+            }
             None => build(py, error.into_details()).unwrap_or_else(|problem| problem),
         })
     }
@@ -111,9 +117,10 @@ impl LazyException {
 fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
     let class = class(py, details.kind);
     let raised = details.origin.and_then(|origin| origin.downcast::<PyErr>().ok()).map(|raised| *raised);
-    if let (ErrorKind::Credentials, Some(raised), false) = (details.kind, &raised, details.maybe_applied) {
-        // The caller knows the exceptions of its own callable. They cannot say that an earlier attempt may have acted.
-        return Ok(noted(raised.clone_ref(py), py));
+    // The caller knows the exceptions of its own callable. They cannot say what an earlier attempt did.
+    let is_all = !details.maybe_applied && details.advice.is_empty();
+    if let (ErrorKind::Credentials, Some(raised), true) = (details.kind, &raised, is_all) {
+        return Ok(noted(raised.clone_ref(py), py, "credential source: callable"));
     }
     // A traceback is printed at a terminal, and a message may contain text from a file or from the caller. Text of the
     // portal is escaped already.
@@ -145,9 +152,8 @@ fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
     Ok(error)
 }
 
-/// Returns an exception of the callable for credentials with a note of its source. Notes exist since Python 3.11.
-fn noted(raised: PyErr, py: Python<'_>) -> PyErr {
-    let note = "credential source: callable";
+/// Returns an exception of a callable with a note. Notes exist since Python 3.11.
+fn noted(raised: PyErr, py: Python<'_>, note: &str) -> PyErr {
     let _ = raised.value(py).call_method1("add_note", (note,));
     raised
 }
