@@ -17,7 +17,7 @@ pub use cause::Cause;
 use header::Header;
 
 use crate::error::{Error, Result};
-use crate::lmv1::{Authorization, REST_PREFIX, TIME_WINDOW_MS, check_method};
+use crate::lmv1::{Authorization, REST_PREFIX, TIME_WINDOW_MS, check_method, signed_body};
 use crate::secret::Secret;
 use crate::token_output::Members;
 
@@ -60,8 +60,8 @@ impl<'a> SentRequest<'a> {
         }
         let path = path.split('#').next().unwrap_or(path);
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let (body, unsent): (&[u8], &[u8]) =
-            if matches!(method.as_str(), "GET" | "HEAD") { (&[], data) } else { (data, &[]) };
+        let body = signed_body(&method, data);
+        let unsent = data.get(body.len()..).unwrap_or_default();
         Ok(Self { method, host, path: path.to_owned(), query: query.to_owned(), body, unsent })
     }
 

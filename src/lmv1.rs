@@ -135,6 +135,12 @@ impl Authorization {
     }
 }
 
+/// Returns the part of a body that a signature covers: `GET` and `HEAD` have no body.
+#[must_use]
+pub(crate) fn signed_body<'a>(method: &str, body: &'a [u8]) -> &'a [u8] {
+    if matches!(method, "GET" | "HEAD") { &[] } else { body }
+}
+
 /// Checks a caller's method and returns it in upper case. The error does not repeat it: it may be a misplaced
 /// credential.
 pub fn check_method(method: &str) -> Result<String, Error> {

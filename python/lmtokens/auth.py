@@ -37,8 +37,9 @@ class LMv1Auth(_Signer):
     one after a rotation of its token.
 
     The object is bound to its portal's origin: a request to any other address raises an error, and a redirect to
-    another origin is followed without credentials. The signature covers the exact bytes of the body and the path, but
-    not the query. Set the header ``X-Version: 3`` yourself if you want version 3 of the API.
+    another origin is followed without credentials. The signature covers the exact bytes of the body (not of ``GET`` and
+    ``HEAD``, which have none) and the path, but not the query. Set the header ``X-Version: 3`` yourself if you want
+    version 3 of the API.
 
     A signature is valid for about 30 minutes and for one path. Each call that you make is signed anew. Requests that
     requests or httpx repeat themselves (urllib3's ``Retry``, a redirect within the portal) carry the old header.

@@ -8,6 +8,9 @@ use super::signals::run_until_signal;
 use crate::error::Error;
 use crate::process;
 
+/// Far above the size of a request. A device may have no end.
+const MAX_SIZE: u64 = 16 << 20;
+
 /// Reads the bytes that an argument names, as curl does: a text, `@FILE`, or `@-` for standard input.
 pub(super) fn read(argument: &str) -> Result<Vec<u8>, Failure> {
     match argument.strip_prefix('@') {
@@ -33,8 +36,10 @@ fn read_all<R: Read>(
 ) -> Result<Vec<u8>, Failure> {
     let read = move || {
         let mut bytes = Vec::new();
-        open()?.read_to_end(&mut bytes)?;
-        Ok::<_, io::Error>(bytes)
+        if open()?.take(MAX_SIZE + 1).read_to_end(&mut bytes)? as u64 > MAX_SIZE {
+            return Err(io::Error::other(format!("it is larger than {MAX_SIZE} bytes")));
+        }
+        Ok(bytes)
     };
     let bytes = run_until_signal(async {
         let bytes = process::blocking(read).await.flatten();

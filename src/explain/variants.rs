@@ -199,8 +199,12 @@ pub(super) fn paths(request: &SentRequest<'_>) -> Vec<Variant> {
     let encoded_form = form.replace(' ', "%20");
     let encoded_query = utf8_percent_encode(&decoded_form, QUERY).to_string();
     let encoded_with_plus = encoded_query.replace("%20", "+");
+    let mut members: Vec<&str> = request.query.split('&').collect();
+    members.sort_unstable();
+    let sorted_query = members.join("&");
     let queries = [
         request.query.as_str(),
+        &sorted_query,
         &decoded_query,
         &decoded_form,
         &encoded_form,

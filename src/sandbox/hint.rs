@@ -5,6 +5,7 @@ use super::store::Store;
 use super::token::TokenType;
 use super::verification::{Signature, Verification};
 use crate::explain::{self, Cause, PortalTime, SentRequest, Token};
+use crate::lmv1::signed_body;
 use crate::secret::Secret;
 
 /// A refused header, with what an explanation needs from the store: the explanation takes milliseconds, in which the store
@@ -38,13 +39,14 @@ impl Refused {
     /// Returns why the header is refused.
     pub(super) fn causes(&self, request: &ReceivedRequest) -> Vec<Cause> {
         let Some(header) = &self.header else { return vec![Cause::HeaderMissing] };
+        let body = signed_body(request.method.as_str(), request.body());
         let sent = SentRequest {
             method: request.method.as_str().to_owned(),
             host: request.header("host").map(str::to_owned),
             path: request.path.clone(),
             query: request.query.clone(),
-            body: request.body(),
-            unsent: &[],
+            body,
+            unsent: request.body().get(body.len()..).unwrap_or_default(),
         };
         let token = self.token.as_ref();
         let token = token.map(|(access_id, access_key)| Token { access_id, access_key });

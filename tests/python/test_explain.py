@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 from urllib.parse import urlsplit
 
 import lmtokens
@@ -80,12 +80,18 @@ def explain(portal: Portal, header: str) -> lmtokens.SignatureExplanation:
     )
 
 
-def send(portal: Portal, header: str | None) -> http.client.HTTPResponse:
-    """Send the request to the sandbox with this header."""
+def send(
+    portal: Portal,
+    header: str | None,
+    method: str = "POST",
+    path: str = f"{TOKENS_PATH}?{QUERY}",
+    body: bytes = BODY.encode(),
+) -> http.client.HTTPResponse:
+    """Send a request to the sandbox with this header."""
     url = urlsplit(portal.base_url)
     connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=HANG_TIMEOUT)
     headers = {"X-Version": "3", **({"Authorization": header} if header else {})}
-    connection.request("POST", f"{url.path}{TOKENS_PATH}?{QUERY}", BODY.encode(), headers)
+    connection.request(method, f"{url.path}{path}", body, headers)
     response = connection.getresponse()
     response.read()
     connection.close()
@@ -183,6 +189,18 @@ def test_signed_body_of_a_get_is_wrong() -> None:
     assert explain_pair(sign(), body=b"{}x") == []
 
 
+def test_sandbox_does_not_count_the_body_of_a_get(portal: Portal) -> None:
+    path, body = "/setting/admins", b"{}x"
+    credentials: dict[str, Any] = {"access_id": portal.access_id, "access_key": portal.access_key}
+    auth = lmtokens.LMv1Auth(base_url=portal.base_url, **credentials)
+    without_body = lmtokens.sign("GET", path, **credentials)
+    for header in (without_body, auth._authorization("GET", portal.base_url + path, body)):
+        assert send(portal, header, "GET", path, body).status == 200
+    refused = send(portal, lmtokens.sign("GET", path, body, **credentials), "GET", path, body)
+    assert refused.status == 401
+    assert refused.headers["X-Sandbox-Hint"].startswith("body-not-sent: ")
+
+
 def test_signed_host_is_found_with_the_portal_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     digest = hmac.new(ACCESS_KEY.encode(), b"GET1700000000000https://acme.logicmonitor.com/santaba/rest/x", "sha256")
     header = f"LMv1 {ACCESS_ID}:{base64.b64encode(digest.hexdigest().encode()).decode()}:1700000000000"
@@ -219,6 +237,7 @@ def test_mistakes_in_the_form_of_the_header_are_found(change: Callable[[str], st
     [
         ("/device?filter=a%20b", "/device?filter=a+b", ["query"]),
         ('/device?filter=note:"a"', "/device?filter=note%3A%22a%22", ["query"]),
+        ("/device?size=5&filter=x", "/device?filter=x&size=5", ["query"]),
         ("/santaba/rest", "/", ["trailing-slash"]),
     ],
 )
@@ -367,6 +386,16 @@ def test_command_reads_the_body_from_a_file_and_from_standard_input(tmp_path: Pa
     both = run_explain(*REQUEST, "--data", "@-", "--authorization", "-")
     assert both.returncode == 2
     assert "both --authorization and --data" in both.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs a file without an end")
+def test_command_does_not_read_a_body_without_an_end() -> None:
+    explained = run_explain(*REQUEST, "--data", "@/dev/zero", "--authorization", sign())
+    credentials = {"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": ACCESS_KEY}
+    signed = run_shell("sign", "POST", "/x", "--data", "@/dev/zero", environment=credentials)
+    for completed in (explained, signed):
+        assert (completed.returncode, completed.stdout) == (2, "")
+        assert "cannot read /dev/zero: it is larger than 16777216 bytes" in completed.stderr
 
 
 def test_command_refuses_a_bearer_header_and_missing_credentials() -> None:

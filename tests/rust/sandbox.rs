@@ -101,8 +101,9 @@ impl Api {
         self.client.request(method.parse().unwrap(), self.url(path))
     }
 
-    /// Builds a request of version 3, signed with `pair`.
+    /// Builds a request of version 3, signed with `pair`. One with `GET` has no body.
     fn signed(&self, pair: &Pair, method: &str, path: &str, body: &str) -> reqwest::RequestBuilder {
+        let body = if method == "GET" { "" } else { body };
         let authorization = sign(pair, method, path, body, now_ms());
         self.bare(method, path)
             .header("X-Version", "3")
