@@ -156,7 +156,7 @@ impl Examination {
         observer: Arc<dyn Observer>,
     ) -> Vec<Finding> {
         let Self { mut findings, endpoint, identity, timeout_problem } = self;
-        let is_connected = if let Some(endpoint) = endpoint {
+        let is_reachable = if let Some(endpoint) = endpoint {
             connection::check(endpoint, &*clock, &mut findings).await
         } else {
             findings.extend(connection::NAMES.map(|name| Finding::skipped_after(name, settings::PORTAL)));
@@ -167,12 +167,12 @@ impl Examination {
             return findings;
         }
         match identity {
-            Some(Ok(identity)) if is_connected => {
+            Some(Ok(identity)) if is_reachable => {
                 let client =
                     Client::with_clock(identity, Some(user_agent_suffix), clock).observed_by(observer);
                 access::check(&client, &mut findings).await;
             }
-            Some(Err(error)) if is_connected => {
+            Some(Err(error)) if is_reachable => {
                 access::skip(Finding::problem(access::REQUEST, error), &mut findings);
             }
             _ => {

@@ -79,6 +79,14 @@ fn permission(page: &FirstPage) -> Finding {
                 "the user can view API tokens; the list does not show which one signs this call",
             );
         }
+        if page.has_unreadable {
+            let message = "the list has items that cannot be read, of which the calling token may be one";
+            return Finding::warning(
+                PERMISSION,
+                message,
+                "check that nothing between this machine and the portal changes responses",
+            );
+        }
         let message =
             "the list does not show the calling token: the user may lack the permission to view API tokens";
         return Finding::warning(PERMISSION, message, VIEW);

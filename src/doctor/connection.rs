@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Endpoint, Finding, counted};
+use super::{Endpoint, Finding, Status, counted};
 use crate::advice::Advice;
 use crate::client::ClockSkew;
 use crate::client::probe::{self, Connection};
@@ -31,7 +31,7 @@ enum Way {
     Tunnel(Connection),
 }
 
-/// Runs the checks. Returns whether a connection was made.
+/// Runs the checks. Returns whether a signed request can succeed.
 pub(super) async fn check(mut endpoint: Endpoint, clock: &dyn Clock, findings: &mut Vec<Finding>) -> bool {
     let mut keep = |finding| findings.push(finding);
     let (finding, way) = proxy(&mut endpoint).await;
@@ -65,12 +65,14 @@ pub(super) async fn check(mut endpoint: Endpoint, clock: &dyn Clock, findings: &
     };
     let (finding, connection) = tls(&mut endpoint, connection).await;
     keep(finding);
-    let is_connected = connection.is_some();
-    keep(match connection {
-        Some(connection) => time(&endpoint, connection, clock).await,
-        None => Finding::skipped_after(CLOCK, TLS),
-    });
-    is_connected
+    let Some(connection) = connection else {
+        keep(Finding::skipped_after(CLOCK, TLS));
+        return false;
+    };
+    let finding = time(&endpoint, connection, clock).await;
+    let is_accepted = finding.status != Status::Problem;
+    keep(finding);
+    is_accepted
 }
 
 /// Checks which proxy is used, and that it connects to the portal.

@@ -1,6 +1,6 @@
 //! Looking the calling token up with one request.
 
-use super::list::tokens_of_page;
+use super::list::Page;
 use super::target::is_self;
 use crate::client::{Client, Method, Request};
 use crate::credentials::Credentials;
@@ -20,6 +20,8 @@ pub(crate) struct FirstPage {
     pub(crate) own: Option<Token>,
     /// Whether the page shows tokens of others too, among which the calling one may be on a later page.
     pub(crate) has_others: bool,
+    /// Whether the page has items that are not tokens.
+    pub(crate) has_unreadable: bool,
     /// The rate limit, as the response headers give it.
     pub(crate) rate: Option<RateHeaders>,
 }
@@ -41,9 +43,10 @@ impl Operation for CallingToken {
         let request =
             Request { method: Method::Get, endpoint, resource_path: endpoint.to_owned(), query, body: None };
         let response = client.send(&request).await?;
-        let tokens = tokens_of_page(&response.body, r#type)?;
+        let Page { tokens, unreadable, .. } = Page::read(&response.body, r#type)?;
         let has_others = r#type == Type::Bearer && !tokens.is_empty();
+        let has_unreadable = unreadable.count > 0;
         let own = tokens.into_iter().find(|token| is_self(client, token) == Some(true));
-        Ok(FirstPage { own, has_others, rate: response.rate })
+        Ok(FirstPage { own, has_others, has_unreadable, rate: response.rate })
     }
 }

@@ -129,11 +129,11 @@ struct TypeCursor {
 }
 
 /// One page of a response.
-struct Page {
-    tokens: Vec<Token>,
+pub(super) struct Page {
+    pub(super) tokens: Vec<Token>,
     /// The number of items, including those that are not tokens.
     received: usize,
-    unreadable: Unreadable,
+    pub(super) unreadable: Unreadable,
     /// Whether the first item is not a token.
     starts_unreadable: bool,
     /// The number of items after the last token.
@@ -143,7 +143,7 @@ struct Page {
 
 impl Page {
     /// Reads a page; an item that is not a token does not hide the others.
-    fn read(body: &[u8], r#type: Type) -> Result<Self> {
+    pub(super) fn read(body: &[u8], r#type: Type) -> Result<Self> {
         /// More than fit into the longest response if each has the members that every token has.
         const MAX_TOKENS: usize = 100_000;
         let invalid = |problem: String| Error::new(ErrorKind::Response, problem);

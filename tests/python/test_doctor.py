@@ -117,12 +117,14 @@ def test_bearer_token(lmtokens_portal: Portal) -> None:
 def test_clock_is_off(server: TlsServer, lmtokens_portal: Portal, minutes: int) -> None:
     lmtokens_portal.set_clock_offset(minutes * 60)
     diagnosis = diagnose()
-    assert diagnosis.of("problem") == ["clock", "request"]
+    assert diagnosis.of("problem") == ["clock"]
     direction = "behind" if minutes > 0 else "ahead of"
     assert f"{direction} the portal's" in diagnosis.says("clock")
     assert "set this machine's clock" in diagnosis.says("clock")
-    assert f"{direction} the portal's, and the portal accepts at most 30 minutes" in diagnosis.says("request")
-    assert len(signed(lmtokens_portal)) == 1
+    # Repeated failures lock a token.
+    assert diagnosis.of("skipped")[-3:] == ["request", "permission", "rate_limit"]
+    assert "no request was sent, because of the problems above" in diagnosis.says("request")
+    assert signed(lmtokens_portal) == []
 
 
 def test_clock_is_slightly_off(lmtokens_portal: Portal) -> None:
@@ -466,7 +468,7 @@ def test_port_that_refuses(lmtokens_portal: Portal, refusing_url: str) -> None:
 
 def test_silent_portal_is_a_problem_of_limited_time(lmtokens_portal: Portal, listener: Listener) -> None:
     diagnosis = diagnose("--base-url", f"{listener.url}/santaba/rest", "--timeout", "1")
-    assert diagnosis.of("problem") == ["clock", "request"]
+    assert diagnosis.of("problem") == ["clock"]
 
 
 def test_server_that_is_not_the_portal(lmtokens_portal: Portal) -> None:
@@ -487,6 +489,14 @@ def test_invalid_max_wait_is_refused() -> None:
     completed = run_shell("doctor", "--max-wait", "-5")
     assert completed.returncode == 2
     assert "invalid --max-wait -5" in completed.stderr
+
+
+def test_list_that_cannot_be_read_is_no_lack_of_permission(lmtokens_portal: Portal) -> None:
+    with StubServer(b'{"items": [1, null, {"id": "x"}], "total": 3}') as other:
+        diagnosis = diagnose("--base-url", other.base_url)
+    assert diagnosis.of("warning") == ["permission"]
+    assert "items that cannot be read" in diagnosis.says("permission")
+    assert "role" not in diagnosis.says("permission")
 
 
 def test_user_who_may_not_view_tokens(lmtokens_portal: Portal) -> None:
