@@ -158,6 +158,11 @@ pub trait Destination: Send + Sync {
         Box::pin(async { Ok(None) })
     }
 
+    /// Returns whether a secret that was delivered and committed may be here; `true` if the destination cannot tell.
+    fn may_have<'a>(&'a self, _token: &'a Token) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async { Ok(true) })
+    }
+
     /// Removes what was delivered: the token will never be enabled. It may be that of another process that has ended.
     fn discard<'a>(&'a self, _token: &'a Token, _tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         Box::pin(async { Ok(()) })

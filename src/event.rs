@@ -119,6 +119,11 @@ pub enum Event {
         /// The ids of the old tokens.
         ids: Vec<i64>,
     },
+    /// The check of a rotation was not run, because the new token was marked before.
+    CheckNotRun {
+        /// The id of the new token.
+        new: i64,
+    },
     /// A rotation waits for the portal's clock.
     Waiting {
         /// What happens then.
@@ -230,6 +235,7 @@ impl Event {
         match self {
             Self::Attempt { .. } => Severity::Debug,
             Self::LongWait { .. }
+            | Self::CheckNotRun { .. }
             | Self::Waiting { .. }
             | Self::FinishedEarlier { .. }
             | Self::ClearedEarlier { .. }
@@ -250,12 +256,7 @@ impl Event {
                 format!("rate limit of {method} {endpoint} reached; waiting {:.1} s", wait.as_secs_f64())
             }
             Self::LeftPending { admin_id, id, tag, delivered, .. } => {
-                let token = id.map_or_else(|| "a token".to_owned(), |id| format!("token {id}"));
-                let state =
-                    if *delivered { "its key was delivered and it may be enabled" } else { "it is disabled" };
-                format!(
-                    "create interrupted: {token} of user {admin_id} may be left pending; {state}; its note begins with {tag}"
-                )
+                left_pending(*admin_id, *id, tag, *delivered)
             }
             Self::StatusCorrected { token_id, reported, requested } => {
                 format!(
@@ -286,6 +287,7 @@ impl Event {
                     "the folder {folder} belongs to another user (id {owner}), who can replace the file with the key"
                 )
             }
+            Self::CheckNotRun { new } => check_not_run(*new),
             Self::Waiting { what, remaining } => format!("waiting {} s until {what}", remaining.as_secs()),
             Self::RotationInterrupted { old, new } => rotation_interrupted(*old, *new),
             Self::RotationsNotTried { ids } => rotations_not_tried(ids),
@@ -349,6 +351,7 @@ impl Event {
         match self {
             Self::Attempt { .. }
             | Self::LongWait { .. }
+            | Self::CheckNotRun { .. }
             | Self::Waiting { .. }
             | Self::AuditLogUnreadable { .. }
             | Self::StatusCorrected { .. }
@@ -389,6 +392,18 @@ fn rotations_not_tried(ids: &[i64]) -> String {
         "the rotations of tokens {} were not tried, because the portal rejected the credentials",
         ids.join(", ")
     )
+}
+
+fn left_pending(admin_id: i64, id: Option<i64>, tag: &str, delivered: bool) -> String {
+    let token = id.map_or_else(|| "a token".to_owned(), |id| format!("token {id}"));
+    let state = if delivered { "its key was delivered and it may be enabled" } else { "it is disabled" };
+    format!(
+        "create interrupted: {token} of user {admin_id} may be left pending; {state}; its note begins with {tag}"
+    )
+}
+
+fn check_not_run(new: i64) -> String {
+    format!("did not run the check of token {new}: an earlier call has put its key in place")
 }
 
 fn rotation_interrupted(old: i64, new: i64) -> String {

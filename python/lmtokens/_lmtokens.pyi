@@ -161,7 +161,7 @@ class Client:
             ``deliver`` and ``expires`` is not: its 401 is raised, and the next call uses the new credentials. Nor is a
             deletion or a disabling without ``force``: it uses the credentials that were compared with the token. Calls at
             the same time wait for one call of it (in ``AsyncClient``, those of one event loop). Its exceptions are raised
-            as they are, or as the cause of a ``CredentialsError`` if the portal may have acted on an earlier attempt. It
+            as they are, or as the cause of a ``CredentialsError`` if the portal may have acted on an earlier request. It
             runs on the thread of the call that needs it; ``AsyncClient`` runs it in a thread, or awaits a coroutine function
             in its loop. It must not use this client.
         max_attempts (int): the maximum number of attempts of one request, 1 to 100; default 3. Only harmless retries
@@ -577,7 +577,7 @@ class Client:
         The call does what is due now and returns what remains. Nothing runs by itself: call it again, or
         ``finish_rotations`` from any machine. What is in progress is written in the notes of both tokens, so that a
         call whose process was killed is continued by the next one with the same destination, and nothing is stored
-        elsewhere.
+        elsewhere. During the overlap, a call whose file does not have the new key, or with another ``note``, is refused.
 
         If the token signs this call, the client signs its next calls with the new one. Other objects that were made with
         the old key keep it, such as other clients and ``LMv1Auth``: make them again during the overlap.
@@ -594,7 +594,7 @@ class Client:
             then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
                 restart the program that uses it, and to check that it works. It must end within 30 minutes: an hour
                 after the create, another machine may replace the new token. If it raises, the rotation stops with both
-                tokens working, and the next call calls it again.
+                tokens working, and the next call calls it again. It is not called during the overlap.
             note (str | None): the note of the new token; default ``None``: the note of the old one.
             allow_bearer (bool): rotate a bearer token too; default ``False``. The portal may delete a user's bearer
                 token as soon as another one is created.
@@ -2062,7 +2062,7 @@ class _AsyncCore:
         The call does what is due now and returns what remains. Nothing runs by itself: call it again, or
         ``finish_rotations`` from any machine. What is in progress is written in the notes of both tokens, so that a
         call whose process was killed is continued by the next one with the same destination, and nothing is stored
-        elsewhere.
+        elsewhere. During the overlap, a call whose file does not have the new key, or with another ``note``, is refused.
 
         If the token signs this call, the client signs its next calls with the new one. Other objects that were made with
         the old key keep it, such as other clients and ``LMv1Auth``: make them again during the overlap.
@@ -2079,7 +2079,7 @@ class _AsyncCore:
             then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
                 restart the program that uses it, and to check that it works. It must end within 30 minutes: an hour
                 after the create, another machine may replace the new token. If it raises, the rotation stops with both
-                tokens working, and the next call calls it again.
+                tokens working, and the next call calls it again. It is not called during the overlap.
             note (str | None): the note of the new token; default ``None``: the note of the old one.
             allow_bearer (bool): rotate a bearer token too; default ``False``. The portal may delete a user's bearer
                 token as soon as another one is created.
@@ -2787,7 +2787,7 @@ def rotate_token(token: int | str | Token, *, deliver: Destination, overlap: "fl
     The call does what is due now and returns what remains. Nothing runs by itself: call it again, or
     ``finish_rotations`` from any machine. What is in progress is written in the notes of both tokens, so that a
     call whose process was killed is continued by the next one with the same destination, and nothing is stored
-    elsewhere.
+    elsewhere. During the overlap, a call whose file does not have the new key, or with another ``note``, is refused.
 
     If the token signs this call, the client signs its next calls with the new one. Other objects that were made with
     the old key keep it, such as other clients and ``LMv1Auth``: make them again during the overlap.
@@ -2804,7 +2804,7 @@ def rotate_token(token: int | str | Token, *, deliver: Destination, overlap: "fl
         then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
             restart the program that uses it, and to check that it works. It must end within 30 minutes: an hour
             after the create, another machine may replace the new token. If it raises, the rotation stops with both
-            tokens working, and the next call calls it again.
+            tokens working, and the next call calls it again. It is not called during the overlap.
         note (str | None): the note of the new token; default ``None``: the note of the old one.
         allow_bearer (bool): rotate a bearer token too; default ``False``. The portal may delete a user's bearer
             token as soon as another one is created.

@@ -414,6 +414,14 @@ impl Destination for FileDestination {
         Box::pin(blocking(move || shared.recover_placed(old, token_id)))
     }
 
+    fn may_have<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, Result<bool>> {
+        let (shared, token) = (Arc::clone(&self.0), token.clone());
+        Box::pin(blocking(move || {
+            let content = shared.file.content(&token)?;
+            Ok(!matches!(content, Content::Missing | Content::Other))
+        }))
+    }
+
     fn discard<'a>(&'a self, _token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         let (shared, tag) = (Arc::clone(&self.0), *tag);
         Box::pin(blocking(move || shared.discard(&tag)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import threading
 from contextlib import contextmanager
@@ -134,6 +135,48 @@ def test_shorter_overlap_shortens_a_running_one(lmtokens_portal: Portal, kind: s
     assert rotation.state == "quarantine"
     assert not works(lmtokens_portal, old)
     assert works(lmtokens_portal, delivered(tmp_path / "ci.json"))
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_running_rotation_refuses_another_destination_or_note(
+    lmtokens_portal: Portal, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = api_for(kind, lmtokens_portal)
+    old = lmtokens_portal.create_token(32, note="ci")
+    other = lmtokens_portal.create_token(33)
+    api.rotate_token(old.id, deliver=to_file(tmp_path / "ci.json"), overlap="2h")
+    api.rotate_token(other.id, deliver=to_file(tmp_path / "other.json"), overlap="2h")
+    before = [token.note for token in lmtokens_portal.tokens]
+    for name in ("missing.json", "other.json"):
+        with pytest.raises(lmtokens.RotationError, match=f"was delivered before, and is not in .*{name}") as refused:
+            api.rotate_token(old.id, deliver=to_file(tmp_path / name, overwrite=True), overlap="1h")
+        assert "pass the first destination" in str(refused.value.suggestion)
+    with pytest.raises(lmtokens.RotationError, match="has another note than the given one"):
+        api.rotate_token(old.id, deliver=to_file(tmp_path / "ci.json"), overlap="1h", note="other")
+    assert [token.note for token in lmtokens_portal.tokens] == before
+    assert not (tmp_path / "missing.json").exists()
+    assert delivered(tmp_path / "other.json")["admin_id"] == 33
+
+    called: list[lmtokens.Token] = []
+    caplog.set_level(logging.INFO, "lmtokens")
+    again = api.rotate_token(old.id, deliver=to_file(tmp_path / "ci.json"), overlap="1h", note="ci", then=called.append)
+    assert (again.state, called) == ("overlap", [])
+    assert again.new is not None
+    assert f"did not run the check of token {again.new.id}" in caplog.text
+
+
+def test_repeated_check_refuses_another_note(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    old = lmtokens_portal.create_token(32, note="ci")
+    called: list[int] = []
+
+    def fail(_: lmtokens.Token) -> None:
+        called.append(1)
+        raise RuntimeError("the service does not start")
+
+    for note, calls in ((None, 1), ("other", 1), ("ci", 2)):
+        with pytest.raises(lmtokens.RotationError):
+            lmtokens.rotate_token(old.id, deliver=to_file(tmp_path / "ci.json"), overlap=0, note=note, then=fail)
+        assert len(called) == calls
 
 
 def test_refused_shorter_overlap_of_the_calling_token_changes_nothing(lmtokens_portal: Portal, tmp_path: Path) -> None:

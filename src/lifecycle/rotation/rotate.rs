@@ -20,6 +20,7 @@ use crate::lifecycle::sweep::agreed_time;
 use crate::lifecycle::two_phase::{Created, Pending, TwoPhase};
 use crate::marker::Marker;
 use crate::model::{Token, TokenStatus, TokenType};
+use crate::note::normalized;
 use crate::secret::Secret;
 use crate::tag::{RunId, Tag};
 use crate::times::Expiry;
@@ -188,6 +189,9 @@ impl Rotator<'_> {
         let mut rounds = Rounds::at_most(MAX_ROUNDS);
         loop {
             let first = self.find_first().await?;
+            if let Some(Successor { token, role: Role::Replaces { .. } }) = &first {
+                self.check_delivered(token).await?;
+            }
             let old = match self.read_old().await? {
                 Old::Enabled(old) => Some(old),
                 Old::Replaced => break,
@@ -212,6 +216,9 @@ impl Rotator<'_> {
                     Next::Finish(self.switched(&token, secret)?)
                 }
                 Some(Successor { token, role: Role::Replaces { after } }) => {
+                    if self.settings.then.is_some() {
+                        self.portal.client().report(Event::CheckNotRun { new: token.id });
+                    }
                     let secret = self.secret_for_own_calls(&token).await?;
                     let end = self.overlap_end(&token)?;
                     if let Some(old) = old.as_deref().filter(|_| after > Some(end)) {
@@ -252,6 +259,28 @@ impl Rotator<'_> {
             let _ = self.settings.destination.remove_previous(&self.old).await;
         }
         Ok(rotation)
+    }
+
+    /// Fails if the caller asks for another destination or note than those of the marked token: its secret is not
+    /// delivered again.
+    async fn check_delivered(&self, new: &Token) -> Result<()> {
+        let RotateToken { destination, note, .. } = self.settings;
+        let (problem, remedy) = if !destination.may_have(new).await? {
+            let problem = format!("was delivered before, and is not in {}", destination.describe());
+            (
+                format!("the key of token {}, which replaces it, {problem}", new.id),
+                "pass the first destination",
+            )
+        } else if let Some(note) = note
+            && normalized(note.as_str()) != normalized(new.note.as_deref().unwrap_or_default())
+        {
+            let problem = format!("token {}, which replaces it, has another note than the given one", new.id);
+            (problem, "leave the note out, and update that of the new token")
+        } else {
+            return Ok(());
+        };
+        let error = wrong_state(&self.old, &problem).suggest(remedy);
+        Err(error.suggest(Advice::CancelRotation { id: self.old.id }))
     }
 
     fn gave_up(&self, rounds: &Rounds, cause: Option<Error>) -> Error {

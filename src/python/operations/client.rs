@@ -83,7 +83,7 @@ use super::supplier::Callable;
 ///         ``deliver`` and ``expires`` is not: its 401 is raised, and the next call uses the new credentials. Nor is a
 ///         deletion or a disabling without ``force``: it uses the credentials that were compared with the token. Calls at
 ///         the same time wait for one call of it (in ``AsyncClient``, those of one event loop). Its exceptions are raised
-///         as they are, or as the cause of a ``CredentialsError`` if the portal may have acted on an earlier attempt. It
+///         as they are, or as the cause of a ``CredentialsError`` if the portal may have acted on an earlier request. It
 ///         runs on the thread of the call that needs it; ``AsyncClient`` runs it in a thread, or awaits a coroutine function
 ///         in its loop. It must not use this client.
 ///     max_attempts (int): the maximum number of attempts of one request, 1 to 100; default 3. Only harmless retries

@@ -448,7 +448,7 @@ operations! {
     /// The call does what is due now and returns what remains. Nothing runs by itself: call it again, or
     /// ``finish_rotations`` from any machine. What is in progress is written in the notes of both tokens, so that a
     /// call whose process was killed is continued by the next one with the same destination, and nothing is stored
-    /// elsewhere.
+    /// elsewhere. During the overlap, a call whose file does not have the new key, or with another ``note``, is refused.
     ///
     /// If the token signs this call, the client signs its next calls with the new one. Other objects that were made with
     /// the old key keep it, such as other clients and ``LMv1Auth``: make them again during the overlap.
@@ -465,7 +465,7 @@ operations! {
     ///     then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
     ///         restart the program that uses it, and to check that it works. It must end within 30 minutes: an hour
     ///         after the create, another machine may replace the new token. If it raises, the rotation stops with both
-    ///         tokens working, and the next call calls it again.
+    ///         tokens working, and the next call calls it again. It is not called during the overlap.
     ///     note (str | None): the note of the new token; default ``None``: the note of the old one.
     ///     allow_bearer (bool): rotate a bearer token too; default ``False``. The portal may delete a user's bearer
     ///         token as soon as another one is created.
