@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -187,6 +188,26 @@ class LoopbackServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(HANG_TIMEOUT)
+
+
+def run_with_other_files(
+    prepare: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as root in a mount namespace, whose files a script changes before. Its status 77 skips the test."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("needs unshare to replace files of the system")
+    completed = subprocess.run(
+        [unshare, "--map-root-user", "--mount", "sh", "-c", prepare + '\nexec "$@"', "sh", *command],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=HANG_TIMEOUT,
+        check=False,
+    )
+    if completed.returncode == 77 or "unshare" in completed.stderr:
+        pytest.skip("needs permission to replace files of the system")
+    return completed
 
 
 @dataclass(frozen=True)

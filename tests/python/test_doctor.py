@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import pytest
 from certificates import authority, issued
 from network import ConnectProxy, TlsServer, port_of, tls_in_front_of
 from profile_helpers import write_profiles
-from support import HANG_TIMEOUT, SHELL, Listener, StubServer, run_shell
+from support import SHELL, Listener, StubServer, run_shell, run_with_other_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -402,21 +401,7 @@ class TestCertificates:
 
 def diagnose_in_namespace(prepare: str, environment: Mapping[str, str] | None = None) -> Diagnosis:
     """Run the command with other files of the system."""
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        pytest.skip("needs unshare to replace files of the system")
-    script = prepare + '\nexec "$@"'
-    completed = subprocess.run(
-        [unshare, "--map-root-user", "--mount", "sh", "-c", script, "sh", *SHELL, "doctor", "-o", "json"],
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=HANG_TIMEOUT,
-        check=False,
-    )
-    if completed.returncode == 77 or "unshare" in completed.stderr:
-        pytest.skip("needs permission to replace files of the system")
-    return read(completed)
+    return read(run_with_other_files(prepare, [*SHELL, "doctor", "-o", "json"], environment))
 
 
 class TestNames:

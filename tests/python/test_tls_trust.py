@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from network import TlsServer, tls_in_front_of
-from support import ACCESS_ID, ACCESS_KEY, CA_VARIABLES, HANG_TIMEOUT
+from support import ACCESS_ID, ACCESS_KEY, CA_VARIABLES, run_with_other_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -249,7 +249,6 @@ fi
 if test -n "$SINGLE"; then
     cp "$SINGLE" /etc/ssl/certs/4042bcee.0 || exit 77
 fi
-exec "$@"
 """
 
 _CREATE = """
@@ -264,21 +263,8 @@ except lmtokens.TLSError as error:
 
 def _with_other_store(store: Path | None, single: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Create a token in a program that sees this bundle, or none, and this single file as the system's certificates."""
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        pytest.skip("needs unshare to hide the system's certificates")
-    command = [unshare, "--map-root-user", "--mount", "sh", "-c", _HIDE_STORE, "sh", sys.executable, "-c"]
-    completed = subprocess.run(
-        [*command, _CREATE],
-        env={**os.environ, "STORE": str(store or ""), "SINGLE": str(single or "")},
-        capture_output=True,
-        text=True,
-        timeout=HANG_TIMEOUT,
-        check=False,
-    )
-    if completed.returncode == 77 or "unshare" in completed.stderr:
-        pytest.skip("needs permission to hide the system's certificates")
-    return completed
+    environment = {"STORE": str(store or ""), "SINGLE": str(single or "")}
+    return run_with_other_files(_HIDE_STORE, [sys.executable, "-c", _CREATE], environment)
 
 
 def test_system_store(server: TlsServer, lmtokens_portal: Portal, trusted_ca: Path, other_ca: Path) -> None:
