@@ -195,6 +195,11 @@ impl ConfigFile {
         &self.path
     }
 
+    /// Returns the text of the file.
+    pub(crate) fn text(&self) -> &str {
+        self.document.raw()
+    }
+
     /// Returns the file for changes. They keep its comments and its order.
     pub(crate) fn into_document(self) -> DocumentMut {
         self.document.into_mut()

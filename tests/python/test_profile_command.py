@@ -133,6 +133,20 @@ def test_comments_and_order_are_kept(config: Path) -> None:
     assert config.read_text() == '# Managed by hand.\n\n[profiles.gov]\ncompany = "gov"\n'
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_layout_of_the_file_is_kept(config: Path, mark: str, end: str) -> None:
+    before = mark + COMMENTED.replace("\n", end)
+    write_profiles(config).write_bytes(before.encode())
+    assert add("new").returncode == 0
+    changed = config.read_bytes().decode()
+    assert changed.startswith(before)
+    assert changed.count("\n") == changed.count(end)
+    assert changed.endswith(f"access_key = {json.dumps(ACCESS_KEY)}{end}")
+    assert profile("remove", "new", "--yes").returncode == 0
+    assert config.read_bytes().decode() == before
+
+
 def test_overwritten_profile_keeps_no_setting_of_the_old_one(config: Path) -> None:
     write_profiles(config, acme=GOV)
     refused = add("acme")

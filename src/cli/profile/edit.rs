@@ -27,7 +27,40 @@ pub(super) struct Edit {
     path: ConfigPath,
     target: PathBuf,
     document: DocumentMut,
+    layout: Layout,
     _lock: Option<File>,
+}
+
+/// What a document does not keep of the text of a file.
+#[derive(Clone, Copy, Default)]
+struct Layout {
+    has_byte_order_mark: bool,
+    /// Whether lines end with CR LF, as on Windows.
+    has_crlf: bool,
+}
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+impl Layout {
+    fn of(text: &str) -> Self {
+        Self { has_byte_order_mark: text.starts_with(BYTE_ORDER_MARK), has_crlf: text.contains("\r\n") }
+    }
+
+    /// Returns the text of a document with this layout.
+    fn write(self, document: &DocumentMut) -> Zeroizing<String> {
+        let text = Zeroizing::new(document.to_string());
+        let mut written = Zeroizing::new(String::with_capacity(text.len() * 2 + BYTE_ORDER_MARK.len_utf8()));
+        if self.has_byte_order_mark {
+            written.push(BYTE_ORDER_MARK);
+        }
+        let end = if self.has_crlf { "\r\n" } else { "\n" };
+        for line in text.split_inclusive('\n') {
+            let content = line.strip_suffix('\n');
+            written.push_str(content.map_or(line, |line| line.strip_suffix('\r').unwrap_or(line)));
+            written.push_str(if content.is_some() { end } else { "" });
+        }
+        written
+    }
 }
 
 impl Edit {
@@ -59,8 +92,9 @@ impl Edit {
     fn of(path: ConfigPath, target: PathBuf, lock: Option<File>) -> Result<Self> {
         let exists = metadata(&target).map_err(|error| cannot_write(&path, &error))?.is_some();
         let file = if exists { ConfigFile::read(&ProcessEnvironment)? } else { None };
+        let layout = file.as_ref().map(|file| Layout::of(file.text())).unwrap_or_default();
         let document = file.map(ConfigFile::into_document).unwrap_or_default();
-        Ok(Self { path, target, document, _lock: lock })
+        Ok(Self { path, target, document, layout, _lock: lock })
     }
 
     fn profiles(&self) -> Option<&dyn TableLike> {
@@ -173,7 +207,7 @@ impl Edit {
     /// Writes the new file beside the old one.
     pub(super) fn write(self) -> Result<NewFile> {
         let has_secrets = self.parsed()?.has_secrets()?;
-        let text = Zeroizing::new(self.document.to_string());
+        let text = self.layout.write(&self.document);
         let random = getrandom::u64().map_err(|error| cannot_write(&self.path, &io::Error::other(error)))?;
         let mut name = self.target.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{random:016x}{NEW}"));
