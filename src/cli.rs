@@ -85,6 +85,11 @@ impl Arguments {
     }
 }
 
+/// Returns the option `--profile` of a command without credentials, which refuses it: its help does not list the option.
+fn refused_profile() -> clap::Arg {
+    clap::Arg::new("profile").long("profile").value_name("NAME").global(true).hide(true)
+}
+
 /// The special exit codes of all commands.
 const SPECIAL_CODES: [u8; 6] = [
     exit::PARTLY_DONE,

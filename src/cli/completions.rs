@@ -12,6 +12,7 @@ use super::report::Failure;
 /// Print the script that completes commands and options in a shell
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &[]))]
+#[command(arg = super::refused_profile())]
 pub(super) struct Completions {
     /// Name of the shell
     #[arg(value_name = "SHELL", value_enum)]

@@ -32,6 +32,7 @@ use edit::Edit;
 /// or ~/.config (on Windows in APPDATA).
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &[exit::AUTHENTICATION]))]
+#[command(arg = super::refused_profile())]
 pub(super) struct ProfileCommand {
     #[command(subcommand)]
     action: Action,

@@ -31,6 +31,7 @@ use crate::token_output::{Variable, exports};
 /// and 33 (viewer).
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &[exit::CANNOT_RUN, exit::NO_COMMAND]), args_conflicts_with_subcommands = true)]
+#[command(arg = super::refused_profile())]
 pub(super) struct Sandbox {
     #[command(subcommand)]
     action: Option<Action>,

@@ -538,6 +538,14 @@ def test_shell_refuses_a_profile_for_commands_without_a_portal(config: Path, com
         assert "--profile cannot be used with this command" in completed.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [["sandbox"], ["completions"], ["profile"], ["profile", "list"], ["profile", "add"]]
+)
+def test_help_of_commands_without_a_portal_does_not_list_the_option(command: list[str]) -> None:
+    assert "--profile <NAME>" not in run_shell(*command, "--help").stdout
+    assert "--profile <NAME>" in run_shell("list", "--help").stdout
+
+
 def test_note_is_checked_behind_a_profile(config: Path) -> None:
     for words in (["--profile", "acme"], ["--profile=acme"]):
         completed = run_shell(*words, "add", "32", "--note", "--dry-run")
