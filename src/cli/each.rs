@@ -67,6 +67,7 @@ impl Each {
             say("nothing was changed");
             return Ok(exit::FAILED);
         }
+        all_given = run_until_signal(without_repeated(all_given, &client))?;
         if includes_own && all_given.len() > 1 {
             all_given = run_until_signal(own_last(all_given, &client))?;
         }
@@ -138,6 +139,29 @@ impl Each {
             _ => exit::FAILED,
         })
     }
+}
+
+/// Returns the tokens without those access ids whose tokens are given by id too.
+async fn without_repeated(given: Vec<Given>, client: &Client) -> Result<Vec<Given>> {
+    let id_of = |given: &Given| match &given.find {
+        FindToken::Id(id) => Some(id.get()),
+        FindToken::AccessId(_) => None,
+    };
+    let ids: HashSet<i64> = given.iter().filter_map(id_of).collect();
+    let mut kept = Vec::with_capacity(given.len());
+    for one in given {
+        if !ids.is_empty() && matches!(one.find, FindToken::AccessId(_)) {
+            // One that is not found is reported when its turn comes.
+            let found = call(one.find.clone(), client).await;
+            let is_rejected = |error: &Error| error.kind() == ErrorKind::Authentication;
+            if found.as_ref().is_ok_and(|token| ids.contains(&token.id)) {
+                continue;
+            }
+            found.map(drop).or_else(|error| if is_rejected(&error) { Err(error) } else { Ok(()) })?;
+        }
+        kept.push(one);
+    }
+    Ok(kept)
 }
 
 /// Moves the calling token to the end, once. In another place, the calls after it would use credentials that no longer

@@ -229,6 +229,17 @@ class TestChanges:
         assert [stored_token(lmtokens_portal, token.id) for token in tokens] == [None, None]
 
     @pytest.mark.parametrize("command", CHANGES, ids=lambda command: command[0])
+    def test_token_given_by_id_and_by_access_id_is_changed_once(
+        self, lmtokens_portal: Portal, command: list[str]
+    ) -> None:
+        one, other = (lmtokens_portal.create_token() for _ in range(2))
+        completed = run_shell(*command, one.access_id, str(one.id), other.access_id)
+        assert completed.returncode == 0, completed.stderr
+        assert [line.split()[0] for line in completed.stdout.splitlines()] == [str(one.id), other.access_id]
+        assert "2 of 2" in completed.stderr
+        assert len(modifying_requests(lmtokens_portal)) == 2
+
+    @pytest.mark.parametrize("command", CHANGES, ids=lambda command: command[0])
     def test_some_failures_are_3(self, lmtokens_portal: Portal, command: list[str]) -> None:
         token = lmtokens_portal.create_token(status=1 if command == ["enable"] else 2)
         completed = run_shell(*command, "99998", str(token.id), "99999")
