@@ -14,10 +14,10 @@ use clap::{Args, ValueEnum, value_parser};
 
 use super::advice::words;
 use super::connection::Connection;
-use super::destination::To;
+use super::destination::{FileFormat, To};
 use super::exit;
 use super::host::Host;
-use super::output::{self, Output};
+use super::output::Output;
 use super::progress::Progress;
 use super::report::{Failure, report, say, say_failure, shows_progress};
 use super::signals::{Unfinished, run_until_signal};
@@ -66,7 +66,7 @@ pub(super) struct Bulk {
     to: Option<To>,
     /// Select the format of the files of --to
     #[arg(long, value_name = "FORMAT", value_enum, requires = "to")]
-    format: Option<output::Format>,
+    format: Option<FileFormat>,
     /// Resume the run of an existing journal; start one if there is none
     #[arg(long)]
     resume: bool,

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use super::github::GithubFile;
 use super::output::{self, Format, Output};
 use crate::destinations::{BoxFuture, Destination, Keyring, ToCommand, ToFile, ToKeyring};
@@ -47,6 +49,30 @@ impl FromStr for To {
             return Ok(Self::Keyring(name.to_owned()));
         }
         Err(Error::argument("expected -, file:PATH, keyring:NAME or command:COMMAND"))
+    }
+}
+
+/// A format for a file of `rotate` and `bulk`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FileFormat {
+    /// One JSON document
+    Json,
+    /// Shell commands that export the environment variables, for eval and . of POSIX shells
+    Env,
+    /// NAME=value lines without quotes, for docker --env-file, kubectl --from-env-file and systemd EnvironmentFile
+    EnvFile,
+    /// The secret alone
+    Key,
+}
+
+impl From<FileFormat> for Format {
+    fn from(format: FileFormat) -> Self {
+        match format {
+            FileFormat::Json => Self::Json,
+            FileFormat::Env => Self::Env,
+            FileFormat::EnvFile => Self::EnvFile,
+            FileFormat::Key => Self::Key,
+        }
     }
 }
 
@@ -108,13 +134,13 @@ impl To {
                 Ok(Some(ToFile { path, form, overwrite, trust_folder }.destination()))
             }
             Self::Keyring(_) if format.is_some() || trust_folder => {
-                Err(Error::argument("--output and --trust-folder cannot be combined with --to keyring:"))
+                Err(Error::argument("a format and --trust-folder cannot be combined with --to keyring:"))
             }
             Self::Keyring(name) => {
                 Ok(Some(ToKeyring::new(Arc::clone(keyring), name, overwrite)?.destination()))
             }
             Self::Command(..) if format.is_some() || overwrite || trust_folder => Err(Error::argument(
-                "a command receives the token as JSON; --output, --overwrite and --trust-folder cannot be combined with it",
+                "a command receives the token as JSON; a format, --overwrite and --trust-folder cannot be combined with it",
             )),
             Self::Command(words, is_filled) => {
                 let command = ToCommand::new(words, COMMAND_TIMEOUT)?;

@@ -190,7 +190,7 @@ impl List {
         if rows.is_empty() {
             say("no profiles; create one with lmtokens profile add");
         }
-        output.write(&output::list(&rows, self.output)?)
+        output.write(&output::table_of(&COLUMNS, &rows, self.output)?)
     }
 }
 
@@ -352,22 +352,27 @@ fn existing_file() -> Result<ConfigFile> {
     })
 }
 
+/// The members of a profile in a list.
+const COLUMNS: [&str; 7] = ["name", "default", "base_url", "credentials", "access_id", "secret", "error"];
+
 /// Returns a profile of a list. One that is not valid has an error, and does not hide the others.
 fn row(file: &ConfigFile, name: &str, is_default: bool) -> Members {
     let found = file.profile(name, "").and_then(|profile| members(name, is_default, &profile));
-    let (mut members, error) = match found {
-        Ok(members) => (members, None),
-        Err(error) => {
-            let unknown = ["base_url", "credentials", "access_id", "secret"];
-            let known = [("name", json!(name)), ("default", json!(is_default))];
-            (
-                known.into_iter().chain(unknown.map(|name| (name, Value::Null))).collect(),
-                Some(error.to_string()),
-            )
+    match found {
+        Ok(mut members) => {
+            members.push(("error", Value::Null));
+            Members(members)
         }
-    };
-    members.push(("error", json!(error)));
-    Members(members)
+        Err(error) => {
+            let value = |column| match column {
+                "name" => json!(name),
+                "default" => json!(is_default),
+                "error" => json!(error.to_string()),
+                _ => Value::Null,
+            };
+            Members(COLUMNS.map(|column| (column, value(column))).into())
+        }
+    }
 }
 
 /// Returns what a profile contains, without a call of its keyring or its command.

@@ -11,10 +11,10 @@ use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::connection::Connection;
-use super::destination::{To, split};
+use super::destination::{FileFormat, To, split};
 use super::exit;
 use super::host::Host;
-use super::output::{self, Format, ListFormat, Output};
+use super::output::{self, ListFormat, Output};
 use super::placeholders;
 use super::report::{Failure, report, say};
 use super::signals::run_until_signal;
@@ -111,7 +111,7 @@ pub(super) struct Rotate {
     trust_folder: bool,
     /// Select the format of the file
     #[arg(long, value_name = "FORMAT", value_enum)]
-    format: Option<Format>,
+    format: Option<FileFormat>,
     /// Select the output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
     output: ListFormat,
@@ -299,7 +299,8 @@ impl Rotate {
             Some(placeholders) => to.map_words(|word| placeholders.fill(word))?,
             None => to.map_words(Placeholders::refuse)?,
         };
-        let destination = to.destination(&host.keyring, self.format, self.overwrite, self.trust_folder)?;
+        let format = self.format.map(FileFormat::into);
+        let destination = to.destination(&host.keyring, format, self.overwrite, self.trust_folder)?;
         let destination = destination.ok_or_else(|| {
             let expected = "file:PATH or command:COMMAND: a rotation must be able to repeat a delivery";
             Error::invalid("--to", "-", expected)
@@ -378,7 +379,7 @@ fn exit_code(rotations: &[Rotation], status: u8) -> u8 {
 
 fn write_rows(output: &mut Output, format: ListFormat, rotations: &[Rotation]) -> Result<(), Failure> {
     let rows: Vec<Members> = rotations.iter().map(Rotation::members).collect();
-    output.write(&output::list(&rows, format)?)?;
+    output.write(&output::table_of(&Rotation::MEMBERS.map(|(name, _)| name), &rows, format)?)?;
     if rotations.is_empty() {
         say("nothing to rotate, and no rotation to finish");
     }

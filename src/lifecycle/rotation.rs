@@ -43,7 +43,7 @@ use crate::ids::Note;
 use crate::model::{Token, iso_8601};
 use crate::operation::Operation;
 use crate::times::check_span;
-use crate::token_output::Members;
+use crate::token_output::{Member, Members};
 use crate::tokens::Target;
 
 /// How long a token stays disabled before it is deleted, unless the caller says otherwise.
@@ -118,26 +118,31 @@ impl Rotation {
         Self { old, new, state: Err(error), changes, deleted_old: false }
     }
 
+    /// Its members for output, in order.
+    pub(crate) const MEMBERS: [Member<Self>; 10] = [
+        ("old_id", |rotation| json!(rotation.old.id)),
+        ("new_id", |rotation| json!(rotation.new.as_ref().map(|new| new.id))),
+        ("admin_id", |rotation| json!(rotation.old.admin_id)),
+        ("admin_name", |rotation| json!(rotation.old.admin_name)),
+        ("note", |rotation| json!(rotation.old.note)),
+        ("state", |rotation| json!(rotation.state.as_ref().map_or("failed", |state| state.as_str()))),
+        ("due", |rotation| json!(rotation.state.as_ref().ok().and_then(|state| state.due()).map(iso_8601))),
+        ("last_used_on", |rotation| json!(rotation.in_use().map(|(last_used_on, _)| iso_8601(last_used_on)))),
+        ("last_used_from", |rotation| json!(rotation.in_use().and_then(|(_, address)| address))),
+        ("changes", |rotation| json!(rotation.changes)),
+    ];
+
     /// Returns its members for output.
     pub(crate) fn members(&self) -> Members {
-        let Self { old, new, state, changes, .. } = self;
-        let state = state.as_ref().ok().copied();
-        let (last_used_on, last_used_from) = match state {
-            Some(RotationState::InUse { last_used_on, address, .. }) => (Some(last_used_on), address),
-            _ => (None, None),
-        };
-        Members(vec![
-            ("old_id", json!(old.id)),
-            ("new_id", json!(new.as_ref().map(|new| new.id))),
-            ("admin_id", json!(old.admin_id)),
-            ("admin_name", json!(old.admin_name)),
-            ("note", json!(old.note)),
-            ("state", json!(state.map_or("failed", RotationState::as_str))),
-            ("due", json!(state.and_then(RotationState::due).map(iso_8601))),
-            ("last_used_on", json!(last_used_on.map(iso_8601))),
-            ("last_used_from", json!(last_used_from)),
-            ("changes", json!(changes)),
-        ])
+        Members::of(&Self::MEMBERS, self)
+    }
+
+    /// Returns when and from where the old token was last used, if it is in use.
+    fn in_use(&self) -> Option<(i64, Option<IpAddr>)> {
+        match self.state {
+            Ok(RotationState::InUse { last_used_on, address, .. }) => Some((last_used_on, address)),
+            _ => None,
+        }
     }
 }
 

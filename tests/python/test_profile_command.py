@@ -412,6 +412,7 @@ def test_without_profiles_the_commands_say_so(config: Path) -> None:
     listed = profile("list")
     assert (listed.returncode, listed.stdout) == (0, "")
     assert "no profiles" in listed.stderr
+    assert profile("list", "-o", "csv").stdout == "name,default,base_url,credentials,access_id,secret,error\n"
     for words in (["show"], ["show", "acme"], ["default", "acme"], ["remove", "acme", "--yes"]):
         assert profile(*words).returncode == 2
     write_profiles(config, acme=ACME)

@@ -181,3 +181,17 @@ def test_sweep_counts_rotations_in_use_as_neither_deleted_nor_advanced(lmtokens_
     assert "0 of 1 deleted, 1 rotations advanced\n" in run_shell("sweep", "--yes").stderr
     lmtokens_portal.advance(days=8)
     assert "1 of 1 deleted\n" in run_shell("sweep", "--yes").stderr
+
+
+def test_csv_without_rotations_has_its_header(lmtokens_portal: Portal) -> None:
+    completed = run_shell("rotate", "--finish", "-o", "csv")
+    assert completed.returncode == 0
+    header = "old_id,new_id,admin_id,admin_name,note,state,due,last_used_on,last_used_from,changes\n"
+    assert completed.stdout == header
+
+
+def test_formats_of_a_file_are_those_that_the_help_lists(lmtokens_portal: Portal) -> None:
+    for command in (["rotate", "17", "--to", "file:x", "--overlap", "0"], ["bulk", "x", "--journal", "j"]):
+        completed = run_shell(*command, "--format", "table")
+        assert completed.returncode == 2
+        assert "[possible values: json, env, env-file, key]" in completed.stderr

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cli::destination::To;
-use crate::cli::output::Format;
+use crate::cli::destination::{FileFormat, To};
 use crate::cli::placeholders;
 use crate::destinations::{Destination, Keyring};
 use crate::error::{Error, Result};
@@ -14,7 +13,7 @@ use crate::tokens::User;
 pub(super) fn destination_of(
     to: To,
     keyring: &Arc<dyn Keyring>,
-    format: Option<Format>,
+    format: Option<FileFormat>,
     trust_folder: bool,
 ) -> DestinationForRow {
     let keyring = Arc::clone(keyring);
@@ -22,7 +21,7 @@ pub(super) fn destination_of(
         let to = to.clone().map_words(|word| fill(word, user, row))?;
         let trust_folder = trust_folder && matches!(to, To::File(_));
         let destination: Option<Arc<dyn Destination>> =
-            to.destination(&keyring, format, false, trust_folder)?;
+            to.destination(&keyring, format.map(FileFormat::into), false, trust_folder)?;
         destination.ok_or_else(|| {
             let expected =
                 "file:PATH, keyring:NAME or command:COMMAND: a resumed run must be able to complete a delivery";
