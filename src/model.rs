@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -12,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::json::{Member, items, members};
 use crate::marker::{self, Marker};
+use crate::portal::PortalAddress;
 use crate::secret::Secret;
 use crate::times::END_OF_9999;
 
@@ -114,6 +116,8 @@ impl fmt::Display for TokenType {
 /// One API token, as the portal last reported it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
+    /// The base URL of its portal, without which the id means nothing; `None` if it is not known.
+    pub portal: Option<Arc<str>>,
     /// The id, unique in the portal.
     pub id: i64,
     /// LMv1 or bearer.
@@ -212,6 +216,7 @@ impl Token {
         let id = id.whole_number()?;
         let (marker, note) = split_note(id, note.text());
         Some(Self {
+            portal: None,
             id,
             r#type: text(r#type).map_or_else(|| requested.clone(), |word| TokenType::from_word(&word)),
             access_id: text(access_id),
@@ -266,6 +271,12 @@ impl Token {
     #[must_use]
     pub fn replaced_by(&self) -> Option<i64> {
         self.marker?.replaced_by.map(|(token, _)| token.get())
+    }
+
+    /// Returns the token of a portal.
+    #[must_use]
+    pub(crate) fn at(self, portal: &PortalAddress) -> Self {
+        Self { portal: Some(portal.base_url().into()), ..self }
     }
 
     /// Returns the token without its secret.

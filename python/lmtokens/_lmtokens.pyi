@@ -1274,7 +1274,11 @@ class ToKeyring:
 @disjoint_base
 class Token:
     """
-    One API token, as the portal last reported it. Immutable; two tokens are equal if all members are.
+    One API token, as the portal last reported it. Immutable.
+
+    Two tokens are equal if they are the same token: their ``portal``, ``type`` and ``id`` are equal. So a token is found
+    again in a set or a ``dict`` after its note, status or any other member has changed; compare ``to_dict()`` to see
+    whether one has.
 
     Members that the portal did not send are ``None``; members that this version does not know are ignored.
     """
@@ -1328,7 +1332,7 @@ class Token:
     @property
     def id(self, /) -> int:
         """
-        int: the id, unique in the portal.
+        int: the id, which each portal assigns by itself.
         """
     @property
     def last_auth_ip(self, /) -> str | None:
@@ -1345,6 +1349,12 @@ class Token:
     def note(self, /) -> str | None:
         """
         str | None: the note, without the marker that lmtokens may have put before it.
+        """
+    @property
+    def portal(self, /) -> str | None:
+        """
+        str | None: the address of its portal, ending with ``/santaba/rest``, as ``Client.base_url``; ``None`` in a token
+        that an earlier version pickled.
         """
     @property
     def replaced_by(self, /) -> int | None:
@@ -1368,7 +1378,8 @@ class Token:
         """
     def to_dict(self, /) -> "dict[str, object]":
         """
-        Return the token as a ``dict`` for ``json``: all members except ``access_key``, times in ISO 8601 and UTC.
+        Return the token as a ``dict`` for ``json``: all members except ``access_key`` and ``portal``, times
+        in ISO 8601 and UTC.
 
         Returns:
             dict[str, object]: the members by attribute name; ``status`` is the portal's number.

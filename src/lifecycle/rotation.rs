@@ -230,7 +230,7 @@ impl RotateToken {
         self.destination.check_rotation()?;
         check_span("overlap", self.overlap)?;
         check_span("quarantine", self.quarantine)?;
-        rotate::rotate(self, client).await
+        Box::pin(rotate::rotate(self, client)).await
     }
 }
 

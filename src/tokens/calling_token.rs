@@ -47,6 +47,7 @@ impl Operation for CallingToken {
         let has_others = r#type == Type::Bearer && !tokens.is_empty();
         let has_unreadable = unreadable.count > 0;
         let own = tokens.into_iter().find(|token| is_self(client, token) == Some(true));
+        let own = own.map(|own| own.at(&client.identity().portal));
         Ok(FirstPage { own, has_others, has_unreadable, rate: response.rate })
     }
 }

@@ -97,10 +97,11 @@ impl NewToken {
     ) -> Result<Token, Unusable> {
         let unusable = |message: String, token| Unusable { error: response.unexpected(message), token };
         let r#type = self.r#type.into();
-        let Some(mut token) = Token::from_json(&response.body, Origin::Create, &r#type) else {
+        let Some(token) = Token::from_json(&response.body, Origin::Create, &r#type) else {
             let message = "the response to the create does not contain a token".to_owned();
             return Err(unusable(message, ReportedToken::None));
         };
+        let mut token = token.at(&client.identity().portal);
         let written = Written::of(&response.body);
         if written.note.is_given() && matches!(note, ExpectedNote::Tagged(_)) {
             // A missing note proves nothing, but null is an empty note, without the tag.

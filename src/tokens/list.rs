@@ -8,6 +8,7 @@
 //! `type=bearer` bearer tokens only; "all tokens" is two lists.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::unreadable::Unreadable;
@@ -378,7 +379,9 @@ async fn page(
     let mut page = off_thread(body.len(), move || Page::read(&body, r#type))
         .await
         .unwrap_or_else(|| Err(Error::new(ErrorKind::Response, INTERNAL_ERROR)))?;
+    let portal: Arc<str> = client.identity().portal.base_url().into();
     for token in &mut page.tokens {
+        token.portal = Some(Arc::clone(&portal));
         token.admin_id = token.admin_id.or(admin_id.map(AdminId::get));
     }
     if admin_id.is_some_and(|id| page.tokens.iter().any(|token| token.admin_id != Some(id.get()))) {

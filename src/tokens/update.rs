@@ -143,5 +143,5 @@ pub(crate) async fn change(
         return Err(response.unexpected(format!("the response to the change {differences}")));
     }
     changed.admin_id = changed.admin_id.or(Some(admin_id.get()));
-    Ok(changed)
+    Ok(changed.at(&client.identity().portal))
 }

@@ -268,7 +268,7 @@ def test_candidates_are_tokens_without_their_keys(lmtokens_portal: Portal) -> No
     copied = pickle.loads(pickle.dumps(caught.value))
     assert copied.candidates == [candidate]
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        assert pickle.loads(pickle.dumps(candidate, protocol)) == candidate
+        assert pickle.loads(pickle.dumps(candidate, protocol)).to_dict() == candidate.to_dict()
 
 
 def test_candidates_match_the_create(lmtokens_portal: Portal) -> None:

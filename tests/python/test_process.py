@@ -203,7 +203,8 @@ class TestPickle:
     def test_listed_token_round_trips(self, lmtokens_portal: Portal) -> None:
         create_tokens(lmtokens_portal, 1)
         (token,) = lmtokens_portal.client().list_tokens(32)
-        assert pickle.loads(pickle.dumps(token)) == copy.deepcopy(token) == token
+        for other in (pickle.loads(pickle.dumps(token)), copy.deepcopy(token)):
+            assert (other, other.portal, other.to_dict()) == (token, token.portal, token.to_dict())
 
 
 DAEMON = """

@@ -67,6 +67,7 @@ fn requested() -> RequestedToken {
 
 fn token() -> Token {
     Token {
+        portal: Some(PORTAL.into()),
         id: 5,
         r#type: TokenType::Lmv1,
         access_id: Some("exampleAccessId00005".to_owned()),

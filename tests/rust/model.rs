@@ -42,6 +42,7 @@ fn every_documented_member_is_read() {
         "userPermission": "write",
     }));
     let expected = Token {
+        portal: None,
         id: 248,
         r#type: TokenType::Lmv1,
         access_id: Some("exampleAccessId00001".to_owned()),
@@ -67,6 +68,7 @@ fn every_documented_member_is_read() {
 fn missing_null_empty_and_mistyped_members_are_none() {
     let bare = read(&json!({ "id": 248 })).unwrap();
     let empty = Token {
+        portal: None,
         id: 248,
         r#type: TokenType::Lmv1,
         access_id: None,

@@ -74,6 +74,7 @@ impl Record {
 
     pub(in crate::destinations) fn token(&self) -> Token {
         Token {
+            portal: Some(self.portal.as_str().into()),
             id: self.id,
             r#type: TokenType::from_word(&self.r#type),
             access_id: self.access_id.clone(),

@@ -190,6 +190,7 @@ impl EarlierRow<'_> {
     /// Returns the token as it is at the portal, with the key in the journal.
     fn finished(&self, journaled: &Journaled, found: &Token) -> Token {
         Token {
+            portal: found.portal.clone(),
             marker: found.marker,
             note: found.note.clone(),
             status: found.status,

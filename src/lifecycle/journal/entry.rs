@@ -172,6 +172,7 @@ impl Journaled {
     /// Returns the token with the status and note of its row.
     pub(in crate::lifecycle) fn token(&self, row: &RowKey) -> Token {
         Token {
+            portal: None,
             id: self.id,
             r#type: TokenType::from_word(&self.r#type),
             access_id: self.access_id.clone(),

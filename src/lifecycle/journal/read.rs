@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -342,13 +343,15 @@ pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<ReadJourna
     let contents = parse(&text, skip_damaged).map_err(|problem| problem.error(path))?;
     let States { by_row, order } = contents.states;
     let holds_keys = contents.header.holds_keys;
+    let portal: Arc<str> = contents.header.portal.as_str().into();
     let mut entries = Vec::with_capacity(order.len());
     for row in order {
         let Some(state) = by_row.get(&row) else { continue };
         let entry = |entry_state, token: Option<&RowToken>, error| JournalEntry {
             state: entry_state,
             admin_id: Some(row.admin.clone()),
-            token: token.map(|token| token.journaled.token(&row)),
+            token: token
+                .map(|token| Token { portal: Some(Arc::clone(&portal)), ..token.journaled.token(&row) }),
             error,
             note: row.note.clone(),
             input: state.input.clone().map(|mut input| {

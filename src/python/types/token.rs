@@ -13,7 +13,11 @@ use crate::python::types::secret::Secret;
 use crate::token_output::{Members, token_members};
 use crate::{model, secret};
 
-/// One API token, as the portal last reported it. Immutable; two tokens are equal if all members are.
+/// One API token, as the portal last reported it. Immutable.
+///
+/// Two tokens are equal if they are the same token: their ``portal``, ``type`` and ``id`` are equal. So a token is found
+/// again in a set or a ``dict`` after its note, status or any other member has changed; compare ``to_dict()`` to see
+/// whether one has.
 ///
 /// Members that the portal did not send are ``None``; members that this version does not know are ignored.
 #[pyclass(frozen, module = "lmtokens", subclass)]
@@ -80,7 +84,14 @@ impl CreatedToken {
 
 #[pymethods]
 impl Token {
-    /// int: the id, unique in the portal.
+    /// str | None: the address of its portal, ending with ``/santaba/rest``, as ``Client.base_url``; ``None`` in a token
+    /// that an earlier version pickled.
+    #[getter]
+    fn portal(&self) -> Option<&str> {
+        self.0.portal.as_deref()
+    }
+
+    /// int: the id, which each portal assigns by itself.
     #[getter]
     fn id(&self) -> i64 {
         self.0.id
@@ -184,7 +195,8 @@ impl Token {
         self.0.user_permission.as_deref()
     }
 
-    /// Return the token as a ``dict`` for ``json``: all members except ``access_key``, times in ISO 8601 and UTC.
+    /// Return the token as a ``dict`` for ``json``: all members except ``access_key`` and ``portal``, times
+    /// in ISO 8601 and UTC.
     ///
     /// Returns:
     ///     dict[str, object]: the members by attribute name; ``status`` is the portal's number.
@@ -216,11 +228,11 @@ impl Token {
     }
 
     fn __eq__(&self, other: &Bound<'_, Self>) -> bool {
-        self.0 == other.get().0
+        identity(&self.0) == identity(&other.get().0)
     }
 
     fn __hash__(&self) -> u64 {
-        hash(&(self.0.id, &self.0.access_id))
+        hash(&identity(&self.0))
     }
 
     fn __copy__(slf: Py<Self>) -> Py<Self> {
@@ -260,6 +272,7 @@ impl Token {
         let id = number("id")?.unwrap_or_default();
         let (marker, note) = model::split_note(id, text("note")?);
         Ok(Self(model::Token {
+            portal: text("portal")?.map(Into::into),
             id,
             r#type: model::TokenType::from_word(&word),
             access_id: text("access_id")?,
@@ -289,6 +302,7 @@ impl Token {
     /// As [`Token::to_dict`], with the whole note, and times as the portal's seconds.
     fn portal_members<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let members = self.to_dict(py)?;
+        members.set_item("portal", self.portal())?;
         members.set_item("note", self.0.whole_note())?;
         members.set_item("created_on", self.0.created_on)?;
         members.set_item("last_used_on", self.0.last_used_on)?;
@@ -308,6 +322,11 @@ pub(crate) fn datetime(py: Python<'_>, seconds: i64) -> PyResult<Bound<'_, PyDat
     let utc = module.getattr("timezone")?.getattr("utc")?;
     let time = module.getattr("datetime")?.call_method1("fromtimestamp", (seconds, utc))?;
     Ok(time.cast_into()?)
+}
+
+/// Returns what makes a token the same one. The vendor does not say whether ids of both types can be equal.
+fn identity(token: &model::Token) -> (Option<&str>, &model::TokenType, i64) {
+    (token.portal.as_deref(), &token.r#type, token.id)
 }
 
 fn quoted(py: Python<'_>, text: &str) -> PyResult<String> {
