@@ -48,6 +48,8 @@ mod _lmtokens {
     #[pymodule_export]
     use crate::python::types::audit::{Audit, Finding};
     #[pymodule_export]
+    use crate::python::types::display::_printable;
+    #[pymodule_export]
     use crate::python::types::explanation::{SignatureCause, SignatureExplanation};
     #[pymodule_export]
     use crate::python::types::filter::{Field, Filter, Where};

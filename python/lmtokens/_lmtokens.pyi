@@ -10,7 +10,7 @@ from os import PathLike
 from typing import Any, Final, Literal, final, overload
 from typing_extensions import Self, disjoint_base
 
-__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "Rotation", "RowResult", "Secret", "SignatureCause", "SignatureExplanation", "Summary", "SweptToken", "TemporaryToken", "ToCommand", "ToFile", "ToKeyring", "Token", "TokenIterator", "User", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_AsyncTemporaryToken", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "cancel_rotation", "configure", "default_client", "delete_token", "disable_token", "enable_token", "explain_signature", "find_token", "finish_rotations", "list_tokens", "list_users", "read_journal", "rotate_token", "sign", "sweep_tokens", "temporary_token", "to_command", "to_file", "to_keyring", "update_token", "whoami"]
+__all__ = ["__version__", "Audit", "BulkRun", "Client", "CreatedToken", "Field", "Filter", "Finding", "JournalEntry", "NewToken", "Rotation", "RowResult", "Secret", "SignatureCause", "SignatureExplanation", "Summary", "SweptToken", "TemporaryToken", "ToCommand", "ToFile", "ToKeyring", "Token", "TokenIterator", "User", "Where", "Whoami", "_AsyncBulkRun", "_AsyncCore", "_AsyncTemporaryToken", "_SandboxPortal", "_Signer", "_TokenPages", "_forget_default_client", "_printable", "_shell", "_signing_stages", "add_token", "add_tokens", "audit_tokens", "cancel_rotation", "configure", "default_client", "delete_token", "disable_token", "enable_token", "explain_signature", "find_token", "finish_rotations", "list_tokens", "list_users", "read_journal", "rotate_token", "sign", "sweep_tokens", "temporary_token", "to_command", "to_file", "to_keyring", "update_token", "whoami"]
 
 __version__: Final[str]
 
@@ -24,6 +24,7 @@ class Audit:
     def __iter__(self, /) -> Iterator[Finding]: ...
     def __len__(self, /) -> int: ...
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     @property
     def checked(self, /) -> int:
         """
@@ -79,6 +80,7 @@ class BulkRun:
     def __iter__(self, /) -> BulkRun: ...
     def __next__(self, /) -> RowResult: ...
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     def close(self, /) -> None:
         """
         Start no new row. Rows in progress run to their end.
@@ -837,6 +839,7 @@ class Finding:
     A token that an audit found.
     """
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     @property
     def new_reasons(self, /) -> list[AuditReason]:
         """
@@ -888,6 +891,7 @@ class JournalEntry:
     A token or a row of a journal.
     """
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     @property
     def admin_id(self, /) -> int | str | None:
         """
@@ -920,6 +924,14 @@ class JournalEntry:
         str: ``"created"``; ``"pending"``: the token is disabled, or not confirmed to be enabled; ``"failed"``;
         ``"unknown"``; ``"damaged"``: a part of the journal cannot be read, which ``error`` describes.
         """
+    def to_dict(self, /) -> "dict[str, object]":
+        """
+        Return the entry as a ``dict`` for ``json``, without a key.
+
+        Returns:
+            dict[str, object]: ``number``, ``state``, ``admin_id`` and ``note``; ``id``, ``type`` and ``access_id`` of the
+                token; ``error`` and ``columns``.
+        """
     @property
     def token(self, /) -> Token | None:
         """
@@ -947,6 +959,7 @@ class NewToken:
     """
     def __new__(cls, /, admin_id: "int | str", note: "str | None" = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> NewToken: ...
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     @property
     def admin_id(self, /) -> int | str:
         """
@@ -962,6 +975,13 @@ class NewToken:
         """
         int: 1 for disabled, 2 for enabled.
         """
+    def to_dict(self, /) -> "dict[str, object]":
+        """
+        Return the row as a ``dict`` for ``json``.
+
+        Returns:
+            dict[str, object]: the members by attribute name.
+        """
     @property
     def type(self, /) -> Literal["lmv1", "bearer"]:
         """
@@ -974,6 +994,7 @@ class Rotation:
     The result of a rotation.
     """
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     @property
     def changes(self, /) -> int:
         """
@@ -1041,6 +1062,7 @@ class RowResult:
     The result of one row.
     """
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     @property
     def error(self, /) -> Any | None:
         """
@@ -1066,6 +1088,14 @@ class RowResult:
         """
         str: ``"created"``; ``"failed"``: nothing was created, or nothing that is enabled; ``"unknown"``: ``error`` says
         what is known; ``"skipped"``: created by an earlier run (then ``token`` is set), or not attempted.
+        """
+    def to_dict(self, /) -> "dict[str, object]":
+        """
+        Return the result as a ``dict`` for ``json``, without a key.
+
+        Returns:
+            dict[str, object]: ``number`` and ``state``; ``admin_id``, ``note``, ``status`` and ``type`` of the row; ``id``
+                and ``access_id`` of the token; and ``reason``.
         """
     @property
     def token(self, /) -> Token | None:
@@ -1114,6 +1144,7 @@ class SignatureCause:
     A mistake that makes an LMv1 header invalid.
     """
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     @property
     def explanation(self, /) -> str:
         """
@@ -1124,6 +1155,13 @@ class SignatureCause:
         """
         str: its name, which does not change: ``"query"``, ``"raw-digest"``, ``"key-quotes"``, …
         """
+    def to_dict(self, /) -> "dict[str, str]":
+        """
+        Return the cause as a ``dict`` for ``json``.
+
+        Returns:
+            dict[str, str]: ``name`` and ``explanation``.
+        """
 
 @final
 class SignatureExplanation:
@@ -1131,6 +1169,7 @@ class SignatureExplanation:
     What is wrong with an LMv1 header, from ``explain_signature``.
     """
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     @property
     def causes(self, /) -> list[SignatureCause]:
         """
@@ -1164,6 +1203,7 @@ class Summary:
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     @property
     def already_done(self, /) -> int:
         """
@@ -1184,6 +1224,13 @@ class Summary:
         """
         int: not attempted, because the run ended before.
         """
+    def to_dict(self, /) -> "dict[str, int]":
+        """
+        Return the numbers as a ``dict`` for ``json``.
+
+        Returns:
+            dict[str, int]: the members by attribute name.
+        """
     @property
     def total(self, /) -> int:
         """
@@ -1201,6 +1248,7 @@ class SweptToken:
     A token that ``sweep_tokens`` found: something is due for it, or it is kept.
     """
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     @property
     def deleted(self, /) -> bool:
         """
@@ -1293,6 +1341,7 @@ class Token:
         """
         Create a token from its members, for pickle.
         """
+    def _repr_html_(self, /) -> "str": ...
     @property
     def access_id(self, /) -> str | None:
         """
@@ -1399,9 +1448,17 @@ class Token:
 class TokenIterator:
     """
     An iterator of tokens, which requests page by page.
+
+    Its display in a notebook shows tokens that it has received already, and sends no request.
     """
     def __iter__(self, /) -> TokenIterator: ...
     def __next__(self, /) -> Token: ...
+    def __repr__(self, /) -> str: ...
+    def _received(self, /) -> tuple[int, list[Token]]:
+        """
+        Return the number of tokens that were received and not yet returned, and the first ten.
+        """
+    def _repr_html_(self, /) -> "str": ...
 
 @final
 class User:
@@ -1422,6 +1479,7 @@ class User:
         """
         Create a user from its members, for pickle.
         """
+    def _repr_html_(self, /) -> "str": ...
     @property
     def api_only(self, /) -> bool | None:
         """
@@ -1535,6 +1593,7 @@ class Whoami:
     The calling credentials and their source. What they cannot view is ``None``; ``limitation`` says why.
     """
     def __repr__(self, /) -> str: ...
+    def _repr_html_(self, /) -> "str": ...
     @property
     def admin_id(self, /) -> int | None:
         """
@@ -2308,6 +2367,11 @@ class _TokenPages:
 def _forget_default_client() -> None:
     """
     Reset the default client: the next use creates one from the environment. For test fixtures.
+    """
+
+def _printable(text: str, /) -> str:
+    """
+    Return a text as a part of one line, with its hidden characters escaped.
     """
 
 def _shell(arguments: "list[str]") -> "int":

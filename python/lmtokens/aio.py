@@ -153,6 +153,12 @@ AsyncClient.list_tokens.__doc__ = Client.list_tokens.__doc__
 AsyncClient.temporary_token.__doc__ = Client.temporary_token.__doc__
 
 
+def _html(result: AsyncBulkRun | _Tokens) -> str:
+    from lmtokens._display import html
+
+    return html(result)
+
+
 class AsyncBulkRun:
     """A run of ``add_tokens``: an async iterator of row results, in the order in which the rows end.
 
@@ -213,6 +219,9 @@ class AsyncBulkRun:
     def __repr__(self) -> str:
         return f"<lmtokens.AsyncBulkRun {self.summary}>"
 
+    def _repr_html_(self) -> str:
+        return _html(self)
+
 
 class _Tokens:
     """Tokens, requested page by page. After an error, the next step requests the same page; tasks may share it."""
@@ -230,6 +239,19 @@ class _Tokens:
                 raise StopAsyncIteration
             self._ready[:0] = reversed(self._pages.take())
         return self._ready.pop()
+
+    def _received(self) -> tuple[int, list[Token]]:
+        return len(self._ready), self._ready[:-11:-1]
+
+    def __repr__(self) -> str:
+        count = len(self._ready)
+        return (
+            f"<lmtokens async iterator of tokens: {count} tokens received and not yet returned; "
+            "iterate over it with async for>"
+        )
+
+    def _repr_html_(self) -> str:
+        return _html(self)
 
 
 class AsyncTemporaryToken:

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 mod deleted;
+pub(crate) mod display;
 pub(crate) mod enums;
 pub(crate) mod errors;
 pub(crate) mod explanation;
@@ -10,6 +11,7 @@ pub(crate) mod journal_entry;
 pub(crate) mod listed_user;
 pub(crate) mod literals;
 pub(crate) mod new_token;
+pub(crate) mod results;
 pub(crate) mod rotation;
 pub(crate) mod row_result;
 pub(crate) mod secret;

@@ -141,7 +141,8 @@ def test_damaged_entry_names_no_user(lmtokens_portal: Portal, journal: Path) -> 
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([*lines[:2], b"{}\n", *lines[3:]]))
     damaged = [entry for entry in lmtokens.read_journal(journal, skip_damaged=True) if entry.state == "damaged"]
-    assert [(entry.admin_id, repr(entry)) for entry in damaged] == [(None, "<lmtokens.JournalEntry damaged>")]
+    assert [entry.admin_id for entry in damaged] == [None]
+    assert [repr(entry) for entry in damaged] == [f"<lmtokens.JournalEntry damaged: {damaged[0].error}>"]
 
 
 def test_corrected_row_is_left_out(lmtokens_portal: Portal, journal: Path) -> None:

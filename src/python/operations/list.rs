@@ -34,6 +34,13 @@ impl Pages {
             ready: Arc::default(),
         }
     }
+
+    /// Returns the number of tokens that were received and not yet returned, and the first of them.
+    fn received(&self) -> (usize, Vec<Token>) {
+        const MAX_SHOWN: usize = 10;
+        let ready = locked(&self.ready);
+        (ready.len(), ready.iter().take(MAX_SHOWN).cloned().collect())
+    }
 }
 
 /// Requests the next page if no token is ready; the result is `false` at the end.
@@ -60,6 +67,8 @@ impl Operation for NextPage {
 }
 
 /// An iterator of tokens, which requests page by page.
+///
+/// Its display in a notebook shows tokens that it has received already, and sends no request.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct TokenIterator {
     client: Arc<PyClient>,
@@ -82,6 +91,18 @@ impl TokenIterator {
                 return Ok(None);
             }
         }
+    }
+
+    /// Return the number of tokens that were received and not yet returned, and the first ten.
+    fn _received(&self) -> (usize, Vec<Token>) {
+        self.pages.received()
+    }
+
+    fn __repr__(&self) -> String {
+        let (count, _) = self.pages.received();
+        format!(
+            "<lmtokens.TokenIterator: {count} tokens received and not yet returned; iterate over it, or use list()>"
+        )
     }
 }
 

@@ -19,6 +19,7 @@ use crate::python::operations::client::{AsyncCore, Client};
 use crate::python::operations::deliver::{Deliver, Then};
 use crate::python::operations::functions::default_client;
 use crate::python::runtime::awaitable::Awaitable;
+use crate::python::types::results::{Listed, Results};
 use crate::times::Expiry;
 use crate::tokens::{
     Change, DeleteToken, Deleted, ListUsers, ListedUser, Target, UpdateToken, User, Whoami, WhoamiReport,
@@ -172,8 +173,8 @@ operations! {
     ///     ...     [(user.id, user.name) for user in portal.client().list_users()]
     ///     [(1, 'admin'), (32, 'api-user'), (33, 'viewer')]
     #[signature()]
-    fn list_users() -> Vec<ListedUser> {
-        |_| Ok(ListUsers)
+    fn list_users() -> Results<ListedUser> {
+        |_| Ok(Listed(ListUsers))
     }
 
     /// Find a token of any user by its id or access id.
@@ -360,8 +361,8 @@ operations! {
     fn sweep_tokens(
         #[pyo3(from_py_with = plain::dry_run)] dry_run: bool,
         #[pyo3(from_py_with = domain::only)] only: Option<SweepReason>,
-    ) -> Vec<Swept> {
-        |_| Ok(SweepTokens { delete: !dry_run, only })
+    ) -> Results<Swept> {
+        |_| Ok(Listed(SweepTokens { delete: !dry_run, only }))
     }
 
     /// Find tokens that should be replaced, disabled or deleted.
@@ -571,8 +572,8 @@ operations! {
         token: Option<Target>,
         #[pyo3(from_py_with = domain::quarantine)] quarantine: f64,
         #[pyo3(from_py_with = plain::force)] force: bool,
-    ) -> Vec<Rotation> {
-        |_| Ok(FinishRotations { token, quarantine: Duration::from_secs_f64(quarantine), force })
+    ) -> Results<Rotation> {
+        |_| Ok(Listed(FinishRotations { token, quarantine: Duration::from_secs_f64(quarantine), force }))
     }
 
     /// Cancel a rotation: the old token works again, and the new one is disabled.

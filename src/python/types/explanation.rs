@@ -67,6 +67,18 @@ impl SignatureCause {
         self.0.explanation()
     }
 
+    /// Return the cause as a ``dict`` for ``json``.
+    ///
+    /// Returns:
+    ///     dict[str, str]: ``name`` and ``explanation``.
+    #[pyo3(signature = () -> "dict[str, str]")]
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let members = PyDict::new(py);
+        members.set_item("name", self.name())?;
+        members.set_item("explanation", self.explanation())?;
+        Ok(members)
+    }
+
     fn __repr__(&self) -> String {
         format!("<lmtokens.SignatureCause {}: {}>", self.0.name(), self.0.explanation())
     }

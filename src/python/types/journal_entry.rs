@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde_json::json;
 
 use crate::lifecycle;
 use crate::model::Token;
@@ -10,6 +12,9 @@ use crate::printable;
 use crate::python::args::plain;
 use crate::python::args::stub_types::FilePath;
 use crate::python::types::literals::EntryState;
+use crate::python::types::results::Results;
+use crate::python::types::token::dict;
+use crate::token_output::Members;
 use crate::tokens::User;
 
 /// A token or a row of a journal.
@@ -63,12 +68,36 @@ impl JournalEntry {
         columns.map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
 
+    /// Return the entry as a ``dict`` for ``json``, without a key.
+    ///
+    /// Returns:
+    ///     dict[str, object]: ``number``, ``state``, ``admin_id`` and ``note``; ``id``, ``type`` and ``access_id`` of the
+    ///         token; ``error`` and ``columns``.
+    #[pyo3(signature = () -> "dict[str, object]")]
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let entry = &self.0;
+        let token = entry.token.as_ref();
+        let members = Members(vec![
+            ("number", json!(self.number())),
+            ("state", json!(entry.state.as_str())),
+            ("admin_id", json!(entry.admin_id)),
+            ("note", json!(entry.note)),
+            ("id", json!(token.map(|token| token.id))),
+            ("type", json!(token.map(|token| token.r#type.as_str()))),
+            ("access_id", json!(token.and_then(|token| token.access_id.as_deref()))),
+            ("error", json!(entry.error)),
+            ("columns", json!(self.columns())),
+        ]);
+        dict(py, &members)
+    }
+
     fn __repr__(&self) -> String {
-        let user = match &self.0.admin_id {
-            Some(user) => format!(" of user {}", printable::line(&user.to_string())),
-            None => String::new(),
-        };
-        format!("<lmtokens.JournalEntry {}{user}>", self.0.state.as_str())
+        let entry = &self.0;
+        let token = entry.token.as_ref().map(|token| format!(" token {}", token.id)).unwrap_or_default();
+        let user = entry.admin_id.as_ref().map(|user| printable::line(&format!(" of user {user}")));
+        let error = entry.error.as_ref().map(|error| printable::line(&format!(": {error}")));
+        let (user, error) = (user.unwrap_or_default(), error.unwrap_or_default());
+        format!("<lmtokens.JournalEntry {}{token}{user}{error}>", entry.state.as_str())
     }
 }
 
@@ -101,7 +130,7 @@ pub(crate) fn read_journal(
     py: Python<'_>,
     path: FilePath,
     #[pyo3(from_py_with = plain::skip_damaged)] skip_damaged: bool,
-) -> PyResult<Vec<JournalEntry>> {
+) -> PyResult<Results<JournalEntry>> {
     let journal = py.detach(|| lifecycle::read_journal(&path.0, skip_damaged))?;
-    Ok(journal.entries.into_iter().map(JournalEntry).collect())
+    Ok(Results(journal.entries.into_iter().map(JournalEntry).collect()))
 }

@@ -1,10 +1,14 @@
 //! `NewToken`.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde_json::json;
 
 use crate::ids::Note;
 use crate::python::args::domain;
 use crate::python::types::literals::{StatusNumber, TypeWord};
+use crate::python::types::token::dict;
+use crate::token_output::Members;
 use crate::tokens::{self, User};
 
 /// A token to create, as a row of ``add_tokens``.
@@ -67,6 +71,21 @@ impl NewToken {
     #[getter]
     fn r#type(&self) -> TypeWord {
         TypeWord(self.0.r#type.as_str())
+    }
+
+    /// Return the row as a ``dict`` for ``json``.
+    ///
+    /// Returns:
+    ///     dict[str, object]: the members by attribute name.
+    #[pyo3(signature = () -> "dict[str, object]")]
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let members = Members(vec![
+            ("admin_id", json!(self.0.admin)),
+            ("note", json!(self.0.note())),
+            ("status", json!(self.0.status.number())),
+            ("type", json!(self.0.r#type.as_str())),
+        ]);
+        dict(py, &members)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

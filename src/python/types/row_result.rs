@@ -1,12 +1,16 @@
 //! `RowResult` and `Summary`: results of a bulk run.
 
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde_json::json;
 
 use crate::lifecycle::{self, Outcome, Row};
 use crate::model::Token;
 use crate::python::types::errors::LazyException;
 use crate::python::types::literals::RowState;
 use crate::python::types::new_token::NewToken;
+use crate::python::types::token::dict;
+use crate::token_output::Members;
 
 /// The result of one row.
 #[pyclass(frozen, module = "lmtokens")]
@@ -69,12 +73,36 @@ impl RowResult {
         self.error.get(py)
     }
 
+    /// Return the result as a ``dict`` for ``json``, without a key.
+    ///
+    /// Returns:
+    ///     dict[str, object]: ``number`` and ``state``; ``admin_id``, ``note``, ``status`` and ``type`` of the row; ``id``
+    ///         and ``access_id`` of the token; and ``reason``.
+    #[pyo3(signature = () -> "dict[str, object]")]
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let row = &self.row.token;
+        let token = self.token.as_ref();
+        let members = Members(vec![
+            ("number", json!(self.row.line)),
+            ("state", json!(self.state)),
+            ("admin_id", json!(row.admin)),
+            ("note", json!(row.note())),
+            ("status", json!(row.status.number())),
+            ("type", json!(row.r#type.as_str())),
+            ("id", json!(token.map(|token| token.id))),
+            ("access_id", json!(token.and_then(|token| token.access_id.as_deref()))),
+            ("reason", json!(self.reason)),
+        ]);
+        dict(py, &members)
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let token = self.token.as_ref().map(|token| format!(", token {}", token.id)).unwrap_or_default();
         let reason = match &self.reason {
             Some(reason) => format!(": {}", reason.into_pyobject(py)?.repr()?),
             None => String::new(),
         };
-        Ok(format!("<lmtokens.RowResult {} {}{reason}>", self.row.line, self.state))
+        Ok(format!("<lmtokens.RowResult {} {}{token}{reason}>", self.row.line, self.state))
     }
 }
 
@@ -112,6 +140,25 @@ impl Summary {
 
 #[pymethods]
 impl Summary {
+    /// Return the numbers as a ``dict`` for ``json``.
+    ///
+    /// Returns:
+    ///     dict[str, int]: the members by attribute name.
+    #[pyo3(signature = () -> "dict[str, int]")]
+    #[allow(clippy::wrong_self_convention, reason = "Python calls methods by reference")]
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let Self { total, created, already_done, failed, unknown, skipped } = self;
+        let members = Members(vec![
+            ("total", json!(total)),
+            ("created", json!(created)),
+            ("already_done", json!(already_done)),
+            ("failed", json!(failed)),
+            ("unknown", json!(unknown)),
+            ("skipped", json!(skipped)),
+        ]);
+        dict(py, &members)
+    }
+
     pub(crate) fn __repr__(&self) -> String {
         let Self { total, created, already_done, failed, unknown, skipped } = self;
         format!(
