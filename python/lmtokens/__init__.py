@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lmtokens._enums import Severity as Severity
     from lmtokens._enums import TokenStatus as TokenStatus
     from lmtokens._enums import TokenType as TokenType
+    from lmtokens._frames import to_dataframe as to_dataframe
     from lmtokens.aio import AsyncBulkRun as AsyncBulkRun
     from lmtokens.aio import AsyncClient as AsyncClient
     from lmtokens.aio import AsyncTemporaryToken as AsyncTemporaryToken
@@ -56,6 +57,7 @@ _LAZY = {
     "Severity": "lmtokens._enums",
     "TokenStatus": "lmtokens._enums",
     "TokenType": "lmtokens._enums",
+    "to_dataframe": "lmtokens._frames",
 }
 _LAZY_MODULES = {"deliver"}
 

@@ -40,6 +40,7 @@ PAGES = [
             "_lmtokens:sign",
             "_lmtokens:explain_signature",
             "_lmtokens:read_journal",
+            "_frames:to_dataframe",
         ],
     ),
     Page(

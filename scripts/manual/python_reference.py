@@ -49,9 +49,10 @@ class Reference:
         return {member.name for member in self._find(module, name).body if isinstance(member, Definition)}
 
     def _find(self, module: str, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef:
-        for node in self._modules[module].body:
-            if isinstance(node, Definition) and node.name == name:
-                return node
+        found = [node for node in self._modules[module].body if isinstance(node, Definition) and node.name == name]
+        # Of a function with overloads, the definition that has a docstring.
+        for node in sorted(found, key=lambda node: not ast.get_docstring(node)):
+            return node
         raise LookupError(f"{module} does not define {name}")
 
     def _definition(self, node: ast.stmt) -> list[str]:

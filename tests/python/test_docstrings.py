@@ -56,6 +56,8 @@ def test_examples_are_found() -> None:
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_example_runs(name: str) -> None:
+    if name == "lmtokens.to_dataframe":
+        pytest.importorskip("pandas")
     example = doctest.DocTestParser().get_doctest(EXAMPLES[name], dict(vars(lmtokens)), name, None, 0)
     output: list[str] = []
     outcome = doctest.DocTestRunner(verbose=False).run(example, out=output.append)

@@ -77,6 +77,7 @@ PUBLIC = {
     "explain_signature",
     "read_journal",
     "sign",
+    "to_dataframe",
     "where",
 }
 

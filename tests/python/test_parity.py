@@ -11,7 +11,7 @@ from api_variants import OPERATIONS, public_methods
 
 # These manage a client or do not contact the portal.
 CLIENT_ONLY = {"close"}
-FUNCTIONS_ONLY = {"configure", "default_client", "explain_signature", "read_journal", "sign"}
+FUNCTIONS_ONLY = {"configure", "default_client", "explain_signature", "read_journal", "sign", "to_dataframe"}
 
 LAZY = {"list_tokens", "add_tokens", "temporary_token"}
 
