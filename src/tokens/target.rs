@@ -7,7 +7,7 @@ use crate::credentials::{BEARER_PREFIX, Credentials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{AdminId, TokenId};
 use crate::model::{Token, TokenType};
-use crate::operation::Operation as _;
+use crate::operation::Operation;
 
 /// A token as a caller names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +36,25 @@ impl Target {
         }
     }
 
+    /// Fails if the token is of another portal than the client's. There, its id is that of another token.
+    fn check_portal(&self, client: &Client) -> Result<()> {
+        let identity = client.identity();
+        let portal = identity.portal.base_url();
+        match self {
+            Self::Token(token) if token.portal.as_deref().is_some_and(|other| other != portal) => {
+                Err(Error::argument(format!(
+                    "token {} is of another portal than the client, which calls {portal}; expected a token of this \
+                     portal, or an id",
+                    token.id
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the operation that reads the token from the portal.
-    pub(crate) fn find(self) -> Result<FindToken> {
+    fn find(self, client: &Client) -> Result<FindToken> {
+        self.check_portal(client)?;
         match self {
             Self::Token(token) => TokenId::new(token.id).map(FindToken::Id).map_err(Error::of_portal),
             Self::Find(find) => Ok(find),
@@ -45,19 +62,20 @@ impl Target {
     }
 
     pub(super) async fn locate(self, client: &Client) -> Result<Located> {
+        self.check_portal(client)?;
         match self {
             Self::Token(token) if token.admin_id.is_some() => located(*token),
-            other => located(other.find()?.run(client).await?),
+            other => located(other.find(client)?.run(client).await?),
         }
     }
 
-    /// Reads the token from the portal. Fails if the caller's copy is of another portal.
+    /// Reads the token from the portal.
     pub(crate) async fn read(self, client: &Client) -> Result<Token> {
         let given = match &self {
             Self::Token(copy) => copy.access_id.clone(),
             Self::Find(_) => None,
         };
-        let token = self.find()?.run(client).await?;
+        let token = self.find(client)?.run(client).await?;
         check_access_id(given.as_deref(), &token)?;
         Ok(token)
     }
@@ -65,6 +83,7 @@ impl Target {
     /// As `locate`, with the token as it is now, whose note decides what a change keeps. If these credentials may not
     /// view the token, the caller's copy is used.
     pub(super) async fn locate_now(self, client: &Client) -> Result<Located> {
+        self.check_portal(client)?;
         let copy = match self {
             Self::Token(copy) if copy.admin_id.is_some() => copy,
             other => return other.locate(client).await,
@@ -82,14 +101,15 @@ impl Target {
     }
 
     /// As `locate`, but fails unless the token is surely not the calling one; `change` says what the caller wants to
-    /// do. Also returns the client for the change. The portal decides what the token is: the caller's copy may be of another portal.
+    /// do. Also returns the client for the change. The portal decides what the token is.
     pub(super) async fn locate_unless_self(self, client: &Client, change: &str) -> Result<(Located, Client)> {
+        self.check_portal(client)?;
         let copy = match &self {
             Self::Token(copy) if is_self(client, copy) == Some(true) => return Err(locked_out(copy, change)),
             Self::Token(copy) => Some(copy.clone()),
             Self::Find(_) => None,
         };
-        let token = self.find()?.run(client).await.map_err(|error| match error.kind() {
+        let token = self.find(client)?.run(client).await.map_err(|error| match error.kind() {
             // Credentials that create tokens but cannot view them may know the token from its create.
             ErrorKind::NotFound if copy.is_some() => error.suggest(Advice::Force),
             _ => error,
@@ -97,6 +117,14 @@ impl Target {
         check_access_id(copy.and_then(|copy| copy.access_id).as_deref(), &token)?;
         let client = refuse_self(client, &token, change)?;
         Ok((located(token)?, client))
+    }
+}
+
+impl Operation for Target {
+    type Output = Token;
+
+    async fn run(self, client: &Client) -> Result<Token> {
+        self.read(client).await
     }
 }
 

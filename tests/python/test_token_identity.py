@@ -6,11 +6,14 @@ import json
 import pickle
 from typing import TYPE_CHECKING
 
+import pytest
+
 import lmtokens
 import lmtokens.sandbox
 from support import ACCESS_ID, ACCESS_KEY, StubServer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lmtokens.sandbox import Portal
@@ -33,6 +36,31 @@ def test_token_equals_itself_after_its_members_changed(lmtokens_portal: Portal, 
     assert [token for token in api.list_tokens() if token not in known] == [
         token for token in api.list_tokens() if token.id != created.id
     ]
+
+
+WITH_A_TOKEN: dict[str, Callable[[lmtokens.Client, lmtokens.Token], object]] = {
+    "find": lambda client, token: client.find_token(token),
+    "update": lambda client, token: client.update_token(token, note="changed"),
+    "enable": lambda client, token: client.enable_token(token),
+    "disable": lambda client, token: client.disable_token(token),
+    "disable with force": lambda client, token: client.disable_token(token, force=True),
+    "delete": lambda client, token: client.delete_token(token),
+    "delete with force": lambda client, token: client.delete_token(token, force=True),
+    "rotate": lambda client, token: client.rotate_token(token, deliver=print, overlap=3600),
+    "finish": lambda client, token: client.finish_rotations(token),
+    "cancel": lambda client, token: client.cancel_rotation(token),
+}
+
+
+@pytest.mark.parametrize("call", WITH_A_TOKEN)
+def test_token_of_another_portal_is_refused_before_any_request(call: str) -> None:
+    with lmtokens.sandbox.Portal() as portal, lmtokens.sandbox.Portal() as other:
+        token = other.client().add_token(32, "the token to change")
+        assert portal.client().add_token(32, "a bystander with the same id").id == token.id
+        before = len(portal.record)
+        with pytest.raises(ValueError, match=f"token {token.id} is of another portal than the client"):
+            WITH_A_TOKEN[call](portal.client(), token)
+        assert len(portal.record) == before
 
 
 def test_tokens_of_all_sources_know_their_portal(lmtokens_portal: Portal, api: lmtokens.Client, journal: Path) -> None:
