@@ -71,6 +71,11 @@ pub enum Advice {
     },
     /// Allow a longer wait for the rate limit, or call again later.
     WaitLonger,
+    /// Let the client fail instead of waiting for the rate limit.
+    FailInstead {
+        /// Whether a maximum wait applies.
+        is_limited: bool,
+    },
     /// Name the portal.
     NameCompany,
     /// Supply credentials.

@@ -476,12 +476,22 @@ impl Client {
         let Progress { waited, reported_wait, .. } = progress;
         let max_wait = self.policy.max_wait.saturating_sub(*waited);
         // Many short waits add up, if the portal rejects the request again and again.
-        let report = |wait: Duration| {
-            let wait = *waited + wait;
-            if wait > LONG_WAIT && wait > *reported_wait * 2 {
+        let report = |remaining: Duration| {
+            let wait = *waited + started.elapsed() + remaining;
+            if wait <= LONG_WAIT {
+                return;
+            }
+            let is_first = remaining > LONG_WAIT && rate_limit.is_first_report(remaining);
+            if is_first || wait > *reported_wait * 2 {
                 *reported_wait = wait;
-                let (method, endpoint) = (request.method.as_str(), request.endpoint);
-                self.report(Event::LongWait { method, endpoint, wait });
+                self.report(Event::LongWait {
+                    method: request.method.as_str(),
+                    endpoint: request.endpoint,
+                    wait,
+                    remaining,
+                    is_first,
+                    is_limited: self.policy.max_wait < Duration::MAX,
+                });
             }
         };
         let permit = rate_limit.permit(self.policy.on_limit, max_wait, report).await;

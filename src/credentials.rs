@@ -276,7 +276,7 @@ impl Identity {
         let (found, ignored_sources) = if arguments.callable {
             (None, selection.ignored())
         } else {
-            let (found, ignored) = selection.given_or_asked(given, prompt)?;
+            let (found, ignored) = selection.given_or_asked(given, prompt, Some(&portal))?;
             (Some(found), ignored)
         };
         let validity = found.as_ref().and_then(|found| found.validity);
@@ -359,7 +359,7 @@ pub(crate) fn credentials(
     }
     let selection = Selection::of(arguments, environment)?;
     let given = selection.given(arguments, environment)?;
-    selection.given_or_asked(given, prompt).map(|(found, _)| found.credentials)
+    selection.given_or_asked(given, prompt, None).map(|(found, _)| found.credentials)
 }
 
 /// A portal's address, its source, and the arguments that it overrides.
@@ -431,14 +431,24 @@ pub(crate) fn ask_company(prompt: &dyn Prompt) -> Result<String> {
     copied::check("company", &company).map(|()| company)
 }
 
-/// Asks for credentials, of which the access id may be known.
-pub(crate) fn ask(prompt: &dyn Prompt, access_id: Option<Secret>) -> Result<Credentials> {
+/// Asks for credentials of a portal, of which the access id may be known.
+pub(crate) fn ask(
+    prompt: &dyn Prompt,
+    portal: Option<&PortalAddress>,
+    access_id: Option<Secret>,
+) -> Result<Credentials> {
+    let portal = portal.map(|portal| format!(" for {}", portal.host())).unwrap_or_default();
     let access_id = match access_id {
         Some(access_id) => access_id,
-        None => Secret::new(prompt.ask("Access id (empty for a bearer token): ")?.trim().to_owned()),
+        None => {
+            let question = format!("Access id{portal} (empty for a bearer token): ");
+            Secret::new(prompt.ask(&question)?.trim().to_owned())
+        }
     };
     match access_id.reveal() {
-        "" => Credentials::from_bearer(prompt.ask_secret("Bearer token (not shown): ")?),
-        id => Credentials::from_pair(Some(id), prompt.ask_secret("Access key (not shown): ")?),
+        "" => Credentials::from_bearer(prompt.ask_secret(&format!("Bearer token{portal} (not shown): "))?),
+        id => {
+            Credentials::from_pair(Some(id), prompt.ask_secret(&format!("Access key{portal} (not shown): "))?)
+        }
     }
 }

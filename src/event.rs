@@ -33,6 +33,12 @@ pub enum Event {
         endpoint: &'static str,
         /// The whole wait, as far as it can be estimated.
         wait: Duration,
+        /// What remains of it.
+        remaining: Duration,
+        /// Whether it is the first one in its window that the process reports for this rate limit.
+        is_first: bool,
+        /// Whether the client has a maximum wait; a bulk run has none.
+        is_limited: bool,
     },
     /// A create with a destination was cancelled: it may leave a pending token, which sweep removes.
     LeftPending {
@@ -233,9 +239,8 @@ impl Event {
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
-            Self::Attempt { .. } => Severity::Debug,
-            Self::LongWait { .. }
-            | Self::CheckNotRun { .. }
+            Self::Attempt { .. } | Self::LongWait { is_first: false, .. } => Severity::Debug,
+            Self::CheckNotRun { .. }
             | Self::Waiting { .. }
             | Self::FinishedEarlier { .. }
             | Self::ClearedEarlier { .. }
@@ -252,8 +257,8 @@ impl Event {
                 let outcome = attempt_outcome(*status, *attempt, *elapsed, *pause);
                 format!("{method} {endpoint}: {outcome}")
             }
-            Self::LongWait { method, endpoint, wait } => {
-                format!("rate limit of {method} {endpoint} reached; waiting {:.1} s", wait.as_secs_f64())
+            Self::LongWait { method, endpoint, remaining, .. } => {
+                format!("rate limit of {method} {endpoint} reached; waiting {:.1} s", remaining.as_secs_f64())
             }
             Self::LeftPending { admin_id, id, tag, delivered, .. } => {
                 left_pending(*admin_id, *id, tag, *delivered)
@@ -349,8 +354,8 @@ impl Event {
     #[must_use]
     pub fn advice(&self) -> Vec<Advice> {
         match self {
+            Self::LongWait { is_limited, .. } => vec![Advice::FailInstead { is_limited: *is_limited }],
             Self::Attempt { .. }
-            | Self::LongWait { .. }
             | Self::CheckNotRun { .. }
             | Self::Waiting { .. }
             | Self::AuditLogUnreadable { .. }

@@ -44,6 +44,18 @@ class _Dataclass(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
+class _PandasFrame(Protocol):
+    @property
+    def itertuples(self) -> Callable[..., Iterable[Any]]: ...
+
+
+class _PolarsFrame(Protocol):
+    @property
+    def iter_rows(self) -> Callable[..., Iterable[Any]]: ...
+    @property
+    def to_dicts(self) -> Callable[..., Iterable[Any]]: ...
+
+
 class _List(Protocol[_Item_co]):
     """A sequence, but not a ``str``: that has a narrower ``__contains__``."""
 
@@ -69,7 +81,8 @@ OnWait = Callable[[float], object]
 Ordered = Union[SupportsFloat, _Time]
 Progress = Union[bool, Callable[[int, int], object]]
 Reasons = Iterable[str]
-Rows = Iterable[Union[NewToken, _Named, _NamedTuple, _Dataclass, "tuple[Any, ...]", "list[Any]"]]
+_Row = Union[NewToken, _Named, _NamedTuple, _Dataclass, "tuple[Any, ...]", "list[Any]"]
+Rows = Union[Iterable[_Row], _PandasFrame, _PolarsFrame]
 Then = Callable[[Token], object]
 Values = Iterable[Union[str, float, datetime]]
 Words = _List[Union[str, "PathLike[str]"]]

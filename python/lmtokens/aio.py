@@ -10,7 +10,7 @@ from lmtokens._lmtokens import Client, _AsyncBulkRun, _AsyncCore, _AsyncTemporar
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator
     from datetime import datetime, timedelta
     from types import TracebackType
     from typing import Literal
@@ -162,7 +162,8 @@ def _html(result: AsyncBulkRun | _Tokens) -> str:
 class AsyncBulkRun:
     """A run of ``add_tokens``: an async iterator of row results, in the order in which the rows end.
 
-    As ``BulkRun``; ``finish()`` is a coroutine. It belongs to the event loop in which it was created.
+    As ``BulkRun``; ``finish()`` is a coroutine, and awaiting the run finishes it too: ``summary = await
+    client.add_tokens(...)``. It belongs to the event loop in which it was created.
     """
 
     def __init__(self, run: _AsyncBulkRun, /) -> None:
@@ -191,10 +192,13 @@ class AsyncBulkRun:
         return result
 
     async def finish(self) -> Summary:
-        """Iterate to the end and return the summary."""
+        """Iterate to the end and return the summary, as awaiting the run does."""
         async for _ in self:
             pass
         return self.summary
+
+    def __await__(self) -> Generator[Any, None, Summary]:
+        return self.finish().__await__()
 
     @property
     def summary(self) -> Summary:
@@ -214,7 +218,7 @@ class AsyncBulkRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._run.close()
+        self._run.leave(error)
 
     def __repr__(self) -> str:
         return f"<lmtokens.AsyncBulkRun {self.summary}>"

@@ -61,6 +61,9 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::WaitLonger => {
             "try again later, or allow a longer wait with --max-wait; all clients of the portal share the rate limit"
         }
+        Advice::FailInstead { is_limited: true } => "pass a smaller --max-wait to fail instead",
+        // Only a bulk run has no limit.
+        Advice::FailInstead { is_limited: false } => "Ctrl-C stops the run, and --resume continues it",
         Advice::NameCompany => {
             "pass --company acme (for acme.logicmonitor.com) or --profile, or set LM_COMPANY in the environment"
         }

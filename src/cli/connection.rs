@@ -76,6 +76,6 @@ impl Connection {
         let identity = host.unless_interrupted(identity)??;
         say_override(&identity.portal, &identity.overridden, dry_run);
         let client = Client::new(identity, Some(&host.user_agent_suffix)).with_policy(self.policy()?);
-        Ok(client.observed_by(Arc::new(StderrObserver::default())))
+        Ok(client.observed_by(Arc::new(StderrObserver)))
     }
 }

@@ -48,7 +48,7 @@ impl Doctor {
         let output = Output::open()?;
         let examination = Examination::begin(&self.connection.arguments()?, host);
         let examination = host.unless_interrupted(examination)?;
-        let (clock, observer) = (Arc::new(SystemClock), Arc::new(StderrObserver::default()));
+        let (clock, observer) = (Arc::new(SystemClock), Arc::new(StderrObserver));
         let findings = run_until_signal(async {
             Ok(examination.finish(&host.user_agent_suffix, clock, observer).await)
         })?;

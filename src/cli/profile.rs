@@ -241,7 +241,7 @@ impl Add {
         if !to_keyring {
             warn(&format!("the secret will be in plain text in {path}, readable by you only"));
         }
-        let credentials = credentials(host, profile.settings.access_id.clone())?;
+        let credentials = credentials(host, portal.as_ref(), profile.settings.access_id.clone())?;
 
         let mut edit = Edit::open_or_create(host)?;
         edit.check_new(&self.name, self.overwrite)?;
@@ -298,9 +298,13 @@ fn company(host: &Host) -> Result<String, Failure> {
 }
 
 /// Asks for credentials, or reads their secret from standard input.
-fn credentials(host: &Host, access_id: Option<Secret>) -> Result<Credentials, Failure> {
+fn credentials(
+    host: &Host,
+    portal: Option<&PortalAddress>,
+    access_id: Option<Secret>,
+) -> Result<Credentials, Failure> {
     if host.prompt.is_available() {
-        return Ok(host.unless_interrupted(credentials::ask(host.prompt.as_ref(), access_id))??);
+        return Ok(host.unless_interrupted(credentials::ask(host.prompt.as_ref(), portal, access_id))??);
     }
     if io::stdin().is_terminal() {
         return Err(Error::credentials("no prompt available")

@@ -3,7 +3,6 @@
 use std::io::{self, Write as _};
 use std::iter;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -233,29 +232,14 @@ fn facts(error: &Error) -> String {
 }
 
 /// Writes events to standard error.
-#[derive(Default)]
-pub(super) struct StderrObserver {
-    last_wait: Mutex<Option<Instant>>,
-}
-
-impl StderrObserver {
-    /// Returns whether a wait is reported now: when many rows wait for one rate limit, one line is enough.
-    fn reports_wait(&self) -> bool {
-        const INTERVAL: Duration = Duration::from_secs(10);
-        let mut last = locked(&self.last_wait);
-        let is_due = last.is_none_or(|last| last.elapsed() >= INTERVAL);
-        if is_due {
-            *last = Some(Instant::now());
-        }
-        is_due
-    }
-}
+pub(super) struct StderrObserver;
 
 impl Observer for StderrObserver {
     fn observe(&self, event: Event) {
         let (level, prefix) = match event.severity() {
             Severity::Debug => (Level::Debug, ""),
-            Severity::Info if matches!(event, Event::LongWait { .. }) && !self.reports_wait() => return,
+            // `--quiet` omits it.
+            Severity::Warning if matches!(event, Event::LongWait { .. }) => (Level::Info, ""),
             Severity::Info => (Level::Info, ""),
             Severity::Warning => (Level::Warning, "warning: "),
         };

@@ -79,6 +79,8 @@ struct State {
     last_sent: Option<Instant>,
     waiting: VecDeque<(u64, Arc<Notify>)>,
     next_ticket: u64,
+    /// Until when waits end that are not worth another report.
+    reported_until: Option<Instant>,
 }
 
 /// What responses have said about a rate limit. Pure: no clock, no waiting, no waking.
@@ -239,8 +241,20 @@ pub(super) struct RateLimited {
 }
 
 impl RateLimit {
-    /// Waits for a permit for one request, in the order of arrival. Calls `on_wait` with the expected total wait before
-    /// each wait.
+    /// Returns whether a wait is the first one in its window that is reported. A wait that ends little later than the
+    /// window of an earlier report is for the same window.
+    pub(super) fn is_first_report(&self, wait: Duration) -> bool {
+        let mut state = locked(&self.0.0);
+        let (now, window) = (Instant::now(), state.estimate.window());
+        let is_first = state.reported_until.is_none_or(|until| now + wait > until);
+        if is_first {
+            state.reported_until = Some(now + wait.max(window) + window / 10);
+        }
+        is_first
+    }
+
+    /// Waits for a permit for one request, in the order of arrival. Calls `on_wait` with the expected time before each
+    /// wait.
     pub(super) async fn permit(
         &self,
         on_limit: OnLimit,
@@ -253,7 +267,7 @@ impl RateLimit {
             let (wait, notify) = {
                 let now = Instant::now();
                 let mut state = locked(&self.0.0);
-                let State { estimate, in_flight, last_sent, waiting, next_ticket } = &mut *state;
+                let State { estimate, in_flight, last_sent, waiting, next_ticket, .. } = &mut *state;
                 let decision = estimate.decide(now, *in_flight, *last_sent);
                 let own_number = ticket.as_ref().map(|ticket| ticket.number);
                 let is_first = waiting.front().is_none_or(|(number, _)| Some(*number) == own_number);
@@ -290,7 +304,7 @@ impl RateLimit {
                 };
                 (if is_first { wait } else { wait.max(FIRST_RESPONSE) }, notify)
             };
-            on_wait(started.elapsed() + wait);
+            on_wait(wait);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = notify.notified() => {}
@@ -484,6 +498,18 @@ mod tests {
         let (start, mut estimate) = (Instant::now(), LimitEstimate::default());
         estimate.on_response(start, start + ms(1), None);
         assert_eq!(estimate.decide(start + ms(1), 1000, Some(start)), Decision::Go);
+    }
+
+    #[test]
+    fn a_wait_is_reported_once_for_each_window() {
+        let limit = RateLimit(Arc::default());
+        locked(&limit.0.0).estimate.on_response(Instant::now(), Instant::now(), headers(1, 0));
+        assert!(limit.is_first_report(WINDOW));
+        // Other requests wait for the same window, and the last of them for the response to the first.
+        assert!(!limit.is_first_report(WINDOW));
+        assert!(!limit.is_first_report(WINDOW + WINDOW / 20));
+        assert!(limit.is_first_report(2 * WINDOW));
+        assert!(!limit.is_first_report(2 * WINDOW));
     }
 
     #[test]

@@ -85,11 +85,17 @@ impl<'a> Selection<'a> {
     }
 
     /// Asks for credentials if none are given.
-    pub(super) fn given_or_asked(&self, given: Option<Found>, prompt: &dyn Prompt) -> Result<Found> {
+    pub(super) fn given_or_asked(
+        &self,
+        given: Option<Found>,
+        prompt: &dyn Prompt,
+        portal: Option<&PortalAddress>,
+    ) -> Result<Found> {
         match given {
             Some(found) => Ok(found),
             None if prompt.is_available() => {
-                Ok((Supplied::fixed(ask(prompt, None)?, Provenance::Prompt), self.replaced.clone()))
+                let credentials = ask(prompt, portal, None)?;
+                Ok((Supplied::fixed(credentials, Provenance::Prompt), self.replaced.clone()))
             }
             None => Err(self.no_credentials()),
         }

@@ -137,6 +137,13 @@ impl Journal {
         self.writer.failure()
     }
 
+    /// Removes the file when the journal is dropped, unless an earlier run created it.
+    pub(super) fn remove_if_new(&self) {
+        if self.begun.is_none() {
+            self.writer.remove_on_drop();
+        }
+    }
+
     /// Waits until all lines are on disk and the journal is unlocked. No line can follow.
     pub(super) async fn close(&self) -> Result<()> {
         self.writer.close().await

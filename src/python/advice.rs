@@ -61,6 +61,10 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
         }
         Advice::AllowBearer => "pass allow_bearer=True to rotate it",
         Advice::WaitLonger => "call again later, or pass a larger max_wait",
+        Advice::FailInstead { is_limited: true } => {
+            "to fail instead, give the client a smaller max_wait or on_limit=\"raise\""
+        }
+        Advice::FailInstead { is_limited: false } => "to fail instead, give the client on_limit=\"raise\"",
         Advice::NameCompany => {
             "pass company=\"acme\" (for acme.logicmonitor.com) or profile=, or set LM_COMPANY"
         }

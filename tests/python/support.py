@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -344,3 +345,11 @@ def screen(shown: str) -> list[str]:
             column += 1
         lines.extend([""] * (row + 1 - len(lines)))
     return [line.rstrip() for line in lines]
+
+
+def fake_kernel(monkeypatch: pytest.MonkeyPatch, *, may_prompt: bool = True) -> None:
+    """Let this process look like a notebook's kernel."""
+    ipython = types.ModuleType("IPython")
+    shell = types.SimpleNamespace(kernel=types.SimpleNamespace(_allow_stdin=may_prompt))
+    ipython.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)

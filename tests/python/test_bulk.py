@@ -303,23 +303,6 @@ def test_progress_callback_may_call_the_client(lmtokens_portal: Portal, journal:
     assert seen[-1] == 10
 
 
-def test_progress_true_is_shown_on_standard_error(
-    lmtokens_portal: Portal, journal: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lmtokens_portal.fail("status-before-acting", method="POST", status=400)
-    lmtokens.add_tokens(ROWS, journal=journal, progress=True).finish()
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.split("\r")[1:] == [f"{number}/10, 1 not created" for number in range(1, 10)] + [
-        "10/10, 1 not created\n"
-    ]
-
-
-def test_progress_false_is_silent(lmtokens_portal: Portal, journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lmtokens.add_tokens(ROWS, journal=journal, progress=False).finish()
-    assert capsys.readouterr() == ("", "")
-
-
 def test_destination_keeps_the_keys_out_of_the_journal(
     lmtokens_portal: Portal, journal: Path, add_tokens: Callable[..., Any]
 ) -> None:

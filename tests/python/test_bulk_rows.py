@@ -253,26 +253,7 @@ def test_other_row_is_refused(lmtokens_portal: Portal, journal: Path, row: Any) 
     assert refused(lmtokens_portal, journal, [row]).startswith("row 1: ")
 
 
-class DataFrame:
-    """As that of pandas: an iteration yields the names of the columns."""
-
-    columns = ("admin_id", "note")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
-
-    def keys(self) -> Any:
-        return self.columns
-
-    def __getitem__(self, name: str) -> Any:
-        return [32, 33]
-
-    def itertuples(self) -> Any:
-        return iter(())
-
-
 WHOLE: dict[str, Any] = {
-    "DataFrame": DataFrame(),
     "dict": {"admin_id": 32},
     "dict of columns": {"admin_id": [32, 33], "note": ["a", "b"]},
     "mapping": Record(admin_id=32),
@@ -295,10 +276,6 @@ WHOLE: dict[str, Any] = {
 def test_one_row_or_a_table_is_not_an_iterable_of_rows(lmtokens_portal: Portal, journal: Path, rows: Any) -> None:
     text = refused(lmtokens_portal, journal, rows)
     assert text.startswith(("tokens must be an iterable of rows, ", "row 1: it must be "))
-
-
-def test_a_table_is_refused_with_the_way_to_pass_it(lmtokens_portal: Portal, journal: Path) -> None:
-    assert 'to_dict("records")' in refused(lmtokens_portal, journal, DataFrame())
 
 
 NOT_GIVEN = {

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import threading
-import types
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import lmtokens
 import pytest
 from lmtokens import ConfigurationError, CredentialsError
-from support import ACCESS_ID, ACCESS_KEY, SHELL, run_at_terminal, run_python, run_shell
+from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, fake_kernel, run_at_terminal, run_python, run_shell
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lmtokens.sandbox import Portal
 
 OTHER_ID = "exampleAccessId00002"
@@ -412,7 +416,7 @@ class FakeUser:
 
 def fake_notebook(monkeypatch: pytest.MonkeyPatch, *replies: str) -> FakeUser:
     user = FakeUser(*replies)
-    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    fake_kernel(monkeypatch)
     monkeypatch.setattr("builtins.input", user.plain)
     monkeypatch.setattr("getpass.getpass", user.secret)
     return user
@@ -421,8 +425,44 @@ def fake_notebook(monkeypatch: pytest.MonkeyPatch, *replies: str) -> FakeUser:
 def test_notebook_prompts_for_everything_if_nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     user = fake_notebook(monkeypatch, "acme", ACCESS_ID, ACCESS_KEY)
     assert repr(lmtokens.Client()) == f"{ACME} LMv1 from prompt>"
-    assert [how for how, _ in user.prompts] == ["plain", "plain", "secret"]
-    assert ["company" in user.prompts[0][1], "id" in user.prompts[1][1], "key" in user.prompts[2][1]] == [True] * 3
+    assert user.prompts == [
+        ("plain", "LogicMonitor company (acme in acme.logicmonitor.com): "),
+        ("plain", "Access id for acme.logicmonitor.com (empty for a bearer token): "),
+        ("secret", "Access key for acme.logicmonitor.com (not shown): "),
+    ]
+
+
+@pytest.mark.parametrize(("may_ask", "prompts"), [(True, 2), (False, 0)])
+def test_notebook_that_cannot_prompt_is_not_asked(monkeypatch: pytest.MonkeyPatch, may_ask: bool, prompts: int) -> None:
+    user = fake_notebook(monkeypatch, ACCESS_ID, ACCESS_KEY)
+    fake_kernel(monkeypatch, may_prompt=may_ask)
+    with nullcontext() if may_ask else pytest.raises(lmtokens.CredentialsError, match="LM_ACCESS_ID"):
+        lmtokens.Client("acme")
+    assert len(user.prompts) == prompts
+
+
+def test_notebook_that_is_executed_by_a_program_says_what_to_set(tmp_path: Path) -> None:
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+    cells = [nbformat.v4.new_code_cell(f"import lmtokens; lmtokens.Client({company})") for company in ("", "'acme'")]
+    folders = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    with patch.dict(os.environ, {name: str(tmp_path / name.lower()) for name in folders}):
+        nbclient.NotebookClient(
+            nbformat.v4.new_notebook(cells=cells), timeout=HANG_TIMEOUT, allow_errors=True
+        ).execute()
+    raised = [(cell.outputs[0].ename, cell.outputs[0].evalue.split("\n")[1]) for cell in cells]
+    assert raised == [
+        (
+            "ConfigurationError",
+            'hint: pass company="acme" (for acme.logicmonitor.com) or profile=, or set LM_COMPANY',
+        ),
+        (
+            "CredentialsError",
+            "hint: pass access_id= and access_key= (or bearer_token=) or profile=, "
+            "or set LM_ACCESS_ID and LM_ACCESS_KEY (or LM_BEARER_TOKEN)",
+        ),
+    ]
 
 
 def test_notebook_prompts_only_for_missing_settings(monkeypatch: pytest.MonkeyPatch, lmtokens_portal: Portal) -> None:

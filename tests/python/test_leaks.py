@@ -30,7 +30,6 @@ import reprlib
 import subprocess
 import sys
 import traceback
-import types
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
@@ -45,6 +44,7 @@ from support import (
     Listener,
     ReceivedRequest,
     StubServer,
+    fake_kernel,
     run_python,
     run_shell,
     wait_until,
@@ -479,7 +479,7 @@ def test_debug_logs_do_not_leak(caplog: pytest.LogCaptureFixture, lmtokens_porta
 
 
 def test_key_typed_at_the_prompt_does_not_leak(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    fake_kernel(monkeypatch)
     monkeypatch.setattr("builtins.input", lambda question: ACCESS_ID)
     monkeypatch.setattr("getpass.getpass", lambda question: KEY())
     client = lmtokens.Client("acme")

@@ -360,7 +360,7 @@ def test_terminal_prompts_for_what_is_missing(config: Path) -> None:
     assert typed.shown.index("plain text") < typed.shown.index("not shown")
     assert "LMv1 from profile acme" in repr(lmtokens.Client())
     words = ["profile", "add", "gov", "--company", "acme", "--access-id", ACCESS_ID]
-    typed = run_at_terminal([*SHELL, *words], [("Access key (not shown)", f"{ACCESS_KEY}\n")])
+    typed = run_at_terminal([*SHELL, *words], [("Access key for", f"{ACCESS_KEY}\n")])
     assert typed.status == 0, typed.shown
     assert "Access id" not in typed.shown
 

@@ -78,16 +78,50 @@ class TestAnnouncements:
         assert unraisable == [OSError]
         assert notes(lmtokens_portal) == ["first", "second"]
 
-    def test_log_names_the_endpoint_and_the_wait(
+    def test_warning_names_the_endpoint_the_wait_and_what_changes_it(
         self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture
     ) -> None:
         lmtokens_portal.set_rate_limit(1, ANNOUNCED, method="POST")
         client = lmtokens_portal.client()
-        with caplog.at_level(logging.INFO, logger="lmtokens"):
-            client.add_token(32)
-            client.add_token(32)
-        [message] = [record.getMessage() for record in caplog.records if record.name == "lmtokens"]
+        client.add_token(32)
+        client.add_token(32)
+        [message] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
         assert message.startswith("rate limit of POST /setting/admins/{adminId}/apitokens reached; waiting 3.")
+        assert message.endswith('; to fail instead, give the client a smaller max_wait or on_limit="raise"')
+
+    def test_script_without_logging_says_why_it_stands_still(self, lmtokens_portal: Portal, journal: Path) -> None:
+        lmtokens_portal.set_rate_limit(1, ANNOUNCED, method="POST")
+        rows = [(32, "a"), (32, "b")]
+        completed = run_python(f"import lmtokens; lmtokens.add_tokens({rows}, journal={str(journal)!r}).finish()")
+        [line] = completed.stderr.splitlines()
+        assert line.startswith("rate limit of POST /setting/admins/{adminId}/apitokens reached; waiting 3.")
+        # A bulk run has no max_wait.
+        assert line.endswith('; to fail instead, give the client on_limit="raise"')
+
+    @pytest.mark.parametrize("kind", VARIANTS)
+    def test_one_warning_for_each_endpoint_and_window(
+        self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture, kind: str
+    ) -> None:
+        calls = 5
+        for method in ("POST", "DELETE"):
+            lmtokens_portal.set_rate_limit(calls, ANNOUNCED, method=method)
+        announced: list[float] = []
+        api = api_for(kind, lmtokens_portal, **identity(lmtokens_portal), on_wait=announced.append)
+
+        def call_at_once(function: Any, arguments: list[tuple[Any, ...]]) -> list[Any]:
+            with ThreadPoolExecutor(len(arguments)) as pool:
+                return list(pool.map(lambda given: function(*given), arguments))
+
+        tokens = call_at_once(api.add_token, [(32, str(number)) for number in range(3 * calls)])
+        call_at_once(api.delete_token, [(token,) for token in tokens[: 2 * calls]])
+        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert [message.split(" reached")[0] for message in warnings] == [
+            "rate limit of POST /setting/admins/{adminId}/apitokens",
+            "rate limit of POST /setting/admins/{adminId}/apitokens",
+            "rate limit of DELETE /setting/admins/{adminId}/apitokens/{id}",
+        ]
+        # Each call that waits is announced to the callback.
+        assert len(announced) >= 3 * calls
 
     def test_short_wait_is_not_announced(self, lmtokens_portal: Portal, caplog: pytest.LogCaptureFixture) -> None:
         lmtokens_portal.set_rate_limit(1, 1.0, method="POST")

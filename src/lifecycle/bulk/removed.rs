@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::resume::Todo;
-use super::row::{RowWorker, is_authentication};
+use super::row::{RowWorker, refusal};
 use crate::error::Result;
 use crate::event::Event;
 use crate::ids::AdminId;
@@ -20,7 +20,7 @@ pub(super) async fn settle(worker: &RowWorker, rows: Vec<(RowKey, RowState)>) ->
             Ok(Some(token)) => finished.push(token),
             Ok(None) if was_removed => {}
             Ok(None) => worker.journal.write(&Line::Removed { row: key }).await?,
-            Err(error) if is_authentication(&error) => return Err(error),
+            Err(error) if refusal(&error).is_some() => return Err(error),
             Err(error) => unclear.push(error.to_string()),
         }
     }

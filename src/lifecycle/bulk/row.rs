@@ -129,7 +129,11 @@ impl RowWorker {
     }
 }
 
-/// Returns whether the portal rejected the credentials, in this error or in its causes.
-pub(super) fn is_authentication(error: &Error) -> bool {
-    error.kind() == ErrorKind::Authentication || error.details().cause.as_ref().is_some_and(is_authentication)
+/// Returns the kind of the error, or of the one that caused it, if the other rows would fail as well: the portal
+/// rejected the credentials, or there are none.
+pub(super) fn refusal(error: &Error) -> Option<ErrorKind> {
+    match error.kind() {
+        kind @ (ErrorKind::Authentication | ErrorKind::Credentials) => Some(kind),
+        _ => error.details().cause.as_ref().and_then(refusal),
+    }
 }

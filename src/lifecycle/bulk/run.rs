@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use super::removed;
 use super::resume::remove_orphans;
-use super::row::{RowWorker, is_authentication};
+use super::row::{RowWorker, refusal};
 use super::snapshot::Snapshot;
 use super::{OnError, Outcome, Row, RowResult, RunSettings, Summary};
 use crate::advice::Advice;
@@ -73,8 +73,11 @@ impl Run {
     /// Returns the next row that has ended, or `None` at the end. The first call sends the first request. An error
     /// concerns the run as a whole and comes last, after every row has ended.
     pub async fn next(&mut self) -> Result<Option<RowResult>> {
-        if let Some((driver, rows)) = self.waiting.take() {
-            self.task = Some(process::runtime()?.spawn(driver.drive(rows)).abort_handle());
+        if self.waiting.is_some() {
+            let runtime = process::runtime()?;
+            let task =
+                self.waiting.take().map(|(driver, rows)| runtime.spawn(driver.drive(rows)).abort_handle());
+            self.task = task;
         }
         match self.messages.recv().await {
             None => Ok(None),
@@ -112,8 +115,12 @@ impl Run {
 }
 
 impl Drop for Run {
+    /// A run that sent nothing leaves no journal that it created.
     fn drop(&mut self) {
         self.stop();
+        if let Some((driver, _)) = &self.waiting {
+            driver.worker.journal.remove_if_new();
+        }
     }
 }
 
@@ -167,7 +174,7 @@ impl Driver {
         for (_, row) in rows {
             self.send(row, Outcome::Skipped { reason: reason.clone(), token: None }).await;
         }
-        let is_rejected = matches!(&stopped, Some(Stopped::Failed(error)) if is_authentication(error));
+        let is_rejected = matches!(&stopped, Some(Stopped::Failed(error)) if refusal(error).is_some());
         if (self.is_resumed || any_failed) && !is_rejected {
             remove_orphans(&self.worker.client, self.worker.journal.run).await;
         }
@@ -286,9 +293,9 @@ impl Driver {
     async fn take_result(&self, result: RowResult, progress: &mut Progress) {
         if let Outcome::Failed(error) | Outcome::Unknown(error) = &result.outcome {
             progress.any_failed = true;
-            if is_authentication(error) {
+            if let Some(kind) = refusal(error) {
                 let mut rejection = error.repeated();
-                rejection.details_mut().kind = ErrorKind::Authentication;
+                rejection.details_mut().kind = kind;
                 progress.stopped.get_or_insert(Stopped::Failed(rejection));
             } else if self.on_error == OnError::Stop {
                 progress.stopped.get_or_insert(Stopped::Requested(ROW_FAILED));

@@ -86,6 +86,12 @@ impl JournalFile {
         Ok(())
     }
 
+    /// Removes the file while it is locked, if the path still names it.
+    pub(super) fn remove(self) -> io::Result<()> {
+        self.check()?;
+        std::fs::remove_file(&self.path)
+    }
+
     /// Fails if the path no longer names this file, or if another process changed its length: writes would succeed, and
     /// their lines could not be found.
     fn check(&self) -> io::Result<()> {

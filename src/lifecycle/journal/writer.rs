@@ -1,6 +1,7 @@
 //! The thread that writes a journal. Lines that queue up are written as a group, with one fsync.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc as blocking};
 
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +25,8 @@ pub(in crate::lifecycle) struct Writer {
     /// `None` only while it is dropped.
     jobs: Option<mpsc::UnboundedSender<Job>>,
     failure: Arc<OnceLock<String>>,
+    /// Whether the thread removes the journal when this handle is dropped.
+    is_unused: Arc<AtomicBool>,
     /// Ends with the thread.
     ended: Mutex<blocking::Receiver<()>>,
     process_id: u32,
@@ -42,16 +45,17 @@ impl Writer {
         let (jobs, inbox) = mpsc::unbounded_channel();
         let (running, ended) = blocking::channel();
         let failure = Arc::new(OnceLock::new());
-        let shared = Arc::clone(&failure);
+        let is_unused = Arc::new(AtomicBool::new(false));
+        let shared = (Arc::clone(&failure), Arc::clone(&is_unused));
         let lines = Lines { file, run, next };
         let work = move || {
-            lines.work(inbox, &shared);
+            lines.work(inbox, &shared.0, &shared.1);
             drop(running);
         };
         start_thread("lmtokens-journal", work)
             .map_err(|error| refused(failed(format!("cannot start a thread: {error}")), &error))?;
         let process_id = std::process::id();
-        Ok(Self { jobs: Some(jobs), failure, ended: Mutex::new(ended), process_id })
+        Ok(Self { jobs: Some(jobs), failure, is_unused, ended: Mutex::new(ended), process_id })
     }
 
     pub(super) fn failure(&self) -> Option<String> {
@@ -60,6 +64,11 @@ impl Writer {
 
     pub(super) async fn write(&self, line: &Line, durably: bool) -> Result<()> {
         self.hand_over(Some(line.object()?), durably).await
+    }
+
+    /// Removes the journal when this handle is dropped, in the process that created it.
+    pub(super) fn remove_on_drop(&self) {
+        self.is_unused.store(true, Ordering::Relaxed);
     }
 
     /// Waits until all lines are on disk and the journal is unlocked. No line can follow.
@@ -106,7 +115,12 @@ struct Lines {
 impl Lines {
     /// Writes groups of lines until the first failure: an fsync after a failed one proves nothing. The journal stays
     /// locked after it, until it is closed.
-    fn work(mut self, mut inbox: mpsc::UnboundedReceiver<Job>, failure: &OnceLock<String>) {
+    fn work(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<Job>,
+        failure: &OnceLock<String>,
+        is_unused: &AtomicBool,
+    ) {
         let mut group = Vec::with_capacity(GROUP);
         while inbox.blocking_recv_many(&mut group, GROUP) > 0 {
             if failure.get().is_none()
@@ -120,6 +134,10 @@ impl Lines {
                 return answer(group, failure);
             }
             answer(group.drain(..), failure);
+        }
+        if is_unused.load(Ordering::Relaxed) {
+            // What remains is a journal without rows, which can be resumed.
+            let _ = self.file.remove();
         }
     }
 
@@ -158,7 +176,14 @@ mod tests {
     fn writer_of_a_slow_disk() -> (mpsc::Sender<()>, Writer) {
         let (running, ended) = mpsc::channel();
         let process_id = std::process::id();
-        (running, Writer { jobs: None, failure: Arc::default(), ended: Mutex::new(ended), process_id })
+        let writer = Writer {
+            jobs: None,
+            failure: Arc::default(),
+            is_unused: Arc::default(),
+            ended: Mutex::new(ended),
+            process_id,
+        };
+        (running, writer)
     }
 
     #[test]
@@ -197,6 +222,26 @@ mod tests {
         assert!(JournalFile::open(&path, true, true).is_ok());
         // The end of a run is reported only then, and no line can follow.
         assert!(writer.close().await.is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn unused_journal_is_removed_unless_the_path_names_another_file() {
+        let folder = std::env::temp_dir().join(format!("lmtokens-unused-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("run.journal");
+        for is_replaced in [false, true] {
+            let file = JournalFile::create(&path, "header\n", true).unwrap();
+            let writer = Writer::start(file, "run".to_owned(), 2).unwrap();
+            if is_replaced {
+                std::fs::rename(&path, folder.join("moved")).unwrap();
+                std::fs::write(&path, "other").unwrap();
+            }
+            writer.remove_on_drop();
+            drop(writer);
+            assert_eq!(path.exists(), is_replaced);
+        }
+        assert!(folder.join("moved").exists());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -108,11 +108,20 @@ impl<'py> PythonPrompt<'py> {
         if !threading.call_method0("current_thread")?.is(threading.call_method0("main_thread")?) {
             return Ok(false);
         }
-        Ok(self.is_notebook()? || (self.is_terminal("stdin")? && self.is_terminal("stderr")?))
+        match self.kernel()? {
+            // Those that execute a saved notebook allow no prompt. A kernel that does not say is asked.
+            Some(kernel) => kernel.getattr_opt("_allow_stdin")?.map_or(Ok(true), |allows| allows.is_truthy()),
+            None => Ok(self.is_terminal("stdin")? && self.is_terminal("stderr")?),
+        }
     }
 
-    fn is_notebook(&self) -> PyResult<bool> {
-        self.sys("modules")?.contains("ipykernel")
+    /// Returns the kernel of the notebook that runs this code.
+    fn kernel(&self) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let ipython = self.sys("modules")?.call_method1("get", ("IPython",))?;
+        if ipython.is_none() {
+            return Ok(None);
+        }
+        ipython.call_method0("get_ipython")?.getattr_opt("kernel")
     }
 
     fn is_terminal(&self, stream: &str) -> PyResult<bool> {
@@ -127,7 +136,7 @@ impl<'py> PythonPrompt<'py> {
     /// Reads a line with `input()`, which supports editing, if standard output is a terminal; otherwise the question
     /// goes to standard error.
     fn line(&self, question: &str) -> PyResult<String> {
-        if self.is_notebook()? || self.is_terminal("stdout")? {
+        if self.kernel()?.is_some() || self.is_terminal("stdout")? {
             return self.py.import("builtins")?.getattr("input")?.call1((question,))?.extract();
         }
         let stderr = self.sys("stderr")?;

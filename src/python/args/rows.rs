@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple, PyType};
+use pyo3::types::{IntoPyDict as _, PyFloat, PyIterator, PyList, PyString, PyTuple, PyType};
 
 use super::plain::{encodable, integer, items, string, wrong_type};
 use crate::lifecycle::{Cell, Cells, Column, HEADER, Row, RowInput, all_problems};
@@ -13,14 +13,23 @@ use crate::tokens;
 /// Reads all rows; the error lists every invalid one.
 pub(crate) fn rows(tokens: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
     let py = tokens.py();
-    let expected =
-        "an iterable of rows, such as [(32, \"ci\")], csv.DictReader(file) or frame.to_dict(\"records\")";
+    let expected = "an iterable of rows, such as [(32, \"ci\")], csv.DictReader(file) or a DataFrame";
     if tokens.get_type().hasattr("_fields")? {
         return Err(wrong_type("tokens", expected, tokens));
     }
+    let frame = Frame::of(tokens)?;
+    let items = match &frame {
+        Some(frame) => frame.rows.clone(),
+        None => items("tokens", expected, tokens)?,
+    };
     let (mut good, mut problems) = (Vec::new(), Vec::new());
-    for (line, given) in (1..).zip(items("tokens", expected, tokens)?) {
-        match row(&given?, line) {
+    for (line, given) in (1..).zip(items) {
+        let given = given?;
+        let read = match &frame {
+            Some(frame) => frame.row(&given),
+            None => row(&given, line),
+        };
+        match read {
             Ok(token) => {
                 let input = RowInput { number: line, columns: Vec::new() };
                 good.push(Row { token, line, input });
@@ -37,6 +46,70 @@ pub(crate) fn rows(tokens: &Bound<'_, PyAny>) -> PyResult<Vec<Row>> {
         Some(message) => Err(PyValueError::new_err(message)),
         None => Ok(good),
     }
+}
+
+/// A `DataFrame` of pandas, or of a library with its interface, or of Polars.
+struct Frame<'py> {
+    columns: Vec<Column>,
+    rows: Bound<'py, PyIterator>,
+}
+
+impl<'py> Frame<'py> {
+    /// Returns `None` for any other object.
+    fn of(tokens: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
+        let class = tokens.get_type();
+        if !class.hasattr("columns")? {
+            return Ok(None);
+        }
+        // Tuples keep columns of equal names apart.
+        let rows = if class.hasattr("itertuples")? {
+            let options = [("index", Some(false)), ("name", None)].into_py_dict(tokens.py())?;
+            tokens.call_method("itertuples", (), Some(&options))?
+        } else if class.hasattr("iter_rows")? && class.hasattr("to_dicts")? {
+            tokens.call_method0("iter_rows")?
+        } else {
+            return Ok(None);
+        };
+        let names = tokens.getattr("columns")?.try_iter()?;
+        let columns = names.map(|name| column(&name?)).collect::<PyResult<Vec<_>>>().map_err(|error| {
+            let hint = "select the columns first, as in frame[[\"admin_id\", \"note\"]]";
+            PyValueError::new_err(format!("{}; {hint}", error.value(tokens.py())))
+        })?;
+        if !columns.contains(&Column::AdminId) {
+            return Err(PyValueError::new_err(format!(
+                "admin_id is missing (an index is ignored: call reset_index() if it has the users); expected {}",
+                Column::EXPECTED
+            )));
+        }
+        Ok(Some(Self { columns, rows: rows.try_iter()? }))
+    }
+
+    fn row(&self, row: &Bound<'py, PyAny>) -> PyResult<tokens::NewToken> {
+        let mut cells = Cells::default();
+        for (column, value) in self.columns.iter().zip(row.try_iter()?) {
+            let value = value?;
+            cells.add(
+                *column,
+                match integral(*column, &value) {
+                    Some(number) => Some(Cell::Number(number)),
+                    None => cell(*column, &value)?,
+                },
+            )?;
+        }
+        Ok(cells.token()?)
+    }
+}
+
+/// Returns the integer that a float stands for: pandas makes floats of a column of integers if one is missing.
+fn integral(column: Column, value: &Bound<'_, PyAny>) -> Option<i64> {
+    if !matches!(column, Column::AdminId | Column::Status) {
+        return None;
+    }
+    let number = value.cast::<PyFloat>().ok()?.value();
+    // Larger ones may have been rounded.
+    let is_exact = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
+    #[allow(clippy::cast_possible_truncation, reason = "it has no fraction and is in range")]
+    is_exact.then_some(number as i64)
 }
 
 fn is_mapping(class: &Bound<'_, PyType>) -> PyResult<bool> {
@@ -86,7 +159,7 @@ fn named_tuple(row: &Bound<'_, PyAny>) -> PyResult<Cells> {
         } else if text.strip_prefix('_').is_some_and(|rest| rest.parse::<u32>().is_ok()) {
             return Err(PyValueError::new_err(format!(
                 "unknown column {text:?}: itertuples() and namedtuple(rename=True) give this name to a column whose own \
-                 name is not an identifier; rename the column, or pass frame.to_dict(\"records\")"
+                 name is not an identifier; rename the column, or pass the frame itself"
             )));
         } else {
             names.push(name);
@@ -114,20 +187,22 @@ fn named<'py>(
             // As csv.DictReader does.
             return Err(PyValueError::new_err("the row has more values than there are names of columns"));
         }
-        let Ok(text) = name.extract::<String>() else {
-            let shown = name.repr()?;
-            return Err(PyValueError::new_err(format!(
-                "unknown column {shown}; expected {}",
-                Column::EXPECTED
-            )));
-        };
-        let Some(column) = Column::of(&text) else {
-            let unknown = Column::unknown(&text);
-            return Err(PyValueError::new_err(format!("{unknown}; expected {}", Column::EXPECTED)));
-        };
+        let column = column(&name)?;
         cells.add(column, cell(column, &value(&name)?)?)?;
     }
     Ok(cells)
+}
+
+/// Returns the column with a name.
+fn column(name: &Bound<'_, PyAny>) -> PyResult<Column> {
+    let unknown = match name.extract::<String>() {
+        Ok(text) => match Column::of(&text) {
+            Some(column) => return Ok(column),
+            None => Column::unknown(&text),
+        },
+        Err(_) => format!("unknown column {}", name.repr()?),
+    };
+    Err(PyValueError::new_err(format!("{unknown}; expected {}", Column::EXPECTED)))
 }
 
 /// Reads a row whose values have no names.

@@ -1,10 +1,10 @@
 //! `add_tokens`: bulk runs.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use pyo3::exceptions::PyValueError;
-use pyo3::intern;
+use pyo3::exceptions::{PyRuntimeWarning, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
@@ -22,6 +22,7 @@ use crate::python::operations::deliver::Deliver;
 use crate::python::operations::functions::default_client;
 use crate::python::runtime::awaitable::{Awaitable, RunningLoop};
 use crate::python::runtime::callback_queue::{CallbackQueue, Wakes};
+use crate::python::runtime::gate::attached;
 use crate::python::runtime::wait::wait;
 use crate::python::types::row_result::{RowResult, Summary};
 use crate::token_output::quoted;
@@ -34,12 +35,24 @@ struct RunHandle {
     summary: Arc<Mutex<Summary>>,
     progress: Option<Progress>,
     journal: PathBuf,
+    /// Whether the caller has iterated over the run or has closed it.
+    is_used: AtomicBool,
 }
 
 impl Drop for RunHandle {
     /// A Python destination runs during iteration only.
     fn drop(&mut self) {
         self.queue.close();
+        attached(|py| {
+            // An object may be dropped while an exception propagates.
+            let pending = PyErr::take(py);
+            if let Err(error) = self.warn_if_unused(py).and(self.queue.events.close_bar(py)) {
+                error.write_unraisable(py, None);
+            }
+            if let Some(pending) = pending {
+                pending.restore(py);
+            }
+        });
     }
 }
 
@@ -110,7 +123,43 @@ impl RunHandle {
             summary: Arc::new(Mutex::new(summary)),
             progress,
             journal,
+            is_used: AtomicBool::new(false),
         })
+    }
+
+    /// Begins a step of the iteration. The first one shows the progress bar.
+    fn begin_step(&self, py: Python<'_>) -> PyResult<()> {
+        let is_first = !self.is_used.swap(true, Ordering::Relaxed);
+        match self.progress {
+            Some(Progress::Shown) if is_first => {
+                let arguments = (self.summary().total, self.queue.has_loop());
+                let bar = py.import("lmtokens._progress")?.call_method1("start", arguments)?;
+                self.queue.events.show_in(bar);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends a `with` block.
+    fn leave(&self, py: Python<'_>, has_raised: bool) -> PyResult<()> {
+        if has_raised {
+            self.is_used.store(true, Ordering::Relaxed);
+        }
+        self.warn_if_unused(py)
+    }
+
+    /// Warns of a run that has sent nothing, as the interpreter does of a coroutine that was never awaited.
+    fn warn_if_unused(&self, py: Python<'_>) -> PyResult<()> {
+        if self.is_used.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let text = if self.queue.has_loop() {
+            c"add_tokens(...) was never iterated, and created no token: await it, iterate over it, or close it"
+        } else {
+            c"add_tokens(...) was never iterated, and created no token: iterate over it, call finish(), or close it"
+        };
+        PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), text, 1)
     }
 
     fn next(&self) -> NextRow {
@@ -139,20 +188,9 @@ impl RunHandle {
     fn report_progress(&self, py: Python<'_>) -> PyResult<()> {
         let Some(progress) = &self.progress else { return Ok(()) };
         let summary = self.summary();
-        let (done, total) = (summary.ended(), summary.total);
         match progress {
-            Progress::Callback(callback) => callback.call1(py, (done, total)).map(drop),
-            Progress::Shown => {
-                let stderr = py.import(intern!(py, "sys"))?.getattr(intern!(py, "stderr"))?;
-                if stderr.is_none() {
-                    return Ok(());
-                }
-                let bad = summary.failed + summary.unknown;
-                let bad = if bad > 0 { format!(", {bad} not created") } else { String::new() };
-                let end = if done >= total as u64 { "\n" } else { "" };
-                stderr.call_method1(intern!(py, "write"), (format!("\r{done}/{total}{bad}{end}"),))?;
-                stderr.call_method0(intern!(py, "flush")).map(drop)
-            }
+            Progress::Callback(callback) => callback.call1(py, (summary.ended(), summary.total)).map(drop),
+            Progress::Shown => self.queue.events.update_bar(py, summary),
         }
     }
 }
@@ -182,7 +220,7 @@ impl Operation for NextRow {
 /// a whole (the credentials are rejected, the journal cannot be written) is raised at the end, after every row has
 /// ended.
 #[pyclass(frozen, module = "lmtokens")]
-pub(crate) struct BulkRun(Mutex<Option<Arc<RunHandle>>>, Arc<Mutex<Summary>>, Wakes);
+pub(crate) struct BulkRun(Open, Arc<Mutex<Summary>>, Wakes);
 
 impl BulkRun {
     fn start(py: Python<'_>, client: &PyClient, arguments: Arguments) -> PyResult<Self> {
@@ -205,6 +243,7 @@ impl BulkRun {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<RowResult>> {
         let Some(handle) = self.handle() else { return Ok(None) };
+        handle.begin_step(py)?;
         // A clone sees earlier wake-ups too: work that was queued when the last row ended runs at once.
         match wait(py, &handle.client, &handle.queue, self.2.clone(), handle.next()) {
             Ok(Some(result)) => {
@@ -249,7 +288,7 @@ impl BulkRun {
 
     /// Start no new row. Rows in progress run to their end.
     fn close(&self) {
-        locked(&self.0).take();
+        close(&self.0);
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -257,9 +296,9 @@ impl BulkRun {
     }
 
     #[pyo3(signature = (*exception: "object") -> "None")]
-    fn __exit__(&self, exception: &Bound<'_, PyAny>) {
-        let _ = exception;
-        self.close();
+    fn __exit__(&self, py: Python<'_>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
+        let has_raised = exception.get_item(0).is_ok_and(|class| !class.is_none());
+        leave(py, &self.0, has_raised)
     }
 
     fn __repr__(&self) -> String {
@@ -269,7 +308,7 @@ impl BulkRun {
 
 /// The native part of the run of the async API.
 #[pyclass(name = "_AsyncBulkRun", frozen, module = "lmtokens._lmtokens")]
-pub(crate) struct AsyncBulkRun(Mutex<Option<Arc<RunHandle>>>, Arc<Mutex<Summary>>);
+pub(crate) struct AsyncBulkRun(Open, Arc<Mutex<Summary>>);
 
 impl AsyncBulkRun {
     fn start(py: Python<'_>, client: &PyClient, arguments: Arguments) -> PyResult<Self> {
@@ -291,6 +330,7 @@ impl AsyncBulkRun {
         let Some(handle) = self.handle() else {
             return Err(PyValueError::new_err("this run is closed"));
         };
+        handle.begin_step(py)?;
         RunningLoop::enter(py)?.start(&handle.client, &handle.queue, handle.next())
     }
 
@@ -322,8 +362,29 @@ impl AsyncBulkRun {
     }
 
     fn close(&self) {
-        locked(&self.0).take();
+        close(&self.0);
     }
+
+    /// Ends an `async with` block.
+    fn leave(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
+        leave(py, &self.0, !error.is_none())
+    }
+}
+
+/// A run until it is closed.
+type Open = Mutex<Option<Arc<RunHandle>>>;
+
+fn close(run: &Open) {
+    // Dropping it runs Python code.
+    let handle = locked(run).take();
+    if let Some(handle) = handle {
+        handle.is_used.store(true, Ordering::Relaxed);
+    }
+}
+
+fn leave(py: Python<'_>, run: &Open, has_raised: bool) -> PyResult<()> {
+    let handle = locked(run).take();
+    handle.map_or(Ok(()), |handle| handle.leave(py, has_raised))
 }
 
 /// Defines `add_tokens` on both clients and as a module function.
@@ -368,9 +429,10 @@ bulk_operation! {
     /// applies to single calls only), unless the client's ``on_limit`` is ``"raise"``.
     ///
     /// Args:
-    ///     tokens (Iterable[NewToken | Mapping | tuple]): the rows: ``NewToken`` objects; mappings, named tuples or
-    ///         dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; or plain tuples
-    ///         and lists in this order. Names are compared without case; other names are refused, except ``Index`` in
+    ///     tokens (Iterable[NewToken | Mapping | tuple] | DataFrame): the rows: ``NewToken`` objects; mappings, named
+    ///         tuples or dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; plain
+    ///         tuples and lists in this order; or a ``DataFrame`` of pandas or Polars with these columns, in which whole
+    ///         numbers may be floats, as pandas makes them if a value is missing. Names are compared without case; other names are refused, except ``Index`` in
     ///         a named tuple, as of pandas' ``itertuples()``, which is ignored. A user is given by id or by name; each
     ///         name is looked up once. The values of a row, but not of a ``NewToken``, may come from ``csv.DictReader``
     ///         or ``csv.reader`` (pass ``strict=True`` to it): a text of the digits 0-9 is the user's id, and any other
@@ -386,8 +448,10 @@ bulk_operation! {
     ///         the journal does not exist, a new run starts. Default ``False``.
     ///     concurrency (int): number of rows processed at once, 1 to 64; default 8. The first row is processed alone.
     ///     on_error (str): what to do with the other rows when one fails: ``"continue"`` (the default) or ``"stop"``.
-    ///     progress (bool | Callable[[int, int], object] | None): ``True`` shows progress on standard error; a callable
-    ///         is called after each row with (rows finished, all rows). Default none.
+    ///     progress (bool | Callable[[int, int], object] | None): ``True`` shows one bar, with failures and waits for the
+    ///         rate limit: in the output of a notebook, else on standard error, by tqdm if it is installed; a line at
+    ///         intervals if standard error is not a terminal. A callable is called after each row with (rows finished,
+    ///         all rows). Default none.
     ///     lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
     ///         system that does not support locks.
     ///     trust_folder (bool): accept a journal that belongs to another user or is in a folder that other users can
@@ -400,7 +464,8 @@ bulk_operation! {
     ///
     /// Returns:
     ///     BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
-    ///     ``finish()`` processes all remaining rows.
+    ///     ``finish()`` processes all remaining rows. A run that is never iterated creates no token and leaves no new
+    ///     journal; a ``RuntimeWarning`` says so.
     ///
     /// Raises:
     ///     TypeError, ValueError: an argument or a row is invalid; the message names the rows. Nothing was sent.

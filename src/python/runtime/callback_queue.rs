@@ -69,6 +69,7 @@ impl CallbackQueue {
     /// Runs the queued work, on the caller's thread. An error is an interrupt (Ctrl-C, `SystemExit`) and ends the call.
     pub(crate) fn run_pending(&self, py: Python<'_>) -> PyResult<()> {
         self.events.write(py)?;
+        self.events.tick(py)?;
         let Some(me) = self.me.upgrade() else { return Ok(()) };
         while let Some(job) = self.next_job() {
             job(py, &me);

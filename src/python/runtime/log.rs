@@ -3,7 +3,7 @@
 //! This file does not use `intern!`: interning may drop objects that were released without the interpreter, a call may
 //! be among them, and its drop writes to the log while the name is being interned.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -15,6 +15,7 @@ use crate::lock::locked;
 use crate::printable;
 use crate::python::advice::words;
 use crate::python::types::errors::OutcomeUnknownError;
+use crate::python::types::row_result::Summary;
 use crate::python::types::token::Token;
 
 /// Events that wait to be written by the caller's thread.
@@ -22,6 +23,8 @@ use crate::python::types::token::Token;
 pub(crate) struct EventLog {
     events: Mutex<Vec<Event>>,
     on_wait: Option<Py<PyAny>>,
+    /// The progress bar of a bulk run, a `Progress` of `lmtokens._progress`.
+    bar: OnceLock<Py<PyAny>>,
 }
 
 impl Observer for EventLog {
@@ -32,7 +35,8 @@ impl Observer for EventLog {
 
 impl EventLog {
     pub(crate) fn new(py: Python<'_>, on_wait: Option<&Py<PyAny>>) -> Self {
-        Self { events: Mutex::default(), on_wait: on_wait.map(|callback| callback.clone_ref(py)) }
+        let on_wait = on_wait.map(|callback| callback.clone_ref(py));
+        Self { events: Mutex::default(), on_wait, bar: OnceLock::new() }
     }
 
     /// Adds the report of a result that could not be delivered, if there is one.
@@ -50,7 +54,7 @@ impl EventLog {
         let mut outcome = Ok(());
         let events = std::mem::take(&mut *locked(&self.events));
         for event in events {
-            match write(py, &event).and_then(|()| self.notify(py, &event)) {
+            match self.write_one(py, &event).and_then(|()| self.notify(py, &event)) {
                 Err(error) if error.is_instance_of::<PyException>(py) => error.write_unraisable(py, None),
                 Err(error) if outcome.is_ok() => outcome = Err(error),
                 _ => {}
@@ -60,12 +64,47 @@ impl EventLog {
     }
 
     fn notify(&self, py: Python<'_>, event: &Event) -> PyResult<()> {
-        match (event, &self.on_wait) {
-            (Event::LongWait { wait, .. }, Some(on_wait)) => {
-                on_wait.call1(py, (wait.as_secs_f64(),)).map(drop)
-            }
-            _ => Ok(()),
+        let Event::LongWait { wait, remaining, .. } = event else { return Ok(()) };
+        if let Some(bar) = self.bar.get() {
+            bar.call_method1(py, "wait", (remaining.as_secs_f64(),))?;
         }
+        match &self.on_wait {
+            Some(on_wait) => on_wait.call1(py, (wait.as_secs_f64(),)).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn write_one(&self, py: Python<'_>, event: &Event) -> PyResult<()> {
+        let severity = event.severity();
+        if let Some(bar) = self.bar.get().filter(|_| severity != Severity::Debug) {
+            let bar = bar.bind(py);
+            let is_told =
+                matches!(event, Event::LongWait { .. }) && bar.getattr("tells_waits")?.is_truthy()?;
+            // Without a handler, the record would be written to standard error, beside the bar.
+            if is_told && !has_handlers(py)? {
+                return Ok(());
+            }
+            bar.call_method0("clear")?;
+        }
+        write(py, event)
+    }
+
+    /// Shows the progress of the run in a bar, until it is closed.
+    pub(crate) fn show_in(&self, bar: Bound<'_, PyAny>) {
+        let _ = self.bar.set(bar.unbind());
+    }
+
+    pub(crate) fn update_bar(&self, py: Python<'_>, summary: Summary) -> PyResult<()> {
+        self.bar.get().map_or(Ok(()), |bar| bar.call_method1(py, "update", (summary,)).map(drop))
+    }
+
+    /// Lets the bar count a wait down.
+    pub(crate) fn tick(&self, py: Python<'_>) -> PyResult<()> {
+        self.bar.get().map_or(Ok(()), |bar| bar.call_method0(py, "tick").map(drop))
+    }
+
+    pub(crate) fn close_bar(&self, py: Python<'_>) -> PyResult<()> {
+        self.bar.get().map_or(Ok(()), |bar| bar.call_method0(py, "close").map(drop))
     }
 }
 
@@ -139,6 +178,14 @@ fn logger(py: Python<'_>, severity: Severity) -> PyResult<Option<Bound<'_, PyAny
     };
     let logger = logging.call_method1("getLogger", ("lmtokens",))?;
     Ok(Some(LOGGER.get_or_init(py, || logger.unbind()).bind(py).clone()))
+}
+
+/// Returns whether the program has configured `logging`.
+fn has_handlers(py: Python<'_>) -> PyResult<bool> {
+    match logger(py, Severity::Info)? {
+        Some(logger) => logger.call_method0("hasHandlers")?.is_truthy(),
+        None => Ok(false),
+    }
 }
 
 fn is_enabled(logger: &Bound<'_, PyAny>, severity: Severity) -> bool {

@@ -1,0 +1,328 @@
+"""The progress of a bulk run, in one place that is rewritten: a bar of tqdm if it is installed, else text."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from math import ceil
+from shutil import get_terminal_size
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from typing import TextIO
+
+    from lmtokens._lmtokens import Summary
+
+_LABEL = "add_tokens"
+
+
+def start(total: int, is_async: bool) -> Progress:
+    """Show that a run of ``total`` rows begins."""
+    loop = None
+    if is_async:
+        # The event loop has imported it.
+        from asyncio import get_running_loop
+
+        loop = get_running_loop()
+    progress = Progress(total, loop)
+    try:
+        progress.display = _display(total)
+    except Exception:
+        # As in _show.
+        progress.display = None
+    progress._show()
+    return progress
+
+
+class Progress:
+    """What is known about a run, and where it is shown."""
+
+    def __init__(self, total: int, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.total = total
+        self.summary: Summary | None = None
+        self.display: _Display | None = None
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+        self._started = monotonic()
+        self._waits_until = self._started
+        self._shown_at = float("-inf")
+        self._is_outdated = False
+
+    @property
+    def tells_waits(self) -> bool:
+        """Whether the user sees a wait here while it lasts."""
+        return self.display is not None and self.display.is_rewritten
+
+    def update(self, summary: Summary) -> None:
+        """Show that a row has ended."""
+        self.summary = summary
+        self._show()
+
+    def wait(self, seconds: float) -> None:
+        """Count the seconds of a wait down."""
+        self._waits_until = max(self._waits_until, monotonic() + seconds)
+        self._is_outdated = True
+        if self._loop is not None and self._timer is None:
+            self._count_down(self._loop)
+
+    def tick(self) -> None:
+        """Show what has changed although no row has ended."""
+        if self._is_outdated:
+            self._show()
+
+    def clear(self) -> None:
+        """Make room for other output."""
+        self._call(lambda display: display.clear())
+        self._is_outdated = True
+
+    def close(self) -> None:
+        """Show the last state and leave it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._waits_until = 0
+        self._shown_at = float("-inf")
+        self._show()
+        self._call(lambda display: display.close())
+        self.display = None
+
+    def _count_down(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.tick()
+        self._timer = loop.call_later(0.5, self._count_down, loop) if self._is_outdated else None
+
+    def _show(self) -> None:
+        now = monotonic()
+        self._is_outdated = True
+        if self.display is not None and now - self._shown_at >= self.display.interval:
+            self._shown_at = now
+            # A wait is counted down, and what is shown about it must be withdrawn.
+            self._is_outdated = now < self._waits_until
+            self._call(lambda display: display.show(self))
+
+    def _call(self, action: Any) -> None:
+        """Use the display. One that fails, such as a closed standard error, must not stop the run."""
+        if self.display is not None:
+            try:
+                action(self.display)
+            except Exception:
+                self.display = None
+
+    @property
+    def done(self) -> int:
+        """The number of rows that have ended."""
+        summary = self.summary
+        if summary is None:
+            return 0
+        return summary.created + summary.already_done + summary.failed + summary.unknown + summary.skipped
+
+    @property
+    def remaining_wait(self) -> int:
+        """The seconds of the wait in progress; 0 if there is none."""
+        return max(0, ceil(self._waits_until - monotonic()))
+
+    def problems(self) -> list[str]:
+        """Return the failures and the wait, if there are any."""
+        summary = self.summary
+        counts = [] if summary is None else [(summary.failed, "failed"), (summary.unknown, "unknown")]
+        parts = [f"{count} {word}" for count, word in counts if count]
+        if self.remaining_wait:
+            parts.append(f"waiting {self.remaining_wait} s for the rate limit")
+        return parts
+
+    def text(self) -> str:
+        """Return all facts."""
+        done, total = self.done, self.total
+        parts = [f"{_LABEL} {done}/{total} ({self.share:.0%})"]
+        # Rows that an earlier run created took no time.
+        taken = done - (self.summary.already_done if self.summary else 0)
+        elapsed = monotonic() - self._started
+        if taken and elapsed and not self.remaining_wait:
+            rate = taken / elapsed
+            parts.append(f"{rate:.1f} rows/s" if rate >= 1 else f"{60 * rate:.1f} rows/min")
+            parts.append(f"ETA {_clock((total - done) / rate)}" if done < total else f"in {_clock(elapsed)}")
+        return ", ".join([*parts, *self.problems()])
+
+    @property
+    def share(self) -> float:
+        """The share of the rows that have ended."""
+        return self.done / self.total if self.total else 1.0
+
+
+class _Display(Protocol):
+    is_rewritten: bool
+    # The least number of seconds between two states.
+    interval: float
+
+    def show(self, progress: Progress, /) -> None: ...
+    def clear(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def _display(total: int) -> _Display | None:
+    """Return what fits the place where the program runs."""
+    has_tqdm = _is_installed("tqdm")
+    if _is_notebook():
+        return _Widget(total) if has_tqdm and _is_installed("ipywidgets") else _NotebookText()
+    # There is none under pythonw.
+    stream: TextIO | None = sys.stderr
+    if stream is None:
+        return None
+    if not stream.isatty():
+        return _Lines(stream)
+    return _Bar(total, stream) if has_tqdm else _TerminalText(stream)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:
+        # The program has put something else in its place.
+        return False
+
+
+def _module(name: str) -> Any:
+    """Import a module of a package that this one does not require, nor its types."""
+    return import_module(name)
+
+
+def _is_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return getattr(shell, "kernel", None) is not None
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+class _Lines:
+    """Whole lines, for a file or a pipe."""
+
+    is_rewritten = False
+    interval = 10.0
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def show(self, progress: Progress) -> None:
+        self._stream.write(f"{progress.text()}\n")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _TerminalText:
+    """A line that is rewritten."""
+
+    is_rewritten = True
+    interval = 0.1
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._length = 0
+
+    def show(self, progress: Progress) -> None:
+        text = progress.text()
+        # A line that is wrapped cannot be rewritten.
+        columns = get_terminal_size().columns - 1
+        width = min(columns - len(text) - 3, 30)
+        bar = f" [{'#' * int(width * progress.share):{width}}]" if width >= 5 else ""
+        self._write((text + bar)[:columns])
+
+    def clear(self) -> None:
+        self._write("")
+        self._stream.write("\r")
+
+    def close(self) -> None:
+        self._stream.write("\n")
+        self._stream.flush()
+
+    def _write(self, text: str) -> None:
+        self._stream.write(f"\r{text:{self._length}}")
+        self._stream.flush()
+        self._length = len(text)
+
+
+class _NotebookText:
+    """An output of a notebook that is rewritten."""
+
+    is_rewritten = True
+    interval = 0.25
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, progress: Progress) -> None:
+        text = progress.text()
+        bar = f'<progress value="{progress.done}" max="{progress.total}" style="vertical-align: middle"></progress>'
+        data = {"text/plain": text, "text/html": f"{bar} <code>{text}</code>"}
+        if self._handle is None:
+            self._handle = _module("IPython.display").display(data, raw=True, display_id=True)
+        else:
+            self._handle.update(data, raw=True)
+
+    def clear(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _Bar:
+    """A bar of tqdm at a terminal."""
+
+    is_rewritten = True
+    interval = 0.1
+
+    def __init__(self, total: int, stream: TextIO) -> None:
+        tqdm = _module("tqdm.std").tqdm
+        self._bar = _without_thread(tqdm)(**_OPTIONS, total=total, file=stream, dynamic_ncols=True)
+
+    def show(self, progress: Progress) -> None:
+        self._bar.set_postfix_str(", ".join(progress.problems()), refresh=False)
+        if not self._bar.update(progress.done - self._bar.n):
+            self._bar.refresh()
+
+    def clear(self) -> None:
+        self._bar.clear()
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class _Widget(_Bar):
+    """A bar of tqdm in a notebook."""
+
+    interval = 0.25
+
+    def __init__(self, total: int) -> None:
+        tqdm = _module("tqdm.notebook").tqdm
+        self._bar = _without_thread(tqdm)(**_OPTIONS, total=total, display=False)
+        self._handle = _module("IPython.display").display(self._bar.container, display_id=True)
+
+    def clear(self) -> None:
+        pass
+
+    def close(self) -> None:
+        super().close()
+        # A saved notebook has the text of the widget as it was displayed last.
+        self._handle.update(self._bar.container)
+
+
+_OPTIONS: dict[str, Any] = {"desc": _LABEL, "unit": "row", "miniters": 1, "mininterval": 0}
+
+
+def _without_thread(bar: Any) -> Any:
+    """Return a class of bars without tqdm's monitor, a thread that a forked child would not have.
+
+    The monitor refreshes bars that skip updates, which these do not.
+    """
+    return type(bar.__name__, (bar,), {"monitor_interval": 0})
