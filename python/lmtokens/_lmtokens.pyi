@@ -271,10 +271,12 @@ class Client:
         applies to single calls only), unless the client's ``on_limit`` is ``"raise"``.
 
         Args:
-            tokens (Iterable[NewToken | Mapping | tuple]): the rows: ``NewToken`` objects; mappings, named tuples or
-                dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; or plain tuples
-                and lists in this order. Names are compared without case; other names are refused, except ``Index`` in
-                a named tuple, as of pandas' ``itertuples()``, which is ignored. A user is given by id or by name; each
+            tokens (Iterable[NewToken | Mapping | tuple] | DataFrame): the rows: ``NewToken`` objects; mappings, named
+                tuples or dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; plain
+                tuples and lists in this order; or a ``DataFrame`` of pandas or Polars with these columns, in which whole
+                numbers may be floats, as pandas makes them if a value is missing. Names are compared without case;
+                other names are refused, except ``Index`` in a named tuple, as of pandas' ``itertuples()``, which is
+                ignored. A user is given by id or by name; each
                 name is looked up once. The values of a row, but not of a ``NewToken``, may come from ``csv.DictReader``
                 or ``csv.reader`` (pass ``strict=True`` to it): a text of the digits 0-9 is the user's id, and any other
                 number is refused, so that a user whose name is a number is given by id. A status may be ``"1"`` or
@@ -289,8 +291,10 @@ class Client:
                 the journal does not exist, a new run starts. Default ``False``.
             concurrency (int): number of rows processed at once, 1 to 64; default 8. The first row is processed alone.
             on_error (str): what to do with the other rows when one fails: ``"continue"`` (the default) or ``"stop"``.
-            progress (bool | Callable[[int, int], object] | None): ``True`` shows progress on standard error; a callable
-                is called after each row with (rows finished, all rows). Default none.
+            progress (bool | Callable[[int, int], object] | None): ``True`` shows one bar, with failures and waits for the
+                rate limit: in the output of a notebook, else on standard error, by tqdm if it is installed; a line at
+                intervals if standard error is not a terminal. A callable is called after each row with (rows finished,
+                all rows). Default none.
             lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
                 system that does not support locks.
             trust_folder (bool): accept a journal that belongs to another user or is in a folder that other users can
@@ -303,7 +307,8 @@ class Client:
 
         Returns:
             BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
-            ``finish()`` processes all remaining rows.
+            ``finish()`` processes all remaining rows. A run that is never iterated creates no token and leaves no new
+            journal; a ``RuntimeWarning`` says so.
 
         Raises:
             TypeError, ValueError: an argument or a row is invalid; the message names the rows. Nothing was sent.
@@ -1688,6 +1693,10 @@ class _AsyncBulkRun:
     @property
     def closed(self, /) -> bool: ...
     def interrupted(self, /) -> None: ...
+    def leave(self, /, error: "object") -> "None":
+        """
+        End an `async with` block, which may have raised an error.
+        """
     def next(self, /) -> Coroutine[Any, Any, RowResult | None]:
         """
         Return the future of the next row that ends, or of None at the end, with its call.
@@ -1721,10 +1730,12 @@ class _AsyncCore:
         applies to single calls only), unless the client's ``on_limit`` is ``"raise"``.
 
         Args:
-            tokens (Iterable[NewToken | Mapping | tuple]): the rows: ``NewToken`` objects; mappings, named tuples or
-                dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; or plain tuples
-                and lists in this order. Names are compared without case; other names are refused, except ``Index`` in
-                a named tuple, as of pandas' ``itertuples()``, which is ignored. A user is given by id or by name; each
+            tokens (Iterable[NewToken | Mapping | tuple] | DataFrame): the rows: ``NewToken`` objects; mappings, named
+                tuples or dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; plain
+                tuples and lists in this order; or a ``DataFrame`` of pandas or Polars with these columns, in which whole
+                numbers may be floats, as pandas makes them if a value is missing. Names are compared without case;
+                other names are refused, except ``Index`` in a named tuple, as of pandas' ``itertuples()``, which is
+                ignored. A user is given by id or by name; each
                 name is looked up once. The values of a row, but not of a ``NewToken``, may come from ``csv.DictReader``
                 or ``csv.reader`` (pass ``strict=True`` to it): a text of the digits 0-9 is the user's id, and any other
                 number is refused, so that a user whose name is a number is given by id. A status may be ``"1"`` or
@@ -1739,8 +1750,10 @@ class _AsyncCore:
                 the journal does not exist, a new run starts. Default ``False``.
             concurrency (int): number of rows processed at once, 1 to 64; default 8. The first row is processed alone.
             on_error (str): what to do with the other rows when one fails: ``"continue"`` (the default) or ``"stop"``.
-            progress (bool | Callable[[int, int], object] | None): ``True`` shows progress on standard error; a callable
-                is called after each row with (rows finished, all rows). Default none.
+            progress (bool | Callable[[int, int], object] | None): ``True`` shows one bar, with failures and waits for the
+                rate limit: in the output of a notebook, else on standard error, by tqdm if it is installed; a line at
+                intervals if standard error is not a terminal. A callable is called after each row with (rows finished,
+                all rows). Default none.
             lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
                 system that does not support locks.
             trust_folder (bool): accept a journal that belongs to another user or is in a folder that other users can
@@ -1753,7 +1766,8 @@ class _AsyncCore:
 
         Returns:
             BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
-            ``finish()`` processes all remaining rows.
+            ``finish()`` processes all remaining rows. A run that is never iterated creates no token and leaves no new
+            journal; a ``RuntimeWarning`` says so.
 
         Raises:
             TypeError, ValueError: an argument or a row is invalid; the message names the rows. Nothing was sent.
@@ -2460,10 +2474,12 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
     applies to single calls only), unless the client's ``on_limit`` is ``"raise"``.
 
     Args:
-        tokens (Iterable[NewToken | Mapping | tuple]): the rows: ``NewToken`` objects; mappings, named tuples or
-            dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; or plain tuples
-            and lists in this order. Names are compared without case; other names are refused, except ``Index`` in
-            a named tuple, as of pandas' ``itertuples()``, which is ignored. A user is given by id or by name; each
+        tokens (Iterable[NewToken | Mapping | tuple] | DataFrame): the rows: ``NewToken`` objects; mappings, named
+            tuples or dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; plain
+            tuples and lists in this order; or a ``DataFrame`` of pandas or Polars with these columns, in which whole
+            numbers may be floats, as pandas makes them if a value is missing. Names are compared without case;
+            other names are refused, except ``Index`` in a named tuple, as of pandas' ``itertuples()``, which is
+            ignored. A user is given by id or by name; each
             name is looked up once. The values of a row, but not of a ``NewToken``, may come from ``csv.DictReader``
             or ``csv.reader`` (pass ``strict=True`` to it): a text of the digits 0-9 is the user's id, and any other
             number is refused, so that a user whose name is a number is given by id. A status may be ``"1"`` or
@@ -2478,8 +2494,10 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
             the journal does not exist, a new run starts. Default ``False``.
         concurrency (int): number of rows processed at once, 1 to 64; default 8. The first row is processed alone.
         on_error (str): what to do with the other rows when one fails: ``"continue"`` (the default) or ``"stop"``.
-        progress (bool | Callable[[int, int], object] | None): ``True`` shows progress on standard error; a callable
-            is called after each row with (rows finished, all rows). Default none.
+        progress (bool | Callable[[int, int], object] | None): ``True`` shows one bar, with failures and waits for the
+            rate limit: in the output of a notebook, else on standard error, by tqdm if it is installed; a line at
+            intervals if standard error is not a terminal. A callable is called after each row with (rows finished,
+            all rows). Default none.
         lock (bool): lock the journal against other processes; default ``True``. Pass ``False`` only on a file
             system that does not support locks.
         trust_folder (bool): accept a journal that belongs to another user or is in a folder that other users can
@@ -2492,7 +2510,8 @@ def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = F
 
     Returns:
         BulkRun: an iterator of ``RowResult`` objects, in the order in which the rows finish, with a ``summary``.
-        ``finish()`` processes all remaining rows.
+        ``finish()`` processes all remaining rows. A run that is never iterated creates no token and leaves no new
+        journal; a ``RuntimeWarning`` says so.
 
     Raises:
         TypeError, ValueError: an argument or a row is invalid; the message names the rows. Nothing was sent.

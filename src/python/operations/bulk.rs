@@ -365,7 +365,8 @@ impl AsyncBulkRun {
         close(&self.0);
     }
 
-    /// Ends an `async with` block.
+    /// End an `async with` block, which may have raised an error.
+    #[pyo3(signature = (error: "object") -> "None")]
     fn leave(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
         leave(py, &self.0, !error.is_none())
     }
@@ -432,8 +433,9 @@ bulk_operation! {
     ///     tokens (Iterable[NewToken | Mapping | tuple] | DataFrame): the rows: ``NewToken`` objects; mappings, named
     ///         tuples or dataclass instances with ``admin_id`` and optionally ``note``, ``status`` and ``type``; plain
     ///         tuples and lists in this order; or a ``DataFrame`` of pandas or Polars with these columns, in which whole
-    ///         numbers may be floats, as pandas makes them if a value is missing. Names are compared without case; other names are refused, except ``Index`` in
-    ///         a named tuple, as of pandas' ``itertuples()``, which is ignored. A user is given by id or by name; each
+    ///         numbers may be floats, as pandas makes them if a value is missing. Names are compared without case;
+    ///         other names are refused, except ``Index`` in a named tuple, as of pandas' ``itertuples()``, which is
+    ///         ignored. A user is given by id or by name; each
     ///         name is looked up once. The values of a row, but not of a ``NewToken``, may come from ``csv.DictReader``
     ///         or ``csv.reader`` (pass ``strict=True`` to it): a text of the digits 0-9 is the user's id, and any other
     ///         number is refused, so that a user whose name is a number is given by id. A status may be ``"1"`` or
