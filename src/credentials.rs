@@ -438,12 +438,11 @@ pub(crate) fn ask(
     access_id: Option<Secret>,
 ) -> Result<Credentials> {
     let portal = portal.map(|portal| format!(" for {}", portal.host())).unwrap_or_default();
-    let access_id = match access_id {
-        Some(access_id) => access_id,
-        None => {
-            let question = format!("Access id{portal} (empty for a bearer token): ");
-            Secret::new(prompt.ask(&question)?.trim().to_owned())
-        }
+    let access_id = if let Some(access_id) = access_id {
+        access_id
+    } else {
+        let question = format!("Access id{portal} (empty for a bearer token): ");
+        Secret::new(prompt.ask(&question)?.trim().to_owned())
     };
     match access_id.reveal() {
         "" => Credentials::from_bearer(prompt.ask_secret(&format!("Bearer token{portal} (not shown): "))?),
