@@ -5,6 +5,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3
 	>/dev/null 2>&1 && { echo $$python; break; }; done)
 BIN := .venv/bin
 BENCH := target/bench
+PICTURES := target/pictures
 WHEELS := target/wheels
 STUB := python/lmtokens/_lmtokens.pyi
 # Many tests wait for a timeout, so that more of them than cores can run at once.
@@ -97,6 +98,11 @@ docs: $(BIN)/.installed $(BIN)/.tools ## Build the manual in target/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo 'The manual is in target/site. Its search needs a server: python3 -m http.server --directory target/site'
 
+# The pictures differ a little with each run and machine, so that only people take them.
+.PHONY: pictures
+pictures: $(PICTURES)/.installed ## Take the pictures of the manual in JupyterLab (needs Chromium)
+	$(PICTURES)/bin/python scripts/pictures/take.py
+
 .PHONY: wheel
 wheel: $(WHEELS)/.built ## Build the wheel
 
@@ -154,4 +160,12 @@ $(BENCH)/.installed: benches/requirements.txt $(WHEELS)/.built
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 -r benches/requirements.txt || \
 		{ echo "cannot install the packages to compare with (benches/requirements.txt); is PyPI reachable?"; exit 1; }
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
+	@touch $@
+
+$(PICTURES)/.installed: scripts/pictures/requirements.txt $(WHEELS)/.built
+	test -x $(PICTURES)/bin/python || $(PYTHON) -m venv $(PICTURES)
+	@$(PICTURES)/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 \
+		-r scripts/pictures/requirements.txt || \
+		{ echo "cannot install what takes the pictures (scripts/pictures/requirements.txt); is PyPI reachable?"; exit 1; }
+	$(PICTURES)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(WHEELS)/*.whl
 	@touch $@

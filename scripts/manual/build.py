@@ -81,6 +81,7 @@ PAGES = [
 def main() -> None:
     shutil.rmtree(TARGET, ignore_errors=True)
     shutil.copytree(ROOT / "docs", TARGET)
+    shutil.copy(ROOT / "examples" / "tour.ipynb", TARGET)
     for path in TARGET.rglob("*.md"):
         path.write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")
     for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"):
@@ -107,7 +108,8 @@ def write(path: str, text: str) -> None:
 
 
 def page(text: str) -> str:
-    """Draw the diagrams of a page, and remove the notes for the tests."""
+    """Draw the diagrams of a page, link to the copies of examples, and remove the notes for the tests."""
+    text = text.replace("](../examples/", "](")
     text = re.sub(r"^<!-- (not run|needs): .*? -->\n", "", text, flags=re.MULTILINE)
     title = text.partition("\n")[0].lstrip("# ")
     return re.sub(

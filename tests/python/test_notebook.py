@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
+from manual_examples import ROOT
 from support import EXAMPLES, HANG_TIMEOUT
 
 if TYPE_CHECKING:
@@ -111,3 +112,13 @@ def test_bulk_run_has_one_bar_and_its_summary(outputs: Mapping[str, list[Output]
     bar, summary = outputs["bulk"]
     assert "100/100" in bar["data"]["text/plain"]
     assert "created=100," in summary["data"]["text/plain"]
+
+
+def test_manual_has_small_pictures_in_both_themes() -> None:
+    pictures = {path.name: path.stat().st_size for path in (ROOT / "docs" / "pictures").glob("*.png")}
+    names = {name.rpartition("-")[0] for name in pictures}
+    assert set(pictures) == {f"{name}-{theme}.png" for name in names for theme in ("light", "dark")}
+    assert max(pictures.values()) < 60_000
+    page = (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\]\(pictures/(\S+)-(light|dark)\.png#only-(light|dark)\)", page)
+    assert sorted(shown) == sorted((name, theme, theme) for name in names for theme in ("light", "dark"))
