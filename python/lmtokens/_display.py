@@ -14,22 +14,26 @@ _MASK = "********"
 _MAX_ROWS = 50
 _MAX_CHARACTERS = 300
 
-_TOKEN = ("id", "type", "access_id", "access_key", "admin_id", "admin_name", "status", "note", "expires_on")
+_TOKEN = ("id", "type", "access_id", "access_key", "admin_name", "status", "note", "expires_on")
 # The columns of results that have more members than fit beside each other.
 _COLUMNS = {
     "Token": (*_TOKEN, "created_on", "last_used_on"),
     "CreatedToken": (*_TOKEN, "created_on", "last_used_on"),
-    "Finding": ("severity", "reasons", "id", "type", "admin_id", "admin_name", "note", "last_used_on", "remedy"),
+    "Finding": ("severity", "reasons", "id", "admin_name", "note", "remedy"),
 }
+# A note with dollar signs is not a formula. The second class is that of older versions of MathJax.
+_NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
 _STATUS = {1: "disabled", 2: "enabled"}
 
-# Colors are inherited, and half-transparent gray is visible on any background, so that this suits every theme.
+# Colors are inherited, and half-transparent gray is visible on any background, so that this suits every theme. The
+# doubled class overrides the rules of JupyterLab, which align cells to the right.
 _STYLE = (
     "<style>"
     "table.lmtokens{border-collapse:collapse;margin:.3em 0}"
-    "table.lmtokens th,table.lmtokens td{text-align:left;vertical-align:top;padding:.2em .7em;max-width:24em;"
+    "table.lmtokens.lmtokens th,table.lmtokens.lmtokens td{"
+    "text-align:left;vertical-align:top;padding:.2em .7em;max-width:24em;"
     "white-space:pre-wrap;overflow-wrap:break-word;border:0 solid rgba(128,128,128,.4);border-bottom-width:1px}"
-    "table.lmtokens th{white-space:nowrap}"
+    "table.lmtokens.lmtokens th,table.lmtokens.lmtokens td.time{white-space:nowrap}"
     "</style>"
 )
 
@@ -101,9 +105,10 @@ def _pairs(caption: str, members: dict[str, Any]) -> str:
     return _html(caption, [f"<tr><th>{name}</th>{_cell(name, value)}</tr>" for name, value in pairs])
 
 
-def _html(caption: str, rows: list[str]) -> str:
-    lines = "<br>".join(_escaped(line) for line in caption.split("\n"))
-    return f'{_STYLE}<div dir="auto">{lines}</div><table class="lmtokens">{"".join(rows)}</table>'
+def _html(text: str, rows: list[str]) -> str:
+    lines = "<br>".join(_escaped(line) for line in text.split("\n"))
+    caption = f'<div class="{_NO_FORMULAS}" dir="auto">{lines}</div>'
+    return f'{_STYLE}{caption}<table class="lmtokens {_NO_FORMULAS}">{"".join(rows)}</table>'
 
 
 def _has_value(value: object) -> bool:
@@ -114,7 +119,7 @@ def _cell(name: str, value: Any) -> str:
     if value is None:
         text = ""
     elif name.endswith("_on") or name in ("due", "expires"):
-        text = f"{value[:19].replace('T', ' ')} UTC"
+        return f'<td class="time">{_escaped(value[:19].replace("T", " "))} UTC</td>'
     elif name == "status":
         text = _STATUS.get(value, str(value))
     elif name in ("causes", "error"):

@@ -39,6 +39,9 @@ class Table(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag in {"style", "div", "br", "table", "tr", "th", "td"}, tag
         assert {name for name, _ in attrs} <= {"class", "dir", "colspan"}
+        if tag in {"div", "table"}:
+            # Dollar signs in a note do not make a formula.
+            assert "mathjax_ignore" in str(dict(attrs)["class"]).split()
         if tag == "tr":
             self.rows.append([])
         elif tag in {"th", "td"}:
