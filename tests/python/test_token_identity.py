@@ -6,10 +6,9 @@ import json
 import pickle
 from typing import TYPE_CHECKING
 
-import pytest
-
 import lmtokens
 import lmtokens.sandbox
+import pytest
 from support import ACCESS_ID, ACCESS_KEY, StubServer
 
 if TYPE_CHECKING:
