@@ -51,7 +51,7 @@ format: $(BIN)/.tools ## Format all code
 
 .PHONY: test-rust
 test-rust: ## Test the core without Python
-	cargo test --locked --no-default-features -- --test-threads=$(RUST_TEST_THREADS)
+	cargo test --locked --no-default-features --features cli -- --test-threads=$(RUST_TEST_THREADS)
 
 # Interrupts, cut connections and time limits depend on when things happen: on a busy machine another thing can fail.
 .PHONY: test-python

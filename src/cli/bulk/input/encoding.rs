@@ -96,12 +96,16 @@ mod tests {
 
     #[test]
     fn errors_name_the_line_and_the_byte() {
-        let error = |bytes: Vec<u8>| decode(bytes, "it").unwrap_err().to_string();
-        let windows = error(b"admin_id,note\r\n32,a\r\n33,M\xFCller\r\n".to_vec());
-        assert!(windows.starts_with("it is not valid UTF-8: line 3: byte 0xFC;"), "{windows}");
-        assert!(windows.contains("Windows-1252"), "{windows}");
-        let other = error(b"admin_id\n\x81".to_vec());
-        assert!(other.contains("line 2: byte 0x81") && !other.contains("Windows"), "{other}");
+        let decoded = |bytes: &[u8]| decode(bytes.to_vec(), "it").unwrap_err();
+        let error = |bytes: Vec<u8>| decoded(&bytes).to_string();
+        let windows = decoded(b"admin_id,note\r\n32,a\r\n33,M\xFCller\r\n");
+        assert!(windows.to_string().starts_with("it is not valid UTF-8: line 3: byte 0xFC;"), "{windows}");
+        assert!(format!("{:?}", windows.details().advice).contains("Windows-1252"), "{windows:?}");
+        let other = decoded(b"admin_id\n\x81");
+        assert!(
+            other.to_string().contains("line 2: byte 0x81") && other.details().advice.is_empty(),
+            "{other:?}"
+        );
         let mut cut = utf_16("\u{feff}a\nb", u16::to_le_bytes);
         cut.push(b'c');
         assert_eq!(error(cut), "it is not valid UTF-16: line 2: half a character at the end");
