@@ -50,8 +50,17 @@ format: $(BIN)/.tools ## Format all code
 	$(BIN)/ruff format .
 
 .PHONY: test-rust
-test-rust: ## Test the core without Python
+test-rust: ## Test the core and the command line without Python
 	cargo test --locked --no-default-features --features cli -- --test-threads=$(RUST_TEST_THREADS)
+
+# The targets are in src/fuzz.rs. New inputs and findings are in target/fuzz. The dependencies are the locked ones.
+.PHONY: fuzz
+fuzz: ## Fuzz a parser, as in make fuzz TARGET=filter SECONDS=1800 (needs cargo-fuzz and a C++ compiler)
+	cp Cargo.lock fuzz/Cargo.lock
+	mkdir -p target/fuzz/$(TARGET)
+	TARGET=$(TARGET) cargo fuzz run --sanitizer none target target/fuzz/$(TARGET) fuzz/corpus/$(TARGET) -- \
+		-artifact_prefix=target/fuzz/$(TARGET)- -dict=fuzz/words.dict -max_len=4096 -timeout=10 \
+		-rss_limit_mb=1024 -max_total_time=$(or $(SECONDS),300) -print_final_stats=1
 
 # Interrupts, cut connections and time limits depend on when things happen: on a busy machine another thing can fail.
 .PHONY: test-python

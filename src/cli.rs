@@ -49,7 +49,11 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::error::Error;
+#[cfg(any(test, fuzzing))]
+pub(crate) use bulk::fuzz_bulk_input;
 pub(crate) use host::Host;
+#[cfg(any(test, fuzzing))]
+pub(crate) use profile::fuzz_profiles;
 use report::{Failure, Level, Settings};
 use signals::Signal;
 

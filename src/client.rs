@@ -51,6 +51,8 @@ pub use outcome::outcome;
 pub use redact::redact;
 pub use request::{Method, Request, Response};
 pub use retry::Policy;
+#[cfg(any(test, fuzzing))]
+pub(crate) use transport::fuzz_headers;
 pub(crate) use transport::probe;
 pub use transport::{RawResponse, TransportFailure};
 

@@ -7,6 +7,8 @@
 mod arguments;
 mod credential_process;
 mod environment;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod keyring_entry;
 mod parts;
 mod profiles;
@@ -23,6 +25,8 @@ use std::sync::Arc;
 
 pub use arguments::{Arguments, Timeouts};
 pub(crate) use environment::selecting_variables;
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz_command_output;
 pub(crate) use keyring_entry::KeyringEntry;
 pub(crate) use parts::{Given, Parts};
 pub(crate) use profiles::{

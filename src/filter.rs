@@ -66,7 +66,7 @@ impl Field {
     }
 
     /// Returns the value of the field; `None` for a number that the portal did not report.
-    fn of(self, token: &Token) -> Option<Value> {
+    pub(crate) fn of(self, token: &Token) -> Option<Value> {
         let text = |text: &Option<String>| Some(Value::Text(text.clone().unwrap_or_default()));
         match self {
             Self::Id => Some(Value::Number(token.id)),

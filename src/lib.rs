@@ -37,6 +37,9 @@ pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod explain;
 pub(crate) mod filter;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub(crate) mod ids;
 mod json;
 pub(crate) mod lifecycle;

@@ -23,6 +23,8 @@ pub use bulk::{
 };
 #[cfg(any(feature = "cli", feature = "python"))]
 pub(crate) use bulk::{Cell, Cells, Column, HEADER, all_problems};
+#[cfg(any(test, fuzzing))]
+pub(crate) use journal::fuzz_journal;
 pub(crate) use journal::{EntryState, JournalEntry, ReadJournal, read_journal};
 pub use rotation::{CancelRotation, Check, FinishRotations, RotateToken, Rotation, RotationState};
 #[cfg(feature = "cli")]

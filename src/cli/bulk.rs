@@ -26,6 +26,8 @@ use crate::error::Error;
 use crate::ids::Concurrency;
 use crate::lifecycle::{AddTokens, OnError, Outcome, RowResult, Run, RunSettings, Summary};
 use crate::printable;
+#[cfg(any(test, fuzzing))]
+pub(crate) use input::fuzz::fuzz_bulk_input;
 use input::{Delimiter, Mapping};
 use results::Results;
 

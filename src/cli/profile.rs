@@ -24,6 +24,8 @@ use crate::process;
 use crate::secret::{MASK, Secret};
 use crate::token_output::Members;
 use edit::Edit;
+#[cfg(any(test, fuzzing))]
+pub(crate) use edit::fuzz::fuzz_profiles;
 
 /// Manage profiles: named portals with their credentials
 ///

@@ -2,6 +2,8 @@
 
 mod compression;
 mod failure;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod idle;
 pub(crate) mod probe;
 mod proxy;
@@ -25,6 +27,8 @@ use crate::process::{OfProcess, PerProcess};
 use crate::strict_url;
 use compression::compression;
 use failure::{chain, failure};
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz_headers;
 use idle::IdleConnections;
 use proxy::{ProxyServer, Refusal};
 use resolver::Resolver;

@@ -3,6 +3,8 @@
 
 mod entry;
 mod file;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod header;
 mod read;
 mod seal;
@@ -24,6 +26,8 @@ use crate::tag::RunId;
 pub use entry::RowInput;
 pub(super) use entry::{Journaled, Line, RowKey};
 use file::{JournalFile, cannot_write, exists_already};
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz_journal;
 use header::{Header, VERSION, destination_digest, run_of};
 pub(crate) use read::{EntryState, JournalEntry, ReadJournal, read_journal};
 pub(super) use read::{RowState, RowToken, States, TokenState};

@@ -1,7 +1,11 @@
 //! Evaluation of the `filter` query parameter; `parser` has the grammar.
 
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod parser;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz_filter;
 use parser::Parser;
 
 use super::envelope::Rejection;

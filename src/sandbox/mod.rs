@@ -46,6 +46,8 @@ mod user;
 mod verification;
 
 pub use faults::{Fault, FaultKind, RandomFaults, RateHeaders};
+#[cfg(any(test, fuzzing))]
+pub(crate) use filter::fuzz_filter;
 pub use record::Seen;
 pub use seconds::Seconds;
 pub use settings::{Behavior, LongNotes, Settings};

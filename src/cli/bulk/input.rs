@@ -3,6 +3,8 @@
 mod csv;
 mod delimiter;
 mod encoding;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod json;
 mod mapping;
 
@@ -46,9 +48,19 @@ pub(super) fn read(
     Mapping::check(&mapping)?;
     let path = file.filter(|path| *path != Path::new("-"));
     let name = path.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
-    let text = encoding::decode(bytes(path, &name)?, &name)?;
-
     let extension = path.and_then(Path::extension).and_then(|extension| extension.to_str());
+    parse(bytes(path, &name)?, &name, extension, delimiter, mapping)
+}
+
+/// Reads the rows in the bytes of a file with this extension.
+fn parse(
+    bytes: Vec<u8>,
+    name: &str,
+    extension: Option<&str>,
+    delimiter: Option<Delimiter>,
+    mapping: Vec<Mapping>,
+) -> Result<Input> {
+    let text = encoding::decode(bytes, name)?;
     let is_json = match extension.map(str::to_ascii_lowercase).as_deref() {
         Some("jsonl" | "ndjson" | "json") => true,
         Some("csv" | "tsv") => false,

@@ -1,5 +1,8 @@
 //! Changes of the configuration file, which keep its comments and its order.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
+
 #[cfg(unix)]
 use std::fs::TryLockError;
 use std::fs::{File, Metadata};
