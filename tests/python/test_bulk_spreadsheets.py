@@ -279,6 +279,14 @@ def test_hostile_lengths_are_refused_with_short_messages(lmtokens_portal: Portal
         assert len(error) < 1000
 
 
+def test_escapes_of_json_count_as_one_character(lmtokens_portal: Portal, tmp_path: Path, journal: Path) -> None:
+    team = "ü" * 32_767
+    (tmp_path / "in.jsonl").write_text(json.dumps({"admin_id": 32, "team": team}) + "\n")
+    assert bulk(tmp_path / "in.jsonl", journal).returncode == 0
+    assert [row["team"] for row in exported(journal)] == [team]
+    assert len(created_tokens(lmtokens_portal)) == 1
+
+
 CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 
 

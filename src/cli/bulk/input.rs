@@ -193,18 +193,18 @@ impl Reader {
         for (name, value) in object.0 {
             check_length(&name)?;
             let column = Mapping::column(&self.mapping, &name);
-            check_value(&name, column, value.get())?;
+            let text = json::text(value)?;
+            check_value(&name, column, &text)?;
             if let Some(column) = column {
                 cells.add(column, json::cell(column, value)?)?;
                 continue;
             }
-            let value = json::text(value)?;
             let is_full = others.len() == MAX_COLUMNS;
             match others.iter_mut().find(|(known, _)| *known == name) {
                 // As JSON parsers do.
-                Some((_, earlier)) => *earlier = value,
+                Some((_, earlier)) => *earlier = text,
                 None if is_full => return Err(Error::argument(too_many_columns())),
-                None => others.push((name, value)),
+                None => others.push((name, text)),
             }
         }
         let names: Vec<String> = others.iter().map(|(name, _)| name.clone()).collect();

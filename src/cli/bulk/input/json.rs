@@ -72,7 +72,7 @@ pub(super) fn cell(column: Column, value: &RawValue) -> Result<Option<Cell>> {
     Err(Error::invalid(column.as_str(), given, column.expected()))
 }
 
-/// Returns the value of another column: a string, nothing for null, or the JSON of any other value.
+/// Returns the text of a value: a string, nothing for null, or the JSON of any other value.
 pub(super) fn text(value: &RawValue) -> Result<String> {
     match value.get() {
         "null" => Ok(String::new()),
