@@ -166,7 +166,7 @@ sdist: $(RELEASE)/.installed ## Build the source distribution, and from it a whe
 	$(reproducible) $(RELEASE)/bin/maturin sdist --out $(SDIST)
 	cargo fetch --locked
 	CARGO_NET_OFFLINE=true PATH="$(CURDIR)/$(RELEASE)/bin:$$PATH" CARGO_TARGET_DIR="$(CURDIR)/target" \
-		$(RELEASE)/bin/python -m pip wheel --quiet --no-index --no-deps --no-build-isolation \
+		$(RELEASE)/bin/python -m pip wheel --quiet --no-cache-dir --no-index --no-deps --no-build-isolation \
 		--wheel-dir $(SDIST) $(SDIST)/*.tar.gz
 	$(PYTHON) tests/smoke/run.py $(SDIST)
 
