@@ -165,6 +165,25 @@ def test_running_rotation_refuses_another_destination_or_note(
     assert f"did not run the check of token {again.new.id}" in caplog.text
 
 
+def test_rotation_whose_file_was_moved_ends_after_its_overlap(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    old = lmtokens_portal.create_token(32, note="ci")
+    path = tmp_path / "ci.json"
+
+    def rotate(overlap: int) -> str:
+        with lmtokens_portal.client() as client:
+            return client.rotate_token(old.id, deliver=to_file(path), overlap=overlap, force=True).state
+
+    assert rotate(3600) == "overlap"
+    path.rename(tmp_path / "taken.json")
+    with pytest.raises(lmtokens.RotationError, match=r"ci\.json") as refused:
+        rotate(3600)
+    assert "if the key was moved from there, a sweep finishes the rotation" in str(refused.value.suggestion)
+    lmtokens_portal.advance(hours=2)
+    assert rotate(3600) == "quarantine"
+    assert rotate(3600) == "quarantine"
+    assert works(lmtokens_portal, delivered(tmp_path / "taken.json"))
+
+
 def test_repeated_check_refuses_another_note(lmtokens_portal: Portal, tmp_path: Path) -> None:
     old = lmtokens_portal.create_token(32, note="ci")
     called: list[int] = []

@@ -112,14 +112,9 @@ CALLS: list[Callable[[lmtokens.Client], object]] = [
     lambda client: client.add_token(32),
     lambda client: client.find_token(5),
     lambda client: list(client.list_tokens("ghost")),
-    lambda client: client.update_token(lmtokens_token(), "x"),
+    lambda client: client.update_token(7, "x"),
     lambda client: client.sweep_tokens(),
 ]
-
-
-def lmtokens_token() -> lmtokens.Token:
-    with StubServer(json.dumps(TOKEN).encode()) as server, client_of(server) as client:
-        return client.add_token(32, "ci")
 
 
 @pytest.mark.parametrize("raw", [rb"\ud83d", b"\xff", b"\x01", rb"\q", b'","x":NaN,"y":"'])

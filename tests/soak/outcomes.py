@@ -99,6 +99,14 @@ CALLS = {
 }
 
 
+def at(base_url: str, token: lmtokens.Token) -> lmtokens.Token:
+    """Return the token as one of the portal at another address."""
+    reduced: Any = token.__reduce__()
+    restore, (members,) = reduced
+    moved: lmtokens.Token = restore({**members, "portal": base_url})
+    return moved
+
+
 def run(name: str, fault: str, frequency: str) -> Cell:
     """Run one call and return its cell."""
     call = CALLS[name]
@@ -116,7 +124,9 @@ def run(name: str, fault: str, frequency: str) -> Cell:
             # The port is bound, so that no other sandbox listens there.
             reserved = stack.enter_context(socket.socket())
             reserved.bind(("127.0.0.1", 0))
-            client = portal.client(base_url=f"http://127.0.0.1:{reserved.getsockname()[1]}/santaba/rest")
+            address = f"http://127.0.0.1:{reserved.getsockname()[1]}/santaba/rest"
+            client = portal.client(base_url=address)
+            token = at(address, token)
         else:
             portal.fail(**FAULTS[fault], method=call.method, times=1 if frequency == "once" else None)
         raised, maybe_applied, attempts = "ok", None, 0

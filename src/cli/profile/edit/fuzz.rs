@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Edit;
+use super::{Edit, Layout};
 use crate::credentials::{Arguments, ConfigFile, Credentials, Environment, config_path};
 use crate::error::Result;
 use crate::fuzz::{SECRET, assert_hides_secret, text};
@@ -39,8 +39,9 @@ pub(crate) fn fuzz_profiles(input: &[u8]) {
     for name in names.first().map(String::as_str).into_iter().chain(["added"]) {
         let Ok(file) = parse(&text) else { return };
         let others = profiles_without(name, &file);
+        let layout = Layout::of(file.text());
         let document = file.into_document();
-        let mut edit = Edit { path: path.clone(), target: PathBuf::new(), document, _lock: None };
+        let mut edit = Edit { path: path.clone(), target: PathBuf::new(), document, layout, _lock: None };
         let is_set = edit.set_profile(name, &settings, &credentials, false);
         assert!(is_set.is_ok(), "{is_set:?}: {text}\nbecame\n{}", edit.document);
         edit.set_default(name);
