@@ -8,7 +8,7 @@ TYPE_CHECKING = False  # as in typing, whose import takes longer than this
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Results", "html", "members"]
+__all__ = ["STATUS", "Results", "html", "members"]
 
 _MASK = "********"
 _MAX_ROWS = 50
@@ -23,7 +23,7 @@ _COLUMNS = {
 }
 # A note with dollar signs is not a formula. The second class is that of older versions of MathJax.
 _NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
-_STATUS = {1: "disabled", 2: "enabled"}
+STATUS = {1: "disabled", 2: "enabled"}
 
 # Colors are inherited, and half-transparent gray is visible on any background, so that this suits every theme. The
 # doubled class overrides the rules of JupyterLab, which align cells to the right.
@@ -60,10 +60,10 @@ def html(result: Any) -> str:
         lines = [repr(result)[1:-1], *(f"Not checked: {limitation}" for limitation in result.limitations)]
         return _table("\n".join(lines), findings[:_MAX_ROWS], len(findings))
     if hasattr(result, "summary"):
-        summary = result.summary.to_dict()
-        ended = sum(summary.values()) - summary["total"]
+        summary = result.summary
+        ended = summary._ended()
         hint = "" if ended else "; iterate over the run, or call finish()"
-        return _pairs(f"lmtokens.{kind}: {ended} of {summary['total']} rows have ended{hint}", summary)
+        return _pairs(f"lmtokens.{kind}: {ended} of {summary.total} rows have ended{hint}", summary.to_dict())
     return _pairs(f"lmtokens.{kind}", _shown(result))
 
 
@@ -121,7 +121,7 @@ def _cell(name: str, value: Any) -> str:
     elif name.endswith("_on") or name in ("due", "expires"):
         return f'<td class="time">{_escaped(value[:19].replace("T", " "))} UTC</td>'
     elif name == "status":
-        text = _STATUS.get(value, str(value))
+        text = STATUS.get(value, str(value))
     elif name in ("causes", "error"):
         # An error can have a hint on a line of its own.
         lines = value.split("\n") if name == "error" else [f"{one['name']}: {one['explanation']}" for one in value]

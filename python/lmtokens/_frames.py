@@ -6,7 +6,8 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, overload
 
-from lmtokens._display import members
+from lmtokens._display import STATUS, members
+from lmtokens._lmtokens import Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +25,7 @@ __all__ = ["to_dataframe"]
 # By name and not by value, so that a column without a value has its type too.
 _TIMES = {"due", "expires"}
 _INTEGERS = {
-    *("id", "admin_id", "token_id", "old_id", "new_id", "replaces", "replaced_by", "status", "number", "changes"),
+    *("id", "admin_id", "token_id", "old_id", "new_id", "replaces", "replaced_by", "number", "changes"),
     *("total", "created", "already_done", "failed", "unknown", "skipped"),
 }
 _BOOLEANS = {"api_only", "correct", "deleted"}
@@ -40,9 +41,10 @@ def to_dataframe(results: Iterable[_Result] | _Result, *, library: None = None) 
 def to_dataframe(results: Any, *, library: Literal["pandas", "polars"] | None = None) -> Any:
     """Return results as a data frame of pandas or polars, without their keys.
 
-    The columns are the members that ``to_dict()`` returns, in the same order; for rotations and swept tokens, also the
-    text of ``error``. Times are aware datetimes in UTC, in microseconds. Ids, statuses and numbers are ``Int64``, which
-    can be missing. ``roles`` and ``reasons`` are lists. Other members are texts, and so is ``admin_id`` if a user is
+    The columns are the members that ``to_dict()`` returns, in the same order; for tokens, also ``portal``; for
+    rotations and swept tokens, also the text of ``error``. Times are aware datetimes in UTC, in microseconds. Ids and
+    numbers are ``Int64``, which can be missing. ``roles`` and ``reasons`` are lists. Other members are texts. The
+    status of a token is ``"enabled"``, ``"disabled"`` or the number of another one; ``admin_id`` is a text if a user is
     named. The columns of a journal's rows are called ``columns.NAME``. A frame of no results has no columns.
 
     Args:
@@ -94,7 +96,10 @@ def _members(result: Any) -> dict[str, Any]:
     if type(result).__module__ != "lmtokens" or not hasattr(result, "to_dict"):
         raise TypeError(f"results must be results of lmtokens, not {type(result).__name__}")
     flat: dict[str, Any] = {}
-    for name, value in members(result).items():
+    values = members(result)
+    if isinstance(result, Token):
+        values["portal"] = result.portal
+    for name, value in values.items():
         if isinstance(value, dict):
             flat.update((f"{name}.{key}", one) for key, one in value.items())
         else:
@@ -118,13 +123,18 @@ def _library(name: str | None) -> str:
 
 def _typed(name: str, values: list[Any]) -> tuple[str, list[Any]]:
     """Return the type of a column and its values in this type."""
+    # The columns of a journal's rows have the user's names, which say nothing about their values.
+    if "." in name:
+        return "text", values
     if name.endswith("_on") or name in _TIMES:
         return "time", [None if value is None else datetime.fromisoformat(value) for value in values]
     if name in _BOOLEANS:
         return "boolean", values
     if name in _LISTS:
         return "list", values
-    # A user can be given by name, and the status of a user is a word.
+    if name == "status":
+        values = [STATUS.get(value, value) for value in values]
+    # A user can be given by name.
     if name in _INTEGERS and not any(isinstance(value, str) for value in values):
         return "integer", values
     return "text", [None if value is None else str(value) for value in values]

@@ -1208,6 +1208,10 @@ class Summary:
     def __eq__(self, value: object, /) -> bool: ...
     def __ne__(self, value: object, /) -> bool: ...
     def __repr__(self, /) -> str: ...
+    def _ended(self, /) -> int:
+        """
+        Return the number of rows that have ended.
+        """
     def _repr_html_(self, /) -> "str": ...
     @property
     def already_done(self, /) -> int:
@@ -1432,8 +1436,8 @@ class Token:
         """
     def to_dict(self, /) -> "dict[str, object]":
         """
-        Return the token as a ``dict`` for ``json``: all members except ``access_key`` and ``portal``, times
-        in ISO 8601 and UTC.
+        Return the token as a ``dict`` for ``json``: all members except ``access_key`` and ``portal``, which the tokens
+        of a client have in common; times in ISO 8601 and UTC.
 
         Returns:
             dict[str, object]: the members by attribute name; ``status`` is the portal's number.

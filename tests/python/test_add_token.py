@@ -407,6 +407,13 @@ def test_repr_shows_the_main_attributes() -> None:
     )
 
 
+def test_repr_cuts_a_long_note(lmtokens_portal: Portal) -> None:
+    assert "note='" + "x" * 80 + "')" in repr(lmtokens.add_token(32, "x" * 80))
+    assert "note='" + "é" * 80 + "…')" in repr(lmtokens.add_token(32, "é" * 81))
+    assert "note='" + "x" * 80 + "…', status=2" in repr(lmtokens.NewToken(32, "x" * 4000))
+    assert repr(lmtokens.NewToken(32)) == "NewToken(32, note=None, status=2, type='lmv1')"
+
+
 def test_to_dict_is_json_serializable() -> None:
     members = token_from_response(TOKEN_JSON).to_dict()
     assert json.loads(json.dumps(members)) == members

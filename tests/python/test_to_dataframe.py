@@ -49,22 +49,31 @@ def test_tokens_have_typed_columns(lmtokens_portal: Portal, library: Any) -> Non
     tokens = list(lmtokens.list_tokens())
     frame = lmtokens.to_dataframe(tokens, library=library)
     assert type(frame).__module__.startswith(library)
-    assert list(frame.columns) == list(tokens[0].to_dict())
+    assert list(frame.columns) == [*tokens[0].to_dict(), "portal"]
     found = types(frame)
     assert {name for name, kind in found.items() if kind == TIME[library]} == {
         "expires_on",
         "created_on",
         "last_used_on",
     }
-    integers = {"id", "admin_id", "status", "replaces", "replaced_by"}
+    integers = {"id", "admin_id", "replaces", "replaced_by"}
     assert {name for name, kind in found.items() if kind == INTEGER[library]} == integers
     assert {name for name, kind in found.items() if kind == LIST[library]} == {"roles"}
     assert set(found.values()) == {TIME[library], INTEGER[library], LIST[library], TEXT[library]}
     (row,) = (row for row in rows(frame) if row["note"] == "a")
     assert row["created_on"] == datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone.utc)
-    assert (row["status"], row["replaces"], row["expires_on"]) == (2, None, None)
+    assert (row["status"], row["replaces"], row["expires_on"]) == ("enabled", None, None)
+    assert row["portal"] == lmtokens_portal.base_url
     assert list(row["roles"]) == ["token-manager"]
     assert len(frame) == 4
+
+
+def test_status_is_a_word_or_an_unknown_number(lmtokens_portal: Portal, library: Any) -> None:
+    for status in (1, 2, 3):
+        lmtokens_portal.create_token(32, status=status)
+    frame = lmtokens.to_dataframe(lmtokens.list_tokens(32), library=library)
+    assert types(frame)["status"] == TEXT[library]
+    assert [row["status"] for row in rows(frame)] == ["disabled", "enabled", "3"]
 
 
 def test_times_up_to_the_year_9999_fit(lmtokens_portal: Portal, library: Any) -> None:
@@ -124,6 +133,19 @@ def test_columns_of_a_journal_are_flat(lmtokens_portal: Portal, journal: Path, l
     frame = lmtokens.to_dataframe(lmtokens.read_journal(journal), library=library)
     assert {row["note"]: row["columns.team"] for row in rows(frame)} == {"a": "red", "b": "blue"}
     assert types(frame)["columns.team"] == TEXT[library]
+
+
+def test_columns_of_a_journal_are_texts_whatever_their_names(
+    lmtokens_portal: Portal, journal: Path, library: Any
+) -> None:
+    rows_csv = journal.with_name("rows.csv")
+    rows_csv.write_text("admin_id,note,ordered_on,api_only.due\n32,a,next week,yes\n32,b,2026-01-01,\n")
+    completed = run_shell("bulk", str(rows_csv), "--journal", str(journal))
+    assert completed.returncode == 0, completed.stderr
+    frame = lmtokens.to_dataframe(lmtokens.read_journal(journal), library=library)
+    found = {row["note"]: (row["columns.ordered_on"], row["columns.api_only.due"]) for row in rows(frame)}
+    assert found == {"a": ("next week", "yes"), "b": ("2026-01-01", "")}
+    assert {types(frame)[f"columns.{name}"] for name in ("ordered_on", "api_only.due")} == {TEXT[library]}
 
 
 def test_empty_input_gives_an_empty_frame(lmtokens_portal: Portal, library: Any) -> None:

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::ids::Note;
 use crate::python::args::domain;
 use crate::python::types::literals::{StatusNumber, TypeWord};
-use crate::python::types::token::dict;
+use crate::python::types::token::{dict, note_repr};
 use crate::token_output::Members;
 use crate::tokens::{self, User};
 
@@ -90,7 +90,7 @@ impl NewToken {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let admin = self.admin_id().into_pyobject(py)?.repr()?;
-        let note = self.0.note().into_pyobject(py)?.repr()?;
+        let note = self.0.note().map_or(Ok("None".to_owned()), |note| note_repr(py, note))?;
         Ok(format!("NewToken({admin}, note={note}, status={}, type='{}')", self.status().0, self.r#type().0))
     }
 }

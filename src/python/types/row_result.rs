@@ -131,15 +131,14 @@ impl Summary {
     }
 }
 
+#[pymethods]
 impl Summary {
-    /// Returns the number of rows that have ended.
+    /// Return the number of rows that have ended.
+    #[pyo3(name = "_ended")]
     pub(crate) fn ended(&self) -> u64 {
         self.created + self.already_done + self.failed + self.unknown + self.skipped
     }
-}
 
-#[pymethods]
-impl Summary {
     /// Return the numbers as a ``dict`` for ``json``.
     ///
     /// Returns:

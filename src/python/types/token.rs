@@ -195,8 +195,8 @@ impl Token {
         self.0.user_permission.as_deref()
     }
 
-    /// Return the token as a ``dict`` for ``json``: all members except ``access_key`` and ``portal``, times
-    /// in ISO 8601 and UTC.
+    /// Return the token as a ``dict`` for ``json``: all members except ``access_key`` and ``portal``, which the tokens
+    /// of a client have in common; times in ISO 8601 and UTC.
     ///
     /// Returns:
     ///     dict[str, object]: the members by attribute name; ``status`` is the portal's number.
@@ -222,7 +222,7 @@ impl Token {
             members.push(format!("status={}", quoted(py, &status.to_string())?));
         }
         if let Some(note) = &token.note {
-            members.push(format!("note={}", quoted(py, note)?));
+            members.push(format!("note={}", note_repr(py, note)?));
         }
         Ok(format!("Token({})", members.join(", ")))
     }
@@ -327,6 +327,16 @@ pub(crate) fn datetime(py: Python<'_>, seconds: i64) -> PyResult<Bound<'_, PyDat
 /// Returns what makes a token the same one. The vendor does not say whether ids of both types can be equal.
 fn identity(token: &model::Token) -> (Option<&str>, &model::TokenType, i64) {
     (token.portal.as_deref(), &token.r#type, token.id)
+}
+
+/// Returns the `repr` of a note. A long one is cut, so that a list of tokens stays readable.
+pub(crate) fn note_repr(py: Python<'_>, note: &str) -> PyResult<String> {
+    const MAX_CHARACTERS: usize = 80;
+    let mut shown: String = note.chars().take(MAX_CHARACTERS).collect();
+    if shown.len() < note.len() {
+        shown.push('…');
+    }
+    quoted(py, &shown)
 }
 
 fn quoted(py: Python<'_>, text: &str) -> PyResult<String> {
