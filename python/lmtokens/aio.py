@@ -233,12 +233,14 @@ class _Tokens:
     def __init__(self, pages: _TokenPages) -> None:
         self._pages = pages
         self._ready: list[Token] = []
+        self._is_requested = False
 
     def __aiter__(self) -> _Tokens:
         return self
 
     async def __anext__(self) -> Token:
         while not self._ready:
+            self._is_requested = True
             if not await _next_page(self._pages):
                 raise StopAsyncIteration
             self._ready[:0] = reversed(self._pages.take())
@@ -249,10 +251,9 @@ class _Tokens:
 
     def __repr__(self) -> str:
         count = len(self._ready)
-        return (
-            f"<lmtokens async iterator of tokens: {count} tokens received and not yet returned; "
-            "iterate over it with async for>"
-        )
+        received = f"{count} token{'' if count == 1 else 's'} received and not yet returned"
+        state = received if self._is_requested else "no page requested yet"
+        return f"<lmtokens async iterator of tokens: {state}; iterate over it with async for>"
 
     def _repr_html_(self) -> str:
         return _html(self)

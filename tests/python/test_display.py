@@ -231,7 +231,7 @@ def test_lists_of_both_apis_are_lists_with_a_display(lmtokens_portal: Portal, ap
 def test_list_iterator_previews_only_what_it_has_received(lmtokens_portal: Portal) -> None:
     ids = create_tokens(lmtokens_portal, 25)
     tokens = lmtokens_portal.client().list_tokens(32, type="lmv1", page_size=20)
-    assert repr(tokens).startswith("<lmtokens.TokenIterator: 0 tokens received and not yet returned; iterate")
+    assert repr(tokens).startswith("<lmtokens.TokenIterator: no page requested yet; iterate over it")
     assert Table(tokens._repr_html_()).rows == []
     assert lmtokens_portal.record == []
     assert next(tokens).id == ids[0]
@@ -240,7 +240,10 @@ def test_list_iterator_previews_only_what_it_has_received(lmtokens_portal: Porta
     assert [row["id"] for row in rows[:-1]] == [str(id) for id in ids[1:11]]
     assert rows[-1] == {"id": "… and 9 more"}
     assert len(lmtokens_portal.record) == 1
-    assert [token.id for token in tokens] == ids[1:]
+    for _ in range(18):
+        next(tokens)
+    assert ": 1 token received and not yet returned; iterate over it" in repr(tokens)
+    assert [token.id for token in tokens] == ids[19:]
     assert "0 tokens received" in repr(tokens)
 
 
@@ -250,12 +253,16 @@ def test_async_iterators_have_displays(lmtokens_portal: Portal, journal: Path) -
     async def main() -> None:
         client = lmtokens_portal.async_client()
         tokens: Any = client.list_tokens(32, type="lmv1", page_size=20)
+        assert repr(tokens).startswith("<lmtokens async iterator of tokens: no page requested yet; iterate over it")
         assert Table(tokens._repr_html_()).rows == []
         assert lmtokens_portal.record == []
         assert (await tokens.__anext__()).id == ids[0]
         assert "19 tokens received and not yet returned; iterate over it with async for" in repr(tokens)
         assert [row["id"] for row in records(tokens)] == [*(str(id) for id in ids[1:11]), "… and 9 more"]
         assert len(lmtokens_portal.record) == 1
+        for _ in range(18):
+            await tokens.__anext__()
+        assert ": 1 token received and not yet returned; iterate over it" in repr(tokens)
         run: Any = client.add_tokens([(32, "a"), (32, "b")], journal=journal)
         assert "0 of 2 rows have ended; iterate over the run" in Table(run._repr_html_()).caption
         await run.finish()

@@ -23,8 +23,8 @@ use crate::tokens::{ListTokens, Listing, Selection, User};
 struct Pages {
     /// The list, and the time that its pages took.
     listing: Arc<tokio::sync::Mutex<(Listing, Duration)>>,
-    /// Tokens that were received and not yet returned. They survive an interrupt.
-    ready: Arc<Mutex<VecDeque<Token>>>,
+    /// Tokens that were received and not yet returned. They survive an interrupt. `None` if no page was requested.
+    ready: Arc<Mutex<Option<VecDeque<Token>>>>,
 }
 
 impl Pages {
@@ -33,13 +33,6 @@ impl Pages {
             listing: Arc::new(tokio::sync::Mutex::new((list.start(), Duration::ZERO))),
             ready: Arc::default(),
         }
-    }
-
-    /// Returns the number of tokens that were received and not yet returned, and the first of them.
-    fn received(&self) -> (usize, Vec<Token>) {
-        const MAX_SHOWN: usize = 10;
-        let ready = locked(&self.ready);
-        (ready.len(), ready.iter().take(MAX_SHOWN).cloned().collect())
     }
 }
 
@@ -52,7 +45,7 @@ impl Operation for NextPage {
     async fn run(self, client: &CoreClient) -> Result<bool> {
         let Pages { listing, ready } = self.0;
         let mut listing = listing.lock().await;
-        if !locked(&ready).is_empty() {
+        if !locked(&ready).get_or_insert_default().is_empty() {
             return Ok(true);
         }
         // The deadline limits the time that all pages take, without the caller's time between them.
@@ -61,7 +54,7 @@ impl Operation for NextPage {
         let page = listing.next_page(&call.client).await;
         *spent = call.spent();
         let Some(page) = call.complete(page)? else { return Ok(false) };
-        locked(&ready).extend(page);
+        locked(&ready).get_or_insert_default().extend(page);
         Ok(true)
     }
 }
@@ -83,7 +76,7 @@ impl TokenIterator {
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Token>> {
         loop {
-            let token = locked(&self.pages.ready).pop_front();
+            let token = locked(&self.pages.ready).as_mut().and_then(VecDeque::pop_front);
             if token.is_some() {
                 return Ok(token);
             }
@@ -95,13 +88,20 @@ impl TokenIterator {
 
     /// Return the number of tokens that were received and not yet returned, and the first ten.
     fn _received(&self) -> (usize, Vec<Token>) {
-        self.pages.received()
+        const MAX_SHOWN: usize = 10;
+        locked(&self.pages.ready).as_ref().map_or_else(Default::default, |ready| {
+            (ready.len(), ready.iter().take(MAX_SHOWN).cloned().collect())
+        })
     }
 
     fn __repr__(&self) -> String {
-        let (count, _) = self.pages.received();
+        let state = match locked(&self.pages.ready).as_ref().map(VecDeque::len) {
+            None => "no page requested yet".to_owned(),
+            Some(1) => "1 token received and not yet returned".to_owned(),
+            Some(count) => format!("{count} tokens received and not yet returned"),
+        };
         format!(
-            "<lmtokens.TokenIterator: {count} tokens received and not yet returned; iterate over it, or use list()>"
+            "<lmtokens.TokenIterator: {state}; iterate over it, or use list(), or lmtokens.to_dataframe() for a table>"
         )
     }
 }
@@ -122,7 +122,7 @@ impl TokenPages {
 
     /// Return the tokens that were received and not yet taken.
     fn take(&self) -> Vec<Token> {
-        locked(&self.pages.ready).drain(..).collect()
+        locked(&self.pages.ready).as_mut().map(std::mem::take).unwrap_or_default().into()
     }
 }
 
