@@ -85,6 +85,8 @@ def test_token_is_rotated_with_an_overlap_and_a_quarantine(
     assert works(lmtokens_portal, old)
     (finished,) = api.finish_rotations()
     assert (finished.state, finished.due, finished.changes) == ("overlap", rotation.due, 0)
+    old_and_new = f"{rotation.old.id} by {rotation.new.id}"
+    assert repr(finished) == f"<lmtokens.Rotation of {old_and_new}, overlap, due {rotation.due.isoformat()}>"
 
     lmtokens_portal.advance(hours=37)
     (finished,) = api.finish_rotations(old.id, quarantine=timedelta(days=1))
@@ -95,6 +97,7 @@ def test_token_is_rotated_with_an_overlap_and_a_quarantine(
     lmtokens_portal.advance(days=1)
     (finished,) = api.finish_rotations()
     assert (finished.state, finished.due, finished.error) == ("finished", None, None)
+    assert repr(finished) == f"<lmtokens.Rotation of {old_and_new}, finished>"
     assert stored_token(lmtokens_portal, old.id) is None
     assert stored(lmtokens_portal, rotation.new.id).note == "ci"
     assert api.finish_rotations() == []

@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDateTime, PyDict};
 
 use crate::lifecycle::{self, RotationState};
-use crate::model::Token;
+use crate::model::{Token, iso_8601};
 use crate::python::types::errors::LazyException;
 use crate::python::types::literals;
 use crate::python::types::token::{datetime, dict};
@@ -125,6 +125,8 @@ impl Rotation {
     fn __repr__(&self) -> String {
         let new = self.new.as_ref().map(|new| format!(" by {}", new.id)).unwrap_or_default();
         let state = self.state.map_or("failed", RotationState::as_str);
-        format!("<lmtokens.Rotation of {}{new}, {state}>", self.old.id)
+        let due = self.state.and_then(RotationState::due);
+        let due = due.map(|seconds| format!(", due {}", iso_8601(seconds))).unwrap_or_default();
+        format!("<lmtokens.Rotation of {}{new}, {state}{due}>", self.old.id)
     }
 }
