@@ -43,7 +43,10 @@ class LMv1Auth(_Signer):
 
     A signature is valid for about 30 minutes and for one path. Each call that you make is signed anew. Requests that
     requests or httpx repeat themselves (urllib3's ``Retry``, a redirect within the portal) carry the old header.
-    aiohttp signs each redirect, and each attempt of a retry middleware that is listed before this one.
+    aiohttp signs each redirect, and each attempt of a retry middleware that is listed before this one. A middleware of
+    aiohttp cannot tell a redirect that aiohttp follows from a request of yours: after a redirect to another origin that
+    was not followed (``allow_redirects=False``), the next request in the same task, if it is to that origin, is sent
+    without credentials instead of raising an error.
 
     Raises:
         ConfigurationError: when called, if the request is for another address than the portal's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +166,25 @@ def test_redirect_to_an_invalid_address_raises_the_librarys_error(
         send(library, lmtokens_portal.auth(), "GET", lmtokens_portal.base_url + TOKENS_PATH)
     assert not isinstance(caught.value, lmtokens.LMTokensError)
     assert {seen.signature for seen in lmtokens_portal.record} == {"valid"}
+
+
+def test_own_request_after_a_redirect_in_aiohttp_sends_no_credentials(
+    lmtokens_portal: Portal, other_server: StubServer
+) -> None:
+    # A middleware cannot tell it from the redirect that aiohttp follows. LMv1Auth documents this.
+    target = other_server.base_url + TOKENS_PATH
+    lmtokens_portal.fail("redirect", location=target)
+
+    async def main() -> None:
+        async with aiohttp.ClientSession(middlewares=[lmtokens_portal.auth()]) as session:
+            await session.get(lmtokens_portal.base_url + TOKENS_PATH, allow_redirects=False)
+            await session.post(target)
+            with pytest.raises(lmtokens.ConfigurationError):
+                await session.post(target)
+
+    asyncio.run(main())
+    (received,) = other_server.requests
+    assert "authorization" not in header_names(received)
 
 
 def test_requests_replaces_auth_by_netrc_on_a_redirect(
