@@ -32,8 +32,10 @@ def urls(repository: str, ref: str) -> str:
 
 def main(repository: str, ref: str, root: Path = ROOT) -> None:
     readme, project = root / "README.md", root / "pyproject.toml"
-    readme.write_text(absolute_links(readme.read_text(encoding="utf-8"), repository, ref), encoding="utf-8")
     before, header, after = project.read_text(encoding="utf-8").partition("[project.urls]\n")
+    if not header or "Homepage" in after:
+        raise SystemExit("pyproject.toml has no table project.urls, or already has the addresses")
+    readme.write_text(absolute_links(readme.read_text(encoding="utf-8"), repository, ref), encoding="utf-8")
     project.write_text(before + header + urls(repository, ref) + after, encoding="utf-8")
 
 

@@ -57,3 +57,14 @@ def test_release_has_absolute_links_and_addresses(tmp_path: Path) -> None:
         assert all(url.startswith("https://") for url in project["urls"].values())
         # A package index refuses longer names.
         assert max(map(len, project["urls"])) <= 32
+
+
+@pytest.mark.parametrize("metadata", ["[project]\n", f'[project.urls]\nHomepage = "{REPOSITORY}"\n'])
+def test_release_without_the_table_or_with_addresses_is_refused(metadata: str, tmp_path: Path) -> None:
+    readme, project = tmp_path / "README.md", tmp_path / "pyproject.toml"
+    readme.write_text("[changes](CHANGELOG.md)", encoding="utf-8")
+    project.write_text(metadata, encoding="utf-8")
+    with pytest.raises(SystemExit, match="has no table project"):
+        runpy.run_path(str(SCRIPT))["main"](REPOSITORY, "v1.0.0", tmp_path)
+    assert readme.read_text(encoding="utf-8") == "[changes](CHANGELOG.md)"
+    assert project.read_text(encoding="utf-8") == metadata
