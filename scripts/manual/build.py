@@ -109,7 +109,7 @@ def write(path: str, text: str) -> None:
 
 def page(text: str) -> str:
     """Draw the diagrams of a page, link to the copies of examples, and remove the notes for the tests."""
-    text = text.replace("](../examples/", "](")
+    text = text.replace("](../examples/", "](").replace("](../../SECURITY.md)", "](../security.md)")
     text = re.sub(r"^<!-- (not run|needs): .*? -->\n", "", text, flags=re.MULTILINE)
     title = text.partition("\n")[0].lstrip("# ")
     return re.sub(
