@@ -80,7 +80,7 @@ def test_second_process_creates_no_row_twice(
         first.communicate(timeout=HANG_TIMEOUT)
     if change in (remove_lock_files, truncate):
         assert second.returncode == 1
-        assert "another process uses the journal" in second.stderr
+        assert "another process, uses the journal" in second.stderr
     assert first.returncode == (0 if change is remove_lock_files else 1)
     created = created_tokens(lmtokens_portal)
     enabled = [token.note for token in created if token.status == 2]

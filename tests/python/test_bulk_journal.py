@@ -249,7 +249,7 @@ def test_second_process_is_rejected(lmtokens_portal: Portal, journal: Path) -> N
     text = journal.read_text()
     completed = run_python(SECOND_PROCESS, str(journal))
     assert completed.returncode == 1
-    assert f"another process uses the journal {journal}" in completed.stderr
+    assert f"another process, uses the journal {journal}" in completed.stderr
     assert (journal.read_text(), lmtokens_portal.record) == (text, [])
     assert run.finish().created == 2
 

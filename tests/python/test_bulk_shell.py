@@ -176,7 +176,7 @@ def test_second_process_is_rejected(lmtokens_portal: Portal, rows: Path, journal
         wait_until(lambda: len(requests_with_method(lmtokens_portal, "PATCH")) == 3)
         completed = bulk(rows, journal, "--resume")
         assert completed.returncode == 1
-        assert "another process uses the journal" in completed.stderr
+        assert "another process, uses the journal" in completed.stderr
         process.kill()
 
 
@@ -454,7 +454,7 @@ def test_dry_run_checks_the_journal_as_the_run_does(lmtokens_portal: Portal, row
     )
     with journal.open("rb") as locked:
         fcntl.flock(locked, fcntl.LOCK_EX)
-        assert "another process uses the journal" in refusal()
+        assert "another process, uses the journal" in refusal()
         assert bulk(rows, journal, "--resume", "--dry-run", "--no-lock").returncode == 0
     link = journal.with_name("link")
     link.symlink_to(journal)

@@ -50,7 +50,7 @@ def test_unused_async_run_warns_once_and_leaves_no_journal(lmtokens_portal: Port
 
 def test_unused_run_holds_the_lock(lmtokens_portal: Portal, journal: Path) -> None:
     run = lmtokens.add_tokens(ROWS, journal=journal)
-    with pytest.raises(lmtokens.DeliveryError, match="another process uses the journal"):
+    with pytest.raises(lmtokens.DeliveryError, match="another process, uses the journal"):
         lmtokens.add_tokens(ROWS, journal=journal, resume=True)
     run.close()
 

@@ -93,7 +93,7 @@ class Soak:
             )
             process.kill()
         assert (second.returncode, second.stdout) == (1, ""), second
-        message = f"error: another process uses the journal {self.journal}"
+        message = f"error: another run, of this or another process, uses the journal {self.journal}"
         assert message in second.stderr, second.stderr
         self.counts["second processes rejected with exit code 1"] += 1
         settle(self.portal)

@@ -127,10 +127,11 @@ fn is_same(_ours: &std::fs::Metadata, there: &std::fs::Metadata) -> bool {
 fn take_lock(file: &File, path: &Path) -> Result<()> {
     match file.try_lock() {
         Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => {
-            Err(failed(format!("another process uses the journal {}", path.display()))
-                .suggest("wait until it ends: two runs on one journal would create tokens twice"))
-        }
+        Err(TryLockError::WouldBlock) => Err(failed(format!(
+            "another run, of this or another process, uses the journal {}",
+            path.display()
+        ))
+        .suggest("wait until it ends, or close it: two runs on one journal would create tokens twice")),
         Err(TryLockError::Error(error)) => {
             Err(failed(format!("cannot lock the journal {}: {error}", path.display()))
                 .suggest(Advice::DisableLock))
