@@ -83,7 +83,7 @@ def test_whole_floats_are_integers(lmtokens_portal: Portal, journal: Path, frame
     assert [token[0::2] for token in created(lmtokens_portal, journal, rows)] == [(32, 1), (33, 2)]
 
 
-@pytest.mark.parametrize("value", [32.5, float("inf"), 2.0**53])
+@pytest.mark.parametrize("value", [32.5, float("inf"), 2.0**24])
 def test_other_floats_are_refused(
     lmtokens_portal: Portal, journal: Path, frame: Callable[..., Any], value: float
 ) -> None:
@@ -143,10 +143,12 @@ def test_resumed_frame_is_the_same_input(lmtokens_portal: Portal, journal: Path)
     assert (summary.created, summary.already_done) == (0, 2)
 
 
-@pytest.mark.parametrize("rows", [polars.LazyFrame({"admin_id": [32]}), pandas.Series([32])], ids=["lazy", "series"])
-def test_what_is_not_a_frame_is_refused(lmtokens_portal: Portal, journal: Path, rows: Any) -> None:
+def test_what_is_not_a_frame_is_refused(lmtokens_portal: Portal, journal: Path) -> None:
+    client: Any = lmtokens_portal.client()
     with pytest.raises((TypeError, ValueError)):
-        lmtokens_portal.client().add_tokens(rows, journal=journal)
+        client.add_tokens(pandas.Series([32]), journal=journal)
+    with pytest.raises(TypeError, match=r"call its method collect\(\), not LazyFrame"):
+        client.add_tokens(polars.LazyFrame({"admin_id": [32]}), journal=journal)
 
 
 def test_async_client_takes_a_frame(lmtokens_portal: Portal, journal: Path, frame: Callable[..., Any]) -> None:

@@ -67,6 +67,8 @@ impl<'py> Frame<'py> {
             tokens.call_method("itertuples", (), Some(&options))?
         } else if class.hasattr("iter_rows")? && class.hasattr("to_dicts")? {
             tokens.call_method0("iter_rows")?
+        } else if class.hasattr("collect")? {
+            return Err(wrong_type("tokens", "a frame with its rows; call its method collect()", tokens));
         } else {
             return Ok(None);
         };
@@ -106,8 +108,8 @@ fn integral(column: Column, value: &Bound<'_, PyAny>) -> Option<i64> {
         return None;
     }
     let number = value.cast::<PyFloat>().ok()?.value();
-    // Larger ones may have been rounded.
-    let is_exact = number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0;
+    // Larger ones may have been rounded, in a column of 32-bit floats.
+    let is_exact = number.fract() == 0.0 && number.abs() < 16_777_216.0;
     #[allow(clippy::cast_possible_truncation, reason = "it has no fraction and is in range")]
     is_exact.then_some(number as i64)
 }
