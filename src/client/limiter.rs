@@ -79,8 +79,8 @@ struct State {
     last_sent: Option<Instant>,
     waiting: VecDeque<(u64, Arc<Notify>)>,
     next_ticket: u64,
-    /// Until when waits end that are not worth another report.
-    reported_until: Option<Instant>,
+    /// The last reported wait, and the end of its window.
+    reported: Option<(Duration, Instant)>,
 }
 
 /// What responses have said about a rate limit. Pure: no clock, no waiting, no waking.
@@ -241,14 +241,16 @@ pub(super) struct RateLimited {
 }
 
 impl RateLimit {
-    /// Returns whether a wait is the first one in its window that is reported. A wait that ends little later than the
-    /// window of an earlier report is for the same window.
+    /// Returns whether to report a wait: the first one in its window, and another one that is far longer. A wait that
+    /// ends little later than the window of an earlier report is for the same window.
     pub(super) fn is_first_report(&self, wait: Duration) -> bool {
         let mut state = locked(&self.0.0);
         let (now, window) = (Instant::now(), state.estimate.window());
-        let is_first = state.reported_until.is_none_or(|until| now + wait > until);
+        let is_first = state
+            .reported
+            .is_none_or(|(reported, window_end)| now + wait > window_end || wait > 2 * reported);
         if is_first {
-            state.reported_until = Some(now + wait.max(window) + window / 10);
+            state.reported = Some((wait, now + wait.max(window) + window / 10));
         }
         is_first
     }
@@ -510,6 +512,16 @@ mod tests {
         assert!(!limit.is_first_report(WINDOW + WINDOW / 20));
         assert!(limit.is_first_report(2 * WINDOW));
         assert!(!limit.is_first_report(2 * WINDOW));
+    }
+
+    #[test]
+    fn a_far_longer_wait_in_the_same_window_is_reported() {
+        let limit = RateLimit(Arc::default());
+        locked(&limit.0.0).estimate.on_response(Instant::now(), Instant::now(), headers(1, 0));
+        assert!(limit.is_first_report(WINDOW / 6));
+        assert!(!limit.is_first_report(WINDOW / 3));
+        assert!(limit.is_first_report(WINDOW / 2));
+        assert!(!limit.is_first_report(WINDOW));
     }
 
     #[test]
