@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -127,7 +128,7 @@ pub struct Details {
     /// The cause.
     pub cause: Option<Error>,
     /// The exception of a callback, which its interface gets back.
-    pub origin: Option<Box<dyn Any + Send + Sync>>,
+    pub origin: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Error {
@@ -229,11 +230,13 @@ impl Error {
             attempts,
             elapsed,
             rate,
+            ref origin,
             ..
         } = *self.0;
         let mut error = Self::new(kind, message.clone());
-        let advice = advice.clone();
-        *error.0 = Details { advice, status, code, maybe_applied, attempts, elapsed, rate, ..*error.0 };
+        let (advice, origin) = (advice.clone(), origin.clone());
+        *error.0 =
+            Details { advice, status, code, maybe_applied, attempts, elapsed, rate, origin, ..*error.0 };
         error
     }
 

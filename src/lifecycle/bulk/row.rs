@@ -129,11 +129,11 @@ impl RowWorker {
     }
 }
 
-/// Returns the kind of the error, or of the one that caused it, if the other rows would fail as well: the portal
-/// rejected the credentials, or there are none.
-pub(super) fn refusal(error: &Error) -> Option<ErrorKind> {
+/// Returns the error, or the one that caused it, if the other rows would fail as well: the portal rejected the
+/// credentials, or there are none.
+pub(super) fn refusal(error: &Error) -> Option<&Error> {
     match error.kind() {
-        kind @ (ErrorKind::Authentication | ErrorKind::Credentials) => Some(kind),
+        ErrorKind::Authentication | ErrorKind::Credentials => Some(error),
         _ => error.details().cause.as_ref().and_then(refusal),
     }
 }

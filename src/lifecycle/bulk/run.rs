@@ -293,9 +293,10 @@ impl Driver {
     async fn take_result(&self, result: RowResult, progress: &mut Progress) {
         if let Outcome::Failed(error) | Outcome::Unknown(error) = &result.outcome {
             progress.any_failed = true;
-            if let Some(kind) = refusal(error) {
-                let mut rejection = error.repeated();
-                rejection.details_mut().kind = kind;
+            if let Some(refusal) = refusal(error) {
+                let (mut rejection, refusal) = (error.repeated(), refusal.details());
+                let details = rejection.details_mut();
+                (details.kind, details.origin) = (refusal.kind, refusal.origin.clone());
                 progress.stopped.get_or_insert(Stopped::Failed(rejection));
             } else if self.on_error == OnError::Stop {
                 progress.stopped.get_or_insert(Stopped::Requested(ROW_FAILED));

@@ -278,7 +278,7 @@ async fn run(
         Raised::NoCaller => Error::new(kind, format!("the call ended before {what} could run")),
         Raised::Exception { class, exception } => {
             let mut error = Error::new(kind, format!("{what} raised {class}"));
-            error.details_mut().origin = Some(Box::new(exception));
+            error.details_mut().origin = Some(Arc::new(exception));
             error
         }
     })

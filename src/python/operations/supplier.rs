@@ -129,7 +129,7 @@ impl Supplier for CallableSupplier {
                 Raised::Exception { class, exception } => {
                     let mut error =
                         Error::credentials(format!("the callable for credentials raised {class}"));
-                    error.details_mut().origin = Some(Box::new(exception));
+                    error.details_mut().origin = Some(Arc::new(exception));
                     error
                 }
             })

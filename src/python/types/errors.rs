@@ -80,8 +80,10 @@ impl From<Error> for PyErr {
 pub(crate) fn take_interrupt(py: Python<'_>, error: &mut Error) -> Option<PyErr> {
     let details = error.details_mut();
     let raised = details.origin.as_ref().and_then(|origin| origin.downcast_ref::<PyErr>());
-    if raised.is_some_and(|raised| !raised.is_instance_of::<PyException>(py)) {
-        return details.origin.take()?.downcast().ok().map(|raised| *raised);
+    if let Some(raised) = raised.filter(|raised| !raised.is_instance_of::<PyException>(py)) {
+        let interrupt = raised.clone_ref(py);
+        details.origin = None;
+        return Some(interrupt);
     }
     take_interrupt(py, details.cause.as_mut()?)
 }
@@ -116,7 +118,8 @@ impl LazyException {
 
 fn build(py: Python<'_>, details: Details) -> PyResult<PyErr> {
     let class = class(py, details.kind);
-    let raised = details.origin.and_then(|origin| origin.downcast::<PyErr>().ok()).map(|raised| *raised);
+    let raised = details.origin.as_ref().and_then(|origin| origin.downcast_ref::<PyErr>());
+    let raised = raised.map(|raised| raised.clone_ref(py));
     // The caller knows the exceptions of its own callable. They cannot say what an earlier attempt did.
     let is_all = !details.maybe_applied && details.advice.is_empty();
     if let (ErrorKind::Credentials, Some(raised), true) = (details.kind, &raised, is_all) {
