@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import asyncio
-    from typing import TextIO
+    from typing import Callable, TextIO
 
     from lmtokens._lmtokens import Summary
 
 _LABEL = "add_tokens"
 
 
-def start(total: int, is_async: bool) -> Progress:
+def start(total: int, is_async: bool, is_notebook: bool) -> ProgressBar:
     """Show that a run of ``total`` rows begins."""
     loop = None
     if is_async:
@@ -27,21 +28,23 @@ def start(total: int, is_async: bool) -> Progress:
         from asyncio import get_running_loop
 
         loop = get_running_loop()
-    progress = Progress(total, loop)
+    progress = ProgressBar(total, loop)
     try:
-        progress.display = _display(total)
+        progress.display = _display(total, is_notebook)
     except Exception:
-        # As in _show.
+        # The run matters more than its bar.
         progress.display = None
     progress._show()
     return progress
 
 
-class Progress:
+class ProgressBar:
     """What is known about a run, and where it is shown."""
 
     def __init__(self, total: int, loop: asyncio.AbstractEventLoop | None) -> None:
         self.total = total
+        # The number of rows that have ended.
+        self.done = 0
         self.summary: Summary | None = None
         self.display: _Display | None = None
         self._loop = loop
@@ -52,13 +55,14 @@ class Progress:
         self._is_outdated = False
 
     @property
-    def tells_waits(self) -> bool:
-        """Whether the user sees a wait here while it lasts."""
+    def is_wait_visible(self) -> bool:
+        """Whether the display shows a wait while it lasts."""
         return self.display is not None and self.display.is_rewritten
 
-    def update(self, summary: Summary) -> None:
+    def update(self, summary: Summary, done: int) -> None:
         """Show that a row has ended."""
         self.summary = summary
+        self.done = done
         self._show()
 
     def wait(self, seconds: float) -> None:
@@ -74,12 +78,12 @@ class Progress:
             self._show()
 
     def clear(self) -> None:
-        """Make room for other output."""
+        """Erase the bar, so that other output can be written in its place."""
         self._call(lambda display: display.clear())
         self._is_outdated = True
 
     def close(self) -> None:
-        """Show the last state and leave it."""
+        """Show the last state and end its line."""
         if self._timer is not None:
             self._timer.cancel()
         self._waits_until = 0
@@ -90,7 +94,8 @@ class Progress:
 
     def _count_down(self, loop: asyncio.AbstractEventLoop) -> None:
         self.tick()
-        self._timer = loop.call_later(0.5, self._count_down, loop) if self._is_outdated else None
+        must_repeat = self._is_outdated and self.display is not None
+        self._timer = loop.call_later(0.5, self._count_down, loop) if must_repeat else None
 
     def _show(self) -> None:
         now = monotonic()
@@ -110,12 +115,9 @@ class Progress:
                 self.display = None
 
     @property
-    def done(self) -> int:
-        """The number of rows that have ended."""
-        summary = self.summary
-        if summary is None:
-            return 0
-        return summary.created + summary.already_done + summary.failed + summary.unknown + summary.skipped
+    def already_done(self) -> int:
+        """The number of rows that an earlier run created. They took no time."""
+        return self.summary.already_done if self.summary else 0
 
     @property
     def remaining_wait(self) -> int:
@@ -135,11 +137,10 @@ class Progress:
         """Return all facts."""
         done, total = self.done, self.total
         parts = [f"{_LABEL} {done}/{total} ({self.share:.0%})"]
-        # Rows that an earlier run created took no time.
-        taken = done - (self.summary.already_done if self.summary else 0)
+        processed = done - self.already_done
         elapsed = monotonic() - self._started
-        if taken and elapsed and not self.remaining_wait:
-            rate = taken / elapsed
+        if processed and elapsed and not self.remaining_wait:
+            rate = processed / elapsed
             parts.append(f"{rate:.1f} rows/s" if rate >= 1 else f"{60 * rate:.1f} rows/min")
             parts.append(f"ETA {_clock((total - done) / rate)}" if done < total else f"in {_clock(elapsed)}")
         return ", ".join([*parts, *self.problems()])
@@ -155,23 +156,32 @@ class _Display(Protocol):
     # The least number of seconds between two states.
     interval: float
 
-    def show(self, progress: Progress, /) -> None: ...
+    def show(self, progress: ProgressBar, /) -> None: ...
     def clear(self) -> None: ...
     def close(self) -> None: ...
 
 
-def _display(total: int) -> _Display | None:
-    """Return what fits the place where the program runs."""
-    has_tqdm = _is_installed("tqdm")
-    if _is_notebook():
-        return _Widget(total) if has_tqdm and _is_installed("ipywidgets") else _NotebookText()
+def _display(total: int, is_notebook: bool) -> _Display | None:
+    """Choose the display: for a notebook, a terminal or a file."""
+    if is_notebook:
+        # Without ipywidgets, tqdm warns.
+        return (_with_tqdm(_Widget, total) if _is_installed("ipywidgets") else None) or _NotebookText()
     # There is none under pythonw.
     stream: TextIO | None = sys.stderr
     if stream is None:
         return None
     if not stream.isatty():
         return _Lines(stream)
-    return _Bar(total, stream) if has_tqdm else _TerminalText(stream)
+    # Tqdm shows nothing at a terminal without a size, as in a container.
+    return (_with_tqdm(_Bar, total, stream) if _width(stream) != 0 else None) or _TerminalText(stream)
+
+
+def _with_tqdm(display: Callable[..., _Display], *arguments: Any) -> _Display | None:
+    """Return a display that needs tqdm, unless it cannot be imported."""
+    try:
+        return display(*arguments)
+    except Exception:
+        return None
 
 
 def _is_installed(module: str) -> bool:
@@ -185,12 +195,6 @@ def _is_installed(module: str) -> bool:
 def _module(name: str) -> Any:
     """Import a module of a package that this one does not require, nor its types."""
     return import_module(name)
-
-
-def _is_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return getattr(shell, "kernel", None) is not None
 
 
 def _clock(seconds: float) -> str:
@@ -208,7 +212,7 @@ class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: ProgressBar) -> None:
         self._stream.write(f"{progress.text()}\n")
         self._stream.flush()
 
@@ -229,12 +233,14 @@ class _TerminalText:
         self._stream = stream
         self._length = 0
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: ProgressBar) -> None:
         text = progress.text()
         # A line that is wrapped cannot be rewritten.
-        columns = get_terminal_size().columns - 1
-        width = min(columns - len(text) - 3, 30)
-        bar = f" [{'#' * int(width * progress.share):{width}}]" if width >= 5 else ""
+        width = None if os.environ.get("COLUMNS") else _width(self._stream)
+        # Without COLUMNS, the second is the width of standard output.
+        columns = (width or get_terminal_size().columns) - 1
+        length = min(columns - len(text) - 3, 30)
+        bar = f" [{'#' * int(length * progress.share):{length}}]" if length >= 5 else ""
         self._write((text + bar)[:columns])
 
     def clear(self) -> None:
@@ -246,9 +252,17 @@ class _TerminalText:
         self._stream.flush()
 
     def _write(self, text: str) -> None:
-        self._stream.write(f"\r{text:{self._length}}")
+        self._stream.write(f"\r{text.ljust(self._length)}")
         self._stream.flush()
         self._length = len(text)
+
+
+def _width(stream: TextIO) -> int | None:
+    """Return the width of the terminal; None if the stream only resembles one, as IDLE's."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 class _NotebookText:
@@ -260,7 +274,7 @@ class _NotebookText:
     def __init__(self) -> None:
         self._handle: Any = None
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: ProgressBar) -> None:
         text = progress.text()
         bar = f'<progress value="{progress.done}" max="{progress.total}" style="vertical-align: middle"></progress>'
         data = {"text/plain": text, "text/html": f"{bar} <code>{text}</code>"}
@@ -286,7 +300,8 @@ class _Bar:
         tqdm = _module("tqdm.std").tqdm
         self._bar = _without_thread(tqdm)(**_OPTIONS, total=total, file=stream, dynamic_ncols=True)
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: ProgressBar) -> None:
+        self._bar.initial = progress.already_done
         self._bar.set_postfix_str(", ".join(progress.problems()), refresh=False)
         if not self._bar.update(progress.done - self._bar.n):
             self._bar.refresh()
@@ -317,7 +332,8 @@ class _Widget(_Bar):
         self._handle.update(self._bar.container)
 
 
-_OPTIONS: dict[str, Any] = {"desc": _LABEL, "unit": "row", "miniters": 1, "mininterval": 0}
+# Without smoothing, the rate is that of the whole run, waits included.
+_OPTIONS: dict[str, Any] = {"desc": _LABEL, "unit": "row", "miniters": 1, "mininterval": 0, "smoothing": 0}
 
 
 def _without_thread(bar: Any) -> Any:

@@ -16,7 +16,8 @@ import types
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
+from unittest.mock import patch
 
 import pytest
 
@@ -345,6 +346,26 @@ def screen(shown: str) -> list[str]:
             column += 1
         lines.extend([""] * (row + 1 - len(lines)))
     return [line.rstrip() for line in lines]
+
+
+def run_notebook(notebook: Any, folder: Path, **settings: Any) -> list[dict[str, Any]]:
+    """Execute a notebook in a kernel without the user's files of Jupyter, and return the kernel's messages.
+
+    The test is skipped without Jupyter.
+    """
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    messages: list[dict[str, Any]] = []
+
+    class RecordingClient(nbclient.NotebookClient):  # type: ignore[name-defined, misc]
+        def process_message(self, message: dict[str, Any], *arguments: Any) -> Any:
+            messages.append(message)
+            return super().process_message(message, *arguments)
+
+    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    with patch.dict(os.environ, {name: str(folder / name.lower()) for name in names}):
+        RecordingClient(notebook, timeout=HANG_TIMEOUT, **settings).execute()
+    return messages
 
 
 def fake_kernel(monkeypatch: pytest.MonkeyPatch, *, may_prompt: bool = True) -> None:

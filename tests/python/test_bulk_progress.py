@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import re
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
+from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import lmtokens
 import pytest
-from support import HANG_TIMEOUT, run_at_terminal, run_python, screen
+from lmtokens import _progress
+from support import run_at_terminal, run_notebook, run_python, screen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,10 +101,35 @@ class TestTerminal:
         for seconds in (3, 2, 1):
             assert any(f"1 failed, {WAITING.format(seconds)}" in state for state in states(typed.shown))
 
-    def test_log_records_have_their_own_lines(self, limited: Portal, journal: Path) -> None:
-        first = f"{WITHOUT_TQDM}; logging.basicConfig(format='%(levelname)s %(message)s')"
+    def test_width_is_that_of_the_terminal_of_standard_error(self, lmtokens_portal: Portal, journal: Path) -> None:
+        size = "import fcntl, struct, termios; fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack('4H', 24, 30, 0, 0))"
+        command = [sys.executable, "-c", program(journal, f"{WITHOUT_TQDM}; {size}")]
+        typed = run_at_terminal(command, [], environment={"COLUMNS": ""}, redirect_stdout=True)
+        assert typed.stdout.startswith("Summary(total=12, created=12,")
+        assert max(map(len, states(typed.shown))) == 29
+
+    def test_interrupt_is_logged_below_the_bar(self, lmtokens_portal: Portal, journal: Path) -> None:
+        lmtokens_portal.set_rate_limit(8, 60.0, method="POST")
+        command = [sys.executable, "-c", program(journal)]
+        typed = run_at_terminal(command, [("waiting", "\x03")], environment={"COLUMNS": "100"})
+        assert typed.status != 0
+        lines = screen(typed.shown)
+        [bar] = [number for number, line in enumerate(lines) if line.startswith("add_tokens 8/12")]
+        assert lines[bar + 1].startswith("add_tokens interrupted (Summary(total=12, created=8,"), typed.shown
+
+    def test_terminal_without_a_size_shows_text(self, lmtokens_portal: Portal, journal: Path) -> None:
+        typed = run_at_terminal([sys.executable, "-c", program(journal, "")], [], environment={"COLUMNS": ""})
+        assert typed.status == 0, typed.shown
+        assert states(typed.shown)[0].startswith("add_tokens 0/12 (0%) [")
+
+    @pytest.mark.parametrize("level", ["DEBUG", "WARNING"])
+    def test_log_records_have_their_own_lines(self, limited: Portal, journal: Path, level: str) -> None:
+        first = f"{WITHOUT_TQDM}; logging.basicConfig(format='%(levelname)s %(message)s', level='{level}')"
         typed = run_at_terminal([sys.executable, "-c", program(journal, first)], [], environment={"COLUMNS": "100"})
         lines = screen(typed.shown)
+        # Debug records follow the warning.
+        lines = [line for line in lines if not line.startswith("DEBUG ")]
+        assert [line for line in lines if "DEBUG" in line] == []
         [warning] = [line for line in lines if "WARNING" in line]
         assert warning.startswith("WARNING rate limit of POST"), typed.shown
         assert [line for line in lines if line.startswith("add_tokens")] == [lines[lines.index(warning) + 1]]
@@ -154,6 +180,24 @@ class TestPipe:
         lmtokens.add_tokens(ROWS, journal=journal, resume=True, progress=True).finish()
         assert capsys.readouterr().err.splitlines()[-1] == "add_tokens 12/12 (100%)"
 
+    def test_resumed_rows_do_not_count_for_the_rate_of_tqdm(self, lmtokens_portal: Portal, journal: Path) -> None:
+        pytest.importorskip("tqdm")
+        lmtokens.add_tokens(ROWS[:-1], journal=journal).finish()
+        summary = lmtokens.add_tokens(ROWS[:-1], journal=journal, resume=True).finish()
+        stream = io.StringIO()
+        bar = _progress._Bar(len(ROWS), stream)
+        progress = _progress.ProgressBar(len(ROWS), None)
+        progress.display = bar
+        progress.update(summary, summary.already_done)
+        progress.close()
+        assert "11/12 [" in stream.getvalue()
+        assert "?row/s" in stream.getvalue().split("11/12 [")[-1]
+
+    def test_timer_ends_if_nothing_is_shown(self) -> None:
+        loop = Mock()
+        _progress.ProgressBar(len(ROWS), loop).wait(60.0)
+        loop.call_later.assert_not_called()
+
     def test_progress_false_is_silent(
         self, lmtokens_portal: Portal, journal: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -161,18 +205,17 @@ class TestPipe:
         assert capsys.readouterr() == ("", "")
 
 
-BLOCKED = {"with tqdm and ipywidgets": [], "without tqdm": ["tqdm"], "without ipywidgets": ["ipywidgets"]}
-
-
 class TestNotebook:
-    @VARIANTS
-    @pytest.mark.parametrize("blocked", BLOCKED.values(), ids=BLOCKED.keys())
+    @pytest.mark.parametrize(
+        ("blocked", "is_async"),
+        [([], False), ([], True), (["tqdm"], True), (["ipywidgets"], False)],
+        ids=["widget", "widget, async", "without tqdm, async", "without ipywidgets"],
+    )
     def test_saved_notebook_has_one_output_that_is_complete(
         self, limited: Portal, journal: Path, tmp_path: Path, blocked: list[str], is_async: bool
     ) -> None:
-        nbclient = pytest.importorskip("nbclient")
         nbformat = pytest.importorskip("nbformat")
-        for name in ("ipykernel", "tqdm", "ipywidgets"):
+        for name in ("tqdm", "ipywidgets"):
             pytest.importorskip(name)
         client = "lmtokens.AsyncClient()" if is_async else "lmtokens.Client()"
         run = f"{client}.add_tokens(rows, journal={str(journal)!r}, progress=True)"
@@ -182,18 +225,8 @@ class TestNotebook:
             f"summary = await {run}" if is_async else f"summary = {run}.finish()",
             "print(summary.created)",
         ]
-        updates: list[dict[str, Any]] = []
-
-        class Recording(nbclient.NotebookClient):  # type: ignore[name-defined, misc]
-            def process_message(self, message: dict[str, Any], *arguments: Any) -> Any:
-                updates.append(message)
-                return super().process_message(message, *arguments)
-
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
-        notebook = nbformat.v4.new_notebook(cells=cells)
-        names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
-        with patch.dict(os.environ, {name: str(tmp_path / name.lower()) for name in names}):
-            Recording(notebook, timeout=HANG_TIMEOUT).execute()
+        messages = run_notebook(nbformat.v4.new_notebook(cells=cells), tmp_path)
 
         assert [cell.outputs for cell in cells[:2]] == [[], []]
         [output] = cells[2].outputs
@@ -201,8 +234,7 @@ class TestNotebook:
         assert is_widget == (not blocked)
         assert re.search(r"\b12/12\b.*, 1 failed", output.data["text/plain"])
         assert [output.text for output in cells[3].outputs] == ["11\n"]
-        # What the user sees meanwhile.
-        # Tqdm's spaces are as wide as digits.
-        seen = json.dumps([message["content"] for message in updates], ensure_ascii=False).replace("\u2007", " ")
+        # Tqdm fills numbers up with spaces that are as wide as digits.
+        seen = json.dumps([message["content"] for message in messages], ensure_ascii=False).replace("\u2007", " ")
         for seconds in (3, 2, 1):
             assert WAITING.format(seconds) in seen

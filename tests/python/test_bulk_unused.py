@@ -130,6 +130,59 @@ def test_unused_run_at_exit_leaves_no_journal(lmtokens_portal: Portal, journal: 
     assert not journal.exists()
 
 
+@pytest.mark.parametrize("name", ["progress", "deliver", "on_wait"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["blocking", "async"])
+def test_unused_run_whose_callback_refers_to_it_is_collected(
+    lmtokens_portal: Portal, journal: Path, name: str, is_async: bool
+) -> None:
+    def forget() -> None:
+        runs: list[Any] = []
+        callback: Any = lambda *_: runs  # noqa: E731
+        create = lmtokens_portal.async_client if is_async else lmtokens_portal.client
+        client: Any = create(on_wait=callback if name == "on_wait" else None)
+        runs.append(client.add_tokens(ROWS, journal=journal, **({} if name == "on_wait" else {name: callback})))
+
+    async def forget_in_loop() -> None:
+        forget()
+
+    def collect() -> None:
+        if is_async:
+            asyncio.run(forget_in_loop())
+        else:
+            forget()
+        gc.collect()
+
+    with pytest.warns(RuntimeWarning, match=NEVER_ITERATED):
+        collect()
+    assert not journal.exists()
+
+
+def test_unused_run_whose_callback_refers_to_it_leaves_no_journal_at_exit(
+    lmtokens_portal: Portal, journal: Path
+) -> None:
+    done = run_python(
+        f"""
+import lmtokens
+run = lmtokens.add_tokens([(32, 'a')], journal={str(journal)!r}, progress=lambda *_: print(run))
+"""
+    )
+    assert "never iterated" in done.stderr
+    assert not journal.exists()
+
+
+def test_run_in_progress_outlives_a_collection_by_its_callbacks(lmtokens_portal: Portal, journal: Path) -> None:
+    runs: list[Any] = []
+    delivered: list[str | None] = []
+
+    def deliver(token: lmtokens.CreatedToken) -> None:
+        gc.collect()
+        delivered.append(token.note)
+
+    runs.append(lmtokens.add_tokens(ROWS, journal=journal, deliver=deliver, progress=lambda *_: (runs, gc.collect())))
+    assert runs[0].finish().created == 2
+    assert set(delivered) == {"a", "b"}
+
+
 def test_warning_as_an_error_does_not_lose_an_exception(
     lmtokens_portal: Portal, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

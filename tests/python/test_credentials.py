@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 import threading
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import lmtokens
 import pytest
 from lmtokens import ConfigurationError, CredentialsError
-from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, SHELL, fake_kernel, run_at_terminal, run_python, run_shell
+from support import (
+    ACCESS_ID,
+    ACCESS_KEY,
+    SHELL,
+    fake_kernel,
+    run_at_terminal,
+    run_notebook,
+    run_python,
+    run_shell,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -442,15 +449,9 @@ def test_notebook_that_cannot_prompt_is_not_asked(monkeypatch: pytest.MonkeyPatc
 
 
 def test_notebook_that_is_executed_by_a_program_says_what_to_set(tmp_path: Path) -> None:
-    nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")
-    pytest.importorskip("ipykernel")
     cells = [nbformat.v4.new_code_cell(f"import lmtokens; lmtokens.Client({company})") for company in ("", "'acme'")]
-    folders = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
-    with patch.dict(os.environ, {name: str(tmp_path / name.lower()) for name in folders}):
-        nbclient.NotebookClient(
-            nbformat.v4.new_notebook(cells=cells), timeout=HANG_TIMEOUT, allow_errors=True
-        ).execute()
+    run_notebook(nbformat.v4.new_notebook(cells=cells), tmp_path, allow_errors=True)
     raised = [(cell.outputs[0].ename, cell.outputs[0].evalue.split("\n")[1]) for cell in cells]
     assert raised == [
         (

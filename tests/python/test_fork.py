@@ -10,6 +10,8 @@ import pytest
 from support import UNLIMITED, run_python
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lmtokens.sandbox import Portal
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
@@ -208,3 +210,49 @@ print(json.dumps([outcome(*child(0, work))["note"], of_portal.add_token(32, "aft
 """
     )
     assert result == ["child 0", "after"]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_bulk_run_belongs_to_the_process_that_started_it(lmtokens_portal: Portal, journal: Path, begun: bool) -> None:
+    result = run(
+        f"""
+import gc
+run = client.add_tokens([(32, "first"), (32, "second")], journal={str(journal)!r})
+if {begun}:
+    next(run)
+def work(note):
+    global run
+    try:
+        next(run)
+    except RuntimeError as error:
+        del run
+        gc.collect()
+        return str(error)
+print(json.dumps([outcome(*child(0, work))["note"], run.finish().created]))
+"""
+    )
+    assert result[0].startswith("the process was forked after add_tokens(...)")
+    assert result[1] == 2
+    assert sorted(token.note for token in lmtokens_portal.tokens[2:]) == ["first", "second"]
+
+
+def test_async_bulk_run_belongs_to_the_process_that_started_it(lmtokens_portal: Portal, journal: Path) -> None:
+    result = run(
+        f"""
+async def main():
+    run = async_client.add_tokens([(32, "first"), (32, "second")], journal={str(journal)!r})
+    def work(note):
+        # Let a child have a loop of its own.
+        asyncio.events._set_running_loop(None)
+        async def step():
+            return await run.__anext__()
+        try:
+            asyncio.run(step())
+        except RuntimeError as error:
+            return str(error)
+    return outcome(*child(0, work))["note"], (await run).created
+print(json.dumps(asyncio.run(main())))
+"""
+    )
+    assert result[0].startswith("the process was forked after add_tokens(...)")
+    assert result[1] == 2

@@ -6,21 +6,17 @@ The file is committed without outputs, so that it holds no credentials and does 
 from __future__ import annotations
 
 import json
-import os
 import re
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import pytest
 from manual_examples import ROOT
-from support import EXAMPLES, HANG_TIMEOUT
+from support import EXAMPLES, run_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
-pytest.importorskip("ipykernel")
 pytest.importorskip("pandas")
 
 TOUR = EXAMPLES / "tour.ipynb"
@@ -32,11 +28,8 @@ Output = dict[str, Any]
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Output]]:
     """The outputs of each cell of the tour, by the cell's id."""
     folder = tmp_path_factory.mktemp("jupyter")
-    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     notebook = nbformat.read(TOUR, as_version=4)
-    with patch.dict(os.environ, {name: str(folder / name.lower()) for name in names}):
-        client = nbclient.NotebookClient(notebook, timeout=HANG_TIMEOUT, resources={"metadata": {"path": str(folder)}})
-        client.execute()
+    run_notebook(notebook, folder, resources={"metadata": {"path": str(folder)}})
     return {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
 
 

@@ -1,11 +1,13 @@
 """Minimal checks for every CPython: import, sign, one create over HTTP, an error, the shell."""
 
+import io
 import os
 import subprocess
 import sys
 
 import lmtokens
 import lmtokens.sandbox
+from lmtokens import _progress
 
 
 def main() -> None:
@@ -34,6 +36,7 @@ def main() -> None:
         assert token.created_on.tzinfo is not None
         assert token.access_key is not None
         assert token.access_key.reveal() not in f"{token} {token!r} {token.to_dict()}"
+        assert "smoke" in token._repr_html_()
         assert [seen.method for seen in portal.record] == ["POST"]
         try:
             portal.client().add_token(99)
@@ -42,6 +45,9 @@ def main() -> None:
             assert (error.status, error.code, error.maybe_applied) == (404, 1404, False)
         else:
             raise AssertionError("a create for an unknown user succeeded")
+        stream = io.StringIO()
+        _progress._TerminalText(stream).show(_progress.ProgressBar(10, None))
+        assert "add_tokens 0/10 (0%)" in stream.getvalue(), stream.getvalue()
         output = subprocess.run(
             [sys.executable, "-m", "lmtokens", "add", "32", "--output", "json"],
             env={**os.environ, **portal.environment()},

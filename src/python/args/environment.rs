@@ -81,6 +81,16 @@ impl Environment for OsEnviron<'_> {
     }
 }
 
+/// Returns the kernel of the notebook that runs this code.
+pub(crate) fn kernel(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let ipython = py.import(intern!(py, "sys"))?.getattr("modules")?.call_method1("get", ("IPython",))?;
+    if ipython.is_none() {
+        return Ok(None);
+    }
+    let kernel = ipython.call_method0("get_ipython")?.getattr_opt("kernel")?;
+    Ok(kernel.filter(|kernel| !kernel.is_none()))
+}
+
 /// `input()` and `getpass.getpass()`. They are called from native code so that no Python frame of this package holds
 /// the secret.
 pub(crate) struct PythonPrompt<'py> {
@@ -108,20 +118,11 @@ impl<'py> PythonPrompt<'py> {
         if !threading.call_method0("current_thread")?.is(threading.call_method0("main_thread")?) {
             return Ok(false);
         }
-        match self.kernel()? {
+        match kernel(py)? {
             // Those that execute a saved notebook allow no prompt. A kernel that does not say is asked.
             Some(kernel) => kernel.getattr_opt("_allow_stdin")?.map_or(Ok(true), |allows| allows.is_truthy()),
             None => Ok(self.is_terminal("stdin")? && self.is_terminal("stderr")?),
         }
-    }
-
-    /// Returns the kernel of the notebook that runs this code.
-    fn kernel(&self) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let ipython = self.sys("modules")?.call_method1("get", ("IPython",))?;
-        if ipython.is_none() {
-            return Ok(None);
-        }
-        ipython.call_method0("get_ipython")?.getattr_opt("kernel")
     }
 
     fn is_terminal(&self, stream: &str) -> PyResult<bool> {
@@ -136,7 +137,7 @@ impl<'py> PythonPrompt<'py> {
     /// Reads a line with `input()`, which supports editing, if standard output is a terminal; otherwise the question
     /// goes to standard error.
     fn line(&self, question: &str) -> PyResult<String> {
-        if self.kernel()?.is_some() || self.is_terminal("stdout")? {
+        if kernel(self.py)?.is_some() || self.is_terminal("stdout")? {
             return self.py.import("builtins")?.getattr("input")?.call1((question,))?.extract();
         }
         let stderr = self.sys("stderr")?;

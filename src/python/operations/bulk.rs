@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use pyo3::exceptions::{PyRuntimeWarning, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
@@ -14,6 +15,7 @@ use crate::ids::Concurrency;
 use crate::lifecycle::{AddTokens, DestinationForRow, Run, RunSettings};
 use crate::lock::locked;
 use crate::operation::Operation;
+use crate::python::args::environment::kernel;
 use crate::python::args::plain::wrong_type;
 use crate::python::args::stub_types::{self, JournalPath, Rows};
 use crate::python::args::{domain, plain, rows};
@@ -33,8 +35,10 @@ struct RunHandle {
     client: CoreClient,
     queue: Arc<CallbackQueue>,
     summary: Arc<Mutex<Summary>>,
-    progress: Option<Progress>,
+    progress: Option<ProgressReport>,
+    deliver: Option<Arc<Py<PyAny>>>,
     journal: PathBuf,
+    process_id: u32,
     /// Whether the caller has iterated over the run or has closed it.
     is_used: AtomicBool,
 }
@@ -46,7 +50,10 @@ impl Drop for RunHandle {
         attached(|py| {
             // An object may be dropped while an exception propagates.
             let pending = PyErr::take(py);
-            if let Err(error) = self.warn_if_unused(py).and(self.queue.events.close_bar(py)) {
+            // A forked child has a copy: the parent may iterate over the run.
+            if self.is_of_this_process()
+                && let Err(error) = self.warn_if_unused(py).and(self.queue.events.close_bar(py))
+            {
                 error.write_unraisable(py, None);
             }
             if let Some(pending) = pending {
@@ -56,12 +63,12 @@ impl Drop for RunHandle {
     }
 }
 
-enum Progress {
+enum ProgressReport {
     Shown,
     Callback(Py<PyAny>),
 }
 
-impl Progress {
+impl ProgressReport {
     fn new(py: Python<'_>, progress: Option<stub_types::Progress>) -> PyResult<Option<Self>> {
         let Some(stub_types::Progress(progress)) = progress.filter(|progress| !progress.0.is_none(py)) else {
             return Ok(None);
@@ -97,7 +104,8 @@ impl RunHandle {
         queue: Arc<CallbackQueue>,
         arguments: Arguments,
     ) -> PyResult<Self> {
-        let progress = Progress::new(py, arguments.progress)?;
+        let progress = ProgressReport::new(py, arguments.progress)?;
+        let deliver = arguments.deliver.as_ref().and_then(Deliver::object).cloned();
         let settings = RunSettings {
             resume: arguments.resume,
             no_lock: !arguments.lock,
@@ -122,17 +130,43 @@ impl RunHandle {
             queue,
             summary: Arc::new(Mutex::new(summary)),
             progress,
+            deliver,
             journal,
+            process_id: std::process::id(),
             is_used: AtomicBool::new(false),
         })
     }
 
+    /// Shows the callbacks to the garbage collector: they may refer to the run. Those that a step uses are kept.
+    fn traverse(&self, visit: &PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        self.queue.events.traverse(visit)?;
+        if let Some(ProgressReport::Callback(callback)) = &self.progress {
+            visit.call(callback)?;
+        }
+        match &self.deliver {
+            // The other one is the destination's.
+            Some(object) if Arc::strong_count(object) <= 2 => visit.call(&**object),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns whether this process started the run, and not one that it was forked from.
+    fn is_of_this_process(&self) -> bool {
+        self.process_id == std::process::id()
+    }
+
     /// Begins a step of the iteration. The first one shows the progress bar.
     fn begin_step(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.is_of_this_process() {
+            return Err(PyRuntimeError::new_err(
+                "the process was forked after add_tokens(...), and the run is the parent's; expected a new call in the child",
+            ));
+        }
         let is_first = !self.is_used.swap(true, Ordering::Relaxed);
         match self.progress {
-            Some(Progress::Shown) if is_first => {
-                let arguments = (self.summary().total, self.queue.has_loop());
+            Some(ProgressReport::Shown) if is_first => {
+                let is_notebook = kernel(py).is_ok_and(|kernel| kernel.is_some());
+                let arguments = (self.summary().total, self.queue.has_loop(), is_notebook);
                 let bar = py.import("lmtokens._progress")?.call_method1("start", arguments)?;
                 self.queue.events.show_in(bar);
                 Ok(())
@@ -172,6 +206,8 @@ impl RunHandle {
 
     /// Aborts the run after an interrupt, and logs how to resume it.
     fn interrupted(&self, py: Python<'_>) -> PyResult<()> {
+        // The record is written below the bar.
+        self.queue.events.close_bar(py)?;
         if let Ok(run) = self.run.try_lock() {
             run.abort();
         }
@@ -189,8 +225,10 @@ impl RunHandle {
         let Some(progress) = &self.progress else { return Ok(()) };
         let summary = self.summary();
         match progress {
-            Progress::Callback(callback) => callback.call1(py, (summary.ended(), summary.total)).map(drop),
-            Progress::Shown => self.queue.events.update_bar(py, summary),
+            ProgressReport::Callback(callback) => {
+                callback.call1(py, (summary.ended(), summary.total)).map(drop)
+            }
+            ProgressReport::Shown => self.queue.events.update_bar(py, summary),
         }
     }
 }
@@ -237,6 +275,14 @@ impl BulkRun {
 
 #[pymethods]
 impl BulkRun {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        traverse(&self.0, &visit)
+    }
+
+    fn __clear__(&self) {
+        clear(&self.0);
+    }
+
     fn __iter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
@@ -325,6 +371,14 @@ impl AsyncBulkRun {
 
 #[pymethods]
 impl AsyncBulkRun {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        traverse(&self.0, &visit)
+    }
+
+    fn __clear__(&self) {
+        clear(&self.0);
+    }
+
     /// Return the future of the next row that ends, or of None at the end, with its call.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Awaitable<'py, Option<RowResult>>> {
         let Some(handle) = self.handle() else {
@@ -374,6 +428,22 @@ impl AsyncBulkRun {
 
 /// A run until it is closed.
 type Open = Mutex<Option<Arc<RunHandle>>>;
+
+fn traverse(run: &Open, visit: &PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+    // The garbage collector must not wait for another thread.
+    let Ok(run) = run.try_lock() else { return Ok(()) };
+    match &*run {
+        Some(handle) if Arc::strong_count(handle) == 1 => handle.traverse(visit),
+        _ => Ok(()),
+    }
+}
+
+/// Ends a run that the garbage collector has found unreachable.
+fn clear(run: &Open) {
+    // Dropping it runs Python code.
+    let handle = locked(run).take();
+    drop(handle);
+}
 
 fn close(run: &Open) {
     // Dropping it runs Python code.

@@ -199,7 +199,7 @@ pub(crate) fn to_keyring(
 pub(crate) enum Deliver {
     Native(Arc<dyn Destination>),
     /// A callable, or an object with `deliver`.
-    Python(Py<PyAny>),
+    Python(Arc<Py<PyAny>>),
 }
 
 impl<'py> FromPyObject<'_, 'py> for Deliver {
@@ -220,7 +220,7 @@ impl<'py> FromPyObject<'_, 'py> for Deliver {
             return Ok(Self::Native(keyring.get().0.clone().destination()));
         }
         if object.hasattr("deliver")? || object.is_callable() {
-            return Ok(Self::Python(object.to_owned().unbind()));
+            return Ok(Self::Python(Arc::new(object.to_owned().unbind())));
         }
         let expected = "to_file(…), to_keyring(…), to_command(…), a callable that takes the token, or an object with a method deliver(token)";
         Err(wrong_type("deliver", expected, &object))
@@ -228,12 +228,18 @@ impl<'py> FromPyObject<'_, 'py> for Deliver {
 }
 
 impl Deliver {
+    /// Returns the caller's object, if it is one.
+    pub(crate) fn object(&self) -> Option<&Arc<Py<PyAny>>> {
+        match self {
+            Self::Native(_) => None,
+            Self::Python(object) => Some(object),
+        }
+    }
+
     pub(crate) fn destination(self, queue: &Arc<CallbackQueue>) -> Arc<dyn Destination> {
         match self {
             Self::Native(destination) => destination,
-            Self::Python(object) => {
-                Arc::new(PythonDestination { object: Arc::new(object), queue: Arc::downgrade(queue) })
-            }
+            Self::Python(object) => Arc::new(PythonDestination { object, queue: Arc::downgrade(queue) }),
         }
     }
 }

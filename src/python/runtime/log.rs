@@ -6,6 +6,7 @@
 use std::sync::{Mutex, OnceLock};
 
 use pyo3::exceptions::PyException;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -23,7 +24,7 @@ use crate::python::types::token::Token;
 pub(crate) struct EventLog {
     events: Mutex<Vec<Event>>,
     on_wait: Option<Py<PyAny>>,
-    /// The progress bar of a bulk run, a `Progress` of `lmtokens._progress`.
+    /// The progress bar of a bulk run, a `ProgressBar` of `lmtokens._progress`.
     bar: OnceLock<Py<PyAny>>,
 }
 
@@ -37,6 +38,11 @@ impl EventLog {
     pub(crate) fn new(py: Python<'_>, on_wait: Option<&Py<PyAny>>) -> Self {
         let on_wait = on_wait.map(|callback| callback.clone_ref(py));
         Self { events: Mutex::default(), on_wait, bar: OnceLock::new() }
+    }
+
+    /// Shows the callback to the garbage collector.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.on_wait)
     }
 
     /// Adds the report of a result that could not be delivered, if there is one.
@@ -76,12 +82,14 @@ impl EventLog {
 
     fn write_one(&self, py: Python<'_>, event: &Event) -> PyResult<()> {
         let severity = event.severity();
-        if let Some(bar) = self.bar.get().filter(|_| severity != Severity::Debug) {
+        if let Some(bar) = self.bar.get()
+            && is_read(py, severity)?
+        {
             let bar = bar.bind(py);
-            let is_told =
-                matches!(event, Event::LongWait { .. }) && bar.getattr("tells_waits")?.is_truthy()?;
+            let is_visible =
+                matches!(event, Event::LongWait { .. }) && bar.getattr("is_wait_visible")?.is_truthy()?;
             // Without a handler, the record would be written to standard error, beside the bar.
-            if is_told && !has_handlers(py)? {
+            if is_visible && !has_handlers(py)? {
                 return Ok(());
             }
             bar.call_method0("clear")?;
@@ -95,7 +103,9 @@ impl EventLog {
     }
 
     pub(crate) fn update_bar(&self, py: Python<'_>, summary: Summary) -> PyResult<()> {
-        self.bar.get().map_or(Ok(()), |bar| bar.call_method1(py, "update", (summary,)).map(drop))
+        self.bar
+            .get()
+            .map_or(Ok(()), |bar| bar.call_method1(py, "update", (summary, summary.ended())).map(drop))
     }
 
     /// Lets the bar count a wait down.
@@ -126,10 +136,10 @@ pub(crate) fn report_lost_result(result: &Bound<'_, PyAny>) -> PyResult<()> {
 
 fn write(py: Python<'_>, event: &Event) -> PyResult<()> {
     let severity = event.severity();
-    let Some(logger) = logger(py, severity)? else { return Ok(()) };
-    if severity == Severity::Debug && !is_enabled(&logger, severity) {
+    if !is_read(py, severity)? {
         return Ok(());
     }
+    let Some(logger) = logger(py, severity)? else { return Ok(()) };
     let message = event.message();
     let message = match joined(&event.advice(), words) {
         Some(advice) => format!("{message}; {advice}"),
@@ -188,7 +198,12 @@ fn has_handlers(py: Python<'_>) -> PyResult<bool> {
     }
 }
 
-fn is_enabled(logger: &Bound<'_, PyAny>, severity: Severity) -> bool {
+/// Returns whether records of this severity are read. Only debug records are many, so that the others are not checked.
+fn is_read(py: Python<'_>, severity: Severity) -> PyResult<bool> {
+    if severity != Severity::Debug {
+        return Ok(true);
+    }
+    let Some(logger) = logger(py, severity)? else { return Ok(false) };
     let enabled = logger.call_method1("isEnabledFor", (level(severity),));
-    enabled.and_then(|enabled| enabled.extract()).unwrap_or(false)
+    Ok(enabled.and_then(|enabled| enabled.extract()).unwrap_or(false))
 }
