@@ -12,6 +12,11 @@ pub enum Advice {
     Text(Cow<'static, str>),
     /// Choose another file, or allow the existing one to be replaced.
     Overwrite,
+    /// Keep the format of the existing file.
+    FileFormat {
+        /// The word for it.
+        format: &'static str,
+    },
     /// Use another keyring entry, or replace the existing one.
     OverwriteEntry,
     /// Use a folder that only this user can write to, or trust those who can write to this one.
@@ -51,6 +56,13 @@ pub enum Advice {
     CancelRotation {
         /// The id of the old or the new token.
         id: i64,
+    },
+    /// End a rotation before the quarantine of its old token is over.
+    EndRotation {
+        /// The id of the old token.
+        old: i64,
+        /// The id of the new token.
+        new: i64,
     },
     /// Take a rotation over, or rotate again later.
     TakeOver {

@@ -58,6 +58,8 @@ pub struct Remains {
     /// Delivered secrets of tokens as they are requested now, the newest first. Each stays reserved for this call until
     /// it is committed or discarded.
     pub deliveries: Vec<Remaining>,
+    /// The tags of creates that ended before they delivered a secret. Their tokens may exist, disabled.
+    pub undelivered: Vec<Tag>,
     /// Everything else, in words.
     pub others: Vec<String>,
 }

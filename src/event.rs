@@ -158,6 +158,11 @@ pub enum Event {
         /// Whether the token was deleted now; otherwise the portal no longer had it.
         deleted: bool,
     },
+    /// An interrupted create ended before it delivered a key: a disabled token with its tag may exist.
+    MayRemainPending {
+        /// The tag at the start of its note.
+        tag: String,
+    },
     /// Files of interrupted creates remain at the destination: they may hold keys of enabled tokens.
     PendingFilesRemain {
         /// The first of them, each with what it holds.
@@ -322,6 +327,10 @@ impl Event {
             Self::RemovedRowsUnclear { shown, more } => {
                 listed("it is unclear what became of rows that are no longer in the input", shown, *more)
             }
+            Self::MayRemainPending { tag } => format!(
+                "an interrupted call ended before it delivered a key: a disabled token with a note that begins with \
+                 {tag} may exist"
+            ),
             Self::PendingFilesRemain { shown, more } => {
                 listed("interrupted calls left files that may hold keys of enabled tokens", shown, *more)
             }
@@ -371,7 +380,7 @@ impl Event {
                 vec!["repeat the call that was interrupted, which finishes it, or delete both the token and the file".into()]
             }
             Self::LeftPending { delivered: true, finishes_on_repeat: true, .. } => vec![Advice::Repeat],
-            Self::LeftPending { .. } => vec![Advice::Sweep],
+            Self::LeftPending { .. } | Self::MayRemainPending { .. } => vec![Advice::Sweep],
             Self::DeliveredUnseen { .. } => {
                 vec!["do not repeat the call: it would create another token".into()]
             }

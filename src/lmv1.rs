@@ -32,7 +32,8 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// Milliseconds since 1970-01-01 UTC.
     pub timestamp_ms: u64,
-    /// The exact bytes that are sent; empty for a request without a body.
+    /// The exact bytes that are sent; empty for a request without a body. `GET` and `HEAD` do not send a body, and
+    /// it is not signed.
     pub body: &'a [u8],
     /// The percent-decoded path after `/santaba/rest`, without query.
     pub resource_path: &'a str,
@@ -42,8 +43,7 @@ impl Request<'_> {
     /// Returns the bytes that the HMAC covers: method, milliseconds, body and path without separators.
     #[must_use]
     pub fn string_to_sign(&self) -> Vec<u8> {
-        let timestamp = self.timestamp_ms.to_string();
-        [self.method.as_bytes(), timestamp.as_bytes(), self.body, self.resource_path.as_bytes()].concat()
+        self.parts(&self.timestamp_ms.to_string()).concat()
     }
 
     /// Returns the HMAC-SHA256 as 64 lower-case hex digits.
@@ -74,10 +74,15 @@ impl Request<'_> {
 
     fn hex(&self, key: &SigningKey, timestamp: &str) -> [u8; 64] {
         let mut mac = Hmac::clone(&key.0);
-        for part in [self.method.as_bytes(), timestamp.as_bytes(), self.body, self.resource_path.as_bytes()] {
+        for part in self.parts(timestamp) {
             mac.update(part);
         }
         hex(&mac.finalize().into_bytes().into())
+    }
+
+    fn parts<'a>(&'a self, timestamp: &'a str) -> [&'a [u8]; 4] {
+        let body = signed_body(self.method, self.body);
+        [self.method.as_bytes(), timestamp.as_bytes(), body, self.resource_path.as_bytes()]
     }
 }
 

@@ -58,7 +58,6 @@ impl Signer {
             ));
         };
         let timestamp_ms = self.clock.now_ms();
-        let body = lmv1::signed_body(&method, body);
         let request = Request { method: &method, timestamp_ms, body, resource_path: &resource_path };
         Ok(self.identity.credentials()?.authorization(&request))
     }

@@ -91,8 +91,8 @@ impl Expiry {
     pub(crate) const ONE_HOUR: Self = Self::After(Duration::from_secs(3600));
 
     /// The accepted values, for messages.
-    pub(crate) const EXPECTED: &str = "an aware datetime, or a timedelta or number of seconds (not milliseconds) from now, above \
-                                       0 and at most 315360000 (ten years)";
+    pub(crate) const EXPECTED: &str = "an aware datetime, or a timedelta, a number of seconds (not milliseconds) or a str \
+                                       such as \"30d\" from now, above 0 and at most 315360000 (ten years)";
 
     /// Checks a number of seconds from the create of the token, rounded up to whole seconds.
     pub(crate) fn after(name: &str, seconds: f64) -> Result<Self> {

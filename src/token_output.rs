@@ -46,6 +46,18 @@ impl FromStr for Form {
 }
 
 impl Form {
+    pub(crate) const ALL: [Self; 4] = [Self::Json, Self::Env, Self::EnvFile, Self::Key];
+
+    /// Returns the word for it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Env => "env",
+            Self::EnvFile => "env-file",
+            Self::Key => "key",
+        }
+    }
+
     /// Returns the token in this format, with a line break at the end. Fails if the format's readers would not read the
     /// secret back unchanged.
     pub fn write(self, token: &Token, portal: &PortalAddress) -> Result<Zeroizing<String>> {

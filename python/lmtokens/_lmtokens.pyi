@@ -197,7 +197,7 @@ class Client:
         Return the portal and the source of the credentials, never the credentials.
         """
     @overload
-    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None, expires: datetime | timedelta | float | None = None) -> CreatedToken:
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None, expires: datetime | timedelta | float | str | None = None) -> CreatedToken:
         """
         Create an API token for a user.
 
@@ -219,11 +219,11 @@ class Client:
                 that receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_keyring(…)``,
                 ``to_command([…])``, a callable that takes the token, or an object with ``deliver(token)`` and optionally
                 ``commit(token)`` and ``discard(token)``. Default ``None``: the key is only in the result.
-            expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
-                rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
-                portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
-                numbers, such as milliseconds, are refused. The portal does not act on it: ``sweep_tokens`` deletes the
-                token once it has expired, even if it is in use. Default ``None``: never.
+            expires (datetime | timedelta | float | str | None): when the token expires. An aware ``datetime`` in the
+                future is rounded down to a whole second. A ``timedelta``, a number of seconds or a text such as
+                ``"30d"`` counts from the create by the portal's clock; it is rounded up to a whole second, and is at
+                most ten years. Naive datetimes and larger numbers, such as milliseconds, are refused. The portal does
+                not act on it: ``sweep_tokens`` deletes the token once it has expired, even if it is in use. Default ``None``: never.
 
         Returns:
             CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -260,7 +260,7 @@ class Client:
             ********
         """
     @overload
-    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None, expires: datetime | timedelta | float | None = None) -> Token: ...
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None, expires: datetime | timedelta | float | str | None = None) -> Token: ...
     def add_tokens(self, /, tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "Literal['continue', 'stop']" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "BulkRun":
         """
         Create many tokens, with a journal from which an interrupted run can be resumed.
@@ -345,13 +345,13 @@ class Client:
 
         Args:
             reasons (Iterable[AuditReason | str] | None): look only for these reasons; default: for all.
-            idle_after (float | datetime.timedelta | None): how long ago the last use of an ``idle`` token is, in
-                seconds or as a ``timedelta``; default 45 days.
-            never_used_after (float | datetime.timedelta | None): how long ago the creation of a ``never_used`` token
-                is; default 7 days.
-            old_after (float | datetime.timedelta | None): how long ago the creation of an ``old`` token is; default 365
-                days, after which the vendor advises to rotate tokens.
-            disabled_after (float | datetime.timedelta | None): how long ago the last use or, without one, the
+            idle_after (float | str | datetime.timedelta | None): how long ago the last use of an ``idle`` token is:
+                seconds, ``"90s"``, ``"24h"``, ``"45d"`` or a ``timedelta``; default 45 days.
+            never_used_after (float | str | datetime.timedelta | None): how long ago the creation of a ``never_used``
+                token is; default 7 days.
+            old_after (float | str | datetime.timedelta | None): how long ago the creation of an ``old`` token is;
+                default 365 days, after which the vendor advises to rotate tokens.
+            disabled_after (float | str | datetime.timedelta | None): how long ago the last use or, without one, the
                 creation of a ``disabled`` token is; default 30 days.
             diff (str | os.PathLike[str] | None): compare with an earlier report: a JSON file of ``Audit.to_dict()`` or
                 of ``lmtokens audit -o json``. ``Finding.new_reasons`` and ``Audit.gone`` then say what changed. The
@@ -681,7 +681,7 @@ class Client:
             ...     portal.client().sweep_tokens()
             []
         """
-    def temporary_token(self, /, admin_id: int | str, note: str | None = None, *, expires: datetime | timedelta | float = ..., type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> "TemporaryToken":
+    def temporary_token(self, /, admin_id: int | str, note: str | None = None, *, expires: datetime | timedelta | float | str = ..., type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> "TemporaryToken":
         """
         Create a token for a ``with`` block and delete it at the end of the block.
 
@@ -697,9 +697,9 @@ class Client:
         Args:
             admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
             note (str | None): a label, as for ``add_token``; default none.
-            expires (datetime | timedelta | float): when ``sweep_tokens`` may delete the token if this block does not,
-                as for ``add_token``; a number is in seconds. Choose it longer than the block takes: ``sweep_tokens``
-                also deletes a token that is in use. Default one hour.
+            expires (datetime | timedelta | float | str): when ``sweep_tokens`` may delete the token if this block does
+                not, as for ``add_token``; a number is in seconds. Choose it longer than the block takes:
+                ``sweep_tokens`` also deletes a token that is in use. Default one hour.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
 
         Returns:
@@ -1830,7 +1830,7 @@ class _AsyncCore:
             ...     [token.note for token in client.list_tokens(32, filter=where.status == 1)]
             ['old']
         """
-    def _temporary_token(self, /, admin_id: int | str, note: str | None = None, *, expires: datetime | timedelta | float = ..., type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> "_AsyncTemporaryToken":
+    def _temporary_token(self, /, admin_id: int | str, note: str | None = None, *, expires: datetime | timedelta | float | str = ..., type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> "_AsyncTemporaryToken":
         """
         Create a token for a ``with`` block and delete it at the end of the block.
 
@@ -1846,9 +1846,9 @@ class _AsyncCore:
         Args:
             admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
             note (str | None): a label, as for ``add_token``; default none.
-            expires (datetime | timedelta | float): when ``sweep_tokens`` may delete the token if this block does not,
-                as for ``add_token``; a number is in seconds. Choose it longer than the block takes: ``sweep_tokens``
-                also deletes a token that is in use. Default one hour.
+            expires (datetime | timedelta | float | str): when ``sweep_tokens`` may delete the token if this block does
+                not, as for ``add_token``; a number is in seconds. Choose it longer than the block takes:
+                ``sweep_tokens`` also deletes a token that is in use. Default one hour.
             type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
 
         Returns:
@@ -1872,7 +1872,7 @@ class _AsyncCore:
             []
         """
     @overload
-    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None, expires: datetime | timedelta | float | None = None) -> Coroutine[Any, Any, CreatedToken]:
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None, expires: datetime | timedelta | float | str | None = None) -> Coroutine[Any, Any, CreatedToken]:
         """
         Create an API token for a user.
 
@@ -1894,11 +1894,11 @@ class _AsyncCore:
                 that receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_keyring(…)``,
                 ``to_command([…])``, a callable that takes the token, or an object with ``deliver(token)`` and optionally
                 ``commit(token)`` and ``discard(token)``. Default ``None``: the key is only in the result.
-            expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
-                rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
-                portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
-                numbers, such as milliseconds, are refused. The portal does not act on it: ``sweep_tokens`` deletes the
-                token once it has expired, even if it is in use. Default ``None``: never.
+            expires (datetime | timedelta | float | str | None): when the token expires. An aware ``datetime`` in the
+                future is rounded down to a whole second. A ``timedelta``, a number of seconds or a text such as
+                ``"30d"`` counts from the create by the portal's clock; it is rounded up to a whole second, and is at
+                most ten years. Naive datetimes and larger numbers, such as milliseconds, are refused. The portal does
+                not act on it: ``sweep_tokens`` deletes the token once it has expired, even if it is in use. Default ``None``: never.
 
         Returns:
             CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -1935,7 +1935,7 @@ class _AsyncCore:
             ********
         """
     @overload
-    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None, expires: datetime | timedelta | float | None = None) -> Coroutine[Any, Any, Token]: ...
+    def add_token(self, /, admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None, expires: datetime | timedelta | float | str | None = None) -> Coroutine[Any, Any, Token]: ...
     def audit_tokens(self, /, *, reasons: Reasons | None = None, idle_after: "Age | None" = None, never_used_after: "Age | None" = None, old_after: "Age | None" = None, disabled_after: "Age | None" = None, diff: str | PathLike[str] | None = None) -> Coroutine[Any, Any, Audit]:
         """
         Find tokens that should be replaced, disabled or deleted.
@@ -1952,13 +1952,13 @@ class _AsyncCore:
 
         Args:
             reasons (Iterable[AuditReason | str] | None): look only for these reasons; default: for all.
-            idle_after (float | datetime.timedelta | None): how long ago the last use of an ``idle`` token is, in
-                seconds or as a ``timedelta``; default 45 days.
-            never_used_after (float | datetime.timedelta | None): how long ago the creation of a ``never_used`` token
-                is; default 7 days.
-            old_after (float | datetime.timedelta | None): how long ago the creation of an ``old`` token is; default 365
-                days, after which the vendor advises to rotate tokens.
-            disabled_after (float | datetime.timedelta | None): how long ago the last use or, without one, the
+            idle_after (float | str | datetime.timedelta | None): how long ago the last use of an ``idle`` token is:
+                seconds, ``"90s"``, ``"24h"``, ``"45d"`` or a ``timedelta``; default 45 days.
+            never_used_after (float | str | datetime.timedelta | None): how long ago the creation of a ``never_used``
+                token is; default 7 days.
+            old_after (float | str | datetime.timedelta | None): how long ago the creation of an ``old`` token is;
+                default 365 days, after which the vendor advises to rotate tokens.
+            disabled_after (float | str | datetime.timedelta | None): how long ago the last use or, without one, the
                 creation of a ``disabled`` token is; default 30 days.
             diff (str | os.PathLike[str] | None): compare with an earlier report: a JSON file of ``Audit.to_dict()`` or
                 of ``lmtokens audit -o json``. ``Finding.new_reasons`` and ``Audit.gone`` then say what changed. The
@@ -2403,7 +2403,7 @@ def _signing_stages(method: "str", timestamp_ms: "int", body: "bytes", resource_
     """
 
 @overload
-def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None, expires: datetime | timedelta | float | None = None) -> CreatedToken:
+def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: None = None, expires: datetime | timedelta | float | str | None = None) -> CreatedToken:
     """
     Create an API token for a user.
 
@@ -2425,11 +2425,11 @@ def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 
             that receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_keyring(…)``,
             ``to_command([…])``, a callable that takes the token, or an object with ``deliver(token)`` and optionally
             ``commit(token)`` and ``discard(token)``. Default ``None``: the key is only in the result.
-        expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
-            rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
-            portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
-            numbers, such as milliseconds, are refused. The portal does not act on it: ``sweep_tokens`` deletes the
-            token once it has expired, even if it is in use. Default ``None``: never.
+        expires (datetime | timedelta | float | str | None): when the token expires. An aware ``datetime`` in the
+            future is rounded down to a whole second. A ``timedelta``, a number of seconds or a text such as
+            ``"30d"`` counts from the create by the portal's clock; it is rounded up to a whole second, and is at
+            most ten years. Naive datetimes and larger numbers, such as milliseconds, are refused. The portal does
+            not act on it: ``sweep_tokens`` deletes the token once it has expired, even if it is in use. Default ``None``: never.
 
     Returns:
         CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -2466,7 +2466,7 @@ def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 
         ********
     """
 @overload
-def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None, expires: datetime | timedelta | float | None = None) -> Token: ...
+def add_token(admin_id: int | str, note: str | None = None, status: "Literal[1, 2, 'disabled', 'enabled'] | TokenStatus" = 2, *, type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1", deliver: Destination | None, expires: datetime | timedelta | float | str | None = None) -> Token: ...
 
 def add_tokens(tokens: Rows, *, journal: str | PathLike[str], resume: "bool" = False, concurrency: "int" = 8, on_error: "Literal['continue', 'stop']" = "continue", progress: Progress | None = None, lock: "bool" = True, trust_folder: "bool" = False, deliver: Destination | None = None) -> "BulkRun":
     """
@@ -2553,13 +2553,13 @@ def audit_tokens(*, reasons: Reasons | None = None, idle_after: "Age | None" = N
 
     Args:
         reasons (Iterable[AuditReason | str] | None): look only for these reasons; default: for all.
-        idle_after (float | datetime.timedelta | None): how long ago the last use of an ``idle`` token is, in
-            seconds or as a ``timedelta``; default 45 days.
-        never_used_after (float | datetime.timedelta | None): how long ago the creation of a ``never_used`` token
-            is; default 7 days.
-        old_after (float | datetime.timedelta | None): how long ago the creation of an ``old`` token is; default 365
-            days, after which the vendor advises to rotate tokens.
-        disabled_after (float | datetime.timedelta | None): how long ago the last use or, without one, the
+        idle_after (float | str | datetime.timedelta | None): how long ago the last use of an ``idle`` token is:
+            seconds, ``"90s"``, ``"24h"``, ``"45d"`` or a ``timedelta``; default 45 days.
+        never_used_after (float | str | datetime.timedelta | None): how long ago the creation of a ``never_used``
+            token is; default 7 days.
+        old_after (float | str | datetime.timedelta | None): how long ago the creation of an ``old`` token is;
+            default 365 days, after which the vendor advises to rotate tokens.
+        disabled_after (float | str | datetime.timedelta | None): how long ago the last use or, without one, the
             creation of a ``disabled`` token is; default 30 days.
         diff (str | os.PathLike[str] | None): compare with an earlier report: a JSON file of ``Audit.to_dict()`` or
             of ``lmtokens audit -o json``. ``Finding.new_reasons`` and ``Audit.gone`` then say what changed. The
@@ -2944,7 +2944,7 @@ def sign(method: "str", resource_path: "str", body: "bytes | bytearray | memoryv
         method (str): the HTTP method, in any case.
         resource_path (str): the percent-decoded path after ``/santaba/rest``, beginning with a slash, without query.
         body (bytes | bytearray | memoryview): the exact bytes of the body; default none. A ``str`` is refused:
-            encode it as it will be sent.
+            encode it as it will be sent. ``GET`` and ``HEAD`` do not send a body: the signature does not cover it.
         access_id (str | Secret): letters and digits.
         access_key (str | Secret): any text without white space.
         timestamp_ms (int | None): milliseconds since 1970-01-01 UTC, up to the end of the year 9999; default now. The
@@ -3016,7 +3016,7 @@ def sweep_tokens(*, dry_run: "bool" = True, only: "Literal['orphans', 'expired',
         []
     """
 
-def temporary_token(admin_id: int | str, note: str | None = None, *, expires: datetime | timedelta | float = ..., type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> "TemporaryToken":
+def temporary_token(admin_id: int | str, note: str | None = None, *, expires: datetime | timedelta | float | str = ..., type: "Literal['lmv1', 'bearer'] | TokenType" = "lmv1") -> "TemporaryToken":
     """
     Create a token for a ``with`` block and delete it at the end of the block.
 
@@ -3032,9 +3032,9 @@ def temporary_token(admin_id: int | str, note: str | None = None, *, expires: da
     Args:
         admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
         note (str | None): a label, as for ``add_token``; default none.
-        expires (datetime | timedelta | float): when ``sweep_tokens`` may delete the token if this block does not,
-            as for ``add_token``; a number is in seconds. Choose it longer than the block takes: ``sweep_tokens``
-            also deletes a token that is in use. Default one hour.
+        expires (datetime | timedelta | float | str): when ``sweep_tokens`` may delete the token if this block does
+            not, as for ``add_token``; a number is in seconds. Choose it longer than the block takes:
+            ``sweep_tokens`` also deletes a token that is in use. Default one hour.
         type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
 
     Returns:

@@ -72,7 +72,7 @@ class _Time(Protocol):
     def utcoffset(self) -> object: ...
 
 
-Age = Union[SupportsFloat, timedelta]
+Age = Union[SupportsFloat, timedelta, str]
 _Text = Union[str, Secret]
 _Credentials = Union[_Text, "tuple[_Text, _Text]", Mapping[str, object]]
 CredentialsCallable = Callable[[], Union[_Credentials, Awaitable[_Credentials]]]

@@ -84,7 +84,7 @@ class AsyncClient(_AsyncCore):
         admin_id: int | str,
         note: str | None = None,
         *,
-        expires: datetime | timedelta | float = 3600,
+        expires: datetime | timedelta | float | str = 3600,
         type: Literal["lmv1", "bearer"] | TokenType = "lmv1",
     ) -> AsyncTemporaryToken:
         return AsyncTemporaryToken(self._temporary_token(admin_id, note, expires=expires, type=type))

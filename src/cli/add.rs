@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::connection::Connection;
-use super::destination::{To, ToStdout};
+use super::destination::{FileFormat, To, ToStdout};
 use super::dry_run;
 use super::exit;
 use super::github::GithubFile;
@@ -59,7 +59,10 @@ pub(super) struct Add {
     /// Trust all users who can write to the folder of --to file:
     #[arg(long)]
     trust_folder: bool,
-    /// Select the output format [default: table; json for a file]
+    /// Select the format of the file of --to [default: json]
+    #[arg(long, value_name = "FORMAT", value_enum, conflicts_with = "output")]
+    format: Option<FileFormat>,
+    /// Select the output format, or that of the file of --to [default: table; json for a file]
     #[arg(short, long, value_name = "FORMAT", value_enum)]
     output: Option<Format>,
     /// Print the requests without sending them
@@ -74,7 +77,7 @@ const CODES: [u8; 4] = [exit::AUTHENTICATION, exit::NOT_FOUND, exit::RATE_LIMIT,
 const EXAMPLES: &str = r#"Examples:
   lmtokens add 32 --note ci
   eval "$(lmtokens add api-user --type bearer -o env)"
-  lmtokens add 32 --to file:ci.env -o env-file && docker run --env-file ci.env IMAGE
+  lmtokens add 32 --to file:ci.env --format env-file && docker run --env-file ci.env IMAGE
   lmtokens add 32 --to file:ci.json --expires 30d
   lmtokens add 32 --expires 2h -o github
   lmtokens add 32 --to 'command:vault kv put secret/ci -'"#;
@@ -94,8 +97,13 @@ impl Add {
             )
             .into());
         }
-        let destination =
-            self.to.destination(&host.keyring, self.output, self.overwrite, self.trust_folder)?;
+        if self.format.is_some() && matches!(self.to, To::Stdout) {
+            return Err(
+                Error::argument("--format needs --to file:PATH; use --output for standard output").into()
+            );
+        }
+        let format = self.format.map(FileFormat::into).or(self.output);
+        let destination = self.to.destination(&host.keyring, format, self.overwrite, self.trust_folder)?;
         let github = (self.output == Some(Format::Github)).then(GithubFile::open).transpose()?;
         let output = Output::open()?;
         let client = self.connection.client(host, self.dry_run)?;

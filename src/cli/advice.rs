@@ -51,6 +51,14 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::CancelRotation { id } => {
             return format!("cancel the rotation with lmtokens rotate --cancel {id}").into();
         }
+        Advice::FileFormat { format } => return format!("pass --format {format}").into(),
+        Advice::EndRotation { old, new } => {
+            return format!(
+                "to rotate token {new} before that, run lmtokens delete {old} --yes, then lmtokens rotate --finish \
+                 {new}"
+            )
+            .into();
+        }
         Advice::TakeOver { seconds } => {
             return format!(
                 "run the command again in {seconds} s; with --take-over, 12 minutes after the create suffice"

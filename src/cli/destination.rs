@@ -52,7 +52,7 @@ impl FromStr for To {
     }
 }
 
-/// A format for a file of `rotate` and `bulk`.
+/// A format for a file of `--to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum FileFormat {
     /// One JSON document

@@ -175,6 +175,19 @@ impl Rotate {
             let rotation = self.rotation(token, destination);
             let (mut output, client) = (Output::open()?, self.connection.client(host, false)?);
             let rotation = run_until_signal(call(rotation, &client))?;
+            if let Rotation {
+                old,
+                new: Some(new),
+                state: Ok(RotationState::Quarantine { .. }),
+                changes: 0,
+                ..
+            } = &rotation
+            {
+                let (old, new) = (old.id, new.id);
+                say(&format!(
+                    "nothing was rotated: token {old} was replaced before; to replace token {new}, rotate that one"
+                ));
+            }
             return print(&mut output, format, &[rotation]);
         }
         if let Some(token) = cancel {

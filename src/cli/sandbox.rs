@@ -115,7 +115,14 @@ fn run_command(portal: &Portal, program: &OsString, arguments: &[OsString]) -> R
     match command::run(command)? {
         Ok(status) => Ok(status),
         Err(error) => {
-            report(&Error::argument(format!("cannot run {}: {error}", program.to_string_lossy())));
+            let name = program.to_string_lossy();
+            let failure = Error::argument(format!("cannot run {name}: {error}"));
+            let is_own = super::command().find_subcommand(program).is_some();
+            report(&if is_own {
+                failure.suggest(format!("write lmtokens sandbox -- lmtokens {name}"))
+            } else {
+                failure
+            });
             Ok(if error.kind() == io::ErrorKind::NotFound { exit::NO_COMMAND } else { exit::CANNOT_RUN })
         }
     }

@@ -25,7 +25,8 @@ pub(super) struct Sign {
     /// Percent-decoded path after /santaba/rest, without the query
     #[arg(value_name = "PATH")]
     path: String,
-    /// Sign this body: a text, @FILE for the bytes of a file, or @- for those of standard input [default: no body]
+    /// Sign this body: a text, @FILE for the bytes of a file, or @- for those of standard input. GET and HEAD do not
+    /// send a body: the signature does not cover it [default: no body]
     #[arg(long, allow_hyphen_values = true, default_value = "", hide_default_value = true)]
     data: String,
     /// Use the key of a profile [env: LM_PROFILE] [default: the default profile, if the environment has no credentials]

@@ -32,8 +32,8 @@ const SYNONYMS: [(&str, &str); 15] = [
     ("clean", "sweep"),
 ];
 
-/// Masks a word that is neither known nor short and similar to a known one: it may be a secret in the wrong place. A long
-/// word is masked with its suggestion, because clap also takes some keys for misspelt words.
+/// Masks a word that is neither known, nor short and either a format or similar to a known one: it may be a secret in
+/// the wrong place. A long word is masked with its suggestion, because clap also takes some keys for misspelt words.
 pub(super) fn mask_unknown_word(error: &mut clap::Error, arguments: &[OsString]) {
     let (kind, suggestion) = match error.kind() {
         ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
@@ -46,7 +46,7 @@ pub(super) fn mask_unknown_word(error: &mut clap::Error, arguments: &[OsString])
     let Some(ContextValue::String(word)) = error.get(kind) else { return };
     let is_short = word.chars().count() <= MAX_SHOWN_VALUE;
     let is_known = word.is_empty()
-        || (is_short && error.get(suggestion).is_some())
+        || (is_short && (error.get(suggestion).is_some() || is_of_format(error)))
         || (kind == ContextKind::InvalidSubcommand && SYNONYMS.iter().any(|(synonym, _)| synonym == word))
         || (kind == ContextKind::InvalidArg && is_option_name(word, arguments));
     if !is_known {
@@ -55,6 +55,11 @@ pub(super) fn mask_unknown_word(error: &mut clap::Error, arguments: &[OsString])
         // They repeat the word.
         error.remove(ContextKind::Suggested);
     }
+}
+
+/// Returns whether an error is about the value of an option for a format, which is no place for a secret.
+fn is_of_format(error: &clap::Error) -> bool {
+    matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(option)) if option.ends_with("<FORMAT>"))
 }
 
 /// Returns whether a word is the name of an option, though perhaps of no existing one, and not a key that begins with a

@@ -100,7 +100,24 @@ impl ToFile {
             Content::Other if previous.content(old)? == Content::Only && self.has_one_token()? => {
                 Ok(Existing::Replaced)
             }
-            _ => Err(self.exists()),
+            _ => Err(self.exists_for(old)),
+        }
+    }
+
+    /// As `exists`, for a file that may have `old` in another format.
+    fn exists_for(&self, old: &Token) -> Error {
+        let Ok(Some((text, true))) = self.read() else { return self.exists() };
+        match Form::ALL.into_iter().find(|form| form.has_only(&text, old)) {
+            Some(form) => {
+                let path = self.path.display();
+                failed(format!(
+                    "{path} exists already, with token {} in the format {}",
+                    old.id,
+                    form.as_str()
+                ))
+                .suggest(Advice::FileFormat { format: form.as_str() })
+            }
+            None => self.exists(),
         }
     }
 
@@ -195,9 +212,10 @@ impl Shared {
     }
 
     fn remains(&self, token: &RequestedToken) -> Result<Remains> {
-        let earlier = Earlier::find(&self.file.folder()?, self.file.name(), token)?;
-        let mut remains = Remains { deliveries: Vec::new(), others: earlier.others };
-        for (tag, pending) in earlier.matching {
+        let Earlier { matching, undelivered, others } =
+            Earlier::find(&self.file.folder()?, self.file.name(), token)?;
+        let mut remains = Remains { deliveries: Vec::new(), undelivered, others };
+        for (tag, pending) in matching {
             if let Some(token) = pending.token() {
                 let path = pending.path().display().to_string();
                 remains.deliveries.push(Remaining { token, tag, path });

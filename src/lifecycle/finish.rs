@@ -37,6 +37,9 @@ pub(super) async fn finish_earlier(
         let is_last = remains.deliveries.is_empty();
         let mut others = remains.others;
         let mut finished = None;
+        for tag in remains.undelivered {
+            client.report(Event::MayRemainPending { tag: tag.to_string() });
+        }
         for remaining in remains.deliveries {
             if finished.is_some() {
                 others.push(format!("{} (token {})", remaining.path, remaining.token.id));

@@ -53,6 +53,14 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
         Advice::CancelRotation { id } => {
             return format!("cancel the rotation with lmtokens.cancel_rotation({id})").into();
         }
+        Advice::FileFormat { format } => return format!("pass format={format:?}").into(),
+        Advice::EndRotation { old, new } => {
+            return format!(
+                "to rotate token {new} before that, call lmtokens.delete_token({old}), then \
+                 lmtokens.finish_rotations({new})"
+            )
+            .into();
+        }
         Advice::TakeOver { seconds } => {
             return format!(
                 "rotate it again in {seconds} s; with take_over=True, 12 minutes after the create suffice"

@@ -61,11 +61,12 @@ impl Target {
         }
     }
 
+    /// Without a read, uses the caller's copy of a token of this portal.
     pub(super) async fn locate(self, client: &Client) -> Result<Located> {
         self.check_portal(client)?;
         match self {
-            Self::Token(token) if token.admin_id.is_some() => located(*token),
-            other => located(other.find(client)?.run(client).await?),
+            Self::Token(token) if token.admin_id.is_some() && token.portal.is_some() => located(*token),
+            other => other.locate_now(client).await,
         }
     }
 
@@ -80,13 +81,13 @@ impl Target {
         Ok(token)
     }
 
-    /// As `locate`, with the token as it is now, whose note decides what a change keeps. If these credentials may not
-    /// view the token, the caller's copy is used.
+    /// Returns the token as it is now, whose note decides what a change keeps. If these credentials may not view the
+    /// token, the caller's copy is used.
     pub(super) async fn locate_now(self, client: &Client) -> Result<Located> {
         self.check_portal(client)?;
         let copy = match self {
             Self::Token(copy) if copy.admin_id.is_some() => copy,
-            other => return other.locate(client).await,
+            other => return located(other.read(client).await?),
         };
         let id = TokenId::new(copy.id).map_err(Error::of_portal)?;
         match FindToken::Id(id).optional(client).await {

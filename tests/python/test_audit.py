@@ -183,7 +183,7 @@ def test_ages_are_arguments(lmtokens_portal: Portal, argument: str, members: dic
         arguments: dict[str, Any] = {argument: value}
         return reasons(lmtokens.audit_tokens(reasons=[reason], **arguments))
 
-    assert found(age - 60) == found(timedelta(seconds=age - 60)) == {stored.id: [reason]}
+    assert found(age - 60) == found(timedelta(seconds=age - 60)) == found(f"{int(age) - 60}s") == {stored.id: [reason]}
     assert found(age + 60) == {}
     option = "--" + argument.replace("_", "-")
     shown = run_shell("audit", "--reason", reason, option, f"{int(age) - 60}s", "-o", "json")
@@ -196,11 +196,12 @@ def test_ages_are_arguments(lmtokens_portal: Portal, argument: str, members: dic
         (
             {"idle_after": -1},
             ValueError,
-            "invalid idle_after -1; expected a number of seconds or a timedelta, not ",
+            "invalid idle_after -1; expected a number of seconds, a timedelta, or a str",
         ),
         ({"old_after": timedelta(days=-1)}, ValueError, "invalid old_after -86400; expected"),
         ({"old_after": float("nan")}, ValueError, "invalid old_after NaN; expected"),
-        ({"disabled_after": "30d"}, TypeError, "disabled_after must be a number of seconds or a timedelta, not str"),
+        ({"disabled_after": "a month"}, ValueError, "invalid disabled_after; expected a number of seconds"),
+        ({"disabled_after": [30]}, TypeError, "disabled_after must be a number of seconds, a timedelta, or a str"),
         ({"never_used_after": True}, TypeError, "never_used_after must be a number"),
         ({"reasons": "idle"}, TypeError, "reasons must be an iterable of AuditReason, such as a list, not str"),
         ({"reasons": [1]}, TypeError, "each item of reasons must be an AuditReason or a str, not int"),

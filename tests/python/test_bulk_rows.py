@@ -352,8 +352,9 @@ def test_number_as_text_is_refused_outside_rows(lmtokens_portal: Portal, text: s
 def test_digits_are_refused_outside_rows(lmtokens_portal: Portal) -> None:
     digits: Any = "2"
     for call in (lmtokens.add_token, lmtokens.NewToken):
-        with pytest.raises(ValueError, match=r"^invalid admin_id .32.; expected the user's id .an integer"):
+        with pytest.raises(ValueError, match=r"^invalid admin_id .32.; expected the user's id .an integer") as caught:
             call("32")
+        assert "pass the int 32" in str(caught.value)
     with pytest.raises(ValueError, match=r"^invalid status "):
         lmtokens.NewToken(32, status=digits)
     assert lmtokens_portal.record == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import lmtokens
@@ -195,3 +196,42 @@ def test_formats_of_a_file_are_those_that_the_help_lists(lmtokens_portal: Portal
         completed = run_shell(*command, "--format", "table")
         assert completed.returncode == 2
         assert "[possible values: json, env, env-file, key]" in completed.stderr
+
+
+def test_existing_file_in_another_format_names_it(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    path = tmp_path / "app.env"
+    to = ("--to", f"file:{path}")
+    added = run_shell("add", "32", *to, "--format", "env-file")
+    rotate = ("rotate", added.stdout.strip(), *to, "--overlap", "0")
+    refused = run_shell(*rotate)
+    assert refused.returncode == 1
+    assert "in the format env-file" in refused.stderr
+    assert "hint: pass --format env-file" in refused.stderr
+    completed = run_shell(*rotate, "--format", "env-file")
+    assert completed.returncode == 0, completed.stderr
+    assert path.read_text().count("LM_ACCESS_KEY=") == 1
+
+
+def test_next_rotation_says_when_and_how_it_can_begin(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    path = tmp_path / "ci.json"
+    old = lmtokens_portal.create_token(32)
+
+    def rotate(token: int) -> subprocess.CompletedProcess[str]:
+        return run_shell("rotate", str(token), "--to", f"file:{path}", "--overlap", "0")
+
+    first = rotate(old.id)
+    assert (first.returncode, "nothing was rotated" in first.stderr) == (0, False)
+    new = delivered(path)["id"]
+    again = rotate(old.id)
+    assert again.returncode == 0
+    assert f"nothing was rotated: token {old.id} was replaced before; to replace token {new}" in again.stderr
+    refused = rotate(new)
+    assert refused.returncode == 1
+    assert f"the rotation of token {old.id}, which is disabled and is deleted after 20" in refused.stderr
+    (hint,) = [line for line in refused.stderr.splitlines() if line.startswith("hint:")]
+    commands = [command.split(",")[0].split() for command in hint.split("lmtokens ")[1:]]
+    assert [command[0] for command in commands] == ["delete", "rotate"]
+    for command in commands:
+        assert run_shell(*command).returncode == 0
+    assert rotate(new).returncode == 0
+    assert delivered(path)["id"] > new

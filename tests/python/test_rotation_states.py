@@ -136,3 +136,34 @@ def test_interrupted_rotation_is_logged(
     with passing_time(lmtokens_portal):
         rotation = lmtokens_portal.client().rotate_token(old.id, deliver=to_file(path), overlap="1d")
     assert rotation.state == "overlap"
+
+
+def test_failed_rotation_shows_no_data_of_the_new_token_as_those_of_the_old_one(
+    lmtokens_portal: Portal, tmp_path: Path
+) -> None:
+    client = lmtokens_portal.client()
+    old = client.add_token(32, "ci")
+    lmtokens_portal.advance(days=10)
+    client.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap="1h")
+    lmtokens_portal.advance(days=1)
+    lmtokens_portal.fail("status-before-acting", method="PATCH", status=400, times=None)
+    (rotation,) = client.finish_rotations()
+    shown = rotation.old
+    assert (shown.id, shown.created_on, shown.last_used_on) == (old.id, old.created_on, None)
+    assert (shown.access_id, shown.note) == (old.access_id, "ci")
+    (swept,) = client.sweep_tokens(dry_run=False)
+    assert swept.token.id == old.id
+    assert swept.token.created_on in (None, old.created_on)
+    assert (swept.token.last_used_on, swept.token.last_auth_ip) == (None, None)
+
+
+def test_old_token_that_others_deleted_has_no_data_of_the_new_one(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    client = lmtokens_portal.client()
+    old = lmtokens_portal.create_token(32)
+    client.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap=0)
+    client.delete_token(old.id)
+    (swept,) = client.sweep_tokens()
+    (rotation,) = client.finish_rotations()
+    for shown in (swept.token, rotation.old):
+        assert (shown.id, shown.admin_id) == (old.id, 32)
+        assert (shown.created_on, shown.created_by, shown.last_used_on, shown.last_auth_ip) == (None, None, None, None)

@@ -291,3 +291,11 @@ def test_command_that_cannot_be_run(tmp_path: Path) -> None:
         completed = run_shell("sandbox", "--", str(command))
         assert (completed.returncode, completed.stdout) == (126, "")
         assert str(command) in completed.stderr
+
+
+def test_command_of_lmtokens_that_is_no_program_has_a_hint() -> None:
+    completed = run_shell("sandbox", "--", "whoami", environment={"PATH": "/nonexistent"})
+    assert completed.returncode == 127
+    assert "hint: write lmtokens sandbox -- lmtokens whoami" in completed.stderr
+    completed = run_shell("sandbox", "--", "no-such-program")
+    assert (completed.returncode, "hint:" in completed.stderr) == (127, False)

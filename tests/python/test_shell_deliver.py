@@ -60,6 +60,13 @@ def test_delivery_to_a_file_in_other_formats(lmtokens_portal: Portal, tmp_path: 
     assert secret(lmtokens_portal) in text
 
 
+def test_format_of_the_file_has_an_option_of_its_own(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    path = tmp_path / "app.env"
+    completed = run_shell("add", "32", "--to", f"file:{path}", "--format", "env-file")
+    assert completed.returncode == 0, completed.stderr
+    assert f"LM_ACCESS_KEY={secret(lmtokens_portal)}\n" in path.read_text()
+
+
 def test_delivery_to_a_relative_path(lmtokens_portal: Portal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_shell("add", "32", "--to", "file:token.json").returncode == 0
@@ -109,6 +116,9 @@ def test_failing_command(lmtokens_portal: Portal) -> None:
         ["--to", "command:cat", "--overwrite"],
         ["--to", "file:x", "-o", "table"],
         ["--to", "file:x", "-o", "csv"],
+        ["--to", "file:x", "-o", "json", "--format", "json"],
+        ["--to", "file:x", "--format", "table"],
+        ["--format", "json"],
     ],
     ids=" ".join,
 )

@@ -237,3 +237,18 @@ def test_message_of_a_rate_limit_names_the_option(lmtokens_portal: Portal) -> No
 
 def test_missing_command_of_the_sandbox_is_127() -> None:
     assert run_shell("sandbox", "--", "nosuch-command").returncode == 127
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "-o", "yaml"),
+        ("rotate", "17", "--to", "file:x", "--overlap", "0", "-o", "env-file"),
+        ("add", "32", "--to", "file:x", "--format", "yaml"),
+    ],
+    ids=" ".join,
+)
+def test_misspelt_format_is_repeated(arguments: tuple[str, ...]) -> None:
+    completed = run_shell(*arguments)
+    assert completed.returncode == 2
+    assert f"invalid value '{arguments[-1]}'" in completed.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lmtokens
 import lmtokens.sandbox
@@ -118,3 +118,19 @@ def test_lmv1_and_bearer_token_with_the_same_id_differ() -> None:
     assert [token.id for token in tokens] == [7, 7]
     assert tokens[0] != tokens[1]
     assert len(set(tokens)) == 2
+
+
+@pytest.mark.parametrize("call", ["disable with force", "delete with force"])
+def test_force_reads_a_token_that_does_not_know_its_portal(call: str) -> None:
+    with lmtokens.sandbox.Portal() as portal, lmtokens.sandbox.Portal() as other:
+        created = other.client().add_token(32, "the token to change")
+        reduced: Any = other.client().find_token(created.id).__reduce__()
+        restore, (members,) = reduced
+        token = restore({name: value for name, value in members.items() if name != "portal"})
+        assert token.portal is None
+        bystander = portal.client().add_token(32, "a bystander with the same id")
+        with pytest.raises(ValueError, match="another access id"):
+            WITH_A_TOKEN[call](portal.client(), token)
+        assert portal.client().find_token(bystander.id).status == 2
+        WITH_A_TOKEN[call](other.client(), token)
+        assert all(listed.status == 1 for listed in other.client().list_tokens(32) if listed.id == created.id)

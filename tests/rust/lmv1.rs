@@ -102,6 +102,17 @@ fn a_signature_is_valid_for_nothing_else() {
 }
 
 #[test]
+fn a_signature_does_not_cover_the_body_of_a_get_or_head() {
+    for method in ["GET", "HEAD"] {
+        let with = Request { method, timestamp_ms: 1_700_000_000_000, body: BODY, resource_path: PATH };
+        let without = Request { body: b"", ..with };
+        let key = SigningKey::new(KEY);
+        assert_eq!(with.string_to_sign(), without.string_to_sign());
+        assert_eq!(with.authorization("id", &key), without.authorization("id", &key));
+    }
+}
+
+#[test]
 fn a_signature_without_the_hex_step_is_invalid() {
     let request =
         Request { method: "POST", timestamp_ms: 1_700_000_000_000, body: BODY, resource_path: PATH };

@@ -17,6 +17,8 @@ use crate::tag::Tag;
 pub(in crate::destinations) struct Earlier {
     /// Those of the same token as requested now, locked, the newest first. If there are very many, only a part.
     pub(in crate::destinations) matching: Vec<(Tag, Pending)>,
+    /// The tags of those that were empty and are removed.
+    pub(in crate::destinations) undelivered: Vec<Tag>,
     /// The others, in words.
     pub(in crate::destinations) others: Vec<String>,
 }
@@ -46,6 +48,7 @@ impl Earlier {
             let path = folder.path_of(&Names::of(target, &tag).pending);
             match settled(folder, target, &tag)? {
                 Examined::Gone => {}
+                Examined::Undelivered => earlier.undelivered.push(tag),
                 Examined::InProgress => return Err(in_use(folder, target, &tag, None)),
                 // A token that is to replace another one is finished by its rotation only.
                 Examined::Record(record)

@@ -18,8 +18,10 @@ const MAX_BYTES: u64 = 1024 * 1024;
 
 /// What a pending file of an earlier create is.
 pub(super) enum Examined {
-    /// It was removed: it was empty, or it no longer exists.
+    /// It no longer exists, or it is needed by a rotation.
     Gone,
+    /// It was empty and was removed: its process ended before a delivery.
+    Undelivered,
     /// Its process lives.
     InProgress,
     /// Its process has ended.
@@ -56,6 +58,7 @@ fn examine_file(folder: &SecureFolder, name: &OsStr, tag: &Tag) -> io::Result<Ex
     }
     if tag.replaces.is_none() && folder.names_file(name, &file)? {
         folder.remove(name)?;
+        return Ok(Examined::Undelivered);
     }
     Ok(Examined::Gone)
 }

@@ -386,7 +386,8 @@ async fn finish_rotations(operation: FinishRotations, client: &Client) -> Result
                 role.is_some_and(|role| role.out_since().is_none())
             };
             let new = tokens.iter().find(replaces_it).cloned();
-            Rotation::failed(old.clone(), new, error, portal.changes())
+            let listed = tokens.iter().find(|token| token.id == old.id).unwrap_or(&old);
+            Rotation::failed(listed.clone(), new, error, portal.changes())
         });
         // Repeated authentication failures lock a token.
         let is_rejected = |error: &Error| error.kind() == ErrorKind::Authentication;

@@ -19,7 +19,7 @@ use crate::lifecycle::rounds::Rounds;
 use crate::lifecycle::sweep::agreed_time;
 use crate::lifecycle::two_phase::{Created, Pending, TwoPhase};
 use crate::marker::Marker;
-use crate::model::{Token, TokenStatus, TokenType};
+use crate::model::{Token, TokenStatus, TokenType, iso_8601};
 use crate::note::normalized;
 use crate::secret::Secret;
 use crate::tag::{RunId, Tag};
@@ -80,8 +80,7 @@ const MAX_ROUNDS: u32 = 6;
 pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Rotation> {
     let old = find_old(&settings.token, client).await?;
     if let Some(replaced) = old.replaces() {
-        let problem = format!("it is the new token of the rotation of token {replaced}");
-        return Err(cannot_rotate(&old, &problem).suggest("finish that rotation first"));
+        return Err(is_new_token(&old, replaced, client).await);
     }
     if old.note.as_deref().and_then(Tag::parse).is_some() {
         return Err(cannot_rotate(&old, "its create is not finished").suggest(Advice::Sweep));
@@ -133,6 +132,23 @@ pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Ro
             let changes = rotator.portal.changes();
             Ok(Rotation::failed(rotator.old, new, error, changes))
         }
+    }
+}
+
+/// Returns the error for a token that replaces another one, which says how to end that rotation.
+async fn is_new_token(new: &Token, old: i64, client: &Client) -> Error {
+    let problem = format!("it is the new token of the rotation of token {old}");
+    let replaced = match TokenId::new(old) {
+        Ok(id) => FindToken::Id(id).optional(client).await.ok().flatten(),
+        Err(_) => None,
+    };
+    match replaced.as_ref().and_then(replaced_by) {
+        Some((_, delete_after)) => {
+            let problem =
+                format!("{problem}, which is disabled and is deleted after {}", iso_8601(delete_after));
+            cannot_rotate(new, &problem).suggest(Advice::EndRotation { old, new: new.id })
+        }
+        None => cannot_rotate(new, &problem).suggest("finish that rotation first"),
     }
 }
 

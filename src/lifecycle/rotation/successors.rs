@@ -73,9 +73,21 @@ pub(super) fn replaced(token: &Token) -> Option<TokenId> {
     by_marker.or_else(|| token.note.as_deref().and_then(Tag::parse).and_then(|(tag, _)| tag.replaces))
 }
 
-/// Returns what a reading of the old token looks like that may not exist any more.
-pub(super) fn stub(id: TokenId, new: &Token) -> Token {
-    Token { id: id.get(), access_id: None, status: None, marker: None, note: None, ..new.clone() }
+/// Returns what is known of a token of a rotation from the other one: they have the same owner and type.
+pub(super) fn stub(id: TokenId, other: &Token) -> Token {
+    Token {
+        id: id.get(),
+        access_id: None,
+        status: None,
+        marker: None,
+        note: None,
+        created_by: None,
+        created_on: None,
+        last_used_on: None,
+        was_used: false,
+        last_auth_ip: None,
+        ..other.clone()
+    }
 }
 
 /// Returns the old token of the rotation that a token is part of, as far as that token tells.

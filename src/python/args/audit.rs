@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::plain::{arguments, encodable, items, optional, seconds_or_timedelta, string, wrong_type};
+use super::plain::{EXPECTED_DURATION, arguments, duration, encodable, items, optional, string, wrong_type};
 use crate::error::Error;
 use crate::lifecycle::AuditReason;
-
-const EXPECTED: &str = "a number of seconds or a timedelta";
 
 arguments! {
     idle_after: Option<Duration> = optional(age);
@@ -18,9 +16,10 @@ arguments! {
 }
 
 fn age(name: &str, object: &Bound<'_, PyAny>) -> PyResult<Duration> {
-    let seconds = seconds_or_timedelta(object)?.ok_or_else(|| wrong_type(name, EXPECTED, object))?;
+    let seconds = duration(name, EXPECTED_DURATION, object)?
+        .ok_or_else(|| wrong_type(name, EXPECTED_DURATION, object))?;
     Ok(Duration::try_from_secs_f64(seconds)
-        .map_err(|_| Error::invalid(name, seconds, format_args!("{EXPECTED}, not negative")))?)
+        .map_err(|_| Error::invalid(name, seconds, format_args!("{EXPECTED_DURATION}, not negative")))?)
 }
 
 /// The reasons to look for, from an iterable of their words.

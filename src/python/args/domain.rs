@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
 
 use super::plain::{
-    arguments, aware_datetime, encodable, extract, integer, optional, seconds, seconds_or_timedelta, string,
-    text, wrong_type,
+    EXPECTED_DURATION, arguments, aware_datetime, duration, encodable, extract, integer, optional, seconds,
+    string, text, wrong_type,
 };
 use crate::credentials::Timeouts;
 use crate::error::Error;
@@ -20,7 +20,7 @@ use crate::python::types::filter::Filter;
 use crate::python::types::secret::Secret;
 use crate::python::types::token::Token;
 use crate::secret;
-use crate::times::{self, Expiry};
+use crate::times::Expiry;
 use crate::token_output::Form;
 use crate::tokens::{AccessId, FindToken, Selection, Target, User, UserName};
 
@@ -45,17 +45,10 @@ pub(crate) fn quarantine(object: &Bound<'_, PyAny>) -> PyResult<f64> {
 
 /// Returns a time span in seconds: signatures show it as the default.
 fn read_duration(name: &str, object: &Bound<'_, PyAny>) -> PyResult<f64> {
-    const EXPECTED: &str =
-        "a number of seconds, a timedelta, or a str such as \"90s\", \"30m\", \"24h\" or \"7d\"";
     /// Ten years.
     const MAX: f64 = 315_360_000.0;
-    let seconds = if let Some(seconds) = seconds_or_timedelta(object)? {
-        seconds
-    } else if let Some(text) = string(object)? {
-        times::duration(&encodable(name, text)?)?.as_secs_f64()
-    } else {
-        return Err(wrong_type(name, EXPECTED, object));
-    };
+    let seconds = duration(name, EXPECTED_DURATION, object)?
+        .ok_or_else(|| wrong_type(name, EXPECTED_DURATION, object))?;
     if (0.0..=MAX).contains(&seconds) {
         return Ok(seconds);
     }
@@ -166,7 +159,8 @@ mod hints {
     pub(super) const EXPIRY: PyStaticExpr = type_hint_union!(
         type_hint_identifier!("datetime", "datetime"),
         type_hint_identifier!("datetime", "timedelta"),
-        type_hint_identifier!("builtins", "float")
+        type_hint_identifier!("builtins", "float"),
+        STR
     );
     pub(super) const BYTES: PyStaticExpr = type_hint_union!(
         type_hint_identifier!("builtins", "bytes"),
@@ -177,7 +171,13 @@ mod hints {
 
 from_python!(User, hints::USER, |object| {
     if let Some(name) = string(&object)? {
-        return Ok(UserName::new(encodable("admin_id", name)?).map(Self::Name)?);
+        let name = encodable("admin_id", name)?;
+        let number = name.parse::<i64>().ok().filter(|number| AdminId::new(*number).is_ok());
+        return Ok(UserName::new(name).map(Self::Name).map_err(|error| match number {
+            // A `ValueError` has no hint.
+            Some(number) => Error::argument(format!("{}; pass the int {number}", error.details().message)),
+            None => error,
+        })?);
     }
     match integer("admin_id", AdminId::EXPECTED, &object)? {
         Some(number) => Ok(AdminId::new(number).map(Self::Id)?),
@@ -202,7 +202,7 @@ from_python!(Target, hints::TOKEN, |object| {
 from_python!(Note, hints::STR, |object| Ok(Self::new(text("note", &object)?)?));
 
 from_python!(Expiry, hints::EXPIRY, |object| {
-    if let Some(seconds) = seconds_or_timedelta(&object)? {
+    if let Some(seconds) = duration("expires", Self::EXPECTED, &object)? {
         return Ok(Self::after("expires", seconds)?);
     }
     match aware_datetime("expires", &object)? {

@@ -27,6 +27,10 @@ macro_rules! arguments {
 }
 pub(crate) use arguments;
 
+/// The accepted durations, for messages.
+pub(crate) const EXPECTED_DURATION: &str =
+    "a number of seconds, a timedelta, or a str such as \"90s\", \"30m\", \"24h\" or \"7d\"";
+
 arguments! {
     method: String = text;
     resource_path: String = text;
@@ -154,11 +158,20 @@ pub(crate) fn float(object: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
 }
 
 /// Returns the seconds of a number or a `timedelta`; `None` for any other object.
-pub(crate) fn seconds_or_timedelta(object: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+fn seconds_or_timedelta(object: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
     if object.is_instance_of::<PyDelta>() {
         return object.call_method0("total_seconds")?.extract().map(Some);
     }
     float(object)
+}
+
+/// Returns the seconds of a duration: a number, a `timedelta` or a text such as `24h`; `None` for any other object.
+pub(crate) fn duration(name: &str, expected: &str, object: &Bound<'_, PyAny>) -> PyResult<Option<f64>> {
+    let Some(text) = string(object)? else { return seconds_or_timedelta(object) };
+    match times::duration(&encodable(name, text)?) {
+        Ok(duration) => Ok(Some(duration.as_secs_f64())),
+        Err(_) => Err(PyValueError::new_err(format!("invalid {name}; expected {expected}"))),
+    }
 }
 
 /// Returns the items of an iterable. A text, bytes, a mapping, a table and an open file are iterable as well, but their

@@ -76,7 +76,7 @@ with_client_settings! {
 ///     method (str): the HTTP method, in any case.
 ///     resource_path (str): the percent-decoded path after ``/santaba/rest``, beginning with a slash, without query.
 ///     body (bytes | bytearray | memoryview): the exact bytes of the body; default none. A ``str`` is refused:
-///         encode it as it will be sent.
+///         encode it as it will be sent. ``GET`` and ``HEAD`` do not send a body: the signature does not cover it.
 ///     access_id (str | Secret): letters and digits.
 ///     access_key (str | Secret): any text without white space.
 ///     timestamp_ms (int | None): milliseconds since 1970-01-01 UTC, up to the end of the year 9999; default now. The

@@ -92,11 +92,11 @@ operations! {
     ///         that receives the key before the token is enabled: ``lmtokens.deliver.to_file(…)``, ``to_keyring(…)``,
     ///         ``to_command([…])``, a callable that takes the token, or an object with ``deliver(token)`` and optionally
     ///         ``commit(token)`` and ``discard(token)``. Default ``None``: the key is only in the result.
-    ///     expires (datetime | timedelta | float | None): when the token expires. An aware ``datetime`` in the future is
-    ///         rounded down to a whole second. A ``timedelta`` or a number of seconds counts from the create by the
-    ///         portal's clock; it is rounded up to a whole second, and is at most ten years. Naive datetimes and larger
-    ///         numbers, such as milliseconds, are refused. The portal does not act on it: ``sweep_tokens`` deletes the
-    ///         token once it has expired, even if it is in use. Default ``None``: never.
+    ///     expires (datetime | timedelta | float | str | None): when the token expires. An aware ``datetime`` in the
+    ///         future is rounded down to a whole second. A ``timedelta``, a number of seconds or a text such as
+    ///         ``"30d"`` counts from the create by the portal's clock; it is rounded up to a whole second, and is at
+    ///         most ten years. Naive datetimes and larger numbers, such as milliseconds, are refused. The portal does
+    ///         not act on it: ``sweep_tokens`` deletes the token once it has expired, even if it is in use. Default ``None``: never.
     ///
     /// Returns:
     ///     CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
@@ -379,13 +379,13 @@ operations! {
     ///
     /// Args:
     ///     reasons (Iterable[AuditReason | str] | None): look only for these reasons; default: for all.
-    ///     idle_after (float | datetime.timedelta | None): how long ago the last use of an ``idle`` token is, in
-    ///         seconds or as a ``timedelta``; default 45 days.
-    ///     never_used_after (float | datetime.timedelta | None): how long ago the creation of a ``never_used`` token
-    ///         is; default 7 days.
-    ///     old_after (float | datetime.timedelta | None): how long ago the creation of an ``old`` token is; default 365
-    ///         days, after which the vendor advises to rotate tokens.
-    ///     disabled_after (float | datetime.timedelta | None): how long ago the last use or, without one, the
+    ///     idle_after (float | str | datetime.timedelta | None): how long ago the last use of an ``idle`` token is:
+    ///         seconds, ``"90s"``, ``"24h"``, ``"45d"`` or a ``timedelta``; default 45 days.
+    ///     never_used_after (float | str | datetime.timedelta | None): how long ago the creation of a ``never_used``
+    ///         token is; default 7 days.
+    ///     old_after (float | str | datetime.timedelta | None): how long ago the creation of an ``old`` token is;
+    ///         default 365 days, after which the vendor advises to rotate tokens.
+    ///     disabled_after (float | str | datetime.timedelta | None): how long ago the last use or, without one, the
     ///         creation of a ``disabled`` token is; default 30 days.
     ///     diff (str | os.PathLike[str] | None): compare with an earlier report: a JSON file of ``Audit.to_dict()`` or
     ///         of ``lmtokens audit -o json``. ``Finding.new_reasons`` and ``Audit.gone`` then say what changed. The

@@ -170,9 +170,9 @@ temporary_operation! {
     /// Args:
     ///     admin_id (int | str): the user's id, 1 to 2147483647, or the user's name, which is looked up.
     ///     note (str | None): a label, as for ``add_token``; default none.
-    ///     expires (datetime | timedelta | float): when ``sweep_tokens`` may delete the token if this block does not,
-    ///         as for ``add_token``; a number is in seconds. Choose it longer than the block takes: ``sweep_tokens``
-    ///         also deletes a token that is in use. Default one hour.
+    ///     expires (datetime | timedelta | float | str): when ``sweep_tokens`` may delete the token if this block does
+    ///         not, as for ``add_token``; a number is in seconds. Choose it longer than the block takes:
+    ///         ``sweep_tokens`` also deletes a token that is in use. Default one hour.
     ///     type (str | TokenType): ``"lmv1"`` (the default) or ``"bearer"``.
     ///
     /// Returns:
