@@ -96,7 +96,8 @@ operations! {
     ///         future is rounded down to a whole second. A ``timedelta``, a number of seconds or a text such as
     ///         ``"30d"`` counts from the create by the portal's clock; it is rounded up to a whole second, and is at
     ///         most ten years. Naive datetimes and larger numbers, such as milliseconds, are refused. The portal does
-    ///         not act on it: ``sweep_tokens`` deletes the token once it has expired, even if it is in use. Default ``None``: never.
+    ///         not act on it: ``sweep_tokens`` deletes the token once it has expired, even if it is in use. Default
+    ///         ``None``: never.
     ///
     /// Returns:
     ///     CreatedToken: the new token. Its ``access_key`` is a ``Secret``, which the portal returns only once; for a
