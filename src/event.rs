@@ -158,10 +158,12 @@ pub enum Event {
         /// Whether the token was deleted now; otherwise the portal no longer had it.
         deleted: bool,
     },
-    /// An interrupted create ended before it delivered a key: a disabled token with its tag may exist.
+    /// Interrupted creates ended before they delivered a key: disabled tokens with their tags may exist.
     MayRemainPending {
-        /// The tag at the start of its note.
-        tag: String,
+        /// The first of the tags, which are at the start of the notes.
+        shown: Vec<String>,
+        /// The number of the others.
+        more: usize,
     },
     /// Files of interrupted creates remain at the destination: they may hold keys of enabled tokens.
     PendingFilesRemain {
@@ -327,9 +329,10 @@ impl Event {
             Self::RemovedRowsUnclear { shown, more } => {
                 listed("it is unclear what became of rows that are no longer in the input", shown, *more)
             }
-            Self::MayRemainPending { tag } => format!(
-                "an interrupted call ended before it delivered a key: a disabled token with a note that begins with \
-                 {tag} may exist"
+            Self::MayRemainPending { shown, more } => listed(
+                "interrupted calls ended before they delivered a key, and may have left disabled tokens whose notes begin with",
+                shown,
+                *more,
             ),
             Self::PendingFilesRemain { shown, more } => {
                 listed("interrupted calls left files that may hold keys of enabled tokens", shown, *more)

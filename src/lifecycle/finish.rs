@@ -37,9 +37,8 @@ pub(super) async fn finish_earlier(
         let is_last = remains.deliveries.is_empty();
         let mut others = remains.others;
         let mut finished = None;
-        for tag in remains.undelivered {
-            client.report(Event::MayRemainPending { tag: tag.to_string() });
-        }
+        let undelivered = remains.undelivered.iter().map(ToString::to_string).collect();
+        report(client, undelivered, |shown, more| Event::MayRemainPending { shown, more });
         for remaining in remains.deliveries {
             if finished.is_some() {
                 others.push(format!("{} (token {})", remaining.path, remaining.token.id));
@@ -49,18 +48,18 @@ pub(super) async fn finish_earlier(
             finished = finish(client, create, &remaining).await?;
         }
         if is_last || finished.is_some() {
-            report(client, others);
+            report(client, others, |shown, more| Event::PendingFilesRemain { shown, more });
             return Ok(finished);
         }
     }
 }
 
-fn report(client: &Client, mut others: Vec<String>) {
+fn report(client: &Client, mut others: Vec<String>, event: impl Fn(Vec<String>, usize) -> Event) {
     const SHOWN: usize = 3;
     if !others.is_empty() {
         let more = others.len().saturating_sub(SHOWN);
         others.truncate(SHOWN);
-        client.report(Event::PendingFilesRemain { shown: others, more });
+        client.report(event(others, more));
     }
 }
 

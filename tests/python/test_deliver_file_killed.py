@@ -149,7 +149,7 @@ def test_create_killed_before_its_key_arrived_leaves_nothing_that_stops_the_next
     assert is_pending(orphan)
     completed = create(path)
     assert completed.returncode == 0, completed.stderr
-    assert f"note that begins with {orphan.note.split()[0]} may exist" in completed.stderr
+    assert f"disabled tokens whose notes begin with: {orphan.note.split()[0]}" in completed.stderr
     assert "lmtokens sweep --yes" in completed.stderr
     assert list(tmp_path.iterdir()) == [path]
     assert created_tokens(lmtokens_portal)[1].access_key.reveal() in path.read_text()
