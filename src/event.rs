@@ -329,11 +329,7 @@ impl Event {
             Self::RemovedRowsUnclear { shown, more } => {
                 listed("it is unclear what became of rows that are no longer in the input", shown, *more)
             }
-            Self::MayRemainPending { shown, more } => listed(
-                "interrupted calls ended before they delivered a key, and may have left disabled tokens whose notes begin with",
-                shown,
-                *more,
-            ),
+            Self::MayRemainPending { shown, more } => may_remain_pending(shown, *more),
             Self::PendingFilesRemain { shown, more } => {
                 listed("interrupted calls left files that may hold keys of enabled tokens", shown, *more)
             }
@@ -437,6 +433,12 @@ fn attempt_outcome(status: Option<u16>, attempt: u32, elapsed: Duration, pause: 
 
 fn joined(ids: &[i64]) -> String {
     ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn may_remain_pending(shown: &[String], more: usize) -> String {
+    let what = "interrupted calls ended before they delivered a key, and may have left disabled tokens whose notes begin \
+                with";
+    listed(what, shown, more)
 }
 
 fn listed(what: &str, shown: &[String], more: usize) -> String {
