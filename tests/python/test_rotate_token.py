@@ -527,7 +527,7 @@ def test_failed_delivery_leaves_the_old_token(lmtokens_portal: Portal, kind: str
     [
         ({"overlap": -1}, ValueError, "invalid overlap -1; expected 0 to 315360000 seconds"),
         ({"overlap": float("nan")}, ValueError, "invalid overlap NaN"),
-        ({"overlap": "1w"}, ValueError, "90s, 30m, 24h, 7d"),
+        ({"overlap": "1w"}, ValueError, "invalid overlap; expected a number of seconds, a timedelta"),
         ({"overlap": None}, TypeError, "overlap must be a number of seconds"),
         ({"overlap": 0, "quarantine": datetime(2027, 1, 1, tzinfo=timezone.utc)}, TypeError, "quarantine must be"),
         ({"overlap": 0, "then": "systemctl restart"}, TypeError, "then must be a callable"),
