@@ -8,7 +8,6 @@ LM_COMPANY=acme LM_ACCESS_ID=... LM_ACCESS_KEY=... python examples/auth_aiohttp.
 from __future__ import annotations
 
 import asyncio
-import os
 
 import aiohttp
 import lmtokens
@@ -31,13 +30,11 @@ async def wait_for_rate_limit(
 
 
 async def main() -> None:
-    base_url = os.environ.get("LM_BASE_URL") or f"https://{os.environ['LM_COMPANY']}.logicmonitor.com/santaba/rest"
+    auth = lmtokens.LMv1Auth()
     # LMv1Auth comes last, so that each attempt is signed with its own time.
-    async with aiohttp.ClientSession(
-        middlewares=[wait_for_rate_limit, lmtokens.LMv1Auth()], headers={"X-Version": "3"}
-    ) as session:
+    async with aiohttp.ClientSession(middlewares=[wait_for_rate_limit, auth], headers={"X-Version": "3"}) as session:
         params = {"filter": "status:2", "fields": "id,adminName,note,lastUsedOn", "size": "1000", "sort": "id"}
-        async with session.get(f"{base_url}/setting/admins/apitokens", params=params) as response:
+        async with session.get(f"{auth.base_url}/setting/admins/apitokens", params=params) as response:
             response.raise_for_status()
             for token in (await response.json())["items"]:
                 never = "" if token["lastUsedOn"] else " (never used)"

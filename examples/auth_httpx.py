@@ -7,7 +7,6 @@ LM_COMPANY=acme LM_ACCESS_ID=... LM_ACCESS_KEY=... python examples/auth_httpx.py
 
 from __future__ import annotations
 
-import os
 import sys
 
 import httpx
@@ -15,11 +14,12 @@ import lmtokens
 
 
 def main(user_id: str, token_id: str, note: str) -> None:
-    base_url = os.environ.get("LM_BASE_URL") or f"https://{os.environ['LM_COMPANY']}.logicmonitor.com/santaba/rest"
     # Like every function of lmtokens, LMv1Auth reads the credentials from the environment.
-    with httpx.Client(auth=lmtokens.LMv1Auth(), headers={"X-Version": "3"}, timeout=30) as client:
+    auth = lmtokens.LMv1Auth()
+    with httpx.Client(auth=auth, headers={"X-Version": "3"}, timeout=30) as client:
         # The signature covers the bytes that json= produces, so the note may contain any characters.
-        response = client.patch(f"{base_url}/setting/admins/{user_id}/apitokens/{token_id}", json={"note": note})
+        url = f"{auth.base_url}/setting/admins/{user_id}/apitokens/{token_id}"
+        response = client.patch(url, json={"note": note})
         response.raise_for_status()
         token = response.json()
         print(f"{token['id']}: {token['note']}")

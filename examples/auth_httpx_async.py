@@ -8,7 +8,6 @@ LM_COMPANY=acme LM_ACCESS_ID=... LM_ACCESS_KEY=... python examples/auth_httpx_as
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import httpx
@@ -18,14 +17,14 @@ CONCURRENCY = 8
 
 
 async def main() -> None:
-    base_url = os.environ.get("LM_BASE_URL") or f"https://{os.environ['LM_COMPANY']}.logicmonitor.com/santaba/rest"
     semaphore = asyncio.Semaphore(CONCURRENCY)
     # Like every function of lmtokens, LMv1Auth reads the credentials from the environment.
-    async with httpx.AsyncClient(auth=lmtokens.LMv1Auth(), headers={"X-Version": "3"}, timeout=30) as client:
+    auth = lmtokens.LMv1Auth()
+    async with httpx.AsyncClient(auth=auth, headers={"X-Version": "3"}, timeout=30) as client:
 
         async def get(path: str, **params: str | int) -> Any:
             async with semaphore:
-                response = await client.get(base_url + path, params=params)
+                response = await client.get(auth.base_url + path, params=params)
             response.raise_for_status()
             return response.json()
 

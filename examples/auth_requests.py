@@ -7,7 +7,6 @@ LM_COMPANY=acme LM_ACCESS_ID=... LM_ACCESS_KEY=... python examples/auth_requests
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import lmtokens
@@ -38,12 +37,12 @@ def users(session: requests.Session, base_url: str) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    base_url = os.environ.get("LM_BASE_URL") or f"https://{os.environ['LM_COMPANY']}.logicmonitor.com/santaba/rest"
+    # Like every function of lmtokens, LMv1Auth reads the credentials from the environment.
+    auth = lmtokens.LMv1Auth()
     with requests.Session() as session:
-        # Like every function of lmtokens, LMv1Auth reads the credentials from the environment.
-        session.auth = lmtokens.LMv1Auth()
+        session.auth = auth
         session.headers["X-Version"] = "3"
-        for user in users(session, base_url):
+        for user in users(session, auth.base_url):
             print(user["id"], user["username"])
 
 
