@@ -105,7 +105,8 @@ pub(crate) enum Operator {
 }
 
 impl Operator {
-    fn sign(self) -> &'static str {
+    /// Returns the operator as the portal's filter syntax writes it.
+    pub(crate) fn sign(self) -> &'static str {
         match self {
             Self::Equal => ":",
             Self::NotEqual => "!:",

@@ -30,6 +30,23 @@ pub mod credentials {
         Arguments, Credentials, Environment, Identity, NoPrompt, Prompt, Provenance, Supplied, Supplier,
         Timeouts, Validity, not_utf8,
     };
+
+    /// Returns the identity of a client that was given an address and credentials, and nothing else.
+    #[must_use]
+    pub fn identity(portal: crate::portal::PortalAddress, credentials: Credentials) -> Identity {
+        Identity {
+            portal,
+            portal_from: Provenance::Arguments,
+            overridden: Vec::new(),
+            credentials: Some(credentials),
+            credentials_from: Provenance::Arguments,
+            validity: None,
+            supplier: None,
+            ignored_sources: Vec::new(),
+            timeouts: Timeouts::default(),
+            network: crate::network::Network::default(),
+        }
+    }
 }
 
 pub mod destinations {

@@ -2,11 +2,11 @@ use serde::de::IgnoredAny;
 
 use super::SECRET;
 use crate::client::{Method, RawResponse, outcome as decide, redact};
-use crate::credentials::{Credentials, Identity, Provenance, Timeouts};
-use crate::network::Network;
+use crate::credentials::Credentials;
 use crate::portal::PortalAddress;
 use crate::printable::is_hidden;
 use crate::secret::Secret;
+use crate::testing::credentials::identity;
 
 /// Decides what a response means: the first line has the method and the status, the rest is the body. An error must not
 /// repeat the access key of the request.
@@ -40,20 +40,12 @@ pub(super) fn outcome(input: &[u8]) {
     assert!(!method.is_write() || status < 500 || error.details().maybe_applied);
 
     let Ok(portal) = PortalAddress::of_company("acme", None) else { return };
-    let credentials = Credentials::from_pair(Some("exampleAccessId00001"), Secret::new(SECRET.to_owned()));
-    let identity = Identity {
-        portal,
-        portal_from: Provenance::Arguments,
-        overridden: Vec::new(),
-        credentials: credentials.ok(),
-        credentials_from: Provenance::Arguments,
-        validity: None,
-        supplier: None,
-        ignored_sources: Vec::new(),
-        timeouts: Timeouts::default(),
-        network: Network::default(),
+    let Ok(credentials) =
+        Credentials::from_pair(Some("exampleAccessId00001"), Secret::new(SECRET.to_owned()))
+    else {
+        panic!("the credentials are refused");
     };
-    assert!(identity.credentials.is_some());
+    let identity = identity(portal, credentials);
     redact(error.details_mut(), &identity, None, "", body);
     let message = &error.details().message;
     assert!(message.chars().count() <= 500);

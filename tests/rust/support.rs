@@ -4,9 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lmtokens::testing::client::Client;
-use lmtokens::testing::credentials::{Credentials, Identity, Provenance, Timeouts};
+use lmtokens::testing::credentials::{self, Credentials, Identity};
 use lmtokens::testing::event::{Event, Observer};
-use lmtokens::testing::network::Network;
 use lmtokens::testing::portal::PortalAddress;
 use lmtokens::testing::secret::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -33,18 +32,7 @@ pub(crate) fn bearer() -> Credentials {
 }
 
 pub(crate) fn identity(base_url: &str, credentials: Credentials) -> Identity {
-    Identity {
-        portal: PortalAddress::at(base_url, None).unwrap(),
-        portal_from: Provenance::Arguments,
-        overridden: Vec::new(),
-        credentials: Some(credentials),
-        credentials_from: Provenance::Arguments,
-        validity: None,
-        supplier: None,
-        ignored_sources: Vec::new(),
-        timeouts: Timeouts::default(),
-        network: Network::default(),
-    }
+    credentials::identity(PortalAddress::at(base_url, None).unwrap(), credentials)
 }
 
 pub(crate) fn client(base_url: &str, credentials: Credentials) -> Client {

@@ -256,10 +256,10 @@ mod tests {
 
     use super::*;
     use crate::clock::{Clock, SystemClock};
-    use crate::credentials::{Credentials, Identity, Provenance, Timeouts};
-    use crate::network::Network;
+    use crate::credentials::Credentials;
     use crate::portal::PortalAddress;
     use crate::secret::Secret;
+    use crate::testing::credentials::identity;
 
     #[derive(Debug)]
     struct Slow;
@@ -272,18 +272,9 @@ mod tests {
 
     #[test]
     fn a_slow_clock_delays_and_does_not_change_what_is_written() {
-        let identity = Identity {
-            portal: PortalAddress::at("https://portal.example.com/santaba/rest", None).unwrap(),
-            portal_from: Provenance::Arguments,
-            overridden: Vec::new(),
-            credentials: Some(Credentials::from_bearer(Secret::new("lmb_test".to_owned())).unwrap()),
-            credentials_from: Provenance::Arguments,
-            validity: None,
-            supplier: None,
-            ignored_sources: Vec::new(),
-            timeouts: Timeouts::default(),
-            network: Network::default(),
-        };
+        let portal = PortalAddress::at("https://portal.example.com/santaba/rest", None).unwrap();
+        let credentials = Credentials::from_bearer(Secret::new("lmb_test".to_owned())).unwrap();
+        let identity = identity(portal, credentials);
         let client = Client::with_clock(identity, None, Arc::new(Slow));
         let (now, portal) = (SystemTime::now(), GuardedClient::new(&client));
         client.set_portal_time(now);

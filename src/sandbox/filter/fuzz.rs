@@ -23,16 +23,16 @@ const FIELDS: [Field; 10] = [
     Field::LastAuthIp,
 ];
 
-/// The longer signs come first.
-const OPERATORS: [(&str, Operator); 8] = [
-    ("!:", Operator::NotEqual),
-    ("!~", Operator::NotContains),
-    (">:", Operator::GreaterOrEqual),
-    ("<:", Operator::LessOrEqual),
-    (">", Operator::Greater),
-    ("<", Operator::Less),
-    (":", Operator::Equal),
-    ("~", Operator::Contains),
+/// Those with the longer signs come first.
+const OPERATORS: [Operator; 8] = [
+    Operator::NotEqual,
+    Operator::NotContains,
+    Operator::GreaterOrEqual,
+    Operator::LessOrEqual,
+    Operator::Greater,
+    Operator::Less,
+    Operator::Equal,
+    Operator::Contains,
 ];
 
 static USER: LazyLock<User> = LazyLock::new(|| User::new(1, NewUser::default()));
@@ -113,7 +113,7 @@ fn condition(line: &str, token: &Token) -> Option<Condition> {
     let (name, rest) = line.split_at(line.find([':', '!', '>', '<', '~'])?);
     let field = FIELDS.into_iter().find(|field| field.name() == name)?;
     let (value, operator) =
-        OPERATORS.into_iter().find_map(|(sign, operator)| Some((rest.strip_prefix(sign)?, operator)))?;
+        OPERATORS.into_iter().find_map(|operator| Some((rest.strip_prefix(operator.sign())?, operator)))?;
     let value = match field.of(token) {
         Some(own) if value.is_empty() => own,
         _ if field.is_number() => Value::Number(value.parse().ok()?),
