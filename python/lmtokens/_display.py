@@ -14,11 +14,22 @@ _MASK = "********"
 _MAX_ROWS = 50
 _MAX_CHARACTERS = 300
 
-_TOKEN = ("id", "type", "access_id", "access_key", "admin_name", "status", "note", "expires_on")
+_TOKEN = (
+    "id",
+    "type",
+    "access_id",
+    "access_key",
+    "admin_name",
+    "status",
+    "note",
+    "expires_on",
+    "created_on",
+    "last_used_on",
+)
 # The columns of results that have more members than fit beside each other.
 _COLUMNS = {
-    "Token": (*_TOKEN, "created_on", "last_used_on"),
-    "CreatedToken": (*_TOKEN, "created_on", "last_used_on"),
+    "Token": _TOKEN,
+    "CreatedToken": _TOKEN,
     "Finding": ("severity", "reasons", "id", "admin_name", "note", "remedy"),
 }
 # A note with dollar signs is not a formula. The second class is that of older versions of MathJax.

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from math import ceil
 from shutil import get_terminal_size
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
@@ -151,14 +151,21 @@ class ProgressBar:
         return self.done / self.total if self.total else 1.0
 
 
-class _Display(Protocol):
-    is_rewritten: bool
-    # The least number of seconds between two states.
-    interval: float
+class _Display:
+    """Where progress is shown. Nothing is in the way of other output there, and the last state needs no end."""
 
-    def show(self, progress: ProgressBar, /) -> None: ...
-    def clear(self) -> None: ...
-    def close(self) -> None: ...
+    is_rewritten = True
+    # The least number of seconds between two states.
+    interval = 0.25
+
+    def show(self, progress: ProgressBar) -> None:
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Make room for other output."""
+
+    def close(self) -> None:
+        """End the last state."""
 
 
 def _display(total: int, is_notebook: bool) -> _Display | None:
@@ -203,7 +210,7 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-class _Lines:
+class _Lines(_Display):
     """Whole lines, for a file or a pipe."""
 
     is_rewritten = False
@@ -216,17 +223,10 @@ class _Lines:
         self._stream.write(f"{progress.text()}\n")
         self._stream.flush()
 
-    def clear(self) -> None:
-        pass
 
-    def close(self) -> None:
-        pass
-
-
-class _TerminalText:
+class _TerminalText(_Display):
     """A line that is rewritten."""
 
-    is_rewritten = True
     interval = 0.1
 
     def __init__(self, stream: TextIO) -> None:
@@ -265,11 +265,8 @@ def _width(stream: TextIO) -> int | None:
         return None
 
 
-class _NotebookText:
+class _NotebookText(_Display):
     """An output of a notebook that is rewritten."""
-
-    is_rewritten = True
-    interval = 0.25
 
     def __init__(self) -> None:
         self._handle: Any = None
@@ -283,17 +280,10 @@ class _NotebookText:
         else:
             self._handle.update(data, raw=True)
 
-    def clear(self) -> None:
-        pass
 
-    def close(self) -> None:
-        pass
-
-
-class _Bar:
+class _Bar(_Display):
     """A bar of tqdm at a terminal."""
 
-    is_rewritten = True
     interval = 0.1
 
     def __init__(self, total: int, stream: TextIO) -> None:
