@@ -1,5 +1,7 @@
 //! Explanations of headers: a correct one is never called wrong, and every mistake is found in random requests.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -244,9 +246,8 @@ fn segment() -> impl Strategy<Value = String> {
 
 prop_compose! {
     /// A member of an object; its value has none of the characters that `spaced` looks for.
-    fn member()(name in "[a-z]{1,6}", text in "[a-zé ]{0,8}", number in any::<Option<u32>>()) -> String {
-        let value = number.map_or_else(|| format!("\"{text}\""), |number| number.to_string());
-        format!("\"{name}\":{value}")
+    fn member()(name in "[a-z]{1,6}", text in "[a-zé ]{0,8}", number in any::<Option<u32>>()) -> (String, String) {
+        (name, number.map_or_else(|| format!("\"{text}\""), |number| number.to_string()))
     }
 }
 
@@ -257,9 +258,13 @@ prop_compose! {
         method in prop::sample::select(vec!["GET", "POST", "PUT", "PATCH", "DELETE"]),
         segments in prop::collection::vec(segment(), 1..4),
         query in "[a-z]{1,4}=[a-z0-9]{1,4}",
-        members in prop::collection::vec(member(), 0..5),
+        mut members in prop::collection::vec(member(), 0..5),
         age in 0..1_700_000_u64,
     ) -> Case {
+        // An object in a program has each name once.
+        let mut names = HashSet::new();
+        members.retain(|(name, _)| names.insert(name.clone()));
+        let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         let body = if method == "GET" { String::new() } else { format!("{{{}}}", members.join(",")) };
         Case {
             access_id,
