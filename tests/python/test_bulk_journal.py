@@ -128,6 +128,32 @@ def test_read_journal_returns_rows_with_their_keys(lmtokens_portal: Portal, jour
     assert not any(key in repr([first, second, third]) for key in keys.values())
 
 
+def test_rows_are_read_in_the_order_of_the_input(lmtokens_portal: Portal, journal: Path) -> None:
+    lmtokens_portal.fail("delay", method="POST", seconds=2, skip=1)
+    rows = [(32, "a"), (32, "b"), (32, "c")]
+    ended = [result.number for result in lmtokens.add_tokens(rows, journal=journal)]
+    assert ended == [1, 3, 2]
+    read = [(entry.number, entry.note) for entry in lmtokens.read_journal(journal)]
+    assert read == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_order_of_the_input_of_the_last_run_counts(lmtokens_portal: Portal, journal: Path) -> None:
+    lmtokens.add_tokens([(32, "removed"), (32, "a")], journal=journal, concurrency=1).finish()
+    rows = [("no-such-user", "b"), (33, "c"), (32, "a")]
+    lmtokens.add_tokens(rows, journal=journal, resume=True).finish()
+    read = [(entry.number, entry.state, entry.note) for entry in lmtokens.read_journal(journal)]
+    # The removed row keeps the number that it had.
+    assert read == [(1, "created", "removed"), (1, "failed", "b"), (2, "created", "c"), (3, "created", "a")]
+
+
+def test_damage_is_listed_after_the_rows(lmtokens_portal: Portal, journal: Path) -> None:
+    lmtokens.add_tokens([(32, "a"), (32, "b")], journal=journal, concurrency=1).finish()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:2], b"{}\n", *lines[3:]]))
+    read = [(entry.state, entry.note) for entry in lmtokens.read_journal(journal, skip_damaged=True)]
+    assert read == [("pending", "a"), ("created", "b"), ("damaged", None)]
+
+
 def test_entries_name_users_as_the_rows_do(lmtokens_portal: Portal, journal: Path) -> None:
     rows = [(32, "a"), ("viewer", "b"), ("no-such-user", "c")]
     results = sorted(lmtokens.add_tokens(rows, journal=journal), key=lambda result: result.number)
@@ -150,8 +176,8 @@ def test_corrected_row_is_left_out(lmtokens_portal: Portal, journal: Path) -> No
     summary = lmtokens.add_tokens([("viewer", "b"), (32, "a")], journal=journal, resume=True).finish()
     assert (summary.total, summary.created, summary.already_done) == (2, 1, 1)
     assert [(entry.state, entry.note) for entry in lmtokens.read_journal(journal)] == [
-        ("created", "a"),
         ("created", "b"),
+        ("created", "a"),
     ]
 
 

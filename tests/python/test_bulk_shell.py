@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING
 
 import lmtokens
 import pytest
-from delivery_helpers import assert_no_key_is_lost, created_tokens, keys_in_journal, requests_with_method
+from delivery_helpers import (
+    assert_no_key_is_lost,
+    created_tokens,
+    journal_lines,
+    keys_in_journal,
+    requests_with_method,
+)
 from support import (
     HANG_TIMEOUT,
     SHELL,
@@ -245,6 +251,21 @@ def test_export_as_csv_or_json_lines(lmtokens_portal: Portal, finished_journal: 
         assert (str(row["id"]), row["access_id"] or "", row["access_key"]) == expected_keys.pop(row["note"])
     assert expected_keys == {}
     assert lmtokens_portal.record == []
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_export_has_the_order_of_the_input(lmtokens_portal: Portal, rows: Path, journal: Path, format: str) -> None:
+    lmtokens_portal.fail("delay", method="POST", seconds=2, skip=1)
+    notes = [f"row {number}" for number in range(1, 12)]
+    rows.write_text("admin_id,note\n" + "".join(f"32,{note}\n" for note in notes))
+    assert bulk(rows, journal).returncode == 0
+    assert [line["row"]["note"] for line in journal_lines(journal)[1:] if line["event"] == "created"] != notes
+    completed = export(journal, "-o", format)
+    if format == "csv":
+        exported = list(csv.DictReader(io.StringIO(completed.stdout)))
+    else:
+        exported = [json.loads(line) for line in completed.stdout.splitlines()]
+    assert [(int(row["row"]), row["note"]) for row in exported] == list(enumerate(notes, 1))
 
 
 def test_export_needs_no_credentials(finished_journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:

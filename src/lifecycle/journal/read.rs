@@ -329,8 +329,8 @@ pub(crate) struct JournalEntry {
 pub(crate) struct ReadJournal {
     /// The base URL of the portal.
     pub portal: String,
-    /// The tokens, row by row in the order of their first lines, and the rows without one. A row without a token that
-    /// was removed from the input is left out.
+    /// The tokens and the rows without one, in the order of the input: by the number of the row, and those without a
+    /// number at the end. A row without a token that was removed from the input is left out.
     pub entries: Vec<JournalEntry>,
 }
 
@@ -381,6 +381,8 @@ pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<ReadJourna
             entries.push(entry(without_token, None, error));
         }
     }
+    // A stable sort: a row that was removed from the input can have the number of another row.
+    entries.sort_by_key(|entry| entry.input.as_ref().map_or(u64::MAX, |input| input.number));
     entries.extend(contents.damage.into_iter().map(|problem| JournalEntry {
         state: EntryState::Damaged,
         admin_id: None,

@@ -110,9 +110,10 @@ impl JournalEntry {
 ///         ``"damaged"``. Default ``False``: raise an error that names the first damaged line.
 ///
 /// Returns:
-///     list[JournalEntry]: the rows that were started, in that order: one entry for each token of a row that was not
-///     deleted, or one entry if there is none. A row can have several tokens. A row without a token is left out once
-///     the input of a resumed run no longer has it, for example because it was corrected.
+///     list[JournalEntry]: the rows that were started, in the order of the input: one entry for each token of a row that
+///     was not deleted, or one entry if there is none. A row can have several tokens. A row without a token is left out
+///     once the input of a resumed run no longer has it, for example because it was corrected. A token of such a row
+///     keeps the number that the row had. Damaged parts are at the end.
 ///
 /// Raises:
 ///     DeliveryError: the file cannot be read, is not a journal, or is damaged.
