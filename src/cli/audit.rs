@@ -24,9 +24,11 @@ use crate::token_output::Members;
 /// the portal's clock and this machine's, which must agree within an hour. idle, never_used, old, administrator,
 /// address_changed and the reasons about owners apply to enabled tokens only.
 ///
+/// Without --yes, --disable and --delete list what they would change and keep, and change nothing.
+///
 /// The exit code is 10 if there are findings of at least the severity of --fail-on: with --diff, new ones; with --disable
-/// or --delete, those of tokens that were not changed. It is 3 if a token could not be changed, and 4 if the portal
-/// rejected the credentials, after which no further token is changed.
+/// or --delete, those of tokens that were not changed, which without --yes are all. It is 3 if a token could not be
+/// changed, and 4 if the portal rejected the credentials, after which no further token is changed.
 ///
 /// Critical: owner_suspended. Warning: idle, never_used, old, expired, pending, rotation_stuck, address_changed. Info:
 /// disabled, no_note, owner_not_api_only, administrator.
@@ -63,13 +65,13 @@ pub(super) struct Audit {
     #[arg(value_parser = PossibleValuesParser::new(Severity::ALL.map(Severity::as_str))
         .try_map(|word| word.parse::<Severity>()))]
     fail_on: Severity,
-    /// Disable the tokens that are found, except the calling one; needs --reason and --yes
-    #[arg(long, requires_all = ["reason", "yes"])]
+    /// Disable the tokens that are found, except the calling one; needs --reason
+    #[arg(long, requires = "reason")]
     disable: bool,
-    /// Delete the tokens that are found and disabled, except the calling one; needs --reason and --yes
-    #[arg(long, requires_all = ["reason", "yes"])]
+    /// Delete the tokens that are found and disabled, except the calling one; needs --reason
+    #[arg(long, requires = "reason")]
     delete: bool,
-    /// Confirm --disable or --delete
+    /// Do what --disable or --delete says instead of only listing it
     #[arg(long, requires = "action")]
     yes: bool,
     /// Select the output format
@@ -84,6 +86,7 @@ Examples:
   lmtokens audit
   lmtokens audit --reason idle --idle-after 90d -o csv
   lmtokens audit --all -o json > audit.json; lmtokens audit --diff audit.json
+  lmtokens audit --reason idle --disable
   lmtokens audit --reason idle --disable --yes
   lmtokens audit --reason disabled --delete --yes";
 
@@ -109,7 +112,7 @@ impl Audit {
             _ => None,
         };
         let is_diff = self.diff.is_some();
-        let audit = AuditTokens { rules, diff: self.diff, action, all: self.all };
+        let audit = AuditTokens { rules, diff: self.diff, action, dry_run: !self.yes, all: self.all };
         let output = Output::open()?;
         let client = self.connection.client(host, false)?;
         let audit = run_until_signal(call(audit, &client))?;
@@ -124,7 +127,7 @@ impl Audit {
             }
         }
         output.write(&output::table_of(&columns(action, is_diff), &rows, self.output)?)?;
-        say_summary(&audit, action, is_diff);
+        say_summary(&audit, action, self.yes, is_diff);
         let mut status = exit::DONE;
         let fails = |finding: &&Finding| {
             let reasons = if is_diff { &finding.new_reasons } else { &finding.reasons };
@@ -150,6 +153,11 @@ fn columns(action: Option<Action>, is_diff: bool) -> Vec<&'static str> {
         None => &[],
     };
     members.iter().map(|(name, _)| name).chain(added).copied().collect()
+}
+
+/// Returns the word for an action.
+fn verb(action: Action) -> &'static str {
+    if action == Action::Disable { "disable" } else { "delete" }
 }
 
 /// Returns the word for what an action has done.
@@ -180,7 +188,7 @@ fn changes(audit: &lifecycle::Audit) -> Vec<Members> {
     new.chain(audit.gone.iter().map(|gone| changed(gone.members(), "gone"))).collect()
 }
 
-fn say_summary(audit: &lifecycle::Audit, action: Option<Action>, is_diff: bool) {
+fn say_summary(audit: &lifecycle::Audit, action: Option<Action>, is_confirmed: bool, is_diff: bool) {
     for portal in &audit.portals {
         for limitation in &portal.limitations {
             warn(limitation);
@@ -198,12 +206,21 @@ fn say_summary(audit: &lifecycle::Audit, action: Option<Action>, is_diff: bool) 
         say(&format!("{new} tokens with new findings, {} with findings that are gone", audit.gone.len()));
     }
     if let Some(action) = action {
-        let count = audit.findings.iter().filter(|finding| finding.done).count();
-        say(&format!("{count} of {} {}", audit.findings.len(), done(action)));
         for finding in &audit.findings {
             if let Some(kept) = finding.kept {
                 say(&format!("token {} is kept: {kept}", finding.token.id));
             }
+        }
+        let (total, done) = (audit.findings.len(), done(action));
+        let count = |is_counted: fn(&Finding) -> bool| {
+            audit.findings.iter().filter(|finding| is_counted(finding)).count()
+        };
+        if is_confirmed {
+            say(&format!("{} of {total} {done}", count(|finding| finding.done)));
+        } else {
+            let due = count(|finding| finding.kept.is_none());
+            let hint = if due > 0 { format!("; pass --yes to {} them", verb(action)) } else { String::new() };
+            say(&format!("{due} of {total} would be {done}{hint}"));
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct AuditTokens {
     pub diff: Option<PathBuf>,
     /// What to do with the tokens that are found.
     pub action: Option<Action>,
+    /// Whether the action is left out: the findings only say which tokens it would keep, as far as the list shows it.
+    pub dry_run: bool,
     /// Whether tokens without reasons are reported too.
     pub all: bool,
 }
@@ -314,8 +316,10 @@ async fn audit_portal(
                 .to_owned(),
         );
     }
-    if let Some(action) = settings.action {
-        act::act(client, action, &view, &mut findings).await;
+    match settings.action {
+        Some(action) if settings.dry_run => act::preview(client, action, &mut findings),
+        Some(action) => act::act(client, action, &view, &mut findings).await,
+        None => {}
     }
     // What is not shown may still be there.
     let gone = match earlier.filter(|_| shows_self) {

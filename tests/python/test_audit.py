@@ -559,9 +559,9 @@ class TestShell:
         [
             ["--disable"],
             ["--disable", "--yes"],
-            ["--disable", "--reason", "idle"],
+            ["--delete"],
             ["--delete", "--yes"],
-            ["--delete", "--reason", "idle"],
+            ["--disable", "--delete", "--reason", "idle"],
             ["--disable", "--delete", "--reason", "idle", "--yes"],
             ["--yes"],
             ["--reason", "idel"],
@@ -590,6 +590,37 @@ class TestShell:
         assert stored_token(lmtokens_portal, other.id) == other
         (patch,) = requests_with_method(lmtokens_portal, "PATCH")
         assert json.loads(patch.body) == {"status": 1}
+
+    @pytest.mark.parametrize("action", ["disable", "delete"])
+    def test_without_yes_the_tokens_are_listed_and_nothing_is_changed(
+        self, lmtokens_portal: Portal, action: str
+    ) -> None:
+        enabled = store(lmtokens_portal, note="")
+        disabled = store(lmtokens_portal, note="", status=1)
+        options = ["--reason", "no_note", f"--{action}", "-o", "json"]
+        preview = run_shell("audit", *options)
+        assert preview.returncode == 0
+        assert [stored_token(lmtokens_portal, token.id) for token in (enabled, disabled)] == [enabled, disabled]
+        assert {seen.method for seen in lmtokens_portal.record} == {"GET"}
+        rows = json.loads(preview.stdout)
+        assert [row[f"{action}d"] for row in rows] == [False, False]
+        assert f"1 of 2 would be {action}d; pass --yes to {action} them" in preview.stderr
+        kept = {row["id"]: row["kept"] for row in rows if row["kept"]}
+        assert list(kept) == [disabled.id if action == "disable" else enabled.id]
+        confirmed = json.loads(run_shell("audit", *options, "--yes").stdout)
+        assert [{**row, f"{action}d": False} for row in confirmed] == rows
+        assert {row["id"]: row["kept"] for row in confirmed if not row[f"{action}d"]} == kept
+
+    def test_without_yes_the_findings_count_for_the_exit_code(self, lmtokens_portal: Portal) -> None:
+        store(lmtokens_portal, created=100, used=50)
+        options = ["--reason", "idle", "--disable"]
+        preview = run_shell("audit", *options)
+        assert (preview.returncode, run_shell("audit", "--reason", "idle").returncode) == (10, 10)
+        assert "idle" in preview.stdout
+        assert run_shell("audit", *options, "--fail-on", "critical").returncode == 0
+        assert run_shell("audit", *options, "--yes").returncode == 0
+        nothing = run_shell("audit", *options)
+        assert (nothing.returncode, "0 of 0 would be disabled\n" in nothing.stderr) == (0, True)
 
     def test_delete_deletes_disabled_tokens_only(self, lmtokens_portal: Portal) -> None:
         disabled = store(lmtokens_portal, note="", status=1)
@@ -636,8 +667,14 @@ class TestShell:
     @pytest.mark.parametrize("bearer", [False, True])
     def test_calling_token_is_kept(self, lmtokens_portal: Portal, bearer: bool) -> None:
         own, other = (102, 101) if bearer else (101, 102)
-        options = ["--reason", "administrator", "--disable", "--yes", "--fail-on", "info", "-o", "json"]
-        result = run_shell("audit", *options, environment=with_bearer(lmtokens_portal) if bearer else None)
+        options = ["--reason", "administrator", "--disable", "--fail-on", "info", "-o", "json"]
+        environment = with_bearer(lmtokens_portal) if bearer else None
+        preview = run_shell("audit", *options, environment=environment)
+        assert {row["id"]: row["kept"] for row in json.loads(preview.stdout)} == {
+            own: "it signs these calls",
+            other: None,
+        }
+        result = run_shell("audit", *options, "--yes", environment=environment)
         rows = {row["id"]: (row["disabled"], row["kept"]) for row in json.loads(result.stdout)}
         assert rows == {own: (False, "it signs these calls"), other: (True, None)}
         # What is kept is still found.
@@ -693,10 +730,11 @@ class TestShell:
                 "SSL_CERT_FILE": str(ca_bundle),
             }
             listed = run_shell("audit", "--reason", "old", environment=environment)
-            refused = run_shell("audit", "--reason", "old", "--disable", "--yes", environment=environment)
+            for confirmed in ([], ["--yes"]):
+                refused = run_shell("audit", "--reason", "old", "--disable", *confirmed, environment=environment)
+                assert (refused.returncode, refused.stdout) == (1, "")
+                assert "cannot tell how old tokens are: the portal's clock shows" in refused.stderr
         assert listed.returncode == 10
-        assert (refused.returncode, refused.stdout) == (1, "")
-        assert "cannot tell how old tokens are: the portal's clock shows" in refused.stderr
         assert stored_token(lmtokens_portal, stored.id) == stored
 
     def test_change_that_fails_is_reported_and_does_not_stop_the_others(self, lmtokens_portal: Portal) -> None:
@@ -728,7 +766,9 @@ class TestShell:
         assert (result.returncode, result.stdout) == (4, "")
 
 
-@pytest.mark.parametrize("options", [[], ["--disable", "--yes"], ["--delete", "--yes"], ["--diff"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options", [[], ["--disable"], ["--disable", "--yes"], ["--delete", "--yes"], ["--diff"]], ids=" ".join
+)
 def test_empty_report_has_the_header_of_another(lmtokens_portal: Portal, tmp_path: Path, options: list[str]) -> None:
     if options == ["--diff"]:
         report = tmp_path / "report.json"

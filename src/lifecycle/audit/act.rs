@@ -18,6 +18,13 @@ pub enum Action {
     Delete,
 }
 
+/// Notes in each finding why the action would keep its token.
+pub(super) fn preview(client: &Client, action: Action, findings: &mut [Finding]) {
+    for finding in findings {
+        finding.kept = keeps(client, action, &finding.token);
+    }
+}
+
 /// Carries out the action on each finding, and notes in it what was done. If the portal rejects the credentials, the rest
 /// is left as it is.
 pub(super) async fn act(client: &Client, action: Action, view: &View<'_>, findings: &mut [Finding]) {
