@@ -494,8 +494,9 @@ class Client:
 
         Args:
             token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
-            quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
-                deleted; default 7 days.
+            quarantine (float | str | timedelta): how long an old token that is disabled in this call stays so before it
+                is deleted; default 7 days. If it is disabled already, the time in its note counts, but 0 with ``token``
+                deletes it in this call.
             force (bool): disable and delete old tokens even if they are in use; default ``False``.
 
         Returns:
@@ -598,7 +599,7 @@ class Client:
             overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
                 ``timedelta``. 0 disables the old token in this call. If the overlap runs already, the shorter one counts.
             quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
-                days.
+                days. If it is disabled already, the time in its note counts, but 0 deletes it in this call.
             then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
                 restart the program that uses it, and to check that it works. It must end within 30 minutes: an hour
                 after the create, another machine may replace the new token. If it raises, the rotation stops with both
@@ -2098,8 +2099,9 @@ class _AsyncCore:
 
         Args:
             token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
-            quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
-                deleted; default 7 days.
+            quarantine (float | str | timedelta): how long an old token that is disabled in this call stays so before it
+                is deleted; default 7 days. If it is disabled already, the time in its note counts, but 0 with ``token``
+                deletes it in this call.
             force (bool): disable and delete old tokens even if they are in use; default ``False``.
 
         Returns:
@@ -2165,7 +2167,7 @@ class _AsyncCore:
             overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
                 ``timedelta``. 0 disables the old token in this call. If the overlap runs already, the shorter one counts.
             quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
-                days.
+                days. If it is disabled already, the time in its note counts, but 0 deletes it in this call.
             then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
                 restart the program that uses it, and to check that it works. It must end within 30 minutes: an hour
                 after the create, another machine may replace the new token. If it raises, the rotation stops with both
@@ -2767,8 +2769,9 @@ def finish_rotations(token: int | str | Token | None = None, *, quarantine: "flo
 
     Args:
         token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
-        quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
-            deleted; default 7 days.
+        quarantine (float | str | timedelta): how long an old token that is disabled in this call stays so before it
+            is deleted; default 7 days. If it is disabled already, the time in its note counts, but 0 with ``token``
+            deletes it in this call.
         force (bool): disable and delete old tokens even if they are in use; default ``False``.
 
     Returns:
@@ -2902,7 +2905,7 @@ def rotate_token(token: int | str | Token, *, deliver: Destination, overlap: "fl
         overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
             ``timedelta``. 0 disables the old token in this call. If the overlap runs already, the shorter one counts.
         quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
-            days.
+            days. If it is disabled already, the time in its note counts, but 0 deletes it in this call.
         then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
             restart the program that uses it, and to check that it works. It must end within 30 minutes: an hour
             after the create, another machine may replace the new token. If it raises, the rotation stops with both

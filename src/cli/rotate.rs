@@ -81,7 +81,8 @@ pub(super) struct Rotate {
     #[arg(long, value_name = "DURATION", value_parser = times::duration)]
     #[arg(required_unless_present_any = ["finish", "cancel"])]
     overlap: Option<Duration>,
-    /// Keep the old token disabled for this time before it is deleted
+    /// Keep the old token disabled for this time before it is deleted. If it is disabled already, the time in its note
+    /// counts, unless this is 0 and its rotation is named: then it is deleted now
     #[arg(long, value_name = "DURATION", value_parser = times::duration, default_value = "7d")]
     quarantine: Duration,
     /// Run a command once the new secret is in place, for example to restart the program that uses it; if it fails, the

@@ -58,7 +58,7 @@ pub struct RotateToken {
     pub destination: Arc<dyn Destination>,
     /// How long both tokens work.
     pub overlap: Duration,
-    /// How long the old token stays disabled before it is deleted.
+    /// How long the old token stays disabled before it is deleted. 0 also ends a quarantine that runs.
     pub quarantine: Duration,
     /// The note of the new token; `None` takes that of the old one.
     pub note: Option<Note>,
@@ -78,7 +78,8 @@ pub struct RotateToken {
 pub struct FinishRotations {
     /// The old or the new token of one rotation; `None` for all rotations.
     pub token: Option<Target>,
-    /// How long an old token that is disabled now stays so before it is deleted.
+    /// How long an old token that is disabled now stays so before it is deleted. 0 also ends a quarantine that runs, if
+    /// `token` names the rotation.
     pub quarantine: Duration,
     /// Whether old tokens are disabled even if they are in use.
     pub force: bool,

@@ -140,6 +140,58 @@ def test_shorter_overlap_shortens_a_running_one(lmtokens_portal: Portal, kind: s
     assert works(lmtokens_portal, delivered(tmp_path / "ci.json"))
 
 
+@pytest.mark.parametrize("call", ["rotate_token", "finish_rotations", "rotate", "rotate --finish"])
+def test_quarantine_of_0_ends_a_running_one_of_a_named_token(
+    lmtokens_portal: Portal, call: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "ci.json"
+    old, other = (lmtokens_portal.create_token(32, note="ci") for _ in range(2))
+    lmtokens.rotate_token(other.id, deliver=to_file(tmp_path / "other.json"), overlap=0)
+    assert lmtokens.rotate_token(old.id, deliver=to_file(path), overlap=0, quarantine="30d").state == "quarantine"
+    before = stored(lmtokens_portal, old.id)
+
+    def state(**arguments: Any) -> str:
+        if call == "rotate_token":
+            return lmtokens.rotate_token(old.id, deliver=to_file(path), overlap=0, **arguments).state
+        if call == "finish_rotations":
+            return lmtokens.finish_rotations(old.id, **arguments)[0].state
+        options = ["--to", f"file:{path}", "--overlap", "0"] if call == "rotate" else []
+        options += [f"--{name}={value}" for name, value in arguments.items()]
+        completed = run_shell(*call.split(), str(old.id), *options, "-o", "json")
+        assert completed.returncode == 0, completed.stderr
+        return str(json.loads(completed.stdout)[0]["state"])
+
+    # Neither the default nor another time changes the one in the note.
+    assert [state(), state(quarantine="1h"), state(quarantine="60d")] == ["quarantine"] * 3
+    assert stored(lmtokens_portal, old.id) == before
+    assert state(quarantine=0) == "finished"
+    assert stored_token(lmtokens_portal, old.id) is None
+    assert stored(lmtokens_portal, other.id).status == 1
+    new = delivered(path)
+    assert stored(lmtokens_portal, new["id"]).note == "ci"
+    assert works(lmtokens_portal, new)
+
+
+def test_quarantine_of_0_for_all_rotations_ends_no_running_one(lmtokens_portal: Portal, tmp_path: Path) -> None:
+    first, second = (lmtokens_portal.create_token(32) for _ in range(2))
+    lmtokens.rotate_token(first.id, deliver=to_file(tmp_path / "first.json"), overlap=0)
+    lmtokens.rotate_token(second.id, deliver=to_file(tmp_path / "second.json"), overlap="1h")
+    lmtokens_portal.advance(hours=2)
+    completed = run_shell("rotate", "--finish", "--quarantine", "0", "-o", "json")
+    states = {row["old_id"]: row["state"] for row in json.loads(completed.stdout)}
+    assert states == {first.id: "quarantine", second.id: "finished"}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_refused_calls_outlast_a_quarantine_of_0(lmtokens_portal: Portal, force: bool, tmp_path: Path) -> None:
+    old = lmtokens_portal.create_token(32)
+    lmtokens.rotate_token(old.id, deliver=to_file(tmp_path / "ci.json"), overlap=0)
+    assert not works(lmtokens_portal, old)
+    (finished,) = lmtokens.finish_rotations(old.id, quarantine=0, force=force)
+    assert finished.state == ("finished" if force else "in_use")
+    assert (stored_token(lmtokens_portal, old.id) is None) == force
+
+
 @pytest.mark.parametrize("kind", VARIANTS)
 def test_running_rotation_refuses_another_destination_or_note(
     lmtokens_portal: Portal, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture

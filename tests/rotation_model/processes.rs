@@ -207,6 +207,7 @@ impl Model {
             }
         }
         let old = world.old;
+        // At any time: a finisher may also be told that the quarantine is 0.
         if old.status == Status::Disabled && old.replaced_by != NONE && !old.quarantine_over {
             pass("T2 reached", NONE, &|later| later.old.quarantine_over = true);
         }

@@ -147,7 +147,7 @@ pub(crate) struct Old {
     pub(crate) status: Status,
     /// The successor that the marker on O names.
     pub(crate) replaced_by: Id,
-    /// T2, after which O is deleted, has been reached.
+    /// T2, after which O is deleted, has been reached, or a finisher ends the quarantine.
     pub(crate) quarantine_over: bool,
     /// The secret of O is still stored where its program reads it, or beside.
     pub(crate) secret_kept: bool,

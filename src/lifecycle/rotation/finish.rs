@@ -28,8 +28,10 @@ use crate::tokens::{ListTokens, refuse_self};
 /// How a rotation ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ending {
-    /// How long the old token stays disabled before it is deleted.
+    /// How long an old token that is disabled now stays so before it is deleted.
     pub(super) quarantine: Duration,
+    /// Whether a quarantine that runs ends now.
+    pub(super) ends_quarantine: bool,
     /// Whether a use of the old token within the last half of the overlap keeps it enabled.
     pub(super) checks_use: bool,
     /// Whether refused calls with the old token keep it from being deleted.
@@ -278,7 +280,7 @@ impl Finisher<'_> {
             return Err(wrong_state(old, &format!("the marker in the note of token {new_id} was removed"))
                 .suggest(format!("if token {new_id} is in use, delete token {old_id}; if not, enable it")));
         }
-        if self.portal.now()? < delete_after {
+        if !self.is_over(delete_after)? {
             return Ok((Some(new), Next::End(RotationState::Quarantine { until: delete_after })));
         }
         if self.ending.checks_refused_calls
@@ -289,6 +291,11 @@ impl Finisher<'_> {
         }
         let deleted = self.delete_old(old, &new).await?;
         Ok((Some(new), Next::Again { deleted }))
+    }
+
+    /// Returns whether the quarantine is over that ends at a time.
+    fn is_over(&self, delete_after: i64) -> Result<bool> {
+        Ok(self.ending.ends_quarantine || delete_after <= self.portal.now()?)
     }
 
     /// Returns the last refused call with the old token in a day. A log that these credentials may not read, or that
@@ -312,7 +319,7 @@ impl Finisher<'_> {
         let deleted = self.portal.write_with(new, old, |new, now| {
             let is_disabled = now.status == Some(TokenStatus::Disabled);
             let is_due = match replaced_by(now).filter(|_| is_disabled) {
-                Some((by, delete_after)) => by == new_id && delete_after <= self.portal.now()?,
+                Some((by, delete_after)) => by == new_id && self.is_over(delete_after)?,
                 None => false,
             };
             let is_replaced = new.is_some_and(|new| is_intact(new, old_id));
@@ -359,6 +366,8 @@ impl Operation for FinishRotations {
 async fn finish_rotations(operation: FinishRotations, client: &Client) -> Result<Vec<Rotation>> {
     let ending = Ending {
         quarantine: operation.quarantine,
+        // Of all rotations, some are of other people, who chose their quarantine.
+        ends_quarantine: operation.quarantine.is_zero() && operation.token.is_some(),
         checks_use: !operation.force,
         checks_refused_calls: !operation.force,
     };
@@ -406,7 +415,12 @@ async fn finish_rotations(operation: FinishRotations, client: &Client) -> Result
 
 /// Does what is due for the rotation of a token, with the default quarantine.
 pub(in crate::lifecycle) async fn finish_rotation(client: &Client, old: &Token) -> Result<Rotation> {
-    let ending = Ending { quarantine: QUARANTINE, checks_use: true, checks_refused_calls: true };
+    let ending = Ending {
+        quarantine: QUARANTINE,
+        ends_quarantine: false,
+        checks_use: true,
+        checks_refused_calls: true,
+    };
     Finisher { portal: &GuardedClient::new(client), old, ending }.finish().await
 }
 

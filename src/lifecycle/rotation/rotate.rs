@@ -317,7 +317,8 @@ impl Rotator<'_> {
     pub(super) fn finisher(&self) -> Finisher<'_> {
         let RotateToken { quarantine, overlap, force, .. } = *self.settings;
         let checks_use = !force && !overlap.is_zero();
-        let ending = Ending { quarantine, checks_use, checks_refused_calls: !force };
+        let ends_quarantine = quarantine.is_zero();
+        let ending = Ending { quarantine, ends_quarantine, checks_use, checks_refused_calls: !force };
         Finisher { portal: &self.portal, old: &self.old, ending }
     }
 

@@ -463,7 +463,7 @@ operations! {
     ///     overlap (float | str | timedelta): how long both tokens work: seconds, ``"30m"``, ``"24h"``, ``"7d"`` or a
     ///         ``timedelta``. 0 disables the old token in this call. If the overlap runs already, the shorter one counts.
     ///     quarantine (float | str | timedelta): how long the old token stays disabled before it is deleted; default 7
-    ///         days.
+    ///         days. If it is disabled already, the time in its note counts, but 0 deletes it in this call.
     ///     then (Callable[[Token], object] | None): called with the new token once its key is in place, for example to
     ///         restart the program that uses it, and to check that it works. It must end within 30 minutes: an hour
     ///         after the create, another machine may replace the new token. If it raises, the rotation stops with both
@@ -543,8 +543,9 @@ operations! {
     ///
     /// Args:
     ///     token (int | str | Token | None): the old or the new token of one rotation; default ``None``: all rotations.
-    ///     quarantine (float | str | timedelta): how long an old token that is disabled now stays so before it is
-    ///         deleted; default 7 days.
+    ///     quarantine (float | str | timedelta): how long an old token that is disabled in this call stays so before it
+    ///         is deleted; default 7 days. If it is disabled already, the time in its note counts, but 0 with ``token``
+    ///         deletes it in this call.
     ///     force (bool): disable and delete old tokens even if they are in use; default ``False``.
     ///
     /// Returns:
