@@ -13,6 +13,10 @@ const MAX_SHOWN_VALUE: usize = 16;
 /// The longest name of an option that errors repeat.
 const MAX_SHOWN_OPTION: usize = 24;
 
+const RUN_IN_SANDBOX: &str = "to run a command, write lmtokens sandbox -- COMMAND";
+const INJECT_FAULT: &str = "inject a fault into the running sandbox: curl \"${LM_BASE_URL%/santaba/rest}/sandbox/faults\" \
+                            -d '{\"kind\": \"act-then-close\", \"method\": \"POST\"}'";
+
 /// Words that users of similar programs try, and the commands that they mean.
 const SYNONYMS: [(&str, &str); 15] = [
     ("create", "add"),
@@ -48,7 +52,8 @@ pub(super) fn mask_unknown_word(error: &mut clap::Error, arguments: &[OsString])
     let is_known = word.is_empty()
         || (is_short && (error.get(suggestion).is_some() || is_of_format(error)))
         || (kind == ContextKind::InvalidSubcommand && SYNONYMS.iter().any(|(synonym, _)| synonym == word))
-        || (kind == ContextKind::InvalidArg && is_option_name(word, arguments));
+        || (kind == ContextKind::InvalidArg && is_option_name(word, arguments))
+        || (is_short && is_of_sandbox(error) && is_plain(word));
     if !is_known {
         error.insert(kind, ContextValue::String(MASK.to_owned()));
         error.remove(suggestion);
@@ -62,14 +67,21 @@ fn is_of_format(error: &clap::Error) -> bool {
     matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(option)) if option.ends_with("<FORMAT>"))
 }
 
+/// Returns whether an error is about `lmtokens sandbox`, which needs no credentials.
+fn is_of_sandbox(error: &clap::Error) -> bool {
+    matches!(error.get(ContextKind::Usage), Some(ContextValue::StyledStr(usage))
+        if usage.to_string().starts_with("Usage: lmtokens sandbox [OPTIONS]"))
+}
+
+fn is_plain(word: &str) -> bool {
+    word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+}
+
 /// Returns whether a word is the name of an option, though perhaps of no existing one, and not a key that begins with a
 /// hyphen. clap shows only the first characters of a short option.
 fn is_option_name(word: &str, arguments: &[OsString]) -> bool {
     match word.strip_prefix("--") {
-        Some(name) => {
-            let is_plain = || name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-            variable(name).is_some() || (word.len() <= MAX_SHOWN_OPTION && is_plain())
-        }
+        Some(name) => variable(name).is_some() || (word.len() <= MAX_SHOWN_OPTION && is_plain(name)),
         None => arguments.iter().any(|argument| argument == word) && word.chars().count() == 2,
     }
 }
@@ -122,7 +134,12 @@ pub(super) fn advice(error: &mut clap::Error) -> Option<String> {
             Some(format!("use lmtokens {meant}"))
         }
         ErrorKind::UnknownArgument | ErrorKind::InvalidValue => {
-            let variable = variable(&named(ContextKind::InvalidArg)?)?;
+            let word = named(ContextKind::InvalidArg)?;
+            if error.kind() == ErrorKind::UnknownArgument && is_of_sandbox(error) && !word.starts_with('-') {
+                let is_fault = matches!(word.as_str(), "fail" | "fault" | "faults");
+                return Some(if is_fault { INJECT_FAULT } else { RUN_IN_SANDBOX }.to_owned());
+            }
+            let variable = variable(&word)?;
             // They would pass the secret in another place.
             error.remove(ContextKind::Suggested);
             error.remove(ContextKind::SuggestedArg);

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
 
+import lmtokens
 import pytest
 from support import ACCESS_ID, ACCESS_KEY, SHELL, StubServer, run_at_terminal, run_shell
 
@@ -188,6 +191,9 @@ SIMILAR_TO_CSV = "1cOTusubvIrzX~634tON"
         (["list", "--limit", ACCESS_KEY], "'--limit <NUMBER>'"),
         (["add", "32", "--expires", ACCESS_KEY], "; expected 90s, 30m"),
         (["add", "32", "--to", ACCESS_KEY], "expected -, file:PATH"),
+        (["sandbox", ACCESS_KEY], "unexpected argument"),
+        (["sandbox", ACCESS_KEY[:12]], "unexpected argument"),
+        (["sandbox", "advance", "24h", ACCESS_KEY], "unexpected argument"),
         (["sandbox", "--port", ACCESS_KEY], "'--port <PORT>'"),
         (["sandbox", "--port", "123456789012345678901"], "'--port <PORT>'"),
     ],
@@ -226,6 +232,35 @@ def test_message_names_options_and_not_arguments_of_python(arguments: list[str],
     completed = run_shell(*arguments, environment={"LM_ACCESS_ID": ACCESS_ID, "LM_ACCESS_KEY": ACCESS_KEY})
     assert completed.returncode == 2
     assert words in completed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["fail"], "/sandbox/faults"),
+        (["fault", "delay"], "/sandbox/faults"),
+        (["faults"], "/sandbox/faults"),
+        (["--port", "8080", "fail"], "/sandbox/faults"),
+        (["--error-format", "json", "fail"], "/sandbox/faults"),
+        (["pytest", "-x"], "lmtokens sandbox -- COMMAND"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_word_after_sandbox_is_repeated_with_a_hint(arguments: list[str], hint: str) -> None:
+    completed = run_shell("sandbox", *arguments)
+    assert completed.returncode == 2
+    word = next(word for word in arguments if word in {"fail", "fault", "faults", "pytest"})
+    assert f"'{word}'" in completed.stderr
+    assert hint in completed.stderr
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_hint_about_faults_works_as_it_is_written(lmtokens_portal: Portal) -> None:
+    (command,) = re.findall(r"^hint: .*?: (curl .*)$", run_shell("sandbox", "fail").stderr, re.MULTILINE)
+    completed = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    with pytest.raises(lmtokens.OutcomeUnknownError):
+        lmtokens_portal.client().add_token(32)
 
 
 def test_message_of_a_rate_limit_names_the_option(lmtokens_portal: Portal) -> None:
