@@ -349,8 +349,14 @@ fn removed(pending: Pending) -> Result<()> {
 }
 
 /// Runs file operations on a thread where they may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    process::offloaded(work).await.unwrap_or_else(|| Err(failed("writing to disk ended unexpectedly")))
+fn blocking<'a, T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> BoxFuture<'a, Result<T>> {
+    // Boxed, so that the future is in the binary once per result.
+    let work: Box<dyn FnOnce() -> Result<T> + Send> = Box::new(work);
+    Box::pin(async {
+        process::offloaded(work).await.unwrap_or_else(|| Err(failed("writing to disk ended unexpectedly")))
+    })
 }
 
 impl Destination for FileDestination {
@@ -370,79 +376,79 @@ impl Destination for FileDestination {
 
     fn remains<'a>(&'a self, token: &'a RequestedToken) -> BoxFuture<'a, Result<Remains>> {
         let (shared, token) = (Arc::clone(&self.0), token.clone());
-        Box::pin(blocking(move || shared.remains(&token)))
+        blocking(move || shared.remains(&token))
     }
 
     fn prepare<'a>(&'a self, attempt: &'a Attempt<'a>) -> BoxFuture<'a, Result<()>> {
         let (shared, portal, tag) = (Arc::clone(&self.0), attempt.token.portal.clone(), *attempt.tag);
         let replaces = attempt.replaces.cloned();
-        Box::pin(blocking(move || shared.prepare(portal, tag, replaces.as_ref())))
+        blocking(move || shared.prepare(portal, tag, replaces.as_ref()))
     }
 
     fn abandon<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         let (shared, tag) = (Arc::clone(&self.0), *tag);
-        Box::pin(blocking(move || shared.abandon(&tag)))
+        blocking(move || shared.abandon(&tag))
     }
 
     fn release<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         let (shared, tag) = (Arc::clone(&self.0), *tag);
-        Box::pin(blocking(move || {
+        blocking(move || {
             drop(shared.take(&tag));
             Ok(())
-        }))
+        })
     }
 
     fn deliver<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         let (shared, token, tag) = (Arc::clone(&self.0), token.clone(), *tag);
-        Box::pin(blocking(move || shared.deliver(&token, &tag)))
+        blocking(move || shared.deliver(&token, &tag))
     }
 
     fn commit<'a>(&'a self, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         let (shared, token, tag) = (Arc::clone(&self.0), token.clone(), *tag);
-        Box::pin(blocking(move || shared.commit(&token, &tag)))
+        blocking(move || shared.commit(&token, &tag))
     }
 
     fn replace<'a>(&'a self, old: &'a Token, token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         let (shared, old, token, tag) = (Arc::clone(&self.0), old.clone(), token.clone(), *tag);
-        Box::pin(blocking(move || shared.replace(&old, &token, &tag)))
+        blocking(move || shared.replace(&old, &token, &tag))
     }
 
     fn remove_pending<'a>(&'a self, old: TokenId, token: &'a Token) -> BoxFuture<'a, Result<()>> {
         let (shared, token_id) = (Arc::clone(&self.0), token.id);
-        Box::pin(blocking(move || shared.remove_pending(old, token_id)))
+        blocking(move || shared.remove_pending(old, token_id))
     }
 
     fn remove_previous<'a>(&'a self, old: &'a Token) -> BoxFuture<'a, Result<()>> {
         let (shared, old) = (Arc::clone(&self.0), old.clone());
-        Box::pin(blocking(move || shared.remove_previous(&old)))
+        blocking(move || shared.remove_previous(&old))
     }
 
     fn take_over<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<bool>> {
         let (shared, tag) = (Arc::clone(&self.0), *tag);
-        Box::pin(blocking(move || shared.take_over(&tag)))
+        blocking(move || shared.take_over(&tag))
     }
 
     fn recover<'a>(&'a self, tag: &'a Tag) -> BoxFuture<'a, Result<Option<Secret>>> {
         let (shared, tag) = (Arc::clone(&self.0), *tag);
-        Box::pin(blocking(move || shared.recover(&tag)))
+        blocking(move || shared.recover(&tag))
     }
 
     fn recover_placed<'a>(&'a self, old: TokenId, token: &'a Token) -> BoxFuture<'a, Result<Option<Secret>>> {
         let (shared, token_id) = (Arc::clone(&self.0), token.id);
-        Box::pin(blocking(move || shared.recover_placed(old, token_id)))
+        blocking(move || shared.recover_placed(old, token_id))
     }
 
     fn may_have<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, Result<bool>> {
         let (shared, token) = (Arc::clone(&self.0), token.clone());
-        Box::pin(blocking(move || {
+        blocking(move || {
             let content = shared.file.content(&token)?;
             Ok(!matches!(content, Content::Missing | Content::Other))
-        }))
+        })
     }
 
     fn discard<'a>(&'a self, _token: &'a Token, tag: &'a Tag) -> BoxFuture<'a, Result<()>> {
         let (shared, tag) = (Arc::clone(&self.0), *tag);
-        Box::pin(blocking(move || shared.discard(&tag)))
+        blocking(move || shared.discard(&tag))
     }
 
     fn exclusive_location(&self) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::panic::catch_unwind;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,12 +44,20 @@ impl Started {
 
     /// Waits for a future on this thread.
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut output = None;
+        self.drive(pin!(async { output = Some(future.await) }));
+        let Some(output) = output else { unreachable!("the future is complete") };
+        output
+    }
+
+    /// Drives a future to its end. Not generic, so that the runtime's loop is in the binary once.
+    fn drive(&self, future: Pin<&mut dyn Future<Output = ()>>) {
         let _waiting = Turns::begin_wait(&self.turns);
         self.runtime.block_on(async {
             // Perhaps no thread has looked at the sockets for a while: a connection may have been closed meanwhile.
             tokio::task::yield_now().await;
-            future.await
-        })
+            future.await;
+        });
     }
 
     /// Makes this thread able to start tasks, as dropping a request may do.

@@ -9,8 +9,15 @@ use tokio::sync::oneshot;
 use crate::error::{Error, ErrorKind};
 use crate::lock::locked;
 
+/// Work of a thread. Boxed, so that the code that starts threads is in the binary once.
+type Work = Box<dyn FnOnce() + Send>;
+
 /// Starts a thread.
 pub(crate) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    start(name, Box::new(work))
+}
+
+fn start(name: &str, work: Work) -> io::Result<JoinHandle<()>> {
     Builder::new().name(name.to_owned()).spawn(work)
 }
 
@@ -23,6 +30,10 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 
 /// Runs work that blocks on a thread of its own, or on this one if there is none to be had.
 pub(crate) fn offload(work: impl FnOnce() + Send + 'static) {
+    offload_boxed(Box::new(work));
+}
+
+fn offload_boxed(work: Work) {
     // A thread that does not start drops its closure.
     let work = Arc::new(Mutex::new(Some(work)));
     let for_thread = Arc::clone(&work);
@@ -39,7 +50,7 @@ pub(crate) async fn offloaded<T: Send + 'static>(work: impl FnOnce() -> T + Send
     result.await.ok()
 }
 
-fn run(work: &Mutex<Option<impl FnOnce()>>) {
+fn run(work: &Mutex<Option<Work>>) {
     let work = locked(work).take();
     if let Some(work) = work {
         work();

@@ -4,13 +4,12 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use pyo3::BoundObject as _;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
-use super::call::{Call, Cancel};
+use super::call::{AnyCall, Call, ObjectCall};
 use super::callback_queue::CallbackQueue;
 use super::gate::{GateGuard, attached};
 use super::log::report_lost_result;
@@ -73,14 +72,19 @@ impl<'py> RunningLoop<'py> {
         O: Operation,
         O::Output: for<'a> IntoPyObject<'a>,
     {
+        let future = self.start_call(Call::new(client, queue, operation))?;
+        Ok(Awaitable(future, PhantomData))
+    }
+
+    fn start_call(&self, call: Arc<dyn ObjectCall>) -> PyResult<Bound<'py, PyTuple>> {
         let py = self.event_loop.py();
         let future = self.event_loop.call_method0(intern!(py, "create_future"))?;
-        let call = Call::new(client, queue, operation);
-        let loop_call = Bound::new(py, LoopCall(Arc::clone(&call) as Arc<dyn Cancel>))?;
+        let loop_call = Bound::new(py, LoopCall(Arc::clone(&call) as _))?;
         let awaitable = (&future, loop_call).into_pyobject(py)?;
         let (queue, future) = (Arc::clone(&self.queue), future.unbind());
         process::runtime()?.spawn(async move {
-            if !call.run().await {
+            let running: &dyn AnyCall = &*call;
+            if !running.run().await {
                 return;
             }
             if let Err(result) = queue.push(Box::new(Ended { call, future })) {
@@ -91,35 +95,27 @@ impl<'py> RunningLoop<'py> {
                 });
             }
         });
-        Ok(Awaitable(awaitable, PhantomData))
+        Ok(awaitable)
     }
 }
 
 /// A call that has ended, and its future.
-struct Ended<O: Operation> {
-    call: Arc<Call<O>>,
+struct Ended {
+    call: Arc<dyn ObjectCall>,
     future: Py<PyAny>,
 }
 
-impl<O> Work for Ended<O>
-where
-    O: Operation,
-    O::Output: for<'a> IntoPyObject<'a>,
-{
+impl Work for Ended {
     fn run(self: Box<Self>, py: Python<'_>) -> PyResult<()> {
-        let written = self.call.queue.events.write(py);
+        let written = self.call.queue().events.write(py);
         let future = self.future.bind(py);
         if future.call_method0(intern!(py, "done"))?.is_truthy()? {
             return written;
         }
-        let Some(result) = self.call.result() else { return written };
-        let result = match result {
-            Ok(value) => value.into_pyobject(py).map(|value| value.into_any().unbind()).map_err(Into::into),
-            Err(error) => Err(PyErr::from(error)),
-        };
-        match result {
-            Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
-            Err(error) => future.call_method1(intern!(py, "set_exception"), (error,))?,
+        match self.call.object(py) {
+            Some(Ok(value)) => future.call_method1(intern!(py, "set_result"), (value,))?,
+            Some(Err(error)) => future.call_method1(intern!(py, "set_exception"), (error,))?,
+            None => return written,
         };
         written
     }
@@ -127,7 +123,7 @@ where
 
 /// The call of a future.
 #[pyclass(frozen)]
-struct LoopCall(Arc<dyn Cancel>);
+struct LoopCall(Arc<dyn AnyCall>);
 
 #[pymethods]
 impl LoopCall {

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
+use pyo3::BoundObject as _;
 use pyo3::prelude::*;
 
 use super::callback_queue::CallbackQueue;
@@ -21,7 +22,7 @@ type BoxedFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 /// One call, shared by the caller's thread and the runtime.
 pub(super) struct Call<O: Operation> {
     state: Mutex<State<O::Output>>,
-    pub(super) queue: Arc<CallbackQueue>,
+    queue: Arc<CallbackQueue>,
 }
 
 /// The state of a call. Taking it decides whether there is a request to cancel or a result to deliver.
@@ -55,9 +56,66 @@ impl<O: Operation> Call<O> {
             }
         }
     }
+}
+
+/// A call of any operation, so that the code that runs calls is in the binary once.
+pub(super) trait AnyCall: Send + Sync {
+    /// Polls the operation. Returns whether there is a result: `false` if it was cancelled.
+    fn poll(&self, context: &mut Context<'_>) -> Poll<bool>;
+
+    /// Returns whether there is a result to take.
+    fn is_done(&self) -> bool;
 
     /// Cancels the call, and reports a result that is no longer awaited.
-    pub(super) fn abandon(&self) {
+    fn abandon(&self);
+
+    /// Returns the queue of the call.
+    fn queue(&self) -> &CallbackQueue;
+}
+
+/// A call whose result is a Python object.
+pub(super) trait ObjectCall: AnyCall {
+    /// Returns the result, once.
+    fn object(&self, py: Python<'_>) -> Option<PyResult<Py<PyAny>>>;
+}
+
+impl dyn AnyCall {
+    /// Polls the operation to its end. Returns whether there is a result: `false` if it was cancelled.
+    pub(super) async fn run(&self) -> bool {
+        std::future::poll_fn(|context| self.poll(context)).await
+    }
+
+    /// Cancels the call, and reports a result that it already has.
+    pub(super) fn cancel(&self, py: Python<'_>) -> PyResult<()> {
+        // The runtime may be polling, and must not wait for the interpreter.
+        detached(py, || self.abandon());
+        self.queue().events.write(py)
+    }
+}
+
+impl<O: Operation> AnyCall for Call<O> {
+    fn poll(&self, context: &mut Context<'_>) -> Poll<bool> {
+        let mut state = locked(&self.state);
+        let State::Running(future, waker) = &mut *state else { return Poll::Ready(false) };
+        // A panic must reach the caller as an exception.
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        match polled.unwrap_or_else(|_| Poll::Ready(Err(Error::internal()))) {
+            Poll::Ready(result) => {
+                *state = State::Done(result);
+                Poll::Ready(true)
+            }
+            Poll::Pending => {
+                *waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(&*locked(&self.state), State::Done(_))
+    }
+
+    fn abandon(&self) {
         match self.take() {
             State::Running(future, waker) => {
                 // Dropping a future returns its connection to the pool, which may start a task.
@@ -72,25 +130,20 @@ impl<O: Operation> Call<O> {
         }
     }
 
-    /// Polls the operation to its end. Returns whether there is a result: `false` if it was cancelled.
-    pub(super) async fn run(&self) -> bool {
-        std::future::poll_fn(|context| {
-            let mut state = locked(&self.state);
-            let State::Running(future, waker) = &mut *state else { return Poll::Ready(false) };
-            // A panic must reach the caller as an exception.
-            let polled = std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-            match polled.unwrap_or_else(|_| Poll::Ready(Err(Error::internal()))) {
-                Poll::Ready(result) => {
-                    *state = State::Done(result);
-                    Poll::Ready(true)
-                }
-                Poll::Pending => {
-                    *waker = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            }
+    fn queue(&self) -> &CallbackQueue {
+        &self.queue
+    }
+}
+
+impl<O: Operation> ObjectCall for Call<O>
+where
+    O::Output: for<'a> IntoPyObject<'a>,
+{
+    fn object(&self, py: Python<'_>) -> Option<PyResult<Py<PyAny>>> {
+        Some(match self.result()? {
+            Ok(value) => value.into_pyobject(py).map(|value| value.into_any().unbind()).map_err(Into::into),
+            Err(error) => Err(PyErr::from(error)),
         })
-        .await
     }
 }
 
@@ -99,30 +152,20 @@ impl<O: Operation> Drop for Call<O> {
     fn drop(&mut self) {
         self.abandon();
         if !self.queue.events.is_empty() {
-            attached(|py| {
-                // An object may be dropped while an exception propagates.
-                let pending = PyErr::take(py);
-                if let Err(interrupt) = self.queue.events.write(py) {
-                    interrupt.write_unraisable(py, None);
-                }
-                if let Some(pending) = pending {
-                    pending.restore(py);
-                }
-            });
+            write_events(&self.queue);
         }
     }
 }
 
-/// A call that can be cancelled.
-pub(super) trait Cancel: Send + Sync {
-    /// Cancels the call, and reports a result that it already has.
-    fn cancel(&self, py: Python<'_>) -> PyResult<()>;
-}
-
-impl<O: Operation> Cancel for Call<O> {
-    fn cancel(&self, py: Python<'_>) -> PyResult<()> {
-        // The runtime may be polling, and must not wait for the interpreter.
-        detached(py, || self.abandon());
-        self.queue.events.write(py)
-    }
+fn write_events(queue: &CallbackQueue) {
+    attached(|py| {
+        // An object may be dropped while an exception propagates.
+        let pending = PyErr::take(py);
+        if let Err(interrupt) = queue.events.write(py) {
+            interrupt.write_unraisable(py, None);
+        }
+        if let Some(pending) = pending {
+            pending.restore(py);
+        }
+    });
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use super::call::Call;
+use super::call::{AnyCall, Call};
 use super::callback_queue::{CallbackQueue, Wakes};
 use super::gate::{GateGuard, detached};
 use crate::client::Client;
-use crate::operation::{Operation, lost_result};
+use crate::error::Error;
+use crate::operation::Operation;
 use crate::process;
 
 /// The longest time between two checks for signals.
@@ -22,14 +23,30 @@ pub(crate) fn wait<O: Operation>(
     py: Python<'_>,
     client: &Client,
     queue: &Arc<CallbackQueue>,
-    mut wakes: Wakes,
+    wakes: Wakes,
     operation: O,
 ) -> PyResult<O::Output> {
     let _inside = GateGuard::enter(py);
+    let call = Call::new(client, queue, operation);
+    let deferred = run(py, Arc::clone(&call) as _, wakes, O::OUTLASTS_INTERRUPT)?;
+    let result = call.result();
+    match deferred {
+        Some(interrupt) => Err(interrupt),
+        None => Ok(result.unwrap_or_else(|| Err(Error::internal()))?),
+    }
+}
+
+/// Runs a call until it has a result. Returns the interrupt that the call outlasted.
+fn run(
+    py: Python<'_>,
+    call: Arc<dyn AnyCall>,
+    mut wakes: Wakes,
+    outlasts_interrupt: bool,
+) -> PyResult<Option<PyErr>> {
     let process_id = std::process::id();
+    let queue = call.queue();
     let events = &queue.events;
     let runtime = process::runtime()?;
-    let call = Call::new(client, queue, operation);
     let mut running = Some(Arc::clone(&call));
     let mut deferred = None;
     let outcome = loop {
@@ -38,25 +55,25 @@ pub(crate) fn wait<O: Operation>(
             if let Some(call) = running.take() {
                 tokio::spawn(async move {
                     call.run().await;
-                    call.queue.wake();
+                    call.queue().wake();
                 });
             }
             let _ = tokio::time::timeout(TICK, wakes.changed()).await;
         };
         detached(py, || runtime.block_on(turn));
-        if let Some(result) = call.result() {
-            break Ok(result);
+        if call.is_done() {
+            break Ok(());
         }
         let ran = py.check_signals().and_then(|()| queue.run_pending(py));
         if std::process::id() != process_id {
             // The runtime that runs the call is the parent's.
-            std::mem::forget((call, wakes));
+            std::mem::forget((Arc::clone(&call), wakes));
             return Err(PyRuntimeError::new_err(
                 "the process was forked during this call, which the parent continues; expected a new call in the child",
             ));
         }
         if let Err(interrupt) = ran {
-            if O::OUTLASTS_INTERRUPT && deferred.is_none() {
+            if outlasts_interrupt && deferred.is_none() {
                 deferred = Some(interrupt);
                 continue;
             }
@@ -66,20 +83,17 @@ pub(crate) fn wait<O: Operation>(
     };
     // Signals first: Python code that builds an exception while a signal is pending raises the signal's exception
     // instead.
-    let outcome = outcome.and_then(|result| {
-        py.check_signals().inspect_err(|_interrupt| events.add(lost_result::<O>(&result)))?;
-        Ok(result)
-    });
+    let outcome = outcome.and_then(|()| py.check_signals().inspect_err(|_interrupt| call.abandon()));
     let outcome = match events.write(py) {
         Ok(()) => outcome,
-        Err(interrupt) => outcome.and_then(|result| {
-            events.add(lost_result::<O>(&result));
+        Err(interrupt) => outcome.and_then(|()| {
+            call.abandon();
             events.write(py)?;
             Err(interrupt)
         }),
     };
     match deferred {
-        Some(interrupt) => Err(interrupt),
-        None => Ok(outcome??),
+        Some(interrupt) => Ok(Some(interrupt)),
+        None => outcome.map(|()| None),
     }
 }
