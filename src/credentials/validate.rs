@@ -58,6 +58,9 @@ pub(crate) fn check_access_key(access_key: &Secret) -> Result<()> {
     let key = access_key.reveal();
     let problem = if let Some(problem) = copied(key) {
         problem
+    } else if key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        // Signing checks a key each time: bytes are compared faster than characters.
+        return Ok(());
     } else if key.chars().any(|c| c.is_whitespace() || c.is_control()) {
         "contains white space or control characters".into()
     } else {
