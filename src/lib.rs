@@ -16,6 +16,7 @@
 //! | `credentials` | credential sources: arguments, environment, profile, prompt |
 //! | `network` | timeouts, trusted certificates, client certificate, proxy |
 //! | `process` | per-process state, rebuilt after `fork()` |
+//! | `access_list` | access lists of files, on Windows |
 //! | `sandbox` | the embedded portal; it never uses the client, so that each can reveal errors of the other |
 //! | `ids` `lmv1` `explain` `secret` `model` `filter` `tag` `marker` `times` `portal` `event` `error` … | vocabulary: no I/O |
 
@@ -24,6 +25,8 @@
     allow(dead_code, unused_imports, reason = "parts of the core are used by one interface only")
 )]
 
+#[cfg(any(windows, test))]
+mod access_list;
 pub(crate) mod advice;
 #[cfg(feature = "cli")]
 mod cli;

@@ -20,8 +20,10 @@ pub(crate) use runtime::build;
 pub(crate) use runtime::check_available;
 pub(crate) use runtime::check_descriptors;
 pub use runtime::{Started, runtime};
+#[cfg(unix)]
+pub(crate) use threads::exhausted;
 pub(crate) use threads::{
-    blocking, descriptor_advice, exhausted, offload, offloaded, refused, start_thread, thread_advice,
+    blocking, descriptor_advice, offload, offloaded, refused, start_thread, thread_advice,
 };
 
 /// A value that each process builds on first use.

@@ -1,5 +1,6 @@
 //! The destinations of `--to`.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -76,12 +77,29 @@ impl From<FileFormat> for Format {
     }
 }
 
-/// Returns the words of a command.
+/// Returns the words of a command. On Windows, a backslash is one of a path.
 pub(super) fn split(text: &str) -> Result<Vec<OsString>> {
-    let words = shlex::split(text).filter(|words| !words.is_empty());
+    let text: Cow<'_, str> = if cfg!(windows) { with_escaped_backslashes(text).into() } else { text.into() };
+    let words = shlex::split(&text).filter(|words| !words.is_empty());
     words
         .map(|words| words.into_iter().map(OsString::from).collect())
         .ok_or_else(|| Error::argument("the command is empty, or its quotes are not closed"))
+}
+
+/// Escapes each backslash that a POSIX shell would read as an escape.
+fn with_escaped_backslashes(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut quote = None;
+    for c in text.chars() {
+        match (c, quote) {
+            ('\'' | '"', None) => quote = Some(c),
+            (_, Some(open)) if c == open => quote = None,
+            ('\\', None | Some('"')) => escaped.push(c),
+            _ => {}
+        }
+        escaped.push(c);
+    }
+    escaped
 }
 
 impl To {
@@ -210,4 +228,21 @@ impl Destination for ToStdout {
 async fn on_file(act: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
     let acted = process::blocking(act).await;
     acted.unwrap_or_else(|error| Err(Error::new(ErrorKind::Delivery, error.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_escaped_backslashes;
+
+    #[test]
+    fn backslashes_of_paths_are_kept() {
+        for (text, words) in [
+            (r"C:\tools\store.exe \server\share", &[r"C:\tools\store.exe", r"\server\share"][..]),
+            (r#""C:\Program Files\store.exe" --to x"#, &[r"C:\Program Files\store.exe", "--to", "x"]),
+            (r"'C:\Program Files\it.exe' C:\it's\ok'", &[r"C:\Program Files\it.exe", r"C:\its\ok"]),
+            (r#""it's C:\a" 'a "quoted" C:\b'"#, &[r"it's C:\a", r#"a "quoted" C:\b"#]),
+        ] {
+            assert_eq!(shlex::split(&with_escaped_backslashes(text)).unwrap(), words, "{text}");
+        }
+    }
 }

@@ -81,7 +81,7 @@ impl Output {
     /// Writes `text`.
     pub(super) fn write_all(&mut self, text: &str) -> io::Result<()> {
         if self.is_terminal {
-            progress::aside(|| self.file.write_all(printable::lines(text).as_bytes()))
+            progress::aside(|| write_to_terminal(&mut self.file, printable::lines(text).as_bytes()))
         } else {
             self.file.write_all(text.as_bytes())
         }
@@ -90,6 +90,9 @@ impl Output {
     /// Writes `text`. If standard output is a file, the text is on disk when this returns.
     pub(super) fn write_durably(&mut self, text: &str) -> io::Result<()> {
         self.write_all(text)?;
+        if !can_be_on_disk(&self.file) {
+            return Ok(());
+        }
         match self.file.sync_data() {
             // Pipes and terminals cannot be synchronised.
             Err(error) if is_disk_error(&error) => Err(error),
@@ -115,7 +118,7 @@ fn is_disk_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    ) || error.raw_os_error() == Some(EIO)
+    ) || cfg!(unix) && error.raw_os_error() == Some(EIO)
 }
 
 /// `EIO`, which has the same number on every Unix.
@@ -125,6 +128,30 @@ const EIO: i32 = 5;
 fn own_stdout() -> io::Result<File> {
     use std::os::fd::AsFd as _;
     io::stdout().as_fd().try_clone_to_owned().map(File::from)
+}
+
+#[cfg(unix)]
+fn write_to_terminal(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)
+}
+
+#[cfg(unix)]
+fn can_be_on_disk(_file: &File) -> bool {
+    true
+}
+
+/// Writes UTF-8. A console reads other bytes as its code page says; Rust's `stdout()` converts them.
+#[cfg(windows)]
+fn write_to_terminal(_file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}
+
+/// Returns whether a file is not a pipe: synchronising one would wait until its reader has read everything.
+#[cfg(windows)]
+fn can_be_on_disk(file: &File) -> bool {
+    winapi_util::file::typ(file).is_ok_and(|kind| kind.is_disk())
 }
 
 #[cfg(windows)]

@@ -30,7 +30,7 @@ pub(crate) use edit::fuzz::fuzz_profiles;
 /// Manage profiles: named portals with their credentials
 ///
 /// A command uses the profile of --profile or LM_PROFILE. If the environment has no credentials, it uses the default
-/// profile. The profiles are in the file LM_CONFIG_FILE (/dev/null for none), else in lmtokens/config.toml in XDG_CONFIG_HOME
+/// profile. The profiles are in the file LM_CONFIG_FILE (/dev/null for none, on Windows nul), else in lmtokens/config.toml in XDG_CONFIG_HOME
 /// or ~/.config (on Windows in APPDATA).
 #[derive(Args)]
 #[command(after_help = exit::help(EXAMPLES, &[exit::AUTHENTICATION]))]

@@ -14,6 +14,9 @@ impl Signal {
     pub(super) const INTERRUPT: Self = Self { number: 2, name: "SIGINT" };
     pub(super) const TERMINATE: Self = Self { number: 15, name: "SIGTERM" };
     pub(super) const HANG_UP: Self = Self { number: 1, name: "SIGHUP" };
+    /// Ctrl-Break, with the number that C and Python have for it.
+    #[cfg(windows)]
+    pub(super) const BREAK: Self = Self { number: 21, name: "SIGBREAK" };
 
     pub(super) fn name(self) -> &'static str {
         self.name
@@ -33,6 +36,17 @@ impl Signal {
 pub(super) struct Signals {
     #[cfg(unix)]
     streams: [(Signal, tokio::signal::unix::Signal); 3],
+    #[cfg(windows)]
+    console: Console,
+}
+
+/// What Windows tells the processes of a console. After the last two, it ends them within seconds.
+#[cfg(windows)]
+struct Console {
+    ctrl_c: tokio::signal::windows::CtrlC,
+    ctrl_break: tokio::signal::windows::CtrlBreak,
+    close: tokio::signal::windows::CtrlClose,
+    shutdown: tokio::signal::windows::CtrlShutdown,
 }
 
 impl Signals {
@@ -41,9 +55,8 @@ impl Signals {
     pub(super) fn listen() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let stream = |which: Signal| {
-            signal(SignalKind::from_raw(which.number.into())).map(|stream| (which, stream)).map_err(|error| {
-                Error::new(ErrorKind::Configuration, format!("cannot handle signals: {error}"))
-            })
+            let stream = signal(SignalKind::from_raw(which.number.into()));
+            stream.map(|stream| (which, stream)).map_err(|error| cannot_handle(&error))
         };
         let streams = [stream(Signal::INTERRUPT)?, stream(Signal::TERMINATE)?, stream(Signal::HANG_UP)?];
         Ok(Self { streams })
@@ -60,18 +73,30 @@ impl Signals {
         }
     }
 
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     pub(super) fn listen() -> Result<Self> {
-        Ok(Self {})
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+        let console = || {
+            let (ctrl_c, ctrl_break) = (ctrl_c()?, ctrl_break()?);
+            Ok(Console { ctrl_c, ctrl_break, close: ctrl_close()?, shutdown: ctrl_shutdown()? })
+        };
+        console().map(|console| Self { console }).map_err(|error| cannot_handle(&error))
     }
 
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     pub(super) async fn next(&mut self) -> Signal {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+        let Console { ctrl_c, ctrl_break, close, shutdown } = &mut self.console;
+        tokio::select! {
+            _ = ctrl_c.recv() => Signal::INTERRUPT,
+            _ = ctrl_break.recv() => Signal::BREAK,
+            _ = close.recv() => Signal::HANG_UP,
+            _ = shutdown.recv() => Signal::TERMINATE,
         }
-        Signal::INTERRUPT
     }
+}
+
+fn cannot_handle(error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Configuration, format!("cannot handle signals: {error}"))
 }
 
 /// Why work did not succeed.

@@ -291,14 +291,19 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::{Problem, parse, run};
+    use super::parse;
+    use crate::credentials::Arguments;
     use crate::credentials::random_text::{MANY, RandomText, key_characters};
-    use crate::credentials::{Arguments, ProcessEnvironment};
     use crate::secret::Secret;
 
+    // The commands are those of a POSIX shell.
+    #[cfg(unix)]
     fn problem(command: &str) -> String {
+        use std::time::{Duration, Instant};
+
+        use super::{Problem, run};
+        use crate::credentials::ProcessEnvironment;
+
         let words = ["sh", "-c", command].map(str::to_owned);
         let started = Instant::now();
         let outcome = run(&words, Duration::from_millis(300), &ProcessEnvironment);
@@ -310,6 +315,7 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_command_that_hangs_is_killed() {
         assert_eq!(problem("exec sleep 60"), "did not end within 0.3 s and was killed");
@@ -318,6 +324,7 @@ mod tests {
         assert_eq!(problem("sleep 60 & exit 0"), "did not end within 0.3 s and was killed");
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_command_without_end_is_not_read_to_the_end() {
         assert_eq!(problem("yes"), "printed what cannot be read: it is larger than 1048576 bytes");

@@ -3,7 +3,7 @@
 //! No message repeats text of the file, which may hold secrets, except the names of profiles.
 
 use std::fmt;
-use std::fs::Metadata;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ use super::credential_process;
 use super::secret_file;
 use super::sources::NoVariables;
 use super::{Arguments, Environment, KeyringEntry, Provenance, Supplied, Supplier, located, named_portal};
+#[cfg(windows)]
+use crate::access_list;
 use crate::error::{Error, Result};
 use crate::portal::PortalAddress;
 use crate::secret::Secret;
@@ -108,7 +110,9 @@ impl Outside {
 /// Returns the path of the configuration file, if it has one.
 fn path(environment: &dyn Environment) -> Result<Option<ConfigPath>> {
     if let Some(path) = environment.filled(CONFIG_FILE)? {
-        return Ok((path != NO_CONFIG_FILE).then(|| ConfigPath { path: path.into(), is_named: true }));
+        let is_none =
+            if cfg!(windows) { path.eq_ignore_ascii_case(NO_CONFIG_FILE) } else { path == NO_CONFIG_FILE };
+        return Ok((!is_none).then(|| ConfigPath { path: path.into(), is_named: true }));
     }
     let folder = settings_folder(environment)?;
     Ok(folder.map(|folder| ConfigPath { path: folder.join("config.toml"), is_named: false }))
@@ -149,7 +153,7 @@ impl ConfigFile {
     /// Reads the configuration file; `None` if it does not exist and `LM_CONFIG_FILE` does not name it.
     pub(crate) fn read(environment: &dyn Environment) -> Result<Option<Self>> {
         let Some(path) = path(environment)? else { return Ok(None) };
-        let (text, metadata) = match secret_file::read(&path.path) {
+        let (text, opened) = match secret_file::read(&path.path) {
             Ok(read) => read,
             // The home folder of some system users is /dev/null.
             Err(error)
@@ -159,13 +163,13 @@ impl ConfigFile {
                 return Ok(None);
             }
             Err(error) => {
-                let failed = Error::configuration(format!("cannot read {path}: {error}"));
+                let failed = cannot_read(&path, &error);
                 let hint = format!("correct or unset {CONFIG_FILE}");
                 return Err(if path.is_named { failed.suggest(hint) } else { failed });
             }
         };
         let file = Self::parse(path, &text)?;
-        file.check_access(&metadata)?;
+        file.check_access(&opened)?;
         Ok(Some(file))
     }
 
@@ -304,11 +308,13 @@ impl ConfigFile {
     /// Fails if other users can change the file or read a secret in it. They could run a command, or receive
     /// credentials that the caller has from somewhere else.
     #[cfg(unix)]
-    fn check_access(&self, metadata: &Metadata) -> Result<()> {
+    fn check_access(&self, file: &File) -> Result<()> {
         use std::os::unix::fs::MetadataExt as _;
         const ACCESS: u32 = 0o077;
         const WRITE: u32 = 0o022;
-        let (mode, owner, path) = (metadata.mode() & 0o777, metadata.uid(), &self.path);
+        let path = &self.path;
+        let metadata = file.metadata().map_err(|error| cannot_read(path, &error))?;
+        let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
         if self.has_secrets()? && mode & ACCESS != 0 {
             return Err(Error::configuration(format!(
                 "{path} holds secrets, and other users can access it (mode {mode:03o})"
@@ -328,8 +334,23 @@ impl ConfigFile {
         Ok(())
     }
 
-    #[cfg(not(unix))]
-    fn check_access(&self, _metadata: &Metadata) -> Result<()> {
+    #[cfg(windows)]
+    fn check_access(&self, file: &File) -> Result<()> {
+        let path = &self.path;
+        let others = access_list::others(file).map_err(|error| cannot_read(path, &error))?;
+        if self.has_secrets()? && others.can_read() {
+            return Err(Error::configuration(format!("{path} holds secrets, and other users can read it"))
+                .suggest(
+                    "give access to yourself only, as with icacls FILE /inheritance:r /grant:r %USERNAME%:F, and replace \
+                     the secrets if others may have read them",
+                ));
+        }
+        if others.can_change() {
+            return Err(Error::configuration(format!("other users can change {path}")).suggest(
+                "check its content, and give access to yourself only, as with icacls FILE /inheritance:r /grant:r \
+                 %USERNAME%:F",
+            ));
+        }
         Ok(())
     }
 
@@ -486,6 +507,10 @@ pub(crate) fn unknown_profile(source: &str, file: Option<&ConfigFile>) -> Error 
     };
     let error = Error::configuration(format!("unknown profile{source}: {expected}"));
     if names.is_empty() { error.suggest("create the profile with lmtokens profile add") } else { error }
+}
+
+fn cannot_read(path: &ConfigPath, error: &std::io::Error) -> Error {
+    Error::configuration(format!("cannot read {path}: {error}"))
 }
 
 /// Returns the place of a part of a text, in words.

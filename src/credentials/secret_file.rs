@@ -11,15 +11,15 @@ use crate::secret::Secret;
 /// Far above the size of a secret, and of a file with a thousand profiles.
 const MAX_SIZE: usize = 1 << 20;
 
-/// Reads a regular file of UTF-8 text, also through a symbolic link.
-pub(super) fn read(path: &Path) -> io::Result<(Zeroizing<String>, Metadata)> {
+/// Reads a regular file of UTF-8 text, also through a symbolic link, and returns the open file too.
+pub(super) fn read(path: &Path) -> io::Result<(Zeroizing<String>, File)> {
     // Opening a device can have effects of its own.
     check_regular(&std::fs::metadata(path)?)?;
     let file = open_without_waiting(path)?;
     let metadata = file.metadata()?;
     check_regular(&metadata)?;
     let size = usize::try_from(metadata.len()).unwrap_or_default();
-    Ok((read_text(file, size)?, metadata))
+    Ok((read_text(&file, size)?, file))
 }
 
 /// Reads the secret in a file.
@@ -62,7 +62,7 @@ fn open_without_waiting(path: &Path) -> io::Result<File> {
     Ok(openat(CWD, path, flags, Mode::empty())?.into())
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn open_without_waiting(path: &Path) -> io::Result<File> {
     File::open(path)
 }

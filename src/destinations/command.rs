@@ -82,14 +82,17 @@ impl ToCommand {
 
     /// Fails if the program does not exist.
     pub(crate) fn check_program(&self) -> Result<()> {
-        let is_there = match Path::new(&self.program).components().count() {
+        let program = Path::new(&self.program);
+        // Windows adds the extension to a name without one.
+        let is_program = |path: &Path| {
+            path.is_file()
+                || cfg!(windows) && path.extension().is_none() && path.with_extension("exe").is_file()
+        };
+        let is_there = match program.components().count() {
             1 => std::env::var_os("PATH").is_none_or(|folders| {
-                std::env::split_paths(&folders).any(|folder| {
-                    let program = folder.join(&self.program);
-                    program.with_extension(std::env::consts::EXE_EXTENSION).is_file() || program.is_file()
-                })
+                std::env::split_paths(&folders).any(|folder| is_program(&folder.join(program)))
             }),
-            _ => Path::new(&self.program).is_file(),
+            _ => is_program(program),
         };
         if is_there {
             return Ok(());

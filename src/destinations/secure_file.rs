@@ -1,12 +1,15 @@
 //! Files that hold secrets: checks of their folders, private creation, durable writes.
 
+use std::ffi::OsStr;
+#[cfg(unix)]
 use std::fs::File;
 use std::io;
 #[cfg(unix)]
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf, Prefix};
 
-#[cfg(unix)]
+#[cfg(windows)]
+use crate::access_list;
 use crate::advice::Advice;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
@@ -28,7 +31,7 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
 /// folder that all users can write to.
 pub(crate) fn check_file(path: &Path) -> Result<()> {
     let shown = path.display();
-    if path.file_name().is_none() {
+    if path.file_name().is_none_or(is_reserved) || is_device(path) {
         return Err(failed(format!("{shown} is not a file path")));
     }
     match path.symlink_metadata() {
@@ -88,33 +91,68 @@ fn check_owner(path: &Path, metadata: &std::fs::Metadata) -> Result<()> {
     Ok(())
 }
 
-#[cfg(not(unix))]
-fn check_permissions(_folder: &Path, _metadata: &std::fs::Metadata) -> Result<Option<Event>> {
+#[cfg(windows)]
+fn check_permissions(folder: &Path, _metadata: &std::fs::Metadata) -> Result<Option<Event>> {
+    let shown = folder.display();
+    // `canonicalize`: the list of a link is not that of its folder.
+    let others = folder.canonicalize().and_then(|path| access_list::others(&access_list::file_of(&path)?));
+    let others =
+        others.map_err(|error| failed(format!("cannot read who can access the folder {shown}: {error}")))?;
+    if others.can_remove_files() {
+        return Err(failed(format!(
+            "other users can remove files from the folder {shown} and replace the file"
+        ))
+        .suggest("take the right to delete subfolders and files from them (icacls shows the access list)")
+        .suggest(Advice::TrustFolder));
+    }
     Ok(None)
 }
 
-#[cfg(not(unix))]
-fn check_owner(_path: &Path, _metadata: &std::fs::Metadata) -> Result<()> {
-    Ok(())
+/// In a folder to which others can write, they can create the file first and keep it.
+#[cfg(windows)]
+fn check_owner(path: &Path, _metadata: &std::fs::Metadata) -> Result<()> {
+    let is_own = access_list::file_of(path).and_then(|file| access_list::is_of_trusted_owner(&file));
+    match is_own {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            Err(failed(format!("{} belongs to another user", path.display())).suggest("use another path"))
+        }
+        Err(error) => Err(failed(format!("cannot read who owns {}: {error}", path.display()))),
+    }
+}
+
+/// Returns whether a name has a colon, after which Windows reads the name of a stream inside the file.
+fn is_reserved(name: &OsStr) -> bool {
+    cfg!(windows) && name.as_encoded_bytes().contains(&b':')
+}
+
+/// Returns whether a path names a device of Windows, as NUL does in every folder.
+fn is_device(path: &Path) -> bool {
+    let absolute = std::path::absolute(path).unwrap_or_default();
+    let prefix = absolute.components().next();
+    matches!(prefix, Some(Component::Prefix(prefix)) if matches!(prefix.kind(), Prefix::DeviceNS(_)))
 }
 
 /// Creates a file that only its owner can read; fails if the path exists.
+#[cfg(unix)]
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.read(true).write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
+    use std::os::unix::fs::OpenOptionsExt as _;
+    File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
+#[cfg(windows)]
+pub(crate) use access_list::create_file as create_private;
+
 /// Makes created, renamed and removed names in a folder durable.
+#[cfg(unix)]
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    File::open(folder_of(path))?.sync_all()?;
-    #[cfg(not(unix))]
-    let _ = path;
+    File::open(folder_of(path))?.sync_all()
+}
+
+/// Does nothing: Windows cannot synchronise a folder. NTFS keeps a journal of names, which are never lost without
+/// those that were changed later.
+#[cfg(windows)]
+#[allow(clippy::unnecessary_wraps, reason = "the same signature as on Unix")]
+pub(crate) fn sync_folder_of(_path: &Path) -> io::Result<()> {
     Ok(())
 }

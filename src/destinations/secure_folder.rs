@@ -1,16 +1,28 @@
 //! An open folder. Its files are named relative to its descriptor, so that replacing the folder or a part of its path
-//! does not redirect a name.
+//! does not redirect a name. Windows has no such names, but an open folder cannot be replaced there.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+#[cfg(windows)]
+use std::fs::OpenOptions;
 use std::io;
+#[cfg(windows)]
+use std::os::windows::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// A folder that was opened once. Without Unix, its path is used each time.
+#[cfg(windows)]
+use crate::access_list;
+
+/// A folder that was opened once.
 pub(super) struct SecureFolder {
     path: PathBuf,
     #[cfg(unix)]
     descriptor: std::os::fd::OwnedFd,
+    /// The path without links.
+    #[cfg(windows)]
+    canonical: PathBuf,
+    #[cfg(windows)]
+    folder: File,
 }
 
 /// What a name in a folder is.
@@ -20,7 +32,6 @@ pub(super) enum Entry {
     /// A regular file of this user.
     Own,
     /// A regular file of another user.
-    #[cfg(unix)]
     Foreign,
     /// A symbolic link, a folder, a pipe.
     Special,
@@ -170,65 +181,104 @@ fn entry_of(stat: &Stat) -> Entry {
     if stat.st_uid == rustix::process::geteuid().as_raw() { Entry::Own } else { Entry::Foreign }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 impl SecureFolder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned() })
+        use windows_sys::Win32::Storage::FileSystem::{
+            FILE_FLAG_BACKUP_SEMANTICS, FILE_LIST_DIRECTORY, FILE_SHARE_READ, FILE_SHARE_WRITE,
+        };
+        // Others may use the folder, but neither rename nor remove it while it is open.
+        let folder = File::options()
+            .access_mode(FILE_LIST_DIRECTORY)
+            .share_mode(FILE_SHARE_READ | FILE_SHARE_WRITE)
+            .custom_flags(FILE_FLAG_BACKUP_SEMANTICS)
+            .open(path)?;
+        // A link that is replaced later must not redirect a name.
+        Ok(Self { path: path.to_owned(), canonical: path.canonicalize()?, folder })
     }
 
     pub(super) fn is_in_place(&self) -> io::Result<bool> {
-        Ok(self.path.is_dir())
-    }
-
-    pub(super) fn entry(&self, name: &OsStr) -> io::Result<Entry> {
-        match self.path_of(name).symlink_metadata() {
-            Ok(metadata) if metadata.is_file() => Ok(Entry::Own),
-            Ok(_) => Ok(Entry::Special),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Entry::Missing),
+        match self.path.canonicalize().and_then(|path| access_list::file_of(&path)) {
+            Ok(there) => access_list::is_same(&there, &self.folder),
+            Err(error) if is_missing(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    pub(super) fn names_file(&self, name: &OsStr, _file: &File) -> io::Result<bool> {
-        Ok(self.entry(name)? == Entry::Own)
+    pub(super) fn entry(&self, name: &OsStr) -> io::Result<Entry> {
+        let file = match access_list::file_of(&self.there(name)) {
+            Ok(file) => file,
+            Err(error) if is_missing(&error) => return Ok(Entry::Missing),
+            Err(error) => return Err(error),
+        };
+        if !file.metadata()?.is_file() {
+            return Ok(Entry::Special);
+        }
+        Ok(if access_list::is_of_trusted_owner(&file)? { Entry::Own } else { Entry::Foreign })
     }
 
-    pub(super) fn create(&self, name: &OsStr) -> io::Result<File> {
-        super::secure_file::create_private(&self.path_of(name))
-    }
-
-    pub(super) fn open_own(&self, name: &OsStr) -> io::Result<Option<File>> {
-        match self.entry(name)? {
-            Entry::Own => File::open(self.path_of(name)).map(Some),
-            _ => Ok(None),
+    pub(super) fn names_file(&self, name: &OsStr, file: &File) -> io::Result<bool> {
+        match access_list::file_of(&self.there(name)) {
+            Ok(there) => access_list::is_same(&there, file),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
+    pub(super) fn create(&self, name: &OsStr) -> io::Result<File> {
+        access_list::create_file(&self.there(name))
+    }
+
+    pub(super) fn open_own(&self, name: &OsStr) -> io::Result<Option<File>> {
+        self.open_own_with(name, File::options().read(true))
+    }
+
     pub(super) fn open_own_to_lock(&self, name: &OsStr) -> io::Result<Option<File>> {
-        match self.entry(name)? {
-            Entry::Own => File::options().read(true).write(true).open(self.path_of(name)).map(Some),
-            _ => Ok(None),
+        self.open_own_with(name, File::options().read(true).write(true))
+    }
+
+    fn open_own_with(&self, name: &OsStr, options: &OpenOptions) -> io::Result<Option<File>> {
+        if self.entry(name)? != Entry::Own {
+            return Ok(None);
+        }
+        match options.open(self.there(name)) {
+            Ok(file) => Ok(self.names_file(name, &file)?.then_some(file)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
     pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        std::fs::rename(self.path_of(from), self.path_of(to))
+        std::fs::rename(self.there(from), self.there(to))
     }
 
     fn link(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        std::fs::hard_link(self.path_of(from), self.path_of(to))
+        std::fs::hard_link(self.there(from), self.there(to))
     }
 
     fn unlink(&self, name: &OsStr) -> io::Result<()> {
-        std::fs::remove_file(self.path_of(name))
+        std::fs::remove_file(self.there(name))
     }
 
     pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
-        std::fs::read_dir(&self.path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+        std::fs::read_dir(&self.canonical)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
     }
 
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "the same signature as on Unix")]
     pub(super) fn sync(&self) -> io::Result<()> {
         Ok(())
     }
+
+    /// Returns the path of a file, for calls.
+    fn there(&self, name: &OsStr) -> PathBuf {
+        self.canonical.join(name)
+    }
+}
+
+/// Returns whether a file does not exist, or is being removed: its name remains until its last handle is closed.
+#[cfg(windows)]
+fn is_missing(error: &io::Error) -> bool {
+    use windows_sys::Win32::Foundation::ERROR_DELETE_PENDING;
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(ERROR_DELETE_PENDING.cast_signed())
 }

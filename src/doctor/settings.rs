@@ -49,7 +49,7 @@ fn mode(file: &ConfigFile) -> String {
     metadata.map(|metadata| format!(" (mode {:03o})", metadata.mode() & 0o777)).unwrap_or_default()
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn mode(_file: &ConfigFile) -> String {
     String::new()
 }

@@ -3,12 +3,9 @@
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzz;
 
-#[cfg(unix)]
-use std::fs::TryLockError;
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-#[cfg(unix)]
 use std::time::Duration;
 
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
@@ -16,7 +13,6 @@ use zeroize::Zeroizing;
 
 use crate::cli::host::Host;
 use crate::cli::report::Failure;
-#[cfg(unix)]
 use crate::cli::signals::run_until_signal;
 use crate::credentials::{
     Arguments, ConfigFile, ConfigPath, Credentials, DEFAULT, KEYS, PROFILES, ProcessEnvironment, config_path,
@@ -78,14 +74,14 @@ impl Edit {
     pub(super) fn open(host: &Host) -> Result<Self, Failure> {
         let path = config_path(&ProcessEnvironment)?;
         let target = target(&path)?;
-        let lock = lock(&folder_of(&target), host)?;
+        let lock = lock(&target, host)?;
         if lock.is_some() {
             remove_leftovers(&target).map_err(|error| cannot_write(&path, &error))?;
         }
         Ok(Self::of(path, target, lock)?)
     }
 
-    /// As [`Edit::open`], in a folder that is created now if it does not exist: the lock is the folder's.
+    /// As [`Edit::open`], in a folder that is created now if it does not exist: the lock needs it.
     pub(super) fn open_or_create(host: &Host) -> Result<Self, Failure> {
         let path = config_path(&ProcessEnvironment)?;
         create_folder(&folder_of(&target(&path)?)).map_err(|error| cannot_write(&path, &error))?;
@@ -230,7 +226,7 @@ pub(super) struct NewFile {
 impl NewFile {
     fn write(&self, content: &[u8], has_secrets: bool) -> io::Result<()> {
         let before = metadata(&self.edit.target)?;
-        let mut file = create_private(&self.new)?;
+        let mut file = create(&self.new, before.is_some() && !has_secrets)?;
         file.write_all(content)?;
         before.map_or(Ok(()), |before| keep_access(&file, &before, has_secrets))?;
         file.sync_all()
@@ -288,6 +284,18 @@ fn remove_leftovers(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Creates a file that only its owner can read, until it gets the access of the old one.
+#[cfg(unix)]
+fn create(path: &Path, _is_shared: bool) -> io::Result<File> {
+    create_private(path)
+}
+
+/// Creates a file that only its owner can read, unless it may be shared: then the folder says who can.
+#[cfg(windows)]
+fn create(path: &Path, is_shared: bool) -> io::Result<File> {
+    if is_shared { File::create_new(path) } else { create_private(path) }
+}
+
 /// Gives a new file the owner and the group of the old one, and its mode unless it holds secrets.
 #[cfg(unix)]
 fn keep_access(file: &File, before: &Metadata, has_secrets: bool) -> io::Result<()> {
@@ -300,20 +308,28 @@ fn keep_access(file: &File, before: &Metadata, has_secrets: bool) -> io::Result<
     if has_secrets { Ok(()) } else { file.set_permissions(before.permissions()) }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
+#[allow(clippy::unnecessary_wraps, reason = "the same signature as on Unix")]
 fn keep_access(_file: &File, _before: &Metadata, _has_secrets: bool) -> io::Result<()> {
     Ok(())
 }
 
+#[cfg(unix)]
 fn create_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt as _;
-        builder.mode(0o700);
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(windows)]
+fn create_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
     }
-    builder.create(folder)
+    folder.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+    match crate::access_list::create_folder(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        created => created,
+    }
 }
 
 /// Returns the file to change. A symbolic link is kept.
@@ -335,27 +351,36 @@ fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
 }
 
 /// Waits for another process that changes the file. Without locks, the last of two changes wins.
-#[cfg(unix)]
-fn lock(folder: &Path, host: &Host) -> Result<Option<File>, Failure> {
+fn lock(path: &Path, host: &Host) -> Result<Option<File>, Failure> {
     const TICK: Duration = Duration::from_millis(20);
-    let Ok(folder) = File::open(folder) else { return Ok(None) };
+    let Ok(file) = open_to_lock(path) else { return Ok(None) };
     let is_taken = |locked: &Result<(), TryLockError>| matches!(locked, Err(TryLockError::WouldBlock));
-    let mut locked = folder.try_lock();
+    let mut locked = file.try_lock();
     if is_taken(&locked) {
         run_until_signal(async {
             while is_taken(&locked) && !host.prompt.is_interrupted() {
                 tokio::time::sleep(TICK).await;
-                locked = folder.try_lock();
+                locked = file.try_lock();
             }
             Ok(())
         })?;
     }
-    Ok(host.unless_interrupted(locked.ok().map(|()| folder))?)
+    Ok(host.unless_interrupted(locked.ok().map(|()| file))?)
 }
 
-#[cfg(not(unix))]
-fn lock(_folder: &Path, _host: &Host) -> Result<Option<File>, Failure> {
-    Ok(None)
+/// Opens the folder of the file, which every process locks that changes the file.
+#[cfg(unix)]
+fn open_to_lock(path: &Path) -> io::Result<File> {
+    File::open(folder_of(path))
+}
+
+/// Opens an empty file beside the file: Windows cannot lock folders. It is never removed, because another process may
+/// be about to lock it.
+#[cfg(windows)]
+fn open_to_lock(path: &Path) -> io::Result<File> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    File::options().read(true).write(true).create(true).truncate(false).open(path.with_file_name(name))
 }
 
 fn cannot_write(path: &ConfigPath, error: &io::Error) -> Error {

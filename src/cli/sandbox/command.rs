@@ -137,7 +137,7 @@ fn exit_status(status: ExitStatus) -> u8 {
 }
 
 /// Runs a command and returns its exit status. Ctrl-C reaches it directly.
-#[cfg(not(unix))]
+#[cfg(windows)]
 pub(super) fn run(command: Command) -> Result<io::Result<u8>> {
     crate::process::runtime()?.block_on(async {
         let mut signals = crate::cli::signals::Signals::listen()?;
@@ -154,7 +154,7 @@ pub(super) fn run(command: Command) -> Result<io::Result<u8>> {
     })
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn exit_status(status: ExitStatus) -> u8 {
     status.code().and_then(|number| u8::try_from(number).ok()).unwrap_or(exit::FAILED)
 }

@@ -101,7 +101,7 @@ fn unpacked(digits: &[u32], width: u32, start: usize) -> String {
 /// Returns the text of codes such as `[108, 109, 98]`.
 fn from_decimal_codes(text: &str) -> String {
     let codes = text.split(|c: char| !c.is_ascii_digit());
-    from_bytes(&codes.filter_map(|code| code.parse().ok()).collect::<Vec<u8>>())
+    from_bytes(&codes.filter_map(|code| code.parse::<u8>().ok()).collect::<Vec<u8>>())
 }
 
 fn from_bytes(bytes: &[u8]) -> String {

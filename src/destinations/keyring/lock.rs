@@ -54,10 +54,10 @@ fn open(entry: &str) -> io::Result<File> {
     // Folders of the session, such as XDG_RUNTIME_DIR, would differ between a login and cron.
     let folder = settings_folder(&ProcessEnvironment).ok().flatten().filter(|path| path.is_dir());
     let folder = SecureFolder::open(&folder.unwrap_or_else(std::env::temp_dir))?;
-    // The folder of temporary files may be that of all users.
+    // The folder of temporary files may be that of all users, except on Windows.
     #[cfg(unix)]
     let user = format!("{}-", rustix::process::geteuid().as_raw());
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     let user = "";
     let name = format!("lmtokens-{user}{entry}.lock");
     match folder.create(name.as_ref()) {

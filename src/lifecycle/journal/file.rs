@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+#[cfg(windows)]
+use crate::access_list;
 use crate::advice::Advice;
 use crate::destinations::secure_file::{create_private, failed, sync_folder_of};
 use crate::error::{Error, Result};
@@ -59,7 +61,7 @@ impl JournalFile {
 
     /// Makes the journal readable by its owner only.
     pub(super) fn keep_private(&self) -> Result<()> {
-        keep_private(&self.file).map_err(|error| cannot_write(&self.path, &error))
+        keep_private(&self.file, &self.path).map_err(|error| cannot_write(&self.path, &error))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -95,11 +97,10 @@ impl JournalFile {
     /// Fails if the path no longer names this file, or if another process changed its length: writes would succeed, and
     /// their lines could not be found.
     fn check(&self) -> io::Result<()> {
-        let (ours, there) = (self.file.metadata()?, std::fs::symlink_metadata(&self.path)?);
-        if !is_same(&ours, &there) {
+        if !is_at(&self.file, &self.path)? {
             return Err(io::Error::other("it was replaced while it was being written"));
         }
-        if ours.len() != self.length {
+        if self.file.metadata()?.len() != self.length {
             return Err(io::Error::other("another process changed it while it was being written"));
         }
         Ok(())
@@ -113,15 +114,17 @@ impl Drop for JournalFile {
     }
 }
 
+/// Returns whether a path names an open file.
 #[cfg(unix)]
-fn is_same(ours: &std::fs::Metadata, there: &std::fs::Metadata) -> bool {
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
-    (ours.dev(), ours.ino()) == (there.dev(), there.ino())
+    let (ours, there) = (file.metadata()?, std::fs::symlink_metadata(path)?);
+    Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
-#[cfg(not(unix))]
-fn is_same(_ours: &std::fs::Metadata, there: &std::fs::Metadata) -> bool {
-    there.is_file()
+#[cfg(windows)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    access_list::is_same(file, &access_list::file_of(path)?)
 }
 
 fn take_lock(file: &File, path: &Path) -> Result<()> {
@@ -154,13 +157,17 @@ fn check_owner(file: &File, path: &Path) -> Result<()> {
     .suggest(Advice::TrustOwner))
 }
 
-#[cfg(not(unix))]
-fn check_owner(_file: &File, _path: &Path) -> Result<()> {
-    Ok(())
+#[cfg(windows)]
+fn check_owner(file: &File, path: &Path) -> Result<()> {
+    if access_list::is_of_trusted_owner(file).map_err(|error| cannot_write(path, &error))? {
+        return Ok(());
+    }
+    Err(failed(format!("the journal {} belongs to another user, who can change its lines", path.display()))
+        .suggest(Advice::TrustOwner))
 }
 
 #[cfg(unix)]
-fn keep_private(file: &File) -> io::Result<()> {
+fn keep_private(file: &File, _path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mut permissions = file.metadata()?.permissions();
     if permissions.mode() & 0o077 != 0 {
@@ -170,9 +177,10 @@ fn keep_private(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(not(unix))]
-fn keep_private(_file: &File) -> io::Result<()> {
-    Ok(())
+#[cfg(windows)]
+fn keep_private(file: &File, path: &Path) -> io::Result<()> {
+    let others = access_list::others(file)?;
+    if others.can_read() || others.can_change() { access_list::protect(path) } else { Ok(()) }
 }
 
 /// Gives a complete new file the path of the journal, unless the path exists.

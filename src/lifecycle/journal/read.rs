@@ -334,11 +334,21 @@ pub(crate) struct ReadJournal {
     pub entries: Vec<JournalEntry>,
 }
 
+fn cannot_read(path: &Path, error: &std::io::Error) -> Error {
+    /// `ERROR_LOCK_VIOLATION`: on Windows, a lock also prevents reading.
+    const LOCKED: i32 = 33;
+    let path = path.display();
+    if cfg!(windows) && error.raw_os_error() == Some(LOCKED) {
+        return failed(format!("cannot read the journal {path}: a run uses it"))
+            .suggest("wait until the run ends");
+    }
+    failed(format!("cannot read the journal {path}: {error}"))
+}
+
 /// Reads the tokens of a journal. A torn last line is ignored: a token whose line with the key is torn was never
 /// enabled.
 pub(crate) fn read_journal(path: &Path, skip_damaged: bool) -> Result<ReadJournal> {
-    let text = std::fs::read(path)
-        .map_err(|error| failed(format!("cannot read the journal {}: {error}", path.display())))?;
+    let text = std::fs::read(path).map_err(|error| cannot_read(path, &error))?;
     let text = zeroize::Zeroizing::new(text);
     let contents = parse(&text, skip_damaged).map_err(|problem| problem.error(path))?;
     let States { by_row, order } = contents.states;

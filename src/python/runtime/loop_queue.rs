@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 
+#[cfg(unix)]
 use pyo3::exceptions::PyNotImplementedError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -79,7 +80,7 @@ impl LoopQueue {
         }
     }
 
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     fn watched_by(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Self>> {
         Ok(Self::called(event_loop))
     }
