@@ -84,8 +84,16 @@ mod _lmtokens {
     }
 }
 
+/// Does nothing: python3.dll of CPython 3.9 does not have the function that tells the interpreter.
+#[cfg(windows)]
+#[allow(clippy::unnecessary_wraps, reason = "the same signature as on Unix")]
+fn refuse_subinterpreter() -> pyo3::PyResult<()> {
+    Ok(())
+}
+
 /// Fails in a subinterpreter: the per-process state (runtime, connections, exception classes) belongs to one
 /// interpreter.
+#[cfg(not(windows))]
 fn refuse_subinterpreter() -> pyo3::PyResult<()> {
     // SAFETY: the current thread is attached, so there is a current interpreter, and asking for its number changes
     // nothing.
