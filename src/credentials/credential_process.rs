@@ -291,6 +291,9 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(unix)]
+    use std::time::Duration;
+
     use super::parse;
     use crate::credentials::Arguments;
     use crate::credentials::random_text::{MANY, RandomText, key_characters};
@@ -298,15 +301,15 @@ mod tests {
 
     // The commands are those of a POSIX shell.
     #[cfg(unix)]
-    fn problem(command: &str) -> String {
-        use std::time::{Duration, Instant};
+    fn problem(command: &str, limit: Duration) -> String {
+        use std::time::Instant;
 
         use super::{Problem, run};
         use crate::credentials::ProcessEnvironment;
 
         let words = ["sh", "-c", command].map(str::to_owned);
         let started = Instant::now();
-        let outcome = run(&words, Duration::from_millis(300), &ProcessEnvironment);
+        let outcome = run(&words, limit, &ProcessEnvironment);
         assert!(started.elapsed() < Duration::from_secs(20));
         match outcome {
             Err(Problem::Text(text)) => text,
@@ -318,6 +321,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_command_that_hangs_is_killed() {
+        let problem = |command| problem(command, Duration::from_millis(300));
         assert_eq!(problem("exec sleep 60"), "did not end within 0.3 s and was killed");
         // Its output is closed, or held open by another process.
         assert_eq!(problem("exec >&-; exec sleep 60"), "did not end within 0.3 s and was killed");
@@ -327,7 +331,8 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_command_without_end_is_not_read_to_the_end() {
-        assert_eq!(problem("yes"), "printed what cannot be read: it is larger than 1048576 bytes");
+        let problem = problem("yes", Duration::from_secs(20));
+        assert_eq!(problem, "printed what cannot be read: it is larger than 1048576 bytes");
     }
 
     #[test]
