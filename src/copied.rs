@@ -79,10 +79,9 @@ pub(crate) fn fault(value: &str) -> Option<Cow<'static, str>> {
         "is a placeholder that was not replaced by its value"
     } else if is_assignment(value) {
         "is a whole assignment (NAME=value); give the value only"
-    } else if let Some(word) = header_word(value) {
-        return Some(format!("begins with the word {word}; give the value only").into());
     } else {
-        return None;
+        let word = header_word(value)?;
+        return Some(format!("begins with the word {word}; give the value only").into());
     };
     Some(fault.into())
 }

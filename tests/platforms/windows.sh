@@ -15,8 +15,9 @@ core=(--jobs 2 --locked --no-default-features --target "$target")
 
 clippy=skipped
 if cargo clippy --version >/dev/null 2>&1; then
-    cargo clippy "${core[@]}" --features cli --all-targets
-    clippy=passed
+    # Debian's Clippy can be newer than the one of `make lint`: what it finds is shown.
+    cargo clippy "${core[@]}" --features cli --all-targets -- --cap-lints warn
+    clippy=run
 fi
 cargo check "${core[@]}"
 wineboot --init >/dev/null 2>&1 || wine64 wineboot --init

@@ -158,8 +158,11 @@ def test_overwritten_profile_keeps_no_setting_of_the_old_one(config: Path) -> No
     assert config.read_text() == expected.read_text()
 
 
-def test_inline_tables_are_changed_as_well(config: Path) -> None:
-    write_profiles(config).write_text('profiles = { gov = { company = "gov", access_key = "a", access_id = "b" } }\n')
+# TOML 1.1 allows a comma at the end.
+@pytest.mark.parametrize("end", [" }", ", }", ",\n}"])
+def test_inline_tables_are_changed_as_well(config: Path, end: str) -> None:
+    gov = 'gov = { company = "gov", access_key = "a", access_id = "b" }'
+    write_profiles(config).write_text(f"profiles = {{ {gov}{end}\n")
     assert add("acme").returncode == 0
     assert add("gov", "--overwrite").returncode == 0
     assert [row["name"] for row in json.loads(profile("list", "-o", "json").stdout)] == ["gov", "acme"]

@@ -193,7 +193,10 @@ pub(super) fn user() -> io::Result<String> {
 unsafe fn taken(text: PWSTR) -> String {
     // SAFETY: the text is valid up to its zero, and is not used after it is freed.
     unsafe {
-        let length = (0..).take_while(|at| *text.add(*at) != 0).count();
+        let mut length = 0;
+        while *text.add(length) != 0 {
+            length += 1;
+        }
         let copy = String::from_utf16_lossy(std::slice::from_raw_parts(text, length));
         LocalFree(text.cast());
         copy

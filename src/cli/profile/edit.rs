@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike, Value, value};
 use zeroize::Zeroizing;
 
 use crate::cli::host::Host;
@@ -162,10 +162,12 @@ impl Edit {
             table.set_implicit(true);
             Item::Table(table)
         });
+        // An inline table can hold inline tables only.
+        let new = if profiles.is_inline_table() { value(InlineTable::new()) } else { toml_edit::table() };
         let profiles = profiles.as_table_like_mut()?;
-        let profile = profiles.entry(name).or_insert(toml_edit::table());
+        let profile = profiles.entry(name).or_insert_with(|| new.clone());
         if !profile.is_table_like() {
-            *profile = toml_edit::table();
+            *profile = new;
             // The spaces before the equals sign.
             if let Some(mut key) = profiles.key_mut(name) {
                 key.leaf_decor_mut().clear();
