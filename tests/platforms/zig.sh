@@ -8,9 +8,9 @@ PATH=/output/zig/bin:$PATH
 export RUSTC_BOOTSTRAP=1
 build_std=-Zbuild-std=std,panic_unwind
 
-# core_tests TARGET
+# core_tests TARGET [ARGUMENT OF THE TESTS…]
 core_tests() {
-    cargo-zigbuild test --locked "$build_std" --target "$1" --no-default-features --features cli
+    cargo-zigbuild test --locked "$build_std" --target "$1" --no-default-features --features cli -- "${@:2}"
 }
 
 # wheel TARGET PLATFORM
