@@ -119,7 +119,7 @@ def check_journal(folder: Path) -> None:
         run.close()
         summary = client.add_tokens(rows, journal=path, resume=True).finish()
         assert summary.created + summary.already_done == len(rows), summary
-    status, output, error = shell("bulk", "--export", "--journal", str(path), "-o", "json")
+    status, output, error = shell("bulk", "--export", "--journal", str(path), "-o", "jsonl")
     assert status == 0, error
     assert len(json.loads(output)) == len(rows)
 
@@ -236,7 +236,7 @@ def check_break(_folder: Path) -> None:
             time.sleep(0.01)
         try:
             process.send_signal(signal.CTRL_BREAK_EVENT)  # type: ignore[attr-defined]
-        except OSError as error:
+        except (OSError, SystemError) as error:
             process.kill()
             process.communicate()
             print(f"skipped Ctrl-Break, for there is no console: {error}")
