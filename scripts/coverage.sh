@@ -22,6 +22,7 @@ cargo test --locked --no-default-features --features cli -- --test-threads=4
 maturin develop --locked
 # A test can fail here only because instrumented code is slow, or may not write its counts.
 python -m pytest --cov=lmtokens --cov-report=term-missing:skip-covered --cov-report="html:$folder/python" || true
-cargo llvm-cov report --ignore-filename-regex '/(tests?|fuzz|testing)(/|\.rs$)' --html --output-dir "$folder/rust"
-cargo llvm-cov report --ignore-filename-regex '/(tests?|fuzz|testing)(/|\.rs$)' > "$folder/rust.txt"
+report=(cargo llvm-cov report --ignore-filename-regex '/(tests?|fuzz|testing)(/|\.rs$)')
+"${report[@]}" --html --output-dir "$folder/rust"
+"${report[@]}" > "$folder/rust.txt"
 tail -n 1 "$folder/rust.txt"
