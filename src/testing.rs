@@ -94,6 +94,14 @@ pub mod model {
     pub use crate::model::{Origin, RateHeaders, Token, TokenStatus, TokenType, iso_8601};
 }
 
+pub mod note {
+    /// Returns a note without what portals change.
+    #[must_use]
+    pub fn normalized(note: &str) -> String {
+        crate::note::normalized(note)
+    }
+}
+
 pub mod network {
     pub use crate::network::{Arguments, Network};
 }

@@ -20,6 +20,7 @@ mod idle;
 mod lmv1;
 mod marker;
 mod model;
+mod note;
 mod off_thread;
 mod outcome;
 mod portal;
