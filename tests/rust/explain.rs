@@ -12,6 +12,8 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::support::cases;
+
 const NOW: u64 = 1_800_000_000_000;
 const PREFIX: &str = "/santaba/rest";
 
@@ -278,12 +280,8 @@ prop_compose! {
     }
 }
 
-fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
-}
-
 proptest! {
-    #![proptest_config(config(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn a_correct_header_is_never_called_wrong(
@@ -314,7 +312,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(40))]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn every_mistake_is_found(case in case()) {

@@ -4,6 +4,8 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use lmtokens::testing::note::normalized;
 use proptest::prelude::*;
 
+use crate::support::cases;
+
 /// Names that HTML 4 and HTML 5 share, and others.
 const NAMES: [&str; 24] = [
     "amp", "lt", "gt", "quot", "apos", "nbsp", "uuml", "Uuml", "szlig", "yuml", "shy", "AElig", "ndash",
@@ -51,6 +53,8 @@ fn names_are_those_of_html() {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn escapes_are_decoded_as_by_another_decoder(
         pieces in prop::collection::vec(

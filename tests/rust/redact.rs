@@ -8,7 +8,7 @@ use lmtokens::testing::error::{Error, ErrorKind};
 use lmtokens::testing::lmv1::{Request, SigningKey};
 use proptest::prelude::*;
 
-use crate::support::{ACCESS_ID, identity, secret};
+use crate::support::{ACCESS_ID, cases, identity, secret};
 use encoders::{Encoding, encoding, stream};
 
 const WITHHELD: &str = "the portal's message is withheld because it repeats a part of the credentials";
@@ -106,7 +106,7 @@ fn encodings() -> impl Strategy<Value = Vec<Encoding>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
+    #![proptest_config(cases(150))]
 
     #[test]
     fn eight_characters_of_a_secret_are_recognized_in_any_encoding(

@@ -8,6 +8,7 @@ use lmtokens::testing::credentials::{self, Credentials, Identity};
 use lmtokens::testing::event::{Event, Observer};
 use lmtokens::testing::portal::PortalAddress;
 use lmtokens::testing::secret::Secret;
+use proptest::test_runner::Config;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -18,6 +19,12 @@ pub(crate) const HANG_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const ACCESS_ID: &str = "exampleAccessId00001";
 pub(crate) const ACCESS_KEY: &str = "unit+test(key)";
 pub(crate) const BEARER: &str = "lmb_unit-test-bearer-that-opens-nothing";
+
+/// Returns the settings of a property test of so many cases, or of the number in `PROPTEST_CASES` if that is less.
+pub(crate) fn cases(most: u32) -> Config {
+    let default = Config::default();
+    Config { cases: most.min(default.cases), failure_persistence: None, ..default }
+}
 
 pub(crate) fn secret(text: &str) -> Secret {
     Secret::new(text.to_owned())

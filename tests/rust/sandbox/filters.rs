@@ -4,6 +4,7 @@ use lmtokens::testing::sandbox::{NewToken, NewUser};
 use proptest::prelude::*;
 
 use super::{Api, query};
+use crate::support::cases;
 
 const ALL: &str = "/setting/admins/apitokens";
 
@@ -129,7 +130,7 @@ async fn escaped_names_match_any_character() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn an_escaped_note_matches_only_its_token(note in any::<String>()) {
