@@ -57,7 +57,7 @@ while read -r requirement; do
     printf '%s\n' "python${version/./}.zip" . packages > "$folder/python${version/./}._pth"
     for script in tests/smoke/use.py tests/platforms/windows_use.py; do
         echo "-- CPython $version for Windows: $script"
-        timeout 600 wine64 "$folder/python.exe" "$script" || failed+=("$version:$script")
+        timeout 600 wine64 "$folder/python.exe" "$script" < /dev/null || failed+=("$version:$script")
     done
 done < /output/pythons.txt
 

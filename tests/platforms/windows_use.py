@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+import unittest
 from pathlib import Path
 
 import lmtokens
@@ -121,7 +122,7 @@ def check_journal(folder: Path) -> None:
         assert summary.created + summary.already_done == len(rows), summary
     status, output, error = shell("bulk", "--export", "--journal", str(path), "-o", "jsonl")
     assert status == 0, error
-    assert len(json.loads(output)) == len(rows)
+    assert len(output.splitlines()) == len(rows)
 
 
 def check_commands(folder: Path) -> None:
@@ -239,8 +240,7 @@ def check_break(_folder: Path) -> None:
         except (OSError, SystemError) as error:
             process.kill()
             process.communicate()
-            print(f"skipped Ctrl-Break, for there is no console: {error}")
-            return
+            raise unittest.SkipTest(f"there is no console: {error}") from None
         _, shown = process.communicate(timeout=SOON)
         assert process.returncode == 128 + 21, (process.returncode, shown)
         assert "SIGBREAK" in shown, shown
@@ -271,6 +271,8 @@ def main() -> None:
         ):
             try:
                 check(Path(folder))
+            except unittest.SkipTest as reason:
+                print(f"skipped {check.__name__}: {reason}", flush=True)
             except Exception as error:
                 failed += 1
                 print(f"FAILED {check.__name__}: {type(error).__name__}: {error}", flush=True)
