@@ -67,7 +67,7 @@ pub(crate) fn fault(value: &str) -> Option<Cow<'static, str>> {
         return Some(format!("contains the invisible character U+{number:04X} (retype the value)").into());
     }
     let value = value.trim();
-    // Signing checks a key each time: most keys begin with a letter or a digit, which no mark around a value is.
+    // No mark around a value is a letter or a digit.
     let is_marked = !value.starts_with(|c: char| c.is_ascii_alphanumeric());
     let fault = if is_marked && is_member(value) {
         "is a whole member of a JSON object; give the value only"

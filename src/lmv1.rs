@@ -168,12 +168,21 @@ pub fn check_resource_path(path: &str) -> Result<(), Error> {
         "contains a query string, which is never signed"
     } else if path.contains('#') {
         "contains a fragment"
-    } else if path.chars().any(char::is_control) {
+    } else if has_control_characters(path) {
         "contains control characters"
     } else {
         return Ok(());
     };
     Err(Error::argument(format!("invalid resource_path: {problem}; expected {EXPECTED}")))
+}
+
+fn has_control_characters(text: &str) -> bool {
+    // Bytes are compared faster than characters.
+    if text.is_ascii() {
+        text.bytes().any(|b| b.is_ascii_control())
+    } else {
+        text.chars().any(char::is_control)
+    }
 }
 
 fn hex(digest: &[u8; 32]) -> [u8; 64] {

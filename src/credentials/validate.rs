@@ -31,6 +31,21 @@ fn copied(text: &str) -> Option<Cow<'static, str>> {
     }
 }
 
+/// Returns whether a value certainly bears no trace of copying, as is true of most access ids and keys: it has no mark at
+/// one of its ends, is longer than the words that stand for none, does not begin with "your" or the name of a variable,
+/// and has no white space and no character of a mask or a header. Signing checks credentials each time.
+fn is_plain(value: &str) -> bool {
+    // `$NAME`, `"name": value` and `/run/secrets/name` have a mark at their start only, and `%(name)s` ends with a letter.
+    let has_plain_end = !value.starts_with(['$', '"', '/'])
+        && value.ends_with(|c: char| c.is_ascii_alphanumeric() && c != 's');
+    value.len() > 16
+        && (value.starts_with(|c: char| c.is_ascii_alphanumeric()) || has_plain_end)
+        && !value.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("your"))
+        && !value.starts_with("LM_")
+        && value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'*' | b':'))
+        && value.bytes().position(|b| b == b'=').is_none_or(|end| end < "accessid".len())
+}
+
 /// Checks a credential of any kind for traces of copying.
 pub(super) fn check_copied(name: &str, text: &Secret) -> Result<()> {
     copied(text.reveal())
@@ -39,13 +54,17 @@ pub(super) fn check_copied(name: &str, text: &Secret) -> Result<()> {
 
 /// Checks an access id: letters and digits only.
 pub(crate) fn check_access_id(access_id: &str) -> Result<()> {
+    let is_alphanumeric = access_id.bytes().all(|b| b.is_ascii_alphanumeric());
+    if is_alphanumeric && is_plain(access_id) {
+        return Ok(());
+    }
     let problem = if let Some(problem) = copied(access_id) {
         problem
     } else if access_id.starts_with(BEARER_PREFIX) {
         "is a bearer token (pass it as bearer_token)".into()
     } else if access_id.starts_with(ACCESS_KEY_PREFIX) {
         "is an access key (are access_id and access_key swapped?)".into()
-    } else if !access_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
+    } else if !is_alphanumeric {
         "contains other characters than letters and digits (are access_id and access_key swapped?)".into()
     } else {
         return Ok(());
@@ -56,11 +75,11 @@ pub(crate) fn check_access_id(access_id: &str) -> Result<()> {
 /// Checks an access key: text without white space and control characters.
 pub(crate) fn check_access_key(access_key: &Secret) -> Result<()> {
     let key = access_key.reveal();
+    if is_plain(key) {
+        return Ok(());
+    }
     let problem = if let Some(problem) = copied(key) {
         problem
-    } else if key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        // Signing checks a key each time: bytes are compared faster than characters.
-        return Ok(());
     } else if key.chars().any(|c| c.is_whitespace() || c.is_control()) {
         "contains white space or control characters".into()
     } else {
@@ -119,6 +138,8 @@ fn invalid(name: &str, problem: &str, expected: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::credentials::Credentials;
     use crate::credentials::random_text::{LETTERS, MANY, RandomText, bearer_characters, key_characters};
@@ -145,6 +166,19 @@ mod tests {
             let pair = Credentials::from_pair(Some(&access_id), key);
             assert!(matches!(pair, Ok(Credentials::Lmv1 { .. })), "{access_id} {access_key}");
             assert!(Credentials::from_bearer(Secret::new(bearer.clone())).is_ok(), "{bearer}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn plain_credentials_bear_no_trace(
+            start in r#"["'`$%<({\[_]{0,3}(/run/secrets/|your|YOUR|LM_|access_?key|none|bearer|export|[a-z_\-]{0,9})?"#,
+            rest in r#"[a-zA-Z0-9_=:+*\-%$! ]{10,30}["'`)>%}\]_s#]{0,2}"#,
+        ) {
+            let value = start + &rest;
+            if is_plain(&value) {
+                prop_assert_eq!(copied(&value), None);
+            }
         }
     }
 }
