@@ -227,6 +227,7 @@ impl Error {
             status,
             code,
             maybe_applied,
+            is_refused_by_proxy,
             attempts,
             elapsed,
             rate,
@@ -235,8 +236,18 @@ impl Error {
         } = *self.0;
         let mut error = Self::new(kind, message.clone());
         let (advice, origin) = (advice.clone(), origin.clone());
-        *error.0 =
-            Details { advice, status, code, maybe_applied, attempts, elapsed, rate, origin, ..*error.0 };
+        *error.0 = Details {
+            advice,
+            status,
+            code,
+            maybe_applied,
+            is_refused_by_proxy,
+            attempts,
+            elapsed,
+            rate,
+            origin,
+            ..*error.0
+        };
         error
     }
 
@@ -255,6 +266,14 @@ impl Error {
     #[must_use]
     pub fn into_details(self) -> Details {
         *self.0
+    }
+
+    /// Returns whether the portal rejected the credentials, or a proxy rejected its password. Repeated failures lock a
+    /// token or an account.
+    #[must_use]
+    pub(crate) fn is_of_rejected_credentials(&self) -> bool {
+        let is_rejected_by_proxy = self.0.is_refused_by_proxy && self.0.status == Some(407);
+        self.0.kind == ErrorKind::Authentication || is_rejected_by_proxy
     }
 
     /// Returns the kind.

@@ -142,9 +142,9 @@ impl Swept {
         Members::of(&Self::MEMBERS, self)
     }
 
-    /// Returns whether the portal rejected the credentials. Repeated failures lock a token.
+    /// Returns whether the credentials were rejected.
     fn is_rejected(&self) -> bool {
-        self.error.as_ref().is_some_and(|error| error.kind() == ErrorKind::Authentication)
+        self.error.as_ref().is_some_and(Error::is_of_rejected_credentials)
     }
 }
 

@@ -259,7 +259,8 @@ impl TwoPhase<'_> {
                 let (error, is_deleted) = self.take_back(client, token, tag, error).await;
                 return if is_over && is_deleted { Ok(Round::Repeat(error)) } else { Err(error) };
             }
-            if is_rejected || is_over || !rounds.next_after_pause(leased).await {
+            let is_final = is_rejected || is_over || error.is_of_rejected_credentials();
+            if is_final || !rounds.next_after_pause(leased).await {
                 break error;
             }
         };

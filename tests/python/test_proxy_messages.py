@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import socket
 import threading
@@ -12,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 import lmtokens
 import pytest
 from certificates import issued, self_signed
-from network import ConnectProxy, Server, TlsServer, read_head
+from delivery_helpers import created_tokens, is_pending
+from lmtokens.deliver import to_file
+from network import ConnectProxy, Server, TlsServer, read_head, tls_in_front_of
 from support import ACCESS_ID, ACCESS_KEY, HANG_TIMEOUT, run_shell
+from test_sweep import orphan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lmtokens.sandbox import Portal
@@ -165,6 +170,95 @@ def test_reason_that_cannot_be_learned(first: str, passwords: int, status: int |
     error = caught.value
     assert (error.attempts, error.maybe_applied, error.status) == (1, False, status)
     assert (proxy.connections, proxy.passwords) == (2, passwords)
+
+
+@pytest.fixture
+def remote(lmtokens_portal: Portal) -> Iterator[TlsServer]:
+    with tls_in_front_of(lmtokens_portal, issued("portal.example")) as server:
+        yield server
+
+
+class ExpiringPassword(ConnectProxy):
+    """A proxy that accepts the password for the first connection only."""
+
+    def _connect(self, connection: socket.socket) -> None:
+        if self.seen:
+            self._expected = "another"
+        super()._connect(connection)
+
+
+def passwords_in(proxy: ConnectProxy) -> int:
+    return sum("proxy-authorization:" in connect.head.lower() for connect in proxy.seen)
+
+
+def test_bulk_run_sends_a_rejected_password_once(
+    lmtokens_portal: Portal, remote: TlsServer, ca_bundle: Path, journal: Path
+) -> None:
+    rows = [(32, f"row {number}") for number in range(20)]
+    settings: dict[str, Any] = {"base_url": REMOTE_URL, "ca_bundle": ca_bundle}
+    with ConnectProxy({"portal.example:443": remote.port}, credentials="user:right") as proxy:
+        client = lmtokens_portal.client(proxy=proxy.url_for("user", MARKER), **settings)
+        run = client.add_tokens(rows, journal=journal)
+        with pytest.raises(lmtokens.ConnectError, match="rejected the given ones") as caught:
+            run.finish()
+        assert passwords_in(proxy) == 1
+        assert caught.value.status == 407
+        assert MARKER.lower() not in everything_about(caught.value)
+        assert (run.summary.failed, run.summary.skipped) == (1, 19)
+        assert lmtokens_portal.record == []
+        client = lmtokens_portal.client(proxy=proxy.url_for("user", "right"), **settings)
+        assert client.add_tokens(rows, journal=journal, resume=True).finish().created == 20
+    assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(note for _, note in rows)
+
+
+def test_sweep_sends_a_rejected_password_once(lmtokens_portal: Portal, remote: TlsServer, ca_bundle: Path) -> None:
+    orphans = [orphan(lmtokens_portal).id for _ in range(3)]
+    # It ends the connection, so that the next request needs another one.
+    lmtokens_portal.fail("close-before-acting", method="DELETE")
+    with ExpiringPassword({"portal.example:443": remote.port}, credentials=f"user:{MARKER}") as proxy:
+        client = lmtokens_portal.client(
+            base_url=REMOTE_URL, proxy=proxy.url_for("user", MARKER), ca_bundle=ca_bundle, max_attempts=1
+        )
+        swept = client.sweep_tokens(dry_run=False)
+        assert passwords_in(proxy) == 2
+    (error,) = (token.error for token in swept if token.error is not None)
+    assert "status 407" in str(error)
+    assert MARKER.lower() not in everything_about(error)
+    assert [token.deleted for token in swept] == [False] * 3
+    assert [stored.id for stored in created_tokens(lmtokens_portal)] == orphans
+
+
+def test_password_rejected_after_the_delivery_is_sent_once_and_the_key_is_kept(
+    lmtokens_portal: Portal, remote: TlsServer, ca_bundle: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "token.json"
+
+    def add(proxy: ConnectProxy) -> lmtokens.Token:
+        client = lmtokens_portal.client(
+            base_url=REMOTE_URL, proxy=proxy.url_for("user", MARKER), ca_bundle=ca_bundle, max_attempts=1
+        )
+        return client.add_token(32, "ci", deliver=to_file(path))
+
+    routes = {"portal.example:443": remote.port}
+    # It ends the connection, so that the next request needs another one.
+    lmtokens_portal.fail("close-before-acting", method="PATCH")
+    with ExpiringPassword(routes, credentials=f"user:{MARKER}") as proxy:
+        with pytest.raises(lmtokens.OutcomeUnknownError, match="status 407") as caught:
+            add(proxy)
+        assert passwords_in(proxy) == 2
+    assert MARKER.lower() not in everything_about(caught.value)
+    (pending,) = created_tokens(lmtokens_portal)
+    assert is_pending(pending)
+    (kept,) = tmp_path.glob("token.json.*.pending")
+    assert json.loads(kept.read_text())["access_key"] == pending.access_key.reveal()
+    # The hint says to repeat the call, which also gets rid of what is left.
+    assert "call again with the same arguments" in str(caught.value.suggestion)
+    with ConnectProxy(routes, credentials=f"user:{MARKER}") as proxy:
+        token = add(proxy)
+    (stored,) = created_tokens(lmtokens_portal)
+    assert (stored.id, stored.status, stored.note) == (token.id, 2, "ci")
+    assert json.loads(path.read_text())["access_key"] == stored.access_key.reveal()
+    assert list(tmp_path.glob("token.json*")) == [path]
 
 
 def test_closed_and_reset_connections_are_refusals() -> None:

@@ -3,7 +3,7 @@
 use super::Finding;
 use super::rules::{View, is_disabled};
 use crate::client::{Client, Moment};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::ids::{AdminId, Status, TokenId};
 use crate::lifecycle::reconcile::{MAX_READ_AGE, delete_read, left_pending};
 use crate::model::Token;
@@ -34,7 +34,7 @@ pub(super) async fn act(client: &Client, action: Action, view: &View<'_>, findin
             Ok(None) => finding.done = true,
             Ok(kept) => finding.kept = kept,
             Err(error) => {
-                let is_rejected = error.kind() == ErrorKind::Authentication;
+                let is_rejected = error.is_of_rejected_credentials();
                 finding.error = Some(error);
                 if is_rejected {
                     // Repeated authentication failures lock a token.

@@ -297,6 +297,7 @@ impl Driver {
                 let (mut rejection, refusal) = (error.repeated(), refusal.details());
                 let details = rejection.details_mut();
                 (details.kind, details.origin) = (refusal.kind, refusal.origin.clone());
+                (details.status, details.is_refused_by_proxy) = (refusal.status, refusal.is_refused_by_proxy);
                 progress.stopped.get_or_insert(Stopped::Failed(rejection));
             } else if self.on_error == OnError::Stop {
                 progress.stopped.get_or_insert(Stopped::Requested(ROW_FAILED));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{RotateToken, Rotation};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::lifecycle::sweep::agreed_time;
 use crate::model::{Token, TokenStatus, TokenType};
 use crate::operation::Operation;
@@ -75,7 +75,7 @@ impl Operation for RotateTokens {
             let rotated = Box::pin(rotation.rotate(&part.client)).await;
             let mut result = rotated.unwrap_or_else(|error| Rotation::failed(token, None, error, 0));
             result.state = part.complete(result.state);
-            let is_fatal = |error: &Error| results.is_empty() || error.kind() == ErrorKind::Authentication;
+            let is_fatal = |error: &Error| results.is_empty() || error.is_of_rejected_credentials();
             let is_last = result.state.as_ref().is_err_and(is_fatal);
             (self.on_end)(&result);
             results.push(result);
