@@ -337,6 +337,15 @@ class TestProxy:
         assert str(status) in diagnosis.says("proxy")
         assert expected in diagnosis.says("proxy")
 
+    @pytest.mark.parametrize("response", [b"", b"HTTP/1.1 200 OK\r\nVia: x", b"SSH-2.0-x\r\n\r\n"])
+    def test_odd_answer_is_a_problem_of_the_proxy(self, environment: dict[str, str], response: bytes) -> None:
+        with ConnectProxy({}, response=response) as proxy:
+            diagnosis = diagnose(environment={**environment, "HTTPS_PROXY": proxy.url_for("user", "Hunter2Zebra")})
+            assert len(proxy.seen) == 1
+        assert diagnosis.of("problem") == ["proxy"]
+        assert "check the proxy's URL" in diagnosis.says("proxy")
+        assert "Hunter2Zebra" not in json.dumps(diagnosis.checks)
+
     def test_invalid_url(self, environment: dict[str, str]) -> None:
         diagnosis = diagnose(environment={**environment, "HTTPS_PROXY": "ftp://user:Hunter2Zebra@proxy"})
         assert "invalid HTTPS_PROXY" in diagnosis.says("proxy")

@@ -125,8 +125,11 @@ def test_missing_or_wrong_password(challenges: list[str]) -> None:
         (b"HTTP/1.0 503 x\n\n", "status 503"),
         (b"x" * 100_000, "is not HTTP"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, "is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nX: " + MARKER.encode(), "before the end of its response"),
+        (b"HTTP/1.1 200", "before the end of its response"),
+        (b"HTTP/1.1 20", "is not HTTP"),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_odd_answers(answer: bytes, expected: str) -> None:
     error, _ = refused_by(answer)

@@ -45,6 +45,8 @@ pub(in crate::client) enum Refusal {
 pub(super) enum ProxyResponse {
     #[error("the proxy closed the connection without a response")]
     Missing,
+    #[error("the proxy closed the connection before the end of its response")]
+    Incomplete,
     #[error("the proxy's response is not HTTP")]
     NotHttp,
     #[error("the proxy returned status {status}")]
@@ -212,8 +214,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 impl ProxyResponse {
     /// Reads the head of the response to CONNECT.
     async fn read(stream: &mut BufReader<Box<dyn Stream>>) -> std::io::Result<Self> {
-        let head = read_head(stream).await?;
-        Ok(head.and_then(|head| Self::of_head(&head)).unwrap_or(Self::NotHttp))
+        let Some(head) = read_head(stream).await? else { return Ok(Self::NotHttp) };
+        Ok(match Self::of_head(&head) {
+            // Without its end, a success is not one.
+            Some(Self::Status { status: 200, .. }) if !is_whole(head.as_bytes()) => Self::Incomplete,
+            response => response.unwrap_or(Self::NotHttp),
+        })
     }
 
     fn of_head(head: &str) -> Option<Self> {
@@ -237,7 +243,7 @@ pub(super) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> std::io:
     const MAX_BYTES: usize = 64 * 1024;
     let mut head = Vec::new();
     loop {
-        if head.ends_with(b"\r\n\r\n") || head.ends_with(b"\n\n") {
+        if is_whole(&head) {
             // Informational responses precede the final one.
             if !head.starts_with(b"HTTP/1.1 1") {
                 break;
@@ -252,6 +258,10 @@ pub(super) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> std::io:
         }
     }
     Ok(Some(String::from_utf8_lossy(&head).into_owned()))
+}
+
+fn is_whole(head: &[u8]) -> bool {
+    head.ends_with(b"\r\n\r\n") || head.ends_with(b"\n\n")
 }
 
 /// Returns the first word of each challenge in `Proxy-Authenticate`. One header may have several challenges, and commas
