@@ -258,16 +258,40 @@ pub(super) fn is_client_certificate_rejected(error: &rustls::Error) -> bool {
     )
 }
 
-/// Describes a TLS error of a connection to a host, and returns advice: `check`, unless a certificate is the problem.
-pub(super) fn explain(error: &rustls::Error, host: &str, check: &'static str) -> (String, Advice) {
-    if matches!(error, rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) {
-        return ("it requires a client certificate".to_owned(), Advice::SupplyClientCertificate);
-    }
-    if is_client_certificate_rejected(error) {
-        return (
+/// Describes an alert by which a host ended a handshake, and returns advice. The alert proves that the host uses TLS.
+fn explain_alert(error: &rustls::Error, alert: AlertDescription, network: &Network) -> (String, Advice) {
+    match alert {
+        AlertDescription::CertificateRequired => {
+            ("it requires a client certificate".to_owned(), Advice::SupplyClientCertificate)
+        }
+        AlertDescription::ProtocolVersion => (
+            "it accepts neither TLS 1.2 nor TLS 1.3".to_owned(),
+            "the host's operator must enable TLS 1.2 or TLS 1.3".into(),
+        ),
+        _ if network.client_certificate.is_some() && is_client_certificate_rejected(error) => (
             format!("it rejected the client certificate ({error})"),
             "check the client certificate (client_cert)".into(),
-        );
+        ),
+        // With TLS 1.2, the lack of a client certificate is a failure like any other.
+        _ => (
+            error.to_string(),
+            "check the address; if it is right, ask the host's operator what the host requires, such as a client \
+             certificate (client_cert)"
+                .into(),
+        ),
+    }
+}
+
+/// Describes a TLS error of a connection to a host, and returns advice: `check`, unless the host sent an alert or a
+/// certificate is the problem.
+pub(super) fn explain(
+    error: &rustls::Error,
+    host: &str,
+    network: &Network,
+    check: &'static str,
+) -> (String, Advice) {
+    if let rustls::Error::AlertReceived(alert) = error {
+        return explain_alert(error, *alert, network);
     }
     if let rustls::Error::Other(OtherError(problem)) = error {
         return (problem.to_string(), check.into());

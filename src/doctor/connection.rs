@@ -228,13 +228,11 @@ fn shown(store: &probe::Store, trust: &Trust) -> String {
 /// Compares this machine's clock with the portal's, by a request without credentials.
 async fn time(endpoint: &Endpoint, connection: Connection, clock: &dyn Clock) -> Finding {
     const SET_CLOCK: &str = "set this machine's clock, or synchronize it with a time server";
-    let date = match probe::portal_date(connection, &endpoint.portal, endpoint.timeouts.connect).await {
+    let Endpoint { portal, network, timeouts, .. } = endpoint;
+    let date = match probe::portal_date(connection, portal, network, timeouts.connect).await {
         Ok(Some(date)) => date,
         Ok(None) => return Finding::skipped(CLOCK, "the portal's response does not have its time"),
-        Err(error) => {
-            let error = Error::new(ErrorKind::Transport, format!("no response from the portal: {error}"));
-            return Finding::problem(CLOCK, error.suggest("check the portal's address and the proxy"));
-        }
+        Err(error) => return Finding::problem(CLOCK, error),
     };
     match ClockSkew::of(date, clock.now_ms()) {
         None => Finding::ok(CLOCK, "this machine's clock agrees with the portal's within a minute"),

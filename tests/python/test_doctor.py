@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from certificates import authority, issued
+from certificates import authority, authority_pem, issued
 from network import ConnectProxy, TlsServer, port_of, tls_in_front_of
 from profile_helpers import write_profiles
 from support import SHELL, Listener, StubServer, run_shell, run_with_other_files
@@ -391,6 +392,23 @@ class TestCertificates:
         diagnosis = diagnose(environment={"LM_BASE_URL": url, "SSL_CERT_FILE": str(ca_bundle)})
         assert diagnosis.of("problem") == ["tls"]
         assert "may not use TLS" in diagnosis.says("tls")
+
+    @pytest.mark.parametrize(
+        "newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=lambda version: version.name
+    )
+    def test_server_that_requires_a_client_certificate(
+        self, lmtokens_portal: Portal, ca_bundle: Path, newest: ssl.TLSVersion
+    ) -> None:
+        with tls_in_front_of(
+            lmtokens_portal, issued("localhost"), newest=newest, client_authority=authority_pem()
+        ) as server:
+            url = server.base_url("localhost")
+            diagnosis = diagnose(environment={"LM_BASE_URL": url, "SSL_CERT_FILE": str(ca_bundle)})
+        # With TLS 1.3, the server says so after the handshake.
+        (check,) = diagnosis.of("problem")
+        assert check == ("tls" if newest == ssl.TLSVersion.TLSv1_2 else "clock")
+        assert "client certificate" in diagnosis.says(check)
+        assert lmtokens_portal.record == []
 
     def test_unusable_bundle_does_not_hide_other_checks(self, server: TlsServer) -> None:
         diagnosis = diagnose(environment={"SSL_CERT_FILE": "/nowhere"})

@@ -11,7 +11,7 @@ import lmtokens
 import pytest
 import trustme
 from certificates import DAY, NOW, Credential, issued, self_signed
-from network import NEEDS_IPV6, Server, tls_in_front_of
+from network import NEEDS_IPV6, Server, read_head, tls_in_front_of
 from support import ACCESS_ID, ACCESS_KEY, run_python
 
 if TYPE_CHECKING:
@@ -168,7 +168,15 @@ def _hang_up(connection: socket.socket) -> None:
     connection.recv(65536)
 
 
-@pytest.mark.parametrize("end", [_reset, _hang_up])
+def _cut(connection: socket.socket) -> None:
+    connection.recv(65536)
+    # The beginning of a ServerHello.
+    connection.sendall(b"\x16\x03\x03\x00\x7a\x02\x00\x00")
+    connection.shutdown(socket.SHUT_WR)
+    connection.recv(65536)
+
+
+@pytest.mark.parametrize("end", [_reset, _hang_up, _cut])
 def test_server_that_aborts_the_handshake(end: Callable[[socket.socket], None]) -> None:
     with Server(end) as server:
         client = lmtokens.Client(
@@ -194,3 +202,30 @@ def test_server_that_sends_an_alert() -> None:
         with pytest.raises(lmtokens.TLSError) as caught:
             client.add_token(32)
     assert (caught.value.maybe_applied, caught.value.attempts) == (False, 1)
+
+
+@pytest.mark.parametrize("end", ["close", "close_notify"])
+def test_connection_cut_after_the_request_leaves_the_outcome_unknown(ca_bundle: Path, end: str) -> None:
+    heads: list[bytes] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued("localhost").configure(context)
+
+    def cut(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            heads.append(read_head(secure))
+            if end == "close_notify":
+                secure.unwrap()
+
+    with Server(cut) as server:
+        client = lmtokens.Client(
+            access_id=ACCESS_ID,
+            access_key=ACCESS_KEY,
+            base_url=f"https://localhost:{server.port}/santaba/rest",
+            ca_bundle=ca_bundle,
+        )
+        with pytest.raises(lmtokens.OutcomeUnknownError, match="lost the connection to localhost") as caught:
+            client.add_token(32)
+    assert caught.value.maybe_applied is True
+    assert [head.startswith(b"POST ") for head in heads].count(True) == 1
+    # The manual of a TLS library does not help the caller.
+    assert "https://" not in str(caught.value)

@@ -10,7 +10,7 @@ import pytest
 import trustme
 from certificates import Credential, authority_pem, issued, with_pass_phrase
 from network import TlsServer, tls_in_front_of
-from support import ACCESS_ID, ACCESS_KEY
+from support import ACCESS_ID, ACCESS_KEY, run_shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +72,9 @@ def test_missing_certificate(server: TlsServer, lmtokens_portal: Portal, ca_bund
     with pytest.raises(lmtokens.TLSError) as caught:
         client.add_token(32)
     assert caught.value.maybe_applied is False
+    # TLS 1.2 has no alert of its own for this.
+    assert "client_cert" in str(caught.value.suggestion)
+    assert "rejected" not in str(caught.value)
     assert server.received == []
     assert lmtokens_portal.record == []
 
@@ -90,10 +93,21 @@ def test_certificate_of_an_unknown_issuer(
     untrusted = tmp_path / "untrusted.pem"
     untrusted.write_bytes(issued("client.example", issuer=trustme.CA()).in_one)
     client = lmtokens_portal.client(base_url=server.base_url("localhost"), ca_bundle=ca_bundle, client_cert=untrusted)
-    with pytest.raises(lmtokens.TLSError) as caught:
+    with pytest.raises(lmtokens.TLSError, match="rejected the client certificate") as caught:
         client.add_token(32)
     assert caught.value.maybe_applied is False
+    assert "client_cert" in str(caught.value.suggestion)
     assert server.received == []
+
+
+def test_missing_certificate_in_the_shell(server: TlsServer, lmtokens_portal: Portal, ca_bundle: Path) -> None:
+    environment = {"LM_BASE_URL": server.base_url("localhost"), "SSL_CERT_FILE": str(ca_bundle)}
+    completed = run_shell("add", "32", environment=environment)
+    assert (completed.returncode, completed.stdout) == (1, "")
+    assert "no secure connection to localhost" in completed.stderr
+    assert "client certificate" in completed.stderr.partition("hint: ")[2]
+    assert lmtokens_portal.access_key.reveal() not in completed.stderr
+    assert lmtokens_portal.record == []
 
 
 def construction_error(**settings: object) -> lmtokens.ConfigurationError:

@@ -131,6 +131,29 @@ async fn a_server_without_tls_is_a_tls_error() {
     }
 }
 
+/// An alert is an answer: the server uses TLS, and it refuses every further attempt too.
+#[tokio::test]
+async fn an_alert_is_told_with_advice_that_fits_it() {
+    let alerts: [(&[u8], &str, &str); 5] = [
+        (b"\x15\x03\x03\x00\x02\x02\x46", "neither TLS 1.2 nor TLS 1.3", "must enable TLS 1.2"),
+        (b"\x15\x03\x03\x00\x02\x02\x74", "requires a client certificate", "SupplyClientCertificate"),
+        (b"\x15\x03\x03\x00\x02\x02\x30", "UnknownCA", "such as a client certificate"),
+        (b"\x15\x03\x03\x00\x02\x02\x50", "InternalError", "such as a client certificate"),
+        (REFUSAL, "HandshakeFailure", "such as a client certificate"),
+    ];
+    for (alert, problem, remedy) in alerts {
+        let (connections, error) = call(alert, timeouts(5.0, 10.0)).await;
+        assert_only_a_hello(&connections);
+        assert_eq!(connections.len(), 1, "it came again after {problem}");
+        assert_eq!((error.kind(), error.details().maybe_applied), (ErrorKind::Tls, false), "{error:?}");
+        assert!(error.to_string().contains(problem), "{error}");
+        // This client has no certificate that could be rejected.
+        assert!(!error.to_string().contains("rejected"), "{error}");
+        let advice = format!("{:?}", error.details().advice);
+        assert!(advice.contains(remedy) && !advice.contains("may not use TLS"), "{problem}: {advice}");
+    }
+}
+
 /// Nothing was sent, so nothing can have been created, even if the connect timeout equals the total timeout.
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_not_an_unknown_outcome() {

@@ -30,6 +30,8 @@ pub(super) fn failure(
     let is_rejected_in_handshake = problem.is_some_and(tls::is_client_certificate_rejected);
     let maybe_sent = !(error.is_connect() || error.is_builder() || is_rejected_in_handshake);
     let reason = chain(error).last().map(ToString::to_string).unwrap_or_default();
+    // rustls adds the address of its manual, which is for programmers who use it.
+    let reason = reason.split(": https://docs.rs/").next().unwrap_or_default();
     let is_to_proxy = proxy.is_some() && is_to_proxy(error);
     let refusal = refusal(error).filter(|_| problem.is_none());
     let is_lookup = chain(error).any(|cause| matches!(cause.downcast_ref(), Some(LookupFailed::NotFound(_))));
@@ -51,7 +53,8 @@ pub(super) fn failure(
         let limit = identity.timeouts.total.as_secs_f64();
         (ErrorKind::RequestTimeout, format!("no complete response from {host} within {limit} s"), None)
     } else if let Some(problem) = problem.filter(|_| is_to_proxy) {
-        let (problem, advice) = tls::explain(problem, proxy_address.unwrap_or_default(), CHECK_PROXY_URL);
+        let (problem, advice) =
+            tls::explain(problem, proxy_address.unwrap_or_default(), &identity.network, CHECK_PROXY_URL);
         let message = format!("no secure connection to the proxy for {host}{via}: {problem}");
         (ErrorKind::Tls, message, Some(advice))
     } else if let Some(problem) = problem {
@@ -60,7 +63,7 @@ pub(super) fn failure(
         } else {
             "check the portal's address; its server may not use TLS"
         };
-        let (problem, advice) = tls::explain(problem, host, check);
+        let (problem, advice) = tls::explain(problem, host, &identity.network, check);
         (ErrorKind::Tls, format!("no secure connection to {host}{via}: {problem}"), Some(advice))
     } else if !maybe_sent {
         let advice = proxy.map(|_| CHECK_PROXY_URL.into());

@@ -52,7 +52,7 @@ pub(crate) async fn tunnel(
         }
         Err(error) => Err(match rustls_error(&error) {
             Some(problem) => {
-                let (problem, advice) = tls::explain(problem, &address, CHECK_PROXY_URL);
+                let (problem, advice) = tls::explain(problem, &address, network, CHECK_PROXY_URL);
                 Error::new(ErrorKind::Tls, format!("no secure connection to the proxy: {problem}"))
                     .suggest(advice)
             }
@@ -118,7 +118,7 @@ pub(crate) async fn secure(
         Ok(stream) => Ok(Box::new(stream) as Connection),
         Err(error) => {
             let (problem, advice) = match rustls_error(&error) {
-                Some(problem) => tls::explain(problem, &host, CHECK),
+                Some(problem) => tls::explain(problem, &host, network, CHECK),
                 None => (error.to_string(), CHECK.into()),
             };
             Err(Error::new(ErrorKind::Tls, format!("no secure connection to {host}: {problem}"))
@@ -133,8 +133,10 @@ pub(crate) async fn secure(
 pub(crate) async fn portal_date(
     mut connection: Connection,
     portal: &PortalAddress,
+    network: &Network,
     limit: Duration,
-) -> io::Result<Option<SystemTime>> {
+) -> Result<Option<SystemTime>> {
+    const CHECK: &str = "check the portal's address and the proxy";
     // A request to the API would count as one with rejected credentials.
     let request = format!(
         "HEAD / HTTP/1.1\r\nHost: {}\r\nUser-Agent: lmtokens/{}\r\nConnection: close\r\n\r\n",
@@ -146,7 +148,15 @@ pub(crate) async fn portal_date(
         connection.flush().await?;
         read_head(&mut connection).await
     };
-    let head = within(limit, asking).await?.unwrap_or_default();
+    let head = within(limit, asking).await.map_err(|error| {
+        let (problem, advice) = match rustls_error(&error) {
+            // With TLS 1.3, a server may require a client certificate after the handshake only.
+            Some(problem) => tls::explain(problem, portal.host(), network, CHECK),
+            None => (error.to_string(), CHECK.into()),
+        };
+        Error::new(ErrorKind::Transport, format!("no response from the portal: {problem}")).suggest(advice)
+    })?;
+    let head = head.unwrap_or_default();
     let mut fields = head.lines().filter_map(|line| line.split_once(':'));
     let date = fields.find(|(name, _)| name.eq_ignore_ascii_case("date"));
     Ok(date.and_then(|(_, date)| httpdate::parse_http_date(date.trim()).ok()))
