@@ -233,3 +233,102 @@ async fn a_file_that_cannot_be_created_fails_before_the_token_is() {
     assert!(refused.contains("exists already"), "{refused}");
     assert_eq!(folder.names(), ["token.json"]);
 }
+
+/// Occupies the name under which the final file is written, as a full disk would keep it from being written.
+fn block(folder: &Folder, tag: &Tag) -> PathBuf {
+    let path = folder.0.join(format!("token.json.{tag}.new"));
+    std::fs::create_dir(&path).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_put_in_place_is_kept_for_the_next_call() {
+    let folder = Folder::new();
+    let tag = deliver(&folder).await;
+    let blocked = block(&folder, &tag);
+    let pending = folder.0.join(format!("token.json.{tag}.pending"));
+    for _ in 0..2 {
+        let error = folder.destination(Form::Json).commit(&token(), &tag).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Delivery);
+        assert!(error.to_string().contains("cannot move the secret from"), "{error}");
+        let advice = format!("{:?}", error.details().advice);
+        assert!(advice.contains("the key is safe: repeat the call"), "{advice}");
+        assert!(!format!("{error:?}").contains("a-key-that-opens-nothing"), "{error:?}");
+        assert!(has_key(&pending) && !folder.path().exists());
+    }
+    std::fs::remove_dir(blocked).unwrap();
+    folder.destination(Form::Json).commit(&token(), &tag).await.unwrap();
+    assert!(has_key(&folder.path()));
+    assert_eq!(folder.names(), ["token.json"]);
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_discarded_is_named() {
+    let folder = Folder::new();
+    let tag = deliver(&folder).await;
+    let blocked = block(&folder, &tag);
+    let error = folder.destination(Form::Json).discard(&token(), &tag).await.unwrap_err();
+    let pending = format!("token.json.{tag}.pending");
+    assert!(error.to_string().contains("cannot remove") && error.to_string().contains(&pending), "{error}");
+    std::fs::remove_dir(blocked).unwrap();
+    folder.destination(Form::Json).discard(&token(), &tag).await.unwrap();
+    assert!(folder.names().is_empty());
+}
+
+#[tokio::test]
+async fn a_pending_file_without_a_usable_record_is_not_taken_over() {
+    let folder = Folder::new();
+    let tag = deliver(&folder).await;
+    let pending = folder.0.join(format!("token.json.{tag}.pending"));
+    let whole = std::fs::read_to_string(&pending).unwrap();
+    let other_tag = whole.replace(&tag.to_string(), &self::tag().to_string());
+    for text in [&whole[..whole.len() / 2], &other_tag] {
+        std::fs::write(&pending, text).unwrap();
+        let destination = folder.destination(Form::Json);
+        for outcome in [destination.commit(&token(), &tag).await, destination.discard(&token(), &tag).await] {
+            let error = outcome.unwrap_err();
+            assert!(error.to_string().contains("cannot take over"), "{error}");
+            assert!(
+                format!("{:?}", error.details().advice).contains("delete the token with this tag"),
+                "{error:?}"
+            );
+            assert!(!format!("{error:?}").contains("a-key-that-opens-nothing"), "{error:?}");
+        }
+        assert_eq!(std::fs::read_to_string(&pending).unwrap(), text);
+    }
+    std::fs::remove_file(&pending).unwrap();
+    std::fs::create_dir(&pending).unwrap();
+    let error = folder.destination(Form::Json).commit(&token(), &tag).await.unwrap_err();
+    assert!(error.to_string().contains("not a regular file of this user"), "{error}");
+    assert!(!folder.path().exists());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_changed_since_the_request_gets_no_secret() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for (change, expected) in [
+        ("removed", "cannot read the folder"),
+        ("moved", "cannot read the folder"),
+        ("opened to others", "other users can write to the folder"),
+    ] {
+        let folder = Folder::new();
+        let moved = folder.0.with_extension("moved");
+        let (tag, destination) = (tag(), folder.destination(Form::Json));
+        prepare(&*destination, &tag).await.unwrap();
+        match change {
+            "removed" => std::fs::remove_dir_all(&folder.0),
+            "moved" => std::fs::rename(&folder.0, &moved),
+            _ => std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o777)),
+        }
+        .unwrap();
+        let error = destination.deliver(&token(), &tag).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{change}: {error}");
+        drop(destination);
+        for place in [&folder.0, &moved] {
+            let left = std::fs::read_dir(place).into_iter().flatten().count();
+            assert_eq!(left, 0, "{change}: a file is left");
+        }
+        drop(std::fs::remove_dir(&moved));
+    }
+}

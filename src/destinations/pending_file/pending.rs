@@ -234,6 +234,7 @@ impl Pending {
         let (pending, target) = (pending.display(), target.display());
         self.remove().map_err(|error| {
             failed(format!("the key is in {target}, but {pending} cannot be removed: {error}"))
+                .suggest("remove that file: it has the key too")
         })
     }
 
