@@ -169,6 +169,41 @@ async fn a_failed_delivery_leaves_no_token() {
     assert_eq!(statuses(&portal), []);
 }
 
+/// The portal answers every DELETE with an error, or not at all.
+#[tokio::test]
+async fn a_token_that_cannot_be_deleted_after_a_failed_delivery_is_left_to_a_sweep() {
+    let refusals = [
+        (Fault { status: Some(401), ..FaultKind::StatusBeforeActing.into() }, true),
+        (Fault { status: Some(403), ..FaultKind::StatusBeforeActing.into() }, true),
+        (FaultKind::RateLimited.into(), true),
+        (FaultKind::Html.into(), false),
+        (FaultKind::CloseBeforeActing.into(), false),
+    ];
+    for (fault, is_final) in refusals {
+        let destination = Arc::new(RecordingDestination { fails: true, ..RecordingDestination::default() });
+        let (portal, client) = start(&destination);
+        let policy = Policy { max_attempts: 1, ..Policy::default() };
+        let case = format!("{fault:?}");
+        portal.add_fault(Fault { method: Some("DELETE".to_owned()), times: None, ..fault }).unwrap();
+        let error = create(&destination).run(&client.with_policy(policy)).await.unwrap_err();
+        // The delivery is what failed. Nothing is enabled, and the token is the sweep's.
+        assert_eq!((error.kind(), error.details().maybe_applied), (ErrorKind::Delivery, false), "{case}");
+        let (first, deletions) = (methods(&portal)[0].clone(), methods(&portal).split_off(1));
+        assert_eq!(first, "POST", "{case}");
+        assert!(deletions.iter().all(|method| method == "DELETE"), "{case}: {deletions:?}");
+        // Repeated authentication failures lock a token.
+        assert_eq!(deletions.len() == 1, is_final, "{case}: {deletions:?}");
+        let left = statuses(&portal);
+        assert!(matches!(left.as_slice(), [(1, note)] if Tag::parse(note).is_some()), "{case}: {left:?}");
+        let advice = format!("{:?}", error.details().advice);
+        let id = portal.tokens().last().unwrap().id;
+        assert!(advice.contains(&format!("token {id} remains, disabled")), "{case}: {advice}");
+        assert!(advice.contains("Sweep") && !advice.contains("has been deleted"), "{case}: {advice}");
+        let key = portal.tokens().last().unwrap().access_key.clone();
+        assert!(!format!("{error:?}").contains(key.reveal()), "{case}");
+    }
+}
+
 #[tokio::test]
 async fn a_create_with_a_lost_response_is_deleted_and_retried() {
     let destination = Arc::new(RecordingDestination::default());
