@@ -271,7 +271,7 @@ impl Error {
     /// Returns whether the portal rejected the credentials, or a proxy rejected its password. Repeated failures lock a
     /// token or an account.
     #[must_use]
-    pub(crate) fn is_of_rejected_credentials(&self) -> bool {
+    pub(crate) fn is_credential_rejection(&self) -> bool {
         let is_rejected_by_proxy = self.0.is_refused_by_proxy && self.0.status == Some(407);
         self.0.kind == ErrorKind::Authentication || is_rejected_by_proxy
     }

@@ -144,7 +144,7 @@ impl Swept {
 
     /// Returns whether the credentials were rejected.
     fn is_rejected(&self) -> bool {
-        self.error.as_ref().is_some_and(Error::is_of_rejected_credentials)
+        self.error.as_ref().is_some_and(Error::is_credential_rejection)
     }
 }
 

@@ -259,7 +259,7 @@ impl TwoPhase<'_> {
                 let (error, is_deleted) = self.take_back(client, token, tag, error).await;
                 return if is_over && is_deleted { Ok(Round::Repeat(error)) } else { Err(error) };
             }
-            let is_final = is_rejected || is_over || error.is_of_rejected_credentials();
+            let is_final = is_rejected || is_over || error.is_credential_rejection();
             if is_final || !rounds.next_after_pause(leased).await {
                 break error;
             }

@@ -34,7 +34,7 @@ pub(super) async fn act(client: &Client, action: Action, view: &View<'_>, findin
             Ok(None) => finding.done = true,
             Ok(kept) => finding.kept = kept,
             Err(error) => {
-                let is_rejected = error.is_of_rejected_credentials();
+                let is_rejected = error.is_credential_rejection();
                 finding.error = Some(error);
                 if is_rejected {
                     // Repeated authentication failures lock a token.

@@ -271,7 +271,7 @@ async fn remove_once(
                 Ok(true) => removed.push(token.id),
                 Ok(false) => {}
                 // Repeated authentication failures lock a token.
-                Err(error) if error.is_of_rejected_credentials() => return Err(error),
+                Err(error) if error.is_credential_rejection() => return Err(error),
                 Err(_) => left += 1,
             }
         }

@@ -132,7 +132,7 @@ impl RowWorker {
 /// Returns the error, or the one that caused it, if the other rows would fail as well: the portal or a proxy rejected
 /// the credentials, or there are none.
 pub(super) fn refusal(error: &Error) -> Option<&Error> {
-    if error.is_of_rejected_credentials() || error.kind() == ErrorKind::Credentials {
+    if error.is_credential_rejection() || error.kind() == ErrorKind::Credentials {
         return Some(error);
     }
     error.details().cause.as_ref().and_then(refusal)

@@ -399,7 +399,7 @@ async fn finish_rotations(operation: FinishRotations, client: &Client) -> Result
             Rotation::failed(listed.clone(), new, error, portal.changes())
         });
         // Repeated authentication failures lock a token.
-        let is_last = rotation.state.as_ref().is_err_and(Error::is_of_rejected_credentials);
+        let is_last = rotation.state.as_ref().is_err_and(Error::is_credential_rejection);
         rotations.push(rotation);
         if is_last {
             break;
