@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lmtokens.sandbox import Portal
+    from lmtokens.sandbox import FaultKind, Portal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -215,7 +215,7 @@ def test_pending_file_that_cannot_be_removed_is_named(
     ids=["403", "503", "cut"],
 )
 def test_key_of_a_token_that_could_not_be_deleted_is_replaced_by_the_next_call(
-    lmtokens_portal: Portal, tmp_path: Path, fault: lmtokens.sandbox.FaultKind, parameters: dict[str, Any]
+    lmtokens_portal: Portal, tmp_path: Path, fault: FaultKind, parameters: dict[str, Any]
 ) -> None:
     path = tmp_path / "token.json"
     lmtokens_portal.fail("status-before-acting", method="PATCH", status=403)
