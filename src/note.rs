@@ -1,5 +1,7 @@
 //! Notes as portals store them.
 
+use std::borrow::Cow;
+
 use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// The characters that HTML 4 and HTML 5 give the same name, each followed by its name.
@@ -26,11 +28,15 @@ const NAMED: &str = "\
     ◊loz ♠spades ♣clubs ♥hearts ♦diams";
 
 /// Returns a note without what portals change: Unicode composition, HTML escapes and white space.
-pub(crate) fn normalized(note: &str) -> String {
-    let mut text = note.to_owned();
+#[must_use]
+pub fn normalized(note: &str) -> String {
+    let mut text = Cow::Borrowed(note);
     // A portal may escape a note that is escaped already.
     for _ in 0..3 {
-        text = unescaped(&text);
+        if !text.contains('&') {
+            break;
+        }
+        text = Cow::Owned(unescaped(&text));
     }
     let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&text);
     composed.split_whitespace().collect::<Vec<_>>().join(" ")

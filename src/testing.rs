@@ -94,16 +94,12 @@ pub mod model {
     pub use crate::model::{Origin, RateHeaders, Token, TokenStatus, TokenType, iso_8601};
 }
 
-pub mod note {
-    /// Returns a note without what portals change.
-    #[must_use]
-    pub fn normalized(note: &str) -> String {
-        crate::note::normalized(note)
-    }
-}
-
 pub mod network {
     pub use crate::network::{Arguments, Network};
+}
+
+pub mod note {
+    pub use crate::note::normalized;
 }
 
 pub mod operation {
