@@ -220,32 +220,18 @@ impl Error {
     /// Returns the error for another result that failed for the same reason. Tokens and causes are not repeated.
     #[must_use]
     pub(crate) fn repeated(&self) -> Self {
-        let Details {
-            kind,
-            ref message,
-            ref advice,
-            status,
-            code,
-            maybe_applied,
-            is_refused_by_proxy,
-            attempts,
-            elapsed,
-            rate,
-            ref origin,
-            ..
-        } = *self.0;
-        let mut error = Self::new(kind, message.clone());
-        let (advice, origin) = (advice.clone(), origin.clone());
+        let failed = &*self.0;
+        let mut error = Self::new(failed.kind, failed.message.clone());
         *error.0 = Details {
-            advice,
-            status,
-            code,
-            maybe_applied,
-            is_refused_by_proxy,
-            attempts,
-            elapsed,
-            rate,
-            origin,
+            advice: failed.advice.clone(),
+            status: failed.status,
+            code: failed.code,
+            maybe_applied: failed.maybe_applied,
+            is_refused_by_proxy: failed.is_refused_by_proxy,
+            attempts: failed.attempts,
+            elapsed: failed.elapsed,
+            rate: failed.rate,
+            origin: failed.origin.clone(),
             ..*error.0
         };
         error

@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::failure::{CHECK_PROXY_URL, problem_of, rustls_error};
 use super::proxy::{ProxyResponse, ProxyServer, Stream, read_head};
+use crate::advice::Advice;
 use crate::client::tls;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::locked;
@@ -117,16 +118,21 @@ pub(crate) async fn secure(
     let connection = match within(limit, handshake).await {
         Ok(stream) => Ok(Box::new(stream) as Connection),
         Err(error) => {
-            let (problem, advice) = match rustls_error(&error) {
-                Some(problem) => tls::explain(problem, &host, network, CHECK),
-                None => (error.to_string(), CHECK.into()),
-            };
+            let (problem, advice) = explain(&error, &host, network, CHECK);
             Err(Error::new(ErrorKind::Tls, format!("no secure connection to {host}: {problem}"))
                 .suggest(advice))
         }
     };
     let chain = std::mem::take(&mut *locked(&recorder.chain));
     Ok(Handshake { chain, connection })
+}
+
+/// Describes an error of a secure connection to a host, and returns advice: `check`, unless TLS knows better.
+fn explain(error: &io::Error, host: &str, network: &Network, check: &'static str) -> (String, Advice) {
+    match rustls_error(error) {
+        Some(problem) => tls::explain(problem, host, network, check),
+        None => (error.to_string(), check.into()),
+    }
 }
 
 /// Returns the portal's clock: the `Date` of its response to a request without credentials.
@@ -149,11 +155,8 @@ pub(crate) async fn portal_date(
         read_head(&mut connection).await
     };
     let head = within(limit, asking).await.map_err(|error| {
-        let (problem, advice) = match rustls_error(&error) {
-            // With TLS 1.3, a server may require a client certificate after the handshake only.
-            Some(problem) => tls::explain(problem, portal.host(), network, CHECK),
-            None => (error.to_string(), CHECK.into()),
-        };
+        // With TLS 1.3, a server may require a client certificate after the handshake only.
+        let (problem, advice) = explain(&error, portal.host(), network, CHECK);
         Error::new(ErrorKind::Transport, format!("no response from the portal: {problem}")).suggest(advice)
     })?;
     let head = head.unwrap_or_default();
