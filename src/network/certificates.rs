@@ -5,6 +5,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -125,6 +127,10 @@ fn certificates(pem: &[u8]) -> (Vec<Found>, Option<&'static str>) {
     let mut problem = None;
     let mut found = Vec::new();
     for block in blocks(pem) {
+        if let Some(der) = ordinary_certificate(&block) {
+            found.push(split(&der));
+            continue;
+        }
         for section in CertificateDer::pem_slice_iter(&block) {
             match section {
                 Ok(certificate) => found.push(split(&certificate)),
@@ -135,11 +141,42 @@ fn certificates(pem: &[u8]) -> (Vec<Found>, Option<&'static str>) {
     (found, problem)
 }
 
+/// Decodes a block of [`blocks`] that is a certificate in canonical base64, as nearly all are. rustls's parser accepts
+/// more, but takes longer for the certificates of an operating system than a handshake takes.
+fn ordinary_certificate(block: &[u8]) -> Option<Vec<u8>> {
+    let mut lines = lines(block);
+    if lines.next()? != b"-----BEGIN CERTIFICATE-----" {
+        return None;
+    }
+    let mut base64 = Vec::with_capacity(block.len());
+    for line in lines {
+        if line == b"-----END CERTIFICATE-----" {
+            return BASE64.decode(base64).ok();
+        }
+        base64.extend_from_slice(line);
+    }
+    None
+}
+
+/// Returns the lines of a text, whichever line breaks it has. Between a carriage return and a line feed is an empty one.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (line, after) = match memchr::memchr2(b'\n', b'\r', text) {
+            Some(end) => (text.get(..end)?, text.get(end + 1..)),
+            None => (text, None),
+        };
+        rest = after;
+        Some(line)
+    })
+}
+
 /// Splits a PEM file before each BEGIN line, so that a truncated block does not spoil the next. Text before the first
 /// is left out, and the headers that OpenSSL reads as CERTIFICATE become that one.
 fn blocks(pem: &[u8]) -> Vec<Vec<u8>> {
     let mut blocks: Vec<Vec<u8>> = Vec::new();
-    for line in pem.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+    for line in lines(pem) {
         // Each file begins with a mark if several were joined.
         let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii_end();
         let keyword =
@@ -197,4 +234,54 @@ pub(crate) fn issuer(certificate: &CertificateDer<'_>) -> Option<String> {
         })
     };
     text(COMMON_NAME).or_else(|| text(ORGANIZATION))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pem(der: &[u8], width: usize, line_break: &str) -> String {
+        let text = BASE64.encode(der);
+        let lines = text.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap());
+        let lines = std::iter::once("-----BEGIN CERTIFICATE-----").chain(lines);
+        lines.chain(["-----END CERTIFICATE-----", ""]).collect::<Vec<_>>().join(line_break)
+    }
+
+    fn by_rustls(block: &[u8]) -> Option<Vec<u8>> {
+        CertificateDer::from_pem_slice(block).ok().map(|der| der.to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn certificates_in_canonical_base64_are_decoded_without_rustls(
+            der in prop::collection::vec(any::<u8>(), 1..200),
+            width in 1_usize..100,
+            line_break in prop::sample::select(vec!["\n", "\r\n", "\r", "\n\n", " \t\n"]),
+        ) {
+            let text = pem(&der, width, line_break);
+            let blocks = blocks(text.as_bytes());
+            prop_assert_eq!(blocks.len(), 1);
+            prop_assert_eq!(ordinary_certificate(&blocks[0]), Some(der.clone()));
+            prop_assert_eq!(by_rustls(&blocks[0]), Some(der));
+        }
+
+        #[test]
+        fn what_is_decoded_without_rustls_is_what_rustls_decodes(
+            der in prop::collection::vec(any::<u8>(), 1..20),
+            at in any::<prop::sample::Index>(),
+            replaced in 0_usize..30,
+            by in prop::sample::select(vec!["", "=", "==", "A", "-", "-----", "\n", " ", "\n-----END CERTIFICATE-----\n"]),
+        ) {
+            let mut text = pem(&der, 16, "\n").into_bytes();
+            let start = at.index(text.len());
+            text.splice(start..(start + replaced).min(text.len()), by.bytes());
+            for block in blocks(&text) {
+                if let Some(decoded) = ordinary_certificate(&block) {
+                    prop_assert_eq!(by_rustls(&block), Some(decoded));
+                }
+            }
+        }
+    }
 }
