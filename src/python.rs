@@ -15,73 +15,148 @@ mod sandbox;
 mod shell;
 mod types;
 
-/// The native part of the package `lmtokens`.
-#[pyo3::pymodule(gil_used = false)]
-mod _lmtokens {
-    #[cfg(feature = "sandbox")]
-    #[pymodule_export]
-    use super::sandbox::SandboxPortal;
-    #[cfg(feature = "cli")]
-    #[pymodule_export]
-    use super::shell::_shell;
-    #[pymodule_export]
-    use crate::python::operations::bulk::{AsyncBulkRun, BulkRun, add_tokens};
-    #[pymodule_export]
-    use crate::python::operations::client::{AsyncCore, Client};
-    #[pymodule_export]
-    use crate::python::operations::deliver::{ToCommand, ToFile, ToKeyring, to_command, to_file, to_keyring};
-    #[pymodule_export]
-    use crate::python::operations::functions::{
-        _forget_default_client, _signing_stages, configure, default_client, explain_signature, sign,
-    };
-    #[pymodule_export]
-    use crate::python::operations::list::{TokenIterator, TokenPages, list_tokens};
-    #[pymodule_export]
-    use crate::python::operations::signer::Signer;
-    #[pymodule_export]
-    use crate::python::operations::table::{
-        add_token, audit_tokens, cancel_rotation, delete_token, disable_token, enable_token, find_token,
-        finish_rotations, list_users, rotate_token, sweep_tokens, update_token, whoami,
-    };
-    #[pymodule_export]
-    use crate::python::operations::temporary::{AsyncTemporaryToken, TemporaryToken, temporary_token};
-    #[pymodule_export]
-    use crate::python::types::audit::{Audit, Finding};
-    #[pymodule_export]
-    use crate::python::types::display::_printable;
-    #[pymodule_export]
-    use crate::python::types::explanation::{SignatureCause, SignatureExplanation};
-    #[pymodule_export]
-    use crate::python::types::filter::{Field, Filter, Where};
-    #[pymodule_export]
-    use crate::python::types::journal_entry::{JournalEntry, read_journal};
-    #[pymodule_export]
-    use crate::python::types::listed_user::User;
-    #[pymodule_export]
-    use crate::python::types::new_token::NewToken;
-    #[pymodule_export]
-    use crate::python::types::rotation::Rotation;
-    #[pymodule_export]
-    use crate::python::types::row_result::{RowResult, Summary};
-    #[pymodule_export]
-    use crate::python::types::secret::Secret;
-    #[pymodule_export]
-    use crate::python::types::swept_token::SweptToken;
-    #[pymodule_export]
-    use crate::python::types::token::{CreatedToken, Token};
-    #[pymodule_export]
-    use crate::python::types::whoami::Whoami;
+use pyo3::prelude::*;
+#[cfg(not(feature = "stubs"))]
+use pyo3::{
+    exceptions::PyAttributeError,
+    types::{PyModule, PyString, PyType},
+};
 
-    #[pymodule_export]
-    #[allow(non_upper_case_globals, reason = "the name is Python's")]
-    const __version__: &str = crate::VERSION;
+#[cfg(not(feature = "stubs"))]
+const MODULE: &str = "lmtokens._lmtokens";
 
-    #[pymodule_init]
-    fn init(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
-        super::refuse_subinterpreter()?;
-        crate::python::runtime::gate::close_at_exit(py)?;
-        crate::python::types::errors::load(py)
-    }
+/// Declares the module, with classes that are created when they are first used. Most programs use few of them, and
+/// creating all takes longer than loading the library. Stubs are generated of a module that has all from the beginning.
+macro_rules! module {
+    ($($(#[$condition:meta])? $($path:ident)::+;)*) => {
+        /// The native part of the package `lmtokens`.
+        #[pyo3::pymodule(gil_used = false)]
+        mod _lmtokens {
+            $(
+                $(#[$condition])?
+                #[cfg(feature = "stubs")]
+                #[pymodule_export]
+                use crate::python::$($path)::+;
+            )*
+            #[cfg(feature = "cli")]
+            #[pymodule_export]
+            use crate::python::shell::_shell;
+            #[pymodule_export]
+            use crate::python::operations::bulk::add_tokens;
+            #[pymodule_export]
+            use crate::python::operations::deliver::{to_command, to_file, to_keyring};
+            #[pymodule_export]
+            use crate::python::operations::functions::{
+                _forget_default_client, _signing_stages, configure, default_client, explain_signature, sign,
+            };
+            #[pymodule_export]
+            use crate::python::operations::list::list_tokens;
+            #[pymodule_export]
+            use crate::python::operations::table::{
+                add_token, audit_tokens, cancel_rotation, delete_token, disable_token, enable_token, find_token,
+                finish_rotations, list_users, rotate_token, sweep_tokens, update_token, whoami,
+            };
+            #[pymodule_export]
+            use crate::python::operations::temporary::temporary_token;
+            #[pymodule_export]
+            use crate::python::types::display::_printable;
+            #[pymodule_export]
+            use crate::python::types::journal_entry::read_journal;
+
+            #[pymodule_export]
+            #[allow(non_upper_case_globals, reason = "the name is Python's")]
+            const __version__: &str = crate::VERSION;
+
+            #[pymodule_init]
+            fn init(py: pyo3::Python<'_>) -> pyo3::PyResult<()> {
+                crate::python::initialize(py)
+            }
+        }
+
+        #[cfg(not(feature = "stubs"))]
+        const CLASSES: &[&str] = &[$($(#[$condition])? <$($path)::+ as pyo3::PyClass>::NAME),*];
+
+        #[cfg(not(feature = "stubs"))]
+        fn class<'py>(py: Python<'py>, name: &str) -> Option<Bound<'py, PyType>> {
+            $(
+                $(#[$condition])?
+                if name == <$($path)::+ as pyo3::PyClass>::NAME {
+                    return Some(py.get_type::<$($path)::+>());
+                }
+            )*
+            None
+        }
+    };
+}
+
+module! {
+    operations::bulk::AsyncBulkRun;
+    operations::bulk::BulkRun;
+    operations::client::AsyncCore;
+    operations::client::Client;
+    operations::deliver::ToCommand;
+    operations::deliver::ToFile;
+    operations::deliver::ToKeyring;
+    operations::list::TokenIterator;
+    operations::list::TokenPages;
+    operations::signer::Signer;
+    operations::temporary::AsyncTemporaryToken;
+    operations::temporary::TemporaryToken;
+    #[cfg(feature = "sandbox")] sandbox::SandboxPortal;
+    types::audit::Audit;
+    types::audit::Finding;
+    types::explanation::SignatureCause;
+    types::explanation::SignatureExplanation;
+    types::filter::Field;
+    types::filter::Filter;
+    types::filter::Where;
+    types::journal_entry::JournalEntry;
+    types::listed_user::User;
+    types::new_token::NewToken;
+    types::rotation::Rotation;
+    types::row_result::RowResult;
+    types::row_result::Summary;
+    types::secret::Secret;
+    types::swept_token::SweptToken;
+    types::token::CreatedToken;
+    types::token::Token;
+    types::whoami::Whoami;
+}
+
+fn initialize(py: Python<'_>) -> PyResult<()> {
+    refuse_subinterpreter()?;
+    runtime::gate::close_at_exit(py)?;
+    types::errors::load(py)?;
+    #[cfg(not(feature = "stubs"))]
+    create_classes_on_first_use(py)?;
+    Ok(())
+}
+
+#[cfg(not(feature = "stubs"))]
+fn create_classes_on_first_use(py: Python<'_>) -> PyResult<()> {
+    // If the module were an argument of `init`, the stub would say that it has unknown names.
+    let modules = py.import("sys")?.getattr("modules")?;
+    let module = modules.get_item(MODULE)?.cast_into::<PyModule>()?;
+    CLASSES.iter().try_for_each(|name| module.index()?.append(*name))?;
+    module.setattr("__getattr__", wrap_pyfunction!(class_on_first_use, &module)?)
+}
+
+/// Returns a class of the module, and keeps it there. Python calls this for names that the module does not have.
+#[cfg(not(feature = "stubs"))]
+#[pyfunction(name = "__getattr__")]
+#[pyo3(pass_module)]
+fn class_on_first_use<'py>(
+    module: &Bound<'py, PyModule>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyType>> {
+    let Some(class) = name.to_cow().ok().and_then(|name| class(module.py(), &name)) else {
+        return Err(PyAttributeError::new_err(format!(
+            "module '{MODULE}' has no attribute {}",
+            name.repr()?
+        )));
+    };
+    module.setattr(name, &class)?;
+    Ok(class)
 }
 
 /// Does nothing: python3.dll of CPython 3.9 does not have the function that tells the interpreter.

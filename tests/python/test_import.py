@@ -12,6 +12,7 @@ from types import ModuleType
 import lmtokens
 import pytest
 from api_variants import OPERATIONS
+from lmtokens import _lmtokens
 from support import HANG_TIMEOUT
 
 PACKAGE = Path(lmtokens.__file__).parent
@@ -104,6 +105,31 @@ def test_import_adds_only_its_own_modules() -> None:
     )
     # atexit is built into the interpreter: it costs microseconds.
     assert set(added.split()) == {"lmtokens", "lmtokens.errors", "lmtokens._lmtokens"}
+
+
+def test_classes_are_created_on_first_use() -> None:
+    created = run_bare(
+        "import sys\n"
+        "sys.path.append(sys.argv[1])\n"
+        "import lmtokens\n"
+        "from lmtokens import _lmtokens\n"
+        "classes = lambda: {name for name, value in vars(_lmtokens).items() if isinstance(value, type)}\n"
+        "print(classes(), 'Client' in vars(lmtokens))\n"
+        "assert lmtokens.Client is lmtokens.Client is _lmtokens.Client\n"
+        "print(classes())\n"
+        "assert all(isinstance(getattr(_lmtokens, name), object) for name in _lmtokens.__all__)\n"
+        "print(len(classes()) > 25, len(set(_lmtokens.__all__)) == len(_lmtokens.__all__))\n"
+    )
+    assert created.splitlines() == ["set() False", "{'Client'}", "True True"]
+
+
+@pytest.mark.parametrize("name", ["Clients", "where_", "_Client", "ToFile", "\udc80", "tokens\n"])
+def test_unknown_names_are_attribute_errors(name: str) -> None:
+    with pytest.raises(AttributeError, match=r"^module 'lmtokens' has no attribute "):
+        getattr(lmtokens, name)
+    if name != "ToFile":
+        with pytest.raises(AttributeError, match=r"^module 'lmtokens\._lmtokens' has no attribute "):
+            getattr(_lmtokens, name)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
