@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use memchr::memmem;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -18,6 +19,8 @@ use crate::error::{Error, Result};
 
 /// The CA bundles of operating systems have less than 1 MiB.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+const BEGIN: &[u8] = b"-----BEGIN ";
 
 /// The start of a text file that Windows programs write.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -79,7 +82,7 @@ pub(super) fn client_certificate(chain_path: &Path, key_path: Option<&Path>) -> 
     let chain: Vec<_> = chain.into_iter().map(|found| found.certificate).collect();
     let key_path = key_path.unwrap_or(chain_path);
     let key_file = read(key_path).map_err(|problem| invalid(key_path, &problem))?;
-    let key = blocks(&key_file).iter().find_map(|block| PrivateKeyDer::from_pem_slice(block).ok());
+    let key = blocks(&key_file).find_map(|block| PrivateKeyDer::from_pem_slice(&normalized(block)).ok());
     let key = key.ok_or_else(|| {
         invalid(key_path, "contains no PEM private key that is readable without pass phrase")
     })?;
@@ -99,10 +102,12 @@ pub(super) fn client_certificate(chain_path: &Path, key_path: Option<&Path>) -> 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let describe = |error: std::io::Error| unreadable(&error);
     // Opening a pipe would wait for its writer, and a device may have no end.
-    if !std::fs::metadata(path).map_err(describe)?.is_file() {
+    let metadata = std::fs::metadata(path).map_err(describe)?;
+    if !metadata.is_file() {
         return Err("is not a regular file".to_owned());
     }
-    let mut pem = Vec::new();
+    // One more, so that the end of the file is found without growing.
+    let mut pem = Vec::with_capacity(usize::try_from(metadata.len().min(MAX_BYTES)).unwrap_or(0) + 1);
     File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut pem)).map_err(describe)?;
     if pem.len() as u64 > MAX_BYTES {
         return Err(format!("is larger than {} MiB", MAX_BYTES / 1024 / 1024));
@@ -127,11 +132,11 @@ fn certificates(pem: &[u8]) -> (Vec<Found>, Option<&'static str>) {
     let mut problem = None;
     let mut found = Vec::new();
     for block in blocks(pem) {
-        if let Some(der) = ordinary_certificate(&block) {
+        if let Some(der) = ordinary_certificate(block) {
             found.push(split(&der));
             continue;
         }
-        for section in CertificateDer::pem_slice_iter(&block) {
+        for section in CertificateDer::pem_slice_iter(&normalized(block)) {
             match section {
                 Ok(certificate) => found.push(split(&certificate)),
                 Err(error) => problem = problem.or(Some(describe(&error))),
@@ -141,8 +146,24 @@ fn certificates(pem: &[u8]) -> (Vec<Found>, Option<&'static str>) {
     (found, problem)
 }
 
-/// Decodes a block of [`blocks`] that is a certificate in canonical base64, as nearly all are. rustls's parser accepts
-/// more, but takes longer for the certificates of an operating system than a handshake takes.
+/// Splits a PEM file before each BEGIN line, so that a truncated block does not spoil the next. Text before the first
+/// is left out.
+fn blocks(pem: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_at_line_start = |start: &usize| {
+        let before = pem.get(..*start).unwrap_or_default();
+        // Each file begins with a mark if several were joined.
+        let before = before.strip_suffix(BYTE_ORDER_MARK).unwrap_or(before);
+        matches!(before.last(), None | Some(b'\n' | b'\r'))
+    };
+    let mut starts = memmem::find_iter(pem, BEGIN).filter(is_at_line_start).peekable();
+    std::iter::from_fn(move || {
+        let start = starts.next()?;
+        pem.get(start..starts.peek().copied().unwrap_or(pem.len()))
+    })
+}
+
+/// Decodes a block that is a certificate in canonical base64, as nearly all are. rustls's parser accepts more, but takes
+/// longer for the certificates of an operating system than a handshake takes.
 fn ordinary_certificate(block: &[u8]) -> Option<Vec<u8>> {
     let mut lines = lines(block);
     if lines.next()? != b"-----BEGIN CERTIFICATE-----" {
@@ -158,7 +179,31 @@ fn ordinary_certificate(block: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// Returns the lines of a text, whichever line breaks it has. Between a carriage return and a line feed is an empty one.
+/// Writes a block as rustls reads it: with line feeds, and without white space at the ends of lines. The headers that
+/// OpenSSL reads as CERTIFICATE become that one.
+fn normalized(block: &[u8]) -> Vec<u8> {
+    let mut normalized = Vec::with_capacity(block.len() + 1);
+    for line in lines(block) {
+        // Each file begins with a mark if several were joined.
+        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+        let keyword = [BEGIN, b"-----END "].into_iter().find(|keyword| line.starts_with(keyword));
+        if let Some(keyword) = keyword {
+            let rest = line.strip_prefix(keyword).unwrap_or(line);
+            let label = rest.strip_prefix(b"TRUSTED ").or_else(|| rest.strip_prefix(b"X509 "));
+            normalized.extend_from_slice(keyword);
+            normalized.extend_from_slice(
+                label.filter(|label| label.starts_with(b"CERTIFICATE-----")).unwrap_or(rest),
+            );
+        } else {
+            normalized.extend_from_slice(line);
+        }
+        normalized.push(b'\n');
+    }
+    normalized
+}
+
+/// Returns the lines of a text, whichever line breaks it has, without white space at their ends. Between a carriage
+/// return and a line feed is an empty one.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -168,36 +213,8 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
             None => (text, None),
         };
         rest = after;
-        Some(line)
+        Some(line.trim_ascii_end())
     })
-}
-
-/// Splits a PEM file before each BEGIN line, so that a truncated block does not spoil the next. Text before the first
-/// is left out, and the headers that OpenSSL reads as CERTIFICATE become that one.
-fn blocks(pem: &[u8]) -> Vec<Vec<u8>> {
-    let mut blocks: Vec<Vec<u8>> = Vec::new();
-    for line in lines(pem) {
-        // Each file begins with a mark if several were joined.
-        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii_end();
-        let keyword =
-            [&b"-----BEGIN "[..], b"-----END "].into_iter().find(|keyword| line.starts_with(keyword));
-        if keyword.is_some_and(|keyword| keyword.ends_with(b"BEGIN ")) {
-            blocks.push(Vec::with_capacity(2048));
-        }
-        let Some(block) = blocks.last_mut() else { continue };
-        if let Some(keyword) = keyword {
-            let rest = line.strip_prefix(keyword).unwrap_or(line);
-            let label = rest.strip_prefix(b"TRUSTED ").or_else(|| rest.strip_prefix(b"X509 "));
-            block.extend_from_slice(keyword);
-            block.extend_from_slice(
-                label.filter(|label| label.starts_with(b"CERTIFICATE-----")).unwrap_or(rest),
-            );
-        } else {
-            block.extend_from_slice(line);
-        }
-        block.push(b'\n');
-    }
-    blocks
 }
 
 fn describe(error: &PemError) -> &'static str {
@@ -250,7 +267,7 @@ mod tests {
     }
 
     fn by_rustls(block: &[u8]) -> Option<Vec<u8>> {
-        CertificateDer::from_pem_slice(block).ok().map(|der| der.to_vec())
+        CertificateDer::from_pem_slice(&normalized(block)).ok().map(|der| der.to_vec())
     }
 
     proptest! {
@@ -261,10 +278,10 @@ mod tests {
             line_break in prop::sample::select(vec!["\n", "\r\n", "\r", "\n\n", " \t\n"]),
         ) {
             let text = pem(&der, width, line_break);
-            let blocks = blocks(text.as_bytes());
-            prop_assert_eq!(blocks.len(), 1);
-            prop_assert_eq!(ordinary_certificate(&blocks[0]), Some(der.clone()));
-            prop_assert_eq!(by_rustls(&blocks[0]), Some(der));
+            let blocks: Vec<_> = blocks(text.as_bytes()).collect();
+            prop_assert_eq!(&blocks, &[text.as_bytes()]);
+            prop_assert_eq!(ordinary_certificate(blocks[0]), Some(der.clone()));
+            prop_assert_eq!(by_rustls(blocks[0]), Some(der));
         }
 
         #[test]
@@ -278,8 +295,8 @@ mod tests {
             let start = at.index(text.len());
             text.splice(start..(start + replaced).min(text.len()), by.bytes());
             for block in blocks(&text) {
-                if let Some(decoded) = ordinary_certificate(&block) {
-                    prop_assert_eq!(by_rustls(&block), Some(decoded));
+                if let Some(decoded) = ordinary_certificate(block) {
+                    prop_assert_eq!(by_rustls(block), Some(decoded));
                 }
             }
         }
