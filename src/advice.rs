@@ -50,6 +50,8 @@ pub enum Advice {
     },
     /// Repeat the call, which finishes the create.
     Repeat,
+    /// Repeat the create, which puts the delivered key in its place.
+    PutInPlace,
     /// Rotate the token again, which continues the rotation.
     RotateAgain,
     /// Cancel the rotation of a token.

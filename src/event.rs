@@ -376,12 +376,15 @@ impl Event {
             Self::RotationsNotTried { .. } => vec!["finish them with other credentials".into()],
             Self::FolderOfAnotherUser { .. } => vec![Advice::TrustFolder],
             Self::PendingFilesRemain { .. } => {
-                vec!["repeat the call that was interrupted, which finishes it, or delete both the token and the file".into()]
+                vec![
+                    "repeat what was interrupted, which finishes it, or delete both the token and the file"
+                        .into(),
+                ]
             }
             Self::LeftPending { delivered: true, finishes_on_repeat: true, .. } => vec![Advice::Repeat],
             Self::LeftPending { .. } | Self::MayRemainPending { .. } => vec![Advice::Sweep],
             Self::DeliveredUnseen { .. } => {
-                vec!["do not repeat the call: it would create another token".into()]
+                vec!["do not repeat the create: it would make another token".into()]
             }
             Self::OrphansKept { .. } | Self::RemovedRowsHaveTokens { .. } => {
                 vec!["delete those that are not needed".into()]

@@ -47,6 +47,9 @@ pub(super) fn words(advice: &Advice) -> Cow<'static, str> {
             "delete the pending tokens: run the command again with --resume, or lmtokens sweep --yes after an hour"
         }
         Advice::Repeat => "run the same command again: it finishes this create",
+        Advice::PutInPlace => {
+            "the key is safe: run the command again with the same user, type, note and status, which puts it in place"
+        }
         Advice::RotateAgain => "run the same command again: it continues the rotation",
         Advice::CancelRotation { id } => {
             return format!("cancel the rotation with lmtokens rotate --cancel {id}").into();

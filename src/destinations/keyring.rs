@@ -5,7 +5,7 @@ mod lock;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use super::pending_file::{REPEAT, Record};
+use super::pending_file::Record;
 use super::secure_file::failed;
 use super::{Attempt, BoxFuture, Destination, Remaining, Remains, RequestedToken};
 use crate::advice::Advice;
@@ -146,12 +146,12 @@ impl ToKeyring {
         };
         if before.is_some() && !is_placed && !self.overwrite {
             let exists = failed(format!("{} exists already", self.describe()));
-            return Err(exists.suggest(Advice::OverwriteEntry).suggest(REPEAT));
+            return Err(exists.suggest(Advice::OverwriteEntry).suggest(Advice::PutInPlace));
         }
         let entry = KeyringEntry::of_token(&record.portal, &record.token()).write();
         let entry = entry.map_err(|error| failed(format!("cannot write the credentials: {error}")))?;
-        store(&*self.keyring, &self.name, &entry).map_err(|error| error.suggest(REPEAT))?;
-        self.keyring.delete(&self.pending_name()).map_err(|error| error.suggest(REPEAT))
+        store(&*self.keyring, &self.name, &entry).map_err(|error| error.suggest(Advice::PutInPlace))?;
+        self.keyring.delete(&self.pending_name()).map_err(|error| error.suggest(Advice::PutInPlace))
     }
 
     fn missing(&self, token: &Token) -> Error {

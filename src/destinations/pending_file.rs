@@ -12,5 +12,5 @@ mod record;
 pub(super) use earlier::Earlier;
 pub(super) use examine::read_start;
 pub(super) use names::previous_name;
-pub(super) use pending::{Existing, Pending, REPEAT};
+pub(super) use pending::{Existing, Pending};
 pub(super) use record::Record;

@@ -47,6 +47,9 @@ pub(crate) fn words(advice: &Advice) -> Cow<'static, str> {
             .into();
         }
         Advice::Repeat => "call again with the same arguments: the call finishes this create",
+        Advice::PutInPlace => {
+            "the key is safe: call again with the same user, type, note and status, which puts it in place"
+        }
         Advice::RotateAgain => {
             "call rotate_token again with the same destination, which continues the rotation"
         }

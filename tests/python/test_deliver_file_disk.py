@@ -69,18 +69,22 @@ def without_room_and_with(folder: Path, options: str, call: str) -> list[dict[st
 
 
 @pytest.mark.parametrize(
-    ("options", "problem"),
-    [(f"nr_inodes={NO_FILE}", "No space left on device"), ("ro", "Read-only file system")],
+    ("options", "problem", "hint"),
+    [
+        (f"nr_inodes={NO_FILE}", "No space left on device", "free space on its disk, or use a folder on another one"),
+        ("ro", "Read-only file system", "use a folder that you may write to"),
+    ],
     ids=["full", "read-only"],
 )
 def test_disk_that_takes_no_file_fails_before_the_token_is_created(
-    lmtokens_portal: Portal, tmp_path: Path, options: str, problem: str
+    lmtokens_portal: Portal, tmp_path: Path, options: str, problem: str, hint: str
 ) -> None:
     path = tmp_path / "token.json"
     completed = run_with_other_files(disk(tmp_path, options), [*SHELL, "add", "32", "--to", f"file:{path}"])
     assert (completed.returncode, completed.stdout) == (1, "")
     assert str(path) in completed.stderr
     assert problem in completed.stderr
+    assert f"hint: {hint}\n" in completed.stderr
     assert request_methods(lmtokens_portal) == []
 
 
@@ -97,13 +101,14 @@ os.chmod(folder, 0o500)
 try:
     lmtokens.add_token(32, deliver=to_file(os.path.join(folder, "token.json")))
 except lmtokens.DeliveryError as error:
-    print(error)
+    print(error, "hint:", error.suggestion)
 finally:
     shutil.rmtree(folder)
 """
     completed = run_python(code)
     assert completed.returncode == 0, completed.stderr
     assert "cannot write" in completed.stdout
+    assert "hint: use a folder that you may write to" in completed.stdout
     assert "Permission denied" in completed.stdout
     assert request_methods(lmtokens_portal) == []
 
@@ -118,7 +123,7 @@ def test_key_of_an_enabled_token_waits_on_a_full_disk_for_the_repeated_call(
     assert (stored.status, stored.note) == (2, "ci")
     assert full["error"].startswith(f"DeliveryError: token {stored.id} is enabled")
     assert "No space left on device" in full["error"]
-    assert "repeat the call" in full["hint"]
+    assert "call again with the same user" in full["hint"]
     assert key not in full["error"] + full["hint"]
     ((name, text),) = full["files"].items()
     assert name.endswith(".pending")

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -58,8 +58,7 @@ impl Pending {
     ) -> Result<Self> {
         let names = Names::of(target, tag);
         let path = folder.path_of(&names.pending);
-        let failure =
-            |error: &dyn std::fmt::Display| failed(format!("cannot write {}: {error}", path.display()));
+        let failure = |error: &io::Error| cannot_write(&path, error);
         let mut tries = 0..TRIES;
         let file = loop {
             let error = match folder.create(&names.pending) {
@@ -150,21 +149,21 @@ impl Pending {
     pub(in crate::destinations) fn deliver(&mut self, token: &Token, tag: &Tag) -> Result<()> {
         let record = Record::of(&self.portal, tag, token);
         let text = serde_json::to_string(&record).map(|text| Zeroizing::new(text + "\n"));
-        let text = text.map_err(|error| self.cannot_write(&error))?;
+        let text = text.map_err(|error| self.cannot_write(&error.into()))?;
         let written = self.file.write_all(text.as_bytes()).and_then(|()| {
             self.file.sync_all()?;
             self.folder.sync()
         });
         written.map_err(|error| self.cannot_write(&error))?;
         if !self.is_intact().map_err(|error| self.cannot_write(&error))? {
-            return Err(self.cannot_write(&"it was replaced by another process"));
+            return Err(self.cannot_write(&io::Error::other("it was replaced by another process")));
         }
         self.record = Some(record);
         Ok(())
     }
 
-    fn cannot_write(&self, error: &dyn std::fmt::Display) -> Error {
-        failed(format!("cannot write {}: {error}", self.path().display()))
+    fn cannot_write(&self, error: &io::Error) -> Error {
+        cannot_write(&self.path(), error)
     }
 
     /// Returns the address of the token's portal.
@@ -217,8 +216,8 @@ impl Pending {
                     failure.suggest("move that file to another folder").suggest(Advice::RotateAgain)
                 }
                 (true, false, true) => failure.suggest(Advice::RotateAgain),
-                (true, true, false) => failure.suggest(Advice::Overwrite).suggest(REPEAT),
-                (true, false, false) => failure.suggest(REPEAT),
+                (true, true, false) => failure.suggest(Advice::Overwrite).suggest(Advice::PutInPlace),
+                (true, false, false) => failure.suggest(Advice::PutInPlace),
             });
         }
         if !is_kept {
@@ -307,9 +306,18 @@ impl Pending {
     }
 }
 
-/// The hint if a delivered key is not in its place.
-pub(in crate::destinations) const REPEAT: &str =
-    "the key is safe: repeat the call with the same user, type, note and status, which puts it in place";
+fn cannot_write(path: &Path, error: &io::Error) -> Error {
+    let failure = failed(format!("cannot write {}: {error}", path.display()));
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            failure.suggest("free space on its disk, or use a folder on another one")
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            failure.suggest("use a folder that you may write to")
+        }
+        _ => failure,
+    }
+}
 
 impl Drop for Pending {
     fn drop(&mut self) {
