@@ -125,6 +125,8 @@ pub struct Details {
     pub candidates: Option<Vec<Token>>,
     /// For [`ErrorKind::OutcomeUnknown`]: the token of the response with its secret, if it may be the created one.
     pub token: Option<Token>,
+    /// For [`ErrorKind::OutcomeUnknown`]: why the portal could not be asked.
+    pub lookup_error: Option<Error>,
     /// The cause.
     pub cause: Option<Error>,
     /// The exception of a callback, which its interface gets back.
@@ -149,6 +151,7 @@ impl Error {
             rate: None,
             candidates: None,
             token: None,
+            lookup_error: None,
             cause: None,
             origin: None,
         }))
@@ -260,6 +263,13 @@ impl Error {
     pub(crate) fn is_credential_rejection(&self) -> bool {
         let is_rejected_by_proxy = self.0.is_refused_by_proxy && self.0.status == Some(407);
         self.0.kind == ErrorKind::Authentication || is_rejected_by_proxy
+    }
+
+    /// Returns whether credentials or a proxy's password were rejected in this request or in the lookup of its outcome.
+    #[must_use]
+    pub(crate) fn follows_credential_rejection(&self) -> bool {
+        self.is_credential_rejection()
+            || self.0.lookup_error.as_ref().is_some_and(Self::is_credential_rejection)
     }
 
     /// Returns the kind.

@@ -115,7 +115,7 @@ impl Each {
                         }
                         report(&error);
                         is_rejected = error.kind() == ErrorKind::Authentication;
-                        if is_rejected {
+                        if error.is_credential_rejection() {
                             break;
                         }
                     }
@@ -153,11 +153,14 @@ async fn without_repeated(given: Vec<Given>, client: &Client) -> Result<Vec<Give
         if !ids.is_empty() && matches!(one.find, FindToken::AccessId(_)) {
             // One that is not found is reported when its turn comes.
             let found = call(one.find.clone(), client).await;
-            let is_rejected = |error: &Error| error.kind() == ErrorKind::Authentication;
             if found.as_ref().is_ok_and(|token| ids.contains(&token.id)) {
                 continue;
             }
-            found.map(drop).or_else(|error| if is_rejected(&error) { Err(error) } else { Ok(()) })?;
+            if let Err(error) = found
+                && error.is_credential_rejection()
+            {
+                return Err(error);
+            }
         }
         kept.push(one);
     }

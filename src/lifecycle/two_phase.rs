@@ -210,7 +210,7 @@ impl TwoPhase<'_> {
             (Err(lookup_error), Some(reported)) => {
                 Err(other_note(reported, error).suggest(format!("looking for it failed: {lookup_error}")))
             }
-            (Err(lookup_error), None) => Err(outcome_unknown(admin_id, tag, error, Some(&lookup_error))),
+            (Err(lookup_error), None) => Err(outcome_unknown(admin_id, tag, error, Some(lookup_error))),
         }
     }
 
@@ -377,8 +377,8 @@ pub(super) fn with_changes(token: &Token, changed: Token) -> Token {
 
 /// Returns the error for a POST whose outcome is unknown: the lookup failed with `lookup_error`, or these credentials
 /// may not view tokens.
-fn outcome_unknown(admin_id: AdminId, tag: &Tag, cause: Error, lookup_error: Option<&Error>) -> Error {
-    let why = match lookup_error {
+fn outcome_unknown(admin_id: AdminId, tag: &Tag, cause: Error, lookup_error: Option<Error>) -> Error {
+    let why = match &lookup_error {
         Some(error) => format!("looking for it failed: {error}"),
         None => "an empty list proves nothing, because these credentials have not yet seen a token that they created"
             .to_owned(),
@@ -393,6 +393,7 @@ fn outcome_unknown(admin_id: AdminId, tag: &Tag, cause: Error, lookup_error: Opt
     details.maybe_applied = true;
     // An empty list: the portal was asked and showed no token. `None`: it could not be asked.
     details.candidates = lookup_error.is_none().then(Vec::new);
+    details.lookup_error = lookup_error;
     error.caused_by_response(cause)
 }
 

@@ -190,6 +190,15 @@ class ExpiringPassword(ConnectProxy):
         super()._connect(connection)
 
 
+def through(proxy: ConnectProxy, ca_bundle: Path) -> dict[str, str]:
+    """Return the environment of a command that sends the marker as the proxy's password."""
+    return {
+        "LM_BASE_URL": REMOTE_URL,
+        "SSL_CERT_FILE": str(ca_bundle),
+        "HTTPS_PROXY": proxy.url_for("user", MARKER),
+    }
+
+
 def passwords_in(proxy: ConnectProxy) -> int:
     return sum("proxy-authorization:" in connect.head.lower() for connect in proxy.seen)
 
@@ -229,6 +238,55 @@ def test_sweep_sends_a_rejected_password_once(lmtokens_portal: Portal, remote: T
     assert MARKER.lower() not in everything_about(error)
     assert [token.deleted for token in swept] == [False] * 3
     assert [stored.id for stored in created_tokens(lmtokens_portal)] == orphans
+
+
+@pytest.mark.parametrize("command", [("delete", "--yes"), ("disable",), ("enable",)])
+def test_shell_sends_a_rejected_password_once_for_many_tokens(
+    lmtokens_portal: Portal, remote: TlsServer, ca_bundle: Path, command: tuple[str, ...]
+) -> None:
+    tokens = [lmtokens_portal.client().add_token(32) for _ in range(3)]
+    with ConnectProxy({"portal.example:443": remote.port}, credentials="user:right") as proxy:
+        ids = [str(token.id) for token in tokens]
+        completed = run_shell(*command, *ids, environment=through(proxy, ca_bundle))
+        assert passwords_in(proxy) == 1
+    assert completed.returncode == 1
+    assert completed.stderr.count("rejected the given ones") == 1
+    assert MARKER.lower() not in (completed.stdout + completed.stderr).lower()
+    assert [stored.status for stored in created_tokens(lmtokens_portal)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_rotation_sends_a_rejected_password_once(
+    lmtokens_portal: Portal, remote: TlsServer, ca_bundle: Path, tmp_path: Path, method: str
+) -> None:
+    old = lmtokens_portal.client().add_token(32, "ci")
+    # It ends the connection, so that the next request needs another one.
+    lmtokens_portal.fail("close-before-acting", method=method)
+    with ExpiringPassword({"portal.example:443": remote.port}, credentials=f"user:{MARKER}") as proxy:
+        client = lmtokens_portal.client(
+            base_url=REMOTE_URL, proxy=proxy.url_for("user", MARKER), ca_bundle=ca_bundle, max_attempts=1
+        )
+        with pytest.raises(lmtokens.LMTokensError, match="status 407") as caught:
+            client.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap=0)
+        assert passwords_in(proxy) == 2
+    assert MARKER.lower() not in everything_about(caught.value)
+    # A new token that may exist is not enabled, and the old one is as before.
+    first, *others = created_tokens(lmtokens_portal)
+    assert (first.id, first.status, first.note) == (old.id, 2, "ci")
+    assert [token.status for token in others] == [1] * (method == "PATCH")
+
+
+def test_audit_sends_a_rejected_password_once(lmtokens_portal: Portal, remote: TlsServer, ca_bundle: Path) -> None:
+    for _ in range(3):
+        lmtokens_portal.client().add_token(32)
+    lmtokens_portal.fail("close-before-acting", method="PATCH")
+    with ExpiringPassword({"portal.example:443": remote.port}, credentials=f"user:{MARKER}") as proxy:
+        arguments = ("--disable", "--reason", "no_note", "--yes")
+        completed = run_shell("audit", *arguments, environment=through(proxy, ca_bundle))
+        assert passwords_in(proxy) == 2
+    assert completed.stderr.count("status 407") == 1
+    assert MARKER.lower() not in (completed.stdout + completed.stderr).lower()
+    assert [stored.status for stored in created_tokens(lmtokens_portal)] == [2, 2, 2]
 
 
 def test_password_rejected_after_the_delivery_is_sent_once_and_the_key_is_kept(

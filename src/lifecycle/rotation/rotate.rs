@@ -124,10 +124,11 @@ pub(super) async fn rotate(settings: &RotateToken, client: &Client) -> Result<Ro
     match rotator.rotate().await {
         Ok(rotation) => Ok(rotation),
         Err(error) => {
-            let new = match error.kind() {
-                // Repeated authentication failures lock a token.
-                ErrorKind::Authentication => None,
-                _ => rotator.find_first().await.ok().flatten().map(|first| first.token),
+            // Repeated authentication failures lock a token.
+            let new = if error.follows_credential_rejection() {
+                None
+            } else {
+                rotator.find_first().await.ok().flatten().map(|first| first.token)
             };
             let changes = rotator.portal.changes();
             Ok(Rotation::failed(rotator.old, new, error, changes))
@@ -369,7 +370,11 @@ impl Rotator<'_> {
                 return Ok(Attempt::Nothing(Some(cause)));
             }
             // Where a list shows what these credentials create, one without the token is as good as a response.
-            Err(error) if error.kind() == ErrorKind::OutcomeUnknown && !names_token(&error) => {
+            Err(error)
+                if error.kind() == ErrorKind::OutcomeUnknown
+                    && !names_token(&error)
+                    && !error.follows_credential_rejection() =>
+            {
                 return match prove_visibility(client, self.owner, self.run).await {
                     Ok(true) => {
                         destination.release(tag).await?;
@@ -529,6 +534,9 @@ impl Rotator<'_> {
     /// Withdraws a token that is not enabled because of an error, and returns the error.
     async fn give_up(&self, token: &Token, tag: &Tag, may_be_enabled: bool, error: Error) -> Error {
         let id = token.id;
+        if error.follows_credential_rejection() {
+            return error.suggest(format!("token {id} may remain")).suggest(Advice::RotateAgain);
+        }
         match self.withdraw(token, tag, may_be_enabled).await {
             Ok(true) => {
                 let _ = self.settings.destination.discard(token, tag).await;
