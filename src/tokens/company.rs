@@ -3,11 +3,11 @@
 //! Source: clients of others use `/setting/companySetting`; the vendor's API contract does not have it.
 
 use crate::client::{Client, Method, Request};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::json::members;
 
 /// Returns after how many days the portal disables an unused token; `None` if it does not, or does not tell. A failed
-/// request is not an error, unless the portal rejects the credentials.
+/// request is not an error, unless credentials are rejected.
 pub(crate) async fn token_disabled_days(client: &Client) -> Result<Option<i64>> {
     let request = Request {
         method: Method::Get,
@@ -19,7 +19,7 @@ pub(crate) async fn token_disabled_days(client: &Client) -> Result<Option<i64>> 
     let body = match client.send(&request).await {
         Ok(response) => response.body,
         // Without a response, the portal's time is not known either.
-        Err(error) if error.kind() == ErrorKind::Authentication || client.portal_time().is_none() => {
+        Err(error) if error.is_credential_rejection() || client.portal_time().is_none() => {
             return Err(error);
         }
         Err(_) => return Ok(None),

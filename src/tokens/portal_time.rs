@@ -1,7 +1,7 @@
 //! Learning the portal's time.
 
 use crate::client::{Client, Method, Request};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::operation::Operation;
 
 /// Sends a harmless request, so that the client knows the portal's time.
@@ -22,7 +22,7 @@ impl Operation for LearnPortalTime {
         };
         match client.send(&request).await {
             Err(error)
-                if error.kind() == ErrorKind::Authentication
+                if error.is_credential_rejection()
                     || error.details().status.is_none()
                     || client.portal_time().is_none() =>
             {
