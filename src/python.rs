@@ -25,6 +25,10 @@ use pyo3::{
 #[cfg(not(feature = "stubs"))]
 const MODULE: &str = "lmtokens._lmtokens";
 
+/// Creates a class, or returns the one that was created.
+#[cfg(not(feature = "stubs"))]
+type Create = for<'py> fn(Python<'py>) -> Bound<'py, PyType>;
+
 /// Declares the module, with classes that are created when they are first used. Most programs use few of them, and
 /// creating all takes longer than loading the library. Stubs are generated of a module that has all from the beginning.
 macro_rules! module {
@@ -74,18 +78,9 @@ macro_rules! module {
         }
 
         #[cfg(not(feature = "stubs"))]
-        const CLASSES: &[&str] = &[$($(#[$condition])? <$($path)::+ as pyo3::PyClass>::NAME),*];
-
-        #[cfg(not(feature = "stubs"))]
-        fn class<'py>(py: Python<'py>, name: &str) -> Option<Bound<'py, PyType>> {
-            $(
-                $(#[$condition])?
-                if name == <$($path)::+ as pyo3::PyClass>::NAME {
-                    return Some(py.get_type::<$($path)::+>());
-                }
-            )*
-            None
-        }
+        const CLASSES: &[(&str, Create)] = &[
+            $($(#[$condition])? (<$($path)::+ as pyo3::PyClass>::NAME, |py| py.get_type::<$($path)::+>()),)*
+        ];
     };
 }
 
@@ -137,7 +132,8 @@ fn create_classes_on_first_use(py: Python<'_>) -> PyResult<()> {
     // If the module were an argument of `init`, the stub would say that it has unknown names.
     let modules = py.import("sys")?.getattr("modules")?;
     let module = modules.get_item(MODULE)?.cast_into::<PyModule>()?;
-    CLASSES.iter().try_for_each(|name| module.index()?.append(*name))?;
+    let exported = module.index()?;
+    CLASSES.iter().try_for_each(|(name, _)| exported.append(*name))?;
     module.setattr("__getattr__", wrap_pyfunction!(class_on_first_use, &module)?)
 }
 
@@ -149,12 +145,14 @@ fn class_on_first_use<'py>(
     module: &Bound<'py, PyModule>,
     name: &Bound<'py, PyString>,
 ) -> PyResult<Bound<'py, PyType>> {
-    let Some(class) = name.to_cow().ok().and_then(|name| class(module.py(), &name)) else {
+    let found = name.to_cow().ok().and_then(|name| CLASSES.iter().find(|(class, _)| *class == name));
+    let Some((_, create)) = found else {
         return Err(PyAttributeError::new_err(format!(
             "module '{MODULE}' has no attribute {}",
             name.repr()?
         )));
     };
+    let class = create(module.py());
     module.setattr(name, &class)?;
     Ok(class)
 }

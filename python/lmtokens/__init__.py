@@ -75,7 +75,7 @@ _LAZY_MODULES = {"deliver"}
 
 # Type checkers take the public names from the imports above.
 __all__ = [  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
-    *sorted({*(name for name in globals() if name[0].isalpha()), *_NATIVE, *_LAZY, *_LAZY_MODULES}),
+    *{*(name for name in globals() if name[0].isalpha()), *_NATIVE, *_LAZY, *_LAZY_MODULES},
     *("__version__", "where"),
 ]
 

@@ -199,6 +199,12 @@ def through(proxy: ConnectProxy, ca_bundle: Path) -> dict[str, str]:
     }
 
 
+def client_through(proxy: ConnectProxy, portal: Portal, ca_bundle: Path) -> lmtokens.Client:
+    """Return a client that sends the marker as the proxy's password."""
+    url = proxy.url_for("user", MARKER)
+    return portal.client(base_url=REMOTE_URL, proxy=url, ca_bundle=ca_bundle, max_attempts=1)
+
+
 def passwords_in(proxy: ConnectProxy) -> int:
     return sum("proxy-authorization:" in connect.head.lower() for connect in proxy.seen)
 
@@ -228,9 +234,7 @@ def test_sweep_sends_a_rejected_password_once(lmtokens_portal: Portal, remote: T
     # It ends the connection, so that the next request needs another one.
     lmtokens_portal.fail("close-before-acting", method="DELETE")
     with ExpiringPassword({"portal.example:443": remote.port}, credentials=f"user:{MARKER}") as proxy:
-        client = lmtokens_portal.client(
-            base_url=REMOTE_URL, proxy=proxy.url_for("user", MARKER), ca_bundle=ca_bundle, max_attempts=1
-        )
+        client = client_through(proxy, lmtokens_portal, ca_bundle)
         swept = client.sweep_tokens(dry_run=False)
         assert passwords_in(proxy) == 2
     (error,) = (token.error for token in swept if token.error is not None)
@@ -263,9 +267,7 @@ def test_rotation_sends_a_rejected_password_once(
     # It ends the connection, so that the next request needs another one.
     lmtokens_portal.fail("close-before-acting", method=method)
     with ExpiringPassword({"portal.example:443": remote.port}, credentials=f"user:{MARKER}") as proxy:
-        client = lmtokens_portal.client(
-            base_url=REMOTE_URL, proxy=proxy.url_for("user", MARKER), ca_bundle=ca_bundle, max_attempts=1
-        )
+        client = client_through(proxy, lmtokens_portal, ca_bundle)
         with pytest.raises(lmtokens.LMTokensError, match="status 407") as caught:
             client.rotate_token(old.id, deliver=to_file(tmp_path / "token.json"), overlap=0)
         assert passwords_in(proxy) == 2
@@ -295,9 +297,7 @@ def test_password_rejected_after_the_delivery_is_sent_once_and_the_key_is_kept(
     path = tmp_path / "token.json"
 
     def add(proxy: ConnectProxy) -> lmtokens.Token:
-        client = lmtokens_portal.client(
-            base_url=REMOTE_URL, proxy=proxy.url_for("user", MARKER), ca_bundle=ca_bundle, max_attempts=1
-        )
+        client = client_through(proxy, lmtokens_portal, ca_bundle)
         return client.add_token(32, "ci", deliver=to_file(path))
 
     routes = {"portal.example:443": remote.port}
