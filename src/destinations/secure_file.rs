@@ -143,6 +143,40 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
 #[cfg(windows)]
 pub(crate) use access_list::create_file as create_private;
 
+#[cfg(unix)]
+pub(crate) use std::fs::{remove_file, rename};
+
+/// As `std::fs::rename`, for a file that another process may have open for a moment.
+#[cfg(windows)]
+pub(crate) fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    retry_while_in_use(|| std::fs::rename(&from, &to))
+}
+
+/// As `std::fs::remove_file`, for a file that another process may have open for a moment.
+#[cfg(windows)]
+pub(crate) fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
+    retry_while_in_use(|| std::fs::remove_file(&path))
+}
+
+/// Repeats a change that Windows refuses while another process has the file open without sharing its name, as most
+/// programs do that read it, and scanners for viruses. Access may also be denied for good, so the wait is short.
+#[cfg(windows)]
+fn retry_while_in_use(mut change: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    use std::time::{Duration, Instant};
+    use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION};
+    const TICK: Duration = Duration::from_millis(20);
+    const LIMIT: Duration = Duration::from_secs(1);
+    let start = Instant::now();
+    loop {
+        let changed = change();
+        let code = changed.as_ref().err().and_then(io::Error::raw_os_error).map(i32::cast_unsigned);
+        if !matches!(code, Some(ERROR_ACCESS_DENIED | ERROR_SHARING_VIOLATION)) || start.elapsed() >= LIMIT {
+            return changed;
+        }
+        std::thread::sleep(TICK);
+    }
+}
+
 /// Makes created, renamed and removed names in a folder durable.
 #[cfg(unix)]
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
@@ -155,4 +189,67 @@ pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
 #[allow(clippy::unnecessary_wraps, reason = "the same signature as on Unix")]
 pub(crate) fn sync_folder_of(_path: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::windows::fs::OpenOptionsExt as _;
+    use std::path::PathBuf;
+    use std::thread;
+    use std::time::Duration;
+
+    use windows_sys::Win32::Storage::FileSystem::FILE_SHARE_READ;
+
+    use super::{remove_file, rename};
+
+    /// Two files in a new folder; the second is open in another process, as it were.
+    fn files() -> (PathBuf, PathBuf, PathBuf, File) {
+        let folder = std::env::temp_dir().join(format!("lmtokens-in-use-{:016x}", getrandom::u64().unwrap()));
+        fs::create_dir(&folder).unwrap();
+        let (new, old) = (folder.join("new"), folder.join("old"));
+        fs::write(&new, "new").unwrap();
+        fs::write(&old, "old").unwrap();
+        let reader = File::options().read(true).share_mode(FILE_SHARE_READ).open(&old).unwrap();
+        (folder, new, old, reader)
+    }
+
+    fn close_soon(reader: File) -> thread::JoinHandle<()> {
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            drop(reader);
+        })
+    }
+
+    #[test]
+    fn a_file_that_is_open_for_a_moment_is_replaced() {
+        let (folder, new, old, reader) = files();
+        fs::rename(&new, &old).unwrap_err();
+        let reader = close_soon(reader);
+        rename(&new, &old).unwrap();
+        assert_eq!(fs::read_to_string(&old).unwrap(), "new");
+        reader.join().unwrap();
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_open_for_a_moment_is_removed() {
+        let (folder, _, old, reader) = files();
+        fs::remove_file(&old).unwrap_err();
+        let reader = close_soon(reader);
+        remove_file(&old).unwrap();
+        assert!(!old.exists());
+        reader.join().unwrap();
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_stays_open_is_an_error() {
+        let (folder, new, old, reader) = files();
+        rename(&new, &old).unwrap_err();
+        remove_file(&old).unwrap_err();
+        drop(reader);
+        assert_eq!(fs::read_to_string(&old).unwrap(), "old");
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

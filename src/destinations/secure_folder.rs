@@ -11,6 +11,8 @@ use std::os::windows::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 #[cfg(windows)]
+use super::secure_file::{remove_file, rename};
+#[cfg(windows)]
 use crate::access_list;
 
 /// A folder that was opened once.
@@ -249,7 +251,7 @@ impl SecureFolder {
     }
 
     pub(super) fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        std::fs::rename(self.there(from), self.there(to))
+        rename(self.there(from), self.there(to))
     }
 
     fn link(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
@@ -257,7 +259,7 @@ impl SecureFolder {
     }
 
     fn unlink(&self, name: &OsStr) -> io::Result<()> {
-        std::fs::remove_file(self.there(name))
+        remove_file(self.there(name))
     }
 
     pub(super) fn names(&self) -> io::Result<Vec<OsString>> {

@@ -18,7 +18,7 @@ use crate::credentials::{
     Arguments, ConfigFile, ConfigPath, Credentials, DEFAULT, KEYS, PROFILES, ProcessEnvironment, config_path,
     unknown_profile,
 };
-use crate::destinations::secure_file::{create_private, folder_of, sync_folder_of};
+use crate::destinations::secure_file::{create_private, folder_of, remove_file, rename, sync_folder_of};
 use crate::error::{Error, Result};
 
 /// The configuration file for a change.
@@ -237,7 +237,7 @@ impl NewFile {
     /// Replaces the old file, and returns its path.
     pub(super) fn put_in_place(self) -> Result<ConfigPath> {
         let Edit { path, target, .. } = &self.edit;
-        let placed = std::fs::rename(&self.new, target).and_then(|()| sync_folder_of(target));
+        let placed = rename(&self.new, target).and_then(|()| sync_folder_of(target));
         placed.map_err(|error| cannot_write(path, &error))?;
         Ok(path.clone())
     }
@@ -245,7 +245,7 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.new);
+        let _ = remove_file(&self.new);
     }
 }
 
@@ -280,7 +280,7 @@ fn remove_leftovers(path: &Path) -> io::Result<()> {
         if let Some(random) = random.filter(|random| random.len() == 16)
             && random.bytes().all(|byte| byte.is_ascii_hexdigit())
         {
-            std::fs::remove_file(path.with_file_name(format!("{prefix}{random}{NEW}")))?;
+            remove_file(path.with_file_name(format!("{prefix}{random}{NEW}")))?;
         }
     }
     Ok(())

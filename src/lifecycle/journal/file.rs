@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 #[cfg(windows)]
 use crate::access_list;
 use crate::advice::Advice;
-use crate::destinations::secure_file::{create_private, failed, sync_folder_of};
+use crate::destinations::secure_file::{create_private, failed, remove_file, rename, sync_folder_of};
 use crate::error::{Error, Result};
 
 /// A journal that this process writes. The lock is on the file itself: it cannot be removed while the path names the
@@ -33,7 +33,7 @@ impl JournalFile {
             .and_then(|()| if lock { take_lock(&file, path) } else { Ok(()) })
             .and_then(|()| publish(&new, path));
         if let Err(error) = filled {
-            let _ = std::fs::remove_file(&new);
+            let _ = remove_file(&new);
             return Err(error);
         }
         let journal = Self { file, path: path.to_owned(), length: first_line.len() as u64 };
@@ -91,7 +91,7 @@ impl JournalFile {
     /// Removes the file while it is locked, if the path still names it.
     pub(super) fn remove(self) -> io::Result<()> {
         self.check()?;
-        std::fs::remove_file(&self.path)
+        remove_file(&self.path)
     }
 
     /// Fails if the path no longer names this file, or if another process changed its length: writes would succeed, and
@@ -186,10 +186,10 @@ fn keep_private(file: &File, path: &Path) -> io::Result<()> {
 /// Gives a complete new file the path of the journal, unless the path exists.
 fn publish(new: &Path, path: &Path) -> Result<()> {
     let published = match std::fs::hard_link(new, path) {
-        Ok(()) => std::fs::remove_file(new),
+        Ok(()) => remove_file(new),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists_already(path)),
         // The file system has no hard links.
-        Err(_) if path.symlink_metadata().is_err() => std::fs::rename(new, path),
+        Err(_) if path.symlink_metadata().is_err() => rename(new, path),
         Err(error) => Err(error),
     };
     published.map_err(|error| cannot_write(path, &error))
