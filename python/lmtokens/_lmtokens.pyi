@@ -71,9 +71,9 @@ class BulkRun:
     A run of ``add_tokens``: an iterator of row results, in the order in which the rows end.
 
     The first step sends the first request. Leaving the iteration (``break``, ``close()``, the end of a ``with`` block)
-    starts no new row; Ctrl-C cancels the rows in progress, which ``resume=True`` finishes later. An error of the run as
-    a whole (the credentials are rejected, the journal cannot be written) is raised at the end, after every row has
-    ended.
+    starts no new row; ``close()`` and the end of the block wait for the rows in progress, so that the journal can be
+    resumed at once. Ctrl-C cancels the rows in progress, which ``resume=True`` finishes later. An error of the run as a
+    whole (the credentials are rejected, the journal cannot be written) is raised at the end, after every row has ended.
     """
     def __enter__(self, /) -> BulkRun: ...
     def __exit__(self, /, *exception: "object") -> "None": ...
@@ -83,7 +83,8 @@ class BulkRun:
     def _repr_html_(self, /) -> "str": ...
     def close(self, /) -> None:
         """
-        Start no new row. Rows in progress run to their end.
+        Start no new row, and wait for those in progress. The summary then counts them, and the others as skipped. If
+        another thread iterates over the run, it gets the rows in progress, and this does not wait.
         """
     def finish(self, /) -> Summary:
         """
@@ -1699,10 +1700,6 @@ class _AsyncBulkRun:
     @property
     def closed(self, /) -> bool: ...
     def interrupted(self, /) -> None: ...
-    def leave(self, /, error: "object") -> "None":
-        """
-        End an `async with` block, which may have raised an error.
-        """
     def next(self, /) -> Coroutine[Any, Any, RowResult | None]:
         """
         Return the future of the next row that ends, or of None at the end, with its call.
@@ -1711,8 +1708,13 @@ class _AsyncBulkRun:
         """
         Report the progress, or raise the interrupt of this row's destination.
         """
+    def stop(self, /) -> bool:
+        """
+        Start no new row. Return whether rows may be in progress that the caller can wait for.
+        """
     @property
     def summary(self, /) -> Summary: ...
+    def warn_if_unused(self, /) -> None: ...
 
 @disjoint_base
 class _AsyncCore:

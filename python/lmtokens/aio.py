@@ -206,8 +206,15 @@ class AsyncBulkRun:
         return self._run.summary
 
     async def close(self) -> None:
-        """Start no new row. Rows in progress run to their end."""
-        self._run.close()
+        """Start no new row, and wait for those in progress. The summary then counts them, and the others as skipped.
+
+        If another task iterates over the run, it gets the rows in progress, and this does not wait.
+        """
+        try:
+            if self._run.stop():
+                await self.finish()
+        finally:
+            self._run.close()
 
     async def __aenter__(self) -> AsyncBulkRun:
         return self
@@ -218,7 +225,18 @@ class AsyncBulkRun:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._run.leave(error)
+        if error is None:
+            try:
+                self._run.warn_if_unused()
+            finally:
+                await self.close()
+        elif isinstance(error, Exception):
+            # An error of the run must not replace that of the block.
+            with suppress(Exception):
+                await self.close()
+        else:
+            # An interrupt does not wait.
+            self._run.close()
 
     def __repr__(self) -> str:
         return f"<lmtokens.AsyncBulkRun {self.summary}>"

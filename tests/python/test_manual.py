@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shutil
@@ -60,8 +61,8 @@ def test_every_exception_has_a_section() -> None:
 
 def test_every_exception_names_its_section() -> None:
     for name in errors.__all__:
-        docstring = getattr(errors, name).__doc__
-        assert docstring.rstrip().endswith(f"\n\n    Causes and remedies: ``docs/errors.md#{name}``"), name
+        docstring = inspect.getdoc(getattr(errors, name)) or ""
+        assert docstring.endswith(f"\n\nCauses and remedies: ``docs/errors.md#{name}``"), name
 
 
 def test_every_variable_is_described() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import inspect
 import json
 import re
 import sys
@@ -54,7 +55,7 @@ def test_settings_are_the_same_everywhere(portal: Portal) -> None:
         portal._control("configure", {"nonsense": 1})
     native = re.findall(r"[a-z_]+(?=, | or |$)", str(caught.value).split("expected ")[1])
     assert sorted(native) == NAMES
-    documented = re.findall(r"^        ([a-z_]+): ", Portal.__doc__ or "", re.MULTILINE)
+    documented = re.findall(r"^ {4}([a-z_]+): ", inspect.cleandoc(Portal.__doc__ or ""), re.MULTILINE)
     assert set(NAMES) <= set(documented)
     page = (REPOSITORY / "docs/sandbox-control.md").read_text()
     assert sorted(re.findall(r"^\| `([a-z_]+)` \(", page, re.MULTILINE)) == NAMES

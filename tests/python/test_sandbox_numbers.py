@@ -153,5 +153,5 @@ class Index:
 def test_integers_of_other_classes(portal: Portal) -> None:
     portal.set_rate_limit(Index(), Decimal("0.5"))  # type: ignore[arg-type]
     portal.set_rate_limit(200)
-    assert_rejected(lambda: portal.set_rate_limit(10**5000), "^invalid limit <int>; expected a whole number")
+    assert_rejected(lambda: portal.set_rate_limit(10**5000), "^invalid limit <int.*>; expected a whole number")
     assert_rejected(lambda: portal.set_rate_limit(b"1"), "^invalid limit b'1'; expected a whole number")  # type: ignore[arg-type]

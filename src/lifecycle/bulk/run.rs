@@ -106,6 +106,12 @@ impl Run {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    /// Returns whether `next` was called, so that rows may be in progress.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        self.waiting.is_none()
+    }
+
     /// Cancels the rows in progress, as if the process had been killed: the journal can be resumed.
     pub fn abort(&self) {
         if let Some(task) = &self.task {

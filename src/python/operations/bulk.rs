@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use pyo3::exceptions::{PyRuntimeError, PyRuntimeWarning, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyRuntimeWarning, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
@@ -175,12 +175,15 @@ impl RunHandle {
         }
     }
 
-    /// Ends a `with` block.
-    fn leave(&self, py: Python<'_>, has_raised: bool) -> PyResult<()> {
-        if has_raised {
-            self.is_used.store(true, Ordering::Relaxed);
-        }
-        self.warn_if_unused(py)
+    /// Starts no new row. Returns whether rows may be in progress that this caller can wait for: not in a forked child,
+    /// nor if another thread or task iterates over the run.
+    fn stop(&self) -> bool {
+        self.is_used.store(true, Ordering::Relaxed);
+        self.is_of_this_process()
+            && self.run.try_lock().is_ok_and(|run| {
+                run.stop();
+                run.has_started()
+            })
     }
 
     /// Warns of a run that has sent nothing, as the interpreter does of a coroutine that was never awaited.
@@ -221,7 +224,11 @@ impl RunHandle {
         crate::python::runtime::log::warn(py, message)
     }
 
-    fn report_progress(&self, py: Python<'_>) -> PyResult<()> {
+    /// Reports a row that has ended. One that was not attempted is no progress.
+    fn report_progress(&self, py: Python<'_>, result: &RowResult) -> PyResult<()> {
+        if result.is_unattempted() {
+            return Ok(());
+        }
         let Some(progress) = &self.progress else { return Ok(()) };
         let summary = self.summary();
         match progress {
@@ -254,9 +261,9 @@ impl Operation for NextRow {
 /// A run of ``add_tokens``: an iterator of row results, in the order in which the rows end.
 ///
 /// The first step sends the first request. Leaving the iteration (``break``, ``close()``, the end of a ``with`` block)
-/// starts no new row; Ctrl-C cancels the rows in progress, which ``resume=True`` finishes later. An error of the run as
-/// a whole (the credentials are rejected, the journal cannot be written) is raised at the end, after every row has
-/// ended.
+/// starts no new row; ``close()`` and the end of the block wait for the rows in progress, so that the journal can be
+/// resumed at once. Ctrl-C cancels the rows in progress, which ``resume=True`` finishes later. An error of the run as a
+/// whole (the credentials are rejected, the journal cannot be written) is raised at the end, after every row has ended.
 #[pyclass(frozen, module = "lmtokens")]
 pub(crate) struct BulkRun(Open, Arc<Mutex<Summary>>, Wakes);
 
@@ -295,23 +302,23 @@ impl BulkRun {
             Ok(Some(result)) => {
                 if let Some(interrupt) = result.error.take_interrupt(py) {
                     handle.interrupted(py)?;
-                    self.close();
+                    close(&self.0);
                     return Err(interrupt);
                 }
-                handle.report_progress(py)?;
+                handle.report_progress(py, &result)?;
                 Ok(Some(result))
             }
             Ok(None) => {
-                self.close();
+                close(&self.0);
                 Ok(None)
             }
             // Another thread iterates over the run.
             Err(error) if error.is_instance_of::<PyValueError>(py) => Err(error),
             Err(error) => {
-                if !error.is_instance_of::<pyo3::exceptions::PyException>(py) {
+                if !error.is_instance_of::<PyException>(py) {
                     handle.interrupted(py)?;
                 }
-                self.close();
+                close(&self.0);
                 Err(error)
             }
         }
@@ -332,9 +339,15 @@ impl BulkRun {
         *locked(&self.1)
     }
 
-    /// Start no new row. Rows in progress run to their end.
-    fn close(&self) {
+    /// Start no new row, and wait for those in progress. The summary then counts them, and the others as skipped. If
+    /// another thread iterates over the run, it gets the rows in progress, and this does not wait.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let ended = match self.handle() {
+            Some(handle) if handle.stop() => self.finish(py).map(drop),
+            _ => Ok(()),
+        };
         close(&self.0);
+        ended
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -343,8 +356,22 @@ impl BulkRun {
 
     #[pyo3(signature = (*exception: "object") -> "None")]
     fn __exit__(&self, py: Python<'_>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
-        let has_raised = exception.get_item(0).is_ok_and(|class| !class.is_none());
-        leave(py, &self.0, has_raised)
+        match exception.get_item(1).ok().filter(|error| !error.is_none()) {
+            None => {
+                let warned = warn_if_unused(py, &self.0);
+                self.close(py).and(warned)
+            }
+            Some(error) if error.is_instance_of::<PyException>() => match self.close(py) {
+                // Its error must not replace that of the block.
+                Err(second) if second.is_instance_of::<PyException>(py) => Ok(()),
+                closed => closed,
+            },
+            // An interrupt does not wait.
+            Some(_) => {
+                close(&self.0);
+                Ok(())
+            }
+        }
     }
 
     fn __repr__(&self) -> String {
@@ -392,10 +419,10 @@ impl AsyncBulkRun {
     fn returned(&self, py: Python<'_>, result: &RowResult) -> PyResult<()> {
         let Some(handle) = self.handle() else { return Ok(()) };
         match result.error.take_interrupt(py) {
-            None => handle.report_progress(py),
+            None => handle.report_progress(py, result),
             Some(interrupt) => {
                 handle.interrupted(py)?;
-                self.close();
+                close(&self.0);
                 Err(interrupt)
             }
         }
@@ -415,14 +442,17 @@ impl AsyncBulkRun {
         *locked(&self.1)
     }
 
+    /// Start no new row. Return whether rows may be in progress that the caller can wait for.
+    fn stop(&self) -> bool {
+        self.handle().is_some_and(|handle| handle.stop())
+    }
+
     fn close(&self) {
         close(&self.0);
     }
 
-    /// End an `async with` block, which may have raised an error.
-    #[pyo3(signature = (error: "object") -> "None")]
-    fn leave(&self, py: Python<'_>, error: &Bound<'_, PyAny>) -> PyResult<()> {
-        leave(py, &self.0, !error.is_none())
+    fn warn_if_unused(&self, py: Python<'_>) -> PyResult<()> {
+        warn_if_unused(py, &self.0)
     }
 }
 
@@ -453,9 +483,9 @@ fn close(run: &Open) {
     }
 }
 
-fn leave(py: Python<'_>, run: &Open, has_raised: bool) -> PyResult<()> {
-    let handle = locked(run).take();
-    handle.map_or(Ok(()), |handle| handle.leave(py, has_raised))
+fn warn_if_unused(py: Python<'_>, run: &Open) -> PyResult<()> {
+    let handle = locked(run).clone();
+    handle.map_or(Ok(()), |handle| handle.warn_if_unused(py))
 }
 
 /// Defines `add_tokens` on both clients and as a module function.

@@ -34,6 +34,13 @@ impl From<lifecycle::RowResult> for RowResult {
     }
 }
 
+impl RowResult {
+    /// Returns whether the run ended before it came to this row.
+    pub(crate) fn is_unattempted(&self) -> bool {
+        self.state == "skipped" && self.token.is_none()
+    }
+}
+
 #[pymethods]
 impl RowResult {
     /// NewToken: the row.
