@@ -77,6 +77,22 @@ def test_credentials_rejected_during_the_run_stop_it(lmtokens_portal: Portal, jo
     assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(note for _, note in ROWS)
 
 
+def test_credentials_rejected_in_the_lookup_of_a_lost_create_stop_the_run(
+    lmtokens_portal: Portal, journal: Path
+) -> None:
+    lmtokens_portal.fail("act-then-close", method="POST", skip=1)
+    lmtokens_portal.fail("status-before-acting", method="GET", status=401, times=None)
+    results, error = collect(lmtokens.add_tokens(ROWS, journal=journal, concurrency=1))
+    assert isinstance(error, lmtokens.AuthenticationError)
+    assert [result.state for result in results] == ["created", "unknown"] + ["skipped"] * 38
+    assert len(requests_with_method(lmtokens_portal, "POST")) == 2
+    assert len(requests_with_method(lmtokens_portal, "GET")) == 1
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
+    lmtokens_portal.clear_faults()
+    assert lmtokens.add_tokens(ROWS, journal=journal, resume=True).finish().failed == 0
+    assert sorted(stored.note for stored in created_tokens(lmtokens_portal)) == sorted(note for _, note in ROWS)
+
+
 def test_credentials_rejected_in_a_user_lookup_stop_the_run(lmtokens_portal: Portal, journal: Path) -> None:
     client = lmtokens_portal.client(access_id=lmtokens_portal.access_id, access_key="not-the-key-of-any-token")
     results, error = collect(client.add_tokens([("api-user", "a"), ("viewer", "b"), (32, "c")], journal=journal))

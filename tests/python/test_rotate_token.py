@@ -17,6 +17,7 @@ import pytest
 from api_variants import VARIANTS, api_for, credentials_of, modifying_requests, stored_token, token_reference
 from lmtokens.deliver import to_command, to_file
 from support import run_shell
+from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -737,6 +738,30 @@ def test_shell_stops_if_the_first_rotation_fails(lmtokens_portal: Portal, tmp_pa
     assert [(row["old_id"], row["state"]) for row in rows] == [(old[0].id, "failed")]
     assert "2 tokens were not rotated" in shown
     assert all(works(lmtokens_portal, token) for token in old)
+
+
+def test_shell_stops_if_credentials_are_rejected_in_a_lookup(
+    lmtokens_portal: Portal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = [lmtokens_portal.create_token(32) for _ in range(3)]
+    posts: list[str] = []
+
+    def after(exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            posts.append(exchange.path)
+            if len(posts) == 2:
+                # The response is lost, and with it the answer to whether there is a token.
+                exchange.status, exchange.response_body = 502, b""
+                lmtokens_portal.fail("status-before-acting", method="GET", status=401, times=None)
+
+    with TamperingProxy(lmtokens_portal, after=after) as portal:
+        monkeypatch.setenv("LM_BASE_URL", portal.base_url)
+        _, rows, shown = rotate_many(tmp_path, "--user", "32")
+    assert [row["old_id"] for row in rows] == [old[0].id, old[1].id]
+    assert "1 tokens were not rotated" in shown
+    assert len(posts) == 2
+    rejected = [seen for seen in lmtokens_portal.record if seen.status == 401]
+    assert len(rejected) == 1
 
 
 def test_shell_goes_on_after_a_later_rotation_fails(lmtokens_portal: Portal, tmp_path: Path) -> None:

@@ -129,11 +129,12 @@ impl RowWorker {
     }
 }
 
-/// Returns the error, or the one that caused it, if the other rows would fail as well: the portal or a proxy rejected
-/// the credentials, or there are none.
+/// Returns the error, or the one that caused it or of the lookup of its outcome, if the other rows would fail as well:
+/// the portal or a proxy rejected the credentials, or there are none.
 pub(super) fn refusal(error: &Error) -> Option<&Error> {
     if error.is_credential_rejection() || error.kind() == ErrorKind::Credentials {
         return Some(error);
     }
-    error.details().cause.as_ref().and_then(refusal)
+    let details = error.details();
+    [&details.cause, &details.lookup_error].into_iter().flatten().find_map(refusal)
 }

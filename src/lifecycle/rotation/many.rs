@@ -75,7 +75,7 @@ impl Operation for RotateTokens {
             let rotated = Box::pin(rotation.rotate(&part.client)).await;
             let mut result = rotated.unwrap_or_else(|error| Rotation::failed(token, None, error, 0));
             result.state = part.complete(result.state);
-            let is_fatal = |error: &Error| results.is_empty() || error.is_credential_rejection();
+            let is_fatal = |error: &Error| results.is_empty() || error.follows_credential_rejection();
             let is_last = result.state.as_ref().is_err_and(is_fatal);
             (self.on_end)(&result);
             results.push(result);
