@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from support import HANG_TIMEOUT, run_python, wait_until
 from tampering_proxy import Exchange, TamperingProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lmtokens.sandbox import Portal
 
@@ -58,6 +59,18 @@ CLOSE: dict[str, Callable[[lmtokens.BulkRun], None]] = {
 }
 
 
+@contextmanager
+def two_rows_in_progress(portal: Portal, journal: Path) -> Iterator[tuple[Gate, lmtokens.Client, lmtokens.BulkRun]]:
+    """Start a run of ``MANY`` whose first row is complete and whose next two wait for the gate."""
+    gate = Gate()
+    with TamperingProxy(portal, before=gate.before) as proxy:
+        client = proxy.client()
+        run = client.add_tokens(MANY, journal=journal, concurrency=2)
+        next(run)
+        wait_until(lambda: gate.posts == 3)
+        yield gate, client, run
+
+
 def assert_three_rows_ran(
     portal: Portal, client: lmtokens.Client, journal: Path, run: lmtokens.BulkRun | lmtokens.AsyncBulkRun
 ) -> None:
@@ -73,16 +86,12 @@ def assert_three_rows_ran(
 def test_closed_run_waits_for_rows_in_progress_and_starts_no_other(
     lmtokens_portal: Portal, journal: Path, close_run: Callable[[lmtokens.BulkRun], None]
 ) -> None:
-    gate = Gate()
-    with TamperingProxy(lmtokens_portal, before=gate.before) as portal:
-        run = portal.client().add_tokens(MANY, journal=journal, concurrency=2)
-        next(run)
-        wait_until(lambda: gate.posts == 3)
+    with two_rows_in_progress(lmtokens_portal, journal) as (gate, client, run):
         threading.Timer(0.3, gate.open.set).start()
         close_run(run)
         assert gate.posts == 3
         assert list(run) == []
-        assert_three_rows_ran(lmtokens_portal, portal.client(), journal, run)
+        assert_three_rows_ran(lmtokens_portal, client, journal, run)
 
 
 @pytest.mark.parametrize("way", ["close", "block", "block with an error"])
@@ -118,11 +127,7 @@ def test_closed_async_run_waits_for_rows_in_progress(lmtokens_portal: Portal, jo
 
 
 def test_error_of_the_run_is_raised_when_it_is_closed(lmtokens_portal: Portal, journal: Path) -> None:
-    gate = Gate()
-    with TamperingProxy(lmtokens_portal, before=gate.before) as portal:
-        run = portal.client().add_tokens(MANY, journal=journal, concurrency=2)
-        next(run)
-        wait_until(lambda: gate.posts == 3)
+    with two_rows_in_progress(lmtokens_portal, journal) as (gate, _, run):
         lmtokens_portal.fail("status-before-acting", status=401)
         gate.open.set()
         with pytest.raises(lmtokens.AuthenticationError):
@@ -153,11 +158,7 @@ except KeyboardInterrupt:
 
 
 def test_interrupt_in_a_block_does_not_wait(lmtokens_portal: Portal, journal: Path) -> None:
-    gate = Gate()
-    with TamperingProxy(lmtokens_portal, before=gate.before) as portal:
-        run = portal.client().add_tokens(MANY, journal=journal, concurrency=2)
-        next(run)
-        wait_until(lambda: gate.posts == 3)
+    with two_rows_in_progress(lmtokens_portal, journal) as (gate, _, run):
         with pytest.raises(KeyboardInterrupt), run:
             raise KeyboardInterrupt
         assert not gate.open.is_set()
@@ -165,6 +166,7 @@ def test_interrupt_in_a_block_does_not_wait(lmtokens_portal: Portal, journal: Pa
         # Rows in progress are completed.
         wait_until(lambda: [stored.status for stored in created_tokens(lmtokens_portal)] == [2, 2, 2])
     assert gate.posts == 3
+    assert_no_key_is_lost(lmtokens_portal, keys_in_journal(journal))
 
 
 def test_close_during_an_iteration_does_not_wait(lmtokens_portal: Portal, journal: Path) -> None:

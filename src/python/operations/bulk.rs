@@ -358,7 +358,7 @@ impl BulkRun {
     fn __exit__(&self, py: Python<'_>, exception: &Bound<'_, PyAny>) -> PyResult<()> {
         match exception.get_item(1).ok().filter(|error| !error.is_none()) {
             None => {
-                let warned = warn_if_unused(py, &self.0);
+                let warned = self.handle().map_or(Ok(()), |handle| handle.warn_if_unused(py));
                 self.close(py).and(warned)
             }
             Some(error) if error.is_instance_of::<PyException>() => match self.close(py) {
@@ -452,7 +452,7 @@ impl AsyncBulkRun {
     }
 
     fn warn_if_unused(&self, py: Python<'_>) -> PyResult<()> {
-        warn_if_unused(py, &self.0)
+        self.handle().map_or(Ok(()), |handle| handle.warn_if_unused(py))
     }
 }
 
@@ -481,11 +481,6 @@ fn close(run: &Open) {
     if let Some(handle) = handle {
         handle.is_used.store(true, Ordering::Relaxed);
     }
-}
-
-fn warn_if_unused(py: Python<'_>, run: &Open) -> PyResult<()> {
-    let handle = locked(run).clone();
-    handle.map_or(Ok(()), |handle| handle.warn_if_unused(py))
 }
 
 /// Defines `add_tokens` on both clients and as a module function.
